@@ -1,0 +1,31 @@
+/** What went wrong, for code that must tell the cases apart. */
+export type ErrorCode =
+  /** The configuration cannot be used; the message lists every problem. */
+  | "config"
+  /** An address cannot be listened on or reached. */
+  | "address"
+  /** The store did not answer, or answered with an error: nothing is known about the grant. */
+  | "store_unavailable"
+  /** A stored value cannot be read; it is left where it is. */
+  | "store_corrupt"
+  /** The bounded memory store has no room for one more grant. */
+  | "store_full"
+  /** What an operator typed or piped in cannot be used. */
+  | "input";
+
+/** The one error class for what is not an expected outcome. The message says what, where and what to do; it holds no secret. */
+export class BearerswapError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "BearerswapError";
+    this.code = code;
+  }
+}
+
+/** The message of anything thrown, for a log line or a wrapping error. */
+export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join("; ");
+  return error instanceof Error ? error.message : String(error);
+}
