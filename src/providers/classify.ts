@@ -1,0 +1,57 @@
+import type { RefreshOutcome } from "./provider.ts";
+import { parseTokenResponse, type TokenResponse } from "./token-response.ts";
+
+/** What came back, its body read once. */
+export interface RawAnswer {
+  readonly status: number;
+  /** The `Retry-After` field value (RFC 9110 §10.2.3), if any. */
+  readonly retryAfter: string | null;
+  /** The JSON object in the body; undefined where it is something else. */
+  readonly json: Readonly<Record<string, unknown>> | undefined;
+}
+
+type Failure = Exclude<RefreshOutcome, { readonly kind: "tokens" }>;
+
+/** RFC 6749 §5.2 `invalid_grant`; GitHub and Slack have words of their own; Entra's `interaction_required` (OpenID Connect Core §3.1.2.6) needs the user too. */
+const refusedErrors = new Set(["invalid_grant", "bad_refresh_token", "invalid_refresh_token", "interaction_required"]);
+/** RFC 6749 §5.2 and RFC 8707 §2: errors in what we are or ask for. The refresh token stays good. */
+const misconfiguredErrors = new Set(["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request", "invalid_scope", "invalid_target"]);
+/** Said before anything was done with the token (RFC 6749 §4.1.2.1, RFC 8628 §3.5); any other error with a 5xx leaves that open. */
+const busyErrors = new Set(["temporarily_unavailable", "slow_down"]);
+/** Slack's documented words for "part of the operation may have happened". */
+const unknownErrors = new Set(["internal_error", "fatal_error"]);
+
+/** The tokens in an answer, or the failure it states. An `error` counts whatever the status: GitHub and Slack send it with 200, Atlassian and Auth0 with 403. */
+export function readAnswer(answer: RawAnswer, wallMs: number): { readonly kind: "tokens"; readonly tokens: TokenResponse } | Failure {
+  const succeeded = answer.status >= 200 && answer.status < 300;
+  const tokens = succeeded && answer.json !== undefined ? parseTokenResponse(answer.json) : undefined;
+  if (tokens !== undefined) return { kind: "tokens", tokens };
+  const error = answer.json?.error;
+  if (typeof error === "string" && error !== "") return namedFailure(error, answer, wallMs);
+  const wait = retryAfterMs(answer.retryAfter, wallMs);
+  if (answer.status === 429) return { kind: "transient", why: "http_429", retryAfterMs: wait };
+  if (succeeded) return { kind: "unknown", why: answer.json === undefined ? "response_not_json" : "response_without_tokens" };
+  if (answer.status === 401) return { kind: "misconfigured", why: "http_401" };
+  return { kind: "unknown", why: `http_${answer.status}`, retryAfterMs: wait };
+}
+
+function namedFailure(error: string, answer: RawAnswer, wallMs: number): Failure {
+  const why = printable(error);
+  if (refusedErrors.has(error)) return { kind: "refused", why };
+  if (misconfiguredErrors.has(error)) return { kind: "misconfigured", why };
+  const wait = retryAfterMs(answer.retryAfter, wallMs);
+  if (unknownErrors.has(error) || (answer.status >= 500 && !busyErrors.has(error))) return { kind: "unknown", why, retryAfterMs: wait };
+  return { kind: "transient", why, retryAfterMs: wait };
+}
+
+/** Milliseconds of a `Retry-After`: delay-seconds or an HTTP date, at most an hour. */
+export function retryAfterMs(value: string | null, wallMs: number): number | undefined {
+  if (value === null) return undefined;
+  const waitMs = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - wallMs;
+  return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(waitMs, 0), 3_600_000);
+}
+
+/** An error code as the provider sent it, cut to what a log line and a JSON body take: RFC 6749 §5.2 allows visible ASCII without quote and backslash. */
+function printable(error: string): string {
+  return error.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, "?").slice(0, 64);
+}

@@ -1,0 +1,64 @@
+import { createPrivateKey } from "node:crypto";
+import * as openid from "openid-client";
+import { BearerswapError } from "../error.ts";
+import type { Secret } from "../secret.ts";
+
+/** How we prove to the token endpoint who we are (RFC 6749 §2.3, RFC 7523 §2.2). */
+export type ClientAuthConfig =
+  | {
+      /** `client_secret_basic_raw` is Basic without the percent-encoding of RFC 6749 §2.3.1, for servers that do not decode. */
+      readonly method: "client_secret_basic" | "client_secret_basic_raw" | "client_secret_post";
+      readonly secret: Secret;
+    }
+  | { readonly method: "private_key_jwt"; readonly key: Secret; readonly keyId?: string | undefined; readonly algorithm: SigningAlgorithm }
+  | { readonly method: "none" };
+
+/** JWS algorithms (RFC 7518 §3.1, RFC 8037) for `private_key_jwt`. */
+export const signingAlgorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"] as const;
+export type SigningAlgorithm = (typeof signingAlgorithms)[number];
+
+/** The openid-client form of a client authentication. */
+export function clientAuthOf(config: ClientAuthConfig): openid.ClientAuth {
+  switch (config.method) {
+    case "client_secret_basic":
+      return openid.ClientSecretBasic(config.secret.reveal());
+    case "client_secret_post":
+      return openid.ClientSecretPost(config.secret.reveal());
+    case "client_secret_basic_raw":
+      return basicWithoutEncoding(config.secret);
+    case "private_key_jwt": {
+      const key = importSigningKey(config.key, config.algorithm);
+      return openid.PrivateKeyJwt(config.keyId === undefined ? key : { key, kid: config.keyId });
+    }
+    case "none":
+      return openid.None();
+    default:
+      return config satisfies never;
+  }
+}
+
+/**
+ * Reads a PEM private key (PKCS #8, PKCS #1 or SEC 1) for one algorithm.
+ * @throws BearerswapError `config` where it is no private key or does not fit the algorithm
+ */
+export function importSigningKey(pem: Secret, algorithm: SigningAlgorithm): openid.CryptoKey {
+  try {
+    return createPrivateKey(pem.reveal()).toCryptoKey(keyAlgorithm(algorithm), false, ["sign"]) as openid.CryptoKey;
+  } catch {
+    // The cause would quote the key.
+    throw new BearerswapError("config", `is not a PEM private key for ${algorithm}`);
+  }
+}
+
+function keyAlgorithm(algorithm: SigningAlgorithm): { name: string; hash?: string; namedCurve?: string } {
+  const bits = algorithm.slice(2);
+  if (algorithm === "EdDSA") return { name: "Ed25519" };
+  if (algorithm.startsWith("ES")) return { name: "ECDSA", namedCurve: `P-${bits === "512" ? "521" : bits}` };
+  return { name: algorithm.startsWith("PS") ? "RSA-PSS" : "RSASSA-PKCS1-v1_5", hash: `SHA-${bits}` };
+}
+
+function basicWithoutEncoding(secret: Secret): openid.ClientAuth {
+  return (_server, client, _body, headers) => {
+    headers.set("authorization", `Basic ${Buffer.from(`${client.client_id}:${secret.reveal()}`).toString("base64")}`);
+  };
+}

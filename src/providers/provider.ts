@@ -1,0 +1,35 @@
+import type { Secret } from "../secret.ts";
+import type { TokenResponse } from "./token-response.ts";
+
+/** How one presentation of a refresh token ended. Decided on parsed fields, never on the words of a message. */
+export type RefreshOutcome =
+  /**
+   * The provider answered with tokens, which must be stored before anything else. `checks` settles after openid-client has looked at the rest of the response
+   * (an ID token, say) with what it found wrong, or undefined; it never rejects.
+   */
+  | { readonly kind: "tokens"; readonly tokens: TokenResponse; readonly checks: Promise<string | undefined> }
+  /** The provider refused this refresh token (`invalid_grant` and the like): only here does a user have to log in again. */
+  | { readonly kind: "refused"; readonly why: string }
+  /** The provider refused us, not the user (`invalid_client`, …): nothing about the session changes. */
+  | { readonly kind: "misconfigured"; readonly why: string }
+  /** It failed and the refresh token was surely not used. */
+  | { readonly kind: "transient"; readonly why: string; readonly retryAfterMs?: number | undefined }
+  /** It failed and the refresh token may have been used. */
+  | { readonly kind: "unknown"; readonly why: string; readonly retryAfterMs?: number | undefined };
+
+/** What a refresh asks for. */
+export interface RefreshRequest {
+  readonly refreshToken: Secret;
+  /** Called in the tick that sends the request. False stops it: the outcome is `transient`, nothing was sent. */
+  readonly beforeSend: () => boolean;
+}
+
+/** One upstream's authorization server. */
+export interface Provider {
+  /** Presents the refresh token once (RFC 6749 §6): no retry, no second client-authentication style. Never rejects. */
+  refresh(request: RefreshRequest): Promise<RefreshOutcome>;
+  /** Milliseconds a refresh token lives where neither response nor store says so. */
+  readonly refreshTokenLifeMs: number;
+  /** The old access token dies at rotation: nothing is refreshed ahead of need. */
+  readonly killsOldAccess: boolean;
+}

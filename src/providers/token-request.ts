@@ -1,0 +1,102 @@
+import type { Clock } from "../clock.ts";
+import { messageOf } from "../error.ts";
+import { type RawAnswer, readAnswer } from "./classify.ts";
+import type { RefreshOutcome } from "./provider.ts";
+import type { TokenResponse } from "./token-response.ts";
+
+/** `fetch`, injected. */
+export type Fetch = typeof globalThis.fetch;
+
+/** How the one request of a presentation ended; a response with tokens still lacks what openid-client says about the rest of it. */
+export type SentOutcome = Exclude<RefreshOutcome, { readonly kind: "tokens" }> | { readonly kind: "tokens"; readonly tokens: TokenResponse };
+
+/** Thrown in place of a request that may not be sent. */
+export class NotSentError extends Error {}
+
+/** More than any token response holds. */
+const maxBodyBytes = 1_048_576;
+
+/**
+ * Sends the token request and reads its body, once. `onOutcome` is told what it means before anybody else looks at the response; what is returned is for
+ * openid-client: the same response, with what it would stumble over put right where tokens are in it.
+ */
+export async function sendTokenRequest(
+  send: () => Promise<Response>,
+  { clock, onOutcome, checksIdToken }: { clock: Clock; onOutcome: (outcome: SentOutcome) => void; checksIdToken: boolean },
+): Promise<Response> {
+  try {
+    const response = await send();
+    const text = await readText(response);
+    const answer: RawAnswer = { status: response.status, retryAfter: response.headers.get("retry-after"), json: parseObject(text) };
+    const outcome = readAnswer(answer, clock.wallMs());
+    onOutcome(outcome);
+    return outcome.kind === "tokens" ? conforming(answer.json ?? {}, checksIdToken) : new Response(bodyAllowed(response.status) ? text : null, response);
+  } catch (error) {
+    onOutcome(wasSent(error) ? { kind: "unknown", why: sendProblem(error) } : { kind: "transient", why: sendProblem(error) });
+    throw error;
+  }
+}
+
+/** What openid-client takes: no null or empty fields, a token type it knows, an ID token only where there is an issuer to check it against. */
+function conforming(json: Readonly<Record<string, unknown>>, checksIdToken: boolean): Response {
+  const fields = Object.entries(json).filter(([name, value]) => value !== null && value !== "" && (name !== "id_token" || checksIdToken));
+  const body = { access_token: "none", ...Object.fromEntries(fields), token_type: "bearer" };
+  return Response.json(body);
+}
+
+async function readText(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.length;
+    if (bytes > maxBodyBytes) throw new Error(`the token response is longer than ${maxBodyBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined; // not JSON: the caller decides what that means
+  }
+}
+
+/** Fetch refuses a body for these (Fetch standard, null body status). */
+function bodyAllowed(status: number): boolean {
+  return status !== 204 && status !== 205 && status !== 304;
+}
+
+/** Failures before any byte of the request left: name, connection and TLS set-up. Anything else may have reached the provider. */
+const notSentCodes = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT",
+  "CERT_HAS_EXPIRED",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+]);
+
+function wasSent(error: unknown): boolean {
+  if (error instanceof NotSentError) return false;
+  const code = codeOf(error);
+  return !(code !== undefined && (notSentCodes.has(code) || code.startsWith("ERR_TLS_") || code.includes("CERT") || code.startsWith("UNABLE_TO_")));
+}
+
+function sendProblem(error: unknown): string {
+  if (error instanceof NotSentError) return "not_sent";
+  if (error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError")) return "timeout";
+  return codeOf(error)?.toLowerCase() ?? messageOf(error).slice(0, 100);
+}
+
+/** undici puts the reason into `cause`, several of them into an AggregateError. */
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if ("code" in error && typeof error.code === "string") return error.code;
+  if (error instanceof AggregateError) return codeOf(error.errors[0]);
+  return codeOf(error.cause);
+}

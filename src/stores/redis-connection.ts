@@ -1,0 +1,95 @@
+import { readFileSync } from "node:fs";
+import { Redis } from "ioredis";
+import { BearerswapError, messageOf } from "../error.ts";
+import type { Random } from "../random.ts";
+import type { Secret } from "../secret.ts";
+import type { Log } from "../telemetry/log.ts";
+
+/** How Redis is reached. */
+export interface RedisConfig {
+  /** `redis://host:port/database`. */
+  readonly url: Secret;
+  readonly username?: string | undefined;
+  readonly password?: Secret | undefined;
+  /** Begins every key; no braces, as Redis Cluster hashes what stands in them. */
+  readonly keyPrefix: string;
+  /** How long one command may take, ms. */
+  readonly commandTimeoutMs: number;
+}
+
+/** One script: the reply's shape is the caller's to check. */
+export type Script = (key: string, args: readonly string[]) => Promise<unknown>;
+
+const scripts = ["read", "write", "refuse", "revoke"] as const;
+export type ScriptName = (typeof scripts)[number];
+
+export interface RedisConnection {
+  /** Runs a script over one key: EVALSHA, and EVAL where the server does not know it yet. */
+  readonly run: (script: ScriptName, key: string, args?: readonly string[]) => Promise<unknown>;
+  /** Runs commands in one round trip, in order. */
+  readonly pipeline: (commands: readonly (readonly [string, ...string[]])[]) => Promise<readonly unknown[]>;
+  close(): Promise<void>;
+}
+
+const connectTimeoutMs = 5_000;
+const slowestReconnectMs = 2_000;
+
+/**
+ * Connects in the background and keeps reconnecting. A command fails at once while there is no connection, and is never sent twice: a command that
+ * runs late or again would write what is no longer true.
+ */
+export function connectRedis({ config, log, random }: { config: RedisConfig; log: Log; random: Random }): RedisConnection {
+  const redis = new Redis(config.url.reveal(), {
+    username: config.username,
+    password: config.password?.reveal(),
+    connectionName: "bearerswap",
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: config.commandTimeoutMs,
+    connectTimeout: connectTimeoutMs,
+    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), slowestReconnectMs) * (0.5 + random.fraction() / 2),
+    scripts: Object.fromEntries(scripts.map((name) => [`bearerswap_${name}`, { numberOfKeys: 1, lua: scriptText(name) }])),
+  });
+  let lastProblem: string | undefined;
+  redis.on("error", (error) => {
+    const problem = messageOf(error);
+    if (problem !== lastProblem) log.error({ event: "store_connection", reason: problem }, "Redis cannot be reached; trying again");
+    lastProblem = problem;
+  });
+  redis.on("ready", () => {
+    log.info({ event: "store_connection" }, "connected to Redis");
+    lastProblem = undefined;
+  });
+  void redis.connect().catch(() => undefined); // reported by the error event, and retried
+
+  return {
+    run: (script, key, args = []) =>
+      guarded(() => (redis as unknown as Record<string, (...all: string[]) => Promise<unknown>>)[`bearerswap_${script}`]?.(key, ...args)),
+    pipeline: (commands) => guarded(async () => repliesOf(await redis.pipeline(commands.map((command) => [...command])).exec())),
+    async close() {
+      if (redis.status === "ready") await redis.quit().catch(() => redis.disconnect());
+      else redis.disconnect();
+    },
+  };
+}
+
+async function guarded<T>(command: () => Promise<T> | undefined): Promise<T> {
+  try {
+    return (await command()) as T;
+  } catch (error) {
+    throw new BearerswapError("store_unavailable", `Redis: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function repliesOf(results: [Error | null, unknown][] | null): unknown[] {
+  return (results ?? []).map(([error, reply]) => {
+    if (error !== null) throw error;
+    return reply;
+  });
+}
+
+function scriptText(name: ScriptName): string {
+  return readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), "utf8");
+}

@@ -1,0 +1,58 @@
+import type { Secret } from "../secret.ts";
+import type { StoredAccess } from "./grant.ts";
+
+/** An access token in this process. Instants are on the monotonic clock, `Infinity` where the provider stated no expiry. */
+export interface AccessToken {
+  readonly token: Secret;
+  /** The grant's version it came with. */
+  readonly version: string;
+  /** The grant's subject. */
+  readonly subject: string | undefined;
+  readonly expiresAt: number;
+  /** From here on a request waits for a refresh. */
+  readonly staleAt: number;
+  /** From here on a request starts a refresh and is answered with this token. */
+  readonly aheadAt: number;
+}
+
+/** When tokens count as stale and when they are refreshed ahead. */
+export interface FreshnessConfig {
+  /** Life that a served token has left, ms; at most a fifth of the token's life counts, so that short-lived tokens work. */
+  readonly minRemainingMs: number;
+  /** Life left at which a refresh starts in the background, ms; at most half of the token's life counts. */
+  readonly aheadMs: number;
+}
+
+/** A token with this much life left, in ms, is served where no fresher one can be had. */
+const usableMs = 1_000;
+
+/**
+ * Places a token's life on the monotonic clock.
+ * @param from the instant from which `remainingMs` counts: just before the store or the provider was asked
+ * @param jitter in [0, 1): spreads the refreshes ahead of sessions that began together
+ */
+export function placeAccessToken(
+  access: StoredAccess,
+  grant: { readonly version: string; readonly subject?: string | undefined },
+  from: number,
+  config: FreshnessConfig,
+  jitter: number,
+): AccessToken {
+  const expiresAt = access.remainingMs === undefined ? Number.POSITIVE_INFINITY : from + access.remainingMs;
+  const lifeMs = access.lifeMs ?? access.remainingMs ?? Number.POSITIVE_INFINITY;
+  const minRemainingMs = Math.min(config.minRemainingMs, lifeMs / 5);
+  const aheadMs = Math.max(minRemainingMs, Math.min(config.aheadMs, lifeMs / 2) * (1 - jitter / 4));
+  return {
+    token: access.token,
+    version: grant.version,
+    subject: grant.subject,
+    expiresAt,
+    staleAt: expiresAt - minRemainingMs,
+    aheadAt: expiresAt - aheadMs,
+  };
+}
+
+/** The last instant at which the token may still be served while no fresher one can be had. */
+export function usableUntil(token: AccessToken): number {
+  return token.expiresAt - usableMs;
+}

@@ -1,0 +1,178 @@
+import type { Clock } from "../clock.ts";
+import { BearerswapError, messageOf } from "../error.ts";
+import type { Provider } from "../providers/provider.ts";
+import type { Random } from "../random.ts";
+import type { GrantWrite, TokenStore } from "../stores/token-store.ts";
+import type { Log } from "../telemetry/log.ts";
+import { type AccessToken, type FreshnessConfig, usableUntil } from "./access-token.ts";
+import { withDeadline } from "./deadline.ts";
+import { createFlights, type Flight } from "./flights.ts";
+import { type GrantKey, shortHash } from "./grant.ts";
+import { mayUse, type Owner } from "./owner.ts";
+import { createRefresher } from "./refresh.ts";
+import { createResolve, type FlightResult, type FlightTask, unavailable } from "./resolve.ts";
+import { createTokenCache } from "./token-cache.ts";
+
+/** An access token to send, or why there is none. */
+export type TokenAnswer =
+  | { readonly kind: "fresh"; readonly token: AccessToken }
+  | { readonly kind: "missing" }
+  | { readonly kind: "refused"; readonly why: string }
+  | { readonly kind: "subject_mismatch" }
+  | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
+
+export interface TokenManagerConfig extends FreshnessConfig {
+  /** How long callers wait for one refresh, ms. The exchange itself goes on, so that a late response is not lost. */
+  readonly timeoutMs: number;
+  /** Access tokens kept in this process for each upstream. */
+  readonly cacheEntries: number;
+}
+
+export interface TokenManagerDeps {
+  readonly store: TokenStore;
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly config: TokenManagerConfig;
+}
+
+/** Hands out access tokens and keeps them fresh. */
+export interface TokenManager {
+  /** A fresh token that this process holds and the owner may use: synchronous, no store call. Starts a refresh in the background where the token nears its end. */
+  cached(owner: Owner, upstream: string): AccessToken | undefined;
+  /** A fresh token, from the store or by a refresh that all callers share; answered within `waitMs`. Never rejects. */
+  fresh(owner: Owner, upstream: string, waitMs: number): Promise<TokenAnswer>;
+  /** Stores a login. */
+  put(key: GrantKey, write: GrantWrite): Promise<void>;
+  /** Ends a grant: no refresh under way brings it back. False where there was none. */
+  revoke(key: GrantKey): Promise<boolean>;
+  /** Resolves when no refresh is under way and everything received is stored. */
+  settled(): Promise<void>;
+}
+
+/** A background refresh that failed is tried again after this long, unless a request needs it sooner. */
+const aheadRetryMs = 5_000;
+
+export function createTokenManager({ store, providers, clock, random, log, config }: TokenManagerDeps): TokenManager {
+  const cache = createTokenCache(providers.keys(), config.cacheEntries);
+  const refresher = createRefresher({ store, providers, clock, random, log });
+  const resolve = createResolve({ store, refresher, cache, clock, random, config });
+  const flights = createFlights<FlightResult>();
+  const tasks = new Map<string, FlightTask>();
+
+  return {
+    cached(owner, upstream) {
+      const token = cache.get(owner.session, upstream);
+      if (token === undefined || !mayUse(owner, token.subject)) return undefined;
+      const now = clock.monotonicMs();
+      if (now < token.aheadAt) return token;
+      if (now >= token.staleAt) return undefined;
+      refreshAhead(owner, upstream, token);
+      return token;
+    },
+
+    async fresh(owner, upstream, waitMs) {
+      const key = { session: owner.session, upstream };
+      const until = clock.monotonicMs() + waitMs;
+      for (;;) {
+        const flight = flights.join(keyOf(key), () => fly({ owner, key, trigger: "expired", outdated: false }));
+        const result = await wait(flight, key, until);
+        const answer = answerOf(owner, key, result);
+        if (answer !== "again") return answer;
+        await flight.done;
+      }
+    },
+
+    async put(key, write) {
+      try {
+        await store.put(key, write);
+      } finally {
+        forget(key);
+      }
+    },
+
+    async revoke(key) {
+      try {
+        return await store.revoke(key, random.id());
+      } finally {
+        forget(key);
+      }
+    },
+
+    settled: () => flights.settled(),
+  };
+
+  /** Waits no longer than a token in hand can be served, so that a slow provider costs nobody a request that could have been answered. */
+  function wait(flight: Flight<FlightResult>, key: GrantKey, until: number): Promise<FlightResult> {
+    const now = clock.monotonicMs();
+    const held = cache.get(key.session, key.upstream);
+    const latest = held !== undefined && usableUntil(held) > now ? Math.min(until, usableUntil(held)) : until;
+    return withDeadline<FlightResult>(clock, flight.result, latest - now, () => unavailable("deadline"));
+  }
+
+  function answerOf(owner: Owner, key: GrantKey, result: FlightResult): TokenAnswer | "again" {
+    switch (result.kind) {
+      case "token":
+        return mayUse(owner, result.token.subject) ? { kind: "fresh", token: result.token } : { kind: "subject_mismatch" };
+      case "missing":
+        return result;
+      case "not_begun":
+        return mayUse(owner, result.subject) ? "again" : { kind: "subject_mismatch" };
+      case "outdated":
+        return "again";
+      case "refused":
+        if (!mayUse(owner, result.subject)) return { kind: "subject_mismatch" };
+        return usable(owner, key) ?? { kind: "refused", why: result.why };
+      case "unavailable":
+        return usable(owner, key) ?? result;
+      default:
+        return result satisfies never;
+    }
+  }
+
+  /** The token in hand, where it can still be served. */
+  function usable(owner: Owner, key: GrantKey): TokenAnswer | undefined {
+    const held = cache.get(key.session, key.upstream);
+    if (held === undefined || !mayUse(owner, held.subject) || clock.monotonicMs() >= usableUntil(held)) return undefined;
+    return { kind: "fresh", token: held };
+  }
+
+  function refreshAhead(owner: Owner, upstream: string, token: AccessToken): void {
+    const key = { session: owner.session, upstream };
+    if (flights.has(keyOf(key))) return;
+    const flight = flights.join(keyOf(key), () => fly({ owner, key, trigger: "ahead", replacing: token.version, outdated: false }));
+    void flight.result.then((result) => {
+      const held = cache.get(key.session, upstream);
+      if (result.kind !== "token" && held?.version === token.version) cache.set(key, { ...held, aheadAt: clock.monotonicMs() + aheadRetryMs });
+    });
+  }
+
+  /** Begins one flight. Its result is bounded by the refresh timeout; its work goes on until the provider's answer is stored. */
+  function fly(task: FlightTask): Flight<FlightResult> {
+    const key = keyOf(task.key);
+    tasks.set(key, task);
+    const work = resolve(task).catch((error: unknown) => failed(task.key, error));
+    const done = work.then(() => {
+      if (tasks.get(key) === task) tasks.delete(key);
+    });
+    return { result: withDeadline<FlightResult>(clock, work, config.timeoutMs, () => unavailable("refresh_timeout")), done };
+  }
+
+  /** What was read before must not be served after: the flight under way keeps nothing, and the next request starts one of its own. */
+  function forget(key: GrantKey): void {
+    cache.delete(key);
+    const task = tasks.get(keyOf(key));
+    if (task !== undefined) task.outdated = true;
+    flights.release(keyOf(key));
+  }
+
+  function failed(key: GrantKey, error: unknown): FlightResult {
+    log.error({ event: "flight_failed", upstream: key.upstream, session: shortHash(key.session), reason: messageOf(error) }, "no token could be had");
+    return unavailable(error instanceof BearerswapError ? error.code : "internal_error");
+  }
+}
+
+function keyOf({ session, upstream }: GrantKey): string {
+  return `${session}:${upstream}`;
+}
