@@ -1,0 +1,84 @@
+import { decodeJwt } from "jose";
+import type { Clock } from "../clock.ts";
+import { type Credential, cookieCredential, headerCredential, type Place } from "./credential.ts";
+import type { KeySet } from "./key-set.ts";
+import type { CheckInput } from "./request.ts";
+import { type Identification, identified, type SessionSource } from "./session.ts";
+import type { SessionCache } from "./session-cache.ts";
+
+/** One issuer whose tokens name sessions. */
+export interface JwtIssuer {
+  /** The source's name. */
+  readonly name: string;
+  readonly issuer: string;
+  /** The token's `aud` holds one of these. */
+  readonly audience: readonly string[];
+  /** The claim that is the session's id. */
+  readonly claim: string;
+  /** The claim that names the grant's owner, where sessions are bound to it. */
+  readonly subject?: string | undefined;
+  /** How far the issuer's clock may be off for `exp` and `nbf`, ms. */
+  readonly clockToleranceMs: number;
+  readonly keys: KeySet;
+}
+
+export interface JwtSourceDeps {
+  readonly from: Place;
+  /** Those whose tokens stand in that place; told apart by the unverified `iss`, and the one chosen alone decides. */
+  readonly issuers: readonly JwtIssuer[];
+  readonly cache: SessionCache;
+  readonly clock: Clock;
+}
+
+/** Asymmetric ones only: with an HMAC the public key would be the secret (RFC 8725 §2.1). */
+const algorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"];
+
+/** Sessions named by a claim of a signed JWT (RFC 7519), verified once and remembered until it expires. */
+export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps): SessionSource {
+  const byIssuer = new Map(issuers.map((issuer) => [issuer.issuer, issuer]));
+  return {
+    identify(input) {
+      const raw = "cookie" in from ? undefined : input.header(from.header);
+      const known = raw === undefined ? undefined : cache.get(raw);
+      if (known !== undefined) return known;
+      const credential = credentialOf(input, raw);
+      if (credential.kind !== "present") return credential;
+      const cacheKey = raw ?? credential.value;
+      return cache.get(cacheKey) ?? verify(credential.value, cacheKey);
+    },
+  };
+
+  function credentialOf(input: CheckInput, raw: string | undefined): Credential {
+    return "cookie" in from ? cookieCredential(from.cookie, input.header("cookie")) : headerCredential(from.header, raw);
+  }
+
+  function verify(jwt: string, cacheKey: string): Identification | Promise<Identification> {
+    const issuer = byIssuer.get(unverifiedIssuer(jwt) ?? "");
+    return issuer === undefined ? { kind: "invalid", why: "no JWT of a configured issuer" } : verifyAs(issuer, jwt, cacheKey);
+  }
+
+  async function verifyAs(issuer: JwtIssuer, jwt: string, cacheKey: string): Promise<Identification> {
+    const result = await issuer.keys.verify(jwt, {
+      algorithms,
+      issuer: issuer.issuer,
+      audience: [...issuer.audience],
+      clockTolerance: issuer.clockToleranceMs / 1_000,
+      currentDate: new Date(clock.wallMs()),
+      requiredClaims: ["exp"],
+    });
+    if (result.kind !== "verified") return result;
+    const { payload } = result;
+    const owner = issuer.subject === undefined ? undefined : { subject: payload[issuer.subject] };
+    const identification = identified(issuer.name, payload[issuer.claim], owner);
+    if (identification.kind === "identified") cache.set(cacheKey, identification, (payload.exp ?? 0) * 1_000 + issuer.clockToleranceMs);
+    return identification;
+  }
+}
+
+function unverifiedIssuer(jwt: string): string | undefined {
+  try {
+    return decodeJwt(jwt).iss;
+  } catch {
+    return undefined; // no JWT
+  }
+}

@@ -1,0 +1,156 @@
+import { createRemoteJWKSet, customFetch, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify, type RemoteJWKSet } from "jose";
+import * as openid from "openid-client";
+import type { Clock } from "../clock.ts";
+import { messageOf } from "../error.ts";
+import type { Log } from "../telemetry/log.ts";
+
+/** A verified payload, or why there is none: `invalid` is the token's fault, `unavailable` the key server's. */
+export type VerifyResult =
+  | { readonly kind: "verified"; readonly payload: JWTPayload }
+  | { readonly kind: "invalid"; readonly why: string }
+  | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs: number };
+
+/** The keys of one issuer. */
+export interface KeySet {
+  verify(jwt: string, options: JWTVerifyOptions): Promise<VerifyResult>;
+}
+
+export interface KeySetConfig {
+  readonly issuer: string;
+  /** The JWKS document (RFC 7517 §5); discovered from the issuer where absent (OpenID Connect Discovery 1.0, RFC 8414). */
+  readonly jwks?: string | undefined;
+  /** An unknown key id makes the document be fetched again, once in this time, ms. */
+  readonly cooldownMs: number;
+  readonly allowInsecure: boolean;
+}
+
+export interface KeySetDeps {
+  readonly config: KeySetConfig;
+  readonly fetch: typeof globalThis.fetch;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Keys older than this are fetched again in the background; the old ones stay in use until that succeeds, ms. */
+const maxAgeMs = 10 * 60_000;
+/** After a failed fetch nobody tries again for this long, ms. */
+const failureCooldownMs = 3_000;
+const timeoutSeconds = 5;
+
+/** jose's codes for what only the token can be blamed for. */
+const invalidCodes: ReadonlySet<string> = new Set([
+  errors.JWTExpired.code,
+  errors.JWTClaimValidationFailed.code,
+  errors.JWTInvalid.code,
+  errors.JWSInvalid.code,
+  errors.JWSSignatureVerificationFailed.code,
+  errors.JOSEAlgNotAllowed.code,
+  errors.JOSENotSupported.code,
+]);
+
+/** Keys from a JWKS document over HTTP: cached, fetched anew for an unknown key id, kept while their server is down. */
+export function createKeySet({ config, fetch, clock, log }: KeySetDeps): KeySet {
+  let remote: Promise<RemoteJWKSet> | undefined;
+  let fetches = 0;
+  let fetchedAt = 0;
+  let failedUntil = Number.NEGATIVE_INFINITY;
+
+  return {
+    async verify(jwt, options) {
+      const fetchesBefore = fetches;
+      try {
+        const keys = await load();
+        refreshInBackground(keys);
+        return { kind: "verified", payload: await verifyWith(keys, jwt, options) };
+      } catch (error) {
+        return failure(error, fetches > fetchesBefore);
+      }
+    },
+  };
+
+  function load(): Promise<RemoteJWKSet> {
+    remote ??= create().catch((error: unknown) => {
+      remote = undefined;
+      throw error;
+    });
+    return remote;
+  }
+
+  async function create(): Promise<RemoteJWKSet> {
+    const url = config.jwks ?? (await discover());
+    return createRemoteJWKSet(new URL(url), {
+      cooldownDuration: config.cooldownMs,
+      cacheMaxAge: Number.POSITIVE_INFINITY,
+      timeoutDuration: timeoutSeconds * 1_000,
+      [customFetch]: fetchKeys,
+    });
+  }
+
+  async function discover(): Promise<string> {
+    const execute = config.allowInsecure ? [openid.allowInsecureRequests] : [];
+    const options = { [openid.customFetch]: attempt as openid.CustomFetch, execute, timeout: timeoutSeconds };
+    const { jwks_uri } = (await openid.discovery(new URL(config.issuer), "bearerswap", undefined, undefined, options)).serverMetadata();
+    if (jwks_uri === undefined) throw new Error("the issuer's metadata names no jwks_uri");
+    return jwks_uri;
+  }
+
+  async function fetchKeys(url: string, options: RequestInit): Promise<Response> {
+    const response = await attempt(url, options);
+    if (response.status === 200) {
+      fetches += 1;
+      fetchedAt = clock.monotonicMs();
+    }
+    return response;
+  }
+
+  /** One request to the key server, unless one has just failed. */
+  async function attempt(url: string, options: RequestInit): Promise<Response> {
+    if (clock.monotonicMs() < failedUntil) throw new Error("a fetch has just failed");
+    try {
+      const response = await fetch(url, options);
+      if (response.status >= 500 || response.status === 429) throw new Error(`HTTP ${response.status}`);
+      return response;
+    } catch (error) {
+      failedUntil = clock.monotonicMs() + failureCooldownMs;
+      log.warn({ event: "jwks_fetch", issuer: config.issuer, reason: causeOf(error) }, "the issuer's keys cannot be fetched");
+      throw error;
+    }
+  }
+
+  function refreshInBackground(keys: RemoteJWKSet): void {
+    if (fetches === 0 || keys.reloading || clock.monotonicMs() - fetchedAt < maxAgeMs || clock.monotonicMs() < failedUntil) return;
+    keys.reload().catch((error: unknown) => log.warn({ event: "jwks_fetch", issuer: config.issuer, reason: causeOf(error) }, "the known keys stay in use"));
+  }
+
+  function failure(error: unknown, fetched: boolean): VerifyResult {
+    const code = error instanceof errors.JOSEError ? error.code : undefined;
+    if (code !== undefined && invalidCodes.has(code)) return { kind: "invalid", why: messageOf(error) };
+    if (code === errors.JWKSNoMatchingKey.code || code === errors.JWKSMultipleMatchingKeys.code) {
+      return fetched
+        ? { kind: "invalid", why: "signed with an unknown key" }
+        : { kind: "unavailable", why: "unknown key, fetched too recently to ask again", retryAfterMs: config.cooldownMs };
+    }
+    return { kind: "unavailable", why: `keys: ${causeOf(error)}`, retryAfterMs: failureCooldownMs };
+  }
+}
+
+/** Where the token names no key, several may fit: each is tried. */
+async function verifyWith(keys: RemoteJWKSet, jwt: string, options: JWTVerifyOptions): Promise<JWTPayload> {
+  try {
+    return (await jwtVerify(jwt, keys, options)).payload;
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+    for await (const key of error) {
+      try {
+        return (await jwtVerify(jwt, key, options)).payload;
+      } catch (inner) {
+        if (!(inner instanceof errors.JWSSignatureVerificationFailed)) throw inner;
+      }
+    }
+    throw new errors.JWSSignatureVerificationFailed();
+  }
+}
+
+function causeOf(error: unknown): string {
+  return error instanceof Error && error.cause instanceof Error ? `${messageOf(error)}: ${messageOf(error.cause)}` : messageOf(error);
+}

@@ -1,0 +1,24 @@
+import { valueAt } from "./claim-path.ts";
+import { identified, type SessionSource } from "./session.ts";
+
+export interface MetadataSourceConfig {
+  readonly name: string;
+  /** The filter's metadata namespace, `envoy.filters.http.jwt_authn` say. */
+  readonly namespace: string;
+  /** Keys down to the session id. */
+  readonly path: readonly string[];
+  /** Keys down to the grant owner's subject, where sessions are bound to it. */
+  readonly subject?: readonly string[] | undefined;
+}
+
+/** Sessions that a filter before us has verified and put into the dynamic metadata. Believed as it is, hence only from where nobody else can call. */
+export function createMetadataSource({ name, namespace, path, subject }: MetadataSourceConfig): SessionSource {
+  return {
+    identify(input) {
+      const metadata = input.metadata(namespace);
+      const id = valueAt(metadata, path);
+      if (id === undefined) return { kind: "missing" };
+      return identified(name, id, subject && { subject: valueAt(metadata, subject) });
+    },
+  };
+}

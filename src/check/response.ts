@@ -1,0 +1,109 @@
+import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from "../gen/envoy/config/core/v3/base.ts";
+import { CheckResponse } from "../gen/envoy/service/auth/v3/external_auth.ts";
+import type { StatusCode } from "../gen/envoy/type/v3/http_status.ts";
+import { withoutCookies } from "./credential.ts";
+import type { CheckInput } from "./request.ts";
+import type { Denial, DenyReason } from "./verdict.ts";
+
+/** What must not reach an upstream, whatever the verdict. */
+export interface Credentials {
+  /** Lower-case names of headers. */
+  readonly headers: ReadonlySet<string>;
+  readonly cookies: ReadonlySet<string>;
+}
+
+/** What clients are told beside the reason. */
+export interface ChallengeConfig {
+  /** The `realm` of `WWW-Authenticate` (RFC 9110 §11.5). */
+  readonly realm: string;
+  /** URL of the protected resource metadata (RFC 9728 §5.1). */
+  readonly resourceMetadata?: string | undefined;
+}
+
+/** A header to set in place of whatever the client sent under that name. */
+export interface InjectedHeader {
+  readonly name: string;
+  readonly value: string;
+}
+
+const permissionDenied = 7;
+const overwrite = HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD;
+/** Said with a 503 that has no better hint, ms. */
+const defaultRetryAfterMs = 1_000;
+
+/** The serialized answer that lets a request through. Envoy removes after it sets: the injected header is never in the list of removals. */
+export function allowResponse(
+  credentials: Credentials,
+  input: CheckInput,
+  injected: InjectedHeader | undefined,
+  metadata: Readonly<Record<string, string>>,
+): Buffer {
+  const headers = injected === undefined ? [] : [header(injected.name, injected.value)];
+  const headersToRemove = [...credentials.headers].filter((name) => name !== injected?.name);
+  if (hasCookies(credentials, input)) {
+    const rest = withoutCookies(input.header("cookie") ?? "", credentials.cookies);
+    if (rest === undefined) headersToRemove.push("cookie");
+    else headers.push(header("cookie", rest));
+  }
+  const value = { headers, headersToRemove, responseHeadersToAdd: [] };
+  return encode({ status: { code: 0, message: "" }, httpResponse: { $case: "okResponse", value }, dynamicMetadata: metadata });
+}
+
+/** Whether the answer depends on the request's cookies. */
+export function hasCookies(credentials: Credentials, input: CheckInput): boolean {
+  return credentials.cookies.size > 0 && input.header("cookie") !== undefined;
+}
+
+/** The serialized answer that keeps a request back. */
+export function denyResponse(denial: Denial, challenge: ChallengeConfig): Buffer {
+  const { status, error, description } = answers[denial.reason];
+  const body = JSON.stringify({ error, error_description: description, reason: denial.reason, upstream: denial.upstream });
+  const headers = [header("content-type", "application/json"), header("cache-control", "no-store")];
+  if (status === 401) headers.push(header("www-authenticate", challengeOf(denial.reason, challenge)));
+  if (status === 503) headers.push(header("retry-after", String(Math.max(1, Math.ceil((denial.retryAfterMs ?? defaultRetryAfterMs) / 1_000)))));
+  const metadata = { outcome: denial.reason, ...(denial.upstream === undefined ? {} : { upstream: denial.upstream }) };
+  return encode({
+    status: { code: permissionDenied, message: denial.reason },
+    httpResponse: { $case: "deniedResponse", value: { status: { code: status }, headers, body } },
+    dynamicMetadata: metadata,
+  });
+}
+
+interface Answer {
+  readonly status: StatusCode;
+  /** The body's `error`; also the challenge's where `challenged` (RFC 6750 §3.1). */
+  readonly error: string;
+  readonly description: string;
+  /** Which parts the challenge of a 401 carries. */
+  readonly challenged?: "description" | "error";
+}
+
+const answers: Readonly<Record<DenyReason, Answer>> = {
+  session_missing: { status: 401, error: "unauthorized", description: "the request carries no session credential" },
+  session_invalid: { status: 401, error: "invalid_token", description: "the session credential is invalid or expired", challenged: "error" },
+  grant_missing: { status: 401, error: "unauthorized", description: "no grant for this upstream; authentication required", challenged: "description" },
+  grant_refused: { status: 401, error: "invalid_token", description: "upstream token is no longer valid; re-authentication required", challenged: "error" },
+  subject_mismatch: { status: 403, error: "access_denied", description: "the grant belongs to another subject" },
+  no_upstream: { status: 403, error: "access_denied", description: "no upstream is configured for this request" },
+  unavailable: { status: 503, error: "temporarily_unavailable", description: "no upstream token can be had right now; try again" },
+  bad_request: { status: 400, error: "invalid_request", description: "the request cannot be read unambiguously" },
+};
+
+/** RFC 6750 §3: no error code where there was no credential. */
+function challengeOf(reason: DenyReason, { realm, resourceMetadata }: ChallengeConfig): string {
+  const { error, description, challenged } = answers[reason];
+  const parts = [`realm="${realm}"`];
+  if (challenged === "error") parts.push(`error="${error}"`);
+  if (challenged !== undefined) parts.push(`error_description="${description}"`);
+  if (resourceMetadata !== undefined) parts.push(`resource_metadata="${resourceMetadata}"`);
+  return `Bearer ${parts.join(", ")}`;
+}
+
+/** A Buffer of its own memory: grpc-js copies from it, perhaps thousands of times. */
+function encode(response: CheckResponse): Buffer {
+  return Buffer.from(CheckResponse.encode(response).finish());
+}
+
+function header(key: string, value: string): HeaderValueOption {
+  return { header: { key, value, rawValue: Buffer.alloc(0) }, appendAction: overwrite };
+}

@@ -1,0 +1,33 @@
+import type { AccessToken } from "../tokens/access-token.ts";
+import type { CheckUpstream } from "./upstreams.ts";
+
+/** Why a request is not let through: the `reason` of bodies and logs. */
+export type DenyReason =
+  | "session_missing"
+  | "session_invalid"
+  | "grant_missing"
+  | "grant_refused"
+  | "subject_mismatch"
+  | "no_upstream"
+  | "unavailable"
+  | "bad_request";
+
+/** What Check decided, before it is put in Envoy's words. */
+export type Verdict =
+  | { readonly kind: "allow"; readonly upstream: CheckUpstream; readonly token: AccessToken }
+  /** Let through without a token; the session's credential is removed all the same. */
+  | { readonly kind: "passthrough" }
+  | Denial;
+
+export interface Denial {
+  readonly kind: "deny";
+  readonly reason: DenyReason;
+  /** The upstream's name, where known. */
+  readonly upstream?: string | undefined;
+  /** The session's hash, where known. */
+  readonly session?: string | undefined;
+  /** For the log, not for the client. */
+  readonly why?: string | undefined;
+  /** When to try again, ms; for `unavailable`. */
+  readonly retryAfterMs?: number | undefined;
+}

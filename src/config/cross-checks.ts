@@ -1,0 +1,129 @@
+import type { Place } from "../check/credential.ts";
+import type { Route } from "../check/upstreams.ts";
+import { type Address, formatAddress, isLocal } from "./address.ts";
+import type { Problem } from "./references.ts";
+import type { Config } from "./schema.ts";
+import type { SourceConfig } from "./sessions-schema.ts";
+import { isLoopback } from "./units.ts";
+import type { UpstreamConfig } from "./upstreams-schema.ts";
+
+/** The sections that could be parsed, with holes where a member could not. */
+export type Parsed = Partial<Omit<Config, "sessions" | "routes" | "upstreams">> & {
+  readonly sessions?: readonly (SourceConfig | undefined)[] | undefined;
+  readonly routes?: readonly (Route | undefined)[] | undefined;
+  readonly upstreams?: Readonly<Record<string, UpstreamConfig | undefined>> | undefined;
+};
+
+/** What no section can tell alone. */
+export function crossCheck(config: Parsed): Problem[] {
+  return [
+    ...believableSources(config),
+    ...distinctSources(config.sessions ?? []),
+    ...secureEndpoints(config),
+    ...knownUpstreams(config),
+    ...orderedTimeouts(config),
+    ...adminAccess(config),
+    ...distinctAddresses(config),
+  ];
+}
+
+/** What is allowed, but should be known. */
+export function warningsOf(config: Config): string[] {
+  const { grpc, tls } = config.listen;
+  const warnings: string[] = [];
+  if (!isLocal(grpc) && tls === undefined)
+    warnings.push(
+      `listen.grpc: ${formatAddress(grpc)} is plaintext and not loopback: whoever reaches it is handed tokens; set listen.tls with clientCa, or use a unix socket`,
+    );
+  if (!isLocal(grpc) && tls !== undefined && tls.clientCa === undefined)
+    warnings.push("listen.tls: without clientCa any client that reaches the listener is handed tokens");
+  if (config.store.kind === "memory") warnings.push("store: memory: grants are lost when the process ends, and one replica is all there may be");
+  return warnings;
+}
+
+/** Metadata and principal are plain fields of the request: only Envoy may be able to write them. */
+function believableSources({ listen, sessions }: Parsed): Problem[] {
+  if (listen === undefined || isLocal(listen.grpc) || (listen.tls?.allowedSans.length ?? 0) > 0) return [];
+  const message = "is believed as it comes: listen.grpc must be a unix socket, loopback, or mTLS with tls.allowedSans";
+  return (sessions ?? []).flatMap((source, at) =>
+    source?.kind === "metadata" || source?.kind === "principal" ? [{ path: `sessions[${at}].${source.kind}`, message }] : [],
+  );
+}
+
+function distinctSources(sessions: readonly (SourceConfig | undefined)[]): Problem[] {
+  const problems: Problem[] = [];
+  for (const [at, source] of sessions.entries()) {
+    for (const earlier of sessions.slice(0, at)) {
+      if (source === undefined || earlier === undefined) continue;
+      if (earlier.name === source.name)
+        problems.push({ path: `sessions[${at}].name`, message: `"${source.name}" is the name of an earlier source: names are part of the sessions' identity` });
+      if (!("from" in earlier && "from" in source) || placeName(earlier.from) !== placeName(source.from)) continue;
+      const path = `sessions[${at}].${source.kind}.from`;
+      if (earlier.kind === "opaque" || source.kind === "opaque")
+        problems.push({ path, message: `${placeName(source.from)} is read by "${earlier.name}" too: an opaque credential needs a place of its own` });
+      else if (earlier.issuer === source.issuer)
+        problems.push({ path: `sessions[${at}].jwt.issuer`, message: `is the issuer of "${earlier.name}" in the same place: the two cannot be told apart` });
+    }
+  }
+  return problems;
+}
+
+function placeName(place: Place): string {
+  return "cookie" in place ? `cookie ${place.cookie}` : `header ${place.header}`;
+}
+
+function secureEndpoints({ sessions, upstreams }: Parsed): Problem[] {
+  const problems: Problem[] = [];
+  const check = (path: string, value: string | undefined, allowInsecure: boolean) => {
+    const parsed = value === undefined ? null : URL.parse(value);
+    if (parsed?.protocol !== "http:" || allowInsecure || isLoopback(parsed.hostname)) return;
+    problems.push({ path, message: "must be https: plain http is for loopback, or for allowInsecure: true" });
+  };
+  for (const [at, source] of (sessions ?? []).entries()) {
+    if (source?.kind !== "jwt") continue;
+    check(`sessions[${at}].jwt.jwks`, source.jwks, source.allowInsecure);
+    if (source.jwks === undefined) check(`sessions[${at}].jwt.issuer`, source.issuer, source.allowInsecure);
+  }
+  for (const [name, upstream] of Object.entries(upstreams ?? {})) {
+    if (upstream === undefined) continue;
+    check(`upstreams.${name}.issuer`, upstream.tokenEndpoint === undefined ? upstream.issuer : undefined, upstream.allowInsecure);
+    check(`upstreams.${name}.tokenEndpoint`, upstream.tokenEndpoint, upstream.allowInsecure);
+  }
+  return problems;
+}
+
+function knownUpstreams({ routes, upstreams }: Parsed): Problem[] {
+  if (upstreams === undefined) return [];
+  return (routes ?? []).flatMap((route, at) =>
+    route?.upstream === undefined || Object.hasOwn(upstreams, route.upstream)
+      ? []
+      : [{ path: `routes[${at}].upstream`, message: `"${route.upstream}" is not in upstreams` }],
+  );
+}
+
+function orderedTimeouts({ refresh, check }: Parsed): Problem[] {
+  if (refresh === undefined || check === undefined || refresh.timeoutMs < check.deadlineMs) return [];
+  return [{ path: "refresh.timeout", message: "must be shorter than check.deadline, which must be shorter than Envoy's ext_authz timeout" }];
+}
+
+function adminAccess({ listen }: Parsed): Problem[] {
+  if (listen?.admin === undefined || listen.admin.kind === "unix") return [];
+  const problems: Problem[] = [];
+  if (listen.adminToken === undefined) problems.push({ path: "listen.adminToken", message: "is needed: listen.admin is no unix socket" });
+  if (!isLocal(listen.admin) && listen.adminTls === undefined) problems.push({ path: "listen.adminTls", message: "is needed: listen.admin is not loopback" });
+  return problems;
+}
+
+function distinctAddresses({ listen }: Parsed): Problem[] {
+  if (listen === undefined) return [];
+  const seen = new Map<string, string>();
+  const problems: Problem[] = [];
+  for (const key of ["grpc", "http", "admin"] as const) {
+    const place: Address | undefined = listen[key];
+    if (place === undefined || (place.kind === "tcp" && place.port === 0)) continue;
+    const taken = seen.get(formatAddress(place));
+    if (taken !== undefined) problems.push({ path: `listen.${key}`, message: `is the address of listen.${taken}` });
+    seen.set(formatAddress(place), key);
+  }
+  return problems;
+}

@@ -1,0 +1,61 @@
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import { messageOf } from "../error.ts";
+import { Secret } from "../secret.ts";
+import { address } from "./address.ts";
+import { secret } from "./units.ts";
+
+/** A server's certificate, and whom it lets in. PEM contents. */
+export interface TlsConfig {
+  readonly cert: string;
+  readonly key: Secret;
+  /** Clients must show a certificate of this authority. */
+  readonly clientCa?: string | undefined;
+  /** …with one of these subject alternative names: `URI:spiffe://…` or `DNS:…`, without the kind any of both. */
+  readonly allowedSans: readonly string[];
+}
+
+function pemFile(): z.ZodType<string, string> {
+  return z.string().transform((path, context) => {
+    try {
+      const text = readFileSync(path, "utf8");
+      if (text.includes("-----BEGIN ")) return text;
+      context.addIssue(`the file ${path} holds no PEM block`);
+    } catch (error) {
+      context.addIssue(`cannot read the file ${path}: ${messageOf(error)}`);
+    }
+    return z.NEVER;
+  });
+}
+
+const tls = z
+  .strictObject({
+    cert: pemFile().meta({ description: "Path of the certificate chain, PEM" }),
+    key: pemFile()
+      .transform((pem) => new Secret(pem))
+      .meta({ description: "Path of the private key, PEM" }),
+    clientCa: pemFile().optional().meta({ description: "Path of the authority that client certificates must come from, PEM" }),
+    allowedSans: z.array(z.string().min(1)).min(1).optional().meta({ description: "Subject alternative names let in; needs clientCa" }),
+  })
+  .refine((value) => value.allowedSans === undefined || value.clientCa !== undefined, {
+    path: ["allowedSans"],
+    message: "needs clientCa: without it nobody vouches for the names",
+  })
+  .transform(({ allowedSans = [], ...rest }): TlsConfig => ({ ...rest, allowedSans }));
+
+const mode = z
+  .string()
+  .regex(/^0[0-7]{3}$/, 'must be an octal mode in quotes, such as "0660"')
+  .transform((text) => Number.parseInt(text, 8));
+
+export const listenSchema = z.strictObject({
+  grpc: address().meta({ description: "Where Envoy reaches the Check service: host:port or unix:/path" }),
+  grpcMode: mode.default(0o660).meta({ description: 'Mode of the unix socket, default "0660"' }),
+  tls: tls.optional().meta({ description: "TLS of listen.grpc; with clientCa mTLS" }),
+  http: address().optional().meta({ description: "Where /livez and /readyz answer; nowhere by default" }),
+  admin: address().optional().meta({ description: "Where the grants service for the CLI listens; nowhere by default. A unix socket gets mode 0600" }),
+  adminToken: secret().optional().meta({ description: "Bearer token of the admin service; needed where listen.admin is no unix socket" }),
+  adminTls: tls.optional().meta({ description: "TLS of listen.admin; needed off loopback" }),
+});
+
+export type ListenConfig = z.output<typeof listenSchema>;

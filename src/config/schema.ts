@@ -1,0 +1,116 @@
+import { z } from "zod";
+import type { Route } from "../check/upstreams.ts";
+import type { RedisConfig } from "../stores/redis-connection.ts";
+import { logLevels } from "../telemetry/log.ts";
+import { listenSchema } from "./listen-schema.ts";
+import { sessionsSchema, sourceSchema } from "./sessions-schema.ts";
+import { duration, secret, url } from "./units.ts";
+import { upstreamSchema, upstreamsSchema } from "./upstreams-schema.ts";
+
+/** Which store, with its settings. */
+export type StoreConfig = { readonly kind: "memory"; readonly maxGrants: number } | ({ readonly kind: "redis" } & RedisConfig);
+
+const memory = z.strictObject({ maxGrants: z.int().min(1).default(100_000).meta({ description: "A further grant is refused; default 100000" }) });
+const redis = z.strictObject({
+  url: z
+    .string()
+    .regex(/^redis:\/\/\S+$/, "must be redis://host:port or redis://host:port/database")
+    .pipe(secret()),
+  username: z.string().min(1).optional(),
+  password: secret().optional(),
+  keyPrefix: z
+    .string()
+    .regex(/^[^{}\s]*$/, "must hold no braces and no white space: Redis Cluster hashes what stands in braces")
+    .default("bearerswap:"),
+  commandTimeout: duration().default(2_000).meta({ description: "Default 2s" }),
+});
+const storeSchema = z
+  .strictObject({ memory: memory.nullable().optional(), redis: redis.optional() })
+  .refine((value) => (value.memory === undefined) !== (value.redis === undefined), "must have exactly one of memory, redis")
+  .transform(({ memory: settings, redis: remote }): StoreConfig => {
+    if (remote === undefined) return { kind: "memory", ...memory.parse(settings ?? {}) };
+    const { commandTimeout, ...rest } = remote;
+    return { kind: "redis", ...rest, commandTimeoutMs: commandTimeout };
+  });
+
+const refreshSchema = z
+  .strictObject({
+    minRemaining: duration()
+      .default(10_000)
+      .meta({ description: "A token with less life left is refreshed before it is served; default 10s, at most a fifth of its life" }),
+    ahead: duration()
+      .default(60_000)
+      .meta({ description: "A token with less life left is refreshed in the background; default 60s, at most half of its life" }),
+    timeout: duration().default(10_000).meta({ description: "How long requests wait for one refresh; default 10s" }),
+  })
+  .transform(({ minRemaining, ahead, timeout }) => ({ minRemainingMs: minRemaining, aheadMs: ahead, timeoutMs: timeout }));
+
+const checkSchema = z
+  .strictObject({
+    deadline: duration().default(12_000).meta({ description: "Every Check is answered within this; default 12s; below Envoy's ext_authz timeout" }),
+    realm: z
+      .string()
+      .regex(/^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/, "must be visible ASCII without quote and backslash")
+      .default("bearerswap"),
+    resourceMetadata: url().optional().meta({ description: "URL of the protected resource metadata (RFC 9728), for WWW-Authenticate" }),
+  })
+  .transform(({ deadline, ...rest }) => ({ ...rest, deadlineMs: deadline }));
+
+const cacheSchema = z.strictObject({
+  maxSessions: z.int().min(1).default(100_000).meta({ description: "Sessions, and tokens for each upstream, kept in the process; default 100000" }),
+});
+
+const route = z
+  .strictObject({
+    host: z
+      .string()
+      .regex(/^[A-Za-z0-9.-]+$/, "must be a host name without port")
+      .transform((host) => host.toLowerCase())
+      .optional(),
+    pathPrefix: z
+      .string()
+      .regex(/^\/[\x21-\x7e]*$/, "must begin with /")
+      .refine((path) => !/[?#%\\]|\/\/|\/\.{1,2}(?:\/|$)/.test(path), "must be a plain path: no query, encoding, backslash, empty or dot segments")
+      .default("/"),
+    upstream: z.string().optional(),
+    passthrough: z.literal(true).optional().meta({ description: "Lets requests pass without a token; the session credential is removed" }),
+  })
+  .refine((value) => (value.upstream === undefined) !== (value.passthrough === undefined), "must have exactly one of upstream, passthrough")
+  .transform(({ host, pathPrefix, upstream }): Route => ({ host, pathPrefix, upstream }));
+
+const logSchema = z.strictObject({
+  level: z.enum(logLevels).default("info"),
+  format: z.enum(["auto", "json", "pretty"]).default("auto").meta({ description: "Default: pretty on a terminal, JSON elsewhere" }),
+});
+
+const shutdownSchema = z
+  .strictObject({ timeout: duration().default(20_000).meta({ description: "How long running checks and refreshes may take to finish; default 20s" }) })
+  .transform(({ timeout }) => ({ timeoutMs: timeout }));
+
+/** The file's sections. Each is parsed by itself, so that a problem in one hides none in another. */
+export const sections = {
+  listen: listenSchema,
+  sessions: sessionsSchema,
+  store: storeSchema.prefault({ memory: {} }),
+  upstreams: upstreamsSchema,
+  refresh: refreshSchema.prefault({}),
+  check: checkSchema.prefault({}),
+  cache: cacheSchema.prefault({}),
+  routes: z.array(route).default([]),
+  log: logSchema.prefault({}),
+  shutdown: shutdownSchema.prefault({}),
+};
+
+/** The members of sections that are lists or maps: parsed one by one. */
+export const members: Partial<Record<SectionName, z.ZodType>> = { sessions: sourceSchema, upstreams: upstreamSchema, routes: route };
+
+export type SectionName = keyof typeof sections;
+
+/** The configuration, parsed: durations are ms, secrets are Secret, defaults are in place. */
+export type Config = { readonly [Name in SectionName]: z.output<(typeof sections)[Name]> };
+
+/** JSON Schema of the file, for editors. */
+export function configJsonSchema(): unknown {
+  const schema = z.toJSONSchema(z.strictObject(sections), { io: "input", target: "draft-2020-12", unrepresentable: "any" });
+  return { title: "bearerswap configuration", ...schema };
+}

@@ -1,0 +1,60 @@
+import { z } from "zod";
+import type { Place } from "../check/credential.ts";
+import { cookieName, duration, headerName, name, url } from "./units.ts";
+
+const place = z
+  .strictObject({ header: headerName().optional(), cookie: cookieName().optional() })
+  .refine(({ header, cookie }) => (header === undefined) !== (cookie === undefined), "must be {header: NAME} or {cookie: NAME}")
+  .transform(({ header, cookie }): Place => (cookie === undefined ? { header: header ?? "authorization" } : { cookie }));
+
+const text = z.string().min(1, "must not be empty");
+const keyPath = z.array(text).min(1, "must name at least one key");
+
+const jwt = z.strictObject({
+  from: place.default({ header: "authorization" }).meta({ description: "Default: the authorization header" }),
+  issuer: url().meta({ description: "The tokens' iss" }),
+  audience: z
+    .union([text, z.array(text).min(1)])
+    .transform((value) => [value].flat())
+    .meta({ description: "The tokens' aud holds one of these" }),
+  jwks: url().optional().meta({ description: "The issuer's keys; default: discovered from the issuer" }),
+  claim: text.meta({ description: "The claim that is the session's id" }),
+  subject: text.optional().meta({ description: "The claim that must equal the grant's subject" }),
+  clockTolerance: duration().default(30_000).meta({ description: "For exp and nbf; default 30s" }),
+  jwksCooldown: duration().default(30_000).meta({ description: "An unknown key is looked for at the issuer once in this time; default 30s" }),
+  allowInsecure: z.boolean().default(false).meta({ description: "Lets issuer and jwks be plain http off loopback" }),
+});
+
+const metadata = z.strictObject({
+  namespace: text.meta({ description: "The filter's namespace, such as envoy.filters.http.jwt_authn" }),
+  path: keyPath.meta({ description: "Keys down to the session id" }),
+  subject: keyPath.optional().meta({ description: "Keys down to what must equal the grant's subject" }),
+  strip: z.array(headerName()).default([]).meta({ description: "Headers that carry the session credential, to be removed" }),
+});
+
+const opaque = z.strictObject({ from: place });
+const principal = z.strictObject({
+  trustDomains: z.array(z.string().regex(/^[a-z0-9._-]{1,255}$/, "must be a SPIFFE trust domain: lower-case letters, digits, ., - or _")).min(1),
+});
+
+/** A source of the configuration; `name` is part of every session's identity. */
+export type SourceConfig = { readonly name: string } & (
+  | ({ readonly kind: "jwt" } & z.output<typeof jwt>)
+  | ({ readonly kind: "metadata" } & z.output<typeof metadata>)
+  | ({ readonly kind: "opaque" } & z.output<typeof opaque>)
+  | ({ readonly kind: "principal" } & z.output<typeof principal>)
+);
+
+export const sourceSchema = z
+  .strictObject({ name: name().optional(), jwt: jwt.optional(), metadata: metadata.optional(), opaque: opaque.optional(), principal: principal.optional() })
+  .transform(({ name: given, ...kinds }, context): SourceConfig => {
+    const [first, ...others] = Object.entries(kinds).filter(([, value]) => value !== undefined);
+    if (first === undefined || others.length > 0) {
+      context.addIssue("must have exactly one of jwt, metadata, opaque, principal");
+      return z.NEVER;
+    }
+    const [kind, settings] = first;
+    return { name: given ?? kind, kind, ...settings } as SourceConfig;
+  });
+
+export const sessionsSchema = z.array(sourceSchema).min(1, "must name at least one source of sessions");

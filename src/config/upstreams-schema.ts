@@ -1,0 +1,105 @@
+import { z } from "zod";
+import { BearerswapError } from "../error.ts";
+import { type ClientAuthConfig, importSigningKey, signingAlgorithms } from "../providers/client-auth.ts";
+import { duration, headerName, name, secret, url } from "./units.ts";
+
+/** Set by the client for the refresh itself (RFC 6749 §6, RFC 7521 §4.2). */
+const reservedParameters = new Set(["grant_type", "refresh_token", "client_id", "client_secret", "client_assertion", "client_assertion_type"]);
+/** Set by Envoy or about the connection: injecting a token there breaks the request. */
+const reservedHeaders = new Set(["host", "cookie", "connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"]);
+
+const inject = z.strictObject({
+  header: headerName()
+    .refine((header) => !reservedHeaders.has(header), "cannot carry a token")
+    .default("authorization"),
+  format: z
+    .string()
+    .regex(/^[\t\x20-\x7e]*$/, "must be visible ASCII")
+    .refine((format) => format.includes("{token}"), "must contain {token}")
+    .default("Bearer {token}"),
+});
+
+const parameterValue = z.union([z.string(), z.array(z.string()).min(1)]);
+const parameters = z
+  .record(z.string().min(1), parameterValue)
+  .refine(
+    (value) => Object.keys(value).every((key) => !reservedParameters.has(key)),
+    `must not hold ${[...reservedParameters].join(", ")}: the client sets them`,
+  )
+  .transform((value) => Object.entries(value).flatMap(([key, values]) => [values].flat().map((one): [string, string] => [key, one])));
+
+const methods = ["client_secret_basic", "client_secret_basic_raw", "client_secret_post", "private_key_jwt", "none"] as const;
+
+export const upstreamSchema = z
+  .strictObject({
+    issuer: url().optional().meta({ description: "The provider: its endpoints are discovered, unless tokenEndpoint is given" }),
+    tokenEndpoint: url().optional(),
+    clientId: z.string().min(1, "must not be empty"),
+    clientSecret: secret().optional(),
+    clientAuth: z
+      .enum(methods)
+      .optional()
+      .meta({ description: "Default: client_secret_basic with a clientSecret, private_key_jwt with a privateKey, else none" }),
+    privateKey: secret().optional().meta({ description: "PEM private key for private_key_jwt: ${file:/path}" }),
+    privateKeyId: z.string().min(1).optional().meta({ description: "The assertion's kid" }),
+    privateKeyAlgorithm: z.enum(signingAlgorithms).default("RS256"),
+    parameters: parameters.optional().meta({ description: "Sent with each refresh: scope, resource, audience, …" }),
+    inject: inject.prefault({}).meta({ description: "Default: authorization: Bearer {token}" }),
+    killsOldAccess: z.boolean().default(false).meta({ description: "The old access token dies at rotation: nothing is refreshed ahead of need" }),
+    refreshTokenLife: duration()
+      .default(30 * 86_400_000)
+      .meta({ description: "How long a refresh token lives where the provider does not say; default 30d" }),
+    allowInsecure: z.boolean().default(false).meta({ description: "Lets the provider be plain http off loopback" }),
+  })
+  .transform((raw, context) => {
+    const { clientAuth, clientSecret, privateKey, privateKeyId, privateKeyAlgorithm, refreshTokenLife, parameters: sent, ...rest } = raw;
+    if (rest.issuer === undefined && rest.tokenEndpoint === undefined)
+      context.addIssue({ code: "custom", path: ["issuer"], message: "give issuer, tokenEndpoint, or both" });
+    return { ...rest, parameters: sent ?? [], refreshTokenLifeMs: refreshTokenLife, clientAuth: clientAuthOf(raw, context) };
+  });
+
+export const upstreamsSchema = z.record(name(), upstreamSchema).refine((value) => Object.keys(value).length > 0, "must name at least one upstream");
+
+export type UpstreamConfig = z.output<typeof upstreamSchema>;
+
+interface RawClientAuth {
+  readonly clientAuth?: (typeof methods)[number] | undefined;
+  readonly clientSecret?: ClientSecret | undefined;
+  readonly privateKey?: ClientSecret | undefined;
+  readonly privateKeyId?: string | undefined;
+  readonly privateKeyAlgorithm: (typeof signingAlgorithms)[number];
+}
+type ClientSecret = z.output<ReturnType<typeof secret>>;
+type IssueSink = Pick<z.core.$RefinementCtx, "addIssue">;
+
+function clientAuthOf(raw: RawClientAuth, context: IssueSink): ClientAuthConfig {
+  const method = raw.clientAuth ?? (raw.clientSecret ? "client_secret_basic" : raw.privateKey ? "private_key_jwt" : "none");
+  if (method === "none") {
+    for (const key of ["clientSecret", "privateKey"] as const) if (raw[key] !== undefined) problem(context, key, "is not used with clientAuth: none");
+    return { method };
+  }
+  if (method === "private_key_jwt") return privateKeyJwt(raw, context);
+  if (raw.privateKey !== undefined) problem(context, "privateKey", `is not used with clientAuth: ${method}`);
+  if (raw.clientSecret !== undefined) return { method, secret: raw.clientSecret };
+  problem(context, "clientSecret", `is needed for clientAuth: ${method}`);
+  return z.NEVER;
+}
+
+function privateKeyJwt({ clientSecret, privateKey, privateKeyId, privateKeyAlgorithm }: RawClientAuth, context: IssueSink): ClientAuthConfig {
+  if (clientSecret !== undefined) problem(context, "clientSecret", "is not used with clientAuth: private_key_jwt");
+  if (privateKey === undefined) {
+    problem(context, "privateKey", "is needed for clientAuth: private_key_jwt");
+    return z.NEVER;
+  }
+  try {
+    importSigningKey(privateKey, privateKeyAlgorithm);
+  } catch (error) {
+    if (!(error instanceof BearerswapError)) throw error;
+    problem(context, "privateKey", error.message);
+  }
+  return { method: "private_key_jwt", key: privateKey, keyId: privateKeyId, algorithm: privateKeyAlgorithm };
+}
+
+function problem(context: IssueSink, key: string, message: string): void {
+  context.addIssue({ code: "custom", path: [key], message });
+}
