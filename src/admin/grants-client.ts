@@ -1,0 +1,71 @@
+import { readFileSync } from "node:fs";
+import { credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { type Address, formatAddress } from "../config/address.ts";
+import { BearerswapError, messageOf } from "../error.ts";
+import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
+import type { Secret } from "../secret.ts";
+
+/** How the admin service is reached. */
+export interface GrantsClientOptions {
+  readonly address: Address;
+  readonly token?: Secret | undefined;
+  /** Path of the authority's certificate, PEM; TLS where given. */
+  readonly caFile?: string | undefined;
+}
+
+/** The four calls. They throw BearerswapError: `input` where the service blames the request, `address` where it cannot be reached. */
+export interface GrantsClient {
+  put(request: proto.PutRequest): Promise<proto.PutResponse>;
+  get(request: proto.GetRequest): Promise<proto.GetResponse>;
+  list(request: proto.ListRequest): Promise<proto.ListResponse>;
+  revoke(request: proto.RevokeRequest): Promise<proto.RevokeResponse>;
+  close(): void;
+}
+
+/** The names of grant states, for people and scripts. */
+export const grantStates: Readonly<Record<number, string>> = { 1: "active", 2: "dead", 3: "revoked" };
+
+const deadlineMs = 10_000;
+
+type Callback<Response> = (error: ServiceError | null, response: Response) => void;
+type Method<Request, Response> = (request: Request, metadata: Metadata, options: { deadline: number }, callback: Callback<Response>) => unknown;
+
+export function createGrantsClient({ address, token, caFile }: GrantsClientOptions): GrantsClient {
+  const channel = caFile === undefined ? credentials.createInsecure() : credentials.createSsl(readCa(caFile));
+  const client = new proto.GrantsClient(formatAddress(address), channel);
+  const metadata = new Metadata();
+  if (token !== undefined) metadata.set("authorization", `Bearer ${token.reveal()}`);
+
+  const call = <Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response> =>
+    new Promise((resolve, reject) => {
+      method.call(client, request, metadata, { deadline: Date.now() + deadlineMs }, (error, response) =>
+        error === null ? resolve(response) : reject(wrapped(error, address)),
+      );
+    });
+  return {
+    put: (request) => call<proto.PutRequest, proto.PutResponse>(client.put, request),
+    get: (request) => call<proto.GetRequest, proto.GetResponse>(client.get, request),
+    list: (request) => call<proto.ListRequest, proto.ListResponse>(client.list, request),
+    revoke: (request) => call<proto.RevokeRequest, proto.RevokeResponse>(client.revoke, request),
+    close: () => client.close(),
+  };
+}
+
+function readCa(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new BearerswapError("input", `cannot read ${file}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function wrapped(error: ServiceError, address: Address): BearerswapError {
+  if (error.code === status.UNAVAILABLE && /connect|ENOENT|ECONNREFUSED|resolve/i.test(error.details)) {
+    return new BearerswapError(
+      "address",
+      `no admin service answers at ${formatAddress(address)}: is bearerswap running with listen.admin set to it? (${error.details})`,
+      { cause: error },
+    );
+  }
+  return new BearerswapError("input", error.details, { cause: error });
+}

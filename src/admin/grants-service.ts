@@ -1,0 +1,162 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { type handleUnaryCall, type Metadata, Server, status } from "@grpc/grpc-js";
+import type { Clock } from "../clock.ts";
+import type { Address } from "../config/address.ts";
+import type { ListenConfig } from "../config/listen-schema.ts";
+import { BearerswapError, messageOf } from "../error.ts";
+import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
+import { addReflection } from "../grpc-services.ts";
+import { listenGrpc } from "../listen.ts";
+import type { Random } from "../random.ts";
+import type { Secret } from "../secret.ts";
+import type { ReadResult, TokenStore } from "../stores/token-store.ts";
+import type { Log } from "../telemetry/log.ts";
+import { type GrantKey, hashSession, shortHash } from "../tokens/grant.ts";
+import type { TokenManager } from "../tokens/token-manager.ts";
+import { grantWrite } from "./grant-write.ts";
+
+export interface GrantsServiceDeps {
+  readonly store: Pick<TokenStore, "read" | "list">;
+  readonly tokens: Pick<TokenManager, "put" | "revoke">;
+  /** Names of the configured session sources. */
+  readonly sources: readonly string[];
+  /** Configured upstreams, with the life of their refresh tokens in ms. */
+  readonly upstreams: ReadonlyMap<string, { readonly refreshTokenLifeMs: number }>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+const socketMode = 0o600;
+
+/** The admin server: `bearerswap.grants.v1.Grants`, where `listen.admin` says. */
+export function createAdminServer(
+  deps: GrantsServiceDeps,
+  config: ListenConfig & { readonly admin: Address },
+): { listen(): Promise<Address>; readonly server: Server } {
+  const server = new Server();
+  server.addService(proto.GrantsService, guarded(createGrantsHandlers(deps), config.adminToken, deps.log));
+  addReflection(server, ["bearerswap/grants/v1/grants.proto"]);
+  return { server, listen: () => listenGrpc(server, config.admin, config.adminTls, socketMode) };
+}
+
+interface Handlers {
+  put(request: proto.PutRequest): Promise<proto.PutResponse>;
+  get(request: proto.GetRequest): Promise<proto.GetResponse>;
+  list(request: proto.ListRequest): Promise<proto.ListResponse>;
+  revoke(request: proto.RevokeRequest): Promise<proto.RevokeResponse>;
+}
+
+/** What each call does; a {@link BearerswapError} `input` is the caller's mistake. No response holds a token. */
+export function createGrantsHandlers({ store, tokens, sources, upstreams, clock, random, log }: GrantsServiceDeps): Handlers {
+  return {
+    async put({ session, upstream, subject, token }) {
+      const key = keyOf(session, upstream);
+      const life = upstreams.get(upstream)?.refreshTokenLifeMs ?? 0;
+      await tokens.put(key, grantWrite(token, subject, life, { clock, random }));
+      log.info({ event: "grant_put", upstream, session: shortHash(key.session) }, "grant stored");
+      return { grant: view(upstream, await store.read(key)) };
+    },
+
+    async get({ session, upstream }) {
+      return { grant: view(upstream, await store.read(keyOf(session, upstream))) };
+    },
+
+    async list({ session }) {
+      const hash = sessionOf(session);
+      const names = [...(await store.list(hash, [...upstreams.keys()]))].sort();
+      const grants = await Promise.all(names.map(async (upstream) => view(upstream, await store.read({ session: hash, upstream }))));
+      return { grants: grants.filter((grant) => grant !== undefined) };
+    },
+
+    async revoke({ session, upstream }) {
+      const hash = sessionOf(session);
+      const names = upstream === "" ? await store.list(hash, [...upstreams.keys()]) : [keyOf(session, upstream).upstream];
+      const revoked: string[] = [];
+      for (const name of [...names].sort()) if (await tokens.revoke({ session: hash, upstream: name })) revoked.push(name);
+      log.info({ event: "grant_revoked", upstream: revoked.join(","), session: shortHash(hash) }, "grants revoked");
+      return { upstreams: revoked };
+    },
+  };
+
+  function keyOf(session: proto.SessionKey | undefined, upstream: string): GrantKey {
+    if (!upstreams.has(upstream)) throw new BearerswapError("input", `no upstream is named "${upstream}"; configured: ${[...upstreams.keys()].join(", ")}`);
+    return { session: sessionOf(session), upstream };
+  }
+
+  function sessionOf(session: proto.SessionKey | undefined): string {
+    const [only, ...others] = sources;
+    const source = session?.source || (others.length === 0 ? only : undefined);
+    if (source === undefined) throw new BearerswapError("input", `say which source the session belongs to; configured: ${sources.join(", ")}`);
+    if (!sources.includes(source)) throw new BearerswapError("input", `no session source is named "${source}"; configured: ${sources.join(", ")}`);
+    if (session === undefined || session.id === "") throw new BearerswapError("input", "the session id is empty");
+    return hashSession(source, session.id);
+  }
+}
+
+/** What a grant looks like from outside; undefined where nothing is stored. */
+function view(upstream: string, read: ReadResult): proto.Grant | undefined {
+  if (read.kind === "absent") return undefined;
+  if (read.kind === "revoked") return proto.Grant.create({ upstream, version: read.version, state: proto.GrantState.REVOKED });
+  const { version, state, why, grant, access, life } = read.row;
+  return {
+    upstream,
+    version,
+    state: state === "dead" ? proto.GrantState.DEAD : proto.GrantState.ACTIVE,
+    why: why ?? "",
+    subject: grant.subject ?? "",
+    scope: grant.scope ?? "",
+    hasRefreshToken: grant.refreshToken !== undefined,
+    hasAccessToken: access !== undefined,
+    accessTokenExpiresInMs: access?.remainingMs === undefined ? undefined : Math.floor(access.remainingMs),
+    expiresInMs: Math.floor(life.ms),
+  };
+}
+
+/** The handlers as gRPC calls: only with the admin token where one is configured, errors as statuses. */
+function guarded(handlers: Handlers, token: Secret | undefined, log: Log): proto.GrantsServer {
+  const unary =
+    <Request, Response>(run: (request: Request) => Promise<Response>): handleUnaryCall<Request, Response> =>
+    (call, callback) => {
+      const work = mayAdminister(call.metadata, token) ? run(call.request) : Promise.reject(new DeniedError());
+      work.then(
+        (response) => callback(null, response),
+        (error: unknown) => callback(statusOf(error, log)),
+      );
+    };
+  return {
+    put: unary(handlers.put),
+    get: unary(async (request: proto.GetRequest) => found(await handlers.get(request))),
+    list: unary(handlers.list),
+    revoke: unary(handlers.revoke),
+  };
+}
+
+class DeniedError extends Error {}
+class NotFoundError extends Error {}
+
+function found(response: proto.GetResponse): proto.GetResponse {
+  if (response.grant === undefined) throw new NotFoundError("there is no grant for this session and upstream");
+  return response;
+}
+
+function mayAdminister(metadata: Metadata, token: Secret | undefined): boolean {
+  if (token === undefined) return true;
+  const given = String(metadata.get("authorization")[0] ?? "");
+  return timingSafeEqual(digest(given), digest(`Bearer ${token.reveal()}`));
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
+
+function statusOf(error: unknown, log: Log): { code: status; details: string } {
+  if (error instanceof DeniedError) return { code: status.UNAUTHENTICATED, details: "the admin token is missing or wrong" };
+  if (error instanceof NotFoundError) return { code: status.NOT_FOUND, details: error.message };
+  const code = error instanceof BearerswapError ? error.code : undefined;
+  if (code === "input") return { code: status.INVALID_ARGUMENT, details: messageOf(error) };
+  log.error({ event: "admin_failed", reason: messageOf(error) }, "an admin call failed");
+  if (code === "store_full") return { code: status.RESOURCE_EXHAUSTED, details: messageOf(error) };
+  if (code === "store_unavailable") return { code: status.UNAVAILABLE, details: messageOf(error) };
+  return { code: code === "store_corrupt" ? status.DATA_LOSS : status.INTERNAL, details: messageOf(error) };
+}

@@ -1,0 +1,132 @@
+import { readFileSync } from "node:fs";
+import { text } from "node:stream/consumers";
+import type { Command } from "commander";
+import { createGrantsClient, type GrantsClient, grantStates } from "../admin/grants-client.ts";
+import { parseAddress } from "../config/address.ts";
+import { BearerswapError, messageOf } from "../error.ts";
+import { Secret } from "../secret.ts";
+import type { CliContext } from "./cli.ts";
+import { parseTokenInput } from "./token-input.ts";
+
+interface GrantsOptions {
+  readonly admin: string;
+  readonly adminTokenFile?: string;
+  readonly adminCa?: string;
+  readonly source?: string;
+  readonly session?: string;
+  readonly sessionFile?: string;
+  readonly upstream?: string;
+  readonly subject?: string;
+  readonly json?: boolean;
+}
+
+type Grant = NonNullable<Awaited<ReturnType<GrantsClient["get"]>>["grant"]>;
+
+/** `grants put|get|list|revoke`: what the store holds for a session. */
+export function addGrantsCommand(program: Command, { stdin, stdout }: CliContext): void {
+  const grants = program.command("grants").description("put, show and revoke the grants of a session, through the admin service (listen.admin)");
+
+  verb("put", "store a token response (RFC 6749 section 5.1, JSON) or a bare refresh token from standard input")
+    .requiredOption("--upstream <name>", "upstream the tokens are for")
+    .option("--subject <subject>", "whose grant it is, where sessions are bound to a subject")
+    .action((options: GrantsOptions) =>
+      withClient(options, async (client) => {
+        const token = parseTokenInput(await text(stdin));
+        const { grant } = await client.put({ session: sessionOf(options), upstream: options.upstream ?? "", subject: options.subject ?? "", token });
+        print(options, grant === undefined ? [] : [grant], (lines) => `stored\n${lines}`);
+      }),
+    );
+
+  verb("get", "show one grant, without its tokens")
+    .requiredOption("--upstream <name>", "upstream the grant is for")
+    .action((options: GrantsOptions) =>
+      withClient(options, async (client) => {
+        const { grant } = await client.get({ session: sessionOf(options), upstream: options.upstream ?? "" });
+        print(options, grant === undefined ? [] : [grant], (lines) => lines);
+      }),
+    );
+
+  verb("list", "show all grants of a session, without their tokens").action((options: GrantsOptions) =>
+    withClient(options, async (client) => {
+      const { grants: found } = await client.list({ session: sessionOf(options) });
+      print(options, found, (lines) => (found.length === 0 ? "no grants\n" : lines));
+    }),
+  );
+
+  verb("revoke", "end a session's grants: one upstream's, or all of them")
+    .option("--upstream <name>", "only this upstream's")
+    .action((options: GrantsOptions) =>
+      withClient(options, async (client) => {
+        const { upstreams } = await client.revoke({ session: sessionOf(options), upstream: options.upstream ?? "" });
+        if (options.json) stdout.write(`${JSON.stringify({ revoked: upstreams })}\n`);
+        else stdout.write(upstreams.length === 0 ? "nothing to revoke\n" : `revoked: ${upstreams.join(", ")}\n`);
+      }),
+    );
+
+  function verb(name: string, description: string): Command {
+    return grants
+      .command(name)
+      .description(description)
+      .requiredOption("--admin <address>", "the admin service: unix:/path or host:port")
+      .option("--admin-token-file <file>", "file with the admin token (listen.adminToken)")
+      .option("--admin-ca <file>", "certificate authority of the admin service, PEM; turns TLS on")
+      .option("--source <name>", "session source; may be left out where only one is configured")
+      .option("--session <id>", "session id, as the source finds it in a request")
+      .option("--session-file <file>", "file with the session id, to keep it out of the process list")
+      .option("--json", "print JSON");
+  }
+
+  function print(options: GrantsOptions, found: readonly Grant[], frame: (lines: string) => string): void {
+    if (options.json) stdout.write(`${JSON.stringify({ grants: found.map(jsonOf) })}\n`);
+    else stdout.write(frame(found.map((grant) => `${lineOf(grant)}\n`).join("")));
+  }
+}
+
+async function withClient(options: GrantsOptions, run: (client: GrantsClient) => Promise<void>): Promise<void> {
+  const address = parseAddress(options.admin);
+  if (address === undefined) throw new BearerswapError("input", `--admin ${options.admin} is no address: write unix:/path or host:port`);
+  const token = options.adminTokenFile === undefined ? undefined : new Secret(readLine(options.adminTokenFile));
+  const client = createGrantsClient({ address, token, caFile: options.adminCa });
+  try {
+    await run(client);
+  } finally {
+    client.close();
+  }
+}
+
+function sessionOf({ source, session, sessionFile }: GrantsOptions): { source: string; id: string } {
+  if ((session === undefined) === (sessionFile === undefined)) throw new BearerswapError("input", "give one of --session and --session-file");
+  return { source: source ?? "", id: session ?? readLine(sessionFile ?? "") };
+}
+
+function readLine(file: string): string {
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (error) {
+    throw new BearerswapError("input", `cannot read ${file}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function jsonOf({ state, ...grant }: Grant) {
+  return { ...grant, state: grantStates[state] ?? "unknown" };
+}
+
+function lineOf(grant: Grant): string {
+  const access = grant.hasAccessToken
+    ? `access token ${grant.accessTokenExpiresInMs === undefined ? "without expiry" : `for ${seconds(grant.accessTokenExpiresInMs)}`}`
+    : "no access token";
+  const parts = [
+    grantStates[grant.state] ?? "unknown",
+    grant.why && `(${grant.why})`,
+    grant.state === 3 ? "" : access,
+    grant.state === 3 ? "" : grant.hasRefreshToken ? "refresh token" : "no refresh token",
+    grant.expiresInMs === undefined ? "" : `kept for ${seconds(grant.expiresInMs)}`,
+    grant.subject && `subject ${grant.subject}`,
+    grant.scope && `scope "${grant.scope}"`,
+  ].filter((part) => part !== "");
+  return `${grant.upstream}: ${parts.join(", ")}`;
+}
+
+function seconds(ms: number): string {
+  return `${Math.floor(ms / 1_000)}s`;
+}

@@ -1,0 +1,68 @@
+import { chmodSync, lstatSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { type Server, ServerCredentials } from "@grpc/grpc-js";
+import { type Address, formatAddress } from "./config/address.ts";
+import type { TlsConfig } from "./config/listen-schema.ts";
+import { BearerswapError, messageOf } from "./error.ts";
+
+/**
+ * Listens and resolves to the address with its actual port.
+ * @param mode permission bits of a unix socket, from its first moment on
+ * @throws BearerswapError `address`
+ */
+export async function listenGrpc(server: Server, place: Address, tls: TlsConfig | undefined, mode: number): Promise<Address> {
+  const bind = () => bindGrpc(server, place, tls === undefined ? ServerCredentials.createInsecure() : tlsCredentials(tls));
+  return place.kind === "unix" ? withSocketMode(place, mode, bind) : bind();
+}
+
+/** Makes room for a unix socket, listens with the mode as umask, and sets the mode once it is there. */
+export async function withSocketMode<T>(place: Address & { readonly kind: "unix" }, mode: number, listen: () => Promise<T>): Promise<T> {
+  await removeStaleSocket(place.path);
+  const umask = process.umask(0o777 & ~mode);
+  try {
+    const bound = await listen();
+    chmodSync(place.path, mode);
+    return bound;
+  } finally {
+    process.umask(umask);
+  }
+}
+
+function bindGrpc(server: Server, place: Address, credentials: ServerCredentials): Promise<Address> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(formatAddress(place), credentials, (error, port) => {
+      if (error !== null) reject(new BearerswapError("address", `cannot listen on ${formatAddress(place)}: ${error.message}`, { cause: error }));
+      else resolve(place.kind === "unix" ? place : { ...place, port });
+    });
+  });
+}
+
+function tlsCredentials({ cert, key, clientCa }: TlsConfig): ServerCredentials {
+  const pair = { cert_chain: Buffer.from(cert), private_key: Buffer.from(key.reveal()) };
+  try {
+    return ServerCredentials.createSsl(clientCa === undefined ? null : Buffer.from(clientCa), [pair], clientCa !== undefined);
+  } catch (error) {
+    throw new BearerswapError("config", `the TLS certificate and key cannot be used: ${messageOf(error)}`);
+  }
+}
+
+/** A crashed process leaves its socket file behind; one that still answers belongs to somebody. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket())
+    throw new BearerswapError("address", `cannot listen on unix:${path}: a file that is no socket is there; remove it or choose another path`);
+  if (await answers(path)) throw new BearerswapError("address", `cannot listen on unix:${path}: another process listens there`);
+  rmSync(path, { force: true });
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}

@@ -1,0 +1,115 @@
+import {
+  type handleUnaryCall,
+  Metadata,
+  Server,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  ServerListenerBuilder,
+  type ServerUnaryCall,
+  status,
+} from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import type { Check } from "./check/check.ts";
+import type { Address } from "./config/address.ts";
+import type { ListenConfig } from "./config/listen-schema.ts";
+import { AuthorizationService } from "./gen/envoy/service/auth/v3/external_auth.ts";
+import { addReflection } from "./grpc-services.ts";
+import { listenGrpc } from "./listen.ts";
+
+/** The health service's name for the store's live state. */
+export const storeHealth = "bearerswap.store";
+
+export interface CheckServerDeps {
+  readonly check: Check;
+  readonly config: ListenConfig;
+  /** Every Check is answered within this, ms. */
+  readonly deadlineMs: number;
+}
+
+/** The gRPC server that Envoy calls. */
+export interface CheckServer {
+  /** Resolves to the address, with its port. */
+  listen(): Promise<Address>;
+  /** Overall health, and that of the Authorization service. */
+  setServing(serving: boolean): void;
+  setStoreUp(up: boolean): void;
+  /** Takes no new calls and resolves when those under way are answered, at the latest after `timeoutMs`. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
+/** A CheckRequest holds headers and perhaps a body: more is an attack. Larger ones are refused by grpc-js itself, before any handler. */
+const maxRequestBytes = 16 * 1024 * 1024;
+/** An answer that arrives at the caller's deadline is late: time to encode and send it, ms. */
+const deadlineMarginMs = 50;
+
+export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps): CheckServer {
+  const interceptors = config.tls !== undefined && config.tls.allowedSans.length > 0 ? [onlyFrom(new Set(config.tls.allowedSans))] : [];
+  const server = new Server({ "grpc.max_receive_message_length": maxRequestBytes, interceptors });
+  const health = new HealthImplementation({
+    "": "NOT_SERVING",
+    [AuthorizationService.check.path.split("/")[1] ?? ""]: "NOT_SERVING",
+    [storeHealth]: "NOT_SERVING",
+  });
+  server.addService(
+    { check: { ...AuthorizationService.check, requestDeserialize: identity, responseSerialize: identity } },
+    { check: handler(check, deadlineMs) },
+  );
+  health.addToServer(server);
+  addReflection(server, ["envoy/service/auth/v3/external_auth.proto"]);
+
+  return {
+    listen: () => listenGrpc(server, config.grpc, config.tls, config.grpcMode),
+    setServing(serving) {
+      for (const name of ["", AuthorizationService.check.path.split("/")[1] ?? ""]) health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
+    },
+    setStoreUp: (up) => health.setStatus(storeHealth, up ? "SERVING" : "NOT_SERVING"),
+    drain: (timeoutMs) => drain(server, timeoutMs),
+  };
+}
+
+/** Resolves when the server has answered its calls; what is left after `timeoutMs` is cut off. */
+export function drain(server: Server, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, timeoutMs);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** Messages stay bytes: the pipeline decodes them, so that what cannot be decoded gets a verdict too. */
+function identity(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+function handler(check: Check, deadlineMs: number): handleUnaryCall<Buffer, Buffer> {
+  return (call, callback) => {
+    const answer = check(call.request, waitOf(call, deadlineMs));
+    if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), callback);
+    else callback(null, answer);
+  };
+}
+
+function waitOf(call: ServerUnaryCall<Buffer, Buffer>, deadlineMs: number): number {
+  const deadline = call.getDeadline();
+  if (deadline === Number.POSITIVE_INFINITY) return deadlineMs;
+  return Math.min(deadlineMs, Number(deadline) - Date.now() - deadlineMarginMs);
+}
+
+/** Lets in only clients whose certificate carries one of the names; TLS has verified its authority. */
+function onlyFrom(allowed: ReadonlySet<string>): ServerInterceptor {
+  return (_method, call) => {
+    const names = (call.getAuthContext()?.sslPeerCertificate?.subjectaltname ?? "").split(", ");
+    if (names.some((name) => allowed.has(name) || allowed.has(name.replace(/^[^:]+:/, "")))) return new ServerInterceptingCall(call);
+    const refuse = new ServerListenerBuilder()
+      .withOnReceiveMetadata(() =>
+        call.sendStatus({ code: status.PERMISSION_DENIED, details: "the client certificate carries no allowed name", metadata: new Metadata() }),
+      )
+      .build();
+    return new ServerInterceptingCall(call, { start: (next) => next(refuse) });
+  };
+}
