@@ -1,0 +1,55 @@
+/** What oidc-server.ts uses of the package, which ships no types. */
+declare module "oidc-provider" {
+  import type { IncomingMessage, ServerResponse } from "node:http";
+
+  export interface Adapter {
+    upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void>;
+    find(id: string): Promise<AdapterPayload | undefined>;
+    findByUid(uid: string): Promise<AdapterPayload | undefined>;
+    findByUserCode(userCode: string): Promise<AdapterPayload | undefined>;
+    consume(id: string): Promise<void>;
+    destroy(id: string): Promise<void>;
+    revokeByGrantId(grantId: string): Promise<void>;
+  }
+
+  export interface AdapterPayload {
+    uid?: string;
+    userCode?: string;
+    grantId?: string;
+    consumed?: number;
+    [field: string]: unknown;
+  }
+
+  export interface Grant {
+    addOIDCScope(scope: string): void;
+    save(): Promise<string>;
+  }
+
+  export interface Interaction {
+    readonly uid: string;
+    readonly params: { readonly client_id: string; readonly scope?: string; readonly login_hint?: string };
+  }
+
+  export interface Context {
+    readonly oidc: { readonly params?: { readonly grant_type?: string } };
+  }
+
+  export interface ProviderError extends Error {
+    readonly error?: string;
+    readonly statusCode?: number;
+  }
+
+  export default class Provider {
+    constructor(issuer: string, configuration: object);
+    readonly Grant: new (properties: {
+      accountId: string;
+      clientId: string;
+    }) => Grant;
+    readonly AccessToken: { find(value: string): Promise<object | undefined> };
+    callback(): (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+    interactionDetails(request: IncomingMessage, response: ServerResponse): Promise<Interaction>;
+    interactionFinished(request: IncomingMessage, response: ServerResponse, result: object): Promise<void>;
+    on(event: "grant.success", listener: (ctx: Context) => void): this;
+    on(event: "grant.error", listener: (ctx: Context, error: ProviderError) => void): this;
+  }
+}

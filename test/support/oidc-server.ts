@@ -1,0 +1,149 @@
+import { randomBytes } from "node:crypto";
+import { exportJWK, generateKeyPair } from "jose";
+import Provider from "oidc-provider";
+import { type HttpRequest, type HttpResponse, startHttpServer } from "./http-servers.ts";
+import { createOidcAdapter } from "./oidc-adapter.ts";
+import { createOidcFaults, type OidcFaults } from "./oidc-faults.ts";
+import { loginByCode, type OidcClient, type OidcTokens, postForm } from "./oidc-login.ts";
+
+export interface OidcServerOptions {
+  /** Default 5. The provider counts whole seconds, so up to one second less is left. */
+  readonly accessTokenLifeSeconds?: number;
+  /** Default 14 days. */
+  readonly refreshTokenLifeSeconds?: number;
+  /** Where clients may be sent back to, beside the one that `login` uses. */
+  readonly redirectUris?: readonly string[];
+  readonly port?: number;
+}
+
+export interface TokenOutcome {
+  readonly grantType: string;
+  readonly status: number;
+  /** The OAuth error code, where the provider gave one. */
+  readonly error?: string;
+}
+
+export interface LoginOptions {
+  readonly client?: OidcClient;
+  /** Becomes the `sub` claim; default user-1. */
+  readonly account?: string;
+  /** Default: openid offline_access. */
+  readonly scope?: string;
+}
+
+export interface OidcServer extends OidcFaults {
+  readonly issuer: string;
+  readonly tokenEndpoint: string;
+  readonly port: number;
+  /** Authenticates by client_secret_basic. */
+  readonly client: OidcClient;
+  /** Authenticates by client_secret_post. */
+  readonly postClient: OidcClient;
+  /** Token requests that arrived, logins included. */
+  readonly tokenRequests: number;
+  /** Answers of the token endpoint, oldest first; those that were lost on the way too. */
+  readonly outcomes: TokenOutcome[];
+  /** The outcomes of refreshes alone. */
+  refreshes(): readonly TokenOutcome[];
+  login(options?: LoginOptions): Promise<OidcTokens>;
+  /** Refreshes by hand, for tests of the server and for playing the thief. */
+  refresh(refreshToken: string, client?: OidcClient): Promise<Response>;
+  /** Ends the grant behind a refresh token, by RFC 7009. */
+  revoke(refreshToken: string, client?: OidcClient): Promise<void>;
+  isActive(accessToken: string): Promise<boolean>;
+  stop(): Promise<void>;
+}
+
+const redirectUri = "http://127.0.0.1:1/callback";
+const client: OidcClient = { id: "gateway", secret: "gateway-secret", method: "client_secret_basic" };
+const postClient: OidcClient = { id: "gateway-post", secret: "gateway-post-secret", method: "client_secret_post" };
+
+/** A real OpenID provider with short-lived access tokens and rotating refresh tokens, whose reuse revokes the grant; every user is approved unasked. */
+export async function startOidcServer(options: OidcServerOptions = {}): Promise<OidcServer> {
+  const outcomes: TokenOutcome[] = [];
+  let tokenRequests = 0;
+  let handle = (_request: HttpRequest, _response: HttpResponse): unknown => undefined;
+  const { port = 0 } = options;
+  const server = await startHttpServer((request, response) => handle(request, response), { port });
+  const issuer = server.url;
+  const provider = new Provider(issuer, await configurationOf(options));
+  const passOn = provider.callback();
+  const { handle: handleToken, ...faults } = createOidcFaults(passOn, ({ status }, grantType) => outcomes.push({ grantType, status }));
+
+  provider.on("grant.success", ({ oidc }) => outcomes.push({ grantType: oidc.params?.grant_type ?? "", status: 200 }));
+  provider.on("grant.error", ({ oidc }, { error = "", statusCode = 500 }) => {
+    outcomes.push({ grantType: oidc.params?.grant_type ?? "", status: statusCode, error });
+  });
+  handle = (request, response) => {
+    if (request.url?.startsWith("/interaction/")) return approve(provider, request, response);
+    if (request.url !== "/token") return passOn(request, response);
+    tokenRequests++;
+    return handleToken(request, response);
+  };
+
+  return {
+    ...faults,
+    issuer,
+    tokenEndpoint: `${issuer}/token`,
+    port: server.port,
+    client,
+    postClient,
+    get tokenRequests() {
+      return tokenRequests;
+    },
+    outcomes,
+    refreshes: () => outcomes.filter(({ grantType }) => grantType === "refresh_token"),
+    login: ({ account = "user-1", scope = "openid offline_access", client: as = client } = {}) =>
+      loginByCode({ issuer, client: as, redirectUri, account, scope }),
+    refresh: (refreshToken, as = client) => postForm(`${issuer}/token`, as, { grant_type: "refresh_token", refresh_token: refreshToken }),
+    async revoke(refreshToken, as = client) {
+      const response = await postForm(`${issuer}/token/revocation`, as, { token: refreshToken });
+      if (!response.ok) throw new Error(`revocation was refused: ${await response.text()}`);
+    },
+    isActive: async (accessToken) => (await provider.AccessToken.find(accessToken)) !== undefined,
+    stop: server.stop,
+  };
+}
+
+/** Plays the user who logs in as `login_hint` says and consents to everything. */
+async function approve(provider: Provider, request: HttpRequest, response: HttpResponse): Promise<void> {
+  const { params } = await provider.interactionDetails(request, response);
+  const accountId = params.login_hint ?? "user-1";
+  const grant = new provider.Grant({ accountId, clientId: params.client_id });
+  grant.addOIDCScope(params.scope ?? "openid");
+  await provider.interactionFinished(request, response, { login: { accountId }, consent: { grantId: await grant.save() } });
+}
+
+/** Says all that the package would else warn about on the console. */
+async function configurationOf({ accessTokenLifeSeconds = 5, refreshTokenLifeSeconds = 14 * 86_400, redirectUris = [] }: OidcServerOptions) {
+  const { privateKey } = await generateKeyPair("RS256", { extractable: true });
+  const registered = { redirect_uris: [redirectUri, ...redirectUris], grant_types: ["authorization_code", "refresh_token"] };
+  const hour = 3600;
+  return {
+    adapter: createOidcAdapter(),
+    clients: [client, postClient].map(({ id, secret, method }) => ({
+      client_id: id,
+      client_secret: secret,
+      token_endpoint_auth_method: method,
+      ...registered,
+    })),
+    cookies: { keys: [randomBytes(16).toString("hex")] },
+    features: {
+      devInteractions: { enabled: false },
+      revocation: { enabled: true, allowedPolicy: async () => true },
+      rpInitiatedLogout: { enabled: false },
+    },
+    findAccount: async (_ctx: unknown, accountId: string) => ({ accountId, claims: async () => ({ sub: accountId }) }),
+    interactions: { url: (_ctx: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },
+    jwks: { keys: [{ ...(await exportJWK(privateKey)), use: "sig", alg: "RS256" }] },
+    rotateRefreshToken: true,
+    ttl: {
+      AccessToken: accessTokenLifeSeconds,
+      RefreshToken: refreshTokenLifeSeconds,
+      IdToken: hour,
+      Interaction: hour,
+      Session: hour,
+      Grant: refreshTokenLifeSeconds,
+    },
+  };
+}

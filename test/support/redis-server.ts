@@ -1,0 +1,138 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findRedis, findRedisWithoutHashExpiry, type RedisSource } from "./binaries.ts";
+import { type ChildServer, startChildServer } from "./child-process.ts";
+import { startContainer } from "./containers.ts";
+import { until } from "./until.ts";
+
+export interface RedisOptions {
+  /** Default true: a server with HPEXPIRE. False: one without it. */
+  readonly hashExpiry?: boolean;
+  /** More command-line arguments, for example `["--appendonly", "yes"]`. */
+  readonly args?: readonly string[];
+  /** Default: a free one. Give a stopped server's port to restart it at the same address. */
+  readonly port?: number;
+  /** Working directory, kept when the server stops. Default: a temporary one. */
+  readonly dir?: string;
+  readonly password?: string;
+}
+
+export interface RedisServer {
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  readonly pid: number;
+  output(): string;
+  /** Ends it at once, as a crash would (nothing is saved unless `args` say so); quiet when it has ended already. */
+  stop(): Promise<void>;
+  /** Sends a signal; for SIGKILL and SIGTERM, waits for the end. */
+  kill(signal: NodeJS.Signals): Promise<void>;
+  /** Freezes it: connections stay open, nothing is answered. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+}
+
+const host = "127.0.0.1";
+
+/** Starts a real Redis or Valkey without persistence on loopback; resolves when it answers PING. */
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
+  const source = await (options.hashExpiry === false ? findRedisWithoutHashExpiry() : findRedis());
+  return source.kind === "image" ? startInContainer(source, options) : startAsChild(source, options);
+}
+
+async function startAsChild(source: RedisSource & { kind: "binary" }, options: RedisOptions): Promise<RedisServer> {
+  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), "bearerswap-redis-")));
+  const removeDir = async () => (options.dir === undefined ? rm(dir, { recursive: true, force: true }) : undefined);
+  const { child, port } = await spawnOnFreePort(source, options, dir).catch(async (error: unknown) => {
+    await removeDir();
+    throw error;
+  });
+  await until("PONG", () => answersPing(port));
+
+  async function end(signal: NodeJS.Signals): Promise<void> {
+    child.signal("SIGCONT");
+    await child.stop(signal);
+    await removeDir();
+  }
+
+  return {
+    ...address(port, options),
+    pid: child.pid,
+    output: child.output,
+    stop: () => end("SIGKILL"),
+    kill: async (signal) => (signal === "SIGKILL" || signal === "SIGTERM" ? end(signal) : child.signal(signal)),
+    pause: async () => child.signal("SIGSTOP"),
+    resume: async () => child.signal("SIGCONT"),
+  };
+}
+
+/** Between the choice of a free port and the bind another process may take it; then another port is chosen. */
+async function spawnOnFreePort(source: RedisSource & { kind: "binary" }, options: RedisOptions, dir: string): Promise<{ child: ChildServer; port: number }> {
+  for (let attempt = 1; ; attempt++) {
+    const port = options.port ?? (await freePort());
+    const args = ["--port", String(port), "--bind", host, "--dir", dir, ...commonArgs(source, options)];
+    const child = await startChildServer(source.path, args);
+    try {
+      await child.printed(/Ready to accept connections|Sentinel ID is/);
+      return { child, port };
+    } catch (error) {
+      await child.stop("SIGKILL");
+      if (attempt === 5 || options.port !== undefined || !/in use/i.test(child.output())) throw error;
+    }
+  }
+}
+
+async function startInContainer(source: RedisSource & { kind: "image" }, options: RedisOptions): Promise<RedisServer> {
+  const program = /valkey/.test(source.image) ? "valkey-server" : "redis-server";
+  const command = [program, "--protected-mode", "no", ...commonArgs(source, options)];
+  const exposed = options.port === undefined ? 6379 : { container: 6379, host: options.port };
+  const container = await startContainer(source.image, (image, wait) =>
+    image.withCommand(command).withExposedPorts(exposed).withWaitStrategy(wait.forLogMessage("Ready to accept connections")),
+  );
+  const port = container.mappedPort(6379);
+  await until("PONG", () => answersPing(port));
+  return {
+    ...address(port, options),
+    pid: container.pid,
+    output: container.output,
+    stop: container.stop,
+    kill: container.signal,
+    pause: container.pause,
+    resume: container.resume,
+  };
+}
+
+function commonArgs(source: RedisSource, { args = [], password }: RedisOptions): readonly string[] {
+  return ["--save", "", ...(password === undefined ? [] : ["--requirepass", password]), ...source.args, ...args];
+}
+
+function address(port: number, { password }: RedisOptions) {
+  const credentials = password === undefined ? "" : `:${encodeURIComponent(password)}@`;
+  return { url: `redis://${credentials}${host}:${port}`, host, port };
+}
+
+/** True when the server answers an inline PING; one that asks for a password first is up as well. */
+function answersPing(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port }, () => socket.write("PING\r\n"));
+    const finish = (up: boolean) => {
+      socket.destroy();
+      resolve(up);
+    };
+    socket.setTimeout(1_000, () => finish(false));
+    socket.once("data", (reply) => finish(/^\+PONG|^-NOAUTH/.test(String(reply))));
+    socket.once("error", () => finish(false));
+    socket.once("close", () => finish(false));
+  });
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

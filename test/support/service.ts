@@ -1,0 +1,43 @@
+import { type Clock, systemClock } from "../../src/clock.ts";
+import { formatAddress } from "../../src/config/address.ts";
+import { parseConfig } from "../../src/config/load.ts";
+import { systemRandom } from "../../src/random.ts";
+import { createService, type Listening } from "../../src/service.ts";
+import { createLog } from "../../src/telemetry/log.ts";
+
+/** bearerswap inside the test's process, on real ports. */
+export interface RunningService {
+  readonly listening: Listening;
+  /** `host:port` or `unix:/path` of the Check service. */
+  readonly grpc: string;
+  /** Everything logged, at level trace. */
+  log(): string;
+  /** The log's lines with this `event`. */
+  events(event: string): readonly Record<string, unknown>[];
+  stop(): Promise<void>;
+}
+
+export interface ServiceOptions {
+  /** The configuration, YAML or a JSON-like object; `listen` is set to loopback and free ports unless given. */
+  readonly config: object;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly clock?: Clock;
+  readonly fetch?: typeof globalThis.fetch;
+}
+
+/** Starts the service as `serve` does, with a clock and fetch of the test's choice. */
+export async function startService({ config, env = {}, clock = systemClock(), fetch = globalThis.fetch }: ServiceOptions): Promise<RunningService> {
+  const lines: string[] = [];
+  const text = JSON.stringify({ listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0" }, ...config });
+  const { config: parsed } = parseConfig(text, "test.yaml", { env });
+  const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
+  const service = createService({ config: parsed, clock, random: systemRandom(), fetch, log });
+  const listening = await service.start();
+  return {
+    listening,
+    grpc: formatAddress(listening.grpc),
+    log: () => lines.join(""),
+    events: (event) => lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line.event === event),
+    stop: () => service.stop(),
+  };
+}

@@ -1,0 +1,48 @@
+import { createHash } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
+import { type HttpServerOptions, sendJson, startHttpServer } from "./http-servers.ts";
+
+export interface RecordedRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+  /** Names and values alternating, as received: shows duplicates and their order. */
+  readonly rawHeaders: readonly string[];
+  readonly status: number;
+}
+
+export interface UpstreamApi {
+  readonly url: string;
+  readonly port: number;
+  /** Oldest first; empty it with `requests.length = 0`. */
+  readonly requests: RecordedRequest[];
+  stop(): Promise<void>;
+}
+
+export interface UpstreamApiOptions extends HttpServerOptions {
+  /** Whether the bearer token is good right now. */
+  accepts(token: string): boolean | Promise<boolean>;
+}
+
+/** The API behind Envoy, over HTTP/1.1 and HTTP/2: 200 with the token's hash for a bearer it accepts, else 401. */
+export async function startUpstreamApi({ accepts, ...options }: UpstreamApiOptions): Promise<UpstreamApi> {
+  const requests: RecordedRequest[] = [];
+  const server = await startHttpServer(async (request, response) => {
+    const token = bearerOf(request.headers.authorization);
+    const status = token !== undefined && (await accepts(token)) ? 200 : 401;
+    const { method = "", url: path = "", headers, rawHeaders } = request;
+    requests.push({ method, path, headers, rawHeaders, status });
+    if (status === 200) sendJson(response, 200, { ok: true, method, path, token: tokenHash(token ?? "") });
+    else sendJson(response, 401, { ok: false, path }, { "www-authenticate": 'Bearer error="invalid_token"' });
+  }, options);
+  return { url: server.url, port: server.port, requests, stop: server.stop };
+}
+
+/** How the upstream API names a token in its answers. */
+export function tokenHash(token: string): string {
+  return createHash("sha256").update(token).digest("hex").slice(0, 16);
+}
+
+function bearerOf(authorization: string | undefined): string | undefined {
+  return /^Bearer ([^\s,]+)$/.exec(authorization ?? "")?.[1];
+}
