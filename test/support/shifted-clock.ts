@@ -1,0 +1,20 @@
+import { type Clock, systemClock } from "../../src/clock.ts";
+
+/** The machine's clock, plus whatever a test has added: lets a token expire without waiting for it. Timers run in real time. */
+export interface ShiftedClock extends Clock {
+  /** Moves both clocks forward, ms. */
+  shift(ms: number): void;
+}
+
+export function shiftedClock(): ShiftedClock {
+  const real = systemClock();
+  let added = 0;
+  return {
+    wallMs: () => real.wallMs() + added,
+    monotonicMs: () => real.monotonicMs() + added,
+    after: real.after,
+    shift: (ms) => {
+      added += ms;
+    },
+  };
+}
