@@ -1,0 +1,90 @@
+/** What of the test's Envoy a test may change. */
+export interface EnvoySetup {
+  /** bearerswap, `host:port`. */
+  readonly service: string;
+  /** The upstream API's port on 127.0.0.1. */
+  readonly upstreamPort: number;
+  /** Sent as context_extensions on every route; null leaves the choice to bearerswap's `routes`. */
+  readonly upstream: string | null;
+  /** More fields of the ext_authz filter. */
+  readonly extAuthz?: object;
+  /** More fields of the connection manager; path normalisation is off unless given. */
+  readonly manager?: object;
+  /** Filters before ext_authz. */
+  readonly filtersBefore?: readonly object[];
+  /** More clusters. */
+  readonly clusters?: readonly object[];
+}
+
+/** Envoy with ext_authz to bearerswap in front of one API: the listener `main` on a free port, answers of ext_authz after 15 s at the latest. */
+export function envoyConfig({ service, upstreamPort, upstream, extAuthz = {}, manager = {}, filtersBefore = [], clusters = [] }: EnvoySetup): object {
+  const perRoute = upstream === null ? {} : { typed_per_filter_config: { ext_authz: perRouteConfig(upstream) } };
+  const filters = [...filtersBefore, extAuthzFilter(extAuthz), { name: "router", typed_config: { "@type": typeUrl("filters.http.router.v3.Router") } }];
+  const connectionManager = {
+    "@type": typeUrl("filters.network.http_connection_manager.v3.HttpConnectionManager"),
+    stat_prefix: "main",
+    codec_type: "AUTO",
+    http_filters: filters,
+    route_config: {
+      virtual_hosts: [{ name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: "api", timeout: "20s" }, ...perRoute }] }],
+    },
+    ...manager,
+  };
+  return {
+    static_resources: {
+      listeners: [
+        {
+          name: "main",
+          address: address("127.0.0.1", 0),
+          filter_chains: [{ filters: [{ name: "manager", typed_config: connectionManager }] }],
+        },
+      ],
+      clusters: [cluster("bearerswap", service, true), cluster("api", `127.0.0.1:${upstreamPort}`, false), ...clusters],
+    },
+  };
+}
+
+/** A static cluster of one endpoint. */
+export function cluster(name: string, endpoint: string, http2: boolean): object {
+  const at = endpoint.lastIndexOf(":");
+  const protocol = {
+    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    explicit_http_config: { http2_protocol_options: {} },
+  };
+  return {
+    name,
+    type: "STATIC",
+    connect_timeout: "1s",
+    ...(http2 ? { typed_extension_protocol_options: { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol } } : {}),
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: address(endpoint.slice(0, at), Number(endpoint.slice(at + 1))) } }] }],
+    },
+  };
+}
+
+function extAuthzFilter(more: object): object {
+  return {
+    name: "ext_authz",
+    typed_config: {
+      "@type": typeUrl("filters.http.ext_authz.v3.ExtAuthz"),
+      transport_api_version: "V3",
+      grpc_service: { envoy_grpc: { cluster_name: "bearerswap" }, timeout: "15s" },
+      failure_mode_allow: false,
+      status_on_error: { code: "ServiceUnavailable" },
+      ...more,
+    },
+  };
+}
+
+function perRouteConfig(upstream: string): object {
+  return { "@type": typeUrl("filters.http.ext_authz.v3.ExtAuthzPerRoute"), check_settings: { context_extensions: { upstream } } };
+}
+
+function address(host: string, port: number): object {
+  return { socket_address: { address: host, port_value: port } };
+}
+
+function typeUrl(name: string): string {
+  return `type.googleapis.com/envoy.extensions.${name}`;
+}
