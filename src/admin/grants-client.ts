@@ -51,6 +51,9 @@ export function createGrantsClient({ address, token, caFile }: GrantsClientOptio
   };
 }
 
+/** How grpc-js begins the details of an UNAVAILABLE that is its own, not the service's. */
+const channelFailure = /^(?:No connection established|Name resolution failed|Connection dropped)/;
+
 function readCa(file: string): Buffer {
   try {
     return readFileSync(file);
@@ -60,7 +63,7 @@ function readCa(file: string): Buffer {
 }
 
 function wrapped(error: ServiceError, address: Address): BearerswapError {
-  if (error.code === status.UNAVAILABLE && /connect|ENOENT|ECONNREFUSED|resolve/i.test(error.details)) {
+  if (error.code === status.UNAVAILABLE && channelFailure.test(error.details)) {
     return new BearerswapError(
       "address",
       `no admin service answers at ${formatAddress(address)}: is bearerswap running with listen.admin set to it? (${error.details})`,

@@ -115,7 +115,7 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
       session: denial.session && shortHash(denial.session),
       reason: denial.reason,
       why: denial.why,
-      requestId: input?.requestId,
+      requestId: input?.requestId.slice(0, 64),
       durationMs: Math.round(clock.monotonicMs() - startedAt),
     };
     log[denial.reason === "unavailable" ? "warn" : "info"](fields, "denied");

@@ -28,7 +28,12 @@ export function clientAuthOf(config: ClientAuthConfig): openid.ClientAuth {
       return basicWithoutEncoding(config.secret);
     case "private_key_jwt": {
       const key = importSigningKey(config.key, config.algorithm);
-      return openid.PrivateKeyJwt(config.keyId === undefined ? key : { key, kid: config.keyId });
+      return openid.PrivateKeyJwt(config.keyId === undefined ? key : { key, kid: config.keyId }, {
+        // openid-client would write Ed25519 (RFC 9864), which servers that know EdDSA (RFC 8037) may not.
+        [openid.modifyAssertion]: (header) => {
+          header.alg = config.algorithm;
+        },
+      });
     }
     case "none":
       return openid.None();

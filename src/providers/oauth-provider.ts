@@ -36,6 +36,14 @@ interface Exchange {
 /** A response that comes later than this is not waited for, in seconds; callers give up long before. */
 const latestResponseSeconds = 60;
 const discoveryTimeoutSeconds = 8;
+/** openid-client's codes for an answer that is no metadata: another status, not JSON, not this issuer's. */
+const answeredCodes: ReadonlySet<string> = new Set([
+  "OAUTH_RESPONSE_IS_NOT_CONFORM",
+  "OAUTH_RESPONSE_IS_NOT_JSON",
+  "OAUTH_PARSE_ERROR",
+  "OAUTH_INVALID_RESPONSE",
+  "OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED",
+]);
 
 /** A standard OAuth 2 client (RFC 6749 §6) on openid-client. */
 export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps): Provider {
@@ -75,8 +83,21 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
     return configuration;
   }
 
+  /** OpenID Connect's path, then RFC 8414's where the issuer answers with something else than metadata; one that does not answer is not asked twice. */
   async function discover(issuer: string): Promise<openid.Configuration> {
+    try {
+      return await discoverBy("oidc", issuer);
+    } catch (error) {
+      if (!(error instanceof openid.ClientError) || !answeredCodes.has(error.code ?? "")) throw error;
+      return discoverBy("oauth2", issuer).catch(() => {
+        throw error;
+      });
+    }
+  }
+
+  async function discoverBy(algorithm: "oidc" | "oauth2", issuer: string): Promise<openid.Configuration> {
     const configuration = await openid.discovery(new URL(issuer), config.clientId, undefined, auth, {
+      algorithm,
       [openid.customFetch]: customFetch,
       execute: config.allowInsecure ? [openid.allowInsecureRequests] : [],
       timeout: discoveryTimeoutSeconds,

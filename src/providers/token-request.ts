@@ -52,7 +52,7 @@ async function readText(response: Response): Promise<string> {
     if (bytes > maxBodyBytes) throw new Error(`the token response is longer than ${maxBodyBytes} bytes`);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return new TextDecoder().decode(Buffer.concat(chunks)); // drops a byte order mark, which JSON.parse refuses
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {

@@ -14,12 +14,16 @@ export interface TokenResponse {
 }
 
 /** Visible ASCII and space: what RFC 6749 appendix A allows in a token, and what no header can be broken with. */
-const tokenSyntax = /^[\x20-\x7e]+$/;
+const accessTokenSyntax = /^[\x20-\x7e]+$/;
+/** More than the RFC allows: a refresh token goes into a form, where everything is encoded, and dropping a rotated one costs the user the login. */
+const refreshTokenSyntax = /^\P{Cc}+$/u;
+/** Longer than any lifetime in use, ms; a longer one means as much, and stores take it. */
+const longestMs = 10 * 365 * 86_400_000;
 
 /** Reads the fields of a token response. Returns undefined where neither an access token nor a refresh token is in it. */
 export function parseTokenResponse(body: Readonly<Record<string, unknown>>): TokenResponse | undefined {
-  const accessToken = tokenField(body.access_token);
-  const refreshToken = tokenField(body.refresh_token);
+  const accessToken = tokenField(body.access_token, accessTokenSyntax);
+  const refreshToken = tokenField(body.refresh_token, refreshTokenSyntax);
   if (accessToken === undefined && refreshToken === undefined) return undefined;
   return {
     accessToken,
@@ -30,12 +34,12 @@ export function parseTokenResponse(body: Readonly<Record<string, unknown>>): Tok
   };
 }
 
-function tokenField(value: unknown): Secret | undefined {
-  return typeof value === "string" && tokenSyntax.test(value) ? new Secret(value) : undefined;
+function tokenField(value: unknown, syntax: RegExp): Secret | undefined {
+  return typeof value === "string" && syntax.test(value) ? new Secret(value) : undefined;
 }
 
 /** Seconds as a number or a decimal string, as ms. Anything else, also zero for "never" and negatives, states nothing. */
 function secondsField(value: unknown): number | undefined {
   const seconds = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
-  return typeof seconds === "number" && Number.isFinite(seconds) && seconds > 0 ? Math.round(seconds * 1000) : undefined;
+  return typeof seconds === "number" && Number.isFinite(seconds) && seconds > 0 ? Math.min(Math.round(seconds * 1000), longestMs) : undefined;
 }

@@ -35,8 +35,8 @@ const connectTimeoutMs = 5_000;
 const slowestReconnectMs = 2_000;
 
 /**
- * Connects in the background and keeps reconnecting. A command fails at once while there is no connection, and is never sent twice: a command that
- * runs late or again would write what is no longer true.
+ * Connects in the background and keeps reconnecting. A command waits for the first attempt to connect; later it fails at once while there is no connection.
+ * It is never sent twice: a command that runs late or again would write what is no longer true.
  */
 export function connectRedis({ config, log, random }: { config: RedisConfig; log: Log; random: Random }): RedisConnection {
   const redis = new Redis(config.url.reveal(), {
@@ -54,7 +54,7 @@ export function connectRedis({ config, log, random }: { config: RedisConfig; log
   });
   let lastProblem: string | undefined;
   redis.on("error", (error) => {
-    const problem = messageOf(error);
+    const problem = reasonOf(error);
     if (problem !== lastProblem) log.error({ event: "store_connection", reason: problem }, "Redis cannot be reached; trying again");
     lastProblem = problem;
   });
@@ -62,12 +62,13 @@ export function connectRedis({ config, log, random }: { config: RedisConfig; log
     log.info({ event: "store_connection" }, "connected to Redis");
     lastProblem = undefined;
   });
-  void redis.connect().catch(() => undefined); // reported by the error event, and retried
+  // Only the first attempt is waited for, so that a start is no outage. A failure is reported by the error event, and retried.
+  const attempted = redis.connect().catch(() => undefined);
 
   return {
     run: (script, key, args = []) =>
-      guarded(() => (redis as unknown as Record<string, (...all: string[]) => Promise<unknown>>)[`bearerswap_${script}`]?.(key, ...args)),
-    pipeline: (commands) => guarded(async () => repliesOf(await redis.pipeline(commands.map((command) => [...command])).exec())),
+      guarded(attempted, () => (redis as unknown as Record<string, (...all: string[]) => Promise<unknown>>)[`bearerswap_${script}`]?.(key, ...args), key),
+    pipeline: (commands) => guarded(attempted, async () => repliesOf(await redis.pipeline(commands.map((command) => [...command])).exec())),
     async close() {
       if (redis.status === "ready") await redis.quit().catch(() => redis.disconnect());
       else redis.disconnect();
@@ -75,12 +76,25 @@ export function connectRedis({ config, log, random }: { config: RedisConfig; log
   };
 }
 
-async function guarded<T>(command: () => Promise<T> | undefined): Promise<T> {
+/** What a script stumbles over in the row: a key of another type, a field that is no number. */
+const rowProblem = /^(?:WRONGTYPE|ERR user_script:\d+:)/;
+
+async function guarded<T>(attempted: Promise<void>, command: () => Promise<T> | undefined, key?: string): Promise<T> {
   try {
+    await attempted;
     return (await command()) as T;
   } catch (error) {
-    throw new BearerswapError("store_unavailable", `Redis: ${messageOf(error)}`, { cause: error });
+    const reason = reasonOf(error);
+    // Without the cause here and below: ioredis puts the command's arguments into its errors, and they hold tokens.
+    if (key !== undefined && rowProblem.test(reason))
+      throw new BearerswapError("store_corrupt", `${key} holds no grant that can be read; it was left as it is: look at it and delete it (Redis: ${reason})`);
+    throw new BearerswapError("store_unavailable", `Redis: ${reason}`);
   }
+}
+
+/** The error's message, without the arguments that Redis quotes where it does not know a command: a password in AUTH, say. */
+function reasonOf(error: unknown): string {
+  return messageOf(error).replace(/,? ?with args beginning with:.*/s, "");
 }
 
 function repliesOf(results: [Error | null, unknown][] | null): unknown[] {

@@ -70,7 +70,7 @@ export function createRedisStore({ config, log, random }: { config: RedisConfig;
   /** The index lives as long as the longest-lived of its grants. It is a convenience, repaired by `list`: a failure here is no failure of the write. */
   async function index(key: GrantKey, lifeMs: number): Promise<void> {
     const name = indexKey(key.session);
-    const life = String(Math.ceil(lifeMs));
+    const life = wholeMs(lifeMs);
     try {
       await redis.pipeline([
         ["sadd", name, key.upstream],
@@ -90,10 +90,17 @@ export function createRedisStore({ config, log, random }: { config: RedisConfig;
   }
 }
 
+/** Longer than any life that matters, and short enough for Redis to add it to its clock. */
+const longestMs = 100 * 365 * 24 * 60 * 60 * 1_000;
+
+function wholeMs(ms: number): string {
+  return String(Math.ceil(Math.min(ms, longestMs)));
+}
+
 function writeArgs(from: string, { version, grant, access, life }: GrantWrite): string[] {
   const held = access !== undefined && (access.remainingMs === undefined || access.remainingMs >= 1) ? access : undefined;
-  const accessMs = held?.remainingMs === undefined ? "" : String(Math.floor(held.remainingMs));
-  return [from, version, encodeGrant(grant), held ? encodeAccess(held) : "", accessMs, String(Math.ceil(life.ms)), life.stated ? "1" : ""];
+  const accessMs = held?.remainingMs === undefined ? "" : wholeMs(Math.floor(held.remainingMs));
+  return [from, version, encodeGrant(grant), held ? encodeAccess(held) : "", accessMs, wholeMs(life.ms), life.stated ? "1" : ""];
 }
 
 function parseRow(reply: unknown, name: string): ReadResult {

@@ -52,7 +52,7 @@ export function placeAccessToken(
   };
 }
 
-/** The last instant at which the token may still be served while no fresher one can be had. */
+/** Until when the token may be served while no fresher one can be had: never shorter than it is fresh, as tokens of a second or two would be of no use. */
 export function usableUntil(token: AccessToken): number {
-  return token.expiresAt - usableMs;
+  return Math.max(token.staleAt, token.expiresAt - usableMs);
 }

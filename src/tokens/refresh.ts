@@ -35,7 +35,10 @@ export interface RefresherDeps {
   readonly log: Log;
 }
 
-/** Presents a grant's refresh token once and settles in the store what came back. */
+/**
+ * Presents a grant's refresh token once and settles in the store what came back. Invariant: while that runs, everybody in this process who wants the same
+ * version refreshed shares it, also where the flight that began it was released.
+ */
 export interface Refresher {
   refresh(key: GrantKey, row: GrantRow, refreshToken: Secret, trigger: RefreshTrigger): Promise<RefreshResult>;
 }
@@ -46,24 +49,34 @@ const commitRetryMs = 1_000;
 const commitGiveUpMs = 24 * 60 * 60 * 1_000;
 
 export function createRefresher({ store, providers, clock, random, log }: RefresherDeps): Refresher {
+  const presenting = new Map<string, Promise<RefreshResult>>();
+
   return {
-    async refresh(key, row, refreshToken, trigger) {
-      const provider = providers.get(key.upstream);
-      if (provider === undefined) return { kind: "unavailable", why: "upstream_not_configured" };
-      const startedAt = clock.monotonicMs();
-      let sentAt = startedAt;
-      const outcome = await provider.refresh({
-        refreshToken,
-        beforeSend: () => {
-          sentAt = clock.monotonicMs();
-          return true;
-        },
-      });
-      const result = await settle(key, row, provider, outcome, sentAt);
-      report(key, trigger, outcome, result, clock.monotonicMs() - startedAt);
-      return result;
+    refresh(key, row, refreshToken, trigger) {
+      const current = presenting.get(row.version);
+      if (current !== undefined) return current;
+      const started = present(key, row, refreshToken, trigger).finally(() => presenting.delete(row.version));
+      presenting.set(row.version, started);
+      return started;
     },
   };
+
+  async function present(key: GrantKey, row: GrantRow, refreshToken: Secret, trigger: RefreshTrigger): Promise<RefreshResult> {
+    const provider = providers.get(key.upstream);
+    if (provider === undefined) return { kind: "unavailable", why: "upstream_not_configured" };
+    const startedAt = clock.monotonicMs();
+    let sentAt = startedAt;
+    const outcome = await provider.refresh({
+      refreshToken,
+      beforeSend: () => {
+        sentAt = clock.monotonicMs();
+        return true;
+      },
+    });
+    const result = await settle(key, row, provider, outcome, sentAt);
+    report(key, trigger, outcome, result, clock.monotonicMs() - startedAt);
+    return result;
+  }
 
   async function settle(key: GrantKey, row: GrantRow, provider: Provider, outcome: RefreshOutcome, sentAt: number): Promise<RefreshResult> {
     switch (outcome.kind) {

@@ -36,11 +36,11 @@ export interface ResolveDeps {
   readonly cache: TokenCache;
   readonly clock: Clock;
   readonly random: Random;
-  readonly config: FreshnessConfig;
+  readonly freshnessOf: (upstream: string) => FreshnessConfig;
 }
 
 /** Reads the grant and refreshes it where that is due. Throws what the store throws. */
-export function createResolve({ store, refresher, cache, clock, random, config }: ResolveDeps): (task: FlightTask) => Promise<FlightResult> {
+export function createResolve({ store, refresher, cache, clock, random, freshnessOf }: ResolveDeps): (task: FlightTask) => Promise<FlightResult> {
   return async function resolve(task) {
     const result = await load(task);
     return task.outdated ? { kind: "outdated" } : result;
@@ -65,7 +65,7 @@ export function createResolve({ store, refresher, cache, clock, random, config }
     switch (result.kind) {
       case "refreshed":
         if (result.access === undefined) return unavailable("no_usable_access_token");
-        return { kind: "token", token: keep(task, result, result.access, result.sentAt) };
+        return servable(keep(task, result, result.access, result.sentAt), "token_expired_meanwhile");
       case "superseded":
         return adopt(task);
       case "revoked":
@@ -85,8 +85,12 @@ export function createResolve({ store, refresher, cache, clock, random, config }
     const read = await store.read(task.key);
     if (read.kind !== "found") return missing(task);
     if (read.row.access === undefined) return unavailable("superseded");
-    const token = keep(task, read.row, read.row.access, from);
-    return clock.monotonicMs() < usableUntil(token) ? { kind: "token", token } : unavailable("superseded");
+    return servable(keep(task, read.row, read.row.access, from), "superseded");
+  }
+
+  /** A response or a commit may have come so late that the token's life is over. */
+  function servable(token: AccessToken, whyNot: string): FlightResult {
+    return clock.monotonicMs() < usableUntil(token) ? { kind: "token", token } : unavailable(whyNot);
   }
 
   function missing(task: FlightTask): FlightResult {
@@ -95,7 +99,7 @@ export function createResolve({ store, refresher, cache, clock, random, config }
   }
 
   function keep(task: FlightTask, row: Pick<GrantRow, "version" | "grant">, access: StoredAccess, from: number): AccessToken {
-    const placed = placeAccessToken(access, { version: row.version, subject: row.grant.subject }, from, config, random.fraction());
+    const placed = placeAccessToken(access, { version: row.version, subject: row.grant.subject }, from, freshnessOf(task.key.upstream), random.fraction());
     const held = cache.get(task.key.session, task.key.upstream);
     const token = held?.version === row.version ? { ...placed, aheadAt: held.aheadAt } : placed;
     if (!task.outdated) cache.set(task.key, token);

@@ -53,22 +53,29 @@ export interface TokenManager {
 
 /** A background refresh that failed is tried again after this long, unless a request needs it sooner. */
 const aheadRetryMs = 5_000;
+/** A caller stops waiting this much before the token in hand ends, so that a timer that fires late does not cost the token. */
+const timerSlackMs = 50;
+
+/** A task under way, and how its waiters are told that it is history. */
+interface Flying {
+  readonly task: FlightTask;
+  readonly supersede: () => void;
+}
 
 export function createTokenManager({ store, providers, clock, random, log, config }: TokenManagerDeps): TokenManager {
   const cache = createTokenCache(providers.keys(), config.cacheEntries);
   const refresher = createRefresher({ store, providers, clock, random, log });
-  const resolve = createResolve({ store, refresher, cache, clock, random, config });
+  const resolve = createResolve({ store, refresher, cache, clock, random, freshnessOf });
   const flights = createFlights<FlightResult>();
-  const tasks = new Map<string, FlightTask>();
+  const flying = new Map<string, Flying>();
 
   return {
     cached(owner, upstream) {
       const token = cache.get(owner.session, upstream);
       if (token === undefined || !mayUse(owner, token.subject)) return undefined;
       const now = clock.monotonicMs();
-      if (now < token.aheadAt) return token;
       if (now >= token.staleAt) return undefined;
-      refreshAhead(owner, upstream, token);
+      if (now >= token.aheadAt) refreshAhead(owner, upstream, token);
       return token;
     },
 
@@ -76,11 +83,11 @@ export function createTokenManager({ store, providers, clock, random, log, confi
       const key = { session: owner.session, upstream };
       const until = clock.monotonicMs() + waitMs;
       for (;;) {
-        const flight = flights.join(keyOf(key), () => fly({ owner, key, trigger: "expired", outdated: false }));
+        const flight = flights.join(keyOf(key), () => fly({ owner, key, trigger: "expired" }));
         const result = await wait(flight, key, until);
         const answer = answerOf(owner, key, result);
         if (answer !== "again") return answer;
-        await flight.done;
+        if (result.kind === "not_begun") await flight.done;
       }
     },
 
@@ -103,11 +110,16 @@ export function createTokenManager({ store, providers, clock, random, log, confi
     settled: () => flights.settled(),
   };
 
+  /** With `killsOldAccess` a refresh ahead of need would take from requests under way the token they were sent with. */
+  function freshnessOf(upstream: string): FreshnessConfig {
+    return providers.get(upstream)?.killsOldAccess ? { ...config, aheadMs: 0 } : config;
+  }
+
   /** Waits no longer than a token in hand can be served, so that a slow provider costs nobody a request that could have been answered. */
   function wait(flight: Flight<FlightResult>, key: GrantKey, until: number): Promise<FlightResult> {
     const now = clock.monotonicMs();
     const held = cache.get(key.session, key.upstream);
-    const latest = held !== undefined && usableUntil(held) > now ? Math.min(until, usableUntil(held)) : until;
+    const latest = held !== undefined && usableUntil(held) > now ? Math.min(until, usableUntil(held) - timerSlackMs) : until;
     return withDeadline<FlightResult>(clock, flight.result, latest - now, () => unavailable("deadline"));
   }
 
@@ -141,7 +153,7 @@ export function createTokenManager({ store, providers, clock, random, log, confi
   function refreshAhead(owner: Owner, upstream: string, token: AccessToken): void {
     const key = { session: owner.session, upstream };
     if (flights.has(keyOf(key))) return;
-    const flight = flights.join(keyOf(key), () => fly({ owner, key, trigger: "ahead", replacing: token.version, outdated: false }));
+    const flight = flights.join(keyOf(key), () => fly({ owner, key, trigger: "ahead", replacing: token.version }));
     void flight.result.then((result) => {
       const held = cache.get(key.session, upstream);
       if (result.kind !== "token" && held?.version === token.version) cache.set(key, { ...held, aheadAt: clock.monotonicMs() + aheadRetryMs });
@@ -149,22 +161,28 @@ export function createTokenManager({ store, providers, clock, random, log, confi
   }
 
   /** Begins one flight. Its result is bounded by the refresh timeout; its work goes on until the provider's answer is stored. */
-  function fly(task: FlightTask): Flight<FlightResult> {
-    const key = keyOf(task.key);
-    tasks.set(key, task);
+  function fly(wanted: Omit<FlightTask, "outdated">): Flight<FlightResult> {
+    const key = keyOf(wanted.key);
+    const task: FlightTask = { ...wanted, outdated: false };
+    const superseded = Promise.withResolvers<FlightResult>();
+    const current: Flying = { task, supersede: () => superseded.resolve({ kind: "outdated" }) };
+    flying.set(key, current);
     const work = resolve(task).catch((error: unknown) => failed(task.key, error));
     const done = work.then(() => {
-      if (tasks.get(key) === task) tasks.delete(key);
+      if (flying.get(key) === current) flying.delete(key);
     });
-    return { result: withDeadline<FlightResult>(clock, work, config.timeoutMs, () => unavailable("refresh_timeout")), done };
+    const result = withDeadline(clock, Promise.race([work, superseded.promise]), config.timeoutMs, () => unavailable("refresh_timeout"));
+    return { result, done };
   }
 
-  /** What was read before must not be served after: the flight under way keeps nothing, and the next request starts one of its own. */
+  /** What was read before must not be served after: the flight under way keeps nothing, and its waiters and the next request share one of their own. */
   function forget(key: GrantKey): void {
     cache.delete(key);
-    const task = tasks.get(keyOf(key));
-    if (task !== undefined) task.outdated = true;
+    const current = flying.get(keyOf(key));
     flights.release(keyOf(key));
+    if (current === undefined) return;
+    current.task.outdated = true;
+    current.supersede();
   }
 
   function failed(key: GrantKey, error: unknown): FlightResult {
