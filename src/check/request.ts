@@ -138,7 +138,6 @@ function walk(input: DecodedCheck, end: number, visit: Visit): void {
     }
     const length = reader.uint32();
     const fieldEnd = reader.pos + length;
-    if (fieldEnd > end) throw new RangeError("field reaches past its message");
     visit(input, field, fieldEnd);
     reader.pos = fieldEnd;
   }

@@ -49,9 +49,11 @@ export function allowResponse(
   return encode({ status: { code: 0, message: "" }, httpResponse: { $case: "okResponse", value }, dynamicMetadata: metadata });
 }
 
-/** Whether the answer depends on the request's cookies. */
+/** Whether the answer has to rewrite the request's cookies: a session credential may be among them. */
 export function hasCookies(credentials: Credentials, input: CheckInput): boolean {
-  return credentials.cookies.size > 0 && input.header("cookie") !== undefined;
+  if (credentials.cookies.size === 0) return false;
+  const cookies = input.header("cookie") ?? "";
+  return [...credentials.cookies].some((name) => cookies.includes(name));
 }
 
 /** The serialized answer that keeps a request back. */

@@ -70,6 +70,20 @@ describe("several sources", () => {
   });
 });
 
+test("one request's cookies never end up in another's", async () => {
+  const sessions = [
+    { name: "first", opaque: { from: { header: "x-session" } } },
+    { name: "second", opaque: { from: { cookie: "session" } } },
+  ];
+  const scenario = await startScenario(use, { config: { sessions } });
+  await scenario.login({ source: "first" });
+  const ask = async (cookie: object) => (await scenario.check({ headers: { "x-session": sessionId, ...cookie } })).headers.cookie;
+  expect(await ask({ cookie: `theme=dark; session=${other}` })).toBe("theme=dark");
+  expect(await ask({})).toBeUndefined();
+  expect(await ask({ cookie: "theme=blue" })).toBeUndefined();
+  expect(await ask({ cookie: `theme=light; session=${other}` })).toBe("theme=light");
+});
+
 describe("a session from metadata", () => {
   const metadata = {
     namespace: "envoy.filters.http.jwt_authn",

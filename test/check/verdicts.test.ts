@@ -130,6 +130,7 @@ describe("a request that is kept back", () => {
     expect(await as("s1", "mallory")).toBe(403);
     expect(await as("s1")).toBe(403);
     expect(await as("s2", "alice")).toBe(403);
+    expect(await as("s2")).toBe(403);
     expect(await scenario.check(bearer(await issuer.sign({ aud: "gw", tsid: "s1" })))).toMatchObject({
       body: { reason: "subject_mismatch", error: "access_denied" },
     });
