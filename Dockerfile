@@ -1,0 +1,33 @@
+# bearerswap, without a build step: Node runs the TypeScript sources as they are. That works outside node_modules only, hence /app.
+#   docker build -t bearerswap .
+#   docker run -v ./bearerswap.yaml:/etc/bearerswap/bearerswap.yaml:ro -e CRM_CLIENT_SECRET bearerswap serve --config /etc/bearerswap/bearerswap.yaml
+
+FROM node:24-bookworm-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+# None of them has anything to run at installation.
+RUN npm ci --omit=dev --ignore-scripts
+
+FROM node:24-bookworm-slim AS bearerswap
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=dependencies /app/node_modules node_modules
+COPY package.json LICENSE ./
+COPY proto proto
+COPY src src
+# On PATH for `docker exec … bearerswap grants`, and a place for unix sockets that the user below may write to.
+RUN ln -s /app/src/main.ts /usr/local/bin/bearerswap && install -d -o 1000 -g 1000 -m 0750 /run/bearerswap
+# The image's user `node`, as a number, so that Kubernetes can tell that it is not root. Nothing in /app is writable for it.
+USER 1000:1000
+ENTRYPOINT ["bearerswap"]
+CMD ["--help"]
+
+# The servers around bearerswap in docker-compose.yml: a provider and an API for the demo, never for production.
+FROM bearerswap AS demo
+COPY test/support test/support
+COPY test/demo/compose test/demo/compose
+ENTRYPOINT []
+CMD ["node"]
+
+# Last, so that it is what `docker build` makes without --target.
+FROM bearerswap

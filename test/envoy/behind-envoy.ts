@@ -1,0 +1,165 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { request as plainRequest } from "node:http";
+import { request as secureRequest } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { createGrantsClient } from "../../src/admin/grants-client.ts";
+import { parseAddress } from "../../src/config/address.ts";
+import { type Certificate, type CertificateAuthority, createCertificateAuthority } from "../support/certificates.ts";
+import { type EnvoyProcess, startEnvoy } from "../support/envoy-process.ts";
+import { type JwtIssuer, startJwtIssuer } from "../support/jwt-issuer.ts";
+import { type OidcServer, startOidcServer } from "../support/oidc-server.ts";
+import type { Resources } from "../support/resources.ts";
+import { type RunningService, startService } from "../support/service.ts";
+import { startUpstreamApi, type UpstreamApi } from "../support/upstream-api.ts";
+import { at, example, replaceAll } from "./examples.ts";
+
+/** An example of envoy/ in operation: the real Envoy, the service, and servers in the places of those that the two files name. */
+export interface Installation {
+  readonly ca: CertificateAuthority;
+  readonly envoy: EnvoyProcess;
+  /** The first replica. */
+  readonly service: RunningService;
+  readonly replicas: readonly RunningService[];
+  /** crm.example.com, the API. */
+  readonly upstream: UpstreamApi;
+  /** as.example.com, whose JWTs are sessions. */
+  readonly issuer: JwtIssuer;
+  /** idp.example.com, which refreshes the API's tokens. */
+  readonly oidc: OidcServer;
+  /** Logs a user in and stores the grant under a session id, at the first replica. The access token is used up: the first check has to refresh. */
+  grant(session: string, account: string): Promise<void>;
+  /** Sends a request to Envoy, with the path as it is given; over TLS where the listener wants it. */
+  send(path: string, options?: SendOptions): Promise<Answer>;
+}
+
+export interface SendOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly certificate?: Certificate;
+}
+
+export interface Answer {
+  readonly status: number | undefined;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly body: string;
+}
+
+export interface InstallOptions {
+  /** Which pair of files: `envoy<variant>.yaml` and `bearerswap<variant>.yaml`. */
+  readonly variant: "" | "-jwt-authn" | "-mtls";
+  /** The name in the API's certificate; default crm.example.com. */
+  readonly upstreamName?: string;
+  /** How many of bearerswap Envoy finds in its cluster, default 1. Each has a store of its own. */
+  readonly replicas?: number;
+}
+
+/** Runs both files of a pair, with nothing replaced in them but addresses, issuers and certificates. */
+export async function install(
+  { use, onStop }: Resources,
+  { variant, upstreamName = "crm.example.com", replicas: count = 1 }: InstallOptions,
+): Promise<Installation> {
+  const ca = await use(createCertificateAuthority());
+  const asCertificate = await ca.server({ dnsNames: ["as.example.com"] });
+  const issuer = await use(startJwtIssuer(variant === "-jwt-authn" ? { tls: asCertificate } : {}));
+  const oidc = await use(startOidcServer({ accessTokenLifeSeconds: 60 }));
+  const upstream = await use(startUpstreamApi({ accepts: (token) => oidc.isActive(token), tls: await ca.server({ dnsNames: [upstreamName] }) }));
+  const dir = await mkdtemp(join(tmpdir(), "bearerswap-example-"));
+  onStop(() => rm(dir, { recursive: true, force: true }));
+  const admin = { kind: "unix", path: join(dir, "admin.sock") } as const;
+  const replicas: RunningService[] = [];
+  for (let index = 0; index < count; index++) {
+    const config = serviceConfig(variant, { issuer: issuer.issuer, provider: oidc.issuer, admin: `unix:${admin.path}${index === 0 ? "" : index}` });
+    replicas.push(await use(startService({ config, env: { CRM_CLIENT_SECRET: oidc.client.secret } })));
+  }
+  const ports = { bearerswap: replicas.map(({ grpc }) => portOf(grpc)), crm: [upstream.port], as: [issuer.port] };
+  const files = await certificateFiles(ca);
+  const envoy = await use(
+    startEnvoy({
+      config: relocated(example(`envoy${variant}.yaml`).documents[0], { issuer: issuer.issuer, ports, files }),
+      mounts: [ca.dir],
+      args: ["--file-flush-interval-msec", "50"],
+    }),
+  );
+
+  return {
+    ca,
+    envoy,
+    service: replicas[0] as RunningService,
+    replicas,
+    upstream,
+    issuer,
+    oidc,
+    async grant(session, account) {
+      const { refresh_token: refreshToken } = await oidc.login({ account });
+      const client = createGrantsClient({ address: admin });
+      const token = { accessToken: "", refreshToken, tokenType: "", scope: "" };
+      await client.put({ session: { source: "", id: session }, upstream: "crm", subject: variant === "-mtls" ? "" : account, token }).finally(client.close);
+    },
+    send: (path, options) => send(envoy.port("ingress"), path, variant === "-mtls" ? ca : undefined, options),
+  };
+}
+
+function serviceConfig(variant: string, { issuer, provider, admin }: { issuer: string; provider: string; admin: string }): object {
+  const [config] = example(`bearerswap${variant}.yaml`).documents;
+  return {
+    ...config,
+    listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin },
+    sessions: replaceAll(at(config, "sessions"), "issuer", () => issuer),
+    upstreams: replaceAll(at(config, "upstreams"), "issuer", () => provider),
+  };
+}
+
+export interface EnvoyPlaces {
+  /** Of JWTs, where the configuration names one. */
+  readonly issuer?: string;
+  /** Of clusters' endpoints, by the clusters' names. */
+  readonly ports: Readonly<Record<string, readonly number[]>>;
+  /** By the path in the example. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+/** A copy of an Envoy configuration that listens on a free port and finds its clusters on loopback. */
+export function relocated(original: unknown, { issuer, ports, files = {} }: EnvoyPlaces): object {
+  const withFiles = replaceAll(original, "filename", (path) => files[String(path)] ?? path);
+  const config = replaceAll(withFiles, "issuer", (given) => issuer ?? given) as object;
+  at<{ port_value: number }>(config, "static_resources.listeners.0.address.socket_address").port_value = 0;
+  for (const cluster of at<{ name: string }[]>(config, "static_resources.clusters")) {
+    const addresses = (ports[cluster.name] ?? []).map((port_value) => ({ socket_address: { address: "127.0.0.1", port_value } }));
+    at<{ lb_endpoints: object[] }>(cluster, "load_assignment.endpoints.0").lb_endpoints = addresses.map((address) => ({ endpoint: { address } }));
+  }
+  return config;
+}
+
+async function certificateFiles(ca: CertificateAuthority): Promise<Record<string, string>> {
+  const { certPath, keyPath } = await ca.server();
+  return {
+    "/etc/ssl/certs/ca-certificates.crt": ca.certPath,
+    "/etc/envoy/tls/workloads-ca.pem": ca.certPath,
+    "/etc/envoy/tls/server.pem": certPath,
+    "/etc/envoy/tls/server-key.pem": keyPath,
+  };
+}
+
+/** Of a `host:port`. */
+export function portOf(address: string): number {
+  const parsed = parseAddress(address);
+  if (parsed?.kind !== "tcp") throw new Error(`${address} has no port`);
+  return parsed.port;
+}
+
+/** A request with the path as it is given; over TLS with a `ca`. */
+export function send(port: number, path: string, ca: CertificateAuthority | undefined, { headers = {}, certificate }: SendOptions = {}): Promise<Answer> {
+  const common = { host: "127.0.0.1", port, path, headers: { host: "gateway.example.com", ...headers }, agent: false };
+  return new Promise((resolve, reject) => {
+    const call =
+      ca === undefined
+        ? plainRequest(common)
+        : secureRequest({ ...common, ca: ca.cert, servername: "localhost", cert: certificate?.cert, key: certificate?.key });
+    call.on("error", reject);
+    call.on("response", (response) => {
+      text(response).then((body) => resolve({ status: response.statusCode, headers: response.headers, body }), reject);
+    });
+    call.end();
+  });
+}

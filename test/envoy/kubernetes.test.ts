@@ -1,0 +1,187 @@
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import packageJson from "../../package.json" with { type: "json" };
+import { parseConfig } from "../../src/config/load.ts";
+import { at, durationMs, examplesOf, findAll, type Tree } from "./examples.ts";
+
+interface Manifest extends Tree {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly spec?: Tree & { readonly provider?: { readonly name?: string } };
+}
+interface EnvVariable {
+  readonly name: string;
+  readonly valueFrom: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
+}
+
+const environments = ["istio", "envoy-gateway"] as const;
+const manifests = new Map(examplesOf("manifests").map((file) => [file.name, file.documents as readonly Manifest[]]));
+const deployment = only("kubernetes/", "Deployment");
+const service = only("kubernetes/", "Service");
+const container = at<Tree>(deployment, "spec.template.spec.containers.0");
+const variables = at<EnvVariable[]>(container, "env");
+const env = Object.fromEntries(variables.map(({ name }) => [name, "from a Secret"]));
+const serviceHost = `${service.metadata.name}.${service.metadata.namespace}.svc.cluster.local`;
+
+test("all manifests are in folders that these tests look at", () => {
+  expect([...manifests.keys()].filter((name) => !/^(?:kubernetes|istio|envoy-gateway)\//.test(name))).toEqual([]);
+});
+
+test("no two manifests of one installation have the same kind, namespace and name", () => {
+  for (const environment of environments) {
+    const ids = [...within("kubernetes/"), ...within(`${environment}/`)].map(({ kind, metadata }) => `${kind} ${metadata?.namespace}/${metadata?.name}`);
+    expect(ids).toEqual([...new Set(ids)]);
+  }
+});
+
+describe("kubernetes/bearerswap.yaml", () => {
+  test("the Service leads to the container's gRPC port", () => {
+    const ports = new Map(at<{ name: string; containerPort: number }[]>(container, "ports").map(({ name, containerPort }) => [name, containerPort]));
+    expect(at(service, "spec.selector")).toEqual(at(deployment, "spec.selector.matchLabels"));
+    expect(at(deployment, "spec.template.metadata.labels")).toMatchObject(at<object>(deployment, "spec.selector.matchLabels"));
+    expect(at(service, "spec.ports")).toEqual([{ name: "grpc", port: ports.get("grpc"), targetPort: "grpc" }]);
+  });
+
+  test("the image has the version of package.json, and nothing runs as root or writes to its file system", () => {
+    expect(container.image).toBe(`registry.example.com/bearerswap:${packageJson.version}`);
+    expect(at(deployment, "spec.template.spec.securityContext")).toMatchObject({ runAsNonRoot: true, runAsUser: 1000 });
+    expect(container.securityContext).toEqual({ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } });
+  });
+});
+
+describe.each(environments)("%s/", (environment) => {
+  const map = only(`${environment}/`, "ConfigMap");
+  const { file, text } = contentOf(map);
+  const load = () => configOf(`${environment}/`);
+
+  test("the ConfigMap holds a configuration that bearerswap takes", () => {
+    expect(load().warnings).toEqual([expect.stringMatching(/^listen\.grpc: 0\.0\.0\.0:9191 is plaintext/)]);
+    expect(load().config.store.kind).toBe("redis");
+  });
+
+  test("it is what the container is started with, where the volume puts it", () => {
+    const volumes = at<Tree[]>(deployment, "spec.template.spec.volumes");
+    const mounts = new Map(at<{ name: string; mountPath: string }[]>(container, "volumeMounts").map(({ name, mountPath }) => [name, mountPath]));
+    const volume = volumes.find((candidate) => "configMap" in candidate);
+    expect(volume?.configMap).toEqual({ name: map.metadata.name });
+    expect(container.args).toEqual(["serve", "--config", `${mounts.get(String(volume?.name))}/${file}`]);
+    const { admin } = load().config.listen;
+    expect(admin?.kind === "unix" && admin.path.startsWith(`${mounts.get("run")}/`)).toBe(true);
+  });
+
+  test("the ports are those of the container, its probes and the Service", () => {
+    const { grpc, http } = load().config.listen;
+    expect(Object.entries({ grpc, http }).map(([name, address]) => ({ name, address }))).toEqual(
+      at<{ name: string; containerPort: number }[]>(container, "ports").map(({ name, containerPort: port }) => ({
+        name,
+        address: { kind: "tcp", host: "0.0.0.0", port },
+      })),
+    );
+    expect([at(container, "livenessProbe.httpGet"), at(container, "readinessProbe.httpGet")]).toEqual([
+      { path: "/livez", port: "http" },
+      { path: "/readyz", port: "http" },
+    ]);
+  });
+
+  test("every variable it refers to comes from the Secret, and no other does", () => {
+    const referred = [...text.matchAll(/\$\{env:(\w+)\}/g)].map(([, name]) => name);
+    expect(new Set(referred)).toEqual(new Set(variables.map(({ name }) => name)));
+    expect(variables.map(({ valueFrom }) => valueFrom.secretKeyRef.name)).toEqual(variables.map(() => "bearerswap"));
+  });
+
+  test("the pod and its sidecar are given the time that a shutdown may take", () => {
+    const shutdownMs = at<number>(container, "lifecycle.preStop.sleep.seconds") * 1_000 + load().config.shutdown.timeoutMs;
+    const sidecar = parse(at<Record<string, string>>(deployment, "spec.template.metadata.annotations")["proxy.istio.io/config"] ?? "") as {
+      terminationDrainDuration: string;
+    };
+    expect(durationMs(sidecar.terminationDrainDuration)).toBeGreaterThanOrEqual(shutdownMs);
+    expect(at<number>(deployment, "spec.template.spec.terminationGracePeriodSeconds") * 1_000).toBeGreaterThan(shutdownMs);
+  });
+});
+
+describe("istio/", () => {
+  const provider = at<Tree & { name: string }>(only("istio/", "IstioOperator"), "spec.meshConfig.extensionProviders.0");
+  const config = () => configOf("istio/").config;
+
+  test("the extension provider is the Service, waits longer than a check may take, and fails closed with 503", () => {
+    expect(provider.envoyExtAuthzGrpc).toMatchObject({ service: serviceHost, port: at(service, "spec.ports.0.port"), failOpen: false, statusOnError: "503" });
+    expect(durationMs(at(provider, "envoyExtAuthzGrpc.timeout"))).toBeGreaterThan(config().check.deadlineMs);
+  });
+
+  test("the policy names the provider and leaves no request unchecked", () => {
+    const custom = within("istio/").flatMap(({ spec }) => (spec?.action === "CUSTOM" ? [spec] : []));
+    expect(custom.map(({ provider: { name } = {}, rules }) => ({ name, rules }))).toEqual([{ name: provider.name, rules: [{}] }]);
+  });
+
+  test("bearerswap is asked over mutual TLS, on its gRPC port alone", () => {
+    const labels = at(deployment, "spec.selector.matchLabels");
+    expect(only("istio/", "PeerAuthentication").spec).toEqual({ selector: { matchLabels: labels }, mtls: { mode: "STRICT" } });
+    const callers = within("istio/").find(({ metadata }) => metadata?.name === "bearerswap-callers");
+    expect(callers?.spec).toMatchObject({ selector: { matchLabels: labels }, action: "ALLOW" });
+    expect(findAll(callers, "ports")).toEqual([[String(at(service, "spec.ports.0.port"))]]);
+  });
+
+  test("routes name the upstreams, as nothing else does", () => {
+    expect(config().routes.flatMap(({ upstream }) => upstream ?? [])).toEqual(Object.keys(config().upstreams));
+  });
+});
+
+describe("envoy-gateway/", () => {
+  const policy = only("envoy-gateway/", "SecurityPolicy");
+  const config = () => configOf("envoy-gateway/").config;
+
+  test("the policy calls the Service, waits longer than a check may take, and fails closed with 503", () => {
+    const extAuth = at<Tree>(policy, "spec.extAuth");
+    const backend = { name: service.metadata.name, namespace: service.metadata.namespace, port: at(service, "spec.ports.0.port") };
+    expect(extAuth).toMatchObject({ grpc: { backendRefs: [backend] }, failOpen: false, statusOnError: 503, recomputeRoute: false });
+    expect(durationMs(at(extAuth, "timeout"))).toBeGreaterThan(config().check.deadlineMs);
+  });
+
+  test("the policy names a configured upstream, and sends the headers that sessions come in", () => {
+    const extensions = at<{ name: string; type: string; value: string }[]>(policy, "spec.extAuth.contextExtensions");
+    expect(extensions).toEqual(Object.keys(config().upstreams).map((value) => ({ name: "upstream", type: "Value", value })));
+    expect(at(policy, "spec.extAuth.headersToExtAuth")).toEqual(["authorization"]);
+    expect(config().sessions).toMatchObject([{ kind: "jwt", from: { header: "authorization" } }]);
+  });
+
+  test("the policy may name the Service across namespaces", () => {
+    const grant = only("envoy-gateway/", "ReferenceGrant");
+    const [group = ""] = policy.apiVersion.split("/");
+    expect(grant.metadata.namespace).toBe(service.metadata.namespace);
+    expect(grant.spec).toEqual({
+      from: [{ group, kind: policy.kind, namespace: policy.metadata.namespace }],
+      to: [{ group: "", kind: "Service", name: service.metadata.name }],
+    });
+  });
+
+  test("only Envoy reaches the gRPC port, and paths are plain", () => {
+    const network = only("envoy-gateway/", "NetworkPolicy");
+    expect(network.metadata.namespace).toBe(deployment.metadata.namespace);
+    expect(at(network, "spec.podSelector.matchLabels")).toEqual(at(deployment, "spec.selector.matchLabels"));
+    expect(at(network, "spec.ingress.0.ports")).toEqual([{ protocol: "TCP", port: at(service, "spec.ports.0.port") }]);
+    expect(at(only("envoy-gateway/", "ClientTrafficPolicy"), "spec.path")).toEqual({ escapedSlashesAction: "RejectRequest", disableMergeSlashes: false });
+  });
+});
+
+function within(folder: string): readonly Manifest[] {
+  return [...manifests].flatMap(([name, documents]) => (name.startsWith(folder) ? documents : []));
+}
+
+/** The one manifest of that kind in a folder. */
+function only(folder: string, kind: string): Manifest {
+  const found = within(folder).filter((manifest) => manifest.kind === kind);
+  if (found.length !== 1 || found[0] === undefined) throw new Error(`envoy/${folder} has ${found.length} manifests of kind ${kind}`);
+  return found[0];
+}
+
+function contentOf(map: Manifest): { readonly file: string; readonly text: string } {
+  const [[file, text] = ["", ""], ...others] = Object.entries(at<Record<string, string>>(map, "data"));
+  if (others.length > 0) throw new Error(`the ConfigMap ${map.metadata.name} holds more than one file`);
+  return { file, text };
+}
+
+function configOf(folder: string) {
+  const { file, text } = contentOf(only(folder, "ConfigMap"));
+  return parseConfig(text, file, { env });
+}

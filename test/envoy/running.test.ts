@@ -1,0 +1,162 @@
+import { describe, expect, test } from "vitest";
+import { resources } from "../support/resources.ts";
+import { until } from "../support/until.ts";
+import { tokenHash } from "../support/upstream-api.ts";
+import { type Installation, install } from "./behind-envoy.ts";
+
+const tracked = resources();
+const audience = "https://gateway.example.com";
+
+describe("envoy.yaml with bearerswap.yaml", () => {
+  test("swaps the session's JWT for a fresh token of the upstream", async () => {
+    const installation = await install(tracked, { variant: "" });
+    const { upstream, send } = installation;
+    const session = await loggedIn(installation);
+
+    const answer = await send("/crm/contacts?x=1", { headers: { authorization: `Bearer ${session}` } });
+
+    expect(answer.status).toBe(200);
+    const [request] = upstream.requests;
+    expect(request?.path).toBe("/contacts?x=1");
+    expect(request?.headers[":authority"]).toBe("crm.example.com");
+    expect(JSON.parse(answer.body)).toMatchObject({ token: tokenHash(request?.headers.authorization?.slice("Bearer ".length) ?? "") });
+    expect(JSON.stringify(upstream.requests)).not.toContain(session);
+  });
+
+  test("keeps tricks with paths away from the upstream", async () => {
+    const installation = await install(tracked, { variant: "" });
+    const { service, upstream, send } = installation;
+    const headers = { authorization: `Bearer ${await loggedIn(installation)}` };
+    const statusOf = async (path: string) => (await send(path, { headers })).status;
+
+    for (const path of ["/crm/..%2fbilling/", "/crm/%5c..%5cbilling", "/crm%2Fcontacts"]) expect([path, await statusOf(path)]).toEqual([path, 400]);
+    for (const path of ["/crm/../billing/", "/crm/%2e%2e/billing/", "/crm/..\\billing/", "/crm//../../billing/"])
+      expect([path, await statusOf(path)]).toEqual([path, 404]);
+    expect([upstream.requests, service.events("denied")]).toEqual([[], []]);
+
+    expect(await statusOf("//crm//./contacts/../leads")).toBe(200);
+    expect(upstream.requests.map(({ path }) => path)).toEqual(["/leads"]);
+  });
+
+  test("refuses headers that some servers would take for a session's", async () => {
+    const { upstream, send } = await install(tracked, { variant: "" });
+    expect((await send("/crm/contacts", { headers: { x_session: "secret" } })).status).toBe(400);
+    expect(upstream.requests).toEqual([]);
+  });
+
+  test("answers 503 while bearerswap is stopped, and lets nothing through", async () => {
+    const installation = await install(tracked, { variant: "" });
+    const { service, upstream, send } = installation;
+    const headers = { authorization: `Bearer ${await loggedIn(installation)}` };
+    expect((await send("/crm/contacts", { headers })).status).toBe(200);
+
+    await service.stop();
+
+    expect((await send("/crm/contacts", { headers })).status).toBe(503);
+    expect(upstream.requests).toHaveLength(1);
+  });
+
+  test("asks another replica where one has just gone away", async () => {
+    const { replicas, send } = await install(tracked, { variant: "", replicas: 2 });
+    await until("both replicas to be asked", async () => (await send("/crm/contacts")) && replicas.every((replica) => replica.events("denied").length > 0));
+
+    await replicas[1]?.stop();
+
+    const statuses = await Promise.all(Array.from({ length: 20 }, async () => (await send("/crm/contacts")).status));
+    expect(new Set(statuses)).toEqual(new Set([401]));
+  });
+
+  test("tells a client without a session so, and a provider's outage as 503 with Retry-After", async () => {
+    const installation = await install(tracked, { variant: "" });
+    const { oidc, upstream, send } = installation;
+    const headers = { authorization: `Bearer ${await loggedIn(installation)}` };
+    oidc.failAlways(503);
+
+    const [missing, down] = [await send("/crm/contacts"), await send("/crm/contacts", { headers })];
+
+    expect([missing.status, missing.headers["www-authenticate"]]).toEqual([401, 'Bearer realm="bearerswap"']);
+    expect([down.status, down.headers["retry-after"]]).toEqual([503, expect.stringMatching(/^\d+$/)]);
+    expect(upstream.requests).toEqual([]);
+  });
+
+  test("hands the token to no server with a certificate for another host", async () => {
+    const installation = await install(tracked, { variant: "", upstreamName: "crm.example.net" });
+    const headers = { authorization: `Bearer ${await loggedIn(installation)}` };
+    expect((await installation.send("/crm/contacts", { headers })).status).toBe(503);
+    expect(installation.upstream.requests).toEqual([]);
+  });
+
+  test("logs what bearerswap decided, and no credential", async () => {
+    const installation = await install(tracked, { variant: "" });
+    const { envoy, upstream, send } = installation;
+    const session = await loggedIn(installation);
+    await send("/crm/contacts?key=in-the-query", { headers: { authorization: `Bearer ${session}` } });
+    await send("/crm/contacts");
+
+    const lines = await until("two lines of the access log", () => {
+      const found = envoy
+        .output()
+        .split("\n")
+        .filter((line) => line.startsWith("{"));
+      return found.length === 2 && found.map((line) => JSON.parse(line) as Record<string, unknown>);
+    });
+
+    const common = { method: "GET", path: "/crm/contacts", bearerswap_upstream: "crm", bearerswap_latency_us: expect.stringMatching(/^\d+$/) };
+    expect(lines).toEqual([
+      expect.objectContaining({ ...common, status: 200, bearerswap_outcome: "allowed", details: "via_upstream" }),
+      expect.objectContaining({ ...common, status: 401, bearerswap_outcome: "session_missing", details: "ext_authz_denied" }),
+    ]);
+    for (const secret of [session, upstream.requests[0]?.headers.authorization ?? "", "in-the-query"]) expect(envoy.output()).not.toContain(secret);
+  });
+});
+
+describe("envoy-jwt-authn.yaml with bearerswap-jwt-authn.yaml", () => {
+  test("swaps a session that Envoy has verified, and sends the JWT to nobody", async () => {
+    const installation = await install(tracked, { variant: "-jwt-authn" });
+    const { upstream, send, service } = installation;
+    const session = await loggedIn(installation);
+
+    expect((await send("/crm/contacts", { headers: { authorization: `Bearer ${session}` } })).status).toBe(200);
+
+    expect(JSON.stringify(upstream.requests)).not.toContain(session);
+    expect(service.log()).not.toContain(session);
+  });
+
+  test("asks bearerswap nothing for a JWT that is missing, forged, or for another audience", async () => {
+    const installation = await install(tracked, { variant: "-jwt-authn" });
+    const { issuer, upstream, send, service } = installation;
+    await loggedIn(installation);
+    const claims = { tsid: "session-1", sub: "user-1", aud: audience };
+    const wrong = [await issuer.sign(claims, { forged: true }), await issuer.sign({ ...claims, aud: "https://other.example.com" }), issuer.unsigned(claims)];
+
+    expect((await send("/crm/contacts")).status).toBe(401);
+    for (const jwt of wrong) expect((await send("/crm/contacts", { headers: { authorization: `Bearer ${jwt}` } })).status).toBeOneOf([401, 403]);
+    expect([upstream.requests, service.events("denied")]).toEqual([[], []]);
+  });
+});
+
+describe("envoy-mtls.yaml with bearerswap-mtls.yaml", () => {
+  test("swaps a session that is the client's certificate", async () => {
+    const { ca, upstream, grant, send } = await install(tracked, { variant: "-mtls" });
+    await grant("spiffe://example.org/agent", "user-1");
+    const certificate = await ca.client({ commonName: "agent", uris: ["spiffe://example.org/agent"] });
+
+    expect((await send("/crm/contacts", { certificate })).status).toBe(200);
+
+    expect(upstream.requests[0]?.headers).not.toHaveProperty("x-forwarded-client-cert");
+  });
+
+  test("lets no client in without a certificate of its authority and its trust domain", async () => {
+    const { ca, service, send } = await install(tracked, { variant: "-mtls" });
+    const strangers = [undefined, await ca.client({ commonName: "agent", uris: ["spiffe://example.com/agent"] })];
+
+    for (const certificate of strangers) await expect(send("/crm/contacts", certificate && { certificate })).rejects.toThrow();
+    expect(service.events("denied")).toEqual([]);
+  });
+});
+
+/** A JWT for a session that has a grant. */
+async function loggedIn({ issuer, grant }: Installation): Promise<string> {
+  await grant("session-1", "user-1");
+  return issuer.sign({ tsid: "session-1", sub: "user-1", aud: audience });
+}
