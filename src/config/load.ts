@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { parseDocument } from "yaml";
+import { type Document, parseDocument } from "yaml";
 import type { z } from "zod";
 import { BearerswapError, messageOf } from "../error.ts";
 import { Secret } from "../secret.ts";
@@ -33,16 +33,25 @@ export function parseConfig(text: string, file: string, environment: Environment
   if (document.errors.length > 0)
     throw failure(
       file,
-      document.errors.map((error) => ({ path: "", message: firstLine(error.message) })),
+      document.errors.map((error) => ({ path: "", message: withoutQuote(error.message) })),
     );
   const problems: Problem[] = [];
-  const raw = resolveReferences(document.toJS(), environment, problems);
+  const raw = resolveReferences(contentOf(document, file), environment, problems);
   if (!isMapping(raw)) throw failure(file, [{ path: "", message: "must be a mapping with listen, sessions and upstreams" }]);
   const parsed = parseSections(raw, problems);
   problems.push(...crossCheck(parsed));
   if (problems.length > 0) throw failure(file, problems);
   const config = deepFreeze(parsed as Config);
   return { config, warnings: warningsOf(config) };
+}
+
+function contentOf(document: Document, file: string): unknown {
+  try {
+    return document.toJS();
+  } catch {
+    // The cause would quote what follows the asterisk.
+    throw failure(file, [{ path: "", message: "holds a YAML alias (*name) without the anchor it stands for, or far too many of them" }]);
+  }
 }
 
 type Mapping = Readonly<Record<string, unknown>>;
@@ -62,7 +71,7 @@ function parseSection(name: SectionName, raw: unknown, problems: Problem[]): unk
   problems.push(...result.error.issues.flatMap((issue) => describe(issue, [name])));
   const member = members[name];
   if (member === undefined) return withoutUnknownKeys(sections[name], raw, result.error.issues);
-  if (Array.isArray(raw)) return raw.map((item, at) => parseMember(member, item, [name, at], problems));
+  if (name !== "upstreams") return Array.isArray(raw) ? raw.map((item, at) => parseMember(member, item, [name, at], problems)) : undefined;
   return isMapping(raw) ? Object.fromEntries(Object.entries(raw).map(([key, item]) => [key, parseMember(member, item, [name, key], problems)])) : undefined;
 }
 
@@ -91,16 +100,20 @@ function describe(issue: z.core.$ZodIssue, section: readonly PropertyKey[]): Pro
     case "unrecognized_keys":
       return issue.keys.map((key) => ({ path: pathOf([...path, key]), message: "is no known key" }));
     case "invalid_type":
-      return [{ path: pathOf(path), message: issue.message.endsWith("received undefined") ? "is missing" : `must be ${article(issue.expected)}` }];
+      return [{ path: pathOf(path), message: isMissing(issue) ? "is missing" : `must be ${article(issue.expected)}` }];
     case "invalid_value":
       return [{ path: pathOf(path), message: `must be one of ${issue.values.join(", ")}` }];
     case "invalid_key":
       return issue.issues.map(({ message }) => ({ path: pathOf(path), message: `as a name ${message}` }));
     case "invalid_union":
-      return [{ path: pathOf(path), message: "must be a text or a list of texts" }];
+      return [{ path: pathOf(path), message: issue.errors.every(([first]) => isMissing(first)) ? "is missing" : "must be a text or a list of texts" }];
     default:
       return [{ path: pathOf(path), message: issue.message }];
   }
+}
+
+function isMissing(issue: z.core.$ZodIssue | undefined): boolean {
+  return issue?.code === "invalid_type" && issue.message.endsWith("received undefined");
 }
 
 function article(type: string): string {
@@ -118,8 +131,10 @@ function failure(file: string, problems: readonly Problem[]): BearerswapError {
   return new BearerswapError("config", `${file}: ${count}\n${lines.map((line) => `  ${line}`).join("\n")}`);
 }
 
-function firstLine(message: string): string {
-  return message.split("\n", 1)[0]?.replace(/:$/, "") ?? message;
+/** The parser's words and place without what it quotes of the file, which may be a secret. */
+function withoutQuote(message: string): string {
+  const [line = ""] = message.split("\n", 1);
+  return line.replace(/:$/, "").replace(/: .*( at line \d+, column \d+)$/, "$1");
 }
 
 function deepFreeze<T>(value: T): T {

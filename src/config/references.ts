@@ -15,6 +15,8 @@ export interface Environment {
 
 /** The keys whose values must come from outside the file: it is committed, mailed and printed. */
 const secretKeys = new Set(["clientSecret", "privateKey", "password", "adminToken"]);
+/** Looked for in what is left without the references. */
+const passwordInUrl = /^\w+:\/\/[^@]*:[^@]+@/;
 const reference = /\$\{([^}]*)\}/g;
 
 /** Replaces `${env:NAME}` and `${file:/path}` in every string of the parsed file. Problems name the path, never a value. */
@@ -32,6 +34,9 @@ export function resolveReferences(raw: unknown, { env }: Environment, problems: 
     const key = path.slice(path.lastIndexOf(".") + 1);
     if (secretKeys.has(key) && !/^\$\{(?:env|file):[^}]+\}$/.test(text)) {
       problems.push({ path, message: "must not stand in the file: write ${env:NAME} or ${file:/path}" });
+    }
+    if (key === "url" && passwordInUrl.test(text.replace(reference, ""))) {
+      problems.push({ path, message: "must not hold a password: write ${env:NAME} or ${file:/path} in its place" });
     }
     return text.replace(reference, (_whole, inside: string) => lookUp(inside, path));
   }

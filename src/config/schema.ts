@@ -4,7 +4,7 @@ import type { RedisConfig } from "../stores/redis-connection.ts";
 import { logLevels } from "../telemetry/log.ts";
 import { listenSchema } from "./listen-schema.ts";
 import { sessionsSchema, sourceSchema } from "./sessions-schema.ts";
-import { duration, secret, url } from "./units.ts";
+import { duration, positiveDuration, secret, url } from "./units.ts";
 import { upstreamSchema, upstreamsSchema } from "./upstreams-schema.ts";
 
 /** Which store, with its settings. */
@@ -22,7 +22,7 @@ const redis = z.strictObject({
     .string()
     .regex(/^[^{}\s]*$/, "must hold no braces and no white space: Redis Cluster hashes what stands in braces")
     .default("bearerswap:"),
-  commandTimeout: duration().default(2_000).meta({ description: "Default 2s" }),
+  commandTimeout: positiveDuration().default(2_000).meta({ description: "Default 2s" }),
 });
 const storeSchema = z
   .strictObject({ memory: memory.nullable().optional(), redis: redis.optional() })
@@ -41,13 +41,13 @@ const refreshSchema = z
     ahead: duration()
       .default(60_000)
       .meta({ description: "A token with less life left is refreshed in the background; default 60s, at most half of its life" }),
-    timeout: duration().default(10_000).meta({ description: "How long requests wait for one refresh; default 10s" }),
+    timeout: positiveDuration().default(10_000).meta({ description: "How long requests wait for one refresh; default 10s" }),
   })
   .transform(({ minRemaining, ahead, timeout }) => ({ minRemainingMs: minRemaining, aheadMs: ahead, timeoutMs: timeout }));
 
 const checkSchema = z
   .strictObject({
-    deadline: duration().default(12_000).meta({ description: "Every Check is answered within this; default 12s; below Envoy's ext_authz timeout" }),
+    deadline: positiveDuration().default(12_000).meta({ description: "Every Check is answered within this; default 12s; below Envoy's ext_authz timeout" }),
     realm: z
       .string()
       .regex(/^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/, "must be visible ASCII without quote and backslash")

@@ -15,6 +15,11 @@ export function duration(): z.ZodType<number, string> {
     .refine((ms) => ms <= longestMs, "must be at most 3650d");
 }
 
+/** A duration that would switch off what it measures at zero. */
+export function positiveDuration(): z.ZodType<number, string> {
+  return duration().refine((ms) => ms > 0, "must be longer than zero");
+}
+
 function parseDuration(text: string): number {
   const [, amount, unit] = durationSyntax.exec(text) ?? [];
   return Number(amount) * unitMs[unit as keyof typeof unitMs];

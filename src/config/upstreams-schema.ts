@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { BearerswapError } from "../error.ts";
 import { type ClientAuthConfig, importSigningKey, signingAlgorithms } from "../providers/client-auth.ts";
-import { duration, headerName, name, secret, url } from "./units.ts";
+import { headerName, name, positiveDuration, secret, url } from "./units.ts";
 
 /** Set by the client for the refresh itself (RFC 6749 §6, RFC 7521 §4.2). */
 const reservedParameters = new Set(["grant_type", "refresh_token", "client_id", "client_secret", "client_assertion", "client_assertion_type"]);
@@ -46,7 +46,7 @@ export const upstreamSchema = z
     parameters: parameters.optional().meta({ description: "Sent with each refresh: scope, resource, audience, …" }),
     inject: inject.prefault({}).meta({ description: "Default: authorization: Bearer {token}" }),
     killsOldAccess: z.boolean().default(false).meta({ description: "The old access token dies at rotation: nothing is refreshed ahead of need" }),
-    refreshTokenLife: duration()
+    refreshTokenLife: positiveDuration()
       .default(30 * 86_400_000)
       .meta({ description: "How long a refresh token lives where the provider does not say; default 30d" }),
     allowInsecure: z.boolean().default(false).meta({ description: "Lets the provider be plain http off loopback" }),

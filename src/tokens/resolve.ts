@@ -55,7 +55,7 @@ export function createResolve({ store, refresher, cache, clock, random, freshnes
     if (token !== undefined && clock.monotonicMs() < token.staleAt && token.version !== task.replacing) return { kind: "token", token };
     const { subject, refreshToken } = row.grant;
     if (row.state === "dead") return { kind: "refused", why: row.why ?? "refused", subject };
-    if (refreshToken === undefined) return { kind: "refused", why: "no_refresh_token", subject };
+    if (refreshToken === undefined || refreshToken.reveal() === "") return { kind: "refused", why: "no_refresh_token", subject };
     if (!mayUse(task.owner, subject) || task.outdated) return { kind: "not_begun", subject };
     return refresh(task, row, refreshToken);
   }

@@ -1,0 +1,74 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { z } from "zod";
+import { configJsonSchema, sections } from "../../src/config/schema.ts";
+import { crm, load, minimal } from "./config-text.ts";
+
+interface Schema {
+  readonly [keyword: string]: unknown;
+  readonly properties?: Readonly<Record<string, Schema>>;
+}
+
+const committed = JSON.parse(readFileSync(new URL("../../config.schema.json", import.meta.url), "utf8")) as Schema;
+const validator = z.fromJSONSchema(committed as never);
+
+/** Every key there is, in a form that can be served. */
+const complete = `
+listen: {grpc: "unix:/run/bearerswap.sock", grpcMode: "0660", http: "127.0.0.1:9192", admin: "unix:/run/bearerswap-admin.sock", adminToken: "\${env:ADMIN_TOKEN}"}
+sessions:
+  - name: agents
+    jwt: {from: {header: authorization}, issuer: https://as.example.com, audience: [https://gateway.example.com], jwks: https://as.example.com/jwks, claim: tsid, subject: sub, clockTolerance: 5s, jwksCooldown: 1m, allowInsecure: false}
+  - metadata: {namespace: envoy.filters.http.jwt_authn, path: [payload, tsid], subject: [payload, sub], strip: [x-id]}
+  - opaque: {from: {cookie: __Host-session}}
+  - principal: {trustDomains: [example.org]}
+store: {redis: {url: "redis://127.0.0.1:6379", username: gateway, password: "\${env:REDIS_PASSWORD}", keyPrefix: "bearerswap:", commandTimeout: 2s}}
+upstreams:
+  crm: {issuer: https://idp.example.com, tokenEndpoint: https://idp.example.com/token, clientId: gateway, clientSecret: "\${env:CRM_SECRET}", clientAuth: client_secret_basic, parameters: {scope: a, resource: [b, c]}, inject: {header: authorization, format: "Bearer {token}"}, killsOldAccess: true, refreshTokenLife: 90d, allowInsecure: false}
+refresh: {minRemaining: 10s, ahead: 60s, timeout: 10s}
+check: {deadline: 12s, realm: crm, resourceMetadata: https://gateway.example.com/.well-known/oauth-protected-resource}
+cache: {maxSessions: 1000}
+routes: [{host: crm.example.com, pathPrefix: /, upstream: crm}, {pathPrefix: /health, passthrough: true}]
+log: {level: info, format: json}
+shutdown: {timeout: 20s}
+`;
+
+describe("config.schema.json", () => {
+  test("is what the program knows: run `npm run generate` after a change of the configuration", () => {
+    expect(committed).toEqual(JSON.parse(JSON.stringify(configJsonSchema())));
+  });
+
+  test("is a JSON Schema of draft 2020-12, with every key closed and nothing required that has a default", () => {
+    expect(committed).toMatchObject({ $schema: "https://json-schema.org/draft/2020-12/schema", type: "object", required: ["listen", "sessions", "upstreams"], additionalProperties: false });
+    expect(Object.keys(committed.properties ?? {})).toEqual(Object.keys(sections));
+    for (const schema of objectsIn(committed)) {
+      expect(schema.additionalProperties, JSON.stringify(Object.keys(schema.properties ?? {}))).not.toBeUndefined();
+      for (const name of (schema.required as string[] | undefined) ?? []) expect(schema.properties?.[name]).not.toHaveProperty("default");
+    }
+  });
+
+  test("accepts what the program accepts", () => {
+    expect(() => load(complete)).not.toThrow();
+    for (const config of [minimal, parse(complete), { ...minimal, store: { memory: null } }, { ...minimal, store: { memory: { maxGrants: 5 } } }])
+      expect(validator.safeParse(config).error?.issues ?? []).toEqual([]);
+  });
+
+  test.each<[what: string, config: object]>([
+    ["an unknown section", { ...minimal, tracing: {} }],
+    ["an unknown key of an upstream", { ...minimal, upstreams: { crm: { ...crm, client_id: "x" } } }],
+    ["a missing clientId", { ...minimal, upstreams: { crm: { issuer: crm.issuer } } }],
+    ["a duration without unit", { ...minimal, refresh: { timeout: "10" } }],
+    ["a number for a duration", { ...minimal, refresh: { timeout: 10 } }],
+    ["no sessions", { ...minimal, sessions: [] }],
+    ["an unknown log level", { ...minimal, log: { level: "loud" } }],
+    ["a store prefix with braces", { ...minimal, store: { redis: { url: "redis://h", keyPrefix: "{x}" } } }],
+  ])("shows an editor %s", (_what, config) => {
+    expect(validator.safeParse(config).success).toBe(false);
+  });
+});
+
+function objectsIn(schema: unknown): Schema[] {
+  if (typeof schema !== "object" || schema === null) return [];
+  const inner = Object.values(schema).flatMap(objectsIn);
+  return "type" in schema && schema.type === "object" ? [schema as Schema, ...inner] : inner;
+}
