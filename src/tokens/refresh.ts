@@ -155,7 +155,8 @@ export function createRefresher({ store, providers, clock, random, log }: Refres
       durationMs: Math.round(durationMs),
     };
     if (outcome.kind === "misconfigured") log.error(fields, "the provider refused this client: check the upstream's configuration");
-    else log[result.kind === "refreshed" ? "info" : "warn"](fields, "refresh");
+    else if (result.kind === "refreshed") log.info(fields, "refreshed");
+    else log.warn(fields, "not refreshed");
     if (outcome.kind === "tokens") void outcome.checks.then((problem) => warnOfResponse(key, problem));
   }
 

