@@ -1,0 +1,92 @@
+import { expect, test } from "vitest";
+import { type HttpHandler, type HttpServer, sendJson, startHttpServer } from "../support/http-servers.ts";
+import { freePort } from "../support/redis-server.ts";
+import { resources } from "../support/resources.ts";
+import { startTokenEndpoint, type TokenEndpoint } from "../support/token-endpoint.ts";
+import { until } from "../support/until.ts";
+import { manualTimeouts } from "./manual-timeouts.ts";
+import { present, providerOf } from "./presentation.ts";
+
+const { use } = resources();
+
+/** An issuer whose metadata names another server's token endpoint; what it was asked is kept. */
+async function issuerFor(endpoint: TokenEndpoint, path: string, answers: readonly string[], elsewhere: HttpHandler = notFound) {
+  const asked: string[] = [];
+  const server: HttpServer = await use(
+    startHttpServer((request, response) => {
+      asked.push(request.url ?? "");
+      if (!answers.includes(request.url ?? "")) return elsewhere(request, response);
+      return sendJson(response, 200, { issuer: `${server.url}${path}`, token_endpoint: endpoint.url });
+    }),
+  );
+  return { issuer: `${server.url}${path}`, asked };
+}
+
+const notFound: HttpHandler = (_, response) => sendJson(response, 404, {});
+const webPage: HttpHandler = (_, response) => response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html>");
+
+test("finds the token endpoint by OpenID Connect Discovery, once for all refreshes", async () => {
+  const endpoint = await use(startTokenEndpoint());
+  const { issuer, asked } = await issuerFor(endpoint, "/tenant", ["/tenant/.well-known/openid-configuration"]);
+  const provider = providerOf({ issuer });
+  const outcomes = await Promise.all([1, 2, 3].map(() => present(provider, endpoint.tokens.login().refresh_token)));
+  expect(outcomes.map(({ kind }) => kind)).toEqual(["tokens", "tokens", "tokens"]);
+  expect(asked).toEqual(["/tenant/.well-known/openid-configuration"]);
+});
+
+test.each([
+  ["404 for the OpenID path", notFound],
+  ["a web page for every path", webPage],
+  ["503 for the OpenID path", ((_, response) => sendJson(response, 503, {})) satisfies HttpHandler],
+])("finds it by RFC 8414 too, at a server with %s: an OAuth server need not be an OpenID provider", async (_, elsewhere) => {
+  const endpoint = await use(startTokenEndpoint());
+  const { issuer, asked } = await issuerFor(endpoint, "/tenant", ["/.well-known/oauth-authorization-server/tenant"], elsewhere);
+  expect((await present(providerOf({ issuer }), endpoint.tokens.login().refresh_token)).kind).toBe("tokens");
+  expect(asked).toEqual(["/tenant/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/tenant"]);
+});
+
+test("takes no metadata of another issuer, which could name its own token endpoint", async () => {
+  const endpoint = await use(startTokenEndpoint());
+  const server = await use(startHttpServer((_, response) => sendJson(response, 200, { issuer: "https://other.example.com", token_endpoint: endpoint.url })));
+  expect(await present(providerOf({ issuer: server.url }))).toMatchObject({ kind: "transient", why: expect.stringContaining("issuer") });
+  expect(endpoint.calls).toBe(0);
+});
+
+test("an issuer that is down is transient, and is asked again at the next refresh: a failure at start is not for ever", async () => {
+  const port = await freePort();
+  const provider = providerOf({ issuer: `http://127.0.0.1:${port}` });
+  expect(await present(provider)).toMatchObject({ kind: "transient", why: expect.stringMatching(/^discovery failed: /) });
+
+  const endpoint = await use(startTokenEndpoint({ port }));
+  expect(await present(provider, endpoint.tokens.login().refresh_token)).toMatchObject({ kind: "tokens" });
+});
+
+test("an issuer without usable metadata is transient, and no token is sent anywhere", async () => {
+  const endpoint = await use(startTokenEndpoint());
+  const { issuer, asked } = await issuerFor(endpoint, "", []);
+  const provider = providerOf({ issuer });
+  for (const times of [1, 2]) {
+    expect(await present(provider)).toMatchObject({ kind: "transient" });
+    expect(asked).toHaveLength(2 * times);
+  }
+  expect(endpoint.calls).toBe(0);
+});
+
+test("an issuer that hangs is asked by one request, which all refreshes share and which is given up after 8 s", async () => {
+  const limits = manualTimeouts();
+  const asked: string[] = [];
+  const server = await use(startHttpServer((request) => void asked.push(request.url ?? "")));
+  const provider = providerOf({ issuer: server.url });
+  const outcomes = Promise.all([present(provider), present(provider), present(provider)]);
+  await until("the request", () => asked.length > 0);
+  limits.expire();
+  expect((await outcomes).map(({ kind }) => kind)).toEqual(["transient", "transient", "transient"]);
+  expect([asked, limits.asked]).toEqual([["/.well-known/openid-configuration"], [8_000]]);
+});
+
+test("tokenEndpoint wins over the issuer's metadata, and needs none", async () => {
+  const endpoint = await use(startTokenEndpoint());
+  const { issuer, asked } = await issuerFor(endpoint, "", []);
+  expect((await present(providerOf({ issuer, tokenEndpoint: endpoint.url }), endpoint.tokens.login().refresh_token)).kind).toBe("tokens");
+  expect(asked).toEqual([]);
+});

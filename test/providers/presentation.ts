@@ -1,0 +1,29 @@
+import { systemClock } from "../../src/clock.ts";
+import { createOAuthProvider, type OAuthProviderConfig, type OAuthProviderDeps } from "../../src/providers/oauth-provider.ts";
+import type { Provider, RefreshOutcome } from "../../src/providers/provider.ts";
+import { Secret } from "../../src/secret.ts";
+
+/** A provider as the service makes it for a loopback endpoint; a public client with nothing to add unless told otherwise. */
+export function providerOf(config: Partial<OAuthProviderConfig>, deps: Partial<OAuthProviderDeps> = {}): Provider {
+  const defaults: OAuthProviderConfig = {
+    clientId: "gateway",
+    clientAuth: { method: "none" },
+    parameters: [],
+    allowInsecure: true,
+    refreshTokenLifeMs: 30 * 86_400_000,
+    killsOldAccess: false,
+  };
+  return createOAuthProvider({ config: { ...defaults, ...config }, fetch: globalThis.fetch, clock: systemClock(), ...deps });
+}
+
+/** Presents a refresh token; by default nothing stops it. */
+export function present(provider: Provider, refreshToken = "refresh-0", beforeSend: () => boolean = () => true): Promise<RefreshOutcome> {
+  return provider.refresh({ refreshToken: new Secret(refreshToken), beforeSend });
+}
+
+/** The outcome with its secrets in the open and its checks awaited, for comparison. */
+export async function revealed(outcome: RefreshOutcome): Promise<Record<string, unknown>> {
+  if (outcome.kind !== "tokens") return { ...outcome };
+  const { accessToken, refreshToken, ...rest } = outcome.tokens;
+  return { kind: outcome.kind, ...rest, accessToken: accessToken?.reveal(), refreshToken: refreshToken?.reveal(), checks: await outcome.checks };
+}

@@ -1,0 +1,54 @@
+import { BearerswapError } from "../../src/error.ts";
+import type { TokenStore } from "../../src/stores/token-store.ts";
+import { type AnswerGate, createAnswerGate } from "../support/answer-gate.ts";
+
+type Operation = Exclude<keyof TokenStore, "close" | "ping" | "list">;
+
+/** A real store with faults that a test switches on. */
+export interface FaultyStore extends TokenStore {
+  /** How often each operation was tried. */
+  readonly calls: Record<Operation, number>;
+  /** The operations that fail as an unreachable store does, before they do anything. */
+  readonly down: Set<Operation>;
+  /** The operations whose reply gets lost after they were carried out. */
+  readonly deaf: Set<Operation>;
+  /** The next call of this operation is carried out, and its reply held back. */
+  holdReply(operation: Operation): AnswerGate;
+}
+
+export function faultyStore(store: TokenStore): FaultyStore {
+  const calls: Record<Operation, number> = { read: 0, put: 0, commit: 0, refuse: 0, revoke: 0 };
+  const down = new Set<Operation>();
+  const deaf = new Set<Operation>();
+  const gates = new Map<Operation, AnswerGate>();
+
+  function guarded<Args extends unknown[], Result>(operation: Operation, run: (...args: Args) => Promise<Result>): (...args: Args) => Promise<Result> {
+    return async (...args) => {
+      calls[operation]++;
+      if (down.has(operation)) throw new BearerswapError("store_unavailable", "the store is down");
+      const result = await run(...args);
+      const gate = gates.get(operation);
+      gates.delete(operation);
+      await gate?.pass();
+      if (deaf.has(operation)) throw new BearerswapError("store_unavailable", "the reply was lost");
+      return result;
+    };
+  }
+
+  return {
+    ...store,
+    read: guarded("read", store.read),
+    put: guarded("put", store.put),
+    commit: guarded("commit", store.commit),
+    refuse: guarded("refuse", store.refuse),
+    revoke: guarded("revoke", store.revoke),
+    calls,
+    down,
+    deaf,
+    holdReply(operation) {
+      const gate = createAnswerGate();
+      gates.set(operation, gate);
+      return gate;
+    },
+  };
+}

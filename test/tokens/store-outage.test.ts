@@ -1,0 +1,81 @@
+import { expect, test } from "vitest";
+import { systemRandom } from "../../src/random.ts";
+import { Secret } from "../../src/secret.ts";
+import { createRedisStore } from "../../src/stores/redis-store.ts";
+import type { TokenStore } from "../../src/stores/token-store.ts";
+import { createLog } from "../../src/telemetry/log.ts";
+import { startRedis } from "../support/redis-server.ts";
+import { resources } from "../support/resources.ts";
+import { until } from "../support/until.ts";
+import { startWorld } from "./world.ts";
+
+const opened = resources();
+
+/** The real store at a real server; commands give up soon. */
+async function redisStore(url: string): Promise<TokenStore> {
+  const log = createLog({ level: "silent", format: "json" });
+  const config = { url: new Secret(url), keyPrefix: "test:", commandTimeoutMs: 200 };
+  const store = await opened.use(createRedisStore({ config, log, random: systemRandom() }));
+  await until("the connection", () => answers(store));
+  return store;
+}
+
+function answers(store: TokenStore): Promise<boolean> {
+  return store.ping().then(
+    () => true,
+    () => false,
+  );
+}
+
+test("Redis freezes between the provider's answer and the commit: the rotated token is stored once it goes on, and served", async () => {
+  const redis = await opened.use(startRedis());
+  const world = await startWorld(opened, { store: await redisStore(redis.url) });
+  await world.login("alice", { remainingMs: 0 });
+  const gate = world.endpoint.hold();
+  const waiting = world.fresh();
+  const hasty = world.fresh({ waitMs: 500 });
+  await gate.arrived();
+  await redis.pause();
+  gate.release();
+  await until("a commit that failed", () => world.events("commit_failed").length > 0);
+  await world.clock.advance(500);
+  expect(await hasty).toBe("unavailable: deadline");
+  await redis.resume();
+  await until("Redis", () => answers(world.store));
+  await world.clock.advance(1_000);
+  expect(await waiting).toBe("access-2");
+  expect([await world.storedRefreshToken(), world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual(["refresh-2", 1, 0]);
+  expect(await world.replica().fresh()).toBe("access-2");
+});
+
+test("Redis dies with everything in it between the provider's answer and the commit: the login comes back with the new tokens", async () => {
+  const redis = await opened.use(startRedis());
+  const world = await startWorld(opened, { store: await redisStore(redis.url), config: { timeoutMs: 1_000_000 } });
+  await world.login("alice", { remainingMs: 0, subject: "alice@example.com" });
+  const gate = world.endpoint.hold();
+  const waiting = world.fresh();
+  await gate.arrived();
+  await redis.kill("SIGKILL");
+  gate.release();
+  await until("a commit that failed", () => world.events("commit_failed").length > 0);
+  await opened.use(startRedis({ port: redis.port }));
+  await until("the commit", async () => {
+    await world.clock.advance(1_000);
+    return (await answers(world.store)) && (await world.storedRefreshToken()) === "refresh-2";
+  });
+  expect(await waiting).toBe("access-2");
+  expect(await world.store.read(world.key())).toMatchObject({ row: { state: "active", grant: { subject: "alice@example.com" } } });
+  expect([world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual([1, 0]);
+});
+
+test("Redis is away when a token is needed: unavailable, nobody is logged out, and no refresh token is presented unread", async () => {
+  const redis = await opened.use(startRedis());
+  const world = await startWorld(opened, { store: await redisStore(redis.url) });
+  await world.login("alice", { remainingMs: 0 });
+  await redis.pause();
+  expect(await world.fresh()).toBe("unavailable: store_unavailable");
+  expect(world.endpoint.calls).toBe(0);
+  await redis.resume();
+  await until("Redis", () => answers(world.store));
+  expect(await world.fresh()).toBe("access-2");
+});
