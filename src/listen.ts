@@ -1,6 +1,6 @@
 import { chmodSync, lstatSync, rmSync } from "node:fs";
 import { connect } from "node:net";
-import { type Server, ServerCredentials } from "@grpc/grpc-js";
+import { Metadata, type Server, ServerCredentials, ServerInterceptingCall, type ServerInterceptor, ServerListenerBuilder, status } from "@grpc/grpc-js";
 import { type Address, formatAddress } from "./config/address.ts";
 import type { TlsConfig } from "./config/listen-schema.ts";
 import { BearerswapError, messageOf } from "./error.ts";
@@ -13,6 +13,11 @@ import { BearerswapError, messageOf } from "./error.ts";
 export async function listenGrpc(server: Server, place: Address, tls: TlsConfig | undefined, mode: number): Promise<Address> {
   const bind = () => bindGrpc(server, place, tls === undefined ? ServerCredentials.createInsecure() : tlsCredentials(tls));
   return place.kind === "unix" ? withSocketMode(place, mode, bind) : bind();
+}
+
+/** For the server that listens with this TLS: lets in only clients with one of `allowedSans`, where there are any. */
+export function namedClientsOnly(tls: TlsConfig | undefined): ServerInterceptor[] {
+  return tls === undefined || tls.allowedSans.length === 0 ? [] : [onlyFrom(new Set(tls.allowedSans))];
 }
 
 /** Makes room for a unix socket, listens with the mode as umask, and sets the mode once it is there. */
@@ -65,4 +70,18 @@ function answers(path: string): Promise<boolean> {
     });
     socket.once("error", () => resolve(false));
   });
+}
+
+/** Lets in only clients whose certificate carries one of the names; TLS has verified its authority. */
+function onlyFrom(allowed: ReadonlySet<string>): ServerInterceptor {
+  return (_method, call) => {
+    const names = (call.getAuthContext()?.sslPeerCertificate?.subjectaltname ?? "").split(", ");
+    if (names.some((name) => allowed.has(name) || allowed.has(name.replace(/^[^:]+:/, "")))) return new ServerInterceptingCall(call);
+    const refuse = new ServerListenerBuilder()
+      .withOnReceiveMetadata(() =>
+        call.sendStatus({ code: status.PERMISSION_DENIED, details: "the client certificate carries no allowed name", metadata: new Metadata() }),
+      )
+      .build();
+    return new ServerInterceptingCall(call, { start: (next) => next(refuse) });
+  };
 }

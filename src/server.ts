@@ -1,20 +1,11 @@
-import {
-  type handleUnaryCall,
-  Metadata,
-  Server,
-  ServerInterceptingCall,
-  type ServerInterceptor,
-  ServerListenerBuilder,
-  type ServerUnaryCall,
-  status,
-} from "@grpc/grpc-js";
+import { type handleUnaryCall, Server, type ServerUnaryCall } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import type { Check } from "./check/check.ts";
 import type { Address } from "./config/address.ts";
 import type { ListenConfig } from "./config/listen-schema.ts";
 import { AuthorizationService } from "./gen/envoy/service/auth/v3/external_auth.ts";
 import { addReflection } from "./grpc-services.ts";
-import { listenGrpc } from "./listen.ts";
+import { listenGrpc, namedClientsOnly } from "./listen.ts";
 
 /** The health service's name for the store's live state. */
 export const storeHealth = "bearerswap.store";
@@ -43,8 +34,7 @@ const maxRequestBytes = 16 * 1024 * 1024;
 const deadlineMarginMs = 50;
 
 export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps): CheckServer {
-  const interceptors = config.tls !== undefined && config.tls.allowedSans.length > 0 ? [onlyFrom(new Set(config.tls.allowedSans))] : [];
-  const server = new Server({ "grpc.max_receive_message_length": maxRequestBytes, interceptors });
+  const server = new Server({ "grpc.max_receive_message_length": maxRequestBytes, interceptors: namedClientsOnly(config.tls) });
   const health = new HealthImplementation({
     "": "NOT_SERVING",
     [AuthorizationService.check.path.split("/")[1] ?? ""]: "NOT_SERVING",
@@ -98,18 +88,4 @@ function waitOf(call: ServerUnaryCall<Buffer, Buffer>, deadlineMs: number): numb
   const deadline = call.getDeadline();
   if (deadline === Number.POSITIVE_INFINITY) return deadlineMs;
   return Math.min(deadlineMs, Number(deadline) - Date.now() - deadlineMarginMs);
-}
-
-/** Lets in only clients whose certificate carries one of the names; TLS has verified its authority. */
-function onlyFrom(allowed: ReadonlySet<string>): ServerInterceptor {
-  return (_method, call) => {
-    const names = (call.getAuthContext()?.sslPeerCertificate?.subjectaltname ?? "").split(", ");
-    if (names.some((name) => allowed.has(name) || allowed.has(name.replace(/^[^:]+:/, "")))) return new ServerInterceptingCall(call);
-    const refuse = new ServerListenerBuilder()
-      .withOnReceiveMetadata(() =>
-        call.sendStatus({ code: status.PERMISSION_DENIED, details: "the client certificate carries no allowed name", metadata: new Metadata() }),
-      )
-      .build();
-    return new ServerInterceptingCall(call, { start: (next) => next(refuse) });
-  };
 }

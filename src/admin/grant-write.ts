@@ -6,6 +6,9 @@ import type { Random } from "../random.ts";
 import type { GrantWrite } from "../stores/token-store.ts";
 import type { GrantLife, StoredAccess } from "../tokens/grant.ts";
 
+/** Longer than any lifetime in use, ms; a longer one means as much. */
+const longestMs = 10 * 365 * 86_400_000;
+
 /**
  * A login's outcome as the store takes it. `expires_at` (epoch s) wins over `expires_in`; a bare refresh token is refreshed at first use.
  * @param lifeMs how long the grant is kept where the response does not state the refresh token's life
@@ -32,10 +35,11 @@ export function grantWrite(token: TokenResponse | undefined, subject: string, li
 function accessOf(accessToken: NonNullable<StoredAccess["token"]>, { expiresAt, expiresIn }: TokenResponse, now: number): StoredAccess {
   const remainingMs = expiresAt === undefined ? (expiresIn === undefined ? undefined : expiresIn * 1_000) : expiresAt * 1_000 - now;
   if (remainingMs === undefined) return { token: accessToken };
-  return { token: accessToken, remainingMs: Math.max(remainingMs, 0), lifeMs: Math.max(remainingMs, 0) };
+  const lifeMs = Math.min(Math.max(remainingMs, 0), longestMs);
+  return { token: accessToken, remainingMs: lifeMs, lifeMs };
 }
 
 function lifeOf({ refreshExpiresIn }: TokenResponse, lifeMs: number): GrantLife {
   if (refreshExpiresIn === undefined || refreshExpiresIn <= 0) return { ms: lifeMs, stated: false };
-  return { ms: refreshExpiresIn * 1_000, stated: true };
+  return { ms: Math.min(refreshExpiresIn * 1_000, longestMs), stated: true };
 }

@@ -1,12 +1,13 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type handleUnaryCall, type Metadata, Server, status } from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
 import type { Clock } from "../clock.ts";
 import type { Address } from "../config/address.ts";
 import type { ListenConfig } from "../config/listen-schema.ts";
 import { BearerswapError, messageOf } from "../error.ts";
 import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
 import { addReflection } from "../grpc-services.ts";
-import { listenGrpc } from "../listen.ts";
+import { listenGrpc, namedClientsOnly } from "../listen.ts";
 import type { Random } from "../random.ts";
 import type { Secret } from "../secret.ts";
 import type { ReadResult, TokenStore } from "../stores/token-store.ts";
@@ -34,8 +35,9 @@ export function createAdminServer(
   deps: GrantsServiceDeps,
   config: ListenConfig & { readonly admin: Address },
 ): { listen(): Promise<Address>; readonly server: Server } {
-  const server = new Server();
+  const server = new Server({ interceptors: namedClientsOnly(config.adminTls) });
   server.addService(proto.GrantsService, guarded(createGrantsHandlers(deps), config.adminToken, deps.log));
+  new HealthImplementation({ "": "SERVING" }).addToServer(server);
   addReflection(server, ["bearerswap/grants/v1/grants.proto"]);
   return { server, listen: () => listenGrpc(server, config.admin, config.adminTls, socketMode) };
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
 import { z } from "zod";
 import { messageOf } from "../error.ts";
 import { Secret } from "../secret.ts";
@@ -40,6 +41,13 @@ const tls = z
   .refine((value) => value.allowedSans === undefined || value.clientCa !== undefined, {
     path: ["allowedSans"],
     message: "needs clientCa: without it nobody vouches for the names",
+  })
+  .superRefine(({ cert, key, clientCa }, context) => {
+    try {
+      createSecureContext({ cert, key: key.reveal(), ca: clientCa });
+    } catch (error) {
+      context.addIssue({ code: "custom", path: ["cert"], message: `cannot be used with the key and clientCa given: ${messageOf(error)}` });
+    }
   })
   .transform(({ allowedSans = [], ...rest }): TlsConfig => ({ ...rest, allowedSans }));
 

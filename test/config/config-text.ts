@@ -2,7 +2,11 @@ import { expect } from "vitest";
 import { type LoadedConfig, parseConfig } from "../../src/config/load.ts";
 import { BearerswapError } from "../../src/error.ts";
 
-export const environment: Readonly<Record<string, string>> = { CRM_SECRET: "crm-secret-value", ADMIN_TOKEN: "admin-secret-value", REDIS_PASSWORD: "redis-secret-value" };
+export const environment: Readonly<Record<string, string>> = {
+  CRM_SECRET: "crm-secret-value",
+  ADMIN_TOKEN: "admin-secret-value",
+  REDIS_PASSWORD: "redis-secret-value",
+};
 
 export const jwtSource = { jwt: { issuer: "https://as.example.com", audience: "https://gateway.example.com", claim: "tsid" } };
 export const crm = { issuer: "https://idp.example.com", clientId: "gateway", clientSecret: "${env:CRM_SECRET}" };

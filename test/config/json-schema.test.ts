@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
@@ -39,7 +39,12 @@ describe("config.schema.json", () => {
   });
 
   test("is a JSON Schema of draft 2020-12, with every key closed and nothing required that has a default", () => {
-    expect(committed).toMatchObject({ $schema: "https://json-schema.org/draft/2020-12/schema", type: "object", required: ["listen", "sessions", "upstreams"], additionalProperties: false });
+    expect(committed).toMatchObject({
+      $schema: "https://json-schema.org/draft/2020-12/schema",
+      type: "object",
+      required: ["listen", "sessions", "upstreams"],
+      additionalProperties: false,
+    });
     expect(Object.keys(committed.properties ?? {})).toEqual(Object.keys(sections));
     for (const schema of objectsIn(committed)) {
       expect(schema.additionalProperties, JSON.stringify(Object.keys(schema.properties ?? {}))).not.toBeUndefined();
@@ -51,6 +56,13 @@ describe("config.schema.json", () => {
     expect(() => load(complete)).not.toThrow();
     for (const config of [minimal, parse(complete), { ...minimal, store: { memory: null } }, { ...minimal, store: { memory: { maxGrants: 5 } } }])
       expect(validator.safeParse(config).error?.issues ?? []).toEqual([]);
+  });
+
+  test("accepts the examples in envoy/, which an editor shows with it", () => {
+    const examples = globSync("envoy/bearerswap*.yaml", { cwd: new URL("../..", import.meta.url) });
+    expect(examples).toContain("envoy/bearerswap.yaml");
+    for (const example of examples)
+      expect(validator.safeParse(parse(readFileSync(new URL(`../../${example}`, import.meta.url), "utf8"))).error?.issues ?? [], example).toEqual([]);
   });
 
   test.each<[what: string, config: object]>([

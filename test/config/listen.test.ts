@@ -35,9 +35,12 @@ describe("an address", () => {
     expect([formatAddress(place), isLocal(place)]).toEqual([formatted, local]);
   });
 
-  test.each(["9191", ":9191", "127.0.0.1", "127.0.0.1:65536", "127.0.0.1:-1", "::1:9191", "unix:run/x.sock", "unix:", "http://127.0.0.1:1", "127.0.0.1:"])("is not %j", (text) => {
-    expect(problemsOf(listen({ grpc: text }))).toEqual(["listen.grpc: must be host:port, [ipv6]:port or unix:/absolute/path"]);
-  });
+  test.each(["9191", ":9191", "127.0.0.1", "127.0.0.1:65536", "127.0.0.1:-1", "::1:9191", "unix:run/x.sock", "unix:", "http://127.0.0.1:1", "127.0.0.1:"])(
+    "is not %j",
+    (text) => {
+      expect(problemsOf(listen({ grpc: text }))).toEqual(["listen.grpc: must be host:port, [ipv6]:port or unix:/absolute/path"]);
+    },
+  );
 
   test("belongs to one listener", () => {
     expect(problemsOf(listen({ http: "127.0.0.1:9191", admin: "unix:/a" }))).toEqual(["listen.http: is the address of listen.grpc"]);
@@ -76,8 +79,23 @@ describe("TLS", () => {
     expect(problemsOf(listen({ tls: { cert: server.certPath } }))).toEqual(["listen.tls.key: is missing"]);
   });
 
+  test("that no server could use is refused before one tries: a key of another certificate, a broken block", async () => {
+    const another = await ca.server();
+    const broken = join(ca.dir, "broken.pem");
+    writeFileSync(broken, "-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----\n");
+    const unusable = expect.stringMatching(/^listen\.tls\.cert: cannot be used with the key and clientCa given: /);
+    for (const files of [
+      { ...tls(), key: another.keyPath },
+      { ...tls(), cert: broken },
+      { ...tls(), cert: server.keyPath },
+    ])
+      expect(problemsOf(listen({ tls: files }))).toEqual([unusable]);
+  });
+
   test("with names let in needs an authority that vouches for them", () => {
-    expect(problemsOf(listen({ tls: { ...tls(), allowedSans: ["spiffe://x/y"] } }))).toEqual(["listen.tls.allowedSans: needs clientCa: without it nobody vouches for the names"]);
+    expect(problemsOf(listen({ tls: { ...tls(), allowedSans: ["spiffe://x/y"] } }))).toEqual([
+      "listen.tls.allowedSans: needs clientCa: without it nobody vouches for the names",
+    ]);
     expect(problemsOf(listen({ tls: { ...tls(), clientCa: ca.certPath, allowedSans: [] } }))).toHaveLength(1);
   });
 });
@@ -123,7 +141,9 @@ describe("a warning", () => {
   const redis = { store: { redis: { url: "redis://127.0.0.1" } } };
 
   test("is said where tokens are handed to whoever reaches the listener", () => {
-    expect(load({ ...redis, listen: { grpc: "0.0.0.0:9191" } }).warnings).toEqual([expect.stringMatching(/^listen\.grpc: 0\.0\.0\.0:9191 is plaintext and not loopback/)]);
+    expect(load({ ...redis, listen: { grpc: "0.0.0.0:9191" } }).warnings).toEqual([
+      expect.stringMatching(/^listen\.grpc: 0\.0\.0\.0:9191 is plaintext and not loopback/),
+    ]);
     expect(warningsOf({ ...redis, listen: { grpc: "0.0.0.0:9191", tls: tls() } })).toEqual(["listen.tls"]);
     expect(warningsOf({ ...redis, listen: { grpc: "0.0.0.0:9191", tls: { ...tls(), clientCa: ca.certPath } } })).toEqual([]);
     expect(warningsOf({ ...redis, listen: { grpc: "unix:/a" } })).toEqual([]);

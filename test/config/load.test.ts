@@ -36,7 +36,11 @@ describe("a configuration", () => {
   test("of the Redis store has its defaults too", () => {
     const { config } = load({ store: { redis: { url: "redis://127.0.0.1:6379" } } });
     expect(config.store).toMatchObject({ kind: "redis", keyPrefix: "bearerswap:", commandTimeoutMs: 2_000 });
-    expect(load("listen: {grpc: '127.0.0.1:1'}\nsessions: [{opaque: {from: {cookie: s}}}]\nstore:\n  memory:\nupstreams: {crm: {issuer: 'https://a.example', clientId: x}}").config.store).toEqual({
+    expect(
+      load(
+        "listen: {grpc: '127.0.0.1:1'}\nsessions: [{opaque: {from: {cookie: s}}}]\nstore:\n  memory:\nupstreams: {crm: {issuer: 'https://a.example', clientId: x}}",
+      ).config.store,
+    ).toEqual({
       kind: "memory",
       maxGrants: 100_000,
     });
@@ -141,7 +145,12 @@ describe("a key that nobody knows", () => {
 
   test("hides no other problem", () => {
     const problems = problemsOf({ refresh: { timeout: "20s", retries: 3 }, upstreams: { crm: { ...crm, client_id: "x", issuer: "http://idp.example.com" } } });
-    expect(problems.map((problem) => problem.split(": ")[0]).sort()).toEqual(["refresh.retries", "refresh.timeout", "upstreams.crm.client_id", "upstreams.crm.issuer"]);
+    expect(problems.map((problem) => problem.split(": ")[0]).sort()).toEqual([
+      "refresh.retries",
+      "refresh.timeout",
+      "upstreams.crm.client_id",
+      "upstreams.crm.issuer",
+    ]);
   });
 });
 
@@ -152,7 +161,9 @@ describe("a file", () => {
     const file = join(dir, "gateway.yaml");
     await writeFile(file, JSON.stringify(minimal));
     expect(loadConfig(file, { env: environment }).config.upstreams.crm?.clientId).toBe("gateway");
-    expect(() => loadConfig(file, { env: {} })).toThrow(`${file}: 1 problem\n  upstreams.crm.clientSecret: needs the environment variable CRM_SECRET, which is not set`);
+    expect(() => loadConfig(file, { env: {} })).toThrow(
+      `${file}: 1 problem\n  upstreams.crm.clientSecret: needs the environment variable CRM_SECRET, which is not set`,
+    );
     expect(() => loadConfig(join(dir, "none.yaml"), { env: {} })).toThrow(/none\.yaml: cannot be read: ENOENT/);
   });
 });

@@ -17,7 +17,8 @@ const clientSecret = (value: string, env?: Record<string, string>) => {
   const auth = load({ upstreams: { crm: { ...crm, clientSecret: value } } }, env).config.upstreams.crm?.clientAuth;
   return auth?.method === "client_secret_basic" ? auth.secret.reveal() : undefined;
 };
-const redisUrl = (url: string, env?: Record<string, string>) => (load({ store: { redis: { url } } }, { CRM_SECRET: "x", ...env }).config.store as { url: Secret }).url.reveal();
+const redisUrl = (url: string, env?: Record<string, string>) =>
+  (load({ store: { redis: { url } } }, { CRM_SECRET: "x", ...env }).config.store as { url: Secret }).url.reveal();
 
 describe("references", () => {
   test("take a secret from the environment, or from a file without its last line break", () => {
@@ -27,13 +28,18 @@ describe("references", () => {
   });
 
   test("stand inside a longer text too, several of them", () => {
-    expect(redisUrl("redis://${env:USER}:${env:PASSWORD}@redis.internal:6380/2", { USER: "gateway", PASSWORD: "p%40ss" })).toBe("redis://gateway:p%40ss@redis.internal:6380/2");
+    expect(redisUrl("redis://${env:USER}:${env:PASSWORD}@redis.internal:6380/2", { USER: "gateway", PASSWORD: "p%40ss" })).toBe(
+      "redis://gateway:p%40ss@redis.internal:6380/2",
+    );
     expect(redisUrl("${env:REDIS_URL}", { REDIS_URL: "redis://:pw@redis.internal" })).toBe("redis://:pw@redis.internal");
-    const { config } = load({ sessions: [{ opaque: { from: { cookie: "${env:COOKIE}" } } }], upstreams: { crm: { ...crm, issuer: "https://${env:TENANT}.example.com" } } }, {
-      CRM_SECRET: "x",
-      COOKIE: "__Host-session",
-      TENANT: "acme",
-    });
+    const { config } = load(
+      { sessions: [{ opaque: { from: { cookie: "${env:COOKIE}" } } }], upstreams: { crm: { ...crm, issuer: "https://${env:TENANT}.example.com" } } },
+      {
+        CRM_SECRET: "x",
+        COOKIE: "__Host-session",
+        TENANT: "acme",
+      },
+    );
     expect(config.sessions[0]).toMatchObject({ from: { cookie: "__Host-session" } });
     expect(config.upstreams.crm?.issuer).toBe("https://acme.example.com");
   });
@@ -53,7 +59,8 @@ describe("references", () => {
     const literal = ["store.redis.url: must not hold a password: write ${env:NAME} or ${file:/path} in its place"];
     for (const url of ["redis://:hunter2@127.0.0.1", "redis://user:hunter2@127.0.0.1:6379/1", "redis://:hunter2${env:CRM_SECRET}@h"])
       expect(problemsOf({ store: { redis: { url } } })).toEqual(literal);
-    for (const url of ["redis://127.0.0.1:6379/1", "redis://user@127.0.0.1", "redis://:${env:CRM_SECRET}@[::1]:6379"]) expect(problemsOf({ store: { redis: { url } } })).toEqual([]);
+    for (const url of ["redis://127.0.0.1:6379/1", "redis://user@127.0.0.1", "redis://:${env:CRM_SECRET}@[::1]:6379"])
+      expect(problemsOf({ store: { redis: { url } } })).toEqual([]);
   });
 
   test("that resolve to nothing name the variable or the file, with the path", () => {
@@ -69,9 +76,10 @@ describe("references", () => {
 
   test("of another kind are errors, also in places that are no secrets", () => {
     const problem = "has a ${…} that is neither ${env:NAME} nor ${file:/path}";
-    for (const text of ["${HOME}", "${vault:x}", "${env:}", "${}"])
-      expect(problemsOf({ check: { realm: text } })).toEqual([`check.realm: ${problem}`]);
-    expect(problemsOf({ sessions: [{ opaque: { from: { cookie: "a" } } }, { opaque: { from: { cookie: "${VAR}" } } }] })[0]).toBe(`sessions[1].opaque.from.cookie: ${problem}`);
+    for (const text of ["${HOME}", "${vault:x}", "${env:}", "${}"]) expect(problemsOf({ check: { realm: text } })).toEqual([`check.realm: ${problem}`]);
+    expect(problemsOf({ sessions: [{ opaque: { from: { cookie: "a" } } }, { opaque: { from: { cookie: "${VAR}" } } }] })[0]).toBe(
+      `sessions[1].opaque.from.cookie: ${problem}`,
+    );
   });
 
   test("are not looked up in what they resolve to: a secret may hold ${", () => {

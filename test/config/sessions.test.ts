@@ -7,7 +7,11 @@ const opaque = (from: object, name?: string) => ({ ...(name === undefined ? {} :
 
 describe("a source of sessions", () => {
   test("is named after its kind, and lower-cases headers but not cookies", () => {
-    const { config } = load(sessions(jwt({ from: { header: "X-Token" }, audience: ["a", "b"] }), opaque({ cookie: "Session" }), { metadata: { namespace: "ns", path: ["a", "b"], strip: ["X-Id"] } }));
+    const { config } = load(
+      sessions(jwt({ from: { header: "X-Token" }, audience: ["a", "b"] }), opaque({ cookie: "Session" }), {
+        metadata: { namespace: "ns", path: ["a", "b"], strip: ["X-Id"] },
+      }),
+    );
     expect(config.sessions).toMatchObject([
       { name: "jwt", kind: "jwt", from: { header: "x-token" }, audience: ["a", "b"] },
       { name: "opaque", kind: "opaque", from: { cookie: "Session" } },
@@ -17,7 +21,9 @@ describe("a source of sessions", () => {
 
   test("is of exactly one kind", () => {
     const one = "must have exactly one of jwt, metadata, opaque, principal";
-    expect(problemsOf(sessions({}, { ...jwt(), ...opaque({ header: "x" }) }, { name: "only-a-name" }))).toEqual([0, 1, 2].map((at) => `sessions[${at}]: ${one}`));
+    expect(problemsOf(sessions({}, { ...jwt(), ...opaque({ header: "x" }) }, { name: "only-a-name" }))).toEqual(
+      [0, 1, 2].map((at) => `sessions[${at}]: ${one}`),
+    );
   });
 
   test("has a name of its own: names are part of the sessions' identity (pitfall 26)", () => {
@@ -44,7 +50,8 @@ describe("a source of sessions", () => {
   });
 
   test("reads one header or one cookie", () => {
-    for (const from of [{}, { header: "a", cookie: "b" }]) expect(problemsOf(sessions(opaque(from)))).toEqual(["sessions[0].opaque.from: must be {header: NAME} or {cookie: NAME}"]);
+    for (const from of [{}, { header: "a", cookie: "b" }])
+      expect(problemsOf(sessions(opaque(from)))).toEqual(["sessions[0].opaque.from: must be {header: NAME} or {cookie: NAME}"]);
     expect(problemsOf(sessions(opaque({ header: "a b" }), opaque({ cookie: "a=b" }, "c")))).toEqual([
       "sessions[0].opaque.from.header: must be a header name",
       "sessions[1].opaque.from.cookie: must be a cookie name",
@@ -52,7 +59,8 @@ describe("a source of sessions", () => {
   });
 
   test("by peer lists trust domains, and nothing that looks like one", () => {
-    for (const domain of ["spiffe://example.org", "Example.org", "example.org/", "*", ""]) expect(problemsOf(sessions({ principal: { trustDomains: [domain] } }))).toHaveLength(1);
+    for (const domain of ["spiffe://example.org", "Example.org", "example.org/", "*", ""])
+      expect(problemsOf(sessions({ principal: { trustDomains: [domain] } }))).toHaveLength(1);
     expect(problemsOf(sessions({ principal: { trustDomains: [] } }))).toHaveLength(1);
     expect(problemsOf(sessions({ metadata: { namespace: "ns", path: [] } }))).toEqual(["sessions[0].metadata.path: must name at least one key"]);
   });
@@ -66,12 +74,20 @@ describe("an issuer's keys", () => {
     expect(problemsOf(sessions(jwt({ issuer: "http://as.example.com", jwks: "http://as.example.com/jwks" })))).toEqual([`sessions[0].jwt.jwks: ${https}`]);
     expect(problemsOf(sessions(jwt({ issuer: "http://as.example.com", jwks: "https://as.example.com/jwks" })))).toEqual([]);
     for (const host of ["127.0.0.1:8080", "localhost", "[::1]:1", "as.localhost"]) expect(problemsOf(sessions(jwt({ issuer: `http://${host}` })))).toEqual([]);
-    for (const host of ["localhost.example.com", "127.0.0.1.example.com", "0.0.0.0"]) expect(problemsOf(sessions(jwt({ issuer: `http://${host}` })))).toHaveLength(1);
+    for (const host of ["localhost.example.com", "127.0.0.1.example.com", "0.0.0.0"])
+      expect(problemsOf(sessions(jwt({ issuer: `http://${host}` })))).toHaveLength(1);
     expect(problemsOf(sessions(jwt({ issuer: "http://as.example.com", allowInsecure: true })))).toEqual([]);
   });
 
   test("have a URL without user, password and fragment", () => {
-    for (const issuer of ["as.example.com", "https://u@as.example.com", "https://u:hunter2@as.example.com", "https://as.example.com/#x", "file:///etc/passwd", "https://"])
+    for (const issuer of [
+      "as.example.com",
+      "https://u@as.example.com",
+      "https://u:hunter2@as.example.com",
+      "https://as.example.com/#x",
+      "file:///etc/passwd",
+      "https://",
+    ])
       expect(problemsOf(sessions(jwt({ issuer })))).toEqual(["sessions[0].jwt.issuer: must be an https:// URL without user, password or fragment"]);
   });
 });

@@ -20,7 +20,8 @@ const keys: Record<string, string> = {
 
 const upstream = (settings: object) => ({ upstreams: { crm: { issuer: "https://idp.example.com", clientId: "gateway", ...settings } } });
 const authOf = (settings: object) => load(upstream(settings), { ...environment, ...keys }).config.upstreams.crm?.clientAuth;
-const problemsOfUpstream = (settings: object) => problemsOf(upstream(settings), { ...environment, ...keys }).map((problem) => problem.replace("upstreams.crm.", ""));
+const problemsOfUpstream = (settings: object) =>
+  problemsOf(upstream(settings), { ...environment, ...keys }).map((problem) => problem.replace("upstreams.crm.", ""));
 
 describe("a client's authentication", () => {
   const secret = { clientSecret: "${env:CRM_SECRET}" };
@@ -29,7 +30,8 @@ describe("a client's authentication", () => {
     expect(authOf({})).toEqual({ method: "none" });
     expect(authOf(secret)).toMatchObject({ method: "client_secret_basic" });
     expect(authOf({ privateKey: "${env:RSA}" })).toMatchObject({ method: "private_key_jwt", algorithm: "RS256" });
-    for (const clientAuth of ["client_secret_basic", "client_secret_basic_raw", "client_secret_post"]) expect(authOf({ ...secret, clientAuth })).toMatchObject({ method: clientAuth });
+    for (const clientAuth of ["client_secret_basic", "client_secret_basic_raw", "client_secret_post"])
+      expect(authOf({ ...secret, clientAuth })).toMatchObject({ method: clientAuth });
   });
 
   test("lacks nothing, and is given nothing that would be ignored", () => {
@@ -37,7 +39,9 @@ describe("a client's authentication", () => {
     expect(problemsOfUpstream({ clientAuth: "private_key_jwt" })).toEqual(["privateKey: is needed for clientAuth: private_key_jwt"]);
     expect(problemsOfUpstream({ ...secret, clientAuth: "none" })).toEqual(["clientSecret: is not used with clientAuth: none"]);
     expect(problemsOfUpstream({ ...secret, privateKey: "${env:RSA}" })).toEqual(["privateKey: is not used with clientAuth: client_secret_basic"]);
-    expect(problemsOfUpstream({ ...secret, privateKey: "${env:RSA}", clientAuth: "private_key_jwt" })).toEqual(["clientSecret: is not used with clientAuth: private_key_jwt"]);
+    expect(problemsOfUpstream({ ...secret, privateKey: "${env:RSA}", clientAuth: "private_key_jwt" })).toEqual([
+      "clientSecret: is not used with clientAuth: private_key_jwt",
+    ]);
     expect(problemsOfUpstream({ clientAuth: "tls_client_auth" })).toEqual([expect.stringMatching(/^clientAuth: must be one of client_secret_basic, /)]);
   });
 
@@ -48,7 +52,11 @@ describe("a client's authentication", () => {
     ["EC_SEC1", "ES256"],
     ["ED", "EdDSA"],
   ])("takes the %s key for %s", (key, privateKeyAlgorithm) => {
-    expect(authOf({ privateKey: `\${env:${key}}`, privateKeyAlgorithm, privateKeyId: "k1" })).toMatchObject({ method: "private_key_jwt", keyId: "k1", algorithm: privateKeyAlgorithm });
+    expect(authOf({ privateKey: `\${env:${key}}`, privateKeyAlgorithm, privateKeyId: "k1" })).toMatchObject({
+      method: "private_key_jwt",
+      keyId: "k1",
+      algorithm: privateKeyAlgorithm,
+    });
   });
 
   test.each([
@@ -61,7 +69,9 @@ describe("a client's authentication", () => {
     ["ENCRYPTED", "RS256"],
     ["JUNK", "RS256"],
   ])("refuses the %s key for %s at start, not at the first refresh, and quotes none of it", (key, privateKeyAlgorithm) => {
-    expect(problemsOfUpstream({ privateKey: `\${env:${key}}`, privateKeyAlgorithm })).toEqual([`privateKey: is not a PEM private key for ${privateKeyAlgorithm}`]);
+    expect(problemsOfUpstream({ privateKey: `\${env:${key}}`, privateKeyAlgorithm })).toEqual([
+      `privateKey: is not a PEM private key for ${privateKeyAlgorithm}`,
+    ]);
   });
 });
 
@@ -103,23 +113,30 @@ describe("an injected token", () => {
   test("needs a place in the format, and a header that can carry it (no line break, no framing header)", () => {
     expect(problemsOfUpstream({ inject: { format: "Bearer" } })).toEqual(["inject.format: must contain {token}"]);
     expect(problemsOfUpstream({ inject: { format: "{token}\r\nx-evil: 1" } })).toEqual(["inject.format: must be visible ASCII"]);
-    for (const header of ["Host", "cookie", "Content-Length", "transfer-encoding"]) expect(problemsOfUpstream({ inject: { header } })).toEqual(["inject.header: cannot carry a token"]);
+    for (const header of ["Host", "cookie", "Content-Length", "transfer-encoding"])
+      expect(problemsOfUpstream({ inject: { header } })).toEqual(["inject.header: cannot carry a token"]);
     for (const header of [":path", "a b", "", "a:"]) expect(problemsOfUpstream({ inject: { header } })).toEqual(["inject.header: must be a header name"]);
   });
 });
 
 describe("a route", () => {
   test("leads to an upstream that there is, or passes by them", () => {
-    expect(problemsOf({ routes: [{ upstream: "nobody" }, { upstream: "crm" }, { passthrough: true }] })).toEqual(['routes[0].upstream: "nobody" is not in upstreams']);
+    expect(problemsOf({ routes: [{ upstream: "nobody" }, { upstream: "crm" }, { passthrough: true }] })).toEqual([
+      'routes[0].upstream: "nobody" is not in upstreams',
+    ]);
     expect(problemsOf({ routes: [{ upstream: "constructor" }, { upstream: "__proto__" }] })).toHaveLength(2);
     const one = "must have exactly one of upstream, passthrough";
     expect(problemsOf({ routes: [{}, { upstream: "crm", passthrough: true }] })).toEqual([`routes[0]: ${one}`, `routes[1]: ${one}`]);
-    expect(load({ routes: [{ host: "CRM.Example.com", upstream: "crm" }] }).config.routes).toEqual([{ host: "crm.example.com", pathPrefix: "/", upstream: "crm" }]);
+    expect(load({ routes: [{ host: "CRM.Example.com", upstream: "crm" }] }).config.routes).toEqual([
+      { host: "crm.example.com", pathPrefix: "/", upstream: "crm" },
+    ]);
   });
 
   test("is written plainly: what Envoy would see in two ways is no prefix", () => {
-    for (const pathPrefix of ["api", "", "/a b", "/a?x", "/a#x", "/a%2fb", "/a\\b", "/a//b", "/a/../b", "/a/.", "/é"]) expect(problemsOf({ routes: [{ pathPrefix, upstream: "crm" }] })).toHaveLength(1);
-    for (const host of ["crm.example.com:443", "https://crm.example.com", "*.example.com", ""]) expect(problemsOf({ routes: [{ host, upstream: "crm" }] })).toHaveLength(1);
+    for (const pathPrefix of ["api", "", "/a b", "/a?x", "/a#x", "/a%2fb", "/a\\b", "/a//b", "/a/../b", "/a/.", "/é"])
+      expect(problemsOf({ routes: [{ pathPrefix, upstream: "crm" }] })).toHaveLength(1);
+    for (const host of ["crm.example.com:443", "https://crm.example.com", "*.example.com", ""])
+      expect(problemsOf({ routes: [{ host, upstream: "crm" }] })).toHaveLength(1);
     expect(problemsOf({ ...minimal, routes: [{ pathPrefix: "/a/..b/.c/d.e", upstream: "crm" }] })).toEqual([]);
   });
 });

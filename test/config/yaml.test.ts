@@ -5,7 +5,9 @@ const rest = "sessions: [{opaque: {from: {cookie: s}}}]\nupstreams: {crm: {issue
 
 describe("YAML", () => {
   test("may hold comments, anchors and aliases", () => {
-    const { config } = load(`# ours\nlisten: {grpc: "127.0.0.1:1"}\nsessions: [{opaque: {from: {cookie: s}}}]\nupstreams: {crm: &crm {issuer: 'https://a.example', clientId: x}, wiki: *crm}`);
+    const { config } = load(
+      `# ours\nlisten: {grpc: "127.0.0.1:1"}\nsessions: [{opaque: {from: {cookie: s}}}]\nupstreams: {crm: &crm {issuer: 'https://a.example', clientId: x}, wiki: *crm}`,
+    );
     expect(config.upstreams.wiki).toEqual(config.upstreams.crm);
   });
 
@@ -13,7 +15,11 @@ describe("YAML", () => {
     ["with a tab for indentation", `listen:\n\tgrpc: hunter2\n${rest}`, /Tabs are not allowed as indentation at line 2, column 1/],
     ["with an open quote", `${rest}listen: {grpc: "hunter2`, /at line 3/],
     ["with a key too deep", `${rest}listen: grpc: hunter2`, /Nested mappings are not allowed.* at line 3, column 9/],
-    ["with a key that occurs twice: the second would win in silence", `${rest}log: {level: info}\nlog: {level: hunter2}`, /Map keys must be unique at line 4, column 1/],
+    [
+      "with a key that occurs twice: the second would win in silence",
+      `${rest}log: {level: info}\nlog: {level: hunter2}`,
+      /Map keys must be unique at line 4, column 1/,
+    ],
     ["with a twin key further down", `${rest}listen:\n  grpc: "127.0.0.1:1"\n  grpc: "hunter2"`, /Map keys must be unique at line 5, column 3/],
     ["with two documents", `${rest}---\n${rest}`, /multiple documents.* at line 3, column 1/],
     ["with text after the value", `${rest}log: |x hunter2`, /extra characters at line 3/],
@@ -27,7 +33,12 @@ describe("YAML", () => {
     expect(problemsOf(`${rest}log: {level: *hunter2}`)).toEqual([expect.stringContaining("alias")]);
   });
 
-  test.each([["nothing", ""], ["a list", "[]"], ["a text", "hunter2"], ["null", "~"]])("that is %s is not a configuration", (_what, text) => {
+  test.each([
+    ["nothing", ""],
+    ["a list", "[]"],
+    ["a text", "hunter2"],
+    ["null", "~"],
+  ])("that is %s is not a configuration", (_what, text) => {
     expect(problemsOf(text)).toEqual(["must be a mapping with listen, sessions and upstreams"]);
   });
 

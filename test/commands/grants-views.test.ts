@@ -1,0 +1,120 @@
+import { describe, expect, test } from "vitest";
+import { formatAddress } from "../../src/config/address.ts";
+import { startRedis } from "../support/redis-server.ts";
+import { resources } from "../support/resources.ts";
+import { bearer, type ScenarioOptions, sessionId, startScenario } from "../support/scenario.ts";
+import { until } from "../support/until.ts";
+import { expectSentence, runHere, runProcess, temporaryDirectory } from "./cli-process.ts";
+
+const opened = resources();
+const session = ["--session", sessionId];
+const crm = ["--upstream", "crm", ...session];
+
+async function start(options?: ScenarioOptions) {
+  const scenario = await startScenario(opened, options);
+  const place = scenario.service.listening.admin;
+  const admin = place === undefined ? "" : formatAddress(place);
+  return { ...scenario, grants: (verb: string, ...args: string[]) => runHere(["grants", verb, "--admin", admin, ...args]) };
+}
+
+describe("grants --json", () => {
+  test("prints one object a command, of a shape that scripts can keep to", async () => {
+    const { grants, login } = await start();
+    expect(JSON.parse((await grants("list", "--json", ...session)).stdout)).toEqual({ grants: [] });
+    await login({ subject: "alice" });
+    const grant = {
+      upstream: "crm",
+      version: expect.stringMatching(/^[A-Za-z0-9_-]{22}$/),
+      state: "active",
+      why: "",
+      subject: "alice",
+      scope: "",
+      hasRefreshToken: true,
+      hasAccessToken: true,
+      accessTokenExpiresInMs: expect.any(Number),
+      expiresInMs: expect.any(Number),
+    };
+    for (const answer of [await grants("list", "--json", ...session), await grants("get", "--json", ...crm)]) {
+      expect(answer).toMatchObject({ code: 0, stderr: "" });
+      expect(answer.stdout).toMatch(/^\{.*\}\n$/);
+      expect(JSON.parse(answer.stdout)).toEqual({ grants: [grant] });
+    }
+    expect(JSON.parse((await grants("revoke", "--json", ...crm)).stdout)).toEqual({ revoked: ["crm"] });
+    expect(JSON.parse((await grants("revoke", "--json", ...crm)).stdout)).toEqual({ revoked: [] });
+    expect(JSON.parse((await grants("get", "--json", ...crm)).stdout)).toMatchObject({ grants: [{ state: "revoked", hasRefreshToken: false }] });
+  });
+});
+
+describe("grants list and revoke", () => {
+  test("know all upstreams of a session, and end all or one", async () => {
+    const upstream = { tokenEndpoint: "https://idp.example.com/token", clientId: "gateway" };
+    const { grants, login } = await start({ config: { upstreams: { crm: upstream, wiki: upstream, mail: upstream } } });
+    for (const name of ["wiki", "crm", "mail"]) await login({ upstream: name });
+    expect((await grants("list", ...session)).stdout.split("\n").map((line) => line.split(":")[0])).toEqual(["crm", "mail", "wiki", ""]);
+    expect((await grants("revoke", ...session, "--upstream", "mail")).stdout).toBe("revoked: mail\n");
+    expect((await grants("revoke", ...session)).stdout).toBe("revoked: crm, wiki\n");
+    expect((await grants("revoke", ...session)).stdout).toBe("nothing to revoke\n");
+    expect((await grants("list", "--session", "another")).stdout).toBe("no grants\n");
+  });
+
+  test("show a grant that the provider refused, and why", async () => {
+    const { grants, login, provider, check } = await start();
+    await login({ token: { accessToken: "" } });
+    provider.respondNext({ status: 400, body: { error: "invalid_grant" } });
+    expect(await check(bearer())).toMatchObject({ status: 401, body: { reason: "grant_refused" } });
+    expect((await grants("get", ...crm)).stdout).toMatch(/^crm: dead, \(invalid_grant\), no access token, refresh token, kept for \d+s\n$/);
+  });
+});
+
+describe("grants of a session", () => {
+  const sources = [
+    { name: "web", opaque: { from: { header: "authorization" } } },
+    { name: "cli", opaque: { from: { header: "x-session" } } },
+  ];
+
+  test("need its source where there are two: the same id is two sessions (pitfall 26)", async () => {
+    const { grants, login, check } = await start({ config: { sessions: sources } });
+    await login({ source: "cli" });
+    expectSentence(await grants("get", ...crm), /^bearerswap: say which source the session belongs to; configured: web, cli\n$/);
+    expectSentence(await grants("get", ...crm, "--source", "mobile"), /^bearerswap: no session source is named "mobile"; configured: web, cli\n$/);
+    expectSentence(await grants("get", ...crm, "--source", "web"), /^bearerswap: there is no grant/);
+    expect((await grants("get", ...crm, "--source", "cli")).code).toBe(0);
+    expect((await check(bearer())).status).toBe(401);
+    expect((await check({ headers: { "x-session": sessionId } })).status).toBe(200);
+  });
+
+  test("of an unknown upstream, or without an id, are refused with what is configured", async () => {
+    const { grants } = await start();
+    for (const verb of ["get", "revoke"])
+      expectSentence(await grants(verb, ...session, "--upstream", "cmr"), /^bearerswap: no upstream is named "cmr"; configured: crm\n$/);
+    expectSentence(await grants("get", "--upstream", "crm", "--session", ""), /^bearerswap: the session id is empty\n$/);
+    expectSentence(await grants("list", "--session", ""), /^bearerswap: the session id is empty\n$/);
+  });
+});
+
+describe("an admin service that does not answer", () => {
+  const unreachable = /^bearerswap: no admin service answers at .*: is bearerswap running with listen\.admin set to it\?/;
+
+  test("is said in a sentence, with the address", async () => {
+    const socket = `unix:${await temporaryDirectory(opened)}/none.sock`;
+    expectSentence(await runProcess(["grants", "list", "--admin", socket, ...session]), unreachable);
+    expectSentence(await runHere(["grants", "list", "--admin", "127.0.0.1:1", ...session]), unreachable);
+    expectSentence(
+      await runHere(["grants", "list", "--admin", "127.0.0.1:1", "--admin-token-file", "/nowhere", ...session]),
+      /^bearerswap: cannot read \/nowhere: ENOENT/,
+    );
+    expectSentence(
+      await runHere(["grants", "list", "--admin", "127.0.0.1:1", "--admin-ca", "/nowhere", ...session]),
+      /^bearerswap: cannot read \/nowhere: ENOENT/,
+    );
+  });
+
+  test("is not blamed for a store that is down", async () => {
+    const redis = await opened.use(startRedis());
+    const { grants, login, client } = await start({ config: { store: { redis: { url: redis.url } } } });
+    await login();
+    await redis.kill("SIGKILL");
+    await until("the loss to be noticed", async () => (await client.health("bearerswap.store")) === "NOT_SERVING");
+    for (const verb of ["list", "get", "revoke"]) expectSentence(await grants(verb, ...(verb === "list" ? session : crm)), /^bearerswap: Redis: /);
+  });
+});

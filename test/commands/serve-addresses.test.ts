@@ -1,0 +1,87 @@
+import { existsSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { describe, expect, test } from "vitest";
+import { createExtAuthzClient } from "../support/ext-authz-client.ts";
+import { resources } from "../support/resources.ts";
+import { type CliResult, failToServe, startServe, temporaryDirectory } from "./cli-process.ts";
+
+const opened = resources();
+const { use, onStop } = opened;
+
+function config(listen: object) {
+  return {
+    listen,
+    sessions: [{ opaque: { from: { header: "x-session" } } }],
+    upstreams: { crm: { tokenEndpoint: "https://idp.example.com/token", clientId: "gateway" } },
+  };
+}
+
+/** Fails the test unless the last line says why; before it grpc-js may have printed a line of its own. */
+function expectLast({ code, stderr }: CliResult, sentence: RegExp): void {
+  const lines = stderr.trimEnd().split("\n");
+  expect(lines.at(-1)).toMatch(sentence);
+  expect(lines.slice(0, -1).filter((line) => line !== "E No address added out of total 1 resolved")).toEqual([]);
+  expect(code).toBe(1);
+}
+
+const modeOf = (path: string) => statSync(path).mode & 0o777;
+
+describe("an address in use", () => {
+  test("is said in a sentence, with exit code 1, for each listener", async () => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+    onStop(() => new Promise((resolve) => taken.close(resolve)));
+    const address = `127.0.0.1:${(taken.address() as { port: number }).port}`;
+    const answers = await Promise.all([failToServe(opened, config({ grpc: address })), failToServe(opened, config({ grpc: "127.0.0.1:0", http: address }))]);
+    for (const answer of answers) expectLast(answer, new RegExp(`^bearerswap: cannot listen on ${address}: .*EADDRINUSE`));
+  });
+});
+
+describe("a unix socket", () => {
+  test("that somebody serves is left to them: the second instance ends with a sentence", async () => {
+    const grpc = `unix:${await temporaryDirectory(opened)}/check.sock`;
+    const first = await startServe(opened, config({ grpc }));
+    expectLast(await failToServe(opened, config({ grpc })), /^bearerswap: cannot listen on unix:.*check\.sock: another process listens there$/);
+    expect(first.child.running).toBe(true);
+    const client = await use(createExtAuthzClient(grpc));
+    expect(await client.health()).toBe("SERVING");
+  });
+
+  test("that a crashed process left behind is replaced, and removed at an orderly end", async () => {
+    const path = `${await temporaryDirectory(opened)}/check.sock`;
+    const crashed = await startServe(opened, config({ grpc: `unix:${path}` }));
+    await crashed.child.stop("SIGKILL");
+    expect(existsSync(path)).toBe(true);
+    const next = await startServe(opened, config({ grpc: `unix:${path}` }));
+    const client = await use(createExtAuthzClient(`unix:${path}`));
+    expect(await client.health()).toBe("SERVING");
+    next.child.signal("SIGTERM");
+    expect((await next.child.exited).code).toBe(0);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test("is not put in the place of a file", async () => {
+    const path = `${await temporaryDirectory(opened)}/precious`;
+    writeFileSync(path, "data");
+    expectLast(await failToServe(opened, config({ grpc: `unix:${path}` })), /^bearerswap: cannot listen on unix:.*precious: a file that is no socket is there/);
+    expect(statSync(path).size).toBe(4);
+  });
+
+  test("in a directory that is not there is said in a sentence", async () => {
+    const path = `${await temporaryDirectory(opened)}/none/check.sock`;
+    expectLast(await failToServe(opened, config({ grpc: `unix:${path}` })), /^bearerswap: cannot listen on unix:.*(?:ENOENT|EACCES)/);
+  });
+
+  test("has the configured mode, the admin service's 0600: it hands out no tokens, but takes them", async () => {
+    const dir = await temporaryDirectory(opened);
+    const listen = { grpc: `unix:${dir}/check.sock`, grpcMode: "0606", http: `unix:${dir}/http.sock`, admin: `unix:${dir}/admin.sock` };
+    await startServe(opened, config(listen));
+    expect([modeOf(`${dir}/check.sock`), modeOf(`${dir}/http.sock`), modeOf(`${dir}/admin.sock`)]).toEqual([0o606, 0o660, 0o600]);
+  });
+
+  test("has mode 0660 by default", async () => {
+    const dir = await temporaryDirectory(opened);
+    await startServe(opened, config({ grpc: `unix:${dir}/check.sock` }));
+    expect(modeOf(`${dir}/check.sock`)).toBe(0o660);
+  });
+});
