@@ -31,8 +31,6 @@ export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buff
 const notInHeader = /[^\t\x20-\x7e]/;
 
 export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, clock, log }: CheckDeps): Check {
-  const encoded = new WeakMap<AccessToken, Buffer>();
-
   return function check(bytes, waitMs) {
     const startedAt = clock.monotonicMs();
     const input = decode(bytes);
@@ -98,13 +96,12 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
 
   /** One encoding serves every request with the same token, unless cookies have to be rewritten. */
   function allow(upstream: CheckUpstream, token: AccessToken, input: CheckInput, startedAt: number): Buffer {
-    const known = hasCookies(credentials, input) ? undefined : encoded.get(token);
-    if (known !== undefined) return known;
+    if (token.answer !== undefined && !hasCookies(credentials, input)) return token.answer;
     const injected: InjectedHeader = { name: upstream.inject.header, value: upstream.inject.format.replaceAll("{token}", () => token.token.reveal()) };
     if (notInHeader.test(injected.value))
       return refuse(deny("unavailable", { upstream: upstream.name, why: "the token cannot stand in a header" }), input, startedAt);
     const response = allowResponse(credentials, input, injected, { upstream: upstream.name, outcome: "allowed", version: token.version });
-    if (!hasCookies(credentials, input)) encoded.set(token, response);
+    if (!hasCookies(credentials, input)) token.answer = response;
     return response;
   }
 

@@ -34,10 +34,10 @@ export interface Wanted {
  * Field numbers are those of proto/envoy/service/auth/v3; later occurrences of a field win, as protobuf demands.
  */
 export function createDecoder({ headers, metadata }: Wanted): DecodeCheck {
-  const wanted = new Set(headers);
-  const lengths = new Set([...wanted].map((name) => name.length));
+  const names = [...new Set(headers)];
+  const plan: Plan = { index: new Map(names.map((name, at) => [name, at])), lengths: new Set(names.map((name) => name.length)) };
   return function decode(bytes) {
-    const input = new DecodedCheck(bytes, wanted, lengths);
+    const input = new DecodedCheck(bytes, plan);
     try {
       walk(input, input.reader.len, readCheckRequest);
       if (metadata) input.readMetadata();
@@ -48,59 +48,65 @@ export function createDecoder({ headers, metadata }: Wanted): DecodeCheck {
   };
 }
 
-type Visit = (input: DecodedCheck, field: number, end: number) => void;
-
-/** Where a string lies in the message; decoded only if somebody looks. */
-interface Span {
-  readonly start: number;
-  readonly end: number;
+/** A decoder's plan, made once: which header names count, and where their values go. */
+interface Plan {
+  readonly index: ReadonlyMap<string, number>;
+  readonly lengths: ReadonlySet<number>;
 }
 
-const noSpans: Span[] = [];
+type Visit = (input: DecodedCheck, field: number, end: number) => void;
 
+/** Positions of strings in the message; they are decoded only if somebody looks. -1 where there is none. */
 class DecodedCheck implements CheckInput {
   readonly reader: BinaryReader;
   readonly buffer: Buffer;
-  readonly wanted: ReadonlySet<string>;
-  readonly lengths: ReadonlySet<number>;
-  readonly headers = new Map<string, string>();
-  readonly rawHeaders = new Map<string, string>();
+  readonly plan: Plan;
+  /** Values by the plan's index: those of `headers`, and of `header_map`, which win. */
+  headers: (string | undefined)[] | undefined = undefined;
+  rawHeaders: (string | undefined)[] | undefined = undefined;
   hasHttp = false;
   upstream: string | undefined = undefined;
-  pathSpan: Span | undefined = undefined;
-  hostSpan: Span | undefined = undefined;
-  methodSpan: Span | undefined = undefined;
-  idSpan: Span | undefined = undefined;
-  principalSpan: Span | undefined = undefined;
-  metadataSpans: Span[] = noSpans;
+  pathAt = -1;
+  pathEnd = -1;
+  hostAt = -1;
+  hostEnd = -1;
+  methodAt = -1;
+  methodEnd = -1;
+  idAt = -1;
+  idEnd = -1;
+  principalAt = -1;
+  principalEnd = -1;
+  keyAt = -1;
+  keyEnd = -1;
+  valueAt = -1;
+  valueEnd = -1;
+  metadataBytes: Buffer[] | undefined = undefined;
   namespaces: Metadata["filterMetadata"] | undefined = undefined;
-  keySpan: Span | undefined = undefined;
-  valueSpan: Span | undefined = undefined;
 
-  constructor(bytes: Uint8Array, wanted: ReadonlySet<string>, lengths: ReadonlySet<number>) {
+  constructor(bytes: Uint8Array, plan: Plan) {
     this.reader = new BinaryReader(bytes);
-    this.buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.wanted = wanted;
-    this.lengths = lengths;
+    this.buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.plan = plan;
   }
 
   header(name: string): string | undefined {
-    return this.rawHeaders.get(name) ?? this.headers.get(name);
+    const at = this.plan.index.get(name);
+    return at === undefined ? undefined : (this.rawHeaders?.[at] ?? this.headers?.[at]);
   }
   get path(): string {
-    return this.text(this.pathSpan);
+    return this.text(this.pathAt, this.pathEnd);
   }
   get host(): string {
-    return this.text(this.hostSpan);
+    return this.text(this.hostAt, this.hostEnd);
   }
   get method(): string {
-    return this.text(this.methodSpan);
+    return this.text(this.methodAt, this.methodEnd);
   }
   get requestId(): string {
-    return this.text(this.idSpan);
+    return this.text(this.idAt, this.idEnd);
   }
   get principal(): string {
-    return this.text(this.principalSpan);
+    return this.text(this.principalAt, this.principalEnd);
   }
 
   metadata(namespace: string): Readonly<Record<string, unknown>> | undefined {
@@ -109,34 +115,37 @@ class DecodedCheck implements CheckInput {
 
   /** A message field that occurs twice is merged (protobuf encoding, "Last One Wins"): so are the maps in it. */
   readMetadata(): void {
-    for (const { start, end } of this.metadataSpans) {
-      const { filterMetadata } = Metadata.decode(this.buffer.subarray(start, end));
+    for (const bytes of this.metadataBytes ?? []) {
+      const { filterMetadata } = Metadata.decode(bytes);
       this.namespaces = this.namespaces === undefined ? filterMetadata : new Map([...this.namespaces, ...filterMetadata]);
     }
   }
 
-  clearEntry(): void {
-    this.keySpan = undefined;
-    this.valueSpan = undefined;
+  text(from: number, to: number): string {
+    return from === -1 ? "" : this.buffer.toString("utf8", from, to);
   }
+}
 
-  text(span: Span | undefined): string {
-    return span === undefined ? "" : this.buffer.toString("utf8", span.start, span.end);
-  }
+/** Most tags and lengths are one byte. */
+function varint({ reader, buffer }: DecodedCheck): number {
+  const byte = buffer[reader.pos];
+  if (byte === undefined || byte >= 0x80) return reader.uint32();
+  reader.pos += 1;
+  return byte;
 }
 
 /** Hands every length-delimited field up to `end` to `visit`, which may leave it unread; other fields are skipped. */
 function walk(input: DecodedCheck, end: number, visit: Visit): void {
   const { reader } = input;
   while (reader.pos < end) {
-    const tag = reader.uint32();
+    const tag = varint(input);
     const field = tag >>> 3;
     if (field === 0) throw new RangeError("field number 0");
     if ((tag & 7) !== WireType.LengthDelimited) {
       reader.skip(tag & 7, field);
       continue;
     }
-    const length = reader.uint32();
+    const length = varint(input);
     const fieldEnd = reader.pos + length;
     visit(input, field, fieldEnd);
     reader.pos = fieldEnd;
@@ -144,23 +153,21 @@ function walk(input: DecodedCheck, end: number, visit: Visit): void {
   if (reader.pos !== end) throw new RangeError("field reaches past its message");
 }
 
-function spanTo(input: DecodedCheck, end: number): Span {
-  return { start: input.reader.pos, end };
-}
-
 function readCheckRequest(input: DecodedCheck, field: number, end: number): void {
   if (field === 1) walk(input, end, readAttributes);
 }
 
 function readAttributes(input: DecodedCheck, field: number, end: number): void {
-  if (field === 1) walk(input, end, readPeer);
-  else if (field === 4) walk(input, end, readRequest);
+  if (field === 4) walk(input, end, readRequest);
   else if (field === 10) readContextExtension(input, end);
-  else if (field === 11) input.metadataSpans = [...input.metadataSpans, spanTo(input, end)];
+  else if (field === 1) walk(input, end, readPeer);
+  else if (field === 11) input.metadataBytes = [...(input.metadataBytes ?? []), input.buffer.subarray(input.reader.pos, end)];
 }
 
 function readPeer(input: DecodedCheck, field: number, end: number): void {
-  if (field === 4) input.principalSpan = spanTo(input, end);
+  if (field !== 4) return;
+  input.principalAt = input.reader.pos;
+  input.principalEnd = end;
 }
 
 function readRequest(input: DecodedCheck, field: number, end: number): void {
@@ -170,47 +177,73 @@ function readRequest(input: DecodedCheck, field: number, end: number): void {
 }
 
 function readHttp(input: DecodedCheck, field: number, end: number): void {
-  if (field === 3) readHeader(input, end);
-  else if (field === 13) walk(input, end, readHeaderMap);
-  else if (field === 4) input.pathSpan = spanTo(input, end);
-  else if (field === 5) input.hostSpan = spanTo(input, end);
-  else if (field === 2) input.methodSpan = spanTo(input, end);
-  else if (field === 1) input.idSpan = spanTo(input, end);
+  switch (field) {
+    case 3:
+      readHeader(input, end);
+      return;
+    case 13:
+      walk(input, end, readHeaderMap);
+      return;
+    case 4:
+      input.pathAt = input.reader.pos;
+      input.pathEnd = end;
+      return;
+    case 5:
+      input.hostAt = input.reader.pos;
+      input.hostEnd = end;
+      return;
+    case 2:
+      input.methodAt = input.reader.pos;
+      input.methodEnd = end;
+      return;
+    case 1:
+      input.idAt = input.reader.pos;
+      input.idEnd = end;
+  }
 }
 
 /** An entry of the `headers` map: Envoy has joined duplicates. */
 function readHeader(input: DecodedCheck, end: number): void {
-  const name = readEntry(input, end);
-  if (name !== undefined) input.headers.set(name, input.text(input.valueSpan));
+  const at = readEntry(input, end);
+  if (at === undefined) return;
+  input.headers ??= [];
+  input.headers[at] = input.text(input.valueAt, input.valueEnd);
 }
 
 /** An entry of `header_map`: duplicates come one by one, and are joined here the way Envoy joins them in `headers`. */
 function readHeaderMap(input: DecodedCheck, field: number, end: number): void {
-  const name = field === 1 ? readEntry(input, end) : undefined;
-  if (name === undefined) return;
-  const earlier = input.rawHeaders.get(name);
-  const value = input.text(input.valueSpan);
-  input.rawHeaders.set(name, earlier === undefined ? value : `${earlier},${value}`);
+  const at = field === 1 ? readEntry(input, end) : undefined;
+  if (at === undefined) return;
+  input.rawHeaders ??= [];
+  const earlier = input.rawHeaders[at];
+  const value = input.text(input.valueAt, input.valueEnd);
+  input.rawHeaders[at] = earlier === undefined ? value : `${earlier},${value}`;
 }
 
-/** Leaves the value's place in `valueSpan`. Undefined where nobody wants the header. */
-function readEntry(input: DecodedCheck, end: number): string | undefined {
-  input.clearEntry();
+/** Leaves the value's place in the input. The header's index in the plan; undefined where nobody wants it. */
+function readEntry(input: DecodedCheck, end: number): number | undefined {
+  input.keyAt = -1;
+  input.valueAt = -1;
   walk(input, end, readKeyValue);
-  const { keySpan } = input;
-  if (keySpan === undefined || !input.lengths.has(keySpan.end - keySpan.start)) return undefined;
-  const name = input.text(keySpan).toLowerCase();
-  return input.wanted.has(name) ? name : undefined;
+  if (input.keyAt === -1 || !input.plan.lengths.has(input.keyEnd - input.keyAt)) return undefined;
+  const name = input.buffer.toString("latin1", input.keyAt, input.keyEnd);
+  return input.plan.index.get(name) ?? input.plan.index.get(name.toLowerCase());
 }
 
 /** A map entry's key and value; HeaderValue's `raw_value` stands in for its value. */
 function readKeyValue(input: DecodedCheck, field: number, end: number): void {
-  if (field === 1) input.keySpan = spanTo(input, end);
-  else if (field === 2 || (field === 3 && end > input.reader.pos)) input.valueSpan = spanTo(input, end);
+  if (field === 1) {
+    input.keyAt = input.reader.pos;
+    input.keyEnd = end;
+  } else if (field === 2 || (field === 3 && end > input.reader.pos)) {
+    input.valueAt = input.reader.pos;
+    input.valueEnd = end;
+  }
 }
 
 function readContextExtension(input: DecodedCheck, end: number): void {
-  input.clearEntry();
+  input.keyAt = -1;
+  input.valueAt = -1;
   walk(input, end, readKeyValue);
-  if (input.text(input.keySpan) === "upstream") input.upstream = input.text(input.valueSpan);
+  if (input.text(input.keyAt, input.keyEnd) === "upstream") input.upstream = input.text(input.valueAt, input.valueEnd);
 }

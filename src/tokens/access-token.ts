@@ -13,6 +13,8 @@ export interface AccessToken {
   readonly staleAt: number;
   /** From here on a request starts a refresh and is answered with this token. */
   readonly aheadAt: number;
+  /** Room for the caller to keep what it makes of this token, for as long as the token is kept: check's encoded answer. */
+  answer?: Buffer | undefined;
 }
 
 /** When tokens count as stale and when they are refreshed ahead. */
@@ -49,6 +51,7 @@ export function placeAccessToken(
     expiresAt,
     staleAt: expiresAt - minRemainingMs,
     aheadAt: expiresAt - aheadMs,
+    answer: undefined,
   };
 }
 
