@@ -1,16 +1,16 @@
-import { LRUCache } from "lru-cache";
+import QuickLRU from "quick-lru";
 import type { Clock } from "../clock.ts";
 import type { Identification } from "./session.ts";
 
-/** Credentials found good earlier, with what they said. Bounded in number and in size. */
+/** Credentials found good earlier, with what they said. The least recently used go first; between one and two times `maxEntries` are kept. */
 export interface SessionCache {
   get(credential: string): Identification | undefined;
   /** @param untilWallMs epoch ms; the credential is looked at anew from then on */
   set(credential: string, identification: Identification, untilWallMs: number): void;
 }
 
-/** All credentials together hold at most this many characters. */
-const maxCharacters = 256 * 1_024 * 1_024;
+/** Longer credentials are looked at anew each time, in characters: a few of them would take the room of many. */
+const maxKeptLength = 8_192;
 
 interface Entry {
   readonly identification: Identification;
@@ -18,7 +18,7 @@ interface Entry {
 }
 
 export function createSessionCache({ clock, maxEntries }: { clock: Clock; maxEntries: number }): SessionCache {
-  const entries = new LRUCache<string, Entry>({ max: maxEntries, maxSize: maxCharacters, sizeCalculation: (_entry, credential) => credential.length + 1 });
+  const entries = new QuickLRU<string, Entry>({ maxSize: maxEntries });
   return {
     get(credential) {
       const entry = entries.get(credential);
@@ -26,6 +26,8 @@ export function createSessionCache({ clock, maxEntries }: { clock: Clock; maxEnt
       entries.delete(credential);
       return undefined;
     },
-    set: (credential, identification, untilWallMs) => void entries.set(credential, { identification, untilWallMs }),
+    set(credential, identification, untilWallMs) {
+      if (credential.length <= maxKeptLength) entries.set(credential, { identification, untilWallMs });
+    },
   };
 }

@@ -1,8 +1,8 @@
-import { LRUCache } from "lru-cache";
+import QuickLRU from "quick-lru";
 import type { AccessToken } from "./access-token.ts";
 import type { GrantKey } from "./grant.ts";
 
-/** The access tokens this process holds, at most `maxEntries` for each upstream; the least recently used go first. */
+/** The access tokens this process holds; the least recently used go first, between one and two times `maxEntries` are kept for each upstream. */
 export interface TokenCache {
   /** Synchronous and without allocation: the hot path. */
   get(session: string, upstream: string): AccessToken | undefined;
@@ -11,8 +11,8 @@ export interface TokenCache {
 }
 
 export function createTokenCache(upstreams: Iterable<string>, maxEntries: number): TokenCache {
-  const caches = new Map<string, LRUCache<string, AccessToken>>();
-  for (const upstream of upstreams) caches.set(upstream, new LRUCache({ max: maxEntries }));
+  const caches = new Map<string, QuickLRU<string, AccessToken>>();
+  for (const upstream of upstreams) caches.set(upstream, new QuickLRU({ maxSize: maxEntries }));
   return {
     get: (session, upstream) => caches.get(upstream)?.get(session),
     set: (key, token) => void caches.get(key.upstream)?.set(key.session, token),
