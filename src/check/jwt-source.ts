@@ -30,6 +30,12 @@ export interface JwtSourceDeps {
   readonly clock: Clock;
 }
 
+/** Under what a verified credential is remembered: its tail, with the whole to compare, or the credential itself. */
+interface CachePlace {
+  readonly key: string;
+  readonly whole: string | undefined;
+}
+
 /** Asymmetric ones only: with an HMAC the public key would be the secret (RFC 8725 §2.1). */
 const algorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"];
 
@@ -38,13 +44,14 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
   const byIssuer = new Map(issuers.map((issuer) => [issuer.issuer, issuer]));
   return {
     identify(input) {
-      const raw = "cookie" in from ? undefined : input.header(from.header);
-      const known = raw === undefined ? undefined : cache.get(raw);
+      const tail = "cookie" in from ? undefined : input.tail(from.header);
+      const known = tail === undefined || "cookie" in from ? undefined : cache.find(tail, (whole) => input.equals(from.header, whole));
       if (known !== undefined) return known;
+      const raw = "cookie" in from ? undefined : input.header(from.header);
       const credential = credentialOf(input, raw);
       if (credential.kind !== "present") return credential;
-      const cacheKey = raw ?? credential.value;
-      return cache.get(cacheKey) ?? verify(credential.value, cacheKey);
+      if (tail !== undefined && raw !== undefined) return verify(credential.value, { key: tail, whole: raw });
+      return cache.get(credential.value) ?? verify(credential.value, { key: credential.value, whole: undefined });
     },
   };
 
@@ -52,12 +59,12 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
     return "cookie" in from ? cookieCredential(from.cookie, input.header("cookie")) : headerCredential(from.header, raw);
   }
 
-  function verify(jwt: string, cacheKey: string): Identification | Promise<Identification> {
+  function verify(jwt: string, place: CachePlace): Identification | Promise<Identification> {
     const issuer = byIssuer.get(unverifiedIssuer(jwt) ?? "");
-    return issuer === undefined ? { kind: "invalid", why: "no JWT of a configured issuer" } : verifyAs(issuer, jwt, cacheKey);
+    return issuer === undefined ? { kind: "invalid", why: "no JWT of a configured issuer" } : verifyAs(issuer, jwt, place);
   }
 
-  async function verifyAs(issuer: JwtIssuer, jwt: string, cacheKey: string): Promise<Identification> {
+  async function verifyAs(issuer: JwtIssuer, jwt: string, place: CachePlace): Promise<Identification> {
     const result = await issuer.keys.verify(jwt, {
       algorithms,
       issuer: issuer.issuer,
@@ -70,7 +77,7 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
     const { payload } = result;
     const owner = issuer.subject === undefined ? undefined : { subject: payload[issuer.subject] };
     const identification = identified(issuer.name, payload[issuer.claim], owner);
-    if (identification.kind === "identified") cache.set(cacheKey, identification, (payload.exp ?? 0) * 1_000 + issuer.clockToleranceMs);
+    if (identification.kind === "identified") cache.set(place.key, identification, (payload.exp ?? 0) * 1_000 + issuer.clockToleranceMs, place.whole);
     return identification;
   }
 }

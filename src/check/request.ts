@@ -5,6 +5,10 @@ import { Metadata } from "../gen/envoy/config/core/v3/base.ts";
 export interface CheckInput {
   /** The value of a header that was asked for at creation of the decoder; duplicates arrive joined by commas. */
   header(name: string): string | undefined;
+  /** The last characters of a header's value, a short key for a long credential; undefined where it is short itself, or came in `header_map`. */
+  tail(name: string): string | undefined;
+  /** Whether a header's value is this, and came in `headers`. Cheaper than a look-up by it: nothing is hashed. */
+  equals(name: string, value: string): boolean;
   /** The request's `:path`, query included. */
   readonly path: string;
   readonly host: string;
@@ -54,6 +58,9 @@ interface Plan {
   readonly lengths: ReadonlySet<number>;
 }
 
+/** Characters of a JWT's signature, which is as good as random. */
+const tailLength = 40;
+
 type Visit = (input: DecodedCheck, field: number, end: number) => void;
 
 /** Positions of strings in the message; they are decoded only if somebody looks. -1 where there is none. */
@@ -61,8 +68,9 @@ class DecodedCheck implements CheckInput {
   readonly reader: BinaryReader;
   readonly buffer: Buffer;
   readonly plan: Plan;
-  /** Values by the plan's index: those of `headers`, and of `header_map`, which win. */
-  headers: (string | undefined)[] | undefined = undefined;
+  /** By the plan's index: where the values of `headers` lie, and the values of `header_map`, which win. */
+  headerAt: number[] | undefined = undefined;
+  headerEnd: number[] | undefined = undefined;
   rawHeaders: (string | undefined)[] | undefined = undefined;
   hasHttp = false;
   upstream: string | undefined = undefined;
@@ -90,8 +98,24 @@ class DecodedCheck implements CheckInput {
   }
 
   header(name: string): string | undefined {
-    const at = this.plan.index.get(name);
-    return at === undefined ? undefined : (this.rawHeaders?.[at] ?? this.headers?.[at]);
+    const index = this.plan.index.get(name);
+    if (index === undefined) return undefined;
+    const at = this.headerAt?.[index];
+    return this.rawHeaders?.[index] ?? (at === undefined ? undefined : this.text(at, this.headerEnd?.[index] ?? at));
+  }
+
+  tail(name: string): string | undefined {
+    const index = this.plan.index.get(name);
+    const at = index === undefined || this.rawHeaders !== undefined ? undefined : this.headerAt?.[index];
+    const end = index === undefined ? undefined : this.headerEnd?.[index];
+    return at === undefined || end === undefined || end - at < 2 * tailLength ? undefined : this.buffer.toString("latin1", end - tailLength, end);
+  }
+
+  equals(name: string, value: string): boolean {
+    const index = this.plan.index.get(name);
+    const at = index === undefined || this.rawHeaders !== undefined ? undefined : this.headerAt?.[index];
+    const end = index === undefined ? undefined : this.headerEnd?.[index];
+    return at !== undefined && end !== undefined && end - at === value.length && this.buffer.toString("latin1", at, end) === value;
   }
   get path(): string {
     return this.text(this.pathAt, this.pathEnd);
@@ -204,10 +228,12 @@ function readHttp(input: DecodedCheck, field: number, end: number): void {
 
 /** An entry of the `headers` map: Envoy has joined duplicates. */
 function readHeader(input: DecodedCheck, end: number): void {
-  const at = readEntry(input, end);
-  if (at === undefined) return;
-  input.headers ??= [];
-  input.headers[at] = input.text(input.valueAt, input.valueEnd);
+  const index = readEntry(input, end);
+  if (index === undefined) return;
+  input.headerAt ??= [];
+  input.headerEnd ??= [];
+  input.headerAt[index] = input.valueAt === -1 ? end : input.valueAt;
+  input.headerEnd[index] = input.valueAt === -1 ? end : input.valueEnd;
 }
 
 /** An entry of `header_map`: duplicates come one by one, and are joined here the way Envoy joins them in `headers`. */

@@ -5,8 +5,13 @@ import type { Identification } from "./session.ts";
 /** Credentials found good earlier, with what they said. The least recently used go first; between one and two times `maxEntries` are kept. */
 export interface SessionCache {
   get(credential: string): Identification | undefined;
-  /** @param untilWallMs epoch ms; the credential is looked at anew from then on */
-  set(credential: string, identification: Identification, untilWallMs: number): void;
+  /** By a short key: what is kept under it counts only where `matches` says that the whole credential is the same. */
+  find(key: string, matches: (whole: string) => boolean): Identification | undefined;
+  /**
+   * @param untilWallMs epoch ms; the credential is looked at anew from then on
+   * @param whole the credential, where the first argument is a short key for it
+   */
+  set(credential: string, identification: Identification, untilWallMs: number, whole?: string): void;
 }
 
 /** Longer credentials are looked at anew each time, in characters: a few of them would take the room of many. */
@@ -15,19 +20,24 @@ const maxKeptLength = 8_192;
 interface Entry {
   readonly identification: Identification;
   readonly untilWallMs: number;
+  readonly whole: string | undefined;
 }
 
 export function createSessionCache({ clock, maxEntries }: { clock: Clock; maxEntries: number }): SessionCache {
   const entries = new QuickLRU<string, Entry>({ maxSize: maxEntries });
   return {
-    get(credential) {
-      const entry = entries.get(credential);
-      if (entry === undefined || clock.wallMs() < entry.untilWallMs) return entry?.identification;
-      entries.delete(credential);
-      return undefined;
-    },
-    set(credential, identification, untilWallMs) {
-      if (credential.length <= maxKeptLength) entries.set(credential, { identification, untilWallMs });
+    get: (credential) => valid(credential, (entry) => entry.whole === undefined),
+    find: (key, matches) => valid(key, ({ whole }) => whole !== undefined && matches(whole)),
+    set(credential, identification, untilWallMs, whole) {
+      if ((whole ?? credential).length <= maxKeptLength) entries.set(credential, { identification, untilWallMs, whole });
     },
   };
+
+  function valid(key: string, counts: (entry: Entry) => boolean): Identification | undefined {
+    const entry = entries.get(key);
+    if (entry === undefined || !counts(entry)) return undefined;
+    if (clock.wallMs() < entry.untilWallMs) return entry.identification;
+    entries.delete(key);
+    return undefined;
+  }
 }

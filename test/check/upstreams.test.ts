@@ -6,7 +6,18 @@ const inject = { header: "authorization", format: "Bearer {token}" };
 const upstreams = ["crm", "hr", "wiki"].map((name) => ({ name, inject }));
 
 function input(host: string, path: string, upstream?: string): CheckInput {
-  return { host, path, upstream, method: "GET", requestId: "", principal: "", header: () => undefined, metadata: () => undefined };
+  return {
+    host,
+    path,
+    upstream,
+    method: "GET",
+    requestId: "",
+    principal: "",
+    header: () => undefined,
+    tail: () => undefined,
+    equals: () => false,
+    metadata: () => undefined,
+  };
 }
 
 function pick(routes: readonly Route[], host: string, path: string, upstream?: string): string {

@@ -35,6 +35,8 @@ describe("the margins of a token's life", () => {
     expect(margins(3_600_000, 3_600_000, 0.999).ahead).toBeCloseTo(45_015, 0);
     expect(margins(3_600_000, 3_600_000, 0.5).ahead).toBe(52_500);
     for (const lifeMs of [1, 100, 5_000, 30_000]) expect(margins(lifeMs, lifeMs, 0.999).ahead).toBeGreaterThanOrEqual(margins(lifeMs).stale);
+    const late = placeAccessToken({ token: new Secret("t"), remainingMs: 3_600_000 }, { version: "v" }, 500, { ...config, aheadMs: 10_500 }, 0.999);
+    expect(late.aheadAt).toBe(late.staleAt);
   });
 
   test("do not exist without an expiry", () => {

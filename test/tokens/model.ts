@@ -154,6 +154,7 @@ export class Model {
   async #quiet(): Promise<void> {
     const { tokens, store } = this.#world;
     let settled = false;
+    await new Promise((resolve) => setImmediate(resolve)); // what needs no provider is answered before the clock moves on
     void tokens.settled().then(() => (settled = true));
     const blocked = () => this.#held > 0 || (store.down.has("commit") && store.calls.commit > this.#commitsBefore);
     await until("quiet", () => (settled && this.#unanswered === 0) || blocked(), { intervalMs: 1 });

@@ -1,0 +1,113 @@
+import { startEnvoy } from "../support/envoy-process.ts";
+import { type JwtIssuer, startJwtIssuer } from "../support/jwt-issuer.ts";
+import { type RedisServer, startRedis } from "../support/redis-server.ts";
+import type { Resources } from "../support/tracked-resources.ts";
+import { envoyConfig } from "./envoy-config.ts";
+import type { LoadRequest } from "./load-generator.ts";
+import { type LoadProcess, startLoad } from "./load-process.ts";
+import { type MemoryResult, measureMemory } from "./memory.ts";
+import { browserRequests, checkRequests } from "./requests.ts";
+import { countCommands } from "./round-trips.ts";
+import { type Measured, measureRounds, type RoundsPlan } from "./rounds.ts";
+import { startBearerswap, startEcho } from "./servers.ts";
+import { audience, bearersOf, jwtSessions, opaqueSessions, putGrants } from "./sessions.ts";
+import { answerTo, checkTarget, envoyTarget } from "./targets.ts";
+
+/** How much is measured. */
+export interface BenchPlan extends RoundsPlan {
+  readonly hotSessions: number;
+  readonly coldSessions: number;
+  readonly memorySessions: number;
+}
+
+export interface BenchReport {
+  readonly results: readonly Measured[];
+  readonly memory: MemoryResult;
+  readonly roundTripsPerColdRead: number;
+}
+
+export interface BenchDeps {
+  readonly plan: BenchPlan;
+  readonly resources: Resources;
+  readonly progress: (line: string) => void;
+}
+
+interface Bench extends BenchDeps {
+  readonly issuer: JwtIssuer;
+  readonly redis: RedisServer;
+  readonly load: LoadProcess;
+}
+
+/** Starts everything, each server in its own process, and measures. */
+export async function runBench(deps: BenchDeps): Promise<BenchReport> {
+  const { plan, resources, progress } = deps;
+  const bench: Bench = {
+    ...deps,
+    issuer: await resources.use(startJwtIssuer()),
+    redis: await resources.use(startRedis()),
+    load: await resources.use(startLoad()),
+  };
+  progress(`signing ${plan.hotSessions} JWTs; logging ${plan.hotSessions} sessions in, and ${plan.coldSessions} into Redis`);
+  const [hot, roundTripsPerColdRead] = await Promise.all([prepareHot(bench), prepareCold(bench)]);
+  await prepareEcho(bench, hot);
+  const direct = await measureRounds(bench.load, ["echo-direct", "hot-direct", "cold-redis"], plan, progress);
+  const behindEnvoy = await measureRounds(bench.load, ["echo-envoy", "hot-envoy"], plan, progress);
+  progress("measuring memory");
+  return { results: [...direct, ...behindEnvoy], memory: await memoryOf(bench), roundTripsPerColdRead };
+}
+
+interface Hot {
+  readonly port: number;
+  readonly bearers: readonly string[];
+  readonly requests: readonly LoadRequest[];
+}
+
+/** bearerswap with every session in its caches. */
+async function prepareHot({ plan, resources, issuer, load }: Bench): Promise<Hot> {
+  const { port, adminSocket } = await resources.use(startBearerswap({ sessions: [jwtSource(issuer)] }));
+  const sessions = await jwtSessions(issuer, plan.hotSessions);
+  await putGrants(adminSocket, sessions);
+  const bearers = bearersOf(sessions);
+  const requests = checkRequests(bearers);
+  await load.open("hot-direct", checkTarget(port, requests));
+  await load.run("hot-direct", { requests: requests.length });
+  return { port, bearers, requests };
+}
+
+/** bearerswap that remembers one session only: every request reads from Redis. How often, is counted. */
+async function prepareCold({ plan, resources, redis, load }: Bench): Promise<number> {
+  const sessions = opaqueSessions(plan.coldSessions);
+  const source = { opaque: { from: { header: "authorization" } } };
+  const { port, adminSocket } = await resources.use(startBearerswap({ sessions: [source], store: redisStore(redis, "cold:"), cache: { maxSessions: 1 } }));
+  await putGrants(adminSocket, sessions);
+  await load.open("cold-redis", checkTarget(port, checkRequests(bearersOf(sessions))));
+  const read = () => load.run("cold-redis", { requests: sessions.length });
+  return (await countCommands(redis.url, "cold:", read)) / sessions.length;
+}
+
+/** The echo server, which answers what bearerswap answered to the first request, and an Envoy before it and one before bearerswap. */
+async function prepareEcho({ resources, load }: Bench, { port, bearers, requests }: Hot): Promise<void> {
+  const echo = await resources.use(startEcho(await answerTo(port, requests[0] ?? {})));
+  await load.open("echo-direct", checkTarget(echo.port, requests));
+  for (const [name, servicePort] of [
+    ["echo-envoy", echo.port],
+    ["hot-envoy", port],
+  ] as const) {
+    const envoy = await resources.use(startEnvoy({ config: envoyConfig(servicePort) }));
+    await load.open(name, envoyTarget(envoy.port(), browserRequests(bearers)));
+  }
+}
+
+async function memoryOf({ plan, resources, issuer, redis, load }: Bench): Promise<MemoryResult> {
+  const config = { sessions: [jwtSource(issuer)], store: redisStore(redis, "memory:") };
+  const service = await resources.use(startBearerswap(config, { measurable: true }));
+  return measureMemory({ service, load, sessions: await jwtSessions(issuer, plan.memorySessions) });
+}
+
+function jwtSource({ issuer, jwksUrl }: JwtIssuer): object {
+  return { jwt: { issuer, audience, jwks: jwksUrl, claim: "tsid" } };
+}
+
+function redisStore({ url }: RedisServer, keyPrefix: string): object {
+  return { redis: { url, keyPrefix } };
+}

@@ -1,0 +1,68 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ChildServer, startChildServer } from "../support/child-process.ts";
+import { until } from "../support/until.ts";
+import { upstream } from "./requests.ts";
+
+/** A server under test, in a process of its own. */
+export interface ServerProcess {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+export interface BearerswapProcess extends ServerProcess {
+  readonly adminSocket: string;
+  /** Bytes on the heap and in buffers, after a full collection; only where started with `measurable`. */
+  bytesInUse(): Promise<number>;
+}
+
+const root = join(import.meta.dirname, "../..");
+const here = (file: string) => join(import.meta.dirname, file);
+
+/** The measure of all ratios; see echo-server.ts. */
+export async function startEcho(answer: Buffer): Promise<ServerProcess> {
+  const child = await startChildServer(process.execPath, [here("echo-server.ts"), answer.toString("base64")]);
+  return { port: await numberIn(child, /listening on (\d+)/g), stop: () => child.stop() };
+}
+
+/** `bearerswap serve` as an operator runs it. `config` has the `sessions`, and what else is not the same in all runs. */
+export async function startBearerswap(config: object, { measurable = false } = {}): Promise<BearerswapProcess> {
+  const dir = await mkdtemp(join(tmpdir(), "bearerswap-bench-"));
+  const adminSocket = join(dir, "admin.sock");
+  const file = join(dir, "bearerswap.yaml");
+  await writeFile(file, JSON.stringify({ ...commonConfig(adminSocket), ...config }));
+  const flags = measurable ? ["--expose-gc", "--import", here("memory-probe.ts")] : [];
+  const child = await startChildServer(process.execPath, [...flags, join(root, "src/main.ts"), "serve", "--config", file]);
+  let asked = 0;
+  return {
+    port: await numberIn(child, /"grpc":"127\.0\.0\.1:(\d+)"/g),
+    adminSocket,
+    bytesInUse() {
+      child.signal("SIGUSR2");
+      return numberIn(child, /bytes in use: (\d+)/g, asked++);
+    },
+    async stop() {
+      await child.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** No token ends during a run, so that the provider is never asked. */
+function commonConfig(adminSocket: string): object {
+  return {
+    listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin: `unix:${adminSocket}` },
+    upstreams: { [upstream]: { tokenEndpoint: "http://127.0.0.1:9/token", clientId: "gateway" } },
+    log: { format: "json" },
+  };
+}
+
+/** Waits until the output holds the pattern for the `nth` time (from 0), and gives the number in it. */
+async function numberIn(child: ChildServer, pattern: RegExp, nth = 0): Promise<number> {
+  const found = await until(`${pattern} from bearerswap or the echo server`, () => {
+    if (!child.running) throw new Error(`a server ended:\n${child.output()}`);
+    return [...child.output().matchAll(pattern)][nth]?.[1];
+  });
+  return Number(found);
+}
