@@ -51,7 +51,7 @@ export async function runBench(deps: BenchDeps): Promise<BenchReport> {
   const [hot, roundTripsPerColdRead] = await Promise.all([prepareHot(bench), prepareCold(bench)]);
   await prepareEcho(bench, hot);
   const direct = await measureRounds(bench.load, ["echo-direct", "hot-direct", "cold-redis"], plan, progress);
-  const behindEnvoy = await measureRounds(bench.load, ["echo-envoy", "hot-envoy"], plan, progress);
+  const behindEnvoy = await measureRounds(bench.load, ["echo-envoy", "hot-envoy"], { ...plan, warmUpMs: plan.warmUpMs / 5 }, progress);
   progress("measuring memory");
   return { results: [...direct, ...behindEnvoy], memory: await memoryOf(bench), roundTripsPerColdRead };
 }
@@ -81,6 +81,7 @@ async function prepareCold({ plan, resources, redis, load }: Bench): Promise<num
   const { port, adminSocket } = await resources.use(startBearerswap({ sessions: [source], store: redisStore(redis, "cold:"), cache: { maxSessions: 1 } }));
   await putGrants(adminSocket, sessions);
   await load.open("cold-redis", checkTarget(port, checkRequests(bearersOf(sessions))));
+  await load.run("cold-redis", { requests: 1 }); // connects
   const read = () => load.run("cold-redis", { requests: sessions.length });
   return (await countCommands(redis.url, "cold:", read)) / sessions.length;
 }

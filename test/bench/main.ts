@@ -4,8 +4,8 @@ import { trackedResources } from "../support/tracked-resources.ts";
 import { type BenchPlan, runBench } from "./bench.ts";
 import { jsonReport, tableReport } from "./report.ts";
 
-const full: BenchPlan = { hotSessions: 10_000, coldSessions: 10_000, memorySessions: 11_000, rounds: 80, roundMs: 250, warmUpMs: 4_000 };
-const quick: BenchPlan = { ...full, coldSessions: 2_000, memorySessions: 3_300, rounds: 20, roundMs: 150, warmUpMs: 1_000 };
+const full: BenchPlan = { hotSessions: 10_000, coldSessions: 10_000, memorySessions: 12_000, rounds: 80, roundMs: 250, warmUpMs: 6_000 };
+const quick: BenchPlan = { ...full, coldSessions: 1_000, memorySessions: 3_000, rounds: 14, roundMs: 150, warmUpMs: 2_500 };
 
 const { values } = parseArgs({ options: { quick: { type: "boolean", default: false }, json: { type: "boolean", default: false } } });
 const cores = availableParallelism();

@@ -18,7 +18,7 @@ export interface MemoryOptions {
 }
 
 /** The sessions come in this many parts. The first is not counted: with it everything is loaded and compiled that will be. */
-const parts = 11;
+const parts = 6;
 /** Requests for each session of a part: the first one fills the caches, the second one finds them filled. */
 const passes = 2;
 

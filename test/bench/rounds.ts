@@ -4,7 +4,7 @@ import type { LoadProcess } from "./load-process.ts";
 export interface RoundsPlan {
   readonly rounds: number;
   readonly roundMs: number;
-  /** Unmeasured load on each server before, in which its code is compiled. */
+  /** Unmeasured load on each server before: V8 takes seconds to compile all of its code, and half compiled the echo server would look slow. */
   readonly warmUpMs: number;
 }
 
