@@ -87,6 +87,21 @@ describe("a refresh ahead that fails", () => {
     expect(world.cached()).toBe("access-2");
   });
 
+  test("keeps to that back-off where the token is read from the store meanwhile", async () => {
+    const world = await nearItsEnd(60_000);
+    world.endpoint.respondAlways({ status: 503 });
+    expect(world.cached()).toBe("access-1");
+    await world.tokens.settled();
+    await world.clock.advance(4_999);
+    expect([await world.fresh(), world.cached()]).toEqual(["access-1", "access-1"]);
+    await world.tokens.settled();
+    expect(world.endpoint.calls).toBe(1);
+    await world.clock.advance(1);
+    expect(world.cached()).toBe("access-1");
+    await world.tokens.settled();
+    expect(world.endpoint.calls).toBe(2);
+  });
+
   test("does not make the token last longer: once stale it is not served from the cache, though the back-off runs", async () => {
     const world = await nearItsEnd(12_000);
     world.endpoint.respondNext({ status: 503 });
