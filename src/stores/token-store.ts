@@ -12,6 +12,8 @@ export interface GrantRow {
   readonly access?: StoredAccess | undefined;
   /** How much longer the store keeps the grant. */
   readonly life: GrantLife;
+  /** Milliseconds until its refresh token may be presented again; 0 where nothing stands in the way. */
+  readonly backOffMs: number;
 }
 
 /** What a read finds. */
@@ -29,29 +31,96 @@ export interface GrantWrite {
   readonly life: GrantLife;
 }
 
+/** Who asks for the right to present a grant's refresh token, and for how long. */
+export interface LeaseRequest {
+  /** Random id of this attempt; an acquire repeated with it is the same acquire. */
+  readonly attempt: string;
+  /** The version that the caller has seen and wants replaced. */
+  readonly seen: string;
+  readonly leaseMs: number;
+  /** A token of another version is adopted where it has more than this left, ms. */
+  readonly usableMs: number;
+}
+
+/** Presentations of a refresh token that were begun, and of which nobody has noted that the token stayed unused. */
+export interface EarlierAttempts {
+  readonly count: number;
+  /** Since the first of them was begun, ms. */
+  readonly sinceMs: number;
+}
+
+/** What an acquire finds. */
+export type AcquireResult =
+  /** A newer access token that can be served is there: nothing to refresh. */
+  | { readonly kind: "moved"; readonly row: GrantRow }
+  /** A refresh failed lately: nobody presents the token for so long. */
+  | { readonly kind: "back_off"; readonly remainingMs: number }
+  /** The provider has refused the refresh token. */
+  | { readonly kind: "dead"; readonly row: GrantRow }
+  | { readonly kind: "revoked" }
+  | { readonly kind: "absent" }
+  /** Another attempt has the lease, for so long at most. */
+  | { readonly kind: "busy"; readonly remainingMs: number }
+  /** The lease is the caller's, and the marker is written. `failures` in a row ended without tokens before. */
+  | { readonly kind: "acquired"; readonly row: GrantRow; readonly earlier: EarlierAttempts | undefined; readonly failures: number };
+
+/** How an attempt ended that has nothing to commit. */
+export interface Release {
+  readonly attempt: string;
+  /** The refresh token was surely not used: the marker of this attempt is taken back. */
+  readonly unused: boolean;
+  /** Nobody presents the token for so long, ms; 0 for no back-off, and then it counts as no failure. */
+  readonly backOffMs: number;
+}
+
 /** What a commit found: `superseded` means that a newer login or refresh is there and stays; `revoked` that a tombstone is there and stays. */
 export type CommitResult = "written" | "superseded" | "revoked";
 
 /** What a refusal found: `superseded` means that the refused refresh token was no longer the stored one. */
 export type RefuseResult = "dead" | "superseded" | "revoked" | "absent";
 
+/** Somebody, perhaps this process, changed a grant: version and tokens, or only the lease (then the version is one already known). */
+export interface Change extends GrantKey {
+  readonly version: string;
+}
+
+/** Who listens for changes. */
+export interface ChangeListener {
+  changed(change: Change): void;
+  /** All changes made before that moment (monotonic ms) have been heard, unless there was a gap before it. */
+  heard(at: number): void;
+  /** Changes may have been missed: the subscription began anew. */
+  gap(): void;
+}
+
 /**
- * Where grants live. Every operation is atomic and can be repeated. They throw {@link BearerswapError} with code `store_unavailable`
- * (unknown whether a write happened), `store_corrupt` or `store_full`; a failure never means that a grant is gone.
+ * Where grants live. Every operation on a grant is atomic and can be repeated. They throw {@link BearerswapError} with code `store_unavailable`
+ * (unknown whether a write happened), `store_corrupt`, `store_sealed` or `store_full`; a failure never means that a grant is gone.
  */
 export interface TokenStore {
   /** One round trip. Extends the life of a grant with under half of its life left, unless the provider stated that life. */
   read(key: GrantKey): Promise<ReadResult>;
   /** A login: replaces whatever is there, a tombstone or a dead grant too. */
   put(key: GrantKey, write: GrantWrite): Promise<void>;
-  /** A refresh: written where the stored version still is `from`, also if dead; recreated where the grant was lost. */
+  /** Takes the lease for one presentation of the refresh token and writes its marker, where nothing speaks against it. */
+  acquire(key: GrantKey, request: LeaseRequest): Promise<AcquireResult>;
+  /** Extends the lease of an attempt; false where it is no longer that attempt's. */
+  renew(key: GrantKey, attempt: string, leaseMs: number): Promise<boolean>;
+  /** Gives the lease back without tokens; false where it was no longer that attempt's, and then nothing is changed. */
+  release(key: GrantKey, release: Release): Promise<boolean>;
+  /**
+   * A refresh: written where the stored version still is `from`, also if dead or leased to somebody else; recreated where the grant was lost.
+   * Ends the lease, the marker and the back-off.
+   */
   commit(key: GrantKey, from: string, write: GrantWrite): Promise<CommitResult>;
-  /** The provider refused the refresh token of version `from`: marks the grant dead and keeps its version. */
+  /** The provider refused the refresh token of version `from`: marks the grant dead and keeps its version. Ends lease, marker and back-off. */
   refuse(key: GrantKey, from: string, why: string): Promise<RefuseResult>;
   /** Leaves a tombstone of the given version, for as long as the grant would have lived and a day at least, so that no refresh under way brings it back. False where there was no grant. */
   revoke(key: GrantKey, version: string): Promise<boolean>;
   /** The upstreams for which the session holds a grant or a tombstone. `candidates` are looked at even where the session's index lost them. */
   list(session: string, candidates: readonly string[]): Promise<readonly string[]>;
+  /** Tells the listener of changes from now on. One listener at most. */
+  listen(listener: ChangeListener): void;
   /** Resolves once the store has answered. */
   ping(): Promise<void>;
   close(): Promise<void>;
