@@ -53,23 +53,30 @@ export function connectCluster(config: ClusterConfig, { retryStrategy, scripts =
   }
 
   function follow(opened: Cluster): void {
-    let masters: readonly Redis[] = [];
+    const told = new WeakSet<Redis>();
+    const tell = (node: Redis) => {
+      if (node.status !== "ready" || !isMaster(node) || told.has(node)) return;
+      told.add(node);
+      events.ready();
+    };
     opened.on("node error", events.problem);
     opened.on("error", events.problem);
     opened.on("close", () => events.problem(new Error("no node of the cluster could be used")));
     opened.on("+node", (node: Redis) => {
       neverLate(node);
       // Errors of nodes are told by the cluster.
-      watchConnection(node, { ready: () => isMaster(node) && events.ready(), problem: () => undefined, lost: () => events.lost?.() });
-      node.on("close", () => lookAgain(opened));
+      watchConnection(node, { ready: () => tell(node), problem: () => undefined, lost: () => events.lost?.() });
+      node.on("close", () => {
+        told.delete(node);
+        lookAgain(opened);
+      });
       if (opened.status === "ready" && isMaster(node)) void firstAttempt(node);
     });
     opened.on("ready", () => opened.nodes("master").forEach(firstAttempt));
     opened.on("refresh", () => {
-      const earlier = masters;
-      masters = opened.nodes("master");
-      // A replica that was made a master has its connection already.
-      if (masters.some((node) => node.status === "ready" && !earlier.includes(node))) events.ready();
+      // A replica that was made a master may have its connection already.
+      for (const node of opened.nodes("slave")) told.delete(node);
+      opened.nodes("master").forEach(tell);
     });
   }
 

@@ -7,9 +7,6 @@ import { watchSentinels } from "./redis-sentinels.ts";
 export function connectMaster(options: ConnectionOptions, events: ClientEvents): RedisClient {
   const redis = new Redis(options);
   watchConnection(redis, events);
-  redis.on("sentinelError", (error: Error) => {
-    if (/invalid reply: null$/.test(error.message)) events.problem(error);
-  });
   const sentinels = watchSentinels(options, () => {
     dropConnection(redis);
     events.switched();

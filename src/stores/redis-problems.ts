@@ -5,7 +5,7 @@ import type { Log } from "../telemetry/log.ts";
 /** What Redis or the way to it says, and what to do about it. The first that fits is taken. */
 const advices: readonly (readonly [RegExp, string])[] = [
   [/WRONGPASS|NOAUTH|invalid password/, "check store.redis.username and password (of sentinels: store.redis.sentinel.username and password)"],
-  [/NOPERM|user .*can't run this command/, "the ACL user lacks a right: give it the line under Redis ACL in docs/operations.md"],
+  [/NOPERM|ACL failure|can't run this command/, "the ACL user lacks a right: give it the line under Redis ACL in docs/operations.md"],
   [/^(?:MOVED|ASK) /, "this is one node of a Redis Cluster: set store.redis.cluster instead of url or sentinel"],
   [/cluster support disabled/, "this is no Redis Cluster: set store.redis.url or sentinel instead of cluster"],
   [/^(?:READONLY|MASTERDOWN)/, "this is a replica: let store.redis.url lead to the master, or set store.redis.sentinel"],
@@ -13,7 +13,8 @@ const advices: readonly (readonly [RegExp, string])[] = [
   [/^LOADING/, "it is reading its data from disk"],
   [/DB index is out of range/, "set store.redis.database to one that the server has"],
   [/^(?:NOREPLICAS|MISCONF|OOM)/, "it takes no writes: see min-replicas-to-write, its disk, maxmemory"],
-  [/no master named/, "check store.redis.sentinel.name"],
+  [/No such master/i, "check store.redis.sentinel.name"],
+  [/no sentinel can be reached/, "check store.redis.sentinel.nodes and sentinel.tls"],
   [/wrong version number|packet length too long|bad record type/i, "the server speaks no TLS there: use its TLS port, or no TLS in store.redis"],
   [/closed before it was ready/, "is that a TLS port? Then use rediss:// or store.redis.tls"],
   [/certificate required|bad certificate|handshake failure/i, "the server asks for a client certificate that it trusts: set store.redis.tls.cert and key"],
@@ -27,7 +28,7 @@ const rewordings: readonly (readonly [RegExp, string])[] = [
   // Redis quotes arguments where it does not know a command: a password in AUTH, say.
   [/,? ?with args beginning with:.*/s, ""],
   [/^All sentinels are unreachable.*?after [\d.]+ms\.(?: Last error: )?/s, "no sentinel tells the master: "],
-  [/^connected to sentinel \S+ successfully, but got an invalid reply: null$/, "the sentinels know no master named so"],
+  [/^no sentinel tells the master: (?:Connection is closed.*)?$/, "no sentinel can be reached"],
   [/^Reached the max retries per request limit.*/s, "the connection was lost while the command was under way"],
   [/^Socket timeout\..*?(\d+)ms\.$/, "no answer for $1 ms: the connection is dropped"],
   [/^Command timed out$/, "timed out"],
