@@ -25,13 +25,15 @@ export interface ClientEvents {
   switched(): void;
 }
 
+const closedEarly = "the connection was closed before it was ready";
+
 /** Follows one connection's life. */
 export function watchConnection(redis: Redis, { ready, problem, lost }: Omit<ClientEvents, "switched">): void {
   let explained = false;
   let usable = false;
-  redis.on("error", (error: Error & { command?: { name?: string } }) => {
+  redis.on("error", (error: Error & { command?: { name?: string }; code?: string }) => {
     explained = true;
-    problem(error);
+    problem(!usable && error.code === "ECONNRESET" ? new Error(`${closedEarly} (ECONNRESET)`) : error);
     // ioredis would go on with database 0.
     if (error.command?.name === "select") dropConnection(redis);
   });
@@ -41,7 +43,7 @@ export function watchConnection(redis: Redis, { ready, problem, lost }: Omit<Cli
   });
   redis.on("close", () => {
     if (usable) lost?.();
-    else if (!explained) problem(new Error("the connection was closed before it was ready"));
+    else if (!explained) problem(new Error(closedEarly));
     explained = usable = false;
   });
 }
