@@ -16,7 +16,9 @@ import { createCheckServer, drain } from "./server.ts";
 import { createMemoryStore } from "./stores/memory-store.ts";
 import { createRedisStore } from "./stores/redis-store.ts";
 import type { Log } from "./telemetry/log.ts";
+import { noTokenMetrics } from "./telemetry/metrics.ts";
 import { withDeadline } from "./tokens/deadline.ts";
+import { shortHash } from "./tokens/grant.ts";
 import { createTokenManager } from "./tokens/token-manager.ts";
 
 export interface ServiceDeps {
@@ -46,11 +48,21 @@ export interface Service {
 export function createService({ config, clock, random, fetch, log }: ServiceDeps): Service {
   const { listen, sessions, upstreams } = config;
   const store =
-    config.store.kind === "redis" ? createRedisStore({ config: config.store, log, random }) : createMemoryStore({ clock, maxGrants: config.store.maxGrants });
+    config.store.kind === "redis"
+      ? createRedisStore({ config: config.store, clock, log, random })
+      : createMemoryStore({ clock, maxGrants: config.store.maxGrants });
   const providers = new Map(
     Object.entries(upstreams).map(([name, upstream]) => [name, createOAuthProvider({ config: providerConfig(upstream), fetch, clock })]),
   );
-  const tokens = createTokenManager({ store, providers, clock, random, log, config: { ...config.refresh, cacheEntries: config.cache.maxSessions } });
+  const tokens = createTokenManager({
+    store,
+    providers,
+    clock,
+    random,
+    log,
+    metrics: noTokenMetrics,
+    config: { ...config.refresh, ...config.cache, cacheEntries: config.cache.maxSessions },
+  });
   const check = createCheck({
     decode: createDecoder(wantedBy(sessions)),
     sessions: createSources({ config: sessions, maxEntries: config.cache.maxSessions, fetch, clock, log }),
@@ -89,6 +101,11 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
         () => false,
       );
       if (!stored) log.error({ event: "shutdown" }, "refreshes were still under way at shutdown.timeout; what their providers answer is lost");
+      for (const { upstream, session } of tokens.unstored())
+        log.error(
+          { event: "commit_lost", upstream, session: shortHash(session) },
+          "new tokens could not be stored before shutdown.timeout; this session may have to log in again",
+        );
       await probes?.close();
       await store.close();
     },

@@ -88,6 +88,7 @@ function secureEndpoints({ sessions, upstreams }: Parsed): Problem[] {
     if (upstream === undefined) continue;
     check(`upstreams.${name}.issuer`, upstream.tokenEndpoint === undefined ? upstream.issuer : undefined, upstream.allowInsecure);
     check(`upstreams.${name}.tokenEndpoint`, upstream.tokenEndpoint, upstream.allowInsecure);
+    check(`upstreams.${name}.revocationEndpoint`, upstream.revocationEndpoint, upstream.allowInsecure);
   }
   return problems;
 }
@@ -101,9 +102,12 @@ function knownUpstreams({ routes, upstreams }: Parsed): Problem[] {
   );
 }
 
-function orderedTimeouts({ refresh, check }: Parsed): Problem[] {
-  if (refresh === undefined || check === undefined || refresh.timeoutMs < check.deadlineMs) return [];
-  return [{ path: "refresh.timeout", message: "must be shorter than check.deadline, which must be shorter than Envoy's ext_authz timeout" }];
+function orderedTimeouts({ refresh, check, cache }: Parsed): Problem[] {
+  const problems: Problem[] = [];
+  if (cache !== undefined && cache.maxOutageMs < cache.maxStalenessMs)
+    problems.push({ path: "cache.maxOutage", message: "must not be shorter than cache.maxStaleness" });
+  if (refresh === undefined || check === undefined || refresh.timeoutMs < check.deadlineMs) return problems;
+  return [...problems, { path: "refresh.timeout", message: "must be shorter than check.deadline, which must be shorter than Envoy's ext_authz timeout" }];
 }
 
 function adminAccess({ listen }: Parsed): Problem[] {

@@ -1,19 +1,34 @@
 import { z } from "zod";
+import type { Clock } from "../clock.ts";
 import { BearerswapError, messageOf } from "../error.ts";
 import type { Random } from "../random.ts";
 import type { Log } from "../telemetry/log.ts";
 import { type GrantKey, type StoredAccess, shortHash } from "../tokens/grant.ts";
+import { listenForChanges } from "./redis-changes.ts";
 import { connectRedis, type RedisConfig } from "./redis-connection.ts";
 import { decodeAccess, decodeGrant, encodeAccess, encodeGrant } from "./row-codec.ts";
-import { type GrantWrite, minTombstoneMs, type ReadResult, type TokenStore } from "./token-store.ts";
+import { type AcquireResult, type EarlierAttempts, type GrantRow, type GrantWrite, minTombstoneMs, type ReadResult, type TokenStore } from "./token-store.ts";
 
-const rowReply = z.tuple([z.string(), z.string(), z.string(), z.string(), z.string(), z.string(), z.number(), z.string()]);
-const writeReply = z.enum(["written", "superseded", "revoked"]);
+const rowReply = z.tuple([z.string(), z.string(), z.string(), z.string(), z.string(), z.string(), z.number(), z.string(), z.number()]);
+const waitReply = z.tuple([z.enum(["back_off", "busy"]), z.number()]);
+const rowAcquireReply = z.tuple([z.enum(["moved", "dead", "acquired"]), z.number(), z.number(), z.number(), z.number()], z.unknown());
+const bareReply = z.tuple([z.enum(["absent", "revoked"])]);
+const acquireReply = z.union([rowAcquireReply, waitReply, bareReply]);
+const commitReply = z.enum(["written", "already", "superseded", "revoked"]);
 const refuseReply = z.enum(["dead", "superseded", "revoked", "absent"]);
 
+export interface RedisStoreDeps {
+  readonly config: RedisConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
 /** Grants in Redis ≥ 7.0 or Valkey, one hash for each: `<prefix>{S}:grant:<upstream>`. Access tokens expire on their own; the grant stays. */
-export function createRedisStore({ config, log, random }: { config: RedisConfig; log: Log; random: Random }): TokenStore {
+export function createRedisStore({ config, clock, log, random }: RedisStoreDeps): TokenStore {
   const redis = connectRedis({ config, log, random });
+  const channel = `${config.keyPrefix}changes`;
+  const stops: (() => void)[] = [];
 
   return {
     async read(key) {
@@ -23,23 +38,36 @@ export function createRedisStore({ config, log, random }: { config: RedisConfig;
     },
 
     async put(key, write) {
-      await redis.run("write", grantKey(key), writeArgs("", write));
+      await redis.run("put", grantKey(key), [channel, ...writeArgs(write)]);
       await index(key, write.life.ms);
     },
 
+    async acquire(key, { attempt, seen, leaseMs, usableMs }) {
+      const name = grantKey(key);
+      return parseAcquire(await redis.run("acquire", name, [attempt, seen, wholeMs(leaseMs), wholeMs(usableMs)]), name);
+    },
+
+    async renew(key, attempt, leaseMs) {
+      return (await redis.run("renew", grantKey(key), [attempt, wholeMs(leaseMs)])) === 1;
+    },
+
+    async release(key, { attempt, unused, backOffMs }) {
+      return (await redis.run("release", grantKey(key), [channel, attempt, unused ? "1" : "", wholeMs(backOffMs)])) === 1;
+    },
+
     async commit(key, from, write) {
-      const result = parse(writeReply, await redis.run("write", grantKey(key), writeArgs(from, write)), "write");
+      const result = parse(commitReply, await redis.run("commit", grantKey(key), [from, channel, ...writeArgs(write)]), "commit");
       // The tokens are safe now; nobody waits for the index.
       if (result === "written") void index(key, write.life.ms);
       return result;
     },
 
     async refuse(key, from, why) {
-      return parse(refuseReply, await redis.run("refuse", grantKey(key), [from, why]), "refuse");
+      return parse(refuseReply, await redis.run("refuse", grantKey(key), [channel, from, why]), "refuse");
     },
 
     async revoke(key, version) {
-      return (await redis.run("revoke", grantKey(key), [version, String(minTombstoneMs)])) === 1;
+      return (await redis.run("revoke", grantKey(key), [channel, version, String(minTombstoneMs)])) === 1;
     },
 
     async list(session, candidates) {
@@ -52,11 +80,18 @@ export function createRedisStore({ config, log, random }: { config: RedisConfig;
       return held;
     },
 
+    listen(listener) {
+      stops.push(listenForChanges({ redis, channel, keyPrefix: config.keyPrefix, listener, clock, random, log }));
+    },
+
     async ping() {
       await redis.pipeline([["ping"]]);
     },
 
-    close: () => redis.close(),
+    close() {
+      for (const stop of stops) stop();
+      return redis.close();
+    },
   };
 
   function grantKey({ session, upstream }: GrantKey): string {
@@ -97,26 +132,52 @@ function wholeMs(ms: number): string {
   return String(Math.ceil(Math.min(ms, longestMs)));
 }
 
-function writeArgs(from: string, { version, grant, access, life }: GrantWrite): string[] {
+/** As put.lua and commit.lua take them, after the channel. */
+function writeArgs({ version, grant, access, life }: GrantWrite): string[] {
   const held = access !== undefined && (access.remainingMs === undefined || access.remainingMs >= 1) ? access : undefined;
   const accessMs = held?.remainingMs === undefined ? "" : wholeMs(Math.floor(held.remainingMs));
-  return [from, version, encodeGrant(grant), held ? encodeAccess(held) : "", accessMs, wholeMs(life.ms), life.stated ? "1" : ""];
+  return [version, encodeGrant(grant), held ? encodeAccess(held) : "", accessMs, wholeMs(life.ms), life.stated ? "1" : ""];
 }
 
 function parseRow(reply: unknown, name: string): ReadResult {
-  const [version, state, why, grant, access, accessMs, ttlMs, stated] = parse(rowReply, reply, name);
-  if (state === "revoked") return { kind: "revoked", version };
+  const parsed = parse(rowReply, reply, name);
+  return parsed[1] === "revoked" ? { kind: "revoked", version: parsed[0] } : { kind: "found", row: rowOf(parsed, name) };
+}
+
+function rowOf([version, state, why, grant, access, accessMs, ttlMs, stated, backOffMs]: z.output<typeof rowReply>, name: string): GrantRow {
   if (state !== "active" && state !== "dead")
     throw new BearerswapError("store_corrupt", `${name} field state is "${state}"; it was left as it is: put the grant anew, or delete the key`);
-  const row = {
+  return {
     version,
     state,
     why: why === "" ? undefined : why,
     grant: decodeGrant(grant, name),
     access: access === "" ? undefined : parseAccess(access, accessMs, name),
     life: { ms: ttlMs, stated: stated === "1" },
-  } as const;
-  return { kind: "found", row };
+    backOffMs,
+  };
+}
+
+function parseAcquire(reply: unknown, name: string): AcquireResult {
+  const parsed = parse(acquireReply, reply, name);
+  switch (parsed[0]) {
+    case "absent":
+    case "revoked":
+      return { kind: parsed[0] };
+    case "back_off":
+    case "busy":
+      return { kind: parsed[0], remainingMs: parsed[1] };
+    case "moved":
+    case "dead":
+      return { kind: parsed[0], row: rowOf(parse(rowReply, parsed.slice(5), name), name) };
+    case "acquired": {
+      const [, , count, sinceMs, failures, ...row] = parsed;
+      const earlier: EarlierAttempts | undefined = count === 0 ? undefined : { count, sinceMs };
+      return { kind: "acquired", row: rowOf(parse(rowReply, row, name), name), earlier, failures };
+    }
+    default:
+      return parsed[0] satisfies never;
+  }
 }
 
 /** A token that had an expiry when it was written has one, also where the server lost the field. */

@@ -1,4 +1,5 @@
 import { Redis } from "ioredis";
+import { systemClock } from "../../src/clock.ts";
 import { systemRandom } from "../../src/random.ts";
 import { Secret } from "../../src/secret.ts";
 import type { RedisConfig } from "../../src/stores/redis-connection.ts";
@@ -23,7 +24,7 @@ export async function openStore(
   const lines: string[] = [];
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
   const settings = { url: new Secret(url), keyPrefix: "bearerswap:", commandTimeoutMs: 2_000, ...config };
-  const store = await use(createRedisStore({ config: settings, log, random: systemRandom() }));
+  const store = await use(createRedisStore({ config: settings, clock: systemClock(), log, random: systemRandom() }));
   if (wait) await until("the store's first answer", () => answers(store));
   return { store, log: () => lines.join("") };
 }

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import { systemRandom } from "../../src/random.ts";
 import { Secret } from "../../src/secret.ts";
 import { createRedisStore } from "../../src/stores/redis-store.ts";
@@ -15,7 +16,7 @@ const opened = resources();
 async function redisStore(url: string): Promise<TokenStore> {
   const log = createLog({ level: "silent", format: "json" });
   const config = { url: new Secret(url), keyPrefix: "test:", commandTimeoutMs: 200 };
-  const store = await opened.use(createRedisStore({ config, log, random: systemRandom() }));
+  const store = await opened.use(createRedisStore({ config, clock: systemClock(), log, random: systemRandom() }));
   await until("the connection", () => answers(store));
   return store;
 }
