@@ -4,31 +4,38 @@ import type { Random } from "../random.ts";
 import type { Log } from "../telemetry/log.ts";
 import { type GrantKey, type StoredAccess, shortHash } from "../tokens/grant.ts";
 import { connectRedis, type RedisConfig } from "./redis-connection.ts";
-import { decodeAccess, decodeGrant, encodeAccess, encodeGrant } from "./row-codec.ts";
+import { createRowCodec, type RowCodec, type RowPlace } from "./row-codec.ts";
+import { createSealer, type SealingConfig } from "./sealing.ts";
 import { type GrantWrite, minTombstoneMs, type ReadResult, type TokenStore } from "./token-store.ts";
 
 const rowReply = z.tuple([z.string(), z.string(), z.string(), z.string(), z.string(), z.string(), z.number(), z.string()]);
 const writeReply = z.enum(["written", "superseded", "revoked"]);
 const refuseReply = z.enum(["dead", "superseded", "revoked", "absent"]);
 
+/** How Redis is reached, and what seals the tokens in it: nothing where `encryption` is absent. */
+export type RedisStoreConfig = RedisConfig & { readonly encryption?: SealingConfig | undefined };
+
 /** Grants in Redis ≥ 7.0 or Valkey, one hash for each: `<prefix>{S}:grant:<upstream>`. Access tokens expire on their own; the grant stays. */
-export function createRedisStore({ config, log, random }: { config: RedisConfig; log: Log; random: Random }): TokenStore {
+export function createRedisStore({ config, log, random }: { config: RedisStoreConfig; log: Log; random: Random }): TokenStore {
+  const codec = createRowCodec(config.encryption && createSealer(config.encryption));
   const redis = connectRedis({ config, log, random });
 
   return {
     async read(key) {
       const name = grantKey(key);
       const reply = await redis.run("read", name);
-      return Array.isArray(reply) && reply.length === 0 ? { kind: "absent" } : parseRow(reply, name);
+      return Array.isArray(reply) && reply.length === 0 ? { kind: "absent" } : parseRow(codec, reply, name);
     },
 
     async put(key, write) {
-      await redis.run("write", grantKey(key), writeArgs("", write));
+      const name = grantKey(key);
+      await redis.run("write", name, writeArgs(codec, name, "", write));
       await index(key, write.life.ms);
     },
 
     async commit(key, from, write) {
-      const result = parse(writeReply, await redis.run("write", grantKey(key), writeArgs(from, write)), "write");
+      const name = grantKey(key);
+      const result = parse(writeReply, await redis.run("write", name, writeArgs(codec, name, from, write)), "write");
       // The tokens are safe now; nobody waits for the index.
       if (result === "written") void index(key, write.life.ms);
       return result;
@@ -97,31 +104,33 @@ function wholeMs(ms: number): string {
   return String(Math.ceil(Math.min(ms, longestMs)));
 }
 
-function writeArgs(from: string, { version, grant, access, life }: GrantWrite): string[] {
+function writeArgs(codec: RowCodec, key: string, from: string, { version, grant, access, life }: GrantWrite): string[] {
+  const row = { key, version };
   const held = access !== undefined && (access.remainingMs === undefined || access.remainingMs >= 1) ? access : undefined;
   const accessMs = held?.remainingMs === undefined ? "" : wholeMs(Math.floor(held.remainingMs));
-  return [from, version, encodeGrant(grant), held ? encodeAccess(held) : "", accessMs, wholeMs(life.ms), life.stated ? "1" : ""];
+  return [from, version, codec.encodeGrant(grant, row), held ? codec.encodeAccess(held, row) : "", accessMs, wholeMs(life.ms), life.stated ? "1" : ""];
 }
 
-function parseRow(reply: unknown, name: string): ReadResult {
+function parseRow(codec: RowCodec, reply: unknown, name: string): ReadResult {
   const [version, state, why, grant, access, accessMs, ttlMs, stated] = parse(rowReply, reply, name);
   if (state === "revoked") return { kind: "revoked", version };
   if (state !== "active" && state !== "dead")
     throw new BearerswapError("store_corrupt", `${name} field state is "${state}"; it was left as it is: put the grant anew, or delete the key`);
+  const place = { key: name, version };
   const row = {
     version,
     state,
     why: why === "" ? undefined : why,
-    grant: decodeGrant(grant, name),
-    access: access === "" ? undefined : parseAccess(access, accessMs, name),
+    grant: codec.decodeGrant(grant, place),
+    access: access === "" ? undefined : parseAccess(codec, access, accessMs, place),
     life: { ms: ttlMs, stated: stated === "1" },
   } as const;
   return { kind: "found", row };
 }
 
 /** A token that had an expiry when it was written has one, also where the server lost the field. */
-function parseAccess(access: string, accessMs: string, name: string): StoredAccess | undefined {
-  const { token, lifeMs } = decodeAccess(access, name);
+function parseAccess(codec: RowCodec, access: string, accessMs: string, place: RowPlace): StoredAccess | undefined {
+  const { token, lifeMs } = codec.decodeAccess(access, place);
   if (accessMs === "") return lifeMs === undefined ? { token } : undefined;
   return { token, lifeMs, remainingMs: Number(accessMs) };
 }
