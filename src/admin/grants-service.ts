@@ -160,5 +160,6 @@ function statusOf(error: unknown, log: Log): { code: status; details: string } {
   log.error({ event: "admin_failed", reason: messageOf(error) }, "an admin call failed");
   if (code === "store_full") return { code: status.RESOURCE_EXHAUSTED, details: messageOf(error) };
   if (code === "store_unavailable") return { code: status.UNAVAILABLE, details: messageOf(error) };
+  if (code === "store_sealed") return { code: status.FAILED_PRECONDITION, details: messageOf(error) };
   return { code: code === "store_corrupt" ? status.DATA_LOSS : status.INTERNAL, details: messageOf(error) };
 }

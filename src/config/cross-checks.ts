@@ -38,6 +38,8 @@ export function warningsOf(config: Config): string[] {
   if (!isLocal(grpc) && tls !== undefined && tls.clientCa === undefined)
     warnings.push("listen.tls: without clientCa any client that reaches the listener is handed tokens");
   if (config.store.kind === "memory") warnings.push("store: memory: grants are lost when the process ends, and one replica is all there may be");
+  if (config.store.kind === "redis" && config.store.encryption?.allowPlain)
+    warnings.push("store.encryption.allowPlain: whoever can write to Redis can put tokens in the clear there; set it back to false once every row is sealed");
   return warnings;
 }
 

@@ -1,14 +1,15 @@
 import { z } from "zod";
 import type { Route } from "../check/upstreams.ts";
-import type { RedisConfig } from "../stores/redis-connection.ts";
+import type { RedisStoreConfig } from "../stores/redis-store.ts";
 import { logLevels } from "../telemetry/log.ts";
+import { encryptionSchema } from "./encryption-schema.ts";
 import { listenSchema } from "./listen-schema.ts";
 import { sessionsSchema, sourceSchema } from "./sessions-schema.ts";
 import { duration, positiveDuration, secret, url } from "./units.ts";
 import { upstreamSchema, upstreamsSchema } from "./upstreams-schema.ts";
 
 /** Which store, with its settings. */
-export type StoreConfig = { readonly kind: "memory"; readonly maxGrants: number } | ({ readonly kind: "redis" } & RedisConfig);
+export type StoreConfig = { readonly kind: "memory"; readonly maxGrants: number } | ({ readonly kind: "redis" } & RedisStoreConfig);
 
 const memory = z.strictObject({ maxGrants: z.int().min(1).default(100_000).meta({ description: "A further grant is refused; default 100000" }) });
 const redis = z.strictObject({
@@ -25,12 +26,16 @@ const redis = z.strictObject({
   commandTimeout: positiveDuration().default(2_000).meta({ description: "Default 2s" }),
 });
 const storeSchema = z
-  .strictObject({ memory: memory.nullable().optional(), redis: redis.optional() })
+  .strictObject({ memory: memory.nullable().optional(), redis: redis.optional(), encryption: encryptionSchema.optional() })
   .refine((value) => (value.memory === undefined) !== (value.redis === undefined), "must have exactly one of memory, redis")
-  .transform(({ memory: settings, redis: remote }): StoreConfig => {
+  .refine((value) => value.encryption === undefined || value.redis !== undefined, {
+    path: ["encryption"],
+    message: "seals what is in Redis: it is not used with memory",
+  })
+  .transform(({ memory: settings, redis: remote, encryption }): StoreConfig => {
     if (remote === undefined) return { kind: "memory", ...memory.parse(settings ?? {}) };
     const { commandTimeout, ...rest } = remote;
-    return { kind: "redis", ...rest, commandTimeoutMs: commandTimeout };
+    return { kind: "redis", ...rest, commandTimeoutMs: commandTimeout, encryption };
   });
 
 const refreshSchema = z

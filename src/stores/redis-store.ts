@@ -1,24 +1,24 @@
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
-import { BearerswapError, messageOf } from "../error.ts";
+import { messageOf } from "../error.ts";
 import type { Random } from "../random.ts";
 import type { Log } from "../telemetry/log.ts";
-import { type GrantKey, type StoredAccess, shortHash } from "../tokens/grant.ts";
+import { type GrantKey, shortHash } from "../tokens/grant.ts";
 import { listenForChanges } from "./redis-changes.ts";
 import { connectRedis, type RedisConfig } from "./redis-connection.ts";
-import { decodeAccess, decodeGrant, encodeAccess, encodeGrant } from "./row-codec.ts";
-import { type AcquireResult, type EarlierAttempts, type GrantRow, type GrantWrite, minTombstoneMs, type ReadResult, type TokenStore } from "./token-store.ts";
+import { createRedisRows, parseReply, wholeMs } from "./redis-rows.ts";
+import { createRowCodec } from "./row-codec.ts";
+import { createSealer, type SealingConfig } from "./sealing.ts";
+import { minTombstoneMs, type TokenStore } from "./token-store.ts";
 
-const rowReply = z.tuple([z.string(), z.string(), z.string(), z.string(), z.string(), z.string(), z.number(), z.string(), z.number()]);
-const waitReply = z.tuple([z.enum(["back_off", "busy"]), z.number()]);
-const rowAcquireReply = z.tuple([z.enum(["moved", "dead", "acquired"]), z.number(), z.number(), z.number(), z.number()], z.unknown());
-const bareReply = z.tuple([z.enum(["absent", "revoked"])]);
-const acquireReply = z.union([rowAcquireReply, waitReply, bareReply]);
 const commitReply = z.enum(["written", "already", "superseded", "revoked"]);
 const refuseReply = z.enum(["dead", "superseded", "revoked", "absent"]);
 
+/** How Redis is reached, and what seals the tokens in it: nothing where `encryption` is absent. */
+export type RedisStoreConfig = RedisConfig & { readonly encryption?: SealingConfig | undefined };
+
 export interface RedisStoreDeps {
-  readonly config: RedisConfig;
+  readonly config: RedisStoreConfig;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -26,6 +26,7 @@ export interface RedisStoreDeps {
 
 /** Grants in Redis ≥ 7.0 or Valkey, one hash for each: `<prefix>{S}:grant:<upstream>`. Access tokens expire on their own; the grant stays. */
 export function createRedisStore({ config, clock, log, random }: RedisStoreDeps): TokenStore {
+  const rows = createRedisRows(createRowCodec(config.encryption && createSealer(config.encryption)));
   const redis = connectRedis({ config, log, random });
   const channel = `${config.keyPrefix}changes`;
   const stops: (() => void)[] = [];
@@ -33,18 +34,18 @@ export function createRedisStore({ config, clock, log, random }: RedisStoreDeps)
   return {
     async read(key) {
       const name = grantKey(key);
-      const reply = await redis.run("read", name);
-      return Array.isArray(reply) && reply.length === 0 ? { kind: "absent" } : parseRow(reply, name);
+      return rows.readResult(name, await redis.run("read", name));
     },
 
     async put(key, write) {
-      await redis.run("put", grantKey(key), [channel, ...writeArgs(write)]);
+      const name = grantKey(key);
+      await redis.run("put", name, [channel, ...rows.writeArgs(name, write)]);
       await index(key, write.life.ms);
     },
 
     async acquire(key, { attempt, seen, leaseMs, usableMs }) {
       const name = grantKey(key);
-      return parseAcquire(await redis.run("acquire", name, [attempt, seen, wholeMs(leaseMs), wholeMs(usableMs)]), name);
+      return rows.acquireResult(name, await redis.run("acquire", name, [attempt, seen, wholeMs(leaseMs), wholeMs(usableMs)]));
     },
 
     async renew(key, attempt, leaseMs) {
@@ -56,14 +57,15 @@ export function createRedisStore({ config, clock, log, random }: RedisStoreDeps)
     },
 
     async commit(key, from, write) {
-      const result = parse(commitReply, await redis.run("commit", grantKey(key), [from, channel, ...writeArgs(write)]), "commit");
+      const name = grantKey(key);
+      const result = parseReply(commitReply, await redis.run("commit", name, [from, channel, ...rows.writeArgs(name, write)]), name);
       // The tokens are safe now; nobody waits for the index.
       if (result === "written") void index(key, write.life.ms);
       return result;
     },
 
     async refuse(key, from, why) {
-      return parse(refuseReply, await redis.run("refuse", grantKey(key), [channel, from, why]), "refuse");
+      return parseReply(refuseReply, await redis.run("refuse", grantKey(key), [channel, from, why]), "refuse");
     },
 
     async revoke(key, version) {
@@ -72,7 +74,7 @@ export function createRedisStore({ config, clock, log, random }: RedisStoreDeps)
 
     async list(session, candidates) {
       const [members] = await redis.pipeline([["smembers", indexKey(session)]]);
-      const indexed = parse(z.array(z.string()), members, "smembers");
+      const indexed = parseReply(z.array(z.string()), members, "smembers");
       const upstreams = [...new Set([...indexed, ...candidates])];
       const found = await redis.pipeline(upstreams.map((upstream) => ["exists", grantKey({ session, upstream })]));
       const held = upstreams.filter((_, at) => found[at] === 1);
@@ -123,72 +125,4 @@ export function createRedisStore({ config, clock, log, random }: RedisStoreDeps)
     if (gone.length > 0) await redis.pipeline([["srem", indexKey(session), ...gone]]);
     for (const upstream of lost) await index({ session, upstream }, minTombstoneMs);
   }
-}
-
-/** Longer than any life that matters, and short enough for Redis to add it to its clock. */
-const longestMs = 100 * 365 * 24 * 60 * 60 * 1_000;
-
-function wholeMs(ms: number): string {
-  return String(Math.ceil(Math.min(ms, longestMs)));
-}
-
-/** As put.lua and commit.lua take them, after the channel. */
-function writeArgs({ version, grant, access, life }: GrantWrite): string[] {
-  const held = access !== undefined && (access.remainingMs === undefined || access.remainingMs >= 1) ? access : undefined;
-  const accessMs = held?.remainingMs === undefined ? "" : wholeMs(Math.floor(held.remainingMs));
-  return [version, encodeGrant(grant), held ? encodeAccess(held) : "", accessMs, wholeMs(life.ms), life.stated ? "1" : ""];
-}
-
-function parseRow(reply: unknown, name: string): ReadResult {
-  const parsed = parse(rowReply, reply, name);
-  return parsed[1] === "revoked" ? { kind: "revoked", version: parsed[0] } : { kind: "found", row: rowOf(parsed, name) };
-}
-
-function rowOf([version, state, why, grant, access, accessMs, ttlMs, stated, backOffMs]: z.output<typeof rowReply>, name: string): GrantRow {
-  if (state !== "active" && state !== "dead")
-    throw new BearerswapError("store_corrupt", `${name} field state is "${state}"; it was left as it is: put the grant anew, or delete the key`);
-  return {
-    version,
-    state,
-    why: why === "" ? undefined : why,
-    grant: decodeGrant(grant, name),
-    access: access === "" ? undefined : parseAccess(access, accessMs, name),
-    life: { ms: ttlMs, stated: stated === "1" },
-    backOffMs,
-  };
-}
-
-function parseAcquire(reply: unknown, name: string): AcquireResult {
-  const parsed = parse(acquireReply, reply, name);
-  switch (parsed[0]) {
-    case "absent":
-    case "revoked":
-      return { kind: parsed[0] };
-    case "back_off":
-    case "busy":
-      return { kind: parsed[0], remainingMs: parsed[1] };
-    case "moved":
-    case "dead":
-      return { kind: parsed[0], row: rowOf(parse(rowReply, parsed.slice(5), name), name) };
-    case "acquired": {
-      const [, , count, sinceMs, failures, ...row] = parsed;
-      const earlier: EarlierAttempts | undefined = count === 0 ? undefined : { count, sinceMs };
-      return { kind: "acquired", row: rowOf(parse(rowReply, row, name), name), earlier, failures };
-    }
-    default:
-      return parsed[0] satisfies never;
-  }
-}
-
-/** A token that had an expiry when it was written has one, also where the server lost the field. */
-function parseAccess(access: string, accessMs: string, name: string): StoredAccess | undefined {
-  const { token, lifeMs } = decodeAccess(access, name);
-  if (accessMs === "") return lifeMs === undefined ? { token } : undefined;
-  return { token, lifeMs, remainingMs: Number(accessMs) };
-}
-
-function parse<T>(schema: z.ZodType<T>, reply: unknown, what: string): T {
-  const parsed = schema.safeParse(reply);
-  if (!parsed.success) throw new BearerswapError("store_corrupt", `${what}: unexpected reply from Redis`);
-  return parsed.data;
 }

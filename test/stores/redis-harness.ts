@@ -2,8 +2,7 @@ import { Redis } from "ioredis";
 import { systemClock } from "../../src/clock.ts";
 import { systemRandom } from "../../src/random.ts";
 import { Secret } from "../../src/secret.ts";
-import type { RedisConfig } from "../../src/stores/redis-connection.ts";
-import { createRedisStore } from "../../src/stores/redis-store.ts";
+import { createRedisStore, type RedisStoreConfig } from "../../src/stores/redis-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { createLog } from "../../src/telemetry/log.ts";
 import type { Resources } from "../support/resources.ts";
@@ -19,7 +18,7 @@ export interface OpenStore {
 export async function openStore(
   { use }: Resources,
   url: string,
-  { wait = true, ...config }: Partial<Omit<RedisConfig, "url">> & { wait?: boolean } = {},
+  { wait = true, ...config }: Partial<Omit<RedisStoreConfig, "url">> & { wait?: boolean } = {},
 ): Promise<OpenStore> {
   const lines: string[] = [];
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
