@@ -13,6 +13,9 @@ import { until } from "./support/until.ts";
 const opened = resources();
 const { use } = opened;
 
+/** For servers that are not asked for metrics. */
+const noScrape = { contentType: "text/plain", text: async () => "" };
+
 /** A GET, or another method, to the probe server. */
 function probesOf({ service }: Scenario) {
   const place = service.listening.http;
@@ -100,7 +103,7 @@ describe("the probe server", () => {
 
   test("listens on a unix socket too", async () => {
     const path = `${await temporaryDirectory(opened)}/http.sock`;
-    const probes = createProbeServer({ address: { kind: "unix", path }, readiness: { reason: () => undefined } });
+    const probes = createProbeServer({ address: { kind: "unix", path }, readiness: { reason: () => undefined }, scrape: noScrape });
     await probes.listen();
     opened.onStop(() => probes.close());
     const answer = await new Promise<string>((resolve, reject) => {
@@ -116,7 +119,7 @@ describe("the probe server", () => {
     await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
     opened.onStop(() => new Promise((resolve) => taken.close(resolve)));
     const { port } = taken.address() as { port: number };
-    const probes = createProbeServer({ address: { kind: "tcp", host: "127.0.0.1", port }, readiness: { reason: () => undefined } });
+    const probes = createProbeServer({ address: { kind: "tcp", host: "127.0.0.1", port }, readiness: { reason: () => undefined }, scrape: noScrape });
     const failure = { code: "address", message: expect.stringMatching(new RegExp(`^cannot listen on 127\\.0\\.0\\.1:${port}: .*EADDRINUSE`)) };
     await expect(probes.listen()).rejects.toMatchObject(failure);
   });
