@@ -1,11 +1,12 @@
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
-import { messageOf } from "../error.ts";
+import { BearerswapError, messageOf } from "../error.ts";
 import type { Random } from "../random.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { StoreMetrics } from "../telemetry/metrics.ts";
 import { type GrantKey, shortHash } from "../tokens/grant.ts";
 import { listenForChanges } from "./redis-changes.ts";
-import { connectRedis, type RedisConfig } from "./redis-connection.ts";
+import { connectRedis, type RedisConfig, type RedisConnection } from "./redis-connection.ts";
 import { createRedisRows, parseReply, wholeMs } from "./redis-rows.ts";
 import { createRowCodec } from "./row-codec.ts";
 import { createSealer, type SealingConfig } from "./sealing.ts";
@@ -22,12 +23,13 @@ export interface RedisStoreDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly metrics: StoreMetrics;
 }
 
 /** Grants in Redis ≥ 7.0 or Valkey, one hash for each: `<prefix>{S}:grant:<upstream>`. Access tokens expire on their own; the grant stays. */
-export function createRedisStore({ config, clock, log, random }: RedisStoreDeps): TokenStore {
+export function createRedisStore({ config, clock, random, log, metrics }: RedisStoreDeps): TokenStore {
   const rows = createRedisRows(createRowCodec(config.encryption && createSealer(config.encryption)));
-  const redis = connectRedis({ config, log, random });
+  const redis = measured(connectRedis({ config, log, random }), clock, metrics);
   const channel = `${config.keyPrefix}changes`;
   const stops: (() => void)[] = [];
 
@@ -125,4 +127,25 @@ export function createRedisStore({ config, clock, log, random }: RedisStoreDeps)
     if (gone.length > 0) await redis.pipeline([["srem", indexKey(session), ...gone]]);
     for (const upstream of lost) await index({ session, upstream }, minTombstoneMs);
   }
+}
+
+/** The same connection, with every script and pipeline counted and timed; a pipeline under the name of its first command. */
+function measured(redis: RedisConnection, clock: Clock, metrics: StoreMetrics): RedisConnection {
+  const measure = async <T>(command: string, run: () => Promise<T>): Promise<T> => {
+    const startedAt = clock.monotonicMs();
+    try {
+      const reply = await run();
+      metrics.command(command, clock.monotonicMs() - startedAt, undefined);
+      return reply;
+    } catch (error) {
+      metrics.command(command, clock.monotonicMs() - startedAt, error instanceof BearerswapError ? error.code : "internal_error");
+      throw error;
+    }
+  };
+  return {
+    ...redis,
+    run: (script, key, args) => measure(script, () => redis.run(script, key, args)),
+    pipeline: (commands) => measure(commands[0]?.[0] ?? "empty", () => redis.pipeline(commands)),
+    publish: (channel, message) => measure("publish", () => redis.publish(channel, message)),
+  };
 }

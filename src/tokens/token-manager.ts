@@ -50,6 +50,8 @@ export interface TokenManager {
   put(key: GrantKey, write: GrantWrite): Promise<void>;
   /** Ends a grant: no refresh under way brings it back. False where there was none. */
   revoke(key: GrantKey): Promise<boolean>;
+  /** Access tokens that this process holds for an upstream. */
+  held(upstream: string): number;
   /** Resolves when no refresh is under way and everything received is stored. */
   settled(): Promise<void>;
   /** The grants whose new tokens the store has not taken yet. */
@@ -120,6 +122,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
       }
     },
 
+    held: (upstream) => cache.size(upstream),
     settled: () => flights.settled(),
     unstored: () => refresher.unstored(),
   };

@@ -5,6 +5,7 @@ import { Secret } from "../../src/secret.ts";
 import { createRedisStore, type RedisStoreConfig } from "../../src/stores/redis-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { createLog } from "../../src/telemetry/log.ts";
+import { noStoreMetrics } from "../../src/telemetry/metrics.ts";
 import type { Resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 
@@ -23,7 +24,7 @@ export async function openStore(
   const lines: string[] = [];
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
   const settings = { url: new Secret(url), keyPrefix: "bearerswap:", commandTimeoutMs: 2_000, ...config };
-  const store = await use(createRedisStore({ config: settings, clock: systemClock(), log, random: systemRandom() }));
+  const store = await use(createRedisStore({ config: settings, clock: systemClock(), log, random: systemRandom(), metrics: noStoreMetrics }));
   if (wait) await until("the store's first answer", () => answers(store));
   return { store, log: () => lines.join("") };
 }

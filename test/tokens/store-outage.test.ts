@@ -5,6 +5,7 @@ import { Secret } from "../../src/secret.ts";
 import { createRedisStore } from "../../src/stores/redis-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { createLog } from "../../src/telemetry/log.ts";
+import { noStoreMetrics } from "../../src/telemetry/metrics.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
@@ -16,7 +17,7 @@ const opened = resources();
 async function redisStore(url: string): Promise<TokenStore> {
   const log = createLog({ level: "silent", format: "json" });
   const config = { url: new Secret(url), keyPrefix: "test:", commandTimeoutMs: 200 };
-  const store = await opened.use(createRedisStore({ config, clock: systemClock(), log, random: systemRandom() }));
+  const store = await opened.use(createRedisStore({ config, clock: systemClock(), log, random: systemRandom(), metrics: noStoreMetrics }));
   await until("the connection", () => answers(store));
   return store;
 }
