@@ -60,10 +60,7 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
 
     async commit(key, from, write) {
       const name = grantKey(key);
-      const result = parseReply(commitReply, await redis.run("commit", name, [from, channel, ...rows.writeArgs(name, write)]), name);
-      // The tokens are safe now; nobody waits for the index.
-      if (result === "written") void index(key, write.life.ms);
-      return result;
+      return parseReply(commitReply, await redis.run("commit", name, [from, channel, ...rows.writeArgs(name, write)]), name);
     },
 
     async refuse(key, from, why) {
@@ -106,7 +103,7 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
     return `${config.keyPrefix}{${session}}:index`;
   }
 
-  /** The index lives as long as the longest-lived of its grants. It is a convenience, repaired by `list`: a failure here is no failure of the write. */
+  /** Written at logins, not at refreshes. It is a convenience, repaired by `list`, which looks at all configured upstreams: a failure here is no failure of the write. */
   async function index(key: GrantKey, lifeMs: number): Promise<void> {
     const name = indexKey(key.session);
     const life = wholeMs(lifeMs);
