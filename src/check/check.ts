@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { CheckMetrics, CheckOutcome } from "../telemetry/metrics.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
 import { shortHash } from "../tokens/grant.ts";
 import type { TokenAnswer, TokenManager } from "../tokens/token-manager.ts";
@@ -19,6 +20,7 @@ export interface CheckDeps {
   readonly challenge: ChallengeConfig;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: CheckMetrics;
 }
 
 /**
@@ -30,7 +32,7 @@ export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buff
 /** Not in a header, whatever a provider calls a token or an operator a format (RFC 9110 §5.5). */
 const notInHeader = /[^\t\x20-\x7e]/;
 
-export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, clock, log }: CheckDeps): Check {
+export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, clock, log, metrics }: CheckDeps): Check {
   return function check(bytes, waitMs) {
     const startedAt = clock.monotonicMs();
     const input = decode(bytes);
@@ -86,7 +88,8 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
       case "allow":
         return input === undefined ? refuse(deny("bad_request"), input, startedAt) : allow(verdict.upstream, verdict.token, input, startedAt);
       case "passthrough":
-        return input === undefined ? refuse(deny("bad_request"), input, startedAt) : allowResponse(credentials, input, undefined, { outcome: "passthrough" });
+        if (input === undefined) return refuse(deny("bad_request"), input, startedAt);
+        return counted("passthrough", undefined, startedAt, allowResponse(credentials, input, undefined, { outcome: "passthrough" }));
       case "deny":
         return refuse(verdict, input, startedAt);
       default:
@@ -96,16 +99,23 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
 
   /** One encoding serves every request with the same token, unless cookies have to be rewritten. */
   function allow(upstream: CheckUpstream, token: AccessToken, input: CheckInput, startedAt: number): Buffer {
-    if (token.answer !== undefined && !hasCookies(credentials, input)) return token.answer;
+    if (token.answer !== undefined && !hasCookies(credentials, input)) return counted("allowed", upstream, startedAt, token.answer);
     const injected: InjectedHeader = { name: upstream.inject.header, value: upstream.inject.format.replaceAll("{token}", () => token.token.reveal()) };
     if (notInHeader.test(injected.value))
       return refuse(deny("unavailable", { upstream: upstream.name, why: "the token cannot stand in a header" }), input, startedAt);
     const response = allowResponse(credentials, input, injected, { upstream: upstream.name, outcome: "allowed", version: token.version });
     if (!hasCookies(credentials, input)) token.answer = response;
-    return response;
+    return counted("allowed", upstream, startedAt, response);
+  }
+
+  function counted(outcome: CheckOutcome, upstream: CheckUpstream | undefined, startedAt: number, answer: Buffer): Buffer {
+    metrics.answered(upstream?.name, outcome, clock.monotonicMs() - startedAt);
+    return answer;
   }
 
   function refuse(denial: Denial, input: CheckInput | undefined, startedAt: number): Buffer {
+    const durationMs = clock.monotonicMs() - startedAt;
+    metrics.answered(denial.upstream, denial.reason, durationMs);
     const fields = {
       event: "denied",
       upstream: denial.upstream,
@@ -113,7 +123,7 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
       reason: denial.reason,
       why: denial.why,
       requestId: input?.requestId.slice(0, 64),
-      durationMs: Math.round(clock.monotonicMs() - startedAt),
+      durationMs: Math.round(durationMs),
     };
     log[denial.reason === "unavailable" ? "warn" : "info"](fields, "denied");
     return denyResponse(denial, challenge);

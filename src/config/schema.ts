@@ -16,8 +16,15 @@ const refreshSchema = z
       .default(60_000)
       .meta({ description: "A token with less life left is refreshed in the background; default 60s, at most half of its life" }),
     timeout: positiveDuration().default(10_000).meta({ description: "How long requests wait for one refresh; default 10s" }),
+    holdOff: positiveDuration()
+      .default(3_000)
+      .meta({
+        description:
+          "How long a replica waits for another's commit before it presents a refresh token that the other may have redeemed; default 3s, at least 2s",
+      })
+      .refine((ms) => ms >= 2_000, "must be at least 2s: a commit that the store did not take is tried again once a second"),
   })
-  .transform(({ minRemaining, ahead, timeout }) => ({ minRemainingMs: minRemaining, aheadMs: ahead, timeoutMs: timeout }));
+  .transform(({ minRemaining, ahead, timeout, holdOff }) => ({ minRemainingMs: minRemaining, aheadMs: ahead, timeoutMs: timeout, holdOffMs: holdOff }));
 
 const checkSchema = z
   .strictObject({
@@ -30,9 +37,16 @@ const checkSchema = z
   })
   .transform(({ deadline, ...rest }) => ({ ...rest, deadlineMs: deadline }));
 
-const cacheSchema = z.strictObject({
-  maxSessions: z.int().min(1).default(100_000).meta({ description: "Sessions, and tokens for each upstream, kept in the process; default 100000" }),
-});
+const cacheSchema = z
+  .strictObject({
+    maxSessions: z.int().min(1).default(100_000).meta({ description: "Sessions, and tokens for each upstream, kept in the process; default 100000" }),
+    maxStaleness: positiveDuration()
+      .default(5_000)
+      .meta({ description: "How long a change made by another replica may go unnoticed where word of it is lost; default 5s, at least 2s" })
+      .refine((ms) => ms >= 2_000, "must be at least 2s: replicas listen for a heartbeat each second"),
+    maxOutage: positiveDuration().default(300_000).meta({ description: "How long cached tokens are served where the store cannot be asked; default 5m" }),
+  })
+  .transform(({ maxSessions, maxStaleness, maxOutage }) => ({ maxSessions, maxStalenessMs: maxStaleness, maxOutageMs: maxOutage }));
 
 const route = z
   .strictObject({

@@ -1,11 +1,13 @@
 import { z } from "zod";
 import { type HostPort, parseRedisUrl, type RedisConfig, type RedisTls } from "../stores/redis-config.ts";
+import type { RedisStoreConfig } from "../stores/redis-store.ts";
 import { parseAddress } from "./address.ts";
+import { encryptionSchema } from "./encryption-schema.ts";
 import { caFile, keyFile, pemFile, tlsProblem } from "./pem-file.ts";
 import { positiveDuration, secret } from "./units.ts";
 
 /** Which store, with its settings. */
-export type StoreConfig = { readonly kind: "memory"; readonly maxGrants: number } | ({ readonly kind: "redis" } & RedisConfig);
+export type StoreConfig = { readonly kind: "memory"; readonly maxGrants: number } | ({ readonly kind: "redis" } & RedisStoreConfig);
 
 const memory = z.strictObject({ maxGrants: z.int().min(1).default(100_000).meta({ description: "A further grant is refused; default 100000" }) });
 
@@ -106,10 +108,14 @@ function conflicts({ url, sentinel, cluster, username, password, database, tls }
 }
 
 export const storeSchema = z
-  .strictObject({ memory: memory.nullable().optional(), redis: redis.optional() })
+  .strictObject({ memory: memory.nullable().optional(), redis: redis.optional(), encryption: encryptionSchema.optional() })
   .refine((value) => (value.memory === undefined) !== (value.redis === undefined), "must have exactly one of memory, redis")
-  .transform(({ memory: settings, redis: remote }): StoreConfig => {
+  .refine((value) => value.encryption === undefined || value.redis !== undefined, {
+    path: ["encryption"],
+    message: "seals what is in Redis: it is not used with memory",
+  })
+  .transform(({ memory: settings, redis: remote, encryption }): StoreConfig => {
     if (remote === undefined) return { kind: "memory", ...memory.parse(settings ?? {}) };
     const { commandTimeout, connectTimeout, ...rest } = remote;
-    return { kind: "redis", ...rest, commandTimeoutMs: commandTimeout, connectTimeoutMs: connectTimeout };
+    return { kind: "redis", ...rest, commandTimeoutMs: commandTimeout, connectTimeoutMs: connectTimeout, encryption };
   });

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { type Clock, systemClock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import type { Random } from "../random.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { ClientEvents, RedisClient } from "./redis-client.ts";
@@ -14,7 +14,7 @@ import { createSubscription, type Subscription, type SubscriptionListener } from
 export type { RedisConfig } from "./redis-config.ts";
 
 /** The files in lua/, each over one key. */
-const scripts = ["read", "write", "refuse", "revoke"] as const;
+const scripts = ["read", "put", "acquire", "renew", "release", "commit", "refuse", "revoke"] as const;
 export type ScriptName = (typeof scripts)[number];
 
 /** Redis as the store uses it: one server, the master that sentinels name, or a cluster. Failures are BearerswapErrors that hold no argument. */
@@ -36,16 +36,16 @@ export interface RedisConnection {
 
 export interface RedisConnectionDeps {
   readonly config: RedisConfig;
-  readonly log: Log;
+  readonly clock: Clock;
   readonly random: Random;
-  readonly clock?: Clock;
+  readonly log: Log;
 }
 
 /**
  * Connects in the background and keeps reconnecting. A command waits for the first attempt to connect; later it fails at once while there is no connection.
  * It is never sent twice: a command that runs late or again would write what is no longer true.
  */
-export function connectRedis({ config, log, random, clock = systemClock() }: RedisConnectionDeps): RedisConnection {
+export function connectRedis({ config, clock, random, log }: RedisConnectionDeps): RedisConnection {
   const problems = createProblemLog({ log, clock });
   const listeners: (() => void)[] = [];
   let subscription: Subscription | undefined;
@@ -102,5 +102,5 @@ function scriptsOf(client: object): Scripts {
 }
 
 function scriptText(name: ScriptName): string {
-  return readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), "utf8");
+  return ["row", "write", name].map((file) => readFileSync(new URL(`./lua/${file}.lua`, import.meta.url), "utf8")).join("\n");
 }

@@ -1,4 +1,4 @@
-import type { Clock } from "../../src/clock.ts";
+import { type Clock, systemClock } from "../../src/clock.ts";
 import { systemRandom } from "../../src/random.ts";
 import { Secret } from "../../src/secret.ts";
 import type { RedisConfig } from "../../src/stores/redis-config.ts";
@@ -24,11 +24,11 @@ export interface OpenOptions extends Partial<RedisConfig> {
 }
 
 /** A connection, closed with `resources`. Its command time-out is a second unless given. */
-export async function openConnection({ use }: Resources, { clock, wait = true, ...config }: OpenOptions): Promise<OpenConnection> {
+export async function openConnection({ use }: Resources, { clock = systemClock(), wait = true, ...config }: OpenOptions): Promise<OpenConnection> {
   const lines: string[] = [];
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
   const settings = { keyPrefix: "", commandTimeoutMs: 1_000, ...config };
-  const redis = await use(connectRedis({ config: settings, log, random: systemRandom(), ...(clock === undefined ? {} : { clock }) }));
+  const redis = await use(connectRedis({ config: settings, clock, random: systemRandom(), log }));
   let readies = 0;
   redis.onReady(() => readies++);
   if (wait) await until("the first answer", () => answers(redis));
