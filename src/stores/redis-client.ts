@@ -10,7 +10,7 @@ export interface RedisClient {
   /** Takes commands that any master can answer. */
   keyless(): Redis | Cluster;
   /** In a cluster: a node that a subscription may connect to now. */
-  readonly place?: (() => HostPort) | undefined;
+  readonly place?: (() => HostPort | undefined) | undefined;
   close(): Promise<void>;
 }
 

@@ -1,15 +1,23 @@
 import { Cluster, type Redis } from "ioredis";
+import type { Random } from "../random.ts";
 import { type ClientEvents, firstAttempt, type RedisClient, watchConnection } from "./redis-client.ts";
-import type { ClusterConfig } from "./redis-config.ts";
-import { type ConnectionOptions, natMapping } from "./redis-options.ts";
+import type { ClusterConfig, HostPort } from "./redis-config.ts";
+import { type ConnectionOptions, natMapping, reconnectDelays } from "./redis-options.ts";
 
 const refreshSlotsEveryMs = 15_000;
 /** MOVED and ASK prove that the command was not executed; more than this many in a row mean that the nodes disagree. */
 const maxRedirections = 5;
 
+export interface ClusterDeps {
+  readonly config: ClusterConfig;
+  readonly options: ConnectionOptions;
+  readonly random: Random;
+  readonly events: ClientEvents;
+}
+
 /** Connections to the masters of a cluster. All of them are made at once and kept, so that no command has to wait for one, nor to be kept for later. */
-export function connectCluster(config: ClusterConfig, { retryStrategy, scripts = {}, ...options }: ConnectionOptions, events: ClientEvents): RedisClient {
-  const delay = retryStrategy ?? (() => null);
+export function connectCluster({ config, options: { scripts = {}, ...options }, random, events }: ClusterDeps): RedisClient {
+  const delay = reconnectDelays(random);
   let closed = false;
   let cluster = open();
   const attempted = cluster
@@ -21,12 +29,16 @@ export function connectCluster(config: ClusterConfig, { retryStrategy, scripts =
     attempted,
     keyed: () => cluster,
     keyless: () => anyOf(cluster.nodes("master").filter(({ status }) => status === "ready")) ?? cluster,
-    place: () => anyOf(cluster.nodes("master").map(({ options: { host = "", port = 0 } }) => ({ host, port }))) ?? anyOf(config.nodes) ?? { host: "", port: 0 },
+    place: () => placeOf(anyOf(cluster.nodes("master"))) ?? anyOf(config.nodes),
     async close() {
       closed = true;
       cluster.disconnect();
     },
   };
+
+  function anyOf<T>(members: readonly T[]): T | undefined {
+    return members[Math.floor(random.fraction() * members.length)];
+  }
 
   function open(): Cluster {
     const opened: Cluster = new Cluster([...config.nodes], {
@@ -92,8 +104,9 @@ export function connectCluster(config: ClusterConfig, { retryStrategy, scripts =
   }
 }
 
-function anyOf<T>(members: readonly T[]): T | undefined {
-  return members[Math.floor(Math.random() * members.length)];
+function placeOf(node: Redis | undefined): HostPort | undefined {
+  const { host, port } = node?.options ?? {};
+  return host === undefined || port === undefined ? undefined : { host, port };
 }
 
 function isMaster(node: Redis): boolean {

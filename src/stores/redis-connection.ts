@@ -50,7 +50,7 @@ export function connectRedis({ config, clock, random, log }: RedisConnectionDeps
   const listeners: (() => void)[] = [];
   let subscription: Subscription | undefined;
   const options = { ...connectionOptions(config, random), ...placeOptions(config, random), scripts: scriptOptions() };
-  const client = connectClient(config, options, {
+  const events: ClientEvents = {
     problem: problems.note,
     lost: () => problems.note(new Error("the connection was lost")),
     ready() {
@@ -58,7 +58,8 @@ export function connectRedis({ config, clock, random, log }: RedisConnectionDeps
       for (const listener of listeners) listener();
     },
     switched: () => subscription?.renew(),
-  });
+  };
+  const client = config.cluster === undefined ? connectMaster({ options, events }) : connectCluster({ config: config.cluster, options, random, events });
   const guarded = createGuard(client.attempted, problems);
 
   return {
@@ -71,14 +72,11 @@ export function connectRedis({ config, clock, random, log }: RedisConnectionDeps
     resubscribe: () => subscription?.renew(),
     onReady: (listener) => void listeners.push(listener),
     async close() {
+      problems.close();
       subscription?.close();
       await client.close();
     },
   };
-}
-
-function connectClient(config: RedisConfig, options: ConnectionOptions, events: ClientEvents): RedisClient {
-  return config.cluster === undefined ? connectMaster(options, events) : connectCluster(config.cluster, options, events);
 }
 
 /** Commands written one after the other in one tick. ioredis's pipelines would hold them back while the slots of a cluster are not known. */

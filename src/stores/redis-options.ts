@@ -71,10 +71,11 @@ function sentinelAccess({ username, password, tls }: SentinelConfig): Connection
   };
 }
 
-/** A new object for every look-up, as ioredis writes into what it gets. */
+/** A new object for every look-up, as ioredis writes into what it gets. It asks for IPv6 addresses without brackets. */
 export function natMapping(natMap: NatMap = {}): (key: string) => HostPort | null {
+  const known = new Map(Object.entries(natMap).map(([key, place]) => [key.replace(/[[\]]/g, ""), place]));
   return (key) => {
-    const found = natMap[key];
+    const found = known.get(key);
     return found === undefined ? null : { host: found.host, port: found.port };
   };
 }

@@ -55,6 +55,8 @@ export interface ProblemLog {
   connected(): void;
   /** The latest problem, while it lasts. */
   current(): string | undefined;
+  /** From now on connections end because they are meant to. */
+  close(): void;
 }
 
 const quietMs = 60_000;
@@ -63,11 +65,13 @@ export function createProblemLog({ log, clock }: { log: Log; clock: Clock }): Pr
   const told = new Map<string, { at: number; over: boolean }>();
   let connectedAt: number | undefined;
   let current: string | undefined;
+  let closed = false;
 
   return {
     note(error) {
       const reason = reasonOf(error);
-      if (reason === "not connected") return; // what follows from an earlier problem
+      // What follows from an earlier problem is none of its own.
+      if (closed || reason === "not connected") return;
       current = reason;
       const earlier = told.get(reason);
       const now = clock.monotonicMs();
@@ -88,5 +92,8 @@ export function createProblemLog({ log, clock }: { log: Log; clock: Clock }): Pr
     },
 
     current: () => current,
+    close() {
+      closed = true;
+    },
   };
 }

@@ -16,7 +16,7 @@ export interface SubscriptionDeps {
   readonly listener: SubscriptionListener;
   readonly onProblem: ClientEvents["problem"];
   /** In a cluster: a node to connect to, asked before each attempt. A message published at one of them reaches all. */
-  readonly place?: (() => HostPort) | undefined;
+  readonly place?: (() => HostPort | undefined) | undefined;
 }
 
 /** A subscription, with its connection. */

@@ -1,4 +1,5 @@
 import { beforeAll, expect, test } from "vitest";
+import { natMapping } from "../../src/stores/redis-options.ts";
 import { type RedisCluster, startCluster } from "../support/redis-cluster.ts";
 import { redisCommand } from "../support/redis-command.ts";
 import type { RedisServer } from "../support/redis-server.ts";
@@ -168,6 +169,10 @@ test("nodes are reached by their NAT addresses only", async () => {
     expect(names.filter((name) => name === "bearerswap")).toHaveLength(1);
     expect(proxies[at]?.open).toBeGreaterThan(0);
   }
+});
+
+test("NAT addresses are found for IPv6 addresses too, which ioredis writes without brackets", () => {
+  expect(natMapping({ "[::1]:6379": { host: "h", port: 1 } })("::1:6379")).toEqual({ host: "h", port: 1 });
 });
 
 test("a cluster whose nodes are all gone is found anew by the nodes of the configuration", async () => {

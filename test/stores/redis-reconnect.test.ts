@@ -91,9 +91,10 @@ test("scripts run on a server that was restarted and knows none of them", async 
 });
 
 test("closing ends a connection that was never made, and one that is frozen", async () => {
-  const { redis, server } = await behindProxy({ commandTimeoutMs: 200 });
+  const { redis, server, problems } = await behindProxy({ commandTimeoutMs: 200 });
   await server.pause();
   await redis.close();
+  expect(problems()).toEqual([]);
   const never = await openConnection(opened, { url: urlOf({ host: "127.0.0.1", port: 1 }), wait: false });
   await never.redis.close();
   expect(await answers(never.redis)).toBe(false);
@@ -125,12 +126,19 @@ test("a subscription that is half-open is dropped when asked, and one that waits
   await until("the subscription made anew", () => heard.begun === 3);
 });
 
-test("a demoted master is left: the connection is made anew until writes work again", async () => {
-  const server = await use(startRedis());
-  const { redis, readies } = await openConnection(opened, { url: urlOf(server) });
+test.each([true, false])("a demoted master is left: the connection is made anew until writes work again (HPEXPIRE: %s)", async (hashExpiry) => {
+  const server = await use(startRedis({ hashExpiry }));
+  const { redis, readies, problems } = await openConnection(opened, { url: urlOf(server) });
+  const revoke = () => redis.run("revoke", "key", ["changes", "v1", "60000"]);
   await redisCommand(server, "REPLICAOF", "127.0.0.1", 1);
-  expect((await failureOf(send(redis, "set", "key", "value"))).message).toMatch(/^Redis: READONLY.*this is a replica/);
+  expect((await failureOf(revoke())).message).toMatch(/^Redis: READONLY.*this is a replica/);
   await until("a second connection", () => readies() === 2);
   await redisCommand(server, "REPLICAOF", "NO", "ONE");
-  await until("a write", () => answers(redis, "set", "key", "value"));
+  await until("a write", () =>
+    revoke().then(
+      () => true,
+      () => false,
+    ),
+  );
+  expect(problems().filter((problem) => problem.startsWith("READONLY"))).toHaveLength(1);
 });

@@ -105,6 +105,21 @@ test("a failover is followed by commands and subscription; none of the commands 
   expect(log()).not.toContain("secret");
 });
 
+test("a master that the sentinels cannot reach any more is left, though it still answers: what it takes is lost later", async () => {
+  const { redis, readies } = await openConnection(opened, settings());
+  const heard = await hear(redis, "changes");
+  const former = await servers.master();
+  await on(former, "CONFIG", "SET", "requirepass", "changed");
+  opened.onStop(() => redisCommand({ ...former, password: "changed" }, "CONFIG", "SET", "requirepass", password));
+  const list = String(await redisCommand({ ...former, password: "changed" }, "CLIENT", "LIST"));
+  for (const [, id = ""] of list.matchAll(/^id=(\d+) .* name=sentinel-/gm)) await redisCommand({ ...former, password: "changed" }, "CLIENT", "KILL", "ID", id);
+  const master = await servers.failedOverFrom(former);
+  await until("a connection to the new master", () => readies() === 2);
+  await until("a write there", () => answers(redis, "set", "cut", "off"));
+  expect(await on(master, "GET", "cut")).toBe("off");
+  await until("the subscription made anew", () => heard.begun >= 2);
+});
+
 test("a master that freezes is left for the one that the sentinels then name", async () => {
   const { redis, readies } = await openConnection(opened, settings());
   const heard = await hear(redis, "changes");
