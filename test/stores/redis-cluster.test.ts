@@ -82,6 +82,18 @@ test("a slot that moves is followed: ASK while it does, MOVED afterwards; no com
   await cluster.finishMove(slot, from);
 });
 
+test("a cluster whose nodes are all gone is found anew by the nodes of the configuration", async () => {
+  const proxies = await natted();
+  const front = await opened.use(startTcpProxy(cluster.nodes[0] as RedisServer));
+  const natMap: Record<string, TcpProxy> = { ...byNat(proxies).cluster.natMap };
+  const { redis } = await open({ cluster: { nodes: [front], natMap } });
+  const others = await natted();
+  for (const [at, { host, port }] of cluster.nodes.entries()) natMap[`${host}:${port}`] = others[at] as TcpProxy;
+  for (const proxy of proxies) await proxy.stop();
+  await until("answers of all nodes", async () => (await Promise.all(keys().map((key) => answers(redis, "get", key)))).every(Boolean), { timeoutMs: 20_000 });
+  expect(others.map(({ open: count }) => count > 0)).toEqual([true, true, true]);
+});
+
 test("a node that joins is used once a slot is its own, and its readiness is told", async () => {
   const { redis, readies } = await open();
   const node = await cluster.join();
@@ -173,18 +185,6 @@ test("nodes are reached by their NAT addresses only", async () => {
 
 test("NAT addresses are found for IPv6 addresses too, which ioredis writes without brackets", () => {
   expect(natMapping({ "[::1]:6379": { host: "h", port: 1 } })("::1:6379")).toEqual({ host: "h", port: 1 });
-});
-
-test("a cluster whose nodes are all gone is found anew by the nodes of the configuration", async () => {
-  const proxies = await natted();
-  const front = await opened.use(startTcpProxy(cluster.nodes[0] as RedisServer));
-  const natMap: Record<string, TcpProxy> = { ...byNat(proxies).cluster.natMap };
-  const { redis } = await open({ cluster: { nodes: [front], natMap } });
-  const others = await natted();
-  for (const [at, { host, port }] of cluster.nodes.entries()) natMap[`${host}:${port}`] = others[at] as TcpProxy;
-  for (const proxy of proxies) await proxy.stop();
-  await until("answers of all nodes", async () => (await Promise.all(keys().map((key) => answers(redis, "get", key)))).every(Boolean), { timeoutMs: 20_000 });
-  expect(others.map(({ open: count }) => count > 0)).toEqual([true, true, true]);
 });
 
 test("a subscription hears what is published at any node, and begins anew at another when asked or lost", async () => {
