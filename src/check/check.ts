@@ -4,8 +4,9 @@ import type { Log } from "../telemetry/log.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
 import { shortHash } from "../tokens/grant.ts";
 import type { TokenAnswer, TokenManager } from "../tokens/token-manager.ts";
+import { createAnswerForms, type EncodeAnswer } from "./answer-form.ts";
 import type { CheckInput, DecodeCheck } from "./request.ts";
-import { allowResponse, type ChallengeConfig, type Credentials, denyResponse, hasCookies, type InjectedHeader } from "./response.ts";
+import { allowResponse, type ChallengeConfig, type Credentials, cookiesToRewrite, denyResponse, type InjectedHeader } from "./response.ts";
 import type { Identification, Session, SessionSource } from "./session.ts";
 import type { CheckUpstream, Upstreams } from "./upstreams.ts";
 import type { Denial, DenyReason, Verdict } from "./verdict.ts";
@@ -31,6 +32,8 @@ export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buff
 const notInHeader = /[^\t\x20-\x7e]/;
 
 export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, clock, log }: CheckDeps): Check {
+  const answers = new Map<CheckUpstream, EncodeAnswer>();
+
   return function check(bytes, waitMs) {
     const startedAt = clock.monotonicMs();
     const input = decode(bytes);
@@ -86,7 +89,8 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
       case "allow":
         return input === undefined ? refuse(deny("bad_request"), input, startedAt) : allow(verdict.upstream, verdict.token, input, startedAt);
       case "passthrough":
-        return input === undefined ? refuse(deny("bad_request"), input, startedAt) : allowResponse(credentials, input, undefined, { outcome: "passthrough" });
+        if (input === undefined) return refuse(deny("bad_request"), input, startedAt);
+        return allowResponse(credentials, cookiesToRewrite(credentials, input), undefined, { outcome: "passthrough" });
       case "deny":
         return refuse(verdict, input, startedAt);
       default:
@@ -94,15 +98,25 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
     }
   }
 
-  /** One encoding serves every request with the same token, unless cookies have to be rewritten. */
+  /** Answers with the same token differ only where cookies have to be rewritten. */
   function allow(upstream: CheckUpstream, token: AccessToken, input: CheckInput, startedAt: number): Buffer {
-    if (token.answer !== undefined && !hasCookies(credentials, input)) return token.answer;
-    const injected: InjectedHeader = { name: upstream.inject.header, value: upstream.inject.format.replaceAll("{token}", () => token.token.reveal()) };
-    if (notInHeader.test(injected.value))
-      return refuse(deny("unavailable", { upstream: upstream.name, why: "the token cannot stand in a header" }), input, startedAt);
-    const response = allowResponse(credentials, input, injected, { upstream: upstream.name, outcome: "allowed", version: token.version });
-    if (!hasCookies(credentials, input)) token.answer = response;
-    return response;
+    const text = token.token.reveal();
+    token.injectable ??= !notInHeader.test(injected(upstream, text).value);
+    if (!token.injectable) return refuse(deny("unavailable", { upstream: upstream.name, why: "the token cannot stand in a header" }), input, startedAt);
+    const cookies = cookiesToRewrite(credentials, input);
+    return cookies === undefined ? answerOf(upstream)(text, token.version) : encodeAllow(upstream, cookies, text, token.version);
+  }
+
+  function answerOf(upstream: CheckUpstream): EncodeAnswer {
+    const known = answers.get(upstream);
+    if (known !== undefined) return known;
+    const created = createAnswerForms((token, version) => encodeAllow(upstream, undefined, token, version));
+    answers.set(upstream, created);
+    return created;
+  }
+
+  function encodeAllow(upstream: CheckUpstream, cookies: string | undefined, token: string, version: string): Buffer {
+    return allowResponse(credentials, cookies, injected(upstream, token), { upstream: upstream.name, outcome: "allowed", version });
   }
 
   function refuse(denial: Denial, input: CheckInput | undefined, startedAt: number): Buffer {
@@ -141,6 +155,10 @@ function withAnswer(answer: TokenAnswer, { session }: Session, upstream: CheckUp
     default:
       return answer satisfies never;
   }
+}
+
+function injected({ inject }: CheckUpstream, token: string): InjectedHeader {
+  return { name: inject.header, value: inject.format.replaceAll("{token}", () => token) };
 }
 
 function deny(reason: DenyReason, details: Omit<Denial, "kind" | "reason"> = {}): Denial {

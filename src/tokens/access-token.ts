@@ -13,8 +13,8 @@ export interface AccessToken {
   readonly staleAt: number;
   /** From here on a request starts a refresh and is answered with this token. */
   readonly aheadAt: number;
-  /** Room for the caller to keep what it makes of this token, for as long as the token is kept: check's encoded answer. */
-  answer?: Buffer | undefined;
+  /** Room for the caller to keep what it found out about this token: whether it can stand in its header. */
+  injectable?: boolean | undefined;
 }
 
 /** When tokens count as stale and when they are refreshed ahead. */
@@ -51,7 +51,7 @@ export function placeAccessToken(
     expiresAt,
     staleAt: expiresAt - minRemainingMs,
     aheadAt: expiresAt - aheadMs,
-    answer: undefined,
+    injectable: undefined,
   };
 }
 
