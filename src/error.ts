@@ -8,6 +8,8 @@ export type ErrorCode =
   | "store_unavailable"
   /** A stored value cannot be read; it is left where it is. */
   | "store_corrupt"
+  /** A stored value does not open with the configured keys, or is not sealed although it should be; it is left where it is. */
+  | "store_sealed"
   /** The bounded memory store has no room for one more grant. */
   | "store_full"
   /** What an operator typed or piped in cannot be used. */

@@ -1,20 +1,27 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type Address, formatAddress } from "./config/address.ts";
-import { BearerswapError } from "./error.ts";
+import { BearerswapError, messageOf } from "./error.ts";
 import { withSocketMode } from "./listen.ts";
 import type { Readiness } from "./readiness.ts";
+import type { Scrape } from "./telemetry/prometheus.ts";
 
-/** The HTTP server for probes. */
+/** The HTTP server for probes and metrics. */
 export interface ProbeServer {
   listen(): Promise<Address>;
   close(): Promise<void>;
 }
 
+export interface ProbeDeps {
+  readonly address: Address;
+  readonly readiness: Pick<Readiness, "reason">;
+  readonly scrape: Scrape;
+}
+
 const socketMode = 0o660;
 
-/** `/livez`: the process answers. `/readyz`: it can take requests, else 503 with the reason. */
-export function createProbeServer({ address, readiness }: { address: Address; readiness: Pick<Readiness, "reason"> }): ProbeServer {
-  const server = createServer((request, response) => answer(request, response, readiness));
+/** `/livez`: the process answers. `/readyz`: it can take requests, else 503 with the reason. `/metrics`: what Prometheus reads, until the very end. */
+export function createProbeServer({ address, readiness, scrape }: ProbeDeps): ProbeServer {
+  const server = createServer((request, response) => answer(request, response, { readiness, scrape }));
   return {
     listen: () => (address.kind === "unix" ? withSocketMode(address, socketMode, () => listen(server, address)) : listen(server, address)),
     close: () =>
@@ -25,14 +32,24 @@ export function createProbeServer({ address, readiness }: { address: Address; re
   };
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, readiness: Pick<Readiness, "reason">): void {
+function answer(request: IncomingMessage, response: ServerResponse, { readiness, scrape }: Omit<ProbeDeps, "address">): void {
   const path = (request.url ?? "").split("?", 1)[0];
   if (request.method !== "GET" && request.method !== "HEAD") send(response, 405, { error: "only GET and HEAD" });
   else if (path === "/livez") send(response, 200, { status: "ok" });
   else if (path === "/readyz") {
     const reason = readiness.reason();
     send(response, reason === undefined ? 200 : 503, reason === undefined ? { status: "ok" } : { status: "not ready", reason });
-  } else send(response, 404, { error: "here are /livez and /readyz" });
+  } else if (path === "/metrics") void sendScrape(response, scrape);
+  else send(response, 404, { error: "here are /livez, /readyz and /metrics" });
+}
+
+async function sendScrape(response: ServerResponse, { contentType, text }: Scrape): Promise<void> {
+  try {
+    const body = await text();
+    response.writeHead(200, { "content-type": contentType, "cache-control": "no-store" }).end(body);
+  } catch (error) {
+    send(response, 500, { error: `the metrics cannot be read: ${messageOf(error)}` });
+  }
 }
 
 function send(response: ServerResponse, status: number, body: Readonly<Record<string, string>>): void {

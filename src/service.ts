@@ -16,8 +16,11 @@ import { createCheckServer, drain } from "./server.ts";
 import { createMemoryStore } from "./stores/memory-store.ts";
 import { createRedisStore } from "./stores/redis-store.ts";
 import type { Log } from "./telemetry/log.ts";
+import { addProcessMetrics, createMetrics } from "./telemetry/prometheus.ts";
 import { withDeadline } from "./tokens/deadline.ts";
+import { shortHash } from "./tokens/grant.ts";
 import { createTokenManager } from "./tokens/token-manager.ts";
+import { version } from "./version.ts";
 
 export interface ServiceDeps {
   readonly config: Config;
@@ -45,15 +48,29 @@ export interface Service {
 /** The composition root: each line uses only lines above it. */
 export function createService({ config, clock, random, fetch, log }: ServiceDeps): Service {
   const { listen, sessions, upstreams } = config;
+  const issuers = sessions.filter(({ kind }) => kind === "jwt").map(({ name }) => name);
+  const metrics = createMetrics({ version, upstreams: Object.keys(upstreams), issuers });
+  if (listen.http) addProcessMetrics(metrics);
   const store =
-    config.store.kind === "redis" ? createRedisStore({ config: config.store, log, random }) : createMemoryStore({ clock, maxGrants: config.store.maxGrants });
+    config.store.kind === "redis"
+      ? createRedisStore({ config: config.store, clock, random, log, metrics: metrics.store })
+      : createMemoryStore({ clock, maxGrants: config.store.maxGrants });
   const providers = new Map(
     Object.entries(upstreams).map(([name, upstream]) => [name, createOAuthProvider({ config: providerConfig(upstream), fetch, clock })]),
   );
-  const tokens = createTokenManager({ store, providers, clock, random, log, config: { ...config.refresh, cacheEntries: config.cache.maxSessions } });
+  const tokens = createTokenManager({
+    store,
+    providers,
+    clock,
+    random,
+    log,
+    metrics: metrics.tokens,
+    config: { ...config.refresh, ...config.cache, cacheEntries: config.cache.maxSessions },
+  });
+  for (const upstream of providers.keys()) metrics.sizes.tokens(upstream, () => tokens.held(upstream));
   const check = createCheck({
     decode: createDecoder(wantedBy(sessions)),
-    sessions: createSources({ config: sessions, maxEntries: config.cache.maxSessions, fetch, clock, log }),
+    sessions: createSources({ config: sessions, maxEntries: config.cache.maxSessions, fetch, clock, log, metrics }),
     upstreams: createUpstreams(
       Object.entries(upstreams).map(([name, { inject }]) => ({ name, inject })),
       config.routes,
@@ -63,12 +80,18 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
     challenge: config.check,
     clock,
     log,
+    metrics: metrics.checks,
   });
   const server = createCheckServer({ check, config: listen, deadlineMs: config.check.deadlineMs });
-  const readiness = createReadiness({ store, clock, log, onServing: server.setServing, onStoreUp: server.setStoreUp });
-  const probes = listen.http && createProbeServer({ address: listen.http, readiness });
+  const onStoreUp = (up: boolean) => {
+    server.setStoreUp(up);
+    metrics.store.up(up);
+  };
+  const readiness = createReadiness({ store, clock, log, onServing: server.setServing, onStoreUp });
+  const probes = listen.http && createProbeServer({ address: listen.http, readiness, scrape: metrics.scrape });
   const sources = sessions.map(({ name }) => name);
-  const admin = listen.admin && createAdminServer({ store, tokens, sources, upstreams: providers, clock, random, log }, { ...listen, admin: listen.admin });
+  const adminDeps = { store, tokens, sources, upstreams: providers, clock, random, log, metrics: metrics.admin };
+  const admin = listen.admin && createAdminServer(adminDeps, { ...listen, admin: listen.admin });
 
   return {
     async start() {
@@ -89,6 +112,11 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
         () => false,
       );
       if (!stored) log.error({ event: "shutdown" }, "refreshes were still under way at shutdown.timeout; what their providers answer is lost");
+      for (const { upstream, session } of tokens.unstored())
+        log.error(
+          { event: "commit_lost", upstream, session: shortHash(session) },
+          "new tokens could not be stored before shutdown.timeout; this session may have to log in again",
+        );
       await probes?.close();
       await store.close();
     },

@@ -13,6 +13,9 @@ import { until } from "./support/until.ts";
 const opened = resources();
 const { use } = opened;
 
+/** For servers that are not asked for metrics. */
+const noScrape = { contentType: "text/plain", text: async () => "" };
+
 /** A GET, or another method, to the probe server. */
 function probesOf({ service }: Scenario) {
   const place = service.listening.http;
@@ -92,15 +95,38 @@ describe("the probe server", () => {
     const probe = probesOf(await startScenario(opened));
     expect(await probe("/livez?verbose=1", "HEAD")).toMatchObject({ status: 200 });
     expect(await probe("/readyz?x=1")).toMatchObject({ status: 200 });
-    expect(await probe("/secrets")).toMatchObject({ status: 404, body: { error: "here are /livez and /readyz" } });
+    expect(await probe("/secrets")).toMatchObject({ status: 404, body: { error: "here are /livez, /readyz and /metrics" } });
     expect(await probe("/livez", "POST")).toMatchObject({ status: 405 });
     const { headers } = await probe("/livez");
     expect([headers.get("content-type"), headers.get("cache-control")]).toEqual(["application/json", "no-store"]);
   });
 
+  test("answers /metrics as Prometheus wants it, to GET and HEAD alone", async () => {
+    const { service } = await startScenario(opened);
+    const place = service.listening.http;
+    const url = place?.kind === "tcp" ? `http://${place.host}:${place.port}/metrics?x=1` : "";
+    const ask = async (method: string) => {
+      const answer = await fetch(url, { method });
+      return { status: answer.status, type: answer.headers.get("content-type"), cache: answer.headers.get("cache-control"), body: await answer.text() };
+    };
+    const text = { status: 200, type: "text/plain; version=0.0.4; charset=utf-8", cache: "no-store" };
+    expect(await ask("GET")).toMatchObject({ ...text, body: expect.stringMatching(/^# HELP bearerswap_build_info /) });
+    expect(await ask("HEAD")).toEqual({ ...text, body: "" });
+    expect((await ask("POST")).status).toBe(405);
+  });
+
+  test("says so where the metrics cannot be read, and goes on", async () => {
+    const scrape = { contentType: "text/plain", text: () => Promise.reject(new Error("a figure is missing")) };
+    const probes = createProbeServer({ address: { kind: "tcp", host: "127.0.0.1", port: 0 }, readiness: { reason: () => undefined }, scrape });
+    const place = await probes.listen();
+    opened.onStop(() => probes.close());
+    const answer = await fetch(`http://127.0.0.1:${place.kind === "tcp" ? place.port : 0}/metrics`);
+    expect([answer.status, await answer.json()]).toEqual([500, { error: "the metrics cannot be read: a figure is missing" }]);
+  });
+
   test("listens on a unix socket too", async () => {
     const path = `${await temporaryDirectory(opened)}/http.sock`;
-    const probes = createProbeServer({ address: { kind: "unix", path }, readiness: { reason: () => undefined } });
+    const probes = createProbeServer({ address: { kind: "unix", path }, readiness: { reason: () => undefined }, scrape: noScrape });
     await probes.listen();
     opened.onStop(() => probes.close());
     const answer = await new Promise<string>((resolve, reject) => {
@@ -116,7 +142,7 @@ describe("the probe server", () => {
     await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
     opened.onStop(() => new Promise((resolve) => taken.close(resolve)));
     const { port } = taken.address() as { port: number };
-    const probes = createProbeServer({ address: { kind: "tcp", host: "127.0.0.1", port }, readiness: { reason: () => undefined } });
+    const probes = createProbeServer({ address: { kind: "tcp", host: "127.0.0.1", port }, readiness: { reason: () => undefined }, scrape: noScrape });
     const failure = { code: "address", message: expect.stringMatching(new RegExp(`^cannot listen on 127\\.0\\.0\\.1:${port}: .*EADDRINUSE`)) };
     await expect(probes.listen()).rejects.toMatchObject(failure);
   });

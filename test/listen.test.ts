@@ -110,7 +110,11 @@ describe("a unix socket", () => {
     const grpc = new Server();
     opened.onStop(() => grpc.forceShutdown());
     await listenGrpc(grpc, { kind: "unix", path: `${dir}/grpc.sock` }, undefined, 0o640);
-    const probes = createProbeServer({ address: { kind: "unix", path: `${dir}/http.sock` }, readiness: { reason: () => undefined } });
+    const probes = createProbeServer({
+      address: { kind: "unix", path: `${dir}/http.sock` },
+      readiness: { reason: () => undefined },
+      scrape: { contentType: "text/plain", text: async () => "" },
+    });
     await probes.listen();
     opened.onStop(() => probes.close());
     expect([statSync(`${dir}/grpc.sock`).mode & 0o777, statSync(`${dir}/http.sock`).mode & 0o777]).toEqual([0o640, 0o660]);

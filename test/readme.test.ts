@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { loadConfig } from "../src/config/load.ts";
+import { newSealingKey } from "../src/stores/sealing.ts";
 import { createCertificateAuthority } from "./support/certificates.ts";
 import { resources } from "./support/resources.ts";
 
@@ -27,7 +28,14 @@ test("shows configurations that can be served, files and variables given", async
   const dir = mkdtempSync(join(tmpdir(), "bearerswap-readme-"));
   use.onStop(() => rmSync(dir, { recursive: true }));
   writeFileSync(join(dir, "admin-token"), "admin-token");
-  const files = { "tls.crt": server.certPath, "tls.key": server.keyPath, "ca.crt": ca.certPath, "admin-token": join(dir, "admin-token") };
+  writeFileSync(join(dir, "k1.key"), newSealingKey());
+  const files = {
+    "tls.crt": server.certPath,
+    "tls.key": server.keyPath,
+    "ca.crt": ca.certPath,
+    "admin-token": join(dir, "admin-token"),
+    "k1.key": join(dir, "k1.key"),
+  };
   expect(configs).toHaveLength(2);
   for (const [at, text] of configs.entries()) {
     const local = Object.entries(files).reduce((whole, [name, path]) => whole.replaceAll(`/etc/bearerswap/${name}`, path), text);

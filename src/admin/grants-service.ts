@@ -12,6 +12,7 @@ import type { Random } from "../random.ts";
 import type { Secret } from "../secret.ts";
 import type { ReadResult, TokenStore } from "../stores/token-store.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { AdminMetrics } from "../telemetry/metrics.ts";
 import { type GrantKey, hashSession, shortHash } from "../tokens/grant.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import { grantWrite } from "./grant-write.ts";
@@ -26,6 +27,7 @@ export interface GrantsServiceDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly metrics: AdminMetrics;
 }
 
 const socketMode = 0o600;
@@ -36,7 +38,7 @@ export function createAdminServer(
   config: ListenConfig & { readonly admin: Address },
 ): { listen(): Promise<Address>; readonly server: Server } {
   const server = new Server({ interceptors: namedClientsOnly(config.adminTls) });
-  server.addService(proto.GrantsService, guarded(createGrantsHandlers(deps), config.adminToken, deps.log));
+  server.addService(proto.GrantsService, guarded(createGrantsHandlers(deps), config.adminToken, deps));
   new HealthImplementation({ "": "SERVING" }).addToServer(server);
   addReflection(server, ["bearerswap/grants/v1/grants.proto"]);
   return { server, listen: () => listenGrpc(server, config.admin, config.adminTls, socketMode) };
@@ -50,7 +52,7 @@ interface Handlers {
 }
 
 /** What each call does; a {@link BearerswapError} `input` is the caller's mistake. No response holds a token. */
-export function createGrantsHandlers({ store, tokens, sources, upstreams, clock, random, log }: GrantsServiceDeps): Handlers {
+export function createGrantsHandlers({ store, tokens, sources, upstreams, clock, random, log }: Omit<GrantsServiceDeps, "metrics">): Handlers {
   return {
     async put({ session, upstream, subject, token }) {
       const key = keyOf(session, upstream);
@@ -116,21 +118,28 @@ function view(upstream: string, read: ReadResult): proto.Grant | undefined {
 }
 
 /** The handlers as gRPC calls: only with the admin token where one is configured, errors as statuses. */
-function guarded(handlers: Handlers, token: Secret | undefined, log: Log): proto.GrantsServer {
+function guarded(handlers: Handlers, token: Secret | undefined, { log, metrics }: Pick<GrantsServiceDeps, "log" | "metrics">): proto.GrantsServer {
   const unary =
-    <Request, Response>(run: (request: Request) => Promise<Response>): handleUnaryCall<Request, Response> =>
+    <Request, Response>(method: string, run: (request: Request) => Promise<Response>): handleUnaryCall<Request, Response> =>
     (call, callback) => {
       const work = mayAdminister(call.metadata, token) ? run(call.request) : Promise.reject(new DeniedError());
       work.then(
-        (response) => callback(null, response),
-        (error: unknown) => callback(statusOf(error, log)),
+        (response) => {
+          metrics.called(method, "OK");
+          callback(null, response);
+        },
+        (error: unknown) => {
+          const failure = statusOf(error, log);
+          metrics.called(method, status[failure.code]);
+          callback(failure);
+        },
       );
     };
   return {
-    put: unary(handlers.put),
-    get: unary(async (request: proto.GetRequest) => found(await handlers.get(request))),
-    list: unary(handlers.list),
-    revoke: unary(handlers.revoke),
+    put: unary("put", handlers.put),
+    get: unary("get", async (request: proto.GetRequest) => found(await handlers.get(request))),
+    list: unary("list", handlers.list),
+    revoke: unary("revoke", handlers.revoke),
   };
 }
 
@@ -160,5 +169,6 @@ function statusOf(error: unknown, log: Log): { code: status; details: string } {
   log.error({ event: "admin_failed", reason: messageOf(error) }, "an admin call failed");
   if (code === "store_full") return { code: status.RESOURCE_EXHAUSTED, details: messageOf(error) };
   if (code === "store_unavailable") return { code: status.UNAVAILABLE, details: messageOf(error) };
+  if (code === "store_sealed") return { code: status.FAILED_PRECONDITION, details: messageOf(error) };
   return { code: code === "store_corrupt" ? status.DATA_LOSS : status.INTERNAL, details: messageOf(error) };
 }

@@ -1,12 +1,13 @@
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { CheckMetrics, CheckOutcome } from "../telemetry/metrics.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
 import { shortHash } from "../tokens/grant.ts";
 import type { TokenAnswer, TokenManager } from "../tokens/token-manager.ts";
-import { createAnswerForms, type EncodeAnswer } from "./answer-form.ts";
+import { createAllowedAnswer } from "./allowed-answer.ts";
 import type { CheckInput, DecodeCheck } from "./request.ts";
-import { allowResponse, type ChallengeConfig, type Credentials, cookiesToRewrite, denyResponse, type InjectedHeader } from "./response.ts";
+import { allowResponse, type ChallengeConfig, type Credentials, cookiesToRewrite, denyResponse } from "./response.ts";
 import type { Identification, Session, SessionSource } from "./session.ts";
 import type { CheckUpstream, Upstreams } from "./upstreams.ts";
 import type { Denial, DenyReason, Verdict } from "./verdict.ts";
@@ -20,6 +21,7 @@ export interface CheckDeps {
   readonly challenge: ChallengeConfig;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: CheckMetrics;
 }
 
 /**
@@ -28,11 +30,8 @@ export interface CheckDeps {
  */
 export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buffer>;
 
-/** Not in a header, whatever a provider calls a token or an operator a format (RFC 9110 §5.5). */
-const notInHeader = /[^\t\x20-\x7e]/;
-
-export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, clock, log }: CheckDeps): Check {
-  const answers = new Map<CheckUpstream, EncodeAnswer>();
+export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, clock, log, metrics }: CheckDeps): Check {
+  const allowedAnswer = createAllowedAnswer(credentials);
 
   return function check(bytes, waitMs) {
     const startedAt = clock.monotonicMs();
@@ -89,8 +88,7 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
       case "allow":
         return input === undefined ? refuse(deny("bad_request"), input, startedAt) : allow(verdict.upstream, verdict.token, input, startedAt);
       case "passthrough":
-        if (input === undefined) return refuse(deny("bad_request"), input, startedAt);
-        return allowResponse(credentials, cookiesToRewrite(credentials, input), undefined, { outcome: "passthrough" });
+        return input === undefined ? refuse(deny("bad_request"), input, startedAt) : passThrough(input, startedAt);
       case "deny":
         return refuse(verdict, input, startedAt);
       default:
@@ -98,28 +96,25 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
     }
   }
 
-  /** Answers with the same token differ only where cookies have to be rewritten. */
   function allow(upstream: CheckUpstream, token: AccessToken, input: CheckInput, startedAt: number): Buffer {
-    const text = token.token.reveal();
-    token.injectable ??= !notInHeader.test(injected(upstream, text).value);
-    if (!token.injectable) return refuse(deny("unavailable", { upstream: upstream.name, why: "the token cannot stand in a header" }), input, startedAt);
-    const cookies = cookiesToRewrite(credentials, input);
-    return cookies === undefined ? answerOf(upstream)(text, token.version) : encodeAllow(upstream, cookies, text, token.version);
+    const answer = allowedAnswer(upstream, token, input);
+    if (answer !== undefined) return counted("allowed", upstream, startedAt, answer);
+    return refuse(deny("unavailable", { upstream: upstream.name, why: "the token cannot stand in a header" }), input, startedAt);
   }
 
-  function answerOf(upstream: CheckUpstream): EncodeAnswer {
-    const known = answers.get(upstream);
-    if (known !== undefined) return known;
-    const created = createAnswerForms((token, version) => encodeAllow(upstream, undefined, token, version));
-    answers.set(upstream, created);
-    return created;
+  function passThrough(input: CheckInput, startedAt: number): Buffer {
+    const answer = allowResponse(credentials, cookiesToRewrite(credentials, input), undefined, { outcome: "passthrough" });
+    return counted("passthrough", undefined, startedAt, answer);
   }
 
-  function encodeAllow(upstream: CheckUpstream, cookies: string | undefined, token: string, version: string): Buffer {
-    return allowResponse(credentials, cookies, injected(upstream, token), { upstream: upstream.name, outcome: "allowed", version });
+  function counted(outcome: CheckOutcome, upstream: CheckUpstream | undefined, startedAt: number, answer: Buffer): Buffer {
+    metrics.answered(upstream?.name, outcome, clock.monotonicMs() - startedAt);
+    return answer;
   }
 
   function refuse(denial: Denial, input: CheckInput | undefined, startedAt: number): Buffer {
+    const durationMs = clock.monotonicMs() - startedAt;
+    metrics.answered(denial.upstream, denial.reason, durationMs);
     const fields = {
       event: "denied",
       upstream: denial.upstream,
@@ -127,7 +122,7 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
       reason: denial.reason,
       why: denial.why,
       requestId: input?.requestId.slice(0, 64),
-      durationMs: Math.round(clock.monotonicMs() - startedAt),
+      durationMs: Math.round(durationMs),
     };
     log[denial.reason === "unavailable" ? "warn" : "info"](fields, "denied");
     return denyResponse(denial, challenge);
@@ -155,10 +150,6 @@ function withAnswer(answer: TokenAnswer, { session }: Session, upstream: CheckUp
     default:
       return answer satisfies never;
   }
-}
-
-function injected({ inject }: CheckUpstream, token: string): InjectedHeader {
-  return { name: inject.header, value: inject.format.replaceAll("{token}", () => token) };
 }
 
 function deny(reason: DenyReason, details: Omit<Denial, "kind" | "reason"> = {}): Denial {

@@ -29,6 +29,8 @@ export interface KeySetDeps {
   readonly fetch: typeof globalThis.fetch;
   readonly clock: Clock;
   readonly log: Log;
+  /** One request for keys or metadata ended, `ok` with a 2xx answer. */
+  readonly onFetched: (ok: boolean) => void;
 }
 
 /** Keys older than this are fetched again in the background; the old ones stay in use until that succeeds, ms. */
@@ -49,7 +51,7 @@ const invalidCodes: ReadonlySet<string> = new Set([
 ]);
 
 /** Keys from a JWKS document over HTTP: cached, fetched anew for an unknown key id, kept while their server is down. */
-export function createKeySet({ config, fetch, clock, log }: KeySetDeps): KeySet {
+export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDeps): KeySet {
   let remote: Promise<RemoteJWKSet> | undefined;
   let fetches = 0;
   let fetchedAt = 0;
@@ -109,8 +111,10 @@ export function createKeySet({ config, fetch, clock, log }: KeySetDeps): KeySet 
     try {
       const response = await fetch(url, options);
       if (response.status >= 500 || response.status === 429) throw new Error(`HTTP ${response.status}`);
+      onFetched(response.ok);
       return response;
     } catch (error) {
+      onFetched(false);
       failedUntil = clock.monotonicMs() + failureCooldownMs;
       log.warn({ event: "jwks_fetch", issuer: config.issuer, reason: causeOf(error) }, "the issuer's keys cannot be fetched");
       throw error;

@@ -1,5 +1,5 @@
-import QuickLRU from "quick-lru";
 import type { Clock } from "../clock.ts";
+import { createLruCache } from "../lru-cache.ts";
 import type { Identification } from "./session.ts";
 
 /** Credentials found good earlier, with what they said. The least recently used go first; between one and two times `maxEntries` are kept. */
@@ -12,6 +12,8 @@ export interface SessionCache {
    * @param whole the credential, where the first argument is a short key for it
    */
   set(credential: string, identification: Identification, untilWallMs: number, whole?: string): void;
+  /** Credentials remembered, `maxEntries` at most. */
+  size(): number;
 }
 
 /** Longer credentials are looked at anew each time, in characters: a few of them would take the room of many. */
@@ -24,13 +26,14 @@ interface Entry {
 }
 
 export function createSessionCache({ clock, maxEntries }: { clock: Clock; maxEntries: number }): SessionCache {
-  const entries = new QuickLRU<string, Entry>({ maxSize: maxEntries });
+  const entries = createLruCache<Entry>(maxEntries);
   return {
     get: (credential) => valid(credential, (entry) => entry.whole === undefined),
     find: (key, matches) => valid(key, ({ whole }) => whole !== undefined && matches(whole)),
     set(credential, identification, untilWallMs, whole) {
       if ((whole ?? credential).length <= maxKeptLength) entries.set(credential, { identification, untilWallMs, whole });
     },
+    size: entries.size,
   };
 
   function valid(key: string, counts: (entry: Entry) => boolean): Identification | undefined {

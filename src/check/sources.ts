@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { SourceConfig } from "../config/sessions-schema.ts";
 import { isLoopback } from "../config/units.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { KeyMetrics, SizeMetrics } from "../telemetry/metrics.ts";
 import type { Place } from "./credential.ts";
 import { createJwtSource, type JwtIssuer } from "./jwt-source.ts";
 import { createKeySet } from "./key-set.ts";
@@ -11,7 +12,7 @@ import { createPrincipalSource } from "./principal-source.ts";
 import type { Wanted } from "./request.ts";
 import type { Credentials } from "./response.ts";
 import { createSessions, type SessionSource } from "./session.ts";
-import { createSessionCache } from "./session-cache.ts";
+import { createSessionCache, type SessionCache } from "./session-cache.ts";
 
 export interface SourcesDeps {
   readonly config: readonly SourceConfig[];
@@ -20,25 +21,30 @@ export interface SourcesDeps {
   readonly fetch: typeof globalThis.fetch;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: { readonly keys: KeyMetrics; readonly sizes: Pick<SizeMetrics, "sessions"> };
 }
 
 type JwtConfig = SourceConfig & { readonly kind: "jwt" };
 
 /** The configured sources in their order; JWT issuers that share a place are one source there. */
-export function createSources({ config, maxEntries, fetch, clock, log }: SourcesDeps): SessionSource {
+export function createSources({ config, maxEntries, fetch, clock, log, metrics }: SourcesDeps): SessionSource {
   const jwts = config.filter((source) => source.kind === "jwt");
   const firstOfPlace = (source: JwtConfig) => jwts.find((other) => samePlace(other.from, source.from)) === source;
   return createSessions(config.flatMap((source) => (source.kind !== "jwt" || firstOfPlace(source) ? [create(source)] : [])));
 
   function create(source: SourceConfig): SessionSource {
-    const cache = () => createSessionCache({ clock, maxEntries });
     switch (source.kind) {
       case "jwt":
-        return createJwtSource({ from: source.from, issuers: jwts.filter((other) => samePlace(other.from, source.from)).map(issuerOf), cache: cache(), clock });
+        return createJwtSource({
+          from: source.from,
+          issuers: jwts.filter((other) => samePlace(other.from, source.from)).map(issuerOf),
+          cache: cacheOf(source),
+          clock,
+        });
       case "metadata":
         return createMetadataSource(source);
       case "opaque":
-        return createOpaqueSource({ name: source.name, from: source.from, cache: cache() });
+        return createOpaqueSource({ name: source.name, from: source.from, cache: cacheOf(source) });
       case "principal":
         return createPrincipalSource(source);
       default:
@@ -46,9 +52,16 @@ export function createSources({ config, maxEntries, fetch, clock, log }: Sources
     }
   }
 
+  function cacheOf({ name }: SourceConfig): SessionCache {
+    const cache = createSessionCache({ clock, maxEntries });
+    metrics.sizes.sessions(name, cache.size);
+    return cache;
+  }
+
   function issuerOf({ name, issuer, audience, claim, subject, clockTolerance, jwks, jwksCooldown, allowInsecure }: JwtConfig): JwtIssuer {
     const plainHttp = allowInsecure || isLoopback(URL.parse(issuer)?.hostname ?? "");
-    const keys = createKeySet({ config: { issuer, jwks, cooldownMs: jwksCooldown, allowInsecure: plainHttp }, fetch, clock, log });
+    const keyConfig = { issuer, jwks, cooldownMs: jwksCooldown, allowInsecure: plainHttp };
+    const keys = createKeySet({ config: keyConfig, fetch, clock, log, onFetched: (ok) => metrics.keys.fetched(name, ok) });
     return { name, issuer, audience, claim, subject, clockToleranceMs: clockTolerance, keys };
   }
 }

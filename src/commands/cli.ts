@@ -3,6 +3,7 @@ import { BearerswapError, messageOf } from "../error.ts";
 import { version } from "../version.ts";
 import { addCheckCommand } from "./check.ts";
 import { addGrantsCommand } from "./grants.ts";
+import { addKeysCommand } from "./keys.ts";
 import { addSchemaCommand } from "./schema.ts";
 import { addServeCommand } from "./serve.ts";
 
@@ -27,6 +28,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   addCheckCommand(program, context);
   addSchemaCommand(program, context);
   addGrantsCommand(program, context);
+  addKeysCommand(program, context);
   try {
     await program.parseAsync([...args], { from: "user" });
     return 0;

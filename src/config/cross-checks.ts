@@ -38,6 +38,8 @@ export function warningsOf(config: Config): string[] {
   if (!isLocal(grpc) && tls !== undefined && tls.clientCa === undefined)
     warnings.push("listen.tls: without clientCa any client that reaches the listener is handed tokens");
   if (config.store.kind === "memory") warnings.push("store: memory: grants are lost when the process ends, and one replica is all there may be");
+  if (config.store.kind === "redis" && config.store.encryption?.allowPlain)
+    warnings.push("store.encryption.allowPlain: whoever can write to Redis can put tokens in the clear there; set it back to false once every row is sealed");
   return warnings;
 }
 
@@ -88,6 +90,7 @@ function secureEndpoints({ sessions, upstreams }: Parsed): Problem[] {
     if (upstream === undefined) continue;
     check(`upstreams.${name}.issuer`, upstream.tokenEndpoint === undefined ? upstream.issuer : undefined, upstream.allowInsecure);
     check(`upstreams.${name}.tokenEndpoint`, upstream.tokenEndpoint, upstream.allowInsecure);
+    check(`upstreams.${name}.revocationEndpoint`, upstream.revocationEndpoint, upstream.allowInsecure);
   }
   return problems;
 }
@@ -101,9 +104,12 @@ function knownUpstreams({ routes, upstreams }: Parsed): Problem[] {
   );
 }
 
-function orderedTimeouts({ refresh, check }: Parsed): Problem[] {
-  if (refresh === undefined || check === undefined || refresh.timeoutMs < check.deadlineMs) return [];
-  return [{ path: "refresh.timeout", message: "must be shorter than check.deadline, which must be shorter than Envoy's ext_authz timeout" }];
+function orderedTimeouts({ refresh, check, cache }: Parsed): Problem[] {
+  const problems: Problem[] = [];
+  if (cache !== undefined && cache.maxOutageMs < cache.maxStalenessMs)
+    problems.push({ path: "cache.maxOutage", message: "must not be shorter than cache.maxStaleness" });
+  if (refresh === undefined || check === undefined || refresh.timeoutMs < check.deadlineMs) return problems;
+  return [...problems, { path: "refresh.timeout", message: "must be shorter than check.deadline, which must be shorter than Envoy's ext_authz timeout" }];
 }
 
 function adminAccess({ listen }: Parsed): Problem[] {

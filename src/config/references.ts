@@ -15,6 +15,8 @@ export interface Environment {
 
 /** The keys whose values must come from outside the file: it is committed, mailed and printed. */
 const secretKeys = new Set(["clientSecret", "privateKey", "password", "adminToken"]);
+/** The same by path: elsewhere `key` is the name of a file. */
+const secretPath = /^store\.encryption\.keys\[\d+\]\.key$/;
 /** Looked for in what is left without the references. */
 const passwordInUrl = /^\w+:\/\/[^@]*:[^@]+@/;
 const reference = /\$\{([^}]*)\}/g;
@@ -32,7 +34,7 @@ export function resolveReferences(raw: unknown, { env }: Environment, problems: 
 
   function resolveString(text: string, path: string): string {
     const key = path.slice(path.lastIndexOf(".") + 1);
-    if (secretKeys.has(key) && !/^\$\{(?:env|file):[^}]+\}$/.test(text)) {
+    if ((secretKeys.has(key) || secretPath.test(path)) && !/^\$\{(?:env|file):[^}]+\}$/.test(text)) {
       problems.push({ path, message: "must not stand in the file: write ${env:NAME} or ${file:/path}" });
     }
     if (key === "url" && passwordInUrl.test(text.replace(reference, ""))) {

@@ -1,14 +1,15 @@
 import { z } from "zod";
 import type { Route } from "../check/upstreams.ts";
-import type { RedisConfig } from "../stores/redis-connection.ts";
+import type { RedisStoreConfig } from "../stores/redis-store.ts";
 import { logLevels } from "../telemetry/log.ts";
+import { encryptionSchema } from "./encryption-schema.ts";
 import { listenSchema } from "./listen-schema.ts";
 import { sessionsSchema, sourceSchema } from "./sessions-schema.ts";
 import { duration, positiveDuration, secret, url } from "./units.ts";
 import { upstreamSchema, upstreamsSchema } from "./upstreams-schema.ts";
 
 /** Which store, with its settings. */
-export type StoreConfig = { readonly kind: "memory"; readonly maxGrants: number } | ({ readonly kind: "redis" } & RedisConfig);
+export type StoreConfig = { readonly kind: "memory"; readonly maxGrants: number } | ({ readonly kind: "redis" } & RedisStoreConfig);
 
 const memory = z.strictObject({ maxGrants: z.int().min(1).default(100_000).meta({ description: "A further grant is refused; default 100000" }) });
 const redis = z.strictObject({
@@ -25,12 +26,16 @@ const redis = z.strictObject({
   commandTimeout: positiveDuration().default(2_000).meta({ description: "Default 2s" }),
 });
 const storeSchema = z
-  .strictObject({ memory: memory.nullable().optional(), redis: redis.optional() })
+  .strictObject({ memory: memory.nullable().optional(), redis: redis.optional(), encryption: encryptionSchema.optional() })
   .refine((value) => (value.memory === undefined) !== (value.redis === undefined), "must have exactly one of memory, redis")
-  .transform(({ memory: settings, redis: remote }): StoreConfig => {
+  .refine((value) => value.encryption === undefined || value.redis !== undefined, {
+    path: ["encryption"],
+    message: "seals what is in Redis: it is not used with memory",
+  })
+  .transform(({ memory: settings, redis: remote, encryption }): StoreConfig => {
     if (remote === undefined) return { kind: "memory", ...memory.parse(settings ?? {}) };
     const { commandTimeout, ...rest } = remote;
-    return { kind: "redis", ...rest, commandTimeoutMs: commandTimeout };
+    return { kind: "redis", ...rest, commandTimeoutMs: commandTimeout, encryption };
   });
 
 const refreshSchema = z
@@ -42,8 +47,15 @@ const refreshSchema = z
       .default(60_000)
       .meta({ description: "A token with less life left is refreshed in the background; default 60s, at most half of its life" }),
     timeout: positiveDuration().default(10_000).meta({ description: "How long requests wait for one refresh; default 10s" }),
+    holdOff: positiveDuration()
+      .default(3_000)
+      .meta({
+        description:
+          "How long a replica waits for another's commit before it presents a refresh token that the other may have redeemed; default 3s, at least 2s",
+      })
+      .refine((ms) => ms >= 2_000, "must be at least 2s: a commit that the store did not take is tried again once a second"),
   })
-  .transform(({ minRemaining, ahead, timeout }) => ({ minRemainingMs: minRemaining, aheadMs: ahead, timeoutMs: timeout }));
+  .transform(({ minRemaining, ahead, timeout, holdOff }) => ({ minRemainingMs: minRemaining, aheadMs: ahead, timeoutMs: timeout, holdOffMs: holdOff }));
 
 const checkSchema = z
   .strictObject({
@@ -56,9 +68,16 @@ const checkSchema = z
   })
   .transform(({ deadline, ...rest }) => ({ ...rest, deadlineMs: deadline }));
 
-const cacheSchema = z.strictObject({
-  maxSessions: z.int().min(1).default(100_000).meta({ description: "Sessions, and tokens for each upstream, kept in the process; default 100000" }),
-});
+const cacheSchema = z
+  .strictObject({
+    maxSessions: z.int().min(1).default(100_000).meta({ description: "Sessions, and tokens for each upstream, kept in the process; default 100000" }),
+    maxStaleness: positiveDuration()
+      .default(5_000)
+      .meta({ description: "How long a change made by another replica may go unnoticed where word of it is lost; default 5s, at least 2s" })
+      .refine((ms) => ms >= 2_000, "must be at least 2s: replicas listen for a heartbeat each second"),
+    maxOutage: positiveDuration().default(300_000).meta({ description: "How long cached tokens are served where the store cannot be asked; default 5m" }),
+  })
+  .transform(({ maxSessions, maxStaleness, maxOutage }) => ({ maxSessions, maxStalenessMs: maxStaleness, maxOutageMs: maxOutage }));
 
 const route = z
   .strictObject({

@@ -45,6 +45,9 @@ export const upstreamSchema = z
     privateKeyAlgorithm: z.enum(signingAlgorithms).default("RS256"),
     parameters: parameters.optional().meta({ description: "Sent with each refresh: scope, resource, audience, …" }),
     inject: inject.prefault({}).meta({ description: "Default: authorization: Bearer {token}" }),
+    maxConcurrentRefreshes: z.int().min(1).default(32).meta({ description: "Refreshes that one replica asks of the provider at the same time; default 32" }),
+    grace: positiveDuration().optional().meta({ description: "How long the provider still accepts a refresh token that it has rotated, where that is known" }),
+    revocationEndpoint: url().optional().meta({ description: "RFC 7009; goes with tokenEndpoint, else it is discovered" }),
     killsOldAccess: z.boolean().default(false).meta({ description: "The old access token dies at rotation: nothing is refreshed ahead of need" }),
     refreshTokenLife: positiveDuration()
       .default(30 * 86_400_000)
@@ -52,10 +55,30 @@ export const upstreamSchema = z
     allowInsecure: z.boolean().default(false).meta({ description: "Lets the provider be plain http off loopback" }),
   })
   .transform((raw, context) => {
-    const { clientAuth, clientSecret, privateKey, privateKeyId, privateKeyAlgorithm, refreshTokenLife, parameters: sent, ...rest } = raw;
+    const {
+      clientAuth,
+      clientSecret,
+      privateKey,
+      privateKeyId,
+      privateKeyAlgorithm,
+      refreshTokenLife,
+      grace,
+      maxConcurrentRefreshes,
+      parameters: sent,
+      ...rest
+    } = raw;
     if (rest.issuer === undefined && rest.tokenEndpoint === undefined)
       context.addIssue({ code: "custom", path: ["issuer"], message: "give issuer, tokenEndpoint, or both" });
-    return { ...rest, parameters: sent ?? [], refreshTokenLifeMs: refreshTokenLife, clientAuth: clientAuthOf(raw, context) };
+    if (rest.revocationEndpoint !== undefined && rest.tokenEndpoint === undefined)
+      context.addIssue({ code: "custom", path: ["revocationEndpoint"], message: "goes with tokenEndpoint: without it all endpoints are discovered" });
+    return {
+      ...rest,
+      parameters: sent ?? [],
+      refreshTokenLifeMs: refreshTokenLife,
+      graceMs: grace,
+      maxConcurrency: maxConcurrentRefreshes,
+      clientAuth: clientAuthOf(raw, context),
+    };
   });
 
 export const upstreamsSchema = z.record(name(), upstreamSchema).refine((value) => Object.keys(value).length > 0, "must name at least one upstream");

@@ -19,6 +19,10 @@ export interface OAuthProviderConfig {
   readonly allowInsecure: boolean;
   readonly refreshTokenLifeMs: number;
   readonly killsOldAccess: boolean;
+  readonly maxConcurrency: number;
+  readonly graceMs?: number | undefined;
+  /** RFC 7009; used with `tokenEndpoint`, else it is discovered with the issuer. */
+  readonly revocationEndpoint?: string | undefined;
 }
 
 export interface OAuthProviderDeps {
@@ -54,6 +58,8 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
   return {
     refreshTokenLifeMs: config.refreshTokenLifeMs,
     killsOldAccess: config.killsOldAccess,
+    maxConcurrency: config.maxConcurrency,
+    graceMs: config.graceMs,
 
     async refresh(request) {
       let configuration: openid.Configuration;
@@ -63,6 +69,17 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
         return { kind: "transient", why: `discovery failed: ${messageOf(error)}` };
       }
       return present(configuration, request);
+    },
+
+    async revoke(token) {
+      try {
+        const configuration = await configure();
+        if (configuration.serverMetadata().revocation_endpoint === undefined) return "the provider names no revocation endpoint";
+        await openid.tokenRevocation(configuration, token.reveal());
+        return undefined;
+      } catch (error) {
+        return problemOf(error);
+      }
     },
   };
 
@@ -76,7 +93,9 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
   }
 
   function fixed(tokenEndpoint: string): openid.Configuration {
-    const configuration = new openid.Configuration({ issuer: config.issuer ?? tokenEndpoint, token_endpoint: tokenEndpoint }, config.clientId, undefined, auth);
+    const revocation = config.revocationEndpoint === undefined ? {} : { revocation_endpoint: config.revocationEndpoint };
+    const server = { issuer: config.issuer ?? tokenEndpoint, token_endpoint: tokenEndpoint, ...revocation };
+    const configuration = new openid.Configuration(server, config.clientId, undefined, auth);
     configuration[openid.customFetch] = customFetch;
     if (config.allowInsecure) openid.allowInsecureRequests(configuration);
     configuration.timeout = latestResponseSeconds;

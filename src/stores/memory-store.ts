@@ -1,42 +1,80 @@
 import type { Clock } from "../clock.ts";
 import { BearerswapError } from "../error.ts";
-import type { GrantKey } from "../tokens/grant.ts";
-import { type GrantWrite, minTombstoneMs, type ReadResult, type TokenStore } from "./token-store.ts";
+import { type GrantKey, grantId } from "../tokens/grant.ts";
+import { type AcquireResult, type ChangeListener, type GrantRow, type GrantWrite, minTombstoneMs, type TokenStore } from "./token-store.ts";
 
+/** All instants are on the store's monotonic clock. */
 interface Row {
   readonly state: "active" | "dead" | "revoked";
-  readonly why?: string;
+  readonly why?: string | undefined;
   readonly write: GrantWrite;
-  /** Instants on the monotonic clock. */
   readonly accessUntil: number;
   readonly expiresAt: number;
+  readonly lease?: { readonly attempt: string; readonly until: number } | undefined;
+  readonly marker?: { readonly count: number; readonly since: number } | undefined;
+  readonly retryAt?: number | undefined;
+  readonly failures?: number | undefined;
 }
 
 export interface MemoryStoreDeps {
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, "monotonicMs" | "wallMs">;
   /** Grants and tombstones held at most; a further one is refused, a living one never dropped. */
   readonly maxGrants: number;
 }
 
-/** A store inside this process: nothing to install, gone with the process. */
+/** A store inside this process: nothing to install, gone with the process. Row by row it does what the scripts in lua/ do. */
 export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenStore {
   const rows = new Map<string, Row>();
+  const listeners: ChangeListener[] = [];
 
   return {
     async read(key) {
       const row = living(key);
       if (row === undefined) return { kind: "absent" };
       if (row.state === "revoked") return { kind: "revoked", version: row.write.version };
-      return { kind: "found", row: view(row.state, renew(key, row)) };
+      return { kind: "found", row: view(renew(key, row)) };
     },
 
     async put(key, write) {
       save(key, write);
     },
 
+    async acquire(key, { attempt, seen, leaseMs, usableMs }): Promise<AcquireResult> {
+      const row = living(key);
+      if (row === undefined) return { kind: "absent" };
+      if (row.state === "revoked") return { kind: "revoked" };
+      const now = clock.monotonicMs();
+      if (row.write.version !== seen && row.write.access !== undefined && row.accessUntil - now > usableMs) return { kind: "moved", row: view(row) };
+      if (row.state === "dead") return { kind: "dead", row: view(row) };
+      const backOffMs = left(row.retryAt, now);
+      if (backOffMs > 0) return { kind: "back_off", remainingMs: backOffMs };
+      const busyMs = left(row.lease?.until, now);
+      if (row.lease?.attempt !== attempt && busyMs > 0) return { kind: "busy", remainingMs: busyMs };
+      return { kind: "acquired", row: view(row), ...lease(key, row, attempt, leaseMs) };
+    },
+
+    async renew(key, attempt, leaseMs) {
+      const row = living(key);
+      if (row?.lease?.attempt !== attempt) return false;
+      rows.set(grantId(key), { ...row, lease: { attempt, until: clock.monotonicMs() + leaseMs } });
+      return true;
+    },
+
+    async release(key, { attempt, unused, backOffMs }) {
+      const row = living(key);
+      if (row?.lease?.attempt !== attempt) return false;
+      const count = (row.marker?.count ?? 1) - (unused ? 1 : 0);
+      const marker = row.marker === undefined || count === 0 ? undefined : { ...row.marker, count };
+      const backOff = backOffMs > 0 ? { retryAt: clock.monotonicMs() + backOffMs, failures: (row.failures ?? 0) + 1 } : {};
+      rows.set(grantId(key), { ...row, lease: undefined, marker, ...backOff });
+      tell(key, row.write.version);
+      return true;
+    },
+
     async commit(key, from, write) {
       const row = living(key);
-      if (row !== undefined && row.write.version !== write.version) {
+      if (row !== undefined) {
+        if (row.write.version === write.version) return "already";
         if (row.state === "revoked") return "revoked";
         if (row.write.version !== from) return "superseded";
       }
@@ -49,7 +87,9 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       if (row === undefined) return "absent";
       if (row.state === "revoked") return "revoked";
       if (row.write.version !== from) return "superseded";
-      rows.set(keyOf(key), { ...row, state: "dead", why });
+      const { write, accessUntil, expiresAt } = row;
+      rows.set(grantId(key), { write, accessUntil, expiresAt, state: "dead", why });
+      tell(key, from);
       return "dead";
     },
 
@@ -63,8 +103,13 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
 
     async list(session) {
       sweep();
-      const prefix = keyOf({ session, upstream: "" });
+      const prefix = grantId({ session, upstream: "" });
       return [...rows.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
+    },
+
+    listen(listener) {
+      listeners.push(listener);
+      listener.heard(Number.POSITIVE_INFINITY); // in one process nothing is ever missed
     },
 
     async ping() {},
@@ -72,36 +117,52 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
   };
 
   function living(key: GrantKey): Row | undefined {
-    const row = rows.get(keyOf(key));
+    const row = rows.get(grantId(key));
     if (row === undefined || clock.monotonicMs() < row.expiresAt) return row;
-    rows.delete(keyOf(key));
+    rows.delete(grantId(key));
     return undefined;
   }
 
   function save(key: GrantKey, write: GrantWrite, state: Row["state"] = "active"): void {
-    if (rows.size >= maxGrants && !rows.has(keyOf(key))) sweep();
-    if (rows.size >= maxGrants && !rows.has(keyOf(key))) {
+    if (rows.size >= maxGrants && !rows.has(grantId(key))) sweep();
+    if (rows.size >= maxGrants && !rows.has(grantId(key))) {
       throw new BearerswapError("store_full", `the memory store holds its ${maxGrants} grants: raise store.memory.maxGrants, or use Redis`);
     }
     const now = clock.monotonicMs();
     const accessUntil = now + (write.access?.remainingMs ?? Number.POSITIVE_INFINITY);
-    rows.set(keyOf(key), { state, write, accessUntil, expiresAt: now + write.life.ms });
+    rows.set(grantId(key), { state, write, accessUntil, expiresAt: now + write.life.ms });
+    tell(key, write.version);
+  }
+
+  /** Takes the lease. The marker is written once for each attempt; an acquire repeated sees what the first one saw. */
+  function lease(key: GrantKey, row: Row, attempt: string, leaseMs: number) {
+    const now = clock.monotonicMs();
+    const repeated = row.lease?.attempt === attempt;
+    const count = Math.max((row.marker?.count ?? 0) - (repeated ? 1 : 0), 0);
+    const since = row.marker?.since ?? now;
+    rows.set(grantId(key), { ...row, lease: { attempt, until: now + leaseMs }, marker: { count: count + 1, since } });
+    return { earlier: count === 0 ? undefined : { count, sinceMs: now - since }, failures: row.failures ?? 0 };
   }
 
   function renew(key: GrantKey, row: Row): Row {
     const { ms, stated } = row.write.life;
     if (stated || row.expiresAt - clock.monotonicMs() >= ms / 2) return row;
     const renewed = { ...row, expiresAt: clock.monotonicMs() + ms };
-    rows.set(keyOf(key), renewed);
+    rows.set(grantId(key), renewed);
     return renewed;
   }
 
-  function view(state: "active" | "dead", row: Row): (ReadResult & { kind: "found" })["row"] {
+  function view(row: Row): GrantRow {
     const now = clock.monotonicMs();
     const { version, grant, access, life } = row.write;
     const remainingMs = row.accessUntil - now;
     const held = access !== undefined && remainingMs > 0 ? { ...access, remainingMs: Number.isFinite(remainingMs) ? remainingMs : undefined } : undefined;
-    return { version, state, why: row.why, grant, access: held, life: { ms: row.expiresAt - now, stated: life.stated } };
+    const state = row.state === "dead" ? "dead" : "active";
+    return { version, state, why: row.why, grant, access: held, life: { ms: row.expiresAt - now, stated: life.stated }, backOffMs: left(row.retryAt, now) };
+  }
+
+  function tell(key: GrantKey, version: string): void {
+    for (const listener of listeners) listener.changed({ ...key, version });
   }
 
   function sweep(): void {
@@ -110,6 +171,6 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
   }
 }
 
-function keyOf({ session, upstream }: GrantKey): string {
-  return `${session}:${upstream}`;
+function left(until: number | undefined, now: number): number {
+  return Math.max((until ?? 0) - now, 0);
 }

@@ -20,7 +20,7 @@ export interface RedisConfig {
 /** One script: the reply's shape is the caller's to check. */
 export type Script = (key: string, args: readonly string[]) => Promise<unknown>;
 
-const scripts = ["read", "write", "refuse", "revoke"] as const;
+const scripts = ["read", "put", "acquire", "renew", "release", "commit", "refuse", "revoke"] as const;
 export type ScriptName = (typeof scripts)[number];
 
 export interface RedisConnection {
@@ -28,6 +28,10 @@ export interface RedisConnection {
   readonly run: (script: ScriptName, key: string, args?: readonly string[]) => Promise<unknown>;
   /** Runs commands in one round trip, in order. */
   readonly pipeline: (commands: readonly (readonly [string, ...string[]])[]) => Promise<readonly unknown[]>;
+  readonly publish: (channel: string, message: string) => Promise<void>;
+  readonly subscribe: (channel: string, listener: { message(text: string): void; subscribed(): void }) => void;
+  readonly resubscribe: () => void;
+  readonly onReady: (listener: () => void) => void;
   close(): Promise<void>;
 }
 
@@ -53,6 +57,7 @@ export function connectRedis({ config, log, random }: { config: RedisConfig; log
     scripts: Object.fromEntries(scripts.map((name) => [`bearerswap_${name}`, { numberOfKeys: 1, lua: scriptText(name) }])),
   });
   let lastProblem: string | undefined;
+  let subscriber: Redis | undefined;
   redis.on("error", (error) => {
     const problem = reasonOf(error);
     if (problem !== lastProblem) log.error({ event: "store_connection", reason: problem }, "Redis cannot be reached; trying again");
@@ -69,7 +74,17 @@ export function connectRedis({ config, log, random }: { config: RedisConfig; log
     run: (script, key, args = []) =>
       guarded(attempted, () => (redis as unknown as Record<string, (...all: string[]) => Promise<unknown>>)[`bearerswap_${script}`]?.(key, ...args), key),
     pipeline: (commands) => guarded(attempted, async () => repliesOf(await redis.pipeline(commands.map((command) => [...command])).exec())),
+    publish: (channel, message) => guarded(attempted, async () => void (await redis.publish(channel, message))),
+    subscribe(channel, listener) {
+      subscriber = redis.duplicate({ autoResubscribe: false, lazyConnect: false });
+      subscriber.on("error", () => {});
+      subscriber.on("ready", () => void subscriber?.subscribe(channel).then(listener.subscribed, () => subscriber?.disconnect(true)));
+      subscriber.on("message", (_, text) => listener.message(text));
+    },
+    resubscribe: () => subscriber?.disconnect(true),
+    onReady: (listener) => void redis.on("ready", listener),
     async close() {
+      subscriber?.disconnect();
       if (redis.status === "ready") await redis.quit().catch(() => redis.disconnect());
       else redis.disconnect();
     },
@@ -105,5 +120,5 @@ function repliesOf(results: [Error | null, unknown][] | null): unknown[] {
 }
 
 function scriptText(name: ScriptName): string {
-  return readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), "utf8");
+  return ["row", "write", name].map((file) => readFileSync(new URL(`./lua/${file}.lua`, import.meta.url), "utf8")).join("\n");
 }

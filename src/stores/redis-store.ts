@@ -1,50 +1,82 @@
 import { z } from "zod";
+import type { Clock } from "../clock.ts";
 import { BearerswapError, messageOf } from "../error.ts";
 import type { Random } from "../random.ts";
 import type { Log } from "../telemetry/log.ts";
-import { type GrantKey, type StoredAccess, shortHash } from "../tokens/grant.ts";
-import { connectRedis, type RedisConfig } from "./redis-connection.ts";
-import { decodeAccess, decodeGrant, encodeAccess, encodeGrant } from "./row-codec.ts";
-import { type GrantWrite, minTombstoneMs, type ReadResult, type TokenStore } from "./token-store.ts";
+import type { StoreMetrics } from "../telemetry/metrics.ts";
+import { type GrantKey, shortHash } from "../tokens/grant.ts";
+import { listenForChanges } from "./redis-changes.ts";
+import { connectRedis, type RedisConfig, type RedisConnection } from "./redis-connection.ts";
+import { createRedisRows, parseReply, wholeMs } from "./redis-rows.ts";
+import { createRowCodec } from "./row-codec.ts";
+import { createSealer, type SealingConfig } from "./sealing.ts";
+import { minTombstoneMs, type TokenStore } from "./token-store.ts";
 
-const rowReply = z.tuple([z.string(), z.string(), z.string(), z.string(), z.string(), z.string(), z.number(), z.string()]);
-const writeReply = z.enum(["written", "superseded", "revoked"]);
+const commitReply = z.enum(["written", "already", "superseded", "revoked"]);
 const refuseReply = z.enum(["dead", "superseded", "revoked", "absent"]);
 
+/** How Redis is reached, and what seals the tokens in it: nothing where `encryption` is absent. */
+export type RedisStoreConfig = RedisConfig & { readonly encryption?: SealingConfig | undefined };
+
+export interface RedisStoreDeps {
+  readonly config: RedisStoreConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: StoreMetrics;
+}
+
 /** Grants in Redis ≥ 7.0 or Valkey, one hash for each: `<prefix>{S}:grant:<upstream>`. Access tokens expire on their own; the grant stays. */
-export function createRedisStore({ config, log, random }: { config: RedisConfig; log: Log; random: Random }): TokenStore {
-  const redis = connectRedis({ config, log, random });
+export function createRedisStore({ config, clock, random, log, metrics }: RedisStoreDeps): TokenStore {
+  const rows = createRedisRows(createRowCodec(config.encryption && createSealer(config.encryption)));
+  const redis = measured(connectRedis({ config, log, random }), clock, metrics);
+  const channel = `${config.keyPrefix}changes`;
+  const stops: (() => void)[] = [];
 
   return {
     async read(key) {
       const name = grantKey(key);
-      const reply = await redis.run("read", name);
-      return Array.isArray(reply) && reply.length === 0 ? { kind: "absent" } : parseRow(reply, name);
+      return rows.readResult(name, await redis.run("read", name));
     },
 
     async put(key, write) {
-      await redis.run("write", grantKey(key), writeArgs("", write));
+      const name = grantKey(key);
+      await redis.run("put", name, [channel, ...rows.writeArgs(name, write)]);
       await index(key, write.life.ms);
     },
 
+    async acquire(key, { attempt, seen, leaseMs, usableMs }) {
+      const name = grantKey(key);
+      return rows.acquireResult(name, await redis.run("acquire", name, [attempt, seen, wholeMs(leaseMs), wholeMs(usableMs)]));
+    },
+
+    async renew(key, attempt, leaseMs) {
+      return (await redis.run("renew", grantKey(key), [attempt, wholeMs(leaseMs)])) === 1;
+    },
+
+    async release(key, { attempt, unused, backOffMs }) {
+      return (await redis.run("release", grantKey(key), [channel, attempt, unused ? "1" : "", wholeMs(backOffMs)])) === 1;
+    },
+
     async commit(key, from, write) {
-      const result = parse(writeReply, await redis.run("write", grantKey(key), writeArgs(from, write)), "write");
+      const name = grantKey(key);
+      const result = parseReply(commitReply, await redis.run("commit", name, [from, channel, ...rows.writeArgs(name, write)]), name);
       // The tokens are safe now; nobody waits for the index.
       if (result === "written") void index(key, write.life.ms);
       return result;
     },
 
     async refuse(key, from, why) {
-      return parse(refuseReply, await redis.run("refuse", grantKey(key), [from, why]), "refuse");
+      return parseReply(refuseReply, await redis.run("refuse", grantKey(key), [channel, from, why]), "refuse");
     },
 
     async revoke(key, version) {
-      return (await redis.run("revoke", grantKey(key), [version, String(minTombstoneMs)])) === 1;
+      return (await redis.run("revoke", grantKey(key), [channel, version, String(minTombstoneMs)])) === 1;
     },
 
     async list(session, candidates) {
       const [members] = await redis.pipeline([["smembers", indexKey(session)]]);
-      const indexed = parse(z.array(z.string()), members, "smembers");
+      const indexed = parseReply(z.array(z.string()), members, "smembers");
       const upstreams = [...new Set([...indexed, ...candidates])];
       const found = await redis.pipeline(upstreams.map((upstream) => ["exists", grantKey({ session, upstream })]));
       const held = upstreams.filter((_, at) => found[at] === 1);
@@ -52,11 +84,18 @@ export function createRedisStore({ config, log, random }: { config: RedisConfig;
       return held;
     },
 
+    listen(listener) {
+      stops.push(listenForChanges({ redis, channel, keyPrefix: config.keyPrefix, listener, clock, random, log }));
+    },
+
     async ping() {
       await redis.pipeline([["ping"]]);
     },
 
-    close: () => redis.close(),
+    close() {
+      for (const stop of stops) stop();
+      return redis.close();
+    },
   };
 
   function grantKey({ session, upstream }: GrantKey): string {
@@ -90,44 +129,23 @@ export function createRedisStore({ config, log, random }: { config: RedisConfig;
   }
 }
 
-/** Longer than any life that matters, and short enough for Redis to add it to its clock. */
-const longestMs = 100 * 365 * 24 * 60 * 60 * 1_000;
-
-function wholeMs(ms: number): string {
-  return String(Math.ceil(Math.min(ms, longestMs)));
-}
-
-function writeArgs(from: string, { version, grant, access, life }: GrantWrite): string[] {
-  const held = access !== undefined && (access.remainingMs === undefined || access.remainingMs >= 1) ? access : undefined;
-  const accessMs = held?.remainingMs === undefined ? "" : wholeMs(Math.floor(held.remainingMs));
-  return [from, version, encodeGrant(grant), held ? encodeAccess(held) : "", accessMs, wholeMs(life.ms), life.stated ? "1" : ""];
-}
-
-function parseRow(reply: unknown, name: string): ReadResult {
-  const [version, state, why, grant, access, accessMs, ttlMs, stated] = parse(rowReply, reply, name);
-  if (state === "revoked") return { kind: "revoked", version };
-  if (state !== "active" && state !== "dead")
-    throw new BearerswapError("store_corrupt", `${name} field state is "${state}"; it was left as it is: put the grant anew, or delete the key`);
-  const row = {
-    version,
-    state,
-    why: why === "" ? undefined : why,
-    grant: decodeGrant(grant, name),
-    access: access === "" ? undefined : parseAccess(access, accessMs, name),
-    life: { ms: ttlMs, stated: stated === "1" },
-  } as const;
-  return { kind: "found", row };
-}
-
-/** A token that had an expiry when it was written has one, also where the server lost the field. */
-function parseAccess(access: string, accessMs: string, name: string): StoredAccess | undefined {
-  const { token, lifeMs } = decodeAccess(access, name);
-  if (accessMs === "") return lifeMs === undefined ? { token } : undefined;
-  return { token, lifeMs, remainingMs: Number(accessMs) };
-}
-
-function parse<T>(schema: z.ZodType<T>, reply: unknown, what: string): T {
-  const parsed = schema.safeParse(reply);
-  if (!parsed.success) throw new BearerswapError("store_corrupt", `${what}: unexpected reply from Redis`);
-  return parsed.data;
+/** The same connection, with every script and pipeline counted and timed; a pipeline under the name of its first command. */
+function measured(redis: RedisConnection, clock: Clock, metrics: StoreMetrics): RedisConnection {
+  const measure = async <T>(command: string, run: () => Promise<T>): Promise<T> => {
+    const startedAt = clock.monotonicMs();
+    try {
+      const reply = await run();
+      metrics.command(command, clock.monotonicMs() - startedAt, undefined);
+      return reply;
+    } catch (error) {
+      metrics.command(command, clock.monotonicMs() - startedAt, error instanceof BearerswapError ? error.code : "internal_error");
+      throw error;
+    }
+  };
+  return {
+    ...redis,
+    run: (script, key, args) => measure(script, () => redis.run(script, key, args)),
+    pipeline: (commands) => measure(commands[0]?.[0] ?? "empty", () => redis.pipeline(commands)),
+    publish: (channel, message) => measure("publish", () => redis.publish(channel, message)),
+  };
 }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { BearerswapError } from "../error.ts";
 import { Secret } from "../secret.ts";
 import type { Grant, StoredAccess } from "../tokens/grant.ts";
+import { type SealedPlace, type Sealer, unsealed } from "./sealing.ts";
 
 const secret = z.string().transform((value) => new Secret(value));
 const grantSchema = z.object({
@@ -13,31 +14,37 @@ const grantSchema = z.object({
 });
 const accessSchema = z.object({ token: secret, lifeMs: z.number().optional() });
 
-/** The `grant` field's value. */
-export function encodeGrant(grant: Grant): string {
-  return JSON.stringify({ ...grant, refreshToken: grant.refreshToken?.reveal() });
+/** Which row a value belongs to. */
+export type RowPlace = Omit<SealedPlace, "field">;
+
+/** The texts of a row's `grant` and `access` fields. Decoding throws BearerswapError `store_corrupt` or `store_sealed`; the row is left as it is. */
+export interface RowCodec {
+  encodeGrant(grant: Grant, row: RowPlace): string;
+  /** The remaining life is a field of its own. */
+  encodeAccess(access: StoredAccess, row: RowPlace): string;
+  decodeGrant(value: string, row: RowPlace): Grant;
+  decodeAccess(value: string, row: RowPlace): { readonly token: Secret; readonly lifeMs?: number | undefined };
 }
 
-/** The `access` field's value; its remaining life is a field of its own. */
-export function encodeAccess({ token, lifeMs }: StoredAccess): string {
-  return JSON.stringify({ token: token.reveal(), lifeMs });
-}
+/** JSON, sealed by the sealer; in the clear without one. */
+export function createRowCodec(sealer: Sealer = unsealed): RowCodec {
+  return {
+    encodeGrant: (grant, row) => sealer.seal(JSON.stringify({ ...grant, refreshToken: grant.refreshToken?.reveal() }), { ...row, field: "grant" }),
+    encodeAccess: ({ token, lifeMs }, row) => sealer.seal(JSON.stringify({ token: token.reveal(), lifeMs }), { ...row, field: "access" }),
+    decodeGrant: (value, row) => decode(grantSchema, value, { ...row, field: "grant" }),
+    decodeAccess: (value, row) => decode(accessSchema, value, { ...row, field: "access" }),
+  };
 
-/** @throws BearerswapError `store_corrupt`; the row is left as it is */
-export function decodeGrant(value: string, key: string): Grant {
-  return decode(grantSchema, value, `${key} field grant`);
-}
-
-/** @throws BearerswapError `store_corrupt`; the row is left as it is */
-export function decodeAccess(value: string, key: string): { readonly token: Secret; readonly lifeMs?: number | undefined } {
-  return decode(accessSchema, value, `${key} field access`);
-}
-
-function decode<T>(schema: z.ZodType<T>, value: string, where: string): T {
-  try {
-    return schema.parse(JSON.parse(value));
-  } catch {
-    // The cause would quote the value, which holds tokens.
-    throw new BearerswapError("store_corrupt", `${where} cannot be read; it was left as it is: put the grant anew, or delete the key`);
+  function decode<T>(schema: z.ZodType<T>, value: string, place: SealedPlace): T {
+    const text = sealer.open(value, place);
+    try {
+      return schema.parse(JSON.parse(text));
+    } catch {
+      // The cause would quote the value, which holds tokens.
+      throw new BearerswapError(
+        "store_corrupt",
+        `${place.key} field ${place.field} cannot be read; it was left as it is: put the grant anew, or delete the key`,
+      );
+    }
   }
 }

@@ -73,8 +73,8 @@ export interface Release {
   readonly backOffMs: number;
 }
 
-/** What a commit found: `superseded` means that a newer login or refresh is there and stays; `revoked` that a tombstone is there and stays. */
-export type CommitResult = "written" | "superseded" | "revoked";
+/** What a commit found: `already` means that this very write was there and nothing was changed; `superseded` that a newer login or refresh is there and stays; `revoked` that a tombstone is there and stays. */
+export type CommitResult = "written" | "already" | "superseded" | "revoked";
 
 /** What a refusal found: `superseded` means that the refused refresh token was no longer the stored one. */
 export type RefuseResult = "dead" | "superseded" | "revoked" | "absent";
@@ -89,7 +89,7 @@ export interface ChangeListener {
   changed(change: Change): void;
   /** All changes made before that moment (monotonic ms) have been heard, unless there was a gap before it. */
   heard(at: number): void;
-  /** Changes may have been missed: the subscription began anew. */
+  /** Changes may have been missed, and writes lost: a subscription or a connection began (anew). */
   gap(): void;
 }
 
@@ -119,7 +119,7 @@ export interface TokenStore {
   revoke(key: GrantKey, version: string): Promise<boolean>;
   /** The upstreams for which the session holds a grant or a tombstone. `candidates` are looked at even where the session's index lost them. */
   list(session: string, candidates: readonly string[]): Promise<readonly string[]>;
-  /** Tells the listener of changes from now on. One listener at most. */
+  /** Tells the listener of changes from now on, until the store is closed. */
   listen(listener: ChangeListener): void;
   /** Resolves once the store has answered. */
   ping(): Promise<void>;

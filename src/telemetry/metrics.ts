@@ -1,3 +1,5 @@
+import type { DenyReason } from "../check/verdict.ts";
+
 /** How a refresh ended: `refreshed` with tokens stored, `adopted` somebody else's, the rest as the provider's answer was classed. */
 export type RefreshEnding = "refreshed" | "adopted" | "revoked" | "refused" | "misconfigured" | "transient" | "unknown";
 
@@ -45,5 +47,34 @@ export interface StoreMetrics {
   command(command: string, durationMs: number, code: string | undefined): void;
 }
 
-/** Counts nothing. */
+/** What became of a Check: why it was denied, or how it was let through. */
+export type CheckOutcome = DenyReason | "allowed" | "passthrough";
+
+/** How Checks are answered. On the path of every request. */
+export interface CheckMetrics {
+  /** One Check was answered, `durationMs` after it arrived; `upstream` is undefined where none was found for it. */
+  answered(upstream: string | undefined, outcome: CheckOutcome, durationMs: number): void;
+}
+
+/** How the servers of session issuers answer. */
+export interface KeyMetrics {
+  /** One request for the keys or the metadata of a source's issuer ended; `ok` is a 2xx answer. */
+  fetched(source: string, ok: boolean): void;
+}
+
+/** How full the caches are, asked when somebody wants to know. */
+export interface SizeMetrics {
+  tokens(upstream: string, size: () => number): void;
+  /** Verified sessions, in the cache of the place that `source` reads. */
+  sessions(source: string, size: () => number): void;
+}
+
+/** What the admin service is asked. */
+export interface AdminMetrics {
+  /** One call ended; `code` is the name of its gRPC status. */
+  called(method: string, code: string): void;
+}
+
+/** Count nothing. */
+export const noStoreMetrics: StoreMetrics = { command() {} };
 export const noTokenMetrics: TokenMetrics = { refreshed() {}, flights() {}, waiters() {}, count() {}, breaker() {} };

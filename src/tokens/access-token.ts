@@ -13,6 +13,10 @@ export interface AccessToken {
   readonly staleAt: number;
   /** From here on a request starts a refresh and is answered with this token. */
   readonly aheadAt: number;
+  /** When the store said so: just before it was asked. */
+  readonly confirmedAt: number;
+  /** Until then the store is not asked again although it should be: it has just failed to answer. Monotonic ms. */
+  unaskedUntil: number;
   /** Room for the caller to keep what it found out about this token: whether it can stand in its header. */
   injectable?: boolean | undefined;
 }
@@ -26,7 +30,7 @@ export interface FreshnessConfig {
 }
 
 /** A token with this much life left, in ms, is served where no fresher one can be had. */
-const usableMs = 1_000;
+export const usableMs = 1_000;
 
 /**
  * Places a token's life on the monotonic clock.
@@ -51,6 +55,8 @@ export function placeAccessToken(
     expiresAt,
     staleAt: expiresAt - minRemainingMs,
     aheadAt: expiresAt - aheadMs,
+    confirmedAt: from,
+    unaskedUntil: Number.NEGATIVE_INFINITY,
     injectable: undefined,
   };
 }

@@ -49,3 +49,8 @@ export function hashSession(source: string, id: string): string {
 export function shortHash(session: string): string {
   return session.slice(0, 12);
 }
+
+/** A grant as a key of maps in this process. */
+export function grantId({ session, upstream }: GrantKey): string {
+  return `${session}:${upstream}`;
+}

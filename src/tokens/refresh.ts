@@ -1,183 +1,181 @@
+import pLimit, { type LimitFunction } from "p-limit";
 import type { Clock } from "../clock.ts";
-import { messageOf } from "../error.ts";
 import type { Provider, RefreshOutcome } from "../providers/provider.ts";
-import type { TokenResponse } from "../providers/token-response.ts";
 import type { Random } from "../random.ts";
 import type { Secret } from "../secret.ts";
-import type { GrantRow, GrantWrite, RefuseResult, TokenStore } from "../stores/token-store.ts";
+import type { AcquireResult, GrantRow, TokenStore } from "../stores/token-store.ts";
 import type { Log } from "../telemetry/log.ts";
-import { delay } from "./deadline.ts";
-import { type Grant, type GrantKey, type GrantLife, type StoredAccess, shortHash } from "./grant.ts";
+import type { TokenMetrics } from "../telemetry/metrics.ts";
+import { usableMs } from "./access-token.ts";
+import { type Breaker, createBreaker } from "./breaker.ts";
+import type { Coherence } from "./coherence.ts";
+import { createEndedAttempts } from "./ended-attempts.ts";
+import { changeOrDelay, type FlightTask } from "./flight-task.ts";
+import { holdOff } from "./hold-off.ts";
+import { giveBack, keepLease, type Lease } from "./lease.ts";
+import type { Recommits } from "./recommits.ts";
+import { createSettle, type Presentation, type RefreshResult } from "./settle.ts";
 
-/** What started a refresh: a request that needs a token, or one that was answered with a token near its end. */
-export type RefreshTrigger = "expired" | "ahead";
-
-/** What a refresh led to. `superseded`: somebody else's newer tokens are in the store. */
-export type RefreshResult =
-  | {
-      readonly kind: "refreshed";
-      readonly version: string;
-      readonly grant: Grant;
-      /** With the whole life the provider gave it, to be counted from `sentAt` (monotonic ms). */
-      readonly access: StoredAccess | undefined;
-      readonly sentAt: number;
-    }
-  | { readonly kind: "superseded" }
-  | { readonly kind: "revoked" }
-  | { readonly kind: "refused"; readonly why: string }
-  | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
+export interface RefreshConfig {
+  /** How long a provider may take until nobody waits for it any more, ms; the lease outlives it. */
+  readonly timeoutMs: number;
+  /** How long an attempt waits where an earlier one may have redeemed the refresh token, ms. */
+  readonly holdOffMs: number;
+}
 
 export interface RefresherDeps {
   readonly store: TokenStore;
   readonly providers: ReadonlyMap<string, Provider>;
+  readonly recommits: Recommits;
+  readonly coherence: Pick<Coherence, "lastGapAt">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly metrics: TokenMetrics;
+  readonly config: RefreshConfig;
 }
 
 /**
- * Presents a grant's refresh token once and settles in the store what came back. Invariant: while that runs, everybody in this process who wants the same
- * version refreshed shares it, also where the flight that began it was released.
+ * Replaces a grant's tokens: breaker, concurrency slot, lease, hold-off, one presentation of the refresh token, and the store. Invariants: nobody presents a refresh token
+ * without the lease on its grant; what the provider answers is in the store before anybody is served.
  */
 export interface Refresher {
-  refresh(key: GrantKey, row: GrantRow, refreshToken: Secret, trigger: RefreshTrigger): Promise<RefreshResult>;
+  refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult>;
+  /** Whether this process writes that version just now, or wrote it lately. */
+  isOwn(version: string): boolean;
+  /** The grants whose new tokens are not in the store yet. */
+  unstored(): readonly FlightTask["key"][];
 }
 
-/** A commit that cannot be written is tried again this often… */
-const commitRetryMs = 1_000;
-/** …for as long as the refresh token may still be of use. */
-const commitGiveUpMs = 24 * 60 * 60 * 1_000;
+/** The lease outlives the provider call by this, ms. */
+const leaseReserveMs = 5_000;
 
-export function createRefresher({ store, providers, clock, random, log }: RefresherDeps): Refresher {
-  const presenting = new Map<string, Promise<RefreshResult>>();
+/** What one turn led to: a result, or another turn, after waiting for others. */
+type Turn = RefreshResult | { readonly kind: "wait"; readonly ms: number } | { readonly kind: "again" };
+/** What is left to do once the slot is free again. */
+type Settlement = () => Promise<Turn>;
 
-  return {
-    refresh(key, row, refreshToken, trigger) {
-      const current = presenting.get(row.version);
-      if (current !== undefined) return current;
-      const started = present(key, row, refreshToken, trigger).finally(() => presenting.delete(row.version));
-      presenting.set(row.version, started);
-      return started;
-    },
-  };
+interface Gate {
+  readonly provider: Provider;
+  readonly breaker: Breaker;
+  readonly slots: LimitFunction;
+}
 
-  async function present(key: GrantKey, row: GrantRow, refreshToken: Secret, trigger: RefreshTrigger): Promise<RefreshResult> {
-    const provider = providers.get(key.upstream);
-    if (provider === undefined) return { kind: "unavailable", why: "upstream_not_configured" };
-    const startedAt = clock.monotonicMs();
-    let sentAt = startedAt;
-    const outcome = await provider.refresh({
-      refreshToken,
-      beforeSend: () => {
-        sentAt = clock.monotonicMs();
-        return true;
-      },
-    });
-    const result = await settle(key, row, provider, outcome, sentAt);
-    report(key, trigger, outcome, result, clock.monotonicMs() - startedAt);
-    return result;
-  }
+export function createRefresher(deps: RefresherDeps): Refresher {
+  const { store, providers, clock, random, log, metrics, config, coherence } = deps;
+  const leaseMs = config.timeoutMs + leaseReserveMs;
+  const endedAttempts = createEndedAttempts();
+  const settle = createSettle({ ...deps, endedAttempts });
+  const gates = new Map<string, Gate>();
+  for (const [upstream, provider] of providers)
+    gates.set(upstream, { provider, breaker: createBreaker({ upstream, clock, metrics }), slots: pLimit(provider.maxConcurrency) });
 
-  async function settle(key: GrantKey, row: GrantRow, provider: Provider, outcome: RefreshOutcome, sentAt: number): Promise<RefreshResult> {
-    switch (outcome.kind) {
-      case "tokens":
-        return commit(key, row, provider, outcome.tokens, sentAt);
-      case "refused":
-        return refuse(key, row, outcome.why);
-      case "misconfigured":
-        return { kind: "unavailable", why: outcome.why };
-      case "transient":
-      case "unknown":
-        return { kind: "unavailable", why: outcome.why, retryAfterMs: outcome.retryAfterMs };
-      default:
-        return outcome satisfies never;
-    }
-  }
+  return { refresh, isOwn: settle.isOwn, unstored: settle.unstored };
 
-  /** Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated until the store takes it. */
-  async function commit(key: GrantKey, row: GrantRow, provider: Provider, tokens: TokenResponse, sentAt: number): Promise<RefreshResult> {
-    const version = random.id();
-    const giveUpAt = clock.monotonicMs() + commitGiveUpMs;
+  async function refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult> {
+    const gate = gates.get(task.key.upstream);
+    if (gate === undefined) return { kind: "unavailable", why: "upstream_not_configured" };
     for (;;) {
-      const write = writeOf(version, row, provider, tokens, sentAt);
-      try {
-        const committed = await store.commit(key, row.version, write);
-        if (committed !== "written") return { kind: committed };
-        return { kind: "refreshed", version, grant: write.grant, access: accessOf(tokens, 0), sentAt };
-      } catch (error) {
-        log.error({ event: "commit_failed", upstream: key.upstream, session: shortHash(key.session), reason: messageOf(error) }, "new tokens not stored yet");
-        if (clock.monotonicMs() >= giveUpAt) return { kind: "unavailable", why: "store_unavailable" };
-      }
-      await delay(clock, commitRetryMs);
+      if (task.outdated) return { kind: "superseded" };
+      const openMs = gate.breaker.openMs();
+      if (openMs > 0) return { kind: "unavailable", why: "breaker_open", retryAfterMs: openMs };
+      const settlement = await gate.slots(() => takeTurn(gate, task, row));
+      const turn = await settlement();
+      if (turn.kind !== "wait" && turn.kind !== "again") return turn;
+      const leftMs = task.until - clock.monotonicMs();
+      if (leftMs <= 0) return { kind: "unavailable", why: turn.kind === "wait" ? "lease_busy" : "lease_too_short" };
+      if (turn.kind === "wait") await changeOrDelay(clock, task, Math.min(turn.ms, leftMs));
     }
   }
 
-  function writeOf(version: string, row: GrantRow, provider: Provider, tokens: TokenResponse, sentAt: number): GrantWrite {
-    const grant: Grant = {
-      ...row.grant,
-      refreshToken: tokens.refreshToken ?? row.grant.refreshToken,
-      scope: tokens.scope ?? row.grant.scope,
-      refreshedAt: clock.wallMs(),
-    };
-    return { version, grant, access: accessOf(tokens, clock.monotonicMs() - sentAt), life: lifeOf(row, provider, tokens) };
-  }
-
-  /** The answer follows the provider's word also where the store cannot note it now. */
-  async function refuse(key: GrantKey, row: GrantRow, why: string): Promise<RefreshResult> {
-    let result: RefuseResult;
+  /** Inside the slot: as long as the provider works. What comes after, the store's part, does not keep others from the provider. */
+  async function takeTurn(gate: Gate, task: FlightTask, row: GrantRow): Promise<Settlement> {
+    const askedAt = clock.monotonicMs();
+    if (askedAt >= task.until) return () => Promise.resolve({ kind: "unavailable", why: "refresh_queue" });
+    const attempt = random.id();
+    const found = await acquire(task, row, attempt);
+    if (found.kind !== "acquired") return () => Promise.resolve(turnOf(found, task, askedAt));
+    const lease = keepLease({ store, clock, log, metrics }, task.key, attempt, askedAt, leaseMs);
+    const presentation: Presentation = { task, provider: gate.provider, ...found, attempt, lease, startedAt: askedAt, sentAt: askedAt };
     try {
-      result = await store.refuse(key, row.version, why);
+      const settlement = await present(gate.breaker, presentation, row);
+      return () => settlement().finally(lease.stop);
     } catch (error) {
-      log.error({ event: "refusal_not_stored", upstream: key.upstream, session: shortHash(key.session), reason: messageOf(error) }, "refusal not stored");
-      return { kind: "refused", why };
+      lease.stop();
+      await giveBack({ store, log }, task.key, { attempt, unused: true, backOffMs: 0 });
+      throw error;
     }
-    switch (result) {
+  }
+
+  /** An acquire whose reply was lost may have been carried out: it is taken back, and the provider is not called on it. */
+  async function acquire(task: FlightTask, row: GrantRow, attempt: string): Promise<AcquireResult> {
+    try {
+      return await store.acquire(task.key, { attempt, seen: row.version, leaseMs, usableMs });
+    } catch (error) {
+      void giveBack({ store, log }, task.key, { attempt, unused: true, backOffMs: 0 });
+      throw error;
+    }
+  }
+
+  function turnOf(found: Exclude<AcquireResult, { readonly kind: "acquired" }>, { key }: FlightTask, askedAt: number): Turn {
+    switch (found.kind) {
+      case "moved":
+        return { kind: "moved", row: found.row, readAt: askedAt };
+      case "back_off":
+        return { kind: "unavailable", why: "back_off", retryAfterMs: found.remainingMs };
       case "dead":
-      case "absent":
-        return { kind: "refused", why };
-      case "superseded":
+        return { kind: "refused", why: found.row.why ?? "refused", subject: found.row.grant.subject };
       case "revoked":
-        return { kind: result };
+      case "absent":
+        return { kind: "missing" };
+      case "busy":
+        metrics.count("lease_busy", key.upstream);
+        return { kind: "wait", ms: found.remainingMs };
       default:
-        return result satisfies never;
+        return found satisfies never;
     }
   }
 
-  function report(key: GrantKey, trigger: RefreshTrigger, outcome: RefreshOutcome, result: RefreshResult, durationMs: number): void {
-    const fields = {
-      event: "refresh",
-      upstream: key.upstream,
-      session: shortHash(key.session),
-      trigger,
-      outcome: result.kind,
-      provider: outcome.kind,
-      reason: outcome.kind === "tokens" ? undefined : outcome.why,
-      durationMs: Math.round(durationMs),
+  async function present(breaker: Breaker, presentation: Presentation, seen: GrantRow): Promise<Settlement> {
+    const { task, row, earlier, attempt } = presentation;
+    const refreshToken = row.grant.refreshToken;
+    const moved = row.version !== seen.version || (mayHaveBeenUsed(presentation) && (await holdOff({ store, clock }, task, row.version, config.holdOffMs)));
+    if (moved || refreshToken === undefined) {
+      await giveBack({ store, log }, task.key, { attempt, unused: true, backOffMs: 0 });
+      return () => Promise.resolve({ kind: "superseded" });
+    }
+    if (earlier !== undefined) metrics.count("presented_again", task.key.upstream);
+    const { outcome, held } = await send(breaker, presentation, refreshToken);
+    if (!held) {
+      metrics.count("not_dispatched", task.key.upstream);
+      await giveBack({ store, log }, task.key, { attempt, unused: true, backOffMs: 0 });
+      return () => Promise.resolve(task.outdated ? { kind: "superseded" } : { kind: "again" });
+    }
+    return () => settle.settle(presentation, outcome);
+  }
+
+  /** Another attempt's marker says so, whose holder may be about to commit; and after a gap the store may have lost a commit together with its marker. */
+  function mayHaveBeenUsed({ task, row, earlier }: Presentation): boolean {
+    return (earlier !== undefined && !endedAttempts.areAll(task.key, row.version, earlier)) || clock.monotonicMs() - coherence.lastGapAt() < config.holdOffMs;
+  }
+
+  /** The last look is in the tick that sends: where the lease may end before the provider has answered, or the grant has moved, nothing is sent. */
+  async function send(
+    breaker: Breaker,
+    presentation: Presentation,
+    refreshToken: Secret,
+  ): Promise<{ readonly outcome: RefreshOutcome; readonly held: boolean }> {
+    const { task, provider, lease } = presentation;
+    let held = true;
+    const beforeSend = () => {
+      presentation.sentAt = clock.monotonicMs();
+      held = !task.outdated && mayPresent(lease);
+      return held;
     };
-    if (outcome.kind === "misconfigured") log.error(fields, "the provider refused this client: check the upstream's configuration");
-    else if (result.kind === "refreshed") log.info(fields, "refreshed");
-    else log.warn(fields, "not refreshed");
-    if (outcome.kind === "tokens") void outcome.checks.then((problem) => warnOfResponse(key, problem));
+    return { outcome: await breaker.run(() => provider.refresh({ refreshToken, beforeSend })), held };
   }
 
-  function warnOfResponse(key: GrantKey, problem: string | undefined): void {
-    if (problem === undefined) return;
-    log.warn(
-      { event: "token_response", upstream: key.upstream, session: shortHash(key.session), reason: problem },
-      "token response does not conform; its tokens are stored",
-    );
+  function mayPresent(lease: Lease): boolean {
+    return lease.leftMs() >= config.timeoutMs;
   }
-}
-
-function accessOf(tokens: TokenResponse, elapsedMs: number): StoredAccess | undefined {
-  if (tokens.accessToken === undefined) return undefined;
-  if (tokens.expiresInMs === undefined) return { token: tokens.accessToken };
-  return { token: tokens.accessToken, remainingMs: Math.max(tokens.expiresInMs - elapsedMs, 0), lifeMs: tokens.expiresInMs };
-}
-
-/** A life the provider stated for a refresh token that it did not replace runs on. */
-function lifeOf(row: GrantRow, provider: Provider, tokens: TokenResponse): GrantLife {
-  if (tokens.refreshExpiresInMs !== undefined) return { ms: tokens.refreshExpiresInMs, stated: true };
-  if (tokens.refreshToken === undefined && row.life.stated) return row.life;
-  return { ms: provider.refreshTokenLifeMs, stated: false };
 }

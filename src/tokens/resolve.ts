@@ -1,11 +1,12 @@
 import type { Clock } from "../clock.ts";
 import type { Random } from "../random.ts";
-import type { Secret } from "../secret.ts";
 import type { GrantRow, TokenStore } from "../stores/token-store.ts";
+import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type AccessToken, type FreshnessConfig, placeAccessToken, usableUntil } from "./access-token.ts";
-import type { GrantKey, StoredAccess } from "./grant.ts";
-import { mayUse, type Owner } from "./owner.ts";
-import type { Refresher, RefreshResult, RefreshTrigger } from "./refresh.ts";
+import type { FlightTask } from "./flight-task.ts";
+import type { StoredAccess } from "./grant.ts";
+import { mayUse } from "./owner.ts";
+import type { Refresher } from "./refresh.ts";
 import type { TokenCache } from "./token-cache.ts";
 
 /** What one flight found for all who share it. */
@@ -19,28 +20,18 @@ export type FlightResult =
   | { readonly kind: "outdated" }
   | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
 
-/** One flight's task. */
-export interface FlightTask {
-  readonly owner: Owner;
-  readonly key: GrantKey;
-  readonly trigger: RefreshTrigger;
-  /** The version whose token is to be replaced although it is fresh. */
-  readonly replacing?: string | undefined;
-  /** Set by a put or revoke of this grant in this process: nothing read before it may be kept. */
-  outdated: boolean;
-}
-
 export interface ResolveDeps {
-  readonly store: TokenStore;
+  readonly store: Pick<TokenStore, "read">;
   readonly refresher: Refresher;
   readonly cache: TokenCache;
   readonly clock: Clock;
   readonly random: Random;
+  readonly metrics: TokenMetrics;
   readonly freshnessOf: (upstream: string) => FreshnessConfig;
 }
 
 /** Reads the grant and refreshes it where that is due. Throws what the store throws. */
-export function createResolve({ store, refresher, cache, clock, random, freshnessOf }: ResolveDeps): (task: FlightTask) => Promise<FlightResult> {
+export function createResolve({ store, refresher, cache, clock, random, metrics, freshnessOf }: ResolveDeps): (task: FlightTask) => Promise<FlightResult> {
   return async function resolve(task) {
     const result = await load(task);
     return task.outdated ? { kind: "outdated" } : result;
@@ -51,27 +42,35 @@ export function createResolve({ store, refresher, cache, clock, random, freshnes
     const read = await store.read(task.key);
     if (read.kind !== "found") return missing(task);
     const { row } = read;
+    task.seen = row.version;
     const token = row.access && keep(task, row, row.access, from);
     if (token !== undefined && clock.monotonicMs() < token.staleAt && token.version !== task.replacing) return { kind: "token", token };
+    return refreshWhereDue(task, row);
+  }
+
+  async function refreshWhereDue(task: FlightTask, row: GrantRow): Promise<FlightResult> {
     const { subject, refreshToken } = row.grant;
     if (row.state === "dead") return { kind: "refused", why: row.why ?? "refused", subject };
     if (refreshToken === undefined || refreshToken.reveal() === "") return { kind: "refused", why: "no_refresh_token", subject };
     if (!mayUse(task.owner, subject) || task.outdated) return { kind: "not_begun", subject };
-    return refresh(task, row, refreshToken);
+    if (row.backOffMs > 0) return { kind: "unavailable", why: "back_off", retryAfterMs: row.backOffMs };
+    return refresh(task, row);
   }
 
-  async function refresh(task: FlightTask, row: GrantRow, refreshToken: Secret): Promise<FlightResult> {
-    const result: RefreshResult = await refresher.refresh(task.key, row, refreshToken, task.trigger);
+  async function refresh(task: FlightTask, row: GrantRow): Promise<FlightResult> {
+    const result = await refresher.refresh(task, row);
     switch (result.kind) {
       case "refreshed":
         if (result.access === undefined) return unavailable("no_usable_access_token");
-        return servable(keep(task, result, result.access, result.sentAt), "token_expired_meanwhile");
+        return servable(keep(task, result, result.access, result.sentAt)) ?? unavailable("token_expired_meanwhile");
+      case "moved":
+        metrics.count("adopted", task.key.upstream);
+        return adopt(task, result.row, result.readAt);
       case "superseded":
-        return adopt(task);
-      case "revoked":
+        return lookAgain(task);
+      case "missing":
         return missing(task);
       case "refused":
-        return { ...result, subject: row.grant.subject };
       case "unavailable":
         return result;
       default:
@@ -79,18 +78,23 @@ export function createResolve({ store, refresher, cache, clock, random, freshnes
     }
   }
 
-  /** Takes what somebody else stored meanwhile, with whatever life it has. */
-  async function adopt(task: FlightTask): Promise<FlightResult> {
+  async function lookAgain(task: FlightTask): Promise<FlightResult> {
     const from = clock.monotonicMs();
     const read = await store.read(task.key);
-    if (read.kind !== "found") return missing(task);
-    if (read.row.access === undefined) return unavailable("superseded");
-    return servable(keep(task, read.row, read.row.access, from), "superseded");
+    return read.kind === "found" ? adopt(task, read.row, from) : missing(task);
+  }
+
+  /** Takes what somebody else stored meanwhile, with whatever usable life it has; where it has none, it is refreshed in its turn. */
+  async function adopt(task: FlightTask, row: GrantRow, from: number): Promise<FlightResult> {
+    task.seen = row.version;
+    const token = row.access && servable(keep(task, row, row.access, from));
+    if (token !== undefined) return token;
+    return clock.monotonicMs() < task.until ? refreshWhereDue(task, row) : unavailable("superseded");
   }
 
   /** A response or a commit may have come so late that the token's life is over. */
-  function servable(token: AccessToken, whyNot: string): FlightResult {
-    return clock.monotonicMs() < usableUntil(token) ? { kind: "token", token } : unavailable(whyNot);
+  function servable(token: AccessToken): FlightResult | undefined {
+    return clock.monotonicMs() < usableUntil(token) ? { kind: "token", token } : undefined;
   }
 
   function missing(task: FlightTask): FlightResult {

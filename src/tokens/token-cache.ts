@@ -1,4 +1,4 @@
-import QuickLRU from "quick-lru";
+import { createLruCache, type LruCache } from "../lru-cache.ts";
 import type { AccessToken } from "./access-token.ts";
 import type { GrantKey } from "./grant.ts";
 
@@ -8,14 +8,17 @@ export interface TokenCache {
   get(session: string, upstream: string): AccessToken | undefined;
   set(key: GrantKey, token: AccessToken): void;
   delete(key: GrantKey): void;
+  /** Tokens held for an upstream, `maxEntries` at most. */
+  size(upstream: string): number;
 }
 
 export function createTokenCache(upstreams: Iterable<string>, maxEntries: number): TokenCache {
-  const caches = new Map<string, QuickLRU<string, AccessToken>>();
-  for (const upstream of upstreams) caches.set(upstream, new QuickLRU({ maxSize: maxEntries }));
+  const caches = new Map<string, LruCache<AccessToken>>();
+  for (const upstream of upstreams) caches.set(upstream, createLruCache(maxEntries));
   return {
     get: (session, upstream) => caches.get(upstream)?.get(session),
     set: (key, token) => void caches.get(key.upstream)?.set(key.session, token),
     delete: (key) => void caches.get(key.upstream)?.delete(key.session),
+    size: (upstream) => caches.get(upstream)?.size() ?? 0,
   };
 }

@@ -2,15 +2,19 @@ import type { Clock } from "../clock.ts";
 import { BearerswapError, messageOf } from "../error.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Random } from "../random.ts";
-import type { GrantWrite, TokenStore } from "../stores/token-store.ts";
+import type { Change, GrantWrite, TokenStore } from "../stores/token-store.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type AccessToken, type FreshnessConfig, usableUntil } from "./access-token.ts";
+import { type CoherenceConfig, createCoherence } from "./coherence.ts";
 import { withDeadline } from "./deadline.ts";
+import type { FlightTask } from "./flight-task.ts";
 import { createFlights, type Flight } from "./flights.ts";
-import { type GrantKey, shortHash } from "./grant.ts";
+import { type GrantKey, grantId, shortHash } from "./grant.ts";
 import { mayUse, type Owner } from "./owner.ts";
-import { createRefresher } from "./refresh.ts";
-import { createResolve, type FlightResult, type FlightTask, unavailable } from "./resolve.ts";
+import { createRecommits } from "./recommits.ts";
+import { createRefresher, type RefreshConfig } from "./refresh.ts";
+import { createResolve, type FlightResult, unavailable } from "./resolve.ts";
 import { createTokenCache } from "./token-cache.ts";
 
 /** An access token to send, or why there is none. */
@@ -21,9 +25,7 @@ export type TokenAnswer =
   | { readonly kind: "subject_mismatch" }
   | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
 
-export interface TokenManagerConfig extends FreshnessConfig {
-  /** How long callers wait for one refresh, ms. The exchange itself goes on, so that a late response is not lost. */
-  readonly timeoutMs: number;
+export interface TokenManagerConfig extends FreshnessConfig, RefreshConfig, CoherenceConfig {
   /** Access tokens kept in this process for each upstream. */
   readonly cacheEntries: number;
 }
@@ -34,6 +36,7 @@ export interface TokenManagerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly metrics: TokenMetrics;
   readonly config: TokenManagerConfig;
 }
 
@@ -47,12 +50,18 @@ export interface TokenManager {
   put(key: GrantKey, write: GrantWrite): Promise<void>;
   /** Ends a grant: no refresh under way brings it back. False where there was none. */
   revoke(key: GrantKey): Promise<boolean>;
+  /** Access tokens that this process holds for an upstream. */
+  held(upstream: string): number;
   /** Resolves when no refresh is under way and everything received is stored. */
   settled(): Promise<void>;
+  /** The grants whose new tokens the store has not taken yet. */
+  unstored(): readonly GrantKey[];
 }
 
-/** A background refresh that failed is tried again after this long, unless a request needs it sooner. */
+/** A background refresh that failed is tried again after this long at the earliest, unless a request needs it sooner. */
 const aheadRetryMs = 5_000;
+/** A store that did not answer is asked again for the same grant after this long, in the background. */
+const storeRetryMs = 1_000;
 /** A caller stops waiting this much before the token in hand ends, so that a timer that fires late does not cost the token. */
 const timerSlackMs = 50;
 
@@ -62,12 +71,15 @@ interface Flying {
   readonly supersede: () => void;
 }
 
-export function createTokenManager({ store, providers, clock, random, log, config }: TokenManagerDeps): TokenManager {
+export function createTokenManager({ store, providers, clock, random, log, metrics, config }: TokenManagerDeps): TokenManager {
   const cache = createTokenCache(providers.keys(), config.cacheEntries);
-  const refresher = createRefresher({ store, providers, clock, random, log });
-  const resolve = createResolve({ store, refresher, cache, clock, random, freshnessOf });
+  const coherence = createCoherence(config, clock);
+  const recommits = createRecommits({ store, clock, log, metrics });
+  const refresher = createRefresher({ store, providers, recommits, coherence, clock, random, log, metrics, config });
+  const resolve = createResolve({ store, refresher, cache, clock, random, metrics, freshnessOf });
   const flights = createFlights<FlightResult>();
   const flying = new Map<string, Flying>();
+  store.listen({ changed, heard: coherence.heard, gap });
 
   return {
     cached(owner, upstream) {
@@ -75,15 +87,18 @@ export function createTokenManager({ store, providers, clock, random, log, confi
       if (token === undefined || !mayUse(owner, token.subject)) return undefined;
       const now = clock.monotonicMs();
       if (now >= token.staleAt) return undefined;
+      if (!coherence.isCurrent(token.confirmedAt, now) && !bearsOutage(owner, upstream, token, now)) return undefined;
       if (now >= token.aheadAt) refreshAhead(owner, upstream, token);
+      metrics.count("cache_hit", upstream);
       return token;
     },
 
     async fresh(owner, upstream, waitMs) {
       const key = { session: owner.session, upstream };
       const until = clock.monotonicMs() + waitMs;
+      metrics.count("cache_miss", upstream);
       for (;;) {
-        const flight = flights.join(keyOf(key), () => fly({ owner, key, trigger: "expired" }));
+        const flight = flights.join(grantId(key), () => fly({ owner, key, trigger: "expired" }));
         const result = await wait(flight, key, until);
         const answer = answerOf(owner, key, result);
         if (answer !== "again") return answer;
@@ -107,7 +122,9 @@ export function createTokenManager({ store, providers, clock, random, log, confi
       }
     },
 
+    held: (upstream) => cache.size(upstream),
     settled: () => flights.settled(),
+    unstored: () => refresher.unstored(),
   };
 
   /** With `killsOldAccess` a refresh ahead of need would take from requests under way the token they were sent with. */
@@ -116,11 +133,16 @@ export function createTokenManager({ store, providers, clock, random, log, confi
   }
 
   /** Waits no longer than a token in hand can be served, so that a slow provider costs nobody a request that could have been answered. */
-  function wait(flight: Flight<FlightResult>, key: GrantKey, until: number): Promise<FlightResult> {
+  async function wait(flight: Flight<FlightResult>, key: GrantKey, until: number): Promise<FlightResult> {
     const now = clock.monotonicMs();
     const held = cache.get(key.session, key.upstream);
     const latest = held !== undefined && usableUntil(held) > now ? Math.min(until, usableUntil(held) - timerSlackMs) : until;
-    return withDeadline<FlightResult>(clock, flight.result, latest - now, () => unavailable("deadline"));
+    metrics.waiters(key.upstream, 1);
+    try {
+      return await withDeadline<FlightResult>(clock, flight.result, latest - now, () => unavailable("deadline"));
+    } finally {
+      metrics.waiters(key.upstream, -1);
+    }
   }
 
   function answerOf(owner: Owner, key: GrantKey, result: FlightResult): TokenAnswer | "again" {
@@ -146,51 +168,93 @@ export function createTokenManager({ store, providers, clock, random, log, confi
   /** The token in hand, where it can still be served. */
   function usable(owner: Owner, key: GrantKey): TokenAnswer | undefined {
     const held = cache.get(key.session, key.upstream);
-    if (held === undefined || !mayUse(owner, held.subject) || clock.monotonicMs() >= usableUntil(held)) return undefined;
+    const now = clock.monotonicMs();
+    if (held === undefined || !mayUse(owner, held.subject) || now >= usableUntil(held)) return undefined;
+    if (coherence.isCurrent(held.confirmedAt, now)) return { kind: "fresh", token: held };
+    if (!coherence.isBearable(held.confirmedAt, now)) return undefined;
+    metrics.count("stale_served", key.upstream);
     return { kind: "fresh", token: held };
+  }
+
+  /** A token that the store should be asked about, but it has just failed to answer: served, while it is asked in the background. */
+  function bearsOutage(owner: Owner, upstream: string, token: AccessToken, now: number): boolean {
+    if (token.unaskedUntil === Number.NEGATIVE_INFINITY || !coherence.isBearable(token.confirmedAt, now)) return false;
+    metrics.count("stale_served", upstream);
+    const key = { session: owner.session, upstream };
+    if (now >= token.unaskedUntil) flights.join(grantId(key), () => fly({ owner, key, trigger: "ahead" }));
+    return true;
   }
 
   function refreshAhead(owner: Owner, upstream: string, token: AccessToken): void {
     const key = { session: owner.session, upstream };
-    if (flights.has(keyOf(key))) return;
-    const flight = flights.join(keyOf(key), () => fly({ owner, key, trigger: "ahead", replacing: token.version }));
+    if (flights.has(grantId(key))) return;
+    const flight = flights.join(grantId(key), () => fly({ owner, key, trigger: "ahead", replacing: token.version }));
     void flight.result.then((result) => {
       const held = cache.get(key.session, upstream);
-      if (result.kind !== "token" && held?.version === token.version) cache.set(key, { ...held, aheadAt: clock.monotonicMs() + aheadRetryMs });
+      if (result.kind === "token" || held?.version !== token.version) return;
+      const retryMs = Math.max(aheadRetryMs, result.kind === "unavailable" ? (result.retryAfterMs ?? 0) : 0);
+      cache.set(key, { ...held, aheadAt: clock.monotonicMs() + retryMs });
     });
   }
 
   /** Begins one flight. Its result is bounded by the refresh timeout; its work goes on until the provider's answer is stored. */
-  function fly(wanted: Omit<FlightTask, "outdated">): Flight<FlightResult> {
-    const key = keyOf(wanted.key);
-    const task: FlightTask = { ...wanted, outdated: false };
+  function fly(wanted: Pick<FlightTask, "owner" | "key" | "trigger" | "replacing">): Flight<FlightResult> {
+    const id = grantId(wanted.key);
+    const task: FlightTask = { ...wanted, until: clock.monotonicMs() + config.timeoutMs, seen: undefined, outdated: false, wake: undefined };
     const superseded = Promise.withResolvers<FlightResult>();
     const current: Flying = { task, supersede: () => superseded.resolve({ kind: "outdated" }) };
-    flying.set(key, current);
+    flying.set(id, current);
+    metrics.flights(task.key.upstream, 1);
     const work = resolve(task).catch((error: unknown) => failed(task.key, error));
     const done = work.then(() => {
-      if (flying.get(key) === current) flying.delete(key);
+      metrics.flights(task.key.upstream, -1);
+      if (flying.get(id) === current) flying.delete(id);
     });
     const result = withDeadline(clock, Promise.race([work, superseded.promise]), config.timeoutMs, () => unavailable("refresh_timeout"));
     return { result, done };
   }
 
-  /** What was read before must not be served after: the flight under way keeps nothing, and its waiters and the next request share one of their own. */
+  /** A login or revocation in this process: an earlier commit must not come back either. */
   function forget(key: GrantKey): void {
+    recommits.forget(key);
+    drop(key);
+  }
+
+  /** What was read before must not be served after: the flight under way keeps nothing, and its waiters and the next request share one of their own. */
+  function drop(key: GrantKey): void {
     cache.delete(key);
-    const current = flying.get(keyOf(key));
-    flights.release(keyOf(key));
+    const current = flying.get(grantId(key));
+    flights.release(grantId(key));
     if (current === undefined) return;
     current.task.outdated = true;
     current.supersede();
+    current.task.wake?.();
   }
 
+  /** Somebody wrote a grant, or gave a lease back. A flight that only waits for that looks again by itself. */
+  function changed({ version, ...key }: Change): void {
+    const current = flying.get(grantId(key))?.task;
+    const waits = current?.wake !== undefined;
+    current?.wake?.();
+    if (refresher.isOwn(version)) return;
+    const held = cache.get(key.session, key.upstream);
+    if (held !== undefined && held.version !== version) {
+      cache.delete(key);
+      metrics.count("invalidated", key.upstream);
+    }
+    if (current !== undefined && !waits && current.seen !== version) drop(key);
+  }
+
+  function gap(): void {
+    coherence.gap();
+    recommits.gap();
+  }
+
+  /** A store that does not answer is no reason to drop a token that is good. */
   function failed(key: GrantKey, error: unknown): FlightResult {
+    const held = cache.get(key.session, key.upstream);
+    if (held !== undefined) held.unaskedUntil = clock.monotonicMs() + storeRetryMs;
     log.error({ event: "flight_failed", upstream: key.upstream, session: shortHash(key.session), reason: messageOf(error) }, "no token could be had");
     return unavailable(error instanceof BearerswapError ? error.code : "internal_error");
   }
-}
-
-function keyOf({ session, upstream }: GrantKey): string {
-  return `${session}:${upstream}`;
 }

@@ -104,6 +104,7 @@ function answerWith(token: AccessToken): CheckResponse {
     challenge: { realm: "bearerswap" },
     clock: manualClock(),
     log: createLog({ level: "fatal", format: "json" }),
+    metrics: { answered() {} },
   });
   return CheckResponse.decode(check(encodeCheckRequest(), 1_000) as Buffer);
 }

@@ -4,14 +4,23 @@ import { expectSentence, runHere, runProcess } from "./cli-process.ts";
 
 describe("the command line", () => {
   test("explains every command, on standard output", async () => {
-    const commands = [[], ["serve"], ["check"], ["schema"], ["grants"], ...["put", "get", "list", "revoke"].map((verb) => ["grants", verb])];
+    const commands = [
+      [],
+      ["serve"],
+      ["check"],
+      ["schema"],
+      ["grants"],
+      ...["put", "get", "list", "revoke"].map((verb) => ["grants", verb]),
+      ["keys"],
+      ["keys", "generate"],
+    ];
     const answers = await Promise.all(commands.map((command) => runHere([...command, "--help"])));
     for (const [at, { code, stdout, stderr }] of answers.entries()) {
       expect([code, stderr]).toEqual([0, ""]);
       expect(stdout).toContain(`Usage: ${["bearerswap", ...(commands[at] ?? [])].join(" ")} `);
     }
     expect(await runProcess(["--help"])).toEqual(answers[0]);
-    expect(answers[0]?.stdout).toMatch(/serve.*check.*schema.*grants/s);
+    expect(answers[0]?.stdout).toMatch(/serve.*check.*schema.*grants.*keys/s);
     expect(answers[5]?.stdout).toMatch(/--upstream.*--subject|--subject.*--upstream/s);
   });
 
@@ -33,6 +42,7 @@ describe("the command line", () => {
     ["an option without value", ["check", "--config"], /^error: option '--config <file>' argument missing/],
     ["an argument too many", ["check", "--config", "x.yaml", "y.yaml"], /^error: too many arguments/],
     ["an unknown grants command", ["grants", "steal"], /^error: unknown command 'steal'/],
+    ["an unknown keys command", ["keys", "rotate"], /^error: unknown command 'rotate'/],
     ["a grants command without its admin service", ["grants", "list", "--session", "s"], /^error: required option '--admin <address>'/],
     ["a configuration that is not there", ["serve", "--config", "/nowhere.yaml"], /^bearerswap: \/nowhere\.yaml: cannot be read: ENOENT/],
     ["an address that is none", ["grants", "list", "--admin", "nowhere", "--session", "s"], /^bearerswap: --admin nowhere is no address/],

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
 import { configJsonSchema, sections } from "../../src/config/schema.ts";
-import { crm, load, minimal } from "./config-text.ts";
+import { crm, environment, load, minimal } from "./config-text.ts";
 
 interface Schema {
   readonly [keyword: string]: unknown;
@@ -22,7 +22,7 @@ sessions:
   - metadata: {namespace: envoy.filters.http.jwt_authn, path: [payload, tsid], subject: [payload, sub], strip: [x-id]}
   - opaque: {from: {cookie: __Host-session}}
   - principal: {trustDomains: [example.org]}
-store: {redis: {url: "redis://127.0.0.1:6379", username: gateway, password: "\${env:REDIS_PASSWORD}", keyPrefix: "bearerswap:", commandTimeout: 2s}}
+store: {redis: {url: "redis://127.0.0.1:6379", username: gateway, password: "\${env:REDIS_PASSWORD}", keyPrefix: "bearerswap:", commandTimeout: 2s}, encryption: {keys: [{id: k1, key: "\${env:SEALING_KEY}"}], allowPlain: true}}
 upstreams:
   crm: {issuer: https://idp.example.com, tokenEndpoint: https://idp.example.com/token, clientId: gateway, clientSecret: "\${env:CRM_SECRET}", clientAuth: client_secret_basic, parameters: {scope: a, resource: [b, c]}, inject: {header: authorization, format: "Bearer {token}"}, killsOldAccess: true, refreshTokenLife: 90d, allowInsecure: false}
 refresh: {minRemaining: 10s, ahead: 60s, timeout: 10s}
@@ -53,7 +53,7 @@ describe("config.schema.json", () => {
   });
 
   test("accepts what the program accepts", () => {
-    expect(() => load(complete)).not.toThrow();
+    expect(() => load(complete, { ...environment, SEALING_KEY: "A".repeat(43) })).not.toThrow();
     for (const config of [minimal, parse(complete), { ...minimal, store: { memory: null } }, { ...minimal, store: { memory: { maxGrants: 5 } } }])
       expect(validator.safeParse(config).error?.issues ?? []).toEqual([]);
   });
@@ -73,6 +73,7 @@ describe("config.schema.json", () => {
     ["a number for a duration", { ...minimal, refresh: { timeout: 10 } }],
     ["no sessions", { ...minimal, sessions: [] }],
     ["an unknown log level", { ...minimal, log: { level: "loud" } }],
+    ["a sealing key without id", { ...minimal, store: { redis: { url: "redis://h" }, encryption: { keys: [{ key: "${env:K1}" }] } } }],
     ["a store prefix with braces", { ...minimal, store: { redis: { url: "redis://h", keyPrefix: "{x}" } } }],
   ])("shows an editor %s", (_what, config) => {
     expect(validator.safeParse(config).success).toBe(false);

@@ -6,7 +6,7 @@ import { parseAllDocuments } from "yaml";
 export type Tree = { readonly [key: string]: unknown };
 
 /** What a file in envoy/ is: told by what is in it. */
-export type ExampleKind = "envoy" | "bearerswap" | "manifests";
+export type ExampleKind = "envoy" | "bearerswap" | "manifests" | "alerts";
 
 export interface Example {
   /** Below envoy/. */
@@ -50,6 +50,7 @@ function kindOf(documents: readonly Tree[]): ExampleKind | undefined {
   const has = (...keys: string[]) => documents.every((document) => typeof document === "object" && document !== null && keys.every((key) => key in document));
   if (has("apiVersion", "kind")) return "manifests";
   if (documents.length !== 1) return undefined;
+  if (has("groups")) return "alerts";
   return has("static_resources") ? "envoy" : has("listen", "sessions") ? "bearerswap" : undefined;
 }
 

@@ -12,6 +12,7 @@ export function providerOf(config: Partial<OAuthProviderConfig>, deps: Partial<O
     allowInsecure: true,
     refreshTokenLifeMs: 30 * 86_400_000,
     killsOldAccess: false,
+    maxConcurrency: 32,
   };
   return createOAuthProvider({ config: { ...defaults, ...config }, fetch: globalThis.fetch, clock: systemClock(), ...deps });
 }

@@ -76,7 +76,7 @@ export function describeWrites(current: () => StoreUnderTest): void {
       const key = newKey();
       const second = grantWrite({ version: "v2", refresh: "refresh-2" });
       await store.put(key, grantWrite({ version: "v1" }));
-      expect([await store.commit(key, "v1", second), await store.commit(key, "v1", second)]).toEqual(["written", "written"]);
+      expect([await store.commit(key, "v1", second), await store.commit(key, "v1", second)]).toEqual(["written", "already"]);
       expect(await summaryOf(store, key)).toMatchObject({ version: "v2", state: "active", refresh: "refresh-2" });
       expect(await store.commit(key, "v2", grantWrite({ version: "v3", refresh: "refresh-3" }))).toBe("written");
       expect(await store.commit(key, "v1", second)).toBe("superseded");

@@ -1,4 +1,5 @@
 import type { TokenStore } from "../../src/stores/token-store.ts";
+import { describeLeases } from "./contract-lease.ts";
 import { describeLife } from "./contract-life.ts";
 import { describeList } from "./contract-list.ts";
 import { describeRevocation } from "./contract-revocation.ts";
@@ -14,6 +15,7 @@ export interface StoreUnderTest {
 /** Runs what every store promises; `current` gives the store, opened in a hook of the caller. */
 export function describeContract(current: () => StoreUnderTest): void {
   describeWrites(current);
+  describeLeases(current);
   describeLife(current);
   describeRevocation(current);
   describeList(current);

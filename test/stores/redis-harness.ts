@@ -1,10 +1,11 @@
 import { Redis } from "ioredis";
+import { systemClock } from "../../src/clock.ts";
 import { systemRandom } from "../../src/random.ts";
 import { Secret } from "../../src/secret.ts";
-import type { RedisConfig } from "../../src/stores/redis-connection.ts";
-import { createRedisStore } from "../../src/stores/redis-store.ts";
+import { createRedisStore, type RedisStoreConfig } from "../../src/stores/redis-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { createLog } from "../../src/telemetry/log.ts";
+import { noStoreMetrics } from "../../src/telemetry/metrics.ts";
 import type { Resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 
@@ -18,12 +19,12 @@ export interface OpenStore {
 export async function openStore(
   { use }: Resources,
   url: string,
-  { wait = true, ...config }: Partial<Omit<RedisConfig, "url">> & { wait?: boolean } = {},
+  { wait = true, ...config }: Partial<Omit<RedisStoreConfig, "url">> & { wait?: boolean } = {},
 ): Promise<OpenStore> {
   const lines: string[] = [];
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
   const settings = { url: new Secret(url), keyPrefix: "bearerswap:", commandTimeoutMs: 2_000, ...config };
-  const store = await use(createRedisStore({ config: settings, log, random: systemRandom() }));
+  const store = await use(createRedisStore({ config: settings, clock: systemClock(), log, random: systemRandom(), metrics: noStoreMetrics }));
   if (wait) await until("the store's first answer", () => answers(store));
   return { store, log: () => lines.join("") };
 }

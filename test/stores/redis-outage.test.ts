@@ -10,7 +10,7 @@ import { answers, openClient, openStore } from "./redis-harness.ts";
 
 const opened = resources();
 const { use } = opened;
-const secretWrite = () => grantWrite({ version: "v1", refresh: "refresh-secret", access: "access-secret" });
+const secretWrite = (version = "v1") => grantWrite({ version, refresh: "refresh-secret", access: "access-secret" });
 
 /** What a call throws, and how long it took. */
 async function failureOf(call: () => Promise<unknown>): Promise<{ error: unknown; ms: number }> {
@@ -93,11 +93,11 @@ test("a master that was made a replica refuses writes with store_unavailable, an
   const key = newKey();
   await store.put(key, grantWrite({ version: "v1" }));
   await client.replicaof("127.0.0.1", 1);
-  for (const call of [() => store.put(key, secretWrite()), () => store.commit(key, "v1", secretWrite())])
+  for (const call of [() => store.put(key, secretWrite()), () => store.commit(key, "v1", secretWrite("v2"))])
     expect((await failureOf(call)).error).toMatchObject({ code: "store_unavailable", message: expect.stringMatching(/^Redis: READONLY/) });
   expect(await summaryOf(store, key)).toMatchObject({ version: "v1", state: "active" });
   await client.replicaof("NO", "ONE");
-  expect(await store.commit(key, "v1", secretWrite())).toBe("written");
+  expect(await store.commit(key, "v1", secretWrite("v2"))).toBe("written");
 });
 
 test("the first call of a store whose Redis is there is answered: no false alarm at start (pitfall 23)", async () => {

@@ -17,6 +17,10 @@ export async function letTimePass(client: Redis, ms: number): Promise<void> {
 }
 
 async function ageFields(client: Redis, key: string, ms: number): Promise<void> {
+  for (const field of ["leaseUntil", "attemptAt", "retryAt"]) {
+    const instant = await client.hget(key, field);
+    if (instant !== null) await client.hset(key, field, String(Number(instant) - ms));
+  }
   const accessUntil = await client.hget(key, "accessUntil");
   if (accessUntil === null) return;
   const left = (await hashFieldLife(client, key)) ?? 0;

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { newSealingKey } from "../../src/stores/sealing.ts";
 import { runHere, type Serve, startServe, temporaryDirectory } from "../commands/cli-process.ts";
 import { openClient } from "../stores/redis-harness.ts";
 import { type HttpRequestOptions, httpRequest } from "../support/check-request.ts";
@@ -27,6 +28,7 @@ async function start() {
     CLIENT_SECRET: leaks.secret("client secret", random("client")),
     REDIS_PASSWORD: leaks.secret("Redis password", random("redis")),
     ADMIN_TOKEN: leaks.secret("admin token", random("admin")),
+    SEALING_KEY: leaks.secret("sealing key", newSealingKey()),
   };
   const redis = await use(startRedis({ password: env.REDIS_PASSWORD }));
   const dir = await temporaryDirectory(opened);
@@ -42,7 +44,10 @@ async function start() {
         { opaque: { from: { cookie: "session" } } },
         { metadata: { namespace: "ns", path: ["sid"] } },
       ],
-      store: { redis: { url: `redis://:\${env:REDIS_PASSWORD}@127.0.0.1:${redis.port}`, commandTimeout: "1s" } },
+      store: {
+        redis: { url: `redis://:\${env:REDIS_PASSWORD}@127.0.0.1:${redis.port}`, commandTimeout: "1s" },
+        encryption: { keys: [{ id: "k1", key: "${env:SEALING_KEY}" }], allowPlain: true },
+      },
       upstreams: { crm: upstream, wiki: { ...upstream, clientAuth: "client_secret_post" } },
       log: { level: "trace", format: "json" },
     },

@@ -2,7 +2,7 @@ import { BearerswapError } from "../../src/error.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { type AnswerGate, createAnswerGate } from "../support/answer-gate.ts";
 
-type Operation = Exclude<keyof TokenStore, "close" | "ping" | "list">;
+type Operation = Exclude<keyof TokenStore, "close" | "ping" | "list" | "listen">;
 
 /** A real store with faults that a test switches on. */
 export interface FaultyStore extends TokenStore {
@@ -17,7 +17,7 @@ export interface FaultyStore extends TokenStore {
 }
 
 export function faultyStore(store: TokenStore): FaultyStore {
-  const calls: Record<Operation, number> = { read: 0, put: 0, commit: 0, refuse: 0, revoke: 0 };
+  const calls: Record<Operation, number> = { read: 0, put: 0, acquire: 0, renew: 0, release: 0, commit: 0, refuse: 0, revoke: 0 };
   const down = new Set<Operation>();
   const deaf = new Set<Operation>();
   const gates = new Map<Operation, AnswerGate>();
@@ -39,6 +39,9 @@ export function faultyStore(store: TokenStore): FaultyStore {
     ...store,
     read: guarded("read", store.read),
     put: guarded("put", store.put),
+    acquire: guarded("acquire", store.acquire),
+    renew: guarded("renew", store.renew),
+    release: guarded("release", store.release),
     commit: guarded("commit", store.commit),
     refuse: guarded("refuse", store.refuse),
     revoke: guarded("revoke", store.revoke),

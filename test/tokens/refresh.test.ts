@@ -1,8 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { systemRandom } from "../../src/random.ts";
 import { Secret } from "../../src/secret.ts";
-import { createLog } from "../../src/telemetry/log.ts";
-import { createRefresher } from "../../src/tokens/refresh.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 import { patientMs, startWorld } from "./world.ts";
@@ -63,10 +60,7 @@ describe("a refresh", () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     const read = await world.store.read(world.key());
-    if (read.kind !== "found") throw new Error("the login was not stored");
-    const log = createLog({ level: "silent", format: "json" });
-    const refresher = createRefresher({ store: world.store, providers: new Map(), clock: world.clock, random: systemRandom(), log });
-    expect(await refresher.refresh(world.key(), read.row, new Secret("refresh-1"), "expired")).toEqual({ kind: "unavailable", why: "upstream_not_configured" });
+    expect(await world.replica({ upstream: "wiki" }).fresh()).toBe("unavailable: upstream_not_configured");
     expect(await world.store.read(world.key())).toEqual(read);
     expect([world.endpoint.calls, world.store.calls.commit]).toEqual([0, 0]);
   });

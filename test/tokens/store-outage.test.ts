@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import { systemRandom } from "../../src/random.ts";
 import { Secret } from "../../src/secret.ts";
 import { createRedisStore } from "../../src/stores/redis-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { createLog } from "../../src/telemetry/log.ts";
+import { noStoreMetrics } from "../../src/telemetry/metrics.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
@@ -15,7 +17,7 @@ const opened = resources();
 async function redisStore(url: string): Promise<TokenStore> {
   const log = createLog({ level: "silent", format: "json" });
   const config = { url: new Secret(url), keyPrefix: "test:", commandTimeoutMs: 200 };
-  const store = await opened.use(createRedisStore({ config, log, random: systemRandom() }));
+  const store = await opened.use(createRedisStore({ config, clock: systemClock(), log, random: systemRandom(), metrics: noStoreMetrics }));
   await until("the connection", () => answers(store));
   return store;
 }

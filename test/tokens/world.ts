@@ -5,6 +5,7 @@ import { Secret } from "../../src/secret.ts";
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { createLog } from "../../src/telemetry/log.ts";
+import { noTokenMetrics } from "../../src/telemetry/metrics.ts";
 import { type GrantKey, hashSession } from "../../src/tokens/grant.ts";
 import type { Owner } from "../../src/tokens/owner.ts";
 import { createTokenManager, type TokenAnswer, type TokenManager, type TokenManagerConfig } from "../../src/tokens/token-manager.ts";
@@ -33,7 +34,7 @@ export interface World<C extends Clock = ManualClock> {
   /** The log lines with this `event`. */
   events(event: string): readonly Record<string, unknown>[];
   /** Another process with the same configuration, over the same store. */
-  replica(): World<C>;
+  replica(options?: { /** The only upstream it knows; default crm. */ readonly upstream?: string }): World<C>;
   /** Puts a login made at the provider, its access token expiring as the provider says; `write` overrides the grant. */
   login(
     session?: string,
@@ -54,6 +55,7 @@ export interface WorldOptions<C extends Clock = ManualClock> {
   readonly clock?: C;
   readonly store?: TokenStore;
   readonly random?: Partial<Random>;
+  readonly upstream?: string | undefined;
 }
 
 /** A wait that no test reaches unless it moves the clock that far. */
@@ -70,9 +72,18 @@ function worldAt<C extends Clock>(endpoint: TokenEndpoint, store: FaultyStore, c
   const lines: string[] = [];
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
   const random = { ...systemRandom(), fraction: () => 0, ...options.random };
-  const providers = new Map([["crm", providerOf({ tokenEndpoint: endpoint.url, ...options.provider }, { clock })]]);
-  const config = { minRemainingMs: 10_000, aheadMs: 60_000, timeoutMs: 10_000, cacheEntries: 100, ...options.config };
-  const tokens = createTokenManager({ store, providers, clock, random, log, config });
+  const providers = new Map([[options.upstream ?? "crm", providerOf({ tokenEndpoint: endpoint.url, ...options.provider }, { clock })]]);
+  const config = {
+    minRemainingMs: 10_000,
+    aheadMs: 60_000,
+    timeoutMs: 10_000,
+    holdOffMs: 3_000,
+    maxStalenessMs: 5_000,
+    maxOutageMs: 300_000,
+    cacheEntries: 100,
+    ...options.config,
+  };
+  const tokens = createTokenManager({ store, providers, clock, random, log, metrics: noTokenMetrics, config });
   const key = (session = "alice") => ({ session: hashSession("test", session), upstream: "crm" });
   const owner = ({ session, owner }: Asker): Owner => ({ session: key(session).session, owner });
 
@@ -84,7 +95,7 @@ function worldAt<C extends Clock>(endpoint: TokenEndpoint, store: FaultyStore, c
     key,
     log: () => lines.join(""),
     events: (event) => lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line.event === event),
-    replica: () => worldAt(endpoint, store, clock, options),
+    replica: ({ upstream } = {}) => worldAt(endpoint, store, clock, { ...options, upstream }),
     async login(session, write = {}) {
       const login = endpoint.tokens.login();
       const { subject, remainingMs = login.expires_in && login.expires_in * 1_000 } = write;

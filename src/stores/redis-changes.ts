@@ -1,0 +1,98 @@
+import type { Clock } from "../clock.ts";
+import { messageOf } from "../error.ts";
+import type { Random } from "../random.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { GrantKey } from "../tokens/grant.ts";
+import type { RedisConnection } from "./redis-connection.ts";
+import type { ChangeListener } from "./token-store.ts";
+
+export interface ChangesDeps {
+  readonly redis: Pick<RedisConnection, "publish" | "subscribe" | "resubscribe" | "onReady">;
+  readonly channel: string;
+  readonly keyPrefix: string;
+  readonly listener: ChangeListener;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/** A heartbeat is sent this often, ms. */
+const heartbeatMs = 1_000;
+/** Without a heartbeat of our own for so long, ms, the subscription is taken for half-open and made anew. */
+const silenceMs = 4_000;
+
+/**
+ * Passes on what the scripts publish, `<version> <key>`, until the function returned is called. A subscription can be dead without a word: so this replica publishes a heartbeat,
+ * `heartbeat <replica> <number>`, and listens for its own; once one is heard, so is everything that was published before it.
+ */
+export function listenForChanges({ redis, channel, keyPrefix, listener, clock, random, log }: ChangesDeps): () => void {
+  const replica = random.id();
+  const sentAt = new Map<string, number>();
+  let beats = 0;
+  let aliveAt = clock.monotonicMs();
+  let lastProblem: string | undefined;
+  let stop = () => {};
+
+  redis.subscribe(channel, { message: hear, subscribed: begin });
+  // A new master may have lost writes, and the subscription may not have noticed that the old one is gone.
+  redis.onReady(() => listener.gap());
+  schedule();
+  return () => stop();
+
+  function begin(): void {
+    aliveAt = clock.monotonicMs();
+    sentAt.clear();
+    listener.gap();
+    void beat();
+  }
+
+  function hear(text: string): void {
+    const [first, second, third] = text.split(" ");
+    if (first === "heartbeat") hearBeat(second, third);
+    else {
+      const key = keyOf(second ?? "", keyPrefix);
+      if (key !== undefined) listener.changed({ ...key, version: first ?? "" });
+    }
+  }
+
+  function hearBeat(from: string | undefined, beat: string | undefined): void {
+    const at = sentAt.get(beat ?? "");
+    if (from !== replica || at === undefined) return;
+    sentAt.delete(beat ?? "");
+    aliveAt = clock.monotonicMs();
+    listener.heard(at);
+  }
+
+  async function beat(): Promise<void> {
+    const number = String(beats++);
+    sentAt.set(number, clock.monotonicMs());
+    try {
+      await redis.publish(channel, `heartbeat ${replica} ${number}`);
+      lastProblem = undefined;
+    } catch (error) {
+      sentAt.delete(number);
+      const problem = messageOf(error);
+      if (problem !== lastProblem)
+        log.warn({ event: "heartbeat", reason: problem }, "cannot publish to the changes channel: cached tokens are checked against the store");
+      lastProblem = problem;
+    }
+  }
+
+  function schedule(): void {
+    stop = clock.after(heartbeatMs, () => {
+      if (clock.monotonicMs() - aliveAt > silenceMs) {
+        aliveAt = clock.monotonicMs();
+        redis.resubscribe();
+      }
+      void beat();
+      schedule();
+    });
+  }
+}
+
+/** From `<prefix>{S}:grant:<upstream>`; undefined where it is another key. */
+function keyOf(name: string, prefix: string): GrantKey | undefined {
+  const end = name.indexOf("}:grant:");
+  if (!name.startsWith(`${prefix}{`) || end === -1) return undefined;
+  return { session: name.slice(prefix.length + 1, end), upstream: name.slice(end + "}:grant:".length) };
+}

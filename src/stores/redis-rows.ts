@@ -1,0 +1,100 @@
+import { z } from "zod";
+import { BearerswapError } from "../error.ts";
+import type { StoredAccess } from "../tokens/grant.ts";
+import type { RowCodec, RowPlace } from "./row-codec.ts";
+import type { AcquireResult, EarlierAttempts, GrantRow, GrantWrite, ReadResult } from "./token-store.ts";
+
+/** Between the stores' words and those of the scripts in lua/. */
+export interface RedisRows {
+  /** A write as put.lua and commit.lua take it, after the channel. */
+  writeArgs(name: string, write: GrantWrite): string[];
+  /** @throws BearerswapError `store_corrupt`, `store_sealed` */
+  readResult(name: string, reply: unknown): ReadResult;
+  /** @throws BearerswapError `store_corrupt`, `store_sealed` */
+  acquireResult(name: string, reply: unknown): AcquireResult;
+}
+
+/** As `view` in row.lua gives it. */
+const rowReply = z.tuple([z.string(), z.string(), z.string(), z.string(), z.string(), z.string(), z.number(), z.string(), z.number()]);
+const acquireReply = z.union([
+  z.tuple([z.enum(["moved", "dead", "acquired"]), z.number(), z.number(), z.number(), z.number()], z.unknown()),
+  z.tuple([z.enum(["back_off", "busy"]), z.number()]),
+  z.tuple([z.enum(["absent", "revoked"])]),
+]);
+
+export function createRedisRows(codec: RowCodec): RedisRows {
+  return {
+    writeArgs(name, { version, grant, access, life }) {
+      const place = { key: name, version };
+      const held = access !== undefined && (access.remainingMs === undefined || access.remainingMs >= 1) ? access : undefined;
+      const accessMs = held?.remainingMs === undefined ? "" : wholeMs(Math.floor(held.remainingMs));
+      return [version, codec.encodeGrant(grant, place), held ? codec.encodeAccess(held, place) : "", accessMs, wholeMs(life.ms), life.stated ? "1" : ""];
+    },
+
+    readResult(name, reply) {
+      if (Array.isArray(reply) && reply.length === 0) return { kind: "absent" };
+      const parsed = parseReply(rowReply, reply, name);
+      return parsed[1] === "revoked" ? { kind: "revoked", version: parsed[0] } : { kind: "found", row: rowOf(name, parsed) };
+    },
+
+    acquireResult(name, reply) {
+      const parsed = parseReply(acquireReply, reply, name);
+      switch (parsed[0]) {
+        case "absent":
+        case "revoked":
+          return { kind: parsed[0] };
+        case "back_off":
+        case "busy":
+          return { kind: parsed[0], remainingMs: parsed[1] };
+        case "moved":
+        case "dead":
+          return { kind: parsed[0], row: rowOf(name, parsed.slice(5)) };
+        case "acquired": {
+          const [, , count, sinceMs, failures, ...row] = parsed;
+          const earlier: EarlierAttempts | undefined = count === 0 ? undefined : { count, sinceMs };
+          return { kind: "acquired", row: rowOf(name, row), earlier, failures };
+        }
+        default:
+          return parsed[0] satisfies never;
+      }
+    },
+  };
+
+  function rowOf(name: string, reply: unknown): GrantRow {
+    const [version, state, why, grant, access, accessMs, ttlMs, stated, backOffMs] = parseReply(rowReply, reply, name);
+    if (state !== "active" && state !== "dead")
+      throw new BearerswapError("store_corrupt", `${name} field state is "${state}"; it was left as it is: put the grant anew, or delete the key`);
+    const place = { key: name, version };
+    return {
+      version,
+      state,
+      why: why === "" ? undefined : why,
+      grant: codec.decodeGrant(grant, place),
+      access: access === "" ? undefined : accessOf(access, accessMs, place),
+      life: { ms: ttlMs, stated: stated === "1" },
+      backOffMs,
+    };
+  }
+
+  /** A token that had an expiry when it was written has one, also where the server lost the field. */
+  function accessOf(access: string, accessMs: string, place: RowPlace): StoredAccess | undefined {
+    const { token, lifeMs } = codec.decodeAccess(access, place);
+    if (accessMs === "") return lifeMs === undefined ? { token } : undefined;
+    return { token, lifeMs, remainingMs: Number(accessMs) };
+  }
+}
+
+/** Longer than any life that matters, and short enough for Redis to add it to its clock. */
+const longestMs = 100 * 365 * 24 * 60 * 60 * 1_000;
+
+/** Milliseconds as Redis takes them. */
+export function wholeMs(ms: number): string {
+  return String(Math.ceil(Math.min(ms, longestMs)));
+}
+
+/** @throws BearerswapError `store_corrupt` where a reply is not what the command gives */
+export function parseReply<T>(schema: z.ZodType<T>, reply: unknown, what: string): T {
+  const parsed = schema.safeParse(reply);
+  if (!parsed.success) throw new BearerswapError("store_corrupt", `${what}: unexpected reply from Redis`);
+  return parsed.data;
+}

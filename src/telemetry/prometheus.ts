@@ -1,0 +1,99 @@
+import { collectDefaultMetrics, Registry } from "prom-client";
+import { createCheckMetrics } from "./check-metrics.ts";
+import type { AdminMetrics, CheckMetrics, KeyMetrics, SizeMetrics, StoreMetrics, TokenMetrics } from "./metrics.ts";
+import { createAskedGauge, createCells } from "./series.ts";
+import { createStoreMetrics } from "./store-metrics.ts";
+import { createTokenMetrics } from "./token-metrics.ts";
+
+export interface MetricsOptions {
+  readonly version: string;
+  /** Names of the upstreams and of the session sources that verify with an issuer's keys: with what the code itself names they are all the labels there are. */
+  readonly upstreams: readonly string[];
+  readonly issuers: readonly string[];
+}
+
+/** What a Prometheus server reads. */
+export interface Scrape {
+  readonly contentType: string;
+  text(): Promise<string>;
+}
+
+/** Everything that is counted, and the one registry it stands in. */
+export interface Metrics {
+  readonly checks: CheckMetrics;
+  readonly tokens: TokenMetrics;
+  readonly store: StoreMetrics & { up(up: boolean): void };
+  readonly keys: KeyMetrics;
+  readonly sizes: SizeMetrics;
+  readonly admin: AdminMetrics;
+  readonly registry: Registry;
+  readonly scrape: Scrape;
+}
+
+/** Metrics in a registry of their own, so that a process can hold several services. No label ever holds what a client sent. */
+export function createMetrics({ version, upstreams, issuers }: MetricsOptions): Metrics {
+  const registry = new Registry();
+  createCells(registry, "gauge", { name: "bearerswap_build_info", help: "Always 1; version: the version that runs.", labels: ["version"] }).of(version).value =
+    1;
+  return {
+    checks: createCheckMetrics(registry, upstreams),
+    tokens: createTokenMetrics(registry, upstreams),
+    store: createStoreMetrics(registry),
+    keys: createKeyMetrics(registry, issuers),
+    sizes: createSizeMetrics(registry),
+    admin: createAdminMetrics(registry),
+    registry,
+    scrape: { contentType: registry.contentType, text: () => registry.metrics() },
+  };
+}
+
+/** Adds prom-client's figures of the process: CPU, memory, event-loop lag, garbage collection. They watch the process for as long as it lives. */
+export function addProcessMetrics({ registry }: Pick<Metrics, "registry">): void {
+  collectDefaultMetrics({ register: registry });
+}
+
+function createKeyMetrics(registry: Registry, issuers: readonly string[]): KeyMetrics {
+  const fetches = createCells(registry, "counter", {
+    name: "bearerswap_jwks_fetches_total",
+    help: "Requests for the keys, or the metadata, of a session source's issuer. result: ok for a 2xx answer, else failed.",
+    labels: ["source", "result"],
+  });
+  for (const source of issuers) for (const result of ["ok", "failed"]) fetches.of(source, result);
+  return {
+    fetched(source, ok) {
+      fetches.of(source, ok ? "ok" : "failed").value += 1;
+    },
+  };
+}
+
+function createSizeMetrics(registry: Registry): SizeMetrics {
+  const help = "not counted beyond cache.maxSessions, of which the cache may keep twice as many.";
+  const tokens = createAskedGauge(registry, {
+    name: "bearerswap_token_cache_entries",
+    help: `Access tokens held in this process; ${help}`,
+    labels: ["upstream"],
+  });
+  const sessions = createAskedGauge(registry, {
+    name: "bearerswap_session_cache_entries",
+    help: `Verified sessions remembered in this process; ${help} source: the first of those that read the place.`,
+    labels: ["source"],
+  });
+  return {
+    tokens: (upstream, size) => tokens.ask([upstream], size),
+    sessions: (source, size) => sessions.ask([source], size),
+  };
+}
+
+function createAdminMetrics(registry: Registry): AdminMetrics {
+  const calls = createCells(registry, "counter", {
+    name: "bearerswap_admin_calls_total",
+    help: "Calls of the grants service. code: the gRPC status.",
+    labels: ["method", "code"],
+  });
+  for (const method of ["put", "get", "list", "revoke"]) calls.of(method, "OK");
+  return {
+    called(method, code) {
+      calls.of(method, code).value += 1;
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import type { Clock } from "../clock.ts";
+
+export interface CoherenceConfig {
+  /** How long a cached token may differ from the store without this process knowing, ms. */
+  readonly maxStalenessMs: number;
+  /** How long cached tokens are served where the store cannot be asked, ms. */
+  readonly maxOutageMs: number;
+}
+
+/**
+ * Whether this process would know of a change that somebody else made. While it hears its own heartbeats it has heard every change published before them. Invariant: an entry is
+ * served unasked at most `maxStaleness` after the store could have said something else, whatever became of the subscription.
+ */
+export interface Coherence {
+  /** Whether an entry that the store confirmed then (monotonic ms: just before it was asked) may be served now. Synchronous and cheap: the hot path. */
+  isCurrent(confirmedAt: number, now: number): boolean;
+  /** Whether that entry may be served although the store cannot be asked. */
+  isBearable(confirmedAt: number, now: number): boolean;
+  heard(at: number): void;
+  gap(): void;
+  /** When the last gap was, monotonic ms; the first one, at start, does not count. */
+  lastGapAt(): number;
+}
+
+export function createCoherence({ maxStalenessMs, maxOutageMs }: CoherenceConfig, clock: Pick<Clock, "monotonicMs">): Coherence {
+  let heardAt = Number.NEGATIVE_INFINITY;
+  /** Changes since then are heard; those before may have been missed. */
+  let unbrokenSince = Number.POSITIVE_INFINITY;
+  let gapAt = Number.NEGATIVE_INFINITY;
+
+  return {
+    isCurrent: (confirmedAt, now) => now < confirmedAt + maxStalenessMs || (confirmedAt >= unbrokenSince && now < heardAt + maxStalenessMs),
+    isBearable: (confirmedAt, now) => now < Math.max(confirmedAt, confirmedAt >= unbrokenSince ? heardAt : confirmedAt) + maxOutageMs,
+    heard(at) {
+      // From the moment it came in: between its sending and its arrival the subscription may still have been beginning.
+      if (unbrokenSince === Number.POSITIVE_INFINITY) unbrokenSince = clock.monotonicMs();
+      heardAt = Math.max(heardAt, at);
+    },
+    gap() {
+      unbrokenSince = Number.POSITIVE_INFINITY;
+      if (heardAt > Number.NEGATIVE_INFINITY) gapAt = clock.monotonicMs();
+    },
+    lastGapAt: () => gapAt,
+  };
+}

@@ -1,0 +1,25 @@
+import type { Clock } from "../clock.ts";
+import type { TokenStore } from "../stores/token-store.ts";
+import { changeOrDelay, type FlightTask } from "./flight-task.ts";
+
+/** Without word of a change the store is asked this often, ms. */
+const rereadMs = 500;
+
+/**
+ * Gives somebody else who may have redeemed the refresh token of `version` the time to commit: a live holder's commit is retried at least once a second. True where the grant
+ * has moved or ended meanwhile. Throws what the store throws: who cannot look must not present.
+ */
+export async function holdOff(
+  { store, clock }: { store: Pick<TokenStore, "read">; clock: Clock },
+  task: FlightTask,
+  version: string,
+  ms: number,
+): Promise<boolean> {
+  const until = clock.monotonicMs() + ms;
+  for (;;) {
+    await changeOrDelay(clock, task, Math.min(rereadMs, until - clock.monotonicMs()));
+    const read = await store.read(task.key);
+    if (read.kind !== "found" || read.row.version !== version || read.row.state === "dead") return true;
+    if (clock.monotonicMs() >= until) return false;
+  }
+}

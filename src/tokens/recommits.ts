@@ -1,0 +1,114 @@
+import type { Clock } from "../clock.ts";
+import type { CommitResult, GrantWrite, TokenStore } from "../stores/token-store.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { TokenMetrics } from "../telemetry/metrics.ts";
+import { type GrantKey, grantId, shortHash } from "./grant.ts";
+
+/** One commit of this process. */
+export interface Commit {
+  readonly key: GrantKey;
+  /** The version it replaced. */
+  readonly from: string;
+  readonly version: string;
+  /** What to write, with the life that the access token has left now. */
+  readonly write: () => GrantWrite;
+}
+
+/**
+ * Remembers this process's commits for a minute and writes them again, in case a failover has brought their predecessors back: the store acknowledged them, but its
+ * successor never got them. Repeating a commit that is still there changes nothing.
+ */
+export interface Recommits {
+  add(commit: Commit): void;
+  /** A login or revocation in this process: the earlier commit must not come back. */
+  forget(key: GrantKey): void;
+  /** Whether this process wrote that version, lately. */
+  isOwn(version: string): boolean;
+  /** The store may just have lost something: all are written again now. */
+  gap(): void;
+}
+
+export interface RecommitsDeps {
+  readonly store: Pick<TokenStore, "commit">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: TokenMetrics;
+}
+
+/** When a commit is written again, ms after it; the last one ends it. */
+const scheduleMs = [1_000, 3_000, 7_000, 15_000, 31_000, 60_000] as const;
+/** After a gap commits are tried this often, ms, so many times: others hold off meanwhile, and may have to write back what came before. */
+const retryMs = 500;
+const retries = 6;
+/** A chain of this process's own refreshes is remembered so far back. */
+const maxAncestors = 8;
+
+interface Entry extends Commit {
+  readonly at: number;
+  /** Versions that this one is known to come after: `from` first. */
+  readonly ancestors: readonly string[];
+  cancel: () => void;
+}
+
+export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): Recommits {
+  const entries = new Map<string, Entry>();
+  const versions = new Set<string>();
+
+  return {
+    add(commit) {
+      const before = entries.get(grantId(commit.key));
+      end(before);
+      const older = before?.version === commit.from ? before.ancestors.slice(0, maxAncestors) : [];
+      const entry: Entry = { ...commit, at: clock.monotonicMs(), ancestors: [commit.from, ...older], cancel: () => {} };
+      entries.set(grantId(commit.key), entry);
+      versions.add(commit.version);
+      schedule(entry, 0);
+    },
+    forget: (key) => end(entries.get(grantId(key))),
+    isOwn: (version) => versions.has(version),
+    gap() {
+      for (const entry of entries.values()) void again(entry, retries);
+    },
+  };
+
+  function schedule(entry: Entry, step: number): void {
+    const after = scheduleMs[step];
+    if (after === undefined) {
+      end(entry);
+      return;
+    }
+    entry.cancel = clock.after(entry.at + after - clock.monotonicMs(), () => {
+      void again(entry, 0);
+      schedule(entry, step + 1);
+    });
+  }
+
+  async function again(entry: Entry, more: number): Promise<void> {
+    if (entries.get(grantId(entry.key)) !== entry) return;
+    const result = await writeOver(entry).catch(() => undefined); // the connection says what is wrong
+    if (result === "written") report(entry);
+    if (result === "revoked") end(entry);
+    else if (more > 0) clock.after(retryMs, () => void again(entry, more - 1));
+  }
+
+  /** Over whichever of its ancestors is there. Another version is left alone: a newer one, or one that another process has to write over first. */
+  async function writeOver(entry: Entry): Promise<CommitResult> {
+    for (const ancestor of entry.ancestors) {
+      const result = await store.commit(entry.key, ancestor, entry.write());
+      if (result !== "superseded") return result;
+    }
+    return "superseded";
+  }
+
+  function report({ key }: Entry): void {
+    metrics.count("recommit", key.upstream);
+    log.warn({ event: "recommit", upstream: key.upstream, session: shortHash(key.session) }, "the store had lost the last refresh; written again");
+  }
+
+  function end(entry: Entry | undefined): void {
+    if (entry === undefined || entries.get(grantId(entry.key)) !== entry) return;
+    entry.cancel();
+    entries.delete(grantId(entry.key));
+    versions.delete(entry.version);
+  }
+}

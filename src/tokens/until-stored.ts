@@ -1,0 +1,38 @@
+import type { Clock } from "../clock.ts";
+
+/** A write that the store did not take is tried again this often, ms: within the hold-off that others keep before they present the same token. */
+export const storeRetryMs = 1_000;
+
+/**
+ * Repeats a write until the store has taken it: a try each second, also while an earlier one hangs. The write must be the same write when it is repeated.
+ * Rejects with the last error once `giveUpMs` have passed.
+ */
+export function untilStored<T>(clock: Clock, write: () => Promise<T>, giveUpMs: number, onError: (error: unknown) => void): Promise<T> {
+  const giveUpAt = clock.monotonicMs() + giveUpMs;
+  return new Promise((resolve, reject) => {
+    let done = false;
+    let cancel = () => {};
+    attempt();
+
+    function attempt(): void {
+      write().then(finish, (error: unknown) => {
+        if (done) return;
+        onError(error);
+        if (clock.monotonicMs() < giveUpAt) return;
+        end();
+        reject(error);
+      });
+      if (clock.monotonicMs() < giveUpAt) cancel = clock.after(storeRetryMs, attempt);
+    }
+
+    function finish(value: T): void {
+      end();
+      resolve(value);
+    }
+
+    function end(): void {
+      done = true;
+      cancel();
+    }
+  });
+}
