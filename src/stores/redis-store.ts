@@ -29,7 +29,7 @@ export interface RedisStoreDeps {
 /** Grants in Redis ≥ 7.0 or Valkey, one hash for each: `<prefix>{S}:grant:<upstream>`. Access tokens expire on their own; the grant stays. */
 export function createRedisStore({ config, clock, random, log, metrics }: RedisStoreDeps): TokenStore {
   const rows = createRedisRows(createRowCodec(config.encryption && createSealer(config.encryption)));
-  const redis = measured(connectRedis({ config, log, random }), clock, metrics);
+  const redis = measured(connectRedis({ config, clock, random, log }), clock, metrics);
   const channel = `${config.keyPrefix}changes`;
   const stops: (() => void)[] = [];
 
