@@ -95,7 +95,7 @@ describe("what is wrong with TLS is said once, with what to do", () => {
 });
 
 test("sentinels and masters are reached over TLS, each with settings of its own", async () => {
-  const servers = await use(startReplicated());
+  const servers = await use(startReplicated({ hashExpiry: false }));
   const watchers = await use(createCertificateAuthority("sentinels' CA"));
   const watched = await watchers.server();
   const nodes = await Promise.all(
@@ -113,7 +113,7 @@ test("sentinels and masters are reached over TLS, each with settings of its own"
 });
 
 test("the nodes of a cluster are reached over TLS by the name that their certificates have", async () => {
-  const cluster = await use(startCluster());
+  const cluster = await use(startCluster({ hashExpiry: false }));
   const proxies = await Promise.all(cluster.nodes.map((node) => front(node, { cert: elsewhere.cert, key: elsewhere.key })));
   const natMap = Object.fromEntries(cluster.nodes.map(({ host, port }, at) => [`${host}:${port}`, proxies[at] ?? server]));
   const { redis } = await openConnection(opened, { cluster: { nodes: proxies, natMap }, tls: { ca: ca.cert, serverName: "redis.internal" } });
