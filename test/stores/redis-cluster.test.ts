@@ -230,6 +230,11 @@ test("a replica that is made the master is followed, and the new master's readin
   await until("a write there", () => answers(redis, "set", key, "after"));
   expect(await redisCommand(replica, "GET", key)).toBe("after");
   await until("its readiness", () => readies() === 4);
+  await until("the way back", async () => String(await redisCommand(master, "INFO", "replication")).includes("master_link_status:up"), { timeoutMs: 20_000 });
+  await redisCommand(master, "CLUSTER", "FAILOVER");
+  await until("the former master", async () => (await cluster.ownerOf(cluster.slotOf(key))) === master);
+  await until("a write there", () => answers(redis, "set", key, "back"));
+  await until("its readiness", () => readies() === 5);
 });
 
 async function natted(): Promise<TcpProxy[]> {
