@@ -3,6 +3,7 @@ import type { Random } from "../random.ts";
 import { type ClientEvents, firstAttempt, type RedisClient, watchConnection } from "./redis-client.ts";
 import type { ClusterConfig, HostPort } from "./redis-config.ts";
 import { type ConnectionOptions, natMapping, reconnectDelays } from "./redis-options.ts";
+import { notConnected, reasonOf } from "./redis-problems.ts";
 
 const refreshSlotsEveryMs = 15_000;
 /** MOVED and ASK prove that the command was not executed; more than this many in a row mean that the nodes disagree. */
@@ -71,11 +72,20 @@ export function connectCluster({ config, options: { scripts = {}, ...options }, 
       told.add(node);
       events.ready();
     };
-    opened.on("node error", events.problem);
-    opened.on("error", events.problem);
-    opened.on("close", () => events.problem(new Error("no node of the cluster could be used")));
+    let explained = false;
+    const problem = (error: unknown) => {
+      explained ||= reasonOf(error) !== notConnected;
+      events.problem(error);
+    };
+    opened.on("node error", problem);
+    opened.on("error", problem);
+    opened.on("ready", () => {
+      explained = false;
+    });
+    opened.on("close", () => explained || problem(new Error("no node of the cluster could be used")));
     opened.on("+node", (node: Redis) => {
       neverLate(node);
+      explainCopies(node, problem);
       // Errors of nodes are told by the cluster.
       watchConnection(node, { ready: () => tell(node), problem: () => undefined, lost: () => events.lost?.() });
       node.on("close", () => {
@@ -121,4 +131,15 @@ function neverLate(node: Redis): void {
   const [send, ask] = [node.sendCommand.bind(node), node.asking.bind(node)];
   const unlessSettled: Redis["sendCommand"] = (command, stream) => (command.isSettled ? command.promise : send(command, stream));
   Object.assign(node, { sendCommand: unlessSettled, asking: () => ask().catch(() => undefined) });
+}
+
+/** A node's slots are asked for over copies of its connection, and ioredis keeps to itself why one could not be made. */
+function explainCopies(node: Redis, problem: (error: unknown) => void): void {
+  const duplicate = node.duplicate.bind(node);
+  const explained: typeof duplicate = (override) => {
+    const copy = duplicate(override);
+    copy.on("error", problem);
+    return copy;
+  };
+  Object.assign(node, { duplicate: explained });
 }

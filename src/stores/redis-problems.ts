@@ -16,13 +16,17 @@ const advices: readonly (readonly [RegExp, string])[] = [
   [/No such master/i, "check store.redis.sentinel.name"],
   [/no sentinel can be reached/, "check store.redis.sentinel.nodes and sentinel.tls"],
   [/wrong version number|packet length too long|bad record type/i, "the server speaks no TLS there: use its TLS port, or no TLS in store.redis"],
-  [/closed before it was ready|could be used/, "does the server want TLS, or a client certificate? Then set rediss:// or store.redis.tls"],
+  [/closed before it was ready|could be used|ECONNRESET/, "does the server want TLS, or a client certificate? Then set rediss:// or store.redis.tls"],
+  [/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/, "check the address in store.redis, and whether a server is there"],
   [/ETIMEDOUT/, "nobody answers there, or not in TLS: check the address, firewalls, and whether that is a TLS port"],
   [/certificate required|bad certificate|handshake failure/i, "the server asks for a client certificate that it trusts: set store.redis.tls.cert and key"],
   [/unable to (?:verify|get)|self[- ]signed|unknown ca/i, "set store.redis.tls.ca to the authority that signed the server's certificate"],
   [/altnames|Hostname\/IP/i, "set store.redis.tls.serverName to a name in the server's certificate"],
   [/certificate has expired/i, "the server's certificate must be renewed"],
 ];
+
+/** What ioredis says where it has sent nothing; why, it has said before. */
+export const notConnected = "not connected";
 
 /** ioredis's own words, in ours. */
 const rewordings: readonly (readonly [RegExp, string])[] = [
@@ -33,7 +37,7 @@ const rewordings: readonly (readonly [RegExp, string])[] = [
   [/^Reached the max retries per request limit.*/s, "the connection was lost while the command was under way"],
   [/^Socket timeout\..*?(\d+)ms\.$/, "no answer for $1 ms: the connection is dropped"],
   [/^Command timed out$/, "timed out"],
-  [/^(?:Stream isn't writeable|Cluster isn't ready|Connection is closed).*/, "not connected"],
+  [/^(?:Stream isn't writeable|Cluster isn't ready|Connection is closed).*/, notConnected],
 ];
 
 /** The error's message in words that hold no argument of a command, and so no token. */
@@ -71,7 +75,7 @@ export function createProblemLog({ log, clock }: { log: Log; clock: Clock }): Pr
     note(error) {
       const reason = reasonOf(error);
       // What follows from an earlier problem is none of its own.
-      if (closed || reason === "not connected") return;
+      if (closed || reason === notConnected) return;
       current = reason;
       const earlier = told.get(reason);
       const now = clock.monotonicMs();
