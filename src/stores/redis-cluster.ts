@@ -1,6 +1,7 @@
 import { Cluster, type Redis } from "ioredis";
 import type { Random } from "../random.ts";
 import { type ClientEvents, firstAttempt, type RedisClient, watchConnection } from "./redis-client.ts";
+import { isMaster, mendNode } from "./redis-cluster-node.ts";
 import type { ClusterConfig, HostPort } from "./redis-config.ts";
 import { type ConnectionOptions, natMapping, reconnectDelays } from "./redis-options.ts";
 import { notConnected, reasonOf } from "./redis-problems.ts";
@@ -72,20 +73,9 @@ export function connectCluster({ config, options: { scripts = {}, ...options }, 
       told.add(node);
       events.ready();
     };
-    let explained = false;
-    const problem = (error: unknown) => {
-      explained ||= reasonOf(error) !== notConnected;
-      events.problem(error);
-    };
-    opened.on("node error", problem);
-    opened.on("error", problem);
-    opened.on("ready", () => {
-      explained = false;
-    });
-    opened.on("close", () => explained || problem(new Error("no node of the cluster could be used")));
+    const problem = explaining(opened);
     opened.on("+node", (node: Redis) => {
-      neverLate(node);
-      explainCopies(node, problem);
+      mendNode(node, problem);
       // Errors of nodes are told by the cluster.
       watchConnection(node, { ready: () => tell(node), problem: () => undefined, lost: () => events.lost?.() });
       node.on("close", () => {
@@ -100,6 +90,22 @@ export function connectCluster({ config, options: { scripts = {}, ...options }, 
       for (const node of opened.nodes("slave")) told.delete(node);
       opened.nodes("master").forEach(tell);
     });
+  }
+
+  /** Passes problems on, and finds one for an attempt that ended without any. */
+  function explaining(opened: Cluster): (error: unknown) => void {
+    let explained = false;
+    const problem = (error: unknown) => {
+      explained ||= reasonOf(error) !== notConnected;
+      events.problem(error);
+    };
+    opened.on("node error", problem);
+    opened.on("error", problem);
+    opened.on("ready", () => {
+      explained = false;
+    });
+    opened.on("close", () => explained || problem(new Error("no node of the cluster could be used")));
+    return problem;
   }
 
   /** A node was lost: perhaps another has its slots now. Where no node answers, the ones of the configuration are asked anew, by name. */
@@ -117,29 +123,4 @@ export function connectCluster({ config, options: { scripts = {}, ...options }, 
 function placeOf(node: Redis | undefined): HostPort | undefined {
   const { host, port } = node?.options ?? {};
   return host === undefined || port === undefined ? undefined : { host, port };
-}
-
-function isMaster(node: Redis): boolean {
-  return node.options.readOnly !== true;
-}
-
-/**
- * Where ioredis would do harm: a command that timed out is sent again when its late answer is a redirection, and the answer to ASKING is waited for by
- * nobody, so that its failure would end the process.
- */
-function neverLate(node: Redis): void {
-  const [send, ask] = [node.sendCommand.bind(node), node.asking.bind(node)];
-  const unlessSettled: Redis["sendCommand"] = (command, stream) => (command.isSettled ? command.promise : send(command, stream));
-  Object.assign(node, { sendCommand: unlessSettled, asking: () => ask().catch(() => undefined) });
-}
-
-/** A node's slots are asked for over copies of its connection, and ioredis keeps to itself why one could not be made. */
-function explainCopies(node: Redis, problem: (error: unknown) => void): void {
-  const duplicate = node.duplicate.bind(node);
-  const explained: typeof duplicate = (override) => {
-    const copy = duplicate(override);
-    copy.on("error", problem);
-    return copy;
-  };
-  Object.assign(node, { duplicate: explained });
 }
