@@ -2,8 +2,10 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import * as openid from "openid-client";
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
+import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
 import { type ClientAuthConfig, clientAuthOf } from "./client-auth.ts";
 import type { Provider, RefreshOutcome, RefreshRequest } from "./provider.ts";
+import { bentRequest, type RequestRules } from "./request-rules.ts";
 import { type Fetch, NotSentError, type SentOutcome, sendTokenRequest } from "./token-request.ts";
 
 /** One upstream's authorization server and our client there. */
@@ -23,6 +25,12 @@ export interface OAuthProviderConfig {
   readonly graceMs?: number | undefined;
   /** RFC 7009; used with `tokenEndpoint`, else it is discovered with the issuer. */
   readonly revocationEndpoint?: string | undefined;
+  /** Where the provider bends the standard. */
+  readonly request?: RequestRules | undefined;
+  readonly response?: ResponseRules | undefined;
+  readonly errors?: ErrorRules | undefined;
+  /** Life of an access token for which the provider states none; absent: such a token has no expiry. */
+  readonly accessTokenLifeMs?: number | undefined;
 }
 
 export interface OAuthProviderDeps {
@@ -58,6 +66,7 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
   return {
     refreshTokenLifeMs: config.refreshTokenLifeMs,
     killsOldAccess: config.killsOldAccess,
+    accessTokenLifeMs: config.accessTokenLifeMs,
     maxConcurrency: config.maxConcurrency,
     graceMs: config.graceMs,
 
@@ -145,14 +154,14 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
   }
 
   function customFetch(url: string, options: openid.CustomFetchOptions): Promise<Response> {
-    const send = () => fetch(url, options as RequestInit);
+    const send = () => fetch(url, bentRequest(options as RequestInit, config.request ?? {}));
     const exchange = exchanges.getStore();
     if (exchange === undefined) return send();
     const sendOnce = async () => {
       if (!exchange.beforeSend()) throw new NotSentError("not sent");
       return send();
     };
-    return sendTokenRequest(sendOnce, { clock, onOutcome: exchange.onOutcome, checksIdToken: config.issuer !== undefined });
+    return sendTokenRequest(sendOnce, { clock, rules: config, onOutcome: exchange.onOutcome, checksIdToken: config.issuer !== undefined });
   }
 }
 

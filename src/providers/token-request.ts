@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
+import { type AnswerRules, standardFields } from "./answer-rules.ts";
 import { type RawAnswer, readAnswer } from "./classify.ts";
 import type { RefreshOutcome } from "./provider.ts";
 import type { TokenResponse } from "./token-response.ts";
@@ -16,21 +17,31 @@ export class NotSentError extends Error {}
 /** More than any token response holds. */
 const maxBodyBytes = 1_048_576;
 
+export interface TokenRequestOptions {
+  readonly clock: Clock;
+  readonly rules: AnswerRules;
+  readonly onOutcome: (outcome: SentOutcome) => void;
+  /** Whether there is an issuer to check an ID token against. */
+  readonly checksIdToken: boolean;
+}
+
 /**
  * Sends the token request and reads its body, once. `onOutcome` is told what it means before anybody else looks at the response; what is returned is for
  * openid-client: the same response, with what it would stumble over put right where tokens are in it.
  */
 export async function sendTokenRequest(
   send: () => Promise<Response>,
-  { clock, onOutcome, checksIdToken }: { clock: Clock; onOutcome: (outcome: SentOutcome) => void; checksIdToken: boolean },
+  { clock, rules, onOutcome, checksIdToken }: TokenRequestOptions,
 ): Promise<Response> {
   try {
     const response = await send();
     const text = await readText(response);
     const answer: RawAnswer = { status: response.status, retryAfter: response.headers.get("retry-after"), json: parseObject(text) };
-    const outcome = readAnswer(answer, clock.wallMs());
+    const now = clock.wallMs();
+    const outcome = readAnswer(answer, now, rules);
     onOutcome(outcome);
-    return outcome.kind === "tokens" ? conforming(answer.json ?? {}, checksIdToken) : new Response(bodyAllowed(response.status) ? text : null, response);
+    if (outcome.kind === "tokens") return conforming(standardFields(answer.json ?? {}, rules, now), checksIdToken);
+    return new Response(bodyAllowed(response.status) ? text : null, response);
   } catch (error) {
     onOutcome(wasSent(error) ? { kind: "unknown", why: sendProblem(error) } : { kind: "transient", why: sendProblem(error) });
     throw error;
