@@ -15,15 +15,15 @@ import type { Log } from "../telemetry/log.ts";
 import type { AdminMetrics } from "../telemetry/metrics.ts";
 import { type GrantKey, hashSession, shortHash } from "../tokens/grant.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
-import { grantWrite } from "./grant-write.ts";
+import { grantWrite, type TokenLives } from "./grant-write.ts";
 
 export interface GrantsServiceDeps {
   readonly store: Pick<TokenStore, "read" | "list">;
   readonly tokens: Pick<TokenManager, "put" | "revoke">;
   /** Names of the configured session sources. */
   readonly sources: readonly string[];
-  /** Configured upstreams, with the life of their refresh tokens in ms. */
-  readonly upstreams: ReadonlyMap<string, { readonly refreshTokenLifeMs: number }>;
+  /** Configured upstreams, with the lives of their tokens. */
+  readonly upstreams: ReadonlyMap<string, TokenLives>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -56,8 +56,8 @@ export function createGrantsHandlers({ store, tokens, sources, upstreams, clock,
   return {
     async put({ session, upstream, subject, token }) {
       const key = keyOf(session, upstream);
-      const life = upstreams.get(upstream)?.refreshTokenLifeMs ?? 0;
-      await tokens.put(key, grantWrite(token, subject, life, { clock, random }));
+      const lives = upstreams.get(upstream) ?? { refreshTokenLifeMs: 0 };
+      await tokens.put(key, grantWrite(token, subject, lives, { clock, random }));
       log.info({ event: "grant_put", upstream, session: shortHash(key.session) }, "grant stored");
       return { grant: view(upstream, await store.read(key)) };
     },

@@ -110,5 +110,8 @@ function objectAt(json: Json, path: Path): Json | undefined {
 
 /** Own properties only: `constructor` is a key like any other. */
 function valueAt(json: unknown, path: Path): unknown {
-  return path.reduce<unknown>((value, key) => (typeof value === "object" && value !== null && Object.hasOwn(value, key) ? (value as Json)[key] : undefined), json);
+  return path.reduce<unknown>(
+    (value, key) => (typeof value === "object" && value !== null && Object.hasOwn(value, key) ? (value as Json)[key] : undefined),
+    json,
+  );
 }

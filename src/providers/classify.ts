@@ -26,11 +26,7 @@ const unknownErrors = new Set(["internal_error", "fatal_error"]);
  * The tokens in an answer, or the failure it states. An `error` counts whatever the status: GitHub and Slack send it with 200, Atlassian and Auth0 with 403.
  * `rules` say where a provider that bends the standard has put either.
  */
-export function readAnswer(
-  answer: RawAnswer,
-  wallMs: number,
-  rules: AnswerRules = {},
-): { readonly kind: "tokens"; readonly tokens: TokenResponse } | Failure {
+export function readAnswer(answer: RawAnswer, wallMs: number, rules: AnswerRules = {}): { readonly kind: "tokens"; readonly tokens: TokenResponse } | Failure {
   const succeeded = answer.status >= 200 && answer.status < 300;
   const tokens = succeeded && answer.json !== undefined ? tokensIn(answer.json, rules, wallMs) : undefined;
   if (tokens !== undefined) return { kind: "tokens", tokens };

@@ -29,10 +29,7 @@ export interface TokenRequestOptions {
  * Sends the token request and reads its body, once. `onOutcome` is told what it means before anybody else looks at the response; what is returned is for
  * openid-client: the same response, with what it would stumble over put right where tokens are in it.
  */
-export async function sendTokenRequest(
-  send: () => Promise<Response>,
-  { clock, rules, onOutcome, checksIdToken }: TokenRequestOptions,
-): Promise<Response> {
+export async function sendTokenRequest(send: () => Promise<Response>, { clock, rules, onOutcome, checksIdToken }: TokenRequestOptions): Promise<Response> {
   try {
     const response = await send();
     const text = await readText(response);
