@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { headerName, secret } from "./units.ts";
+import { headerName, secret, url } from "./units.ts";
 
 /** Set by the client or about the connection. */
 const clientsHeaders = new Set(["authorization", "content-type", "content-length", "host", "connection", "transfer-encoding", "cookie"]);
@@ -21,6 +21,25 @@ export const requestSchema = z.strictObject({
     .optional()
     .meta({ description: "Further headers of token and revocation requests; never printed" }),
 });
+
+const placeholders = /\{(?:token|clientId)\}/g;
+const template = (text: string) => !/[{}]/.test(text.replace(placeholders, ""));
+const fields = z.record(z.string().min(1), z.string().refine(template, "may hold {token} and {clientId}, and no other braces"));
+
+/** A revocation that is not RFC 7009's. */
+export const revocationSchema = z
+  .strictObject({
+    method: z.enum(["POST", "DELETE"]).default("POST").meta({ description: "Default POST" }),
+    url: url()
+      .refine(template, "may hold {token} and {clientId}, and no other braces")
+      .refine((text) => !/[{}]/.test(URL.parse(text)?.host ?? ""), "must not build its host from a placeholder")
+      .meta({ description: "{token} and {clientId} stand for the values, percent-encoded" }),
+    auth: z.enum(["none", "basic", "bearer"]).default("none").meta({ description: "basic: clientId and clientSecret; bearer: the token itself. Default none" }),
+    token: z.enum(["refresh", "access"]).default("refresh").meta({ description: "Which of the grant's tokens it takes; default refresh" }),
+    form: fields.optional().meta({ description: "Fields of a form; {token} and {clientId} stand for the values" }),
+    json: fields.optional().meta({ description: "Fields of a JSON object; the same" }),
+  })
+  .refine(({ form, json }) => form === undefined || json === undefined, "must not have both form and json");
 
 /** Where a successful answer holds what RFC 6749 §5.1 puts at the top. */
 export const responseSchema = z.strictObject({

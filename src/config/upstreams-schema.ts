@@ -2,7 +2,7 @@ import { z } from "zod";
 import { BearerswapError } from "../error.ts";
 import { type ClientAuthConfig, importSigningKey, signingAlgorithms } from "../providers/client-auth.ts";
 import { presetNames, presetParameterNames } from "../providers/presets.ts";
-import { errorsSchema, requestSchema, responseSchema } from "./rules-schema.ts";
+import { errorsSchema, requestSchema, responseSchema, revocationSchema } from "./rules-schema.ts";
 import { headerName, name, positiveDuration, secret, url } from "./units.ts";
 
 /** Set by the client for the refresh itself (RFC 6749 §6, RFC 7521 §4.2). */
@@ -57,6 +57,7 @@ export const upstreamSchema = z
     maxConcurrentRefreshes: z.int().min(1).default(32).meta({ description: "Refreshes that one replica asks of the provider at the same time; default 32" }),
     grace: positiveDuration().nullish().meta({ description: "How long the provider still accepts a refresh token that it has rotated, where that is known" }),
     revocationEndpoint: url().nullish().meta({ description: "RFC 7009; goes with tokenEndpoint, else it is discovered" }),
+    revocation: revocationSchema.nullish().meta({ description: "The provider's own way to end a grant, in place of RFC 7009" }),
     killsOldAccess: z.boolean().default(false).meta({ description: "The old access token dies at rotation: nothing is refreshed ahead of need" }),
     refreshTokenLife: positiveDuration()
       .default(30 * 86_400_000)
@@ -79,12 +80,17 @@ export const upstreamSchema = z
     if (!raw.issuer && raw.tokenEndpoint === undefined) problem(context, "issuer", "give issuer, tokenEndpoint, or both");
     if (raw.revocationEndpoint && raw.tokenEndpoint === undefined)
       problem(context, "revocationEndpoint", "goes with tokenEndpoint: without it all endpoints are discovered");
+    if (raw.revocation && raw.revocationEndpoint) problem(context, "revocation", "stands in place of revocationEndpoint: give one of them");
+    const clientAuth = clientAuthOf(raw, context);
+    if (raw.revocation?.auth === "basic" && (clientAuth.method === "none" || clientAuth.method === "private_key_jwt"))
+      problem(context, "revocation.auth", "basic needs a clientSecret");
     return {
       issuer: raw.issuer ?? undefined,
       tokenEndpoint: raw.tokenEndpoint,
       revocationEndpoint: raw.revocationEndpoint ?? undefined,
+      revocation: raw.revocation ?? undefined,
       clientId: raw.clientId,
-      clientAuth: clientAuthOf(raw, context),
+      clientAuth,
       parameters: raw.parameters ?? [],
       request: raw.request ?? undefined,
       response: raw.response ?? undefined,

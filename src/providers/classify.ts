@@ -72,6 +72,6 @@ export function retryAfterMs(value: string | null, wallMs: number): number | und
 }
 
 /** An error code as the provider sent it, cut to what a log line and a JSON body take: RFC 6749 §5.2 allows visible ASCII without quote and backslash. */
-function printable(error: string): string {
+export function printable(error: string): string {
   return error.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, "?").slice(0, 64);
 }

@@ -2,10 +2,14 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import * as openid from "openid-client";
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
+import type { Secret } from "../secret.ts";
 import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
+import { retryAfterMs } from "./classify.ts";
 import { type ClientAuthConfig, clientAuthOf } from "./client-auth.ts";
 import type { Provider, RefreshOutcome, RefreshRequest } from "./provider.ts";
 import { bentRequest, type RequestRules } from "./request-rules.ts";
+import { type RevocationAttempt, untilRevoked } from "./revocation.ts";
+import { type RevocationRequest, requestRevocation } from "./revocation-request.ts";
 import { type Fetch, NotSentError, type SentOutcome, sendTokenRequest } from "./token-request.ts";
 
 /** One upstream's authorization server and our client there. */
@@ -25,6 +29,8 @@ export interface OAuthProviderConfig {
   readonly graceMs?: number | undefined;
   /** RFC 7009; used with `tokenEndpoint`, else it is discovered with the issuer. */
   readonly revocationEndpoint?: string | undefined;
+  /** In place of RFC 7009. */
+  readonly revocation?: RevocationRequest | undefined;
   /** Where the provider bends the standard. */
   readonly request?: RequestRules | undefined;
   readonly response?: ResponseRules | undefined;
@@ -80,17 +86,27 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
       return present(configuration, request);
     },
 
-    async revoke(token) {
-      try {
-        const configuration = await configure();
-        if (configuration.serverMetadata().revocation_endpoint === undefined) return "the provider names no revocation endpoint";
-        await openid.tokenRevocation(configuration, token.reveal());
-        return undefined;
-      } catch (error) {
-        return problemOf(error);
-      }
+    revoke(token, accessToken) {
+      const { revocation } = config;
+      if (revocation === undefined) return untilRevoked(clock, () => revokeByStandard(token));
+      const wanted = revocation.token === "access" ? accessToken : token;
+      if (wanted === undefined) return Promise.resolve("the provider ends grants by their access token, and none is held");
+      return untilRevoked(clock, () => requestRevocation(revocation, wanted.reveal(), { config, fetch, clock }));
     },
   };
+
+  async function revokeByStandard(token: Secret): Promise<RevocationAttempt> {
+    try {
+      const configuration = await configure();
+      if (configuration.serverMetadata().revocation_endpoint === undefined) return { kind: "failed", why: "the provider names no revocation endpoint" };
+      await openid.tokenRevocation(configuration, token.reveal());
+      return { kind: "done" };
+    } catch (error) {
+      const response = responseOf(error);
+      if (response?.status !== 503) return { kind: "failed", why: problemOf(error) };
+      return { kind: "busy", why: "http_503", retryAfterMs: retryAfterMs(response.headers.get("retry-after"), clock.wallMs()) };
+    }
+  }
 
   /** Static endpoints at once; discovered ones once, and again after a failure. */
   function configure(): Promise<openid.Configuration> {
@@ -163,6 +179,13 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
     };
     return sendTokenRequest(sendOnce, { clock, rules: config, onOutcome: exchange.onOutcome, checksIdToken: config.issuer !== undefined });
   }
+}
+
+/** The response that openid-client took offence at: it stands beside or below what it throws. */
+function responseOf(error: unknown): Response | undefined {
+  if (error instanceof Response) return error;
+  if (!(error instanceof Error)) return undefined;
+  return "response" in error && error.response instanceof Response ? error.response : responseOf(error.cause);
 }
 
 function problemOf(error: unknown): string {

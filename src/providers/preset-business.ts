@@ -23,6 +23,7 @@ export const hubspot: Preset = {
   title: "HubSpot",
   settings: {
     tokenEndpoint: "https://api.hubapi.com/oauth/v1/token",
+    revocation: { method: "DELETE", url: "https://api.hubapi.com/oauth/v1/refresh-tokens/{token}", auth: "none", token: "refresh" },
     clientAuth: "client_secret_post",
     grace: "365d",
     refreshTokenLife: "365d",
@@ -40,6 +41,7 @@ export const zoom: Preset = {
   title: "Zoom",
   settings: {
     tokenEndpoint: "https://zoom.us/oauth/token",
+    revocation: { method: "POST", url: "https://zoom.us/oauth/revoke", auth: "basic", token: "access", form: { token: "{token}" } },
     clientAuth: "client_secret_basic_raw",
     refreshTokenLife: "90d",
     errors: {
@@ -60,6 +62,7 @@ export const dropbox: Preset = {
   title: "Dropbox",
   settings: {
     tokenEndpoint: "https://api.dropboxapi.com/oauth2/token",
+    revocation: { method: "POST", url: "https://api.dropboxapi.com/2/auth/token/revoke", auth: "bearer", token: "access" },
     clientAuth: "client_secret_post",
     grace: "365d",
     refreshTokenLife: "365d",

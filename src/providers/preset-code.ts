@@ -4,6 +4,13 @@ export const github: Preset = {
   title: "GitHub App, tokens of its users",
   settings: {
     tokenEndpoint: "https://github.com/login/oauth/access_token",
+    revocation: {
+      method: "DELETE",
+      url: "https://api.github.com/applications/{clientId}/token",
+      auth: "basic",
+      token: "access",
+      json: { access_token: "{token}" },
+    },
     clientAuth: "client_secret_post",
     killsOldAccess: true,
     refreshTokenLife: "180d",

@@ -4,7 +4,7 @@ export const google: Preset = {
   title: "Google",
   settings: {
     tokenEndpoint: "https://oauth2.googleapis.com/token",
-    revocationEndpoint: "https://oauth2.googleapis.com/revoke",
+    revocation: { method: "POST", url: "https://oauth2.googleapis.com/revoke", auth: "none", token: "refresh", form: { token: "{token}" } },
     clientAuth: "client_secret_post",
     grace: "180d",
     refreshTokenLife: "180d",

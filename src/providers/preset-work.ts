@@ -69,6 +69,7 @@ function slackAt(host: string, title: string): Preset {
     parameters: { tokens: { meaning: "whose tokens are used: those of the app's bot, or those of the user", choices: slackTokens } },
     settings: {
       tokenEndpoint: `https://${host}/api/oauth.v2.access`,
+      revocation: { method: "POST", url: `https://${host}/api/auth.revoke`, auth: "bearer", token: "access" },
       clientAuth: "client_secret_post",
       errors: {
         refused: ["invalid_refresh_token", "token_revoked"],
@@ -92,6 +93,7 @@ export const notion: Preset = {
   title: "Notion",
   settings: {
     tokenEndpoint: "https://api.notion.com/v1/oauth/token",
+    revocation: { method: "POST", url: "https://api.notion.com/v1/oauth/revoke", auth: "basic", token: "access", json: { token: "{token}" } },
     clientAuth: "client_secret_basic_raw",
     request: { body: "json" },
   },

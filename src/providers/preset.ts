@@ -1,10 +1,13 @@
 import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
+import type { RevocationRequest } from "./revocation-request.ts";
 
 /** The settings of an upstream that a preset fills in, as the configuration file would say them. `{name}` stands for a parameter of the preset. */
 export interface PresetSettings {
   readonly issuer?: string;
   readonly tokenEndpoint?: string;
+  /** RFC 7009; or the provider's own way: */
   readonly revocationEndpoint?: string;
+  readonly revocation?: RevocationRequest;
   readonly clientAuth?: "client_secret_basic" | "client_secret_basic_raw" | "client_secret_post";
   readonly grace?: string;
   readonly killsOldAccess?: boolean;

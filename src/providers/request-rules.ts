@@ -8,12 +8,12 @@ export interface RequestRules {
   readonly headers?: Readonly<Record<string, Secret>> | undefined;
 }
 
-/** The request as the provider wants it. One without a form, such as discovery, stays as it is. */
+/** The request with the provider's headers, its form as JSON where the provider wants that. A GET, such as discovery's, stays as it is. */
 export function bentRequest(request: RequestInit, { body, headers = {} }: RequestRules): RequestInit {
-  if (!(request.body instanceof URLSearchParams)) return request;
+  if (request.method === "GET") return request;
   const all = new Headers(request.headers);
   for (const [name, value] of Object.entries(headers)) all.set(name, value.reveal());
-  if (body !== "json") return { ...request, headers: all };
+  if (body !== "json" || !(request.body instanceof URLSearchParams)) return { ...request, headers: all };
   all.set("content-type", "application/json");
   return { ...request, headers: all, body: JSON.stringify(jsonOf(request.body)) };
 }

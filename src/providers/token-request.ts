@@ -52,7 +52,8 @@ function conforming(json: Readonly<Record<string, unknown>>, checksIdToken: bool
   return Response.json(body);
 }
 
-async function readText(response: Response): Promise<string> {
+/** The body, which must not be longer than any token response is. */
+export async function readText(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of response.body ?? []) {
@@ -63,7 +64,8 @@ async function readText(response: Response): Promise<string> {
   return new TextDecoder().decode(Buffer.concat(chunks)); // drops a byte order mark, which JSON.parse refuses
 }
 
-function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+/** The JSON object in a text; undefined where it is something else. */
+export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
@@ -95,7 +97,8 @@ function wasSent(error: unknown): boolean {
   return !(code !== undefined && (notSentCodes.has(code) || code.startsWith("ERR_TLS_") || code.includes("CERT") || code.startsWith("UNABLE_TO_")));
 }
 
-function sendProblem(error: unknown): string {
+/** What kept a request from being sent or answered, as a code or a few words. */
+export function sendProblem(error: unknown): string {
   if (error instanceof NotSentError) return "not_sent";
   if (error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError")) return "timeout";
   return codeOf(error)?.toLowerCase() ?? messageOf(error).slice(0, 100);

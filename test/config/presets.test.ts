@@ -125,6 +125,33 @@ describe("no parameter leads to another host or path than its own", () => {
   });
 });
 
+describe("a revocation", () => {
+  test("of the provider's own gives way to another, of either kind, and can be overridden in part", () => {
+    expect(upstream({ preset: "github" })?.revocation).toMatchObject({ method: "DELETE", auth: "basic", token: "access" });
+    expect(upstream({ preset: "github", revocation: { url: "https://ghe.example.com/api/v3/applications/{clientId}/token" } })?.revocation).toMatchObject({
+      method: "DELETE",
+      url: "https://ghe.example.com/api/v3/applications/{clientId}/token",
+      json: { access_token: "{token}" },
+    });
+    const standard = "https://proxy.example.com/revoke";
+    expect(upstream({ preset: "github", revocationEndpoint: standard })).toMatchObject({ revocation: undefined, revocationEndpoint: standard });
+    expect(upstream({ preset: "box", revocation: { url: standard } })).toMatchObject({ revocation: { method: "POST" }, revocationEndpoint: undefined });
+    expect(upstream({ preset: "box", revocation: null })).toMatchObject({ revocation: undefined, revocationEndpoint: undefined });
+  });
+
+  test("is refused with its path where it cannot work, or could send a token elsewhere", () => {
+    const own = (revocation: object) => problems({ tokenEndpoint: "https://idp.example.com/token", revocation });
+    expect(own({ url: "https://{token}.example.com/" })).toEqual(["revocation.url: must not build its host from a placeholder"]);
+    expect(own({ url: "https://idp.example.com/{secret}" })).toEqual(["revocation.url: may hold {token} and {clientId}, and no other braces"]);
+    expect(own({ url: "http://idp.example.com/revoke" })).toEqual([expect.stringMatching(/^revocation\.url: must be https: /)]);
+    expect(own({ url: "https://idp.example.com/", form: {}, json: {} })).toEqual(["revocation: must not have both form and json"]);
+    expect(problems({ preset: "github", clientAuth: "none", clientSecret: undefined })).toEqual(["revocation.auth: basic needs a clientSecret"]);
+    expect(problems({ tokenEndpoint: "https://a.example", revocationEndpoint: "https://a.example", revocation: { url: "https://a.example" } })).toEqual([
+      "revocation: stands in place of revocationEndpoint: give one of them",
+    ]);
+  });
+});
+
 describe("the rules of a provider without a preset", () => {
   const plain = { tokenEndpoint: "https://idp.example.com/token" };
 

@@ -84,9 +84,19 @@ describe.each(presetNames)("through Envoy, with the preset %s", (name) => {
       expect([status, JSON.parse(body)]).toEqual([401, expect.objectContaining({ reason: "grant_refused", upstream: name })]);
     }
     expect(simulator.refreshes).toEqual(["tokens", "tokens", "refused"]);
+  });
 
-    await login(name);
+  test("a login that is revoked ends at the provider, where it has a way, and here in any case", async () => {
+    const simulator = simulatorOf(name);
+    const { refresh } = await login(name);
     expect((await stack.call(name)).status).toBe(200);
+    const isPossible = simulator.provider.revocation !== undefined;
+    const revoked = await stack.admin.revoke({ session: sessionOf(name), upstream: name, keepUpstream: false });
+    const unconfirmed = isPossible ? [] : [{ upstream: name, why: "the provider names no revocation endpoint" }];
+    expect(revoked).toEqual({ upstreams: [name], unconfirmed });
+    expect([simulator.tokens.isRevoked(refresh), simulator.revocations]).toEqual([isPossible, isPossible ? 1 : 0]);
+    const { status, body } = await stack.call(name);
+    expect([status, JSON.parse(body)]).toEqual([401, expect.objectContaining({ reason: "grant_missing" })]);
   });
 });
 
@@ -107,6 +117,15 @@ describe("through Envoy, at a real OpenID provider", () => {
     expect((await stack.oidc.refresh(tokens.refresh_token, stack.oidc[client])).status).toBe(400);
     stack.clock.shift(3_700_000);
     expect((await stack.call(upstream)).status).toBe(401);
+  });
+
+  test.each(issuerPresets)("the preset %s revokes there", async (preset, _parameters, client) => {
+    const upstream = `oidc-${preset}`;
+    const { access_token: accessToken, refresh_token: refreshToken } = await stack.oidc.login({ client: stack.oidc[client] });
+    await stack.put(upstream, { accessToken, refreshToken, expiresIn: 3_600 });
+    expect((await stack.call(upstream)).status).toBe(200);
+    expect(await stack.admin.revoke({ session: sessionOf(upstream), upstream, keepUpstream: false })).toEqual({ upstreams: [upstream], unconfirmed: [] });
+    expect([(await stack.call(upstream)).status, (await stack.oidc.refresh(refreshToken, stack.oidc[client])).status]).toEqual([401, 400]);
   });
 });
 

@@ -18,8 +18,9 @@ function configOf(upstream: object): UpstreamConfig {
   return it;
 }
 
-function endpointsAt(url: string, { issuer, tokenEndpoint, revocationEndpoint }: UpstreamConfig): object {
-  const there = (real: string) => `${url}${new URL(real).pathname}`;
+function endpointsAt(url: string, { issuer, tokenEndpoint, revocationEndpoint, revocation }: UpstreamConfig): object {
+  const there = (real: string) => real.replace(/^https:\/\/[^/]+/, url);
   const endpoints = Object.entries({ issuer, tokenEndpoint, revocationEndpoint });
-  return Object.fromEntries(endpoints.flatMap(([key, real]) => (real === undefined ? [] : [[key, there(real)]])));
+  const moved = Object.fromEntries(endpoints.flatMap(([key, real]) => (real === undefined ? [] : [[key, there(real)]])));
+  return revocation === undefined ? moved : { ...moved, revocation: { url: there(revocation.url) } };
 }
