@@ -32,7 +32,8 @@ export const hubspot: Preset = {
   login: { authorizationEndpoint: "https://app.hubspot.com/oauth/authorize", scopes: ["oauth"] },
   notes: [
     "Access tokens live 30 minutes. A refresh answers with the same refresh token, which has no end (`grace`).",
-    "Errors are told by `status`, in capitals.",
+    "Errors are told by `status`, in capitals; sometimes by the standard `error`.",
+    "For HubSpot's newer endpoint override `tokenEndpoint` with https://api.hubapi.com/oauth/v3/token.",
   ],
   sources: ["HubSpot Developers: OAuth tokens API"],
 };
@@ -46,14 +47,14 @@ export const zoom: Preset = {
     refreshTokenLife: "90d",
     errors: {
       path: ["reason"],
-      refused: ["4711", "4735", "4741"],
+      refused: ["4711"],
       misconfigured: ["4702", "4704", "4705", "4706", "4717"],
     },
   },
   login: { authorizationEndpoint: "https://zoom.us/oauth/authorize" },
   notes: [
     "Access tokens live an hour, refresh tokens about 90 days. They are for one use, without a grace.",
-    "Where `reason` is one of Zoom's codes it decides, else `error` does.",
+    "Where `reason` is one of these codes of Zoom's it decides, else `error` does.",
   ],
   sources: ["Zoom Developers: OAuth 2.0", "OAuth error messages"],
 };

@@ -72,7 +72,7 @@ function slackAt(host: string, title: string): Preset {
       revocation: { method: "POST", url: `https://${host}/api/auth.revoke`, auth: "bearer", token: "access" },
       clientAuth: "client_secret_post",
       errors: {
-        refused: ["invalid_refresh_token", "token_revoked"],
+        refused: ["invalid_refresh_token"],
         misconfigured: ["invalid_client_id", "bad_client_secret", "invalid_grant_type"],
         transient: ["ratelimited"],
         unknown: ["internal_error", "fatal_error"],
@@ -82,6 +82,7 @@ function slackAt(host: string, title: string): Preset {
     notes: [
       "Refresh tokens exist only where the app has token rotation turned on. User tokens need `user_scope` at the login.",
       "Bot tokens stand at the top of an answer, user tokens in `authed_user`; one answer may hold both.",
+      "For `grants put`, the user's part of a login's answer is `authed_user`: pipe that in.",
       "Errors come with status 200. After `internal_error` and `fatal_error` part of the operation may have happened.",
       "Refresh tokens are for one use. The old access token lives on, and at most two are valid. Slack states no life for refresh tokens, and no length of a grace.",
     ],
@@ -95,11 +96,12 @@ export const notion: Preset = {
     tokenEndpoint: "https://api.notion.com/v1/oauth/token",
     revocation: { method: "POST", url: "https://api.notion.com/v1/oauth/revoke", auth: "basic", token: "access", json: { token: "{token}" } },
     clientAuth: "client_secret_basic_raw",
-    request: { body: "json" },
+    request: { body: "json", headers: { "notion-version": "2025-09-03" } },
+    errors: { path: ["code"] },
   },
   login: { authorizationEndpoint: "https://api.notion.com/v1/oauth/authorize", parameters: { owner: "user" } },
   notes: [
-    "The refresh token in an answer may be null: then the old one stays.",
+    "Requests are JSON. Errors are told by `code`, in the standard words. The refresh token in an answer may be null: then the old one stays.",
     "Lifetimes are not documented. Where answers state no `expires_in`, set `accessTokenLife`, or tokens count as endless.",
   ],
   sources: ["Notion API: Create a token", "Refresh a token", "Revoke token"],

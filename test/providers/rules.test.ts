@@ -61,8 +61,10 @@ describe("tokens are found where the rules say", () => {
 
 describe("a provider's own words decide, as codes and whole", () => {
   const hubspot = { errors: presets.hubspot.settings.errors };
+  const notion = { errors: presets.notion.settings.errors };
   const zoom = { errors: presets.zoom.settings.errors };
   test.each([
+    ["Notion's code, in the standard words", notion, 400, { object: "error", status: 400, code: "invalid_grant" }, "refused", "invalid_grant"],
     ["HubSpot's status", hubspot, 400, { status: "BAD_REFRESH_TOKEN", message: "missing or invalid refresh token" }, "refused", "BAD_REFRESH_TOKEN"],
     ["another status of HubSpot's", hubspot, 400, { status: "BAD_CLIENT_ID" }, "misconfigured", "BAD_CLIENT_ID"],
     ["a status that nobody knows", hubspot, 429, { status: "error", message: "BAD_REFRESH_TOKEN" }, "transient", "error"],
@@ -70,7 +72,7 @@ describe("a provider's own words decide, as codes and whole", () => {
     ["an unknown status with 200", hubspot, 200, { status: "error" }, "unknown", "response_without_tokens"],
     ["the standard error beside an unknown status", hubspot, 400, { status: "error", error: "invalid_grant" }, "refused", "invalid_grant"],
     ["Zoom's code", zoom, 401, { reason: "4711", error: "invalid_request" }, "refused", "4711"],
-    ["Zoom's code as a number", zoom, 400, { reason: 4735 }, "refused", "4735"],
+    ["Zoom's code as a number", zoom, 400, { reason: 4711 }, "refused", "4711"],
     ["Zoom's code for the client", zoom, 400, { reason: "4702", error: "invalid_grant" }, "misconfigured", "4702"],
     ["words of Zoom's that hold a code", zoom, 500, { reason: "see 4711", error: "server_error" }, "unknown", "server_error"],
     ["Zoom's words with the standard error", zoom, 400, { reason: "Invalid Token!", error: "invalid_grant" }, "refused", "invalid_grant"],
@@ -94,6 +96,10 @@ describe("a provider's own words decide, as codes and whole", () => {
     ],
   ] satisfies [string, AnswerRules, number, Record<string, unknown>, string, string][])("%s", (_, rules, status, body, kind, why) => {
     expect(read(rules, body, status)).toMatchObject({ kind, why });
+  });
+
+  test("what every object has is no word of the provider's", () => {
+    expect(read({ errors: { path: ["constructor", "name"], refused: ["Object"] } }, {}, 400)).toMatchObject({ kind: "unknown", why: "http_400" });
   });
 
   test("a description never does: Keycloak's and Salesforce's words for people stand beside an error", () => {

@@ -13,6 +13,7 @@ async function refresh({ url, provider }: ProviderSimulator, token: string | und
   const [user, password] = provider.auth === "basic" ? [encodeURIComponent(id), encodeURIComponent(secret)] : [id, secret];
   const headers = {
     accept: "application/json",
+    ...(provider.header === undefined ? {} : { [provider.header]: "1" }),
     "content-type": provider.json ? "application/json" : "application/x-www-form-urlencoded",
     ...(provider.auth === "post" ? {} : { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}` }),
   };
@@ -55,7 +56,11 @@ describe.each(presetNames)("the simulated %s", (name) => {
 
   test("takes no other client", async () => {
     const simulator = await use(startProviderSimulator(name));
-    const response = await fetch(`${simulator.url}${simulator.provider.tokenPath}`, { method: "POST", body: new URLSearchParams({ client_id: "x" }) });
+    const response = await fetch(`${simulator.url}${simulator.provider.tokenPath}`, {
+      method: "POST",
+      headers: simulator.provider.header === undefined ? {} : { [simulator.provider.header]: "1" },
+      body: new URLSearchParams({ client_id: "x" }),
+    });
     expect([response.status, simulator.refreshes]).toEqual([401, ["bad_client"]]);
   });
 });

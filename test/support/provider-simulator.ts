@@ -64,6 +64,7 @@ export async function startProviderSimulator(name: PresetName, nowMs: () => numb
 
   function answerTo(received: Received): Answer {
     if (received.path === discoveryPath(provider)) return { status: 200, body: metadata(provider, server.url) };
+    if (provider.header !== undefined && received.headers[provider.header] === undefined) return { status: 400, body: { code: "missing_version" } };
     if (received.path === provider.tokenPath && received.method === "POST") return refresh(received);
     const token = revokedToken(provider, received);
     return token === undefined ? { status: 404, body: { message: "Not Found" } } : revoke(token, received);

@@ -12,6 +12,8 @@ export interface SimulatedProvider {
   /** `basic` percent-decodes id and secret, `basic_raw` does not. */
   readonly auth: "post" | "basic" | "basic_raw";
   readonly json?: true;
+  /** Must be in every request. */
+  readonly header?: string;
   readonly accepted: (tokens: IssuedTokens, expiresIn: number) => object;
   readonly refused: { readonly status: number; readonly body: object };
   readonly revocation?: SimulatedRevocation;
@@ -186,7 +188,8 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     auth: "basic_raw",
     json: true,
     accepted: (tokens, expiresIn) => ({ ...rfc(tokens, expiresIn), token_type: "bearer", bot_id: "b", owner: { type: "user" } }),
-    refused: invalidGrant("Invalid refresh token."),
+    header: "notion-version",
+    refused: { status: 400, body: { object: "error", status: 400, code: "invalid_grant", message: "Invalid refresh token.", additional_data: {} } },
     revocation: { method: "POST", path: "/v1/oauth/revoke", auth: "basic", token: { json: "token" }, kind: "access" },
   },
   okta: {
