@@ -98,10 +98,6 @@ describe("a provider's own words decide, as codes and whole", () => {
     expect(read(rules, body, status)).toMatchObject({ kind, why });
   });
 
-  test("what every object has is no word of the provider's", () => {
-    expect(read({ errors: { path: ["constructor", "name"], refused: ["Object"] } }, {}, 400)).toMatchObject({ kind: "unknown", why: "http_400" });
-  });
-
   test("a description never does: Keycloak's and Salesforce's words for people stand beside an error", () => {
     for (const error_description of ["Token is not active", "expired access/refresh token", "invalid_grant"])
       expect(read({}, { error: "temporarily_unavailable", error_description }, 400)).toMatchObject({ kind: "transient" });
