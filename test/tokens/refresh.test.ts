@@ -35,15 +35,20 @@ describe("a refresh", () => {
     expect(await world.fresh()).toBe("access-2");
   });
 
-  test("that the provider fails changes nothing in the store, and the next one may succeed", async () => {
+  test("that the provider fails changes nothing in the store but the back-off it asked for, and the next one may succeed (pitfall 9)", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     const before = await world.store.read(world.key());
     world.endpoint.respondNext({ status: 503, headers: { "retry-after": "7" } });
     const answer = await world.tokens.fresh({ session: world.key().session }, "crm", patientMs);
     expect(answer).toEqual({ kind: "unavailable", why: "http_503", retryAfterMs: 7_000 });
-    expect(await world.store.read(world.key())).toEqual(before);
-    expect(await world.fresh()).toBe("access-2");
+    if (before.kind !== "found") throw new Error("the grant is gone");
+    expect(await world.store.read(world.key())).toEqual({ ...before, row: { ...before.row, backOffMs: 7_000 } });
+    await world.clock.advance(6_999);
+    const early = await world.tokens.fresh({ session: world.key().session }, "crm", patientMs);
+    expect([early, world.endpoint.calls]).toEqual([{ kind: "unavailable", why: "back_off", retryAfterMs: 1 }, 1]);
+    await world.clock.advance(1);
+    expect([await world.fresh(), world.endpoint.calls]).toEqual(["access-2", 2]);
   });
 
   test.each([

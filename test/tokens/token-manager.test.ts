@@ -83,7 +83,10 @@ test("a provider that refuses us rather than the user harms no grant, and says s
   world.endpoint.respondNext({ status: 401, body: { error: "invalid_client" } });
   expect(await world.fresh()).toBe("unavailable: invalid_client");
   expect(world.events("refresh")).toMatchObject([{ level: "error", outcome: "unavailable", provider: "misconfigured", reason: "invalid_client" }]);
-  expect(await world.fresh()).toBe("access-2");
+  await world.clock.advance(999);
+  expect([await world.fresh(), world.endpoint.calls]).toEqual(["unavailable: back_off", 1]);
+  await world.clock.advance(1);
+  expect([await world.fresh(), world.endpoint.calls]).toEqual(["access-2", 2]);
 });
 
 test("no token appears in the log, whatever happens to it", async () => {
@@ -91,7 +94,8 @@ test("no token appears in the log, whatever happens to it", async () => {
   await world.login("alice", { remainingMs: 0 });
   world.endpoint.respondNext({ status: 500 });
   world.endpoint.respondNext((_, usual) => ({ body: { ...(usual().body as object), scope: ["x"], id_token: "access-2.refresh-2.x" } }));
-  await world.fresh();
+  expect(await world.fresh()).toBe("unavailable: http_500");
+  await world.clock.advance(5_000);
   world.store.deaf.add("commit");
   const stored = world.fresh();
   await until("the first write", () => world.store.calls.commit === 1);
