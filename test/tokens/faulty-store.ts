@@ -14,21 +14,27 @@ export interface FaultyStore extends TokenStore {
   readonly deaf: Set<Operation>;
   /** The next call of this operation is carried out, and its reply held back. */
   holdReply(operation: Operation): AnswerGate;
-  /** What this replica hears of the others: nothing while `silent`. With heartbeats by hand only those that are beaten arrive. */
-  readonly subscription: { silent: boolean; beat(at: number): void; gap(): void };
+  /** What this replica hears: nothing while `silent`, and what a test lets it hear. */
+  readonly subscription: { silent: boolean } & ChangeListener;
 }
 
+/** With heartbeats by hand only those arrive that a test lets it hear. */
 export function faultyStore(store: TokenStore, { heartbeats = "real" }: { readonly heartbeats?: "real" | "by hand" } = {}): FaultyStore {
   const calls: Record<Operation, number> = { read: 0, put: 0, acquire: 0, renew: 0, release: 0, commit: 0, refuse: 0, revoke: 0 };
   const down = new Set<Operation>();
   const deaf = new Set<Operation>();
   const gates = new Map<Operation, AnswerGate>();
   const listeners: ChangeListener[] = [];
-  const subscription = {
+  const subscription: FaultyStore["subscription"] = {
     silent: false,
-    beat: (at: number) => subscription.silent || listeners.forEach((listener) => void listener.heard(at)),
-    gap: () => listeners.forEach((listener) => void listener.gap()),
+    changed: (change) => tell(({ changed }) => changed(change)),
+    heard: (at) => tell(({ heard }) => heard(at)),
+    gap: () => tell(({ gap }) => gap()),
   };
+
+  function tell(about: (listener: ChangeListener) => void): void {
+    if (!subscription.silent) for (const listener of listeners) about(listener);
+  }
 
   function guarded<Args extends unknown[], Result>(operation: Operation, run: (...args: Args) => Promise<Result>): (...args: Args) => Promise<Result> {
     return async (...args) => {
