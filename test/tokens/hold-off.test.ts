@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { Secret } from "../../src/secret.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
+import { acquireTheirs, commitTheirs, versionOf } from "./theirs.ts";
 import { startWorld, type World } from "./world.ts";
 
 const opened = resources();
@@ -12,23 +12,9 @@ async function abandoned() {
   const other = world.replica();
   await world.login("alice", { remainingMs: 0 });
   const version = await versionOf(other);
-  await other.store.acquire(world.key(), { attempt: "theirs", seen: version, leaseMs: 15_000, usableMs: 1_000 });
+  await acquireTheirs(other);
   await world.clock.advance(15_000);
   return { world, other, version };
-}
-
-async function versionOf({ store, key }: World): Promise<string> {
-  const read = await store.read(key());
-  return read.kind === "found" ? read.row.version : read.kind;
-}
-
-/** The other replica's late commit: what the provider gave it for refresh-1. */
-async function commitTheirs({ endpoint, store, key }: World, version: string): Promise<void> {
-  const answer = endpoint.tokens.refresh("refresh-1");
-  if (answer === undefined) throw new Error("the provider refused it");
-  const grant = { refreshToken: new Secret(answer.refresh_token), createdAt: 0, refreshedAt: 0 };
-  const access = { token: new Secret(answer.access_token), remainingMs: 3_600_000, lifeMs: 3_600_000 };
-  await store.commit(key(), version, { version: "theirs", grant, access, life: { ms: 86_400_000, stated: false } });
 }
 
 /** Asks, and resolves once the hold-off has begun. */

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
-import { startWorld, type World } from "./world.ts";
+import { acquireTheirs } from "./theirs.ts";
+import { startWorld } from "./world.ts";
 
 const opened = resources();
 
@@ -16,18 +17,11 @@ async function refreshing() {
   return { world, other, gate, waiting };
 }
 
-/** What somebody who wants the lease now is told. */
-async function acquire({ store, key }: World, attempt: string): Promise<string> {
-  const read = await store.read(key());
-  if (read.kind !== "found") throw new Error("the grant is gone");
-  return (await store.acquire(key(), { attempt, seen: read.row.version, leaseMs: 15_000, usableMs: 1_000 })).kind;
-}
-
 describe("a lease", () => {
   test("is renewed while the provider's answer is on its way, past its first end: nobody else presents the token (pitfall 5)", async () => {
     const { world, other, gate } = await refreshing();
     await world.clock.advance(40_000);
-    expect([world.store.calls.renew, await acquire(other, "theirs")]).toEqual([8, "busy"]);
+    expect([world.store.calls.renew, await acquireTheirs(other)]).toEqual([8, "busy"]);
     const second = other.fresh();
     await until("the second to wait", () => other.metrics.events.lease_busy === 1);
     gate.release();
@@ -42,7 +36,7 @@ describe("a lease", () => {
     gate.release();
     await until("the first write", () => world.store.calls.commit === 1);
     await world.clock.advance(40_000);
-    expect([world.store.calls.renew, await acquire(other, "theirs")]).toEqual([8, "busy"]);
+    expect([world.store.calls.renew, await acquireTheirs(other)]).toEqual([8, "busy"]);
     world.store.down.clear();
     await world.clock.advance(1_000);
     expect([await other.fresh(), await world.storedRefreshToken(), world.endpoint.calls]).toEqual(["access-2", "refresh-2", 1]);
@@ -56,14 +50,14 @@ describe("a lease", () => {
     expect(world.store.calls.renew).toBe(10); // at 5 s, and then each second
     await world.clock.advance(1_000);
     await world.clock.advance(14_000);
-    expect([await acquire(other, "theirs"), world.metrics.events.lease_lost]).toEqual(["busy", undefined]);
+    expect([await acquireTheirs(other), world.metrics.events.lease_lost]).toEqual(["busy", undefined]);
   });
 
   test("that another attempt has meanwhile is counted and logged as lost and renewed no more; what the provider answers is stored all the same (pitfall 7)", async () => {
     const { world, other, gate } = await refreshing();
     world.store.down.add("renew");
     await world.clock.advance(15_000);
-    expect(await acquire(other, "theirs")).toBe("acquired");
+    expect(await acquireTheirs(other)).toBe("acquired");
     world.store.down.clear();
     await world.clock.advance(1_000);
     const { renew } = world.store.calls;
@@ -89,7 +83,7 @@ describe("a lease", () => {
     if (name !== "tokens") world.endpoint.respondNext(response);
     await world.fresh();
     await world.tokens.settled();
-    expect(await acquire(other, "theirs")).not.toBe("busy");
+    expect(await acquireTheirs(other)).not.toBe("busy");
     await world.clock.advance(90_000);
     expect(world.store.calls.renew).toBe(0);
     expect(world.clock.pending).toBe(0);
