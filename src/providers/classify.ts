@@ -29,7 +29,7 @@ export function readAnswer(answer: RawAnswer, wallMs: number): { readonly kind: 
   const error = answer.json?.error;
   if (typeof error === "string" && error !== "") return namedFailure(error, answer, wallMs);
   const wait = retryAfterMs(answer.retryAfter, wallMs);
-  if (answer.status === 429) return { kind: "transient", why: "http_429", retryAfterMs: wait };
+  if (answer.status === 429) return { kind: "transient", why: "http_429", retryAfterMs: wait, tooMany: true };
   if (succeeded) return { kind: "unknown", why: answer.json === undefined ? "response_not_json" : "response_without_tokens" };
   if (answer.status === 401) return { kind: "misconfigured", why: "http_401" };
   return { kind: "unknown", why: `http_${answer.status}`, retryAfterMs: wait };
@@ -41,7 +41,7 @@ function namedFailure(error: string, answer: RawAnswer, wallMs: number): Failure
   if (misconfiguredErrors.has(error)) return { kind: "misconfigured", why };
   const wait = retryAfterMs(answer.retryAfter, wallMs);
   if (unknownErrors.has(error) || (answer.status >= 500 && !busyErrors.has(error))) return { kind: "unknown", why, retryAfterMs: wait };
-  return { kind: "transient", why, retryAfterMs: wait };
+  return { kind: "transient", why, retryAfterMs: wait, ...(answer.status === 429 ? { tooMany: true } : {}) };
 }
 
 /** Milliseconds of a `Retry-After`: delay-seconds or an HTTP date, at most an hour. */
