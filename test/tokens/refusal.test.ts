@@ -3,6 +3,7 @@ import { Secret } from "../../src/secret.ts";
 import { createAnswerGate } from "../support/answer-gate.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
+import { acquireTheirs, commitTheirs, versionOf } from "./theirs.ts";
 import { startWorld } from "./world.ts";
 
 const opened = resources();
@@ -208,6 +209,31 @@ describe("invalid_grant because another replica was faster (pitfall 11)", () => 
     await storeTheWinners();
     expect([await loser, await world.fresh(), await other.fresh(), world.endpoint.calls]).toEqual(["access-2", "access-2", "access-2", 2]);
     expect([world.metrics.events.dead, other.metrics.events.dead]).toEqual([undefined, undefined]);
+  });
+
+  test("which had taken over the lease: who lost it holds off before he takes the refusal for the end", async () => {
+    const world = await startWorld(opened);
+    const other = world.replica();
+    await world.login("alice", { remainingMs: 0 });
+    const version = await versionOf(other);
+    world.store.down.add("renew");
+    const gate = createAnswerGate();
+    world.endpoint.respondNext(async () => {
+      await gate.pass();
+      return { status: 400, body: { error: "invalid_grant" } };
+    });
+    void world.fresh();
+    await gate.arrived();
+    await world.clock.advance(15_000);
+    expect(await acquireTheirs(other)).toBe("acquired");
+    const timers = world.clock.pending;
+    gate.release();
+    await until("the hold-off", () => world.clock.pending > timers);
+    await world.clock.advance(2_999);
+    expect(await versionOf(other)).toBe(version);
+    await commitTheirs(other, version);
+    await world.tokens.settled();
+    expect([world.cached() ?? (await world.fresh()), world.store.calls.refuse, world.metrics.events.dead]).toEqual(["access-2", 0, undefined]);
   });
 
   test("whose commit comes long after the refusal: it revives the dead grant", async () => {

@@ -3,8 +3,9 @@ import { createMemoryStore } from "../../src/stores/memory-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { resources } from "../support/resources.ts";
+import type { Script } from "../support/token-endpoint.ts";
 import { until } from "../support/until.ts";
-import { startWorld } from "./world.ts";
+import { startWorld, type World, type WorldOptions } from "./world.ts";
 
 const opened = resources();
 
@@ -20,6 +21,7 @@ describe("a logout", () => {
     gate.release();
     await world.tokens.settled();
     expect([world.cached(), await world.fresh(), await world.storedRefreshToken()]).toEqual([undefined, "missing", "revoked"]);
+    expect(world.metrics.endings).toEqual(["revoked expired 0"]);
   });
 
   test("on another replica has the same effect", async () => {
@@ -74,6 +76,75 @@ describe("a logout", () => {
     gate.release();
     expect([await waiting, await later, await world.storedRefreshToken()]).toEqual(["access-2", "access-2", "refresh-2"]);
     expect([world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual([1, 0]);
+  });
+});
+
+describe("the tokens that a provider issues after a logout", () => {
+  /** Refreshes while the session ends; `options` may break the revocation at the provider. */
+  async function endedMeanwhile({ by = "this one", response = undefined as Script | undefined, options = {} as WorldOptions } = {}) {
+    const world = (await startWorld(opened, options)) as World;
+    await world.login("alice", { remainingMs: 0 });
+    if (response !== undefined) world.endpoint.respondNext(response);
+    const gate = world.endpoint.hold();
+    const waiting = world.fresh();
+    await gate.arrived();
+    await (by === "this one" ? world : world.replica()).tokens.revoke(world.key());
+    gate.release();
+    expect(await waiting).toBe("missing");
+    await world.tokens.settled();
+    return world;
+  }
+
+  test.each(["this one", "another"])("by %s are ended at the provider: nobody is left who could (pitfall 17)", async (by) => {
+    const world = await endedMeanwhile({ by });
+    await until("the revocation", () => world.endpoint.revoked.length > 0);
+    expect([world.endpoint.revoked, world.endpoint.tokens.isActive("access-2"), world.events("revocation")]).toEqual([["refresh-2"], false, []]);
+  });
+
+  test("are ended by the access token where that is all there is", async () => {
+    const world = await endedMeanwhile({ response: { body: { access_token: "access-new", token_type: "Bearer" } } });
+    await until("the revocation", () => world.endpoint.revoked.length > 0);
+    expect(world.endpoint.revoked).toEqual(["access-new"]);
+  });
+
+  test("are ended also where the store took notice of them late", async () => {
+    const world = (await startWorld(opened)) as World;
+    await world.login("alice", { remainingMs: 0 });
+    world.store.down.add("commit");
+    const waiting = world.fresh();
+    await until("the first write", () => world.store.calls.commit === 1);
+    await world.replica().tokens.revoke(world.key());
+    expect(world.endpoint.revoked).toEqual([]);
+    world.store.down.clear();
+    await world.clock.advance(1_000);
+    await until("the revocation", () => world.endpoint.revoked.length > 0);
+    expect([await waiting, world.endpoint.revoked]).toEqual(["missing", ["refresh-2"]]);
+  });
+
+  test("are not ended where the session was not: a refresh, and a login in its place", async () => {
+    const world = (await startWorld(opened)) as World;
+    await world.login("alice", { remainingMs: 0 });
+    await world.fresh();
+    await world.clock.advance(3_600_000);
+    const gate = world.endpoint.hold();
+    const waiting = world.fresh();
+    await gate.arrived();
+    await world.login();
+    gate.release();
+    expect(await waiting).toBe("access-4");
+    await world.tokens.settled();
+    expect(world.endpoint.revoked).toEqual([]);
+  });
+
+  test.each<[string, string | undefined, RegExp]>([
+    ["names no endpoint for that", undefined, /names no revocation endpoint/],
+    ["does not answer", "http://127.0.0.1:1/revoke", /fetch failed|ECONNREFUSED/],
+  ])("stay valid where the provider %s, and the log says so, without them (pitfall 22)", async (_, revocationEndpoint, reason) => {
+    const world = await endedMeanwhile({ options: { provider: { revocationEndpoint } } });
+    await until("the word", () => world.events("revocation").length > 0);
+    expect(world.events("revocation")).toMatchObject([{ level: "warn", upstream: "crm", reason: expect.stringMatching(reason) }]);
+    expect(world.log()).not.toMatch(/(access|refresh)-\d/);
+    expect(world.endpoint.tokens.isActive("access-2")).toBe(true);
   });
 });
 

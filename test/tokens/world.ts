@@ -78,7 +78,9 @@ function worldAt<C extends Clock>(endpoint: TokenEndpoint, shared: TokenStore, c
   const lines: string[] = [];
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
   const random = { ...systemRandom(), fraction: () => 0, ...options.random };
-  const providers = new Map([[options.upstream ?? "crm", providerOf({ tokenEndpoint: endpoint.url, ...options.provider }, { clock })]]);
+  const providers = new Map([
+    [options.upstream ?? "crm", providerOf({ tokenEndpoint: endpoint.url, revocationEndpoint: endpoint.revocationUrl, ...options.provider }, { clock })],
+  ]);
   const config = {
     minRemainingMs: 10_000,
     aheadMs: 60_000,
