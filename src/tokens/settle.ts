@@ -243,6 +243,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
 function endingOf(outcome: RefreshOutcome, result: RefreshResult): RefreshEnding {
   if (result.kind === "superseded") return "adopted";
   if (outcome.kind !== "tokens") return outcome.kind;
+  if (result.kind === "unavailable") return "unknown"; // the store never took them
   return result.kind === "missing" ? "revoked" : "refreshed";
 }
 
