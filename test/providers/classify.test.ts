@@ -7,7 +7,7 @@ function read(status: number, json?: Record<string, unknown>, retryAfter: string
   return readAnswer({ status, json, retryAfter } satisfies RawAnswer, now);
 }
 
-describe("only the provider's word about the refresh token asks for a new login", () => {
+describe("only the provider's word about the refresh token asks for a new login, under whatever status (pitfall 20)", () => {
   test.each([
     ["RFC 6749", 400, { error: "invalid_grant" }, "invalid_grant"],
     ["Atlassian and Auth0, with 403", 403, { error: "invalid_grant", error_description: "Unknown or invalid refresh token." }, "invalid_grant"],

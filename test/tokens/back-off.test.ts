@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { type BackOffInput, backOffMs } from "../../src/tokens/back-off.ts";
 import { resources } from "../support/resources.ts";
 import type { Script } from "../support/token-endpoint.ts";
+import { until } from "../support/until.ts";
 import { patientMs, startWorld, type World } from "./world.ts";
 
 const opened = resources();
@@ -137,6 +138,21 @@ describe("after a refresh that failed (pitfall 12)", () => {
     gate.release();
     expect(await late).toEqual({ kind: "unavailable", why: "back_off", retryAfterMs: 5_000 });
     expect([world.endpoint.calls, other.store.calls.acquire]).toEqual([1, 1]);
+  });
+
+  test("where the store does not take it, the lease keeps everybody away until it ends", async () => {
+    const world = await expired({ status: 500 });
+    world.store.down.add("release");
+    expect(await world.fresh()).toBe("unavailable: http_500");
+    world.store.down.clear();
+    world.endpoint.respondAlways(undefined);
+    await world.clock.advance(6_000);
+    const waiting = world.fresh();
+    await until("the wait for the lease", () => world.metrics.events.lease_busy === 1);
+    await world.clock.advance(8_999);
+    expect(world.endpoint.calls).toBe(1);
+    await world.clock.advance(1);
+    expect([await waiting, world.endpoint.calls]).toEqual(["access-2", 2]);
   });
 
   test("a login ends it at once, and a refresh that succeeds begins the count anew", async () => {

@@ -5,7 +5,7 @@ import { startWorld } from "./world.ts";
 
 const opened = resources();
 
-describe("one refresh for all who want it: a single-use refresh token presented twice ends the login", () => {
+describe("one refresh for all who want it: a single-use refresh token presented twice ends the login (pitfall 3)", () => {
   test.each([10, 100])("%i concurrent callers", async (count) => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
@@ -46,7 +46,7 @@ test("sessions do not wait for each other: a slow refresh holds up its own sessi
   expect(await alice).toBe("access-3");
 });
 
-test("a caller who gives up, even the first, cancels nothing: the others get the token", async () => {
+test("a caller who gives up, even the first, cancels nothing: the others get the token (pitfall 8)", async () => {
   const world = await startWorld(opened);
   await world.login("alice", { remainingMs: 0 });
   const gate = world.endpoint.hold();
@@ -60,7 +60,7 @@ test("a caller who gives up, even the first, cancels nothing: the others get the
   expect([world.endpoint.calls, await world.storedRefreshToken()]).toEqual([1, "refresh-2"]);
 });
 
-test("with nobody left to wait the refresh still goes on and is stored, since the provider has used up the old token", async () => {
+test("with nobody left to wait the refresh still goes on and is stored, since the provider has used up the old token (pitfall 8)", async () => {
   const world = await startWorld(opened);
   await world.login("alice", { remainingMs: 0 });
   const gate = world.endpoint.hold();
@@ -74,7 +74,7 @@ test("with nobody left to wait the refresh still goes on and is stored, since th
 });
 
 describe("a provider that is slower than refresh.timeout", () => {
-  test("costs its waiters the wait, not the tokens: the late response is stored and served", async () => {
+  test("costs its waiters the wait, not the tokens: the late response is stored and served (pitfall 9)", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     const gate = world.endpoint.hold();

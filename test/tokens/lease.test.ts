@@ -53,7 +53,7 @@ describe("a lease", () => {
     expect([await acquireTheirs(other), world.metrics.events.lease_lost]).toEqual(["busy", undefined]);
   });
 
-  test("that another attempt has meanwhile is counted and logged as lost and renewed no more; what the provider answers is stored all the same (pitfall 7)", async () => {
+  test("that another attempt has meanwhile is counted and logged as lost and renewed no more; what the provider answers is stored all the same, as its version alone is compared (pitfalls 7 and 16)", async () => {
     const { world, other, gate } = await refreshing();
     world.store.down.add("renew");
     await world.clock.advance(15_000);

@@ -9,7 +9,7 @@ import { startWorld } from "./world.ts";
 const opened = resources();
 
 describe("a refused refresh token", () => {
-  test("is presented no more: each further request is refused without a call to the provider", async () => {
+  test("is presented no more: each further request is refused without a call to the provider, on every replica (pitfall 12)", async () => {
     const world = await startWorld(opened);
     const login = await world.login("alice", { remainingMs: 0 });
     world.endpoint.tokens.revoke(login.refresh_token);

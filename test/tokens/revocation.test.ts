@@ -10,7 +10,7 @@ import { startWorld, type World, type WorldOptions } from "./world.ts";
 const opened = resources();
 
 describe("a logout", () => {
-  test("while a refresh is under way: the refresh that finishes after it resurrects no session", async () => {
+  test("while a refresh is under way: the refresh that finishes after it resurrects no session (pitfall 17)", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     const gate = world.endpoint.hold();
@@ -162,7 +162,7 @@ describe("a new login", () => {
     expect([world.cached(), await world.storedRefreshToken()]).toEqual(["access-3", "refresh-3"]);
   });
 
-  test("as somebody else is not overwritten by the old account's refresh, also if that commits last", async () => {
+  test("as somebody else is not overwritten by the old account's refresh, also if that commits last (pitfall 27)", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0, subject: "first" });
     world.store.down.add("commit");
@@ -201,7 +201,7 @@ describe("a new login", () => {
   });
 });
 
-test("a grant that the store lost is written anew by the refresh that was under way: data loss is no logout", async () => {
+test("a grant that the store lost is written anew by the refresh that was under way: data loss is no logout (pitfall 28)", async () => {
   const clock = manualClock();
   const stores = [createMemoryStore({ clock, maxGrants: 10 }), createMemoryStore({ clock, maxGrants: 10 })] as const;
   let failedOver = false;
