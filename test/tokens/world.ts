@@ -36,7 +36,10 @@ export interface World<C extends Clock = ManualClock> {
   /** The log lines with this `event`. */
   events(event: string): readonly Record<string, unknown>[];
   /** Another process with the same configuration, over the same store by a way of its own: faults of one are not the other's. */
-  replica(options?: { /** The only upstream it knows; default crm. */ readonly upstream?: string }): World<C>;
+  replica(options?: {
+    /** The only upstream it knows; default crm. */ readonly upstream?: string /** Its own connection. */;
+    readonly store?: TokenStore;
+  }): World<C>;
   /** Puts a login made at the provider, its access token expiring as the provider says; `write` overrides the grant. */
   login(
     session?: string,
@@ -104,7 +107,7 @@ function worldAt<C extends Clock>(endpoint: TokenEndpoint, shared: TokenStore, c
     key,
     log: () => lines.join(""),
     events: (event) => lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line.event === event),
-    replica: ({ upstream } = {}) => worldAt(endpoint, shared, clock, { ...options, upstream }),
+    replica: ({ upstream, store = shared } = {}) => worldAt(endpoint, store, clock, { ...options, upstream }),
     async login(session, write = {}) {
       const login = endpoint.tokens.login();
       const { subject, remainingMs = login.expires_in && login.expires_in * 1_000 } = write;
