@@ -133,7 +133,15 @@ describe("the tokens that a provider issues after a logout", () => {
     gate.release();
     expect(await waiting).toBe("access-4");
     await world.tokens.settled();
-    expect(world.endpoint.revoked).toEqual([]);
+    await world.clock.advance(3_600_000);
+    const last = world.endpoint.hold();
+    const ended = world.fresh();
+    await last.arrived();
+    await world.tokens.revoke(world.key());
+    last.release();
+    expect(await ended).toBe("missing");
+    await until("the revocation", () => world.endpoint.revoked.length > 0);
+    expect(world.endpoint.revoked).toEqual(["refresh-5"]);
   });
 
   test.each<[string, string | undefined, RegExp]>([
