@@ -45,8 +45,8 @@ export interface TokenGate {
   readonly presented: readonly string[];
   /** Requests that were sent on to the provider and whose answers have not gone back yet. */
   readonly underWay: number;
-  /** The next request that waits, of this sender or of any. */
-  held(sender?: string): Promise<Passage>;
+  /** The next request that waits, or the next such. */
+  held(isWanted?: (passage: Passage) => boolean): Promise<Passage>;
   stop(): Promise<void>;
 }
 
@@ -138,7 +138,7 @@ export async function startTokenGate(target: string): Promise<TokenGate> {
     get underWay() {
       return underWay;
     },
-    held: (sender) => until("a token request at the gate", () => [...waiting].find((passage) => sender === undefined || passage.sender === sender), patience),
+    held: (isWanted = () => true) => until("a token request at the gate", () => [...waiting].find(isWanted), patience),
     stop: server.stop,
   };
 }
