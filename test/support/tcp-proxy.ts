@@ -9,8 +9,11 @@ export interface TcpProxy {
   readonly accepted: number;
   /** How many of them are open. */
   readonly open: number;
-  /** From now on nothing passes over the connections that are open, and none of them is closed; new ones work. */
-  freeze(): void;
+  /**
+   * From now on nothing passes over the connections that are open, and none of them is closed; new ones work.
+   * @param ports only the connections that the target sees coming from these; default all
+   */
+  freeze(ports?: readonly number[]): void;
   /** Keeps back what the server sends, until it is called again with false. */
   holdAnswers(hold: boolean): void;
   /** Ends the connections that are open. */
@@ -61,8 +64,9 @@ export async function startTcpProxy(target: Target, tls?: TlsOptions): Promise<T
     get open() {
       return pairs.size;
     },
-    freeze() {
+    freeze(ports) {
       for (const [client, behind] of pairs) {
+        if (ports !== undefined && !ports.includes(behind.localPort ?? 0)) continue;
         client.unpipe(behind).pause();
         behind.unpipe(client).pause();
       }

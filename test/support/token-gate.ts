@@ -33,21 +33,36 @@ export interface Passage {
   drop(): void;
 }
 
+/** One token request that came to the gate. */
+export interface GateCall {
+  /** The refresh token, hashed. */
+  readonly token: string;
+  /** When it was there, monotonic ms. */
+  readonly at: number;
+  /** Whether it reached the provider. */
+  sentOn: boolean;
+}
+
 /** Stands before a token endpoint as the network does. */
 export interface TokenGate {
   /** The token endpoint's address for one sender. */
   url(sender: string): string;
   /** For all that come from now on; those that wait are decided by it too. */
   rule(rule: GateRule): void;
-  /** Requests that came to the gate. */
-  readonly arrivals: number;
-  /** The refresh tokens that were sent on to the provider, hashed, one entry for each time. */
-  readonly presented: readonly string[];
+  /** All that came so far. */
+  readonly calls: readonly GateCall[];
   /** Requests that were sent on to the provider and whose answers have not gone back yet. */
   readonly underWay: number;
   /** The next request that waits, or the next such. */
   held(isWanted?: (passage: Passage) => boolean): Promise<Passage>;
   stop(): Promise<void>;
+}
+
+interface Transit {
+  readonly request: HttpRequest;
+  readonly response: HttpResponse;
+  readonly body: string;
+  readonly call: GateCall;
 }
 
 interface Waiting extends Passage {
@@ -57,20 +72,22 @@ interface Waiting extends Passage {
 /** Starts a gate before the token endpoint at `target`. A request whose sender is gone is not sent on: it was in the sender's hands. */
 export async function startTokenGate(target: string): Promise<TokenGate> {
   const waiting = new Set<Waiting>();
-  const presented: string[] = [];
+  const calls: GateCall[] = [];
   let rule: GateRule = { kind: "forward" };
-  let arrivals = 0;
   let underWay = 0;
 
   async function handle(request: HttpRequest, response: HttpResponse): Promise<void> {
-    arrivals++;
     const body = await readBody(request);
-    if (rule.kind === "hold") await wait(request, response, body);
-    else await follow(rule, request, response, body);
+    const call = { token: hashOf(new URLSearchParams(body).get("refresh_token") ?? ""), at: performance.now(), sentOn: false };
+    calls.push(call);
+    const transit: Transit = { request, response, body, call };
+    if (rule.kind === "hold") await wait(transit);
+    else await follow(rule, transit);
   }
 
   /** Until the rule is another one, `process` or `drop` was called, or the sender is gone. */
-  function wait(request: HttpRequest, response: HttpResponse, body: string): Promise<void> {
+  function wait(transit: Transit): Promise<void> {
+    const { request, response } = transit;
     return new Promise((resolve) => {
       const leave = () => {
         waiting.delete(passage);
@@ -83,11 +100,11 @@ export async function startTokenGate(target: string): Promise<TokenGate> {
         abandoned,
         follow: (next) => {
           leave();
-          void follow(next, request, response, body).catch(() => request.socket.destroy());
+          void follow(next, transit).catch(() => request.socket.destroy());
         },
         async process() {
           leave();
-          const answer = await sendOn(request, body).finally(() => underWay--);
+          const answer = await sendOn(transit);
           return { status: answer.status, deliver: () => deliver(response, answer), lose: () => void request.socket.destroy() };
         },
         drop() {
@@ -99,7 +116,8 @@ export async function startTokenGate(target: string): Promise<TokenGate> {
     });
   }
 
-  async function follow(next: GateRule, request: HttpRequest, response: HttpResponse, body: string): Promise<void> {
+  async function follow(next: GateRule, transit: Transit): Promise<void> {
+    const { request, response } = transit;
     if (request.socket.destroyed) return;
     switch (next.kind) {
       case "hold":
@@ -109,19 +127,23 @@ export async function startTokenGate(target: string): Promise<TokenGate> {
       case "answer":
         return deliver(response, { status: next.status, headers: next.headers ?? {}, text: JSON.stringify(next.body ?? {}) });
       case "forward":
-        return deliver(response, await sendOn(request, body).finally(() => underWay--));
+        return deliver(response, await sendOn(transit));
       default:
         return next satisfies never;
     }
   }
 
-  async function sendOn(request: HttpRequest, body: string): Promise<ProviderAnswer> {
-    underWay++;
-    presented.push(hashOf(new URLSearchParams(body).get("refresh_token") ?? ""));
+  async function sendOn({ request, body, call }: Transit): Promise<ProviderAnswer> {
     const { authorization = "", "content-type": contentType = "" } = request.headers;
-    const response = await fetch(target, { method: "POST", body, headers: { authorization, "content-type": contentType } });
-    const retryAfter = response.headers.get("retry-after");
-    return { status: response.status, headers: retryAfter === null ? {} : { "retry-after": retryAfter }, text: await response.text() };
+    call.sentOn = true;
+    underWay++;
+    try {
+      const response = await fetch(target, { method: "POST", body, headers: { authorization, "content-type": contentType } });
+      const retryAfter = response.headers.get("retry-after");
+      return { status: response.status, headers: retryAfter === null ? {} : { "retry-after": retryAfter }, text: await response.text() };
+    } finally {
+      underWay--;
+    }
   }
 
   const server = await startHttpServer(handle);
@@ -131,10 +153,7 @@ export async function startTokenGate(target: string): Promise<TokenGate> {
       rule = next;
       if (next.kind !== "hold") for (const passage of [...waiting]) passage.follow(next);
     },
-    get arrivals() {
-      return arrivals;
-    },
-    presented,
+    calls,
     get underWay() {
       return underWay;
     },
