@@ -36,7 +36,7 @@ async function subscriptions(redis: Redis): Promise<number[]> {
 
 test("subscriptions that are cut again and again cost no session, no second redemption, and hide no revocation", async () => {
   const { fleet, load, kept, redis } = await start();
-  for (let cut = 0; cut < 4; cut++) {
+  for (let cut = 0; cut < 2; cut++) {
     await load.renewed(fleet.replicas.slice(0, 1));
     await redis.call("CLIENT", "KILL", "TYPE", "pubsub");
   }
@@ -51,7 +51,7 @@ test("a subscription that is half-open costs no session, no second redemption, a
   const { fleet, load, kept, redis } = await start();
   const ports = await subscriptions(redis);
   const deaf = fleet.replicas.at(-1) as Replica;
-  deaf.line?.freeze(ports);
+  expect(deaf.line?.freeze(ports)).toBe(1);
   await revokeEverywhere(fleet.replicas, kept);
   await load.renewed(fleet.replicas);
   await load.stop();

@@ -12,8 +12,9 @@ export interface TcpProxy {
   /**
    * From now on nothing passes over the connections that are open, and none of them is closed; new ones work.
    * @param ports only the connections that the target sees coming from these; default all
+   * @returns how many connections that were
    */
-  freeze(ports?: readonly number[]): void;
+  freeze(ports?: readonly number[]): number;
   /** Keeps back what the server sends, until it is called again with false. */
   holdAnswers(hold: boolean): void;
   /** Ends the connections that are open. */
@@ -65,17 +66,12 @@ export async function startTcpProxy(target: Target, tls?: TlsOptions): Promise<T
       return pairs.size;
     },
     freeze(ports) {
-      for (const [client, behind] of pairs) {
-        if (ports !== undefined && !ports.includes(behind.localPort ?? 0)) continue;
+      const chosen = [...pairs].filter(([, behind]) => ports === undefined || ports.includes(behind.localPort ?? 0));
+      for (const [client, behind] of chosen) {
         client.unpipe(behind).pause();
         behind.unpipe(client).pause();
       }
-    },
-    holdAnswers(hold) {
-      for (const [client, behind] of pairs) {
-        if (hold) behind.unpipe(client).pause();
-        else behind.pipe(client);
-      }
+      return chosen.length;
     },
     cut,
     async stop() {
