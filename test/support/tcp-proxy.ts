@@ -73,6 +73,12 @@ export async function startTcpProxy(target: Target, tls?: TlsOptions): Promise<T
       }
       return chosen.length;
     },
+    holdAnswers(hold) {
+      for (const [client, behind] of pairs) {
+        if (hold) behind.unpipe(client).pause();
+        else behind.pipe(client);
+      }
+    },
     cut,
     async stop() {
       const closed = new Promise((resolve) => server.close(resolve));
