@@ -18,6 +18,8 @@ const { values } = parseArgs({
     "provider-ms": { type: "string", default: String(storm.providerMs) },
   },
 });
+const providerMs = Number(values["provider-ms"]);
+if (!(providerMs > 0)) throw new Error(`--provider-ms ${values["provider-ms"]}: must be a number of milliseconds above 0`);
 const cores = availableParallelism();
 const machine = `${cores} cores, ${cpus()[0]?.model}, Node ${process.version}`;
 const progress = (line: string) => console.error(line);
@@ -26,7 +28,7 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.e
 
 try {
   if (values.storm) {
-    const report = await runStorm({ plan: { ...storm, providerMs: Number(values["provider-ms"]) }, resources, progress });
+    const report = await runStorm({ plan: { ...storm, providerMs }, resources, progress });
     console.log(values.json ? stormJson(report) : stormTable(report, machine));
     const failure = stormFailure(report);
     if (failure !== undefined) throw new Error(`the storm did harm: ${failure}`);
