@@ -109,6 +109,7 @@ function secureEndpoints({ sessions, upstreams }: Parsed): Problem[] {
     check(`upstreams.${name}.issuer`, upstream.tokenEndpoint === undefined ? upstream.issuer : undefined, upstream.allowInsecure);
     check(`upstreams.${name}.tokenEndpoint`, upstream.tokenEndpoint, upstream.allowInsecure);
     check(`upstreams.${name}.revocationEndpoint`, upstream.revocationEndpoint, upstream.allowInsecure);
+    check(`upstreams.${name}.revocation.url`, upstream.revocation?.url, upstream.allowInsecure);
   }
   return problems;
 }

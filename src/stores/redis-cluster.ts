@@ -1,8 +1,10 @@
 import { Cluster, type Redis } from "ioredis";
 import type { Random } from "../random.ts";
 import { type ClientEvents, firstAttempt, type RedisClient, watchConnection } from "./redis-client.ts";
+import { isMaster, mendNode } from "./redis-cluster-node.ts";
 import type { ClusterConfig, HostPort } from "./redis-config.ts";
 import { type ConnectionOptions, natMapping, reconnectDelays } from "./redis-options.ts";
+import { notConnected, reasonOf } from "./redis-problems.ts";
 
 const refreshSlotsEveryMs = 15_000;
 /** MOVED and ASK prove that the command was not executed; more than this many in a row mean that the nodes disagree. */
@@ -71,11 +73,9 @@ export function connectCluster({ config, options: { scripts = {}, ...options }, 
       told.add(node);
       events.ready();
     };
-    opened.on("node error", events.problem);
-    opened.on("error", events.problem);
-    opened.on("close", () => events.problem(new Error("no node of the cluster could be used")));
+    const problem = explaining(opened);
     opened.on("+node", (node: Redis) => {
-      neverLate(node);
+      mendNode(node, problem);
       // Errors of nodes are told by the cluster.
       watchConnection(node, { ready: () => tell(node), problem: () => undefined, lost: () => events.lost?.() });
       node.on("close", () => {
@@ -90,6 +90,22 @@ export function connectCluster({ config, options: { scripts = {}, ...options }, 
       for (const node of opened.nodes("slave")) told.delete(node);
       opened.nodes("master").forEach(tell);
     });
+  }
+
+  /** Passes problems on, and finds one for an attempt that ended without any. */
+  function explaining(opened: Cluster): (error: unknown) => void {
+    let explained = false;
+    const problem = (error: unknown) => {
+      explained ||= reasonOf(error) !== notConnected;
+      events.problem(error);
+    };
+    opened.on("node error", problem);
+    opened.on("error", problem);
+    opened.on("ready", () => {
+      explained = false;
+    });
+    opened.on("close", () => explained || problem(new Error("no node of the cluster could be used")));
+    return problem;
   }
 
   /** A node was lost: perhaps another has its slots now. Where no node answers, the ones of the configuration are asked anew, by name. */
@@ -107,18 +123,4 @@ export function connectCluster({ config, options: { scripts = {}, ...options }, 
 function placeOf(node: Redis | undefined): HostPort | undefined {
   const { host, port } = node?.options ?? {};
   return host === undefined || port === undefined ? undefined : { host, port };
-}
-
-function isMaster(node: Redis): boolean {
-  return node.options.readOnly !== true;
-}
-
-/**
- * Where ioredis would do harm: a command that timed out is sent again when its late answer is a redirection, and the answer to ASKING is waited for by
- * nobody, so that its failure would end the process.
- */
-function neverLate(node: Redis): void {
-  const [send, ask] = [node.sendCommand.bind(node), node.asking.bind(node)];
-  const unlessSettled: Redis["sendCommand"] = (command, stream) => (command.isSettled ? command.promise : send(command, stream));
-  Object.assign(node, { sendCommand: unlessSettled, asking: () => ask().catch(() => undefined) });
 }

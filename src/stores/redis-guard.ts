@@ -1,5 +1,5 @@
 import { BearerswapError } from "../error.ts";
-import { adviceOn, type ProblemLog, reasonOf } from "./redis-problems.ts";
+import { adviceOn, notConnected, type ProblemLog, reasonOf } from "./redis-problems.ts";
 
 /** More commands under way than this mean that Redis does not keep up; a queue without bound would only make it worse. */
 const mostUnderWay = 10_000;
@@ -34,6 +34,6 @@ function failureOf(error: unknown, key: string | undefined, problems: ProblemLog
     return new BearerswapError("store_corrupt", `${key} holds no grant that can be read; it was left as it is: look at it and delete it (Redis: ${reason})`);
   const advice = adviceOn(reason);
   if (advice !== undefined) problems.note(error);
-  const more = reason === "not connected" ? problems.current() : advice;
+  const more = reason === notConnected ? problems.current() : advice;
   return new BearerswapError("store_unavailable", `Redis: ${reason}${more === undefined ? "" : `: ${more}`}`);
 }

@@ -17,25 +17,34 @@ const advices: readonly (readonly [RegExp, string])[] = [
   [/no sentinel can be reached/, "check store.redis.sentinel.nodes and sentinel.tls"],
   [/wrong version number|packet length too long|bad record type/i, "the server speaks no TLS there: use its TLS port, or no TLS in store.redis"],
   [/speaks no Redis/, "check host and port in store.redis, and whether that is a TLS port"],
-  [/closed before it was ready|could be used/, "does the server want TLS, or a client certificate? Then set rediss:// or store.redis.tls"],
+  [/closed before it was ready|could be used|ECONNRESET/, "does the server want TLS, or a client certificate? Then set rediss:// or store.redis.tls"],
+  [/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/, "check the address in store.redis, and whether a server is there"],
   [/ETIMEDOUT/, "nobody answers there, or not in TLS: check the address, firewalls, and whether that is a TLS port"],
-  [/certificate required|bad certificate|handshake failure/i, "the server asks for a client certificate that it trusts: set store.redis.tls.cert and key"],
-  [/unable to (?:verify|get)|self[- ]signed|unknown ca/i, "set store.redis.tls.ca to the authority that signed the server's certificate"],
+  [
+    /alert .*(?:certificate|unknown ca|handshake failure|access denied)/i,
+    "the server asks for a client certificate that it trusts: set store.redis.tls.cert and key",
+  ],
+  [/unable to (?:verify|get)|self[- ]signed/i, "set store.redis.tls.ca to the authority that signed the server's certificate"],
   [/altnames|Hostname\/IP/i, "set store.redis.tls.serverName to a name in the server's certificate"],
   [/certificate has expired/i, "the server's certificate must be renewed"],
 ];
 
-/** ioredis's own words, in ours. */
+/** What ioredis says where it has sent nothing; why, it has said before. */
+export const notConnected = "not connected";
+
+/** Words of Redis, OpenSSL and ioredis, in ours. */
 const rewordings: readonly (readonly [RegExp, string])[] = [
   // Redis quotes arguments where it does not know a command: a password in AUTH, say.
   [/,? ?with args beginning with:.*/s, ""],
+  // OpenSSL's say which thread and which of its source lines.
+  [/^[\dA-F]+:error:[\dA-F]+:SSL routines:[^:]*:([^:]*):.*/s, "TLS: $1"],
   [/^All sentinels are unreachable.*?after [\d.]+ms\.(?: Last error: )?/s, "no sentinel tells the master: "],
   [/^no sentinel tells the master: (?:Connection is closed.*)?$/, "no sentinel can be reached"],
   [/^Reached the max retries per request limit.*/s, "the connection was lost while the command was under way"],
   [/^Socket timeout\..*?(\d+)ms\.$/, "no answer for $1 ms: the connection is dropped"],
   [/^Command timed out$/, "timed out"],
   [/^Unknown RESP type.*/s, "what answers there speaks no Redis"],
-  [/^(?:Stream isn't writeable|Cluster isn't ready|Connection is closed).*/, "not connected"],
+  [/^(?:Stream isn't writeable|Cluster isn't ready|Connection is closed).*/, notConnected],
 ];
 
 /** The error's message in words that hold no argument of a command, and so no token. */
@@ -73,7 +82,7 @@ export function createProblemLog({ log, clock }: { log: Log; clock: Clock }): Pr
     note(error) {
       const reason = reasonOf(error);
       // What follows from an earlier problem is none of its own.
-      if (closed || reason === "not connected") return;
+      if (closed || reason === notConnected) return;
       current = reason;
       const earlier = told.get(reason);
       const now = clock.monotonicMs();

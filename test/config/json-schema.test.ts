@@ -25,6 +25,8 @@ sessions:
 store: {redis: {url: "redis://127.0.0.1:6379", username: gateway, password: "\${env:REDIS_PASSWORD}", keyPrefix: "bearerswap:", commandTimeout: 2s, connectTimeout: 5s, database: 2, connectionName: gateway}, encryption: {keys: [{id: k1, key: "\${env:SEALING_KEY}"}], allowPlain: true}}
 upstreams:
   crm: {issuer: https://idp.example.com, tokenEndpoint: https://idp.example.com/token, clientId: gateway, clientSecret: "\${env:CRM_SECRET}", clientAuth: client_secret_basic, parameters: {scope: a, resource: [b, c]}, inject: {header: authorization, format: "Bearer {token}"}, killsOldAccess: true, refreshTokenLife: 90d, allowInsecure: false}
+  wiki: {tokenEndpoint: https://wiki.example.com/token, clientId: gateway, accessTokenLife: 2h, revocation: {method: DELETE, url: "https://wiki.example.com/grants/{token}", auth: basic, token: access, json: {id: "{clientId}"}}, clientSecret: "\${env:CRM_SECRET}", request: {body: json, headers: {x-a: b}}, response: {root: [data], fallbackTokenType: user, accessToken: [a], refreshToken: [r], expiresIn: [e], expiresInUnit: ms, expiresAt: [u], refreshExpiresIn: [l], scope: [s]}, errors: {path: [status], refused: [a], misconfigured: [b], transient: [c], unknown: [d]}}
+  chat: {preset: slack, tokens: user, clientId: gateway, clientSecret: "\${env:CRM_SECRET}", errors: null}
 refresh: {minRemaining: 10s, ahead: 60s, timeout: 10s}
 check: {deadline: 12s, realm: crm, resourceMetadata: https://gateway.example.com/.well-known/oauth-protected-resource}
 cache: {maxSessions: 1000}

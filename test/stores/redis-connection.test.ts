@@ -123,10 +123,11 @@ test("a problem that comes and goes is logged once a minute", async () => {
     await until("the loss", async () => !(await answers(redis)));
     await until("an answer", () => answers(redis));
   };
+  const losses = () => problems().filter((problem) => problem.startsWith("the connection was lost")).length;
   for (let count = 0; count < 3; count++) await lose();
-  expect(problems()).toHaveLength(1);
+  expect(losses()).toBe(1);
   await clock.advance(60_000);
   await lose();
-  expect(problems()).toHaveLength(2);
-  expect(log().match(/connected to Redis/g)).toHaveLength(3);
+  expect(losses()).toBe(2);
+  expect(log().match(/connected to Redis/g)?.length).toBeGreaterThanOrEqual(3);
 });

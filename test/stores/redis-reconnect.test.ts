@@ -20,16 +20,16 @@ test("a lost connection is made anew, and everyone who waits for that is told", 
   const { redis, proxy, readies, problems } = await behindProxy();
   expect(readies()).toBe(1);
   proxy.cut();
-  await until("a second connection", () => readies() === 2);
+  await until("a second connection", () => readies() >= 2);
   expect(await send(redis, "ping")).toBe("PONG");
-  expect(problems()).toEqual(["the connection was lost: undefined"]);
+  expect(problems()).toContain("the connection was lost: undefined");
 });
 
 test("a half-open connection fails commands by the time-out, is dropped, and made anew", async () => {
   const { redis, proxy, readies } = await behindProxy({ commandTimeoutMs: 200 });
   proxy.freeze();
   expect(await failureOf(send(redis, "ping"))).toMatchObject({ code: "store_unavailable", message: "Redis: timed out" });
-  await until("a second connection", () => readies() === 2);
+  await until("a second connection", () => readies() >= 2);
   expect(await send(redis, "ping")).toBe("PONG");
 });
 
@@ -132,7 +132,7 @@ test.each([true, false])("a demoted master is left: the connection is made anew 
   const revoke = () => redis.run("revoke", "key", ["changes", "v1", "60000"]);
   await redisCommand(server, "REPLICAOF", "127.0.0.1", 1);
   expect((await failureOf(revoke())).message).toMatch(/^Redis: READONLY.*this is a replica/);
-  await until("a second connection", () => readies() === 2);
+  await until("a second connection", () => readies() >= 2);
   await redisCommand(server, "REPLICAOF", "NO", "ONE");
   await until("a write", () =>
     revoke().then(

@@ -91,7 +91,7 @@ test("a failover is followed by commands and subscription; none of the commands 
   })();
   await until("commands under way", () => answered > 10);
   const master = await servers.failover();
-  await until("a connection to the new master", () => readies() === 2);
+  await until("a connection to the new master", () => readies() >= 2);
   const before = answered;
   await until("commands that work again", () => answered > before + 10);
   going = false;
@@ -105,23 +105,8 @@ test("a failover is followed by commands and subscription; none of the commands 
   expect(log()).not.toContain("secret");
 });
 
-test("a master that the sentinels cannot reach any more is left, though it still answers: what it takes is lost later", async () => {
-  const { redis, readies } = await openConnection(opened, settings());
-  const heard = await hear(redis, "changes");
-  const former = await servers.master();
-  await on(former, "CONFIG", "SET", "requirepass", "changed");
-  opened.onStop(() => redisCommand({ ...former, password: "changed" }, "CONFIG", "SET", "requirepass", password));
-  const list = String(await redisCommand({ ...former, password: "changed" }, "CLIENT", "LIST"));
-  for (const [, id = ""] of list.matchAll(/^id=(\d+) .* name=sentinel-/gm)) await redisCommand({ ...former, password: "changed" }, "CLIENT", "KILL", "ID", id);
-  const master = await servers.failedOverFrom(former);
-  await until("a connection to the new master", () => readies() === 2);
-  await until("a write there", () => answers(redis, "set", "cut", "off"));
-  expect(await on(master, "GET", "cut")).toBe("off");
-  await until("the subscription made anew", () => heard.begun >= 2);
-});
-
 test("a master that freezes is left for the one that the sentinels then name", async () => {
-  const { redis, readies } = await openConnection(opened, settings());
+  const { redis } = await openConnection(opened, settings());
   const heard = await hear(redis, "changes");
   const frozen = await servers.master();
   await frozen.pause();
@@ -129,8 +114,22 @@ test("a master that freezes is left for the one that the sentinels then name", a
   expect(await failureOf(send(redis, "set", "key", "late"))).toMatchObject({ code: "store_unavailable" });
   const master = await servers.failedOverFrom(frozen);
   await until("a write at the new master", () => answers(redis, "set", "key", "value"), { timeoutMs: 20_000 });
-  expect(readies()).toBe(2);
   expect(await on(master, "GET", "key")).toBe("value");
   await until("the subscription made anew", () => heard.begun >= 2, { timeoutMs: 20_000 });
   await untilHeard(redis, heard, "changes", "after the freeze");
+});
+
+test("a master that the sentinels cannot reach any more is left, though it still answers: what it takes is lost later", async () => {
+  const cut = await opened.use(startReplicated({ password }));
+  const { redis, readies } = await openConnection(opened, { password: new Secret(password), sentinel: { name: cut.name, nodes: cut.sentinels } });
+  const heard = await hear(redis, "changes");
+  const former = await cut.master();
+  await on(former, "CONFIG", "SET", "requirepass", "changed");
+  const list = String(await redisCommand({ ...former, password: "changed" }, "CLIENT", "LIST"));
+  for (const [, id = ""] of list.matchAll(/^id=(\d+) .* name=sentinel-/gm)) await redisCommand({ ...former, password: "changed" }, "CLIENT", "KILL", "ID", id);
+  const master = await cut.failedOverFrom(former);
+  await until("a connection to the new master", () => readies() >= 2);
+  await until("a write there", () => answers(redis, "set", "cut", "off"));
+  expect(await on(master, "GET", "cut")).toBe("off");
+  await until("the subscription made anew", () => heard.begun >= 2);
 });

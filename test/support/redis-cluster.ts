@@ -1,6 +1,6 @@
 import { Command } from "ioredis";
 import { redisCommand } from "./redis-command.ts";
-import { freePort, type RedisServer, startRedis } from "./redis-server.ts";
+import { freePort, type RedisOptions, type RedisServer, startRedis } from "./redis-server.ts";
 import { trackedResources } from "./tracked-resources.ts";
 import { until } from "./until.ts";
 
@@ -23,9 +23,9 @@ const slots = 16_384;
 const nodeTimeoutMs = 2_000;
 
 /** Starts a cluster of three masters with a third of the slots each; resolves when all of them call it usable. */
-export async function startCluster({ args = [] }: { readonly args?: readonly string[] } = {}): Promise<RedisCluster> {
+export async function startCluster(options: Pick<RedisOptions, "args" | "hashExpiry"> = {}): Promise<RedisCluster> {
   const { use, stopAll } = trackedResources();
-  const nodes = await Promise.all([1, 2, 3].map(() => use(startNode(args))));
+  const nodes = await Promise.all([1, 2, 3].map(() => use(startNode(options))));
   const joined = [...nodes];
   const share = Math.ceil(slots / nodes.length);
   for (const [at, node] of nodes.entries()) {
@@ -45,7 +45,7 @@ export async function startCluster({ args = [] }: { readonly args?: readonly str
     slotOf: (key) => new Command("get", [key]).getSlot() as number,
     ownerOf,
     async join() {
-      const node = await use(startNode(args));
+      const node = await use(startNode(options));
       await redisCommand(node, "CLUSTER", "MEET", ...meeting(nodes[0] as ClusterNode));
       joined.push(node);
       await usable(joined, joined.length);
@@ -78,7 +78,7 @@ interface ClusterNode extends RedisServer {
 }
 
 /** With a bus port of its own: the default, ten thousand higher, is beyond the last port for many that the system gives out. */
-async function startNode(args: readonly string[]): Promise<ClusterNode> {
+async function startNode(options: RedisOptions): Promise<ClusterNode> {
   const busPort = await freePort();
   const cluster = [
     "--cluster-enabled",
@@ -90,7 +90,7 @@ async function startNode(args: readonly string[]): Promise<ClusterNode> {
     "--repl-diskless-sync-delay",
     "0",
   ];
-  return { ...(await startRedis({ hostNetwork: true, args: [...cluster, ...args] })), busPort };
+  return { ...(await startRedis({ ...options, hostNetwork: true, args: [...cluster, ...(options.args ?? [])] })), busPort };
 }
 
 function meeting({ host, port, busPort }: ClusterNode): [string, number, number] {

@@ -4,6 +4,8 @@ import { trackedResources } from "./tracked-resources.ts";
 import { until } from "./until.ts";
 
 export interface ReplicatedOptions {
+  /** As for a single server. */
+  readonly hashExpiry?: boolean;
   /** Of master and replica. */
   readonly password?: string;
   /** Of the sentinels. */
@@ -29,17 +31,24 @@ export interface ReplicatedRedis {
 const name = "grants";
 
 /** Starts them; resolves when the sentinels know each other and the replica, so that a failover can succeed. */
-export async function startReplicated({ password, sentinelPassword }: ReplicatedOptions = {}): Promise<ReplicatedRedis> {
+export async function startReplicated({ hashExpiry = true, password, sentinelPassword }: ReplicatedOptions = {}): Promise<ReplicatedRedis> {
   const { use, stopAll } = trackedResources();
   const auth = password === undefined ? [] : ["--masterauth", password];
   const start = (...args: string[]) =>
-    use(startRedis({ ...(password === undefined ? {} : { password }), hostNetwork: true, args: [...auth, "--repl-diskless-sync-delay", "0", ...args] }));
+    use(
+      startRedis({
+        hashExpiry,
+        ...(password === undefined ? {} : { password }),
+        hostNetwork: true,
+        args: [...auth, "--repl-diskless-sync-delay", "0", ...args],
+      }),
+    );
   const first = await start();
   const second = await start("--replicaof", first.host, String(first.port));
   // A sentinel that does not find the replica at once looks again after ten seconds.
   await until("a replica", async () => String(await redisCommand({ ...second, password }, "INFO", "replication")).includes("master_link_status:up"));
   const text = sentinelConfig(first, password, sentinelPassword);
-  const sentinels = await Promise.all([1, 2, 3].map(() => use(startRedis({ sentinel: text }))));
+  const sentinels = await Promise.all([1, 2, 3].map(() => use(startRedis({ hashExpiry, sentinel: text }))));
   const servers = [first, second];
   const ask = (sentinel: RedisServer, ...args: string[]) => redisCommand({ ...sentinel, password: sentinelPassword }, "SENTINEL", ...args);
 
