@@ -29,9 +29,9 @@ test("an orderly failover under load, with new tokens to be stored meanwhile, en
   const held = await fleet.holdRefresh();
   const answer = await held.process();
   const failover = redis.failover();
+  answer.deliver();
   fleet.gate.rule({ kind: "forward" });
   await failover;
-  answer.deliver();
   await load.renewed(fleet.replicas);
   await load.stop();
   expectAlive(load.records);
