@@ -5,8 +5,9 @@ import type { CheckMetrics, CheckOutcome } from "../telemetry/metrics.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
 import { shortHash } from "../tokens/grant.ts";
 import type { TokenAnswer, TokenManager } from "../tokens/token-manager.ts";
+import type { ConnectHooks } from "./reply.ts";
 import type { CheckInput, DecodeCheck } from "./request.ts";
-import { allowResponse, type ChallengeConfig, type Credentials, denyResponse, hasCookies, type InjectedHeader } from "./response.ts";
+import { allowResponse, type ChallengeConfig, type Credentials, denyResponse, hasCookies, type InjectedHeader, replyResponse } from "./response.ts";
 import type { Identification, Session, SessionSource } from "./session.ts";
 import type { CheckUpstream, Upstreams } from "./upstreams.ts";
 import type { Denial, DenyReason, Verdict } from "./verdict.ts";
@@ -18,6 +19,8 @@ export interface CheckDeps {
   readonly tokens: Pick<TokenManager, "cached" | "fresh">;
   readonly credentials: Credentials;
   readonly challenge: ChallengeConfig;
+  /** Absent where users do not connect accounts by themselves. */
+  readonly connect?: ConnectHooks | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: CheckMetrics;
@@ -32,18 +35,27 @@ export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buff
 /** Not in a header, whatever a provider calls a token or an operator a format (RFC 9110 §5.5). */
 const notInHeader = /[^\t\x20-\x7e]/;
 
-export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, clock, log, metrics }: CheckDeps): Check {
+export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, connect, clock, log, metrics }: CheckDeps): Check {
   return function check(bytes, waitMs) {
     const startedAt = clock.monotonicMs();
     const input = decode(bytes);
     try {
-      const verdict = input === undefined ? deny("bad_request", { why: "no CheckRequest with an HTTP request" }) : decide(input, waitMs);
+      const verdict = input === undefined ? deny("bad_request", { why: "no CheckRequest with an HTTP request" }) : decideOrConnect(input, bytes, waitMs);
       if (!(verdict instanceof Promise)) return respond(verdict, input, startedAt);
       return verdict.catch(unexpected).then((later) => respond(later, input, startedAt));
     } catch (error) {
       return respond(unexpected(error), input, startedAt);
     }
   };
+
+  /** Pages of our own come before upstreams, and a denial says how it is cured. */
+  function decideOrConnect(input: CheckInput, bytes: Uint8Array, waitMs: number): Verdict | Promise<Verdict> {
+    if (connect === undefined) return decide(input, waitMs);
+    if (connect.owns(input)) return connect.answer(bytes, waitMs);
+    const verdict = decide(input, waitMs);
+    if (verdict instanceof Promise) return verdict.then((later) => (later.kind === "deny" ? connect.offer(later, bytes) : later));
+    return verdict.kind === "deny" ? connect.offer(verdict, bytes) : verdict;
+  }
 
   function decide(input: CheckInput, waitMs: number): Verdict | Promise<Verdict> {
     const route = upstreams.of(input);
@@ -90,6 +102,8 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
       case "passthrough":
         if (input === undefined) return refuse(deny("bad_request"), input, startedAt);
         return counted("passthrough", undefined, startedAt, allowResponse(credentials, input, undefined, { outcome: "passthrough" }));
+      case "reply":
+        return counted("connect", undefined, startedAt, replyResponse(verdict.reply));
       case "deny":
         return refuse(verdict, input, startedAt);
       default:

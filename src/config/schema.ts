@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Route } from "../check/upstreams.ts";
 import type { RedisStoreConfig } from "../stores/redis-store.ts";
 import { logLevels } from "../telemetry/log.ts";
+import { connectSchema } from "./connect-schema.ts";
 import { encryptionSchema } from "./encryption-schema.ts";
 import { listenSchema } from "./listen-schema.ts";
 import { sessionsSchema, sourceSchema } from "./sessions-schema.ts";
@@ -92,10 +93,11 @@ const route = z
       .refine((path) => !/[?#%\\]|\/\/|\/\.{1,2}(?:\/|$)/.test(path), "must be a plain path: no query, encoding, backslash, empty or dot segments")
       .default("/"),
     upstream: z.string().optional(),
+    mcp: z.boolean().optional().meta({ description: "An MCP server: its clients are asked to open the page where the user connects" }),
     passthrough: z.literal(true).optional().meta({ description: "Lets requests pass without a token; the session credential is removed" }),
   })
   .refine((value) => (value.upstream === undefined) !== (value.passthrough === undefined), "must have exactly one of upstream, passthrough")
-  .transform(({ host, pathPrefix, upstream }): Route => ({ host, pathPrefix, upstream }));
+  .transform(({ host, pathPrefix, upstream, mcp = false }): Route => ({ host, pathPrefix, upstream, mcp }));
 
 const logSchema = z.strictObject({
   level: z.enum(logLevels).default("info"),
@@ -116,6 +118,7 @@ export const sections = {
   check: checkSchema.prefault({}),
   cache: cacheSchema.prefault({}),
   routes: z.array(route).default([]),
+  connect: connectSchema.optional(),
   log: logSchema.prefault({}),
   shutdown: shutdownSchema.prefault({}),
 };

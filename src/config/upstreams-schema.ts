@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { BearerswapError } from "../error.ts";
 import { type ClientAuthConfig, importSigningKey, signingAlgorithms } from "../providers/client-auth.ts";
+import { upstreamConnectSchema } from "./connect-schema.ts";
 import { headerName, name, positiveDuration, secret, url } from "./units.ts";
 
 /** Set by the client for the refresh itself (RFC 6749 §6, RFC 7521 §4.2). */
@@ -48,6 +49,7 @@ export const upstreamSchema = z
     maxConcurrentRefreshes: z.int().min(1).default(32).meta({ description: "Refreshes that one replica asks of the provider at the same time; default 32" }),
     grace: positiveDuration().optional().meta({ description: "How long the provider still accepts a refresh token that it has rotated, where that is known" }),
     revocationEndpoint: url().optional().meta({ description: "RFC 7009; goes with tokenEndpoint, else it is discovered" }),
+    connect: upstreamConnectSchema.optional().meta({ description: "Lets users connect their accounts by themselves" }),
     killsOldAccess: z.boolean().default(false).meta({ description: "The old access token dies at rotation: nothing is refreshed ahead of need" }),
     refreshTokenLife: positiveDuration()
       .default(30 * 86_400_000)
@@ -71,6 +73,8 @@ export const upstreamSchema = z
       context.addIssue({ code: "custom", path: ["issuer"], message: "give issuer, tokenEndpoint, or both" });
     if (rest.revocationEndpoint !== undefined && rest.tokenEndpoint === undefined)
       context.addIssue({ code: "custom", path: ["revocationEndpoint"], message: "goes with tokenEndpoint: without it all endpoints are discovered" });
+    if (rest.connect !== undefined && (rest.connect.authorizationEndpoint === undefined) !== (rest.tokenEndpoint === undefined))
+      context.addIssue({ code: "custom", path: ["connect", "authorizationEndpoint"], message: "goes with tokenEndpoint, and tokenEndpoint with it" });
     return {
       ...rest,
       parameters: sent ?? [],

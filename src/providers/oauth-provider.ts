@@ -3,6 +3,7 @@ import * as openid from "openid-client";
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
 import { type ClientAuthConfig, clientAuthOf } from "./client-auth.ts";
+import { type CodeFlowConfig, createCodeFlow } from "./code-flow.ts";
 import type { Provider, RefreshOutcome, RefreshRequest } from "./provider.ts";
 import { type Fetch, NotSentError, type SentOutcome, sendTokenRequest } from "./token-request.ts";
 
@@ -23,6 +24,8 @@ export interface OAuthProviderConfig {
   readonly graceMs?: number | undefined;
   /** RFC 7009; used with `tokenEndpoint`, else it is discovered with the issuer. */
   readonly revocationEndpoint?: string | undefined;
+  /** How users log in by themselves; absent where they do not. */
+  readonly connect?: CodeFlowConfig | undefined;
 }
 
 export interface OAuthProviderDeps {
@@ -60,6 +63,14 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
     killsOldAccess: config.killsOldAccess,
     maxConcurrency: config.maxConcurrency,
     graceMs: config.graceMs,
+    login:
+      config.connect &&
+      createCodeFlow({
+        config: config.connect,
+        configure,
+        hasIssuer: config.issuer !== undefined,
+        captured: (onOutcome, redeem) => exchanges.run({ beforeSend: () => true, onOutcome }, redeem),
+      }),
 
     async refresh(request) {
       let configuration: openid.Configuration;
@@ -94,7 +105,8 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
 
   function fixed(tokenEndpoint: string): openid.Configuration {
     const revocation = config.revocationEndpoint === undefined ? {} : { revocation_endpoint: config.revocationEndpoint };
-    const server = { issuer: config.issuer ?? tokenEndpoint, token_endpoint: tokenEndpoint, ...revocation };
+    const authorization = config.connect?.authorizationEndpoint === undefined ? {} : { authorization_endpoint: config.connect.authorizationEndpoint };
+    const server = { issuer: config.issuer ?? tokenEndpoint, token_endpoint: tokenEndpoint, ...revocation, ...authorization };
     const configuration = new openid.Configuration(server, config.clientId, undefined, auth);
     configuration[openid.customFetch] = customFetch;
     if (config.allowInsecure) openid.allowInsecureRequests(configuration);

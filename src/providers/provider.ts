@@ -1,4 +1,5 @@
 import type { Secret } from "../secret.ts";
+import type { CodeFlow } from "./code-flow.ts";
 import type { TokenResponse } from "./token-response.ts";
 
 /** How one presentation of a refresh token ended. Decided on parsed fields, never on the words of a message. */
@@ -32,6 +33,8 @@ export interface Provider {
    * Asks the provider to end a token (RFC 7009). Resolves to what went wrong, undefined where nothing did. Absent where the provider has no such endpoint. Never rejects.
    */
   readonly revoke?: ((token: Secret) => Promise<string | undefined>) | undefined;
+  /** How users log in there by themselves; absent where that is not configured. */
+  readonly login?: CodeFlow | undefined;
   /** How long the provider accepts a refresh token again after it has rotated it, ms; absent where it is not known to. */
   readonly graceMs?: number | undefined;
   /** Refreshes that this process asks of the provider at the same time, at most. */
