@@ -97,7 +97,7 @@ const route = z
     passthrough: z.literal(true).optional().meta({ description: "Lets requests pass without a token; the session credential is removed" }),
   })
   .refine((value) => (value.upstream === undefined) !== (value.passthrough === undefined), "must have exactly one of upstream, passthrough")
-  .transform(({ host, pathPrefix, upstream, mcp = false }): Route => ({ host, pathPrefix, upstream, mcp }));
+  .transform(({ host, pathPrefix, upstream, mcp }): Route => ({ host, pathPrefix, upstream, ...(mcp ? { mcp } : {}) }));
 
 const logSchema = z.strictObject({
   level: z.enum(logLevels).default("info"),
