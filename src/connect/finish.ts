@@ -32,7 +32,10 @@ export function createFinish(context: ConnectContext): Finish {
         case "tokens":
           return keep(flow, owner, provider, outcome, sentAt);
         case "denied":
-          log.info({ event: "connect_denied", upstream: flow.upstream, reason: outcome.error.slice(0, 64) }, "the provider sent the user back without a code");
+          log.info(
+            { event: "connect_denied", upstream: flow.upstream, reason: outcome.error.replace(/[^\w.-]/g, "?").slice(0, 64) },
+            "the provider sent the user back without a code",
+          );
           return messages.denied(flow.upstream, retryOf(flow), outcome.error, outcome.description);
         case "failed":
           log.error({ event: "connect_failed", upstream: flow.upstream, reason: outcome.why }, "the code could not be redeemed");

@@ -51,7 +51,10 @@ export function createBrowser(client: ExtAuthzClient, replica: () => ExtAuthzCli
   }
 
   async function check(url: URL, headers: Record<string, string>, method: string, host = url.host): Promise<Page> {
-    return pageOf(url.href, await replica().check(httpRequest({ method, path: `${url.pathname}${url.search}`, host, headers, contextExtensions: { upstream: "crm" } })));
+    return pageOf(
+      url.href,
+      await replica().check(httpRequest({ method, path: `${url.pathname}${url.search}`, host, headers, contextExtensions: { upstream: "crm" } })),
+    );
   }
 
   return {
@@ -81,7 +84,9 @@ export function pageOf(url: string, { ok_response: ok, denied_response: denied }
 
 async function atProvider(url: URL, cookie: string): Promise<Page> {
   const response = await fetch(url, { redirect: "manual", headers: { cookie } });
-  const headers = new Map([...response.headers.keys()].map((name) => [name, name === "set-cookie" ? response.headers.getSetCookie() : [response.headers.get(name) ?? ""]]));
+  const headers = new Map(
+    [...response.headers.keys()].map((name) => [name, name === "set-cookie" ? response.headers.getSetCookie() : [response.headers.get(name) ?? ""]]),
+  );
   return { url: url.href, status: response.status, headers, body: await response.text() };
 }
 

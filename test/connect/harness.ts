@@ -11,6 +11,9 @@ import { createBrowser, type Page, pageOf, prefix, publicUrl, type TestBrowser }
 export const sessionCookie = "__Host-app";
 export const sessionValue = "YW4tb3BhcXVlLXNlc3Npb24taWQ";
 
+/** A JWT in a cookie, of the same issuer as the bearer ones. */
+export const webCookie = "__Host-web";
+
 /** bearerswap with an upstream `crm` at a real provider, and sessions of every kind that connects; `as` is the issuer of bearer sessions. */
 export interface ConnectWorld {
   readonly provider: OidcServer;
@@ -18,8 +21,10 @@ export interface ConnectWorld {
   readonly service: RunningService;
   readonly client: ExtAuthzClient;
   readonly clock: ShiftedClock;
-  /** A bearer token of the session `tsid`, of user `sub`. */
-  bearer(tsid: string, sub?: string): Promise<Record<string, string>>;
+  /** A JWT of the session `tsid`, of user `sub` (default user-1; null leaves the claim out). */
+  token(tsid: string, sub?: string | null): Promise<string>;
+  /** The same as request headers. */
+  bearer(tsid: string, sub?: string | null): Promise<Record<string, string>>;
   /** A new browser, with the session's cookie unless it is null. */
   browser(session?: string | null): TestBrowser;
   /** One Check of an API request. */
@@ -32,12 +37,16 @@ export interface WorldOptions {
   readonly config?: object;
   readonly connect?: object;
   readonly upstream?: object;
-  readonly upstreams?: object;
+  /** More upstreams. */
+  readonly upstreams?: (servers: { readonly provider: OidcServer; readonly as: OidcServer }) => object;
   /** Whether sessions are issued to users who have none; default false. */
   readonly issue?: boolean | object;
 }
 
-export async function startWorld(use: Resources, { config = {}, connect = {}, upstream = {}, upstreams = {}, issue = false }: WorldOptions = {}): Promise<ConnectWorld> {
+export async function startWorld(
+  use: Resources,
+  { config = {}, connect = {}, upstream = {}, upstreams = () => ({}), issue = false }: WorldOptions = {},
+): Promise<ConnectWorld> {
   const clock = shiftedClock();
   const redirectUris = [`${prefix}callback`];
   const provider = await use.use(startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris }));
@@ -53,10 +62,11 @@ export async function startWorld(use: Resources, { config = {}, connect = {}, up
   const settings = {
     sessions: [
       { name: "agents", jwt: { issuer: as.issuer, jwks: keys.jwksUrl, audience: "gateway", claim: "tsid", subject: "sub" } },
+      { name: "web", jwt: { from: { cookie: webCookie }, issuer: as.issuer, jwks: keys.jwksUrl, audience: "gateway", claim: "tsid", subject: "sub" } },
       { name: "app", opaque: { from: { cookie: sessionCookie } } },
       ...(issue === false ? [] : [{ name: "issued", cookie: { issue: true, ...(issue === true ? {} : issue) } }]),
     ],
-    upstreams: { crm, ...upstreams },
+    upstreams: { crm, ...upstreams({ provider, as }) },
     connect: { publicUrl, login: { agents: { clientId: as.client.id, clientSecret: "${env:SECRET}" } }, ...connect },
     ...config,
   };
@@ -65,6 +75,8 @@ export async function startWorld(use: Resources, { config = {}, connect = {}, up
     return { service, client: await use.use(createExtAuthzClient(service.grpc)) };
   };
   const { service, client } = await start();
+  const token = (tsid: string, sub: string | null = "user-1") =>
+    keys.sign({ iss: as.issuer, aud: "gateway", tsid, ...(sub === null ? {} : { sub }) }, { expiresIn: 86_400 });
 
   return {
     provider,
@@ -72,9 +84,8 @@ export async function startWorld(use: Resources, { config = {}, connect = {}, up
     service,
     client,
     clock,
-    async bearer(tsid, sub = "user-1") {
-      return { authorization: `Bearer ${await keys.sign({ iss: as.issuer, aud: "gateway", tsid, sub }, { expiresIn: 86_400 })}` };
-    },
+    token,
+    bearer: async (tsid, sub) => ({ authorization: `Bearer ${await token(tsid, sub)}` }),
     browser(session = sessionValue) {
       const browser = createBrowser(client);
       if (session !== null) browser.cookies.set(sessionCookie, session);

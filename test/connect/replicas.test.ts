@@ -1,0 +1,75 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { startRedis } from "../support/redis-server.ts";
+import { resources } from "../support/resources.ts";
+import { until } from "../support/until.ts";
+import { createBrowser, prefix, publicUrl, textOf } from "./browser.ts";
+import { connectUrlOf, isCallback, sessionCookie, sessionValue, startWorld } from "./harness.ts";
+
+const use = resources();
+
+/** A Redis that keeps what it was told over a restart. */
+async function durableRedis() {
+  const dir = mkdtempSync(join(tmpdir(), "bearerswap-redis-"));
+  use.onStop(() => rmSync(dir, { recursive: true, force: true }));
+  const args = ["--appendonly", "yes", "--appendfsync", "always"];
+  const redis = await use.use(startRedis({ args, dir }));
+  return {
+    url: redis.url,
+    async restart() {
+      await redis.stop();
+      await use.use(startRedis({ args, dir, port: redis.port }));
+    },
+  };
+}
+
+test("a login begun on one replica is finished on another, with Redis restarted in between", async () => {
+  const redis = await durableRedis();
+  const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } }, issue: true });
+  const second = await world.replica();
+  let current = world.client;
+  const browser = createBrowser(world.client, () => current);
+  const callback = await browser.visit(`${prefix}connect/crm?return_to=/contacts`, { until: isCallback });
+  await redis.restart();
+  current = second.client;
+  await until("the second replica's store", async () => (await browser.request(prefix)).status === 200);
+  const page = await until("a finished login", async () => {
+    const answer = await browser.request(callback.url);
+    expect([302, 503]).toContain(answer.status);
+    return answer.status === 302 && answer;
+  });
+  expect(page.headers.get("location")).toEqual([`${publicUrl}/contacts`]);
+  for (const client of [world.client, second.client]) {
+    current = client;
+    expect((await browser.visit(`${publicUrl}/contacts`)).body).toBe("let through");
+    expect(textOf(await browser.visit(prefix))).toContain("crm Connected since");
+  }
+});
+
+test("a ticket of one replica is good at another, once for both", async () => {
+  const redis = await use.use(startRedis());
+  const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } } });
+  const second = await world.replica();
+  const url = connectUrlOf(await world.call(await world.bearer("session-1"))) ?? "";
+  const [one, other] = [createBrowser(second.client), createBrowser(world.client)];
+  expect((await one.visit(url)).status).toBe(200);
+  expect((await other.visit(url)).status).toBe(400);
+  expect((await world.call(await world.bearer("session-1"))).status).toBe(200);
+});
+
+test("while Redis is away the user is told to try again, and nothing is lost by it", async () => {
+  const redis = await durableRedis();
+  const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } } });
+  const browser = world.browser();
+  await browser.visit(`${prefix}connect/crm`);
+  await redis.restart();
+  const page = await until("the store's return", async () => {
+    const answer = await browser.request(prefix);
+    expect([200, 503]).toContain(answer.status);
+    return answer.status === 200 && answer;
+  });
+  expect(textOf(page)).toContain("crm Connected since");
+  expect((await world.call({ cookie: `${sessionCookie}=${sessionValue}` })).status).toBe(200);
+});
