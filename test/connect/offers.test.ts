@@ -132,7 +132,7 @@ describe("a request for an MCP server", () => {
   });
 
   test.each(plain)("%s gets a plain 401", async (_, body, headers, options) => {
-    const page = await post(world, body, headers, options);
+    const page = await post(world, body, headers as object | undefined, options as HttpRequestOptions | undefined);
     expect([page.status, JSON.parse(page.body)]).toEqual([401, expect.objectContaining({ reason: "grant_missing", connect_url: expect.any(String) })]);
   });
 
