@@ -58,7 +58,7 @@ const states = {
   trouble: {
     words: "Trouble at the provider",
     look: "bad",
-    hint: "The provider could not be reached the last time. It is tried again by itself; there is nothing for you to do.",
+    hint: "It did not answer as it should the last time. It is asked again by itself; there is nothing for you to do.",
   },
   none: { words: "Not connected", look: "soft", hint: undefined },
 } as const;
@@ -79,11 +79,11 @@ ${connections.map((connection) => html`<li>${item(connection)}<div class="action
 
 function item({ upstream, state, since, account }: Connection): Html {
   const { words, look, hint } = states[state];
+  const as = account === undefined ? "" : html` as <bdi>${foreignText(account, 100)}</bdi>`;
+  const connected = since === undefined ? "" : html` since ${time(since)}${as}`;
   return html`<h2>${upstream}</h2>
-<p><span class="state ${look}">${words}</span>${since === undefined ? "" : html` since ${time(since)}`}${
-    account === undefined ? "" : html` as <bdi>${foreignText(account, 100)}</bdi>`
-  }</p>
-${hint === undefined ? "" : html`<p class="soft">${hint}</p>`}`;
+<p><span class="state ${look}">${words}</span>${state === "connected" ? connected : ""}</p>
+${hint === undefined ? "" : html`<p>${hint}</p><p class="soft">Connected${connected}</p>`}`;
 }
 
 const dateFormat = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });

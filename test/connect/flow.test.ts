@@ -109,7 +109,9 @@ test("shows a grant that the provider refused as one that needs a login, and a n
   world.provider.failNext(400, {}, { error: "invalid_grant" });
   world.clock.shift(3_700_000);
   expect(JSON.parse((await world.call(cookie)).body)).toMatchObject({ reason: "grant_refused", connect_url: `${prefix}connect/crm` });
-  expect(textOf(await browser.visit(prefix))).toContain("crm Needs a new login since");
+  expect(textOf(await browser.visit(prefix))).toMatch(
+    /crm Needs a new login The provider no longer accepts what it gave\. Connect again to go on\. Connected since .* as user-1/,
+  );
   expect(textOf(await browser.visit(`${prefix}connect/crm`))).toContain("crm Connected since");
 });
 

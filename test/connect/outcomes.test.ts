@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { browserCookie } from "../../src/connect/browser.ts";
 import { httpRequest } from "../support/check-request.ts";
+import { readBody, startHttpServer } from "../support/http-servers.ts";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
 import { resources } from "../support/resources.ts";
 import { type ScriptedResponse, startTokenEndpoint, type TokenEndpoint } from "../support/token-endpoint.ts";
@@ -13,10 +14,11 @@ const issuer = "https://idp.example.com";
 const tokens = { access_token: "access-1", refresh_token: "refresh-1", token_type: "Bearer", expires_in: 3_600 };
 
 /** A provider whose answers are scripted. Its user comes straight back to us. */
-async function scripted(upstream: object = {}, scope = "read") {
+async function scripted(upstream: object = {}, scope = "read", config: object = {}) {
   const endpoint: TokenEndpoint = await use.use(startTokenEndpoint());
   const connect = { authorizationEndpoint: `${issuer}/authorize`, scope };
-  const world = await startWorld(use, { upstream: { issuer, tokenEndpoint: endpoint.url, connect, ...upstream } });
+  const crm = { issuer, tokenEndpoint: endpoint.url, connect, ...upstream };
+  const world = await startWorld(use, { upstream: crm, upstreams: () => ({ other: { ...crm, clientId: "other" } }), config });
   const browser = world.browser();
   const begin = async (path = "connect/crm") => new URL((await browser.request(`${prefix}${path}`)).headers.get("location")?.[0] ?? "").searchParams;
   const back = async (answer: Record<string, string>, path?: string): Promise<Page> => {
@@ -84,6 +86,23 @@ test.each(failures)("%s is told to the user as trouble at the provider, and what
   expect(page.headers.get("retry-after")).toEqual(["5"]);
   expect([await callOf(world), endpoint.calls]).toEqual(["grant_missing", 1]);
   expect(world.service.events("connect_failed")).toHaveLength(1);
+});
+
+test("tokens that the store has no room for are given back to the provider, and the user is told", async () => {
+  const revoked: string[] = [];
+  const revocation = await use.use(
+    startHttpServer(async (request, response) => {
+      revoked.push(new URLSearchParams(await readBody(request)).get("token") ?? "");
+      response.end();
+    }),
+  );
+  const { endpoint, back } = await scripted({ revocationEndpoint: `${revocation.url}/revoke` }, "read", { store: { memory: { maxGrants: 1 } } });
+  endpoint.respondAlways({ body: tokens });
+  await back({ code: "x" });
+  endpoint.respondAlways({ body: { ...tokens, refresh_token: "refresh-2" } });
+  const page = await back({ code: "x" }, "connect/other");
+  expect([page.status, textOf(page)]).toEqual([503, expect.stringContaining("Your login could not be stored")]);
+  await expect.poll(() => revoked, { timeout: 10_000 }).toEqual(["refresh-2"]);
 });
 
 test("a provider that cannot be asked for its endpoints is told of as trouble", async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { browserCookie } from "../../src/connect/browser.ts";
 import { returnPath } from "../../src/connect/links.ts";
 import { resources } from "../support/resources.ts";
 import { createBrowser, type Page, prefix, publicUrl, textOf } from "./browser.ts";
@@ -185,7 +186,9 @@ test("a forged Host appears in no link, redirect or cookie", async () => {
 
 describe("disconnect", () => {
   async function connected() {
-    const world = await startWorld(use);
+    const world = await startWorld(use, {
+      upstreams: ({ as }) => ({ wiki: { issuer: as.issuer, clientId: as.client.id, clientSecret: "${env:SECRET}", connect: { scope: "openid" } } }),
+    });
     const browser = world.browser();
     const page = await browser.visit(`${prefix}connect/crm`);
     return { world, browser, action: /action="([^"]+)"/.exec(page.body)?.[1] ?? "" };
@@ -209,14 +212,18 @@ describe("disconnect", () => {
     const other = world.browser(otherSession);
     const othersAction = /action="([^"]+)"/.exec((await other.visit(`${prefix}connect/crm`)).body)?.[1] ?? "";
     const sameSession = world.browser();
+    const sameBrowser = world.browser(otherSession);
+    sameBrowser.cookies.set(browserCookie, browser.cookies.get(browserCookie) ?? "");
     const post = { method: "POST", headers: { origin: publicUrl } };
     const attempts = [
       browser.request(`${prefix}disconnect/crm`, post),
       browser.request(`${prefix}disconnect/crm?token=`, post),
       browser.request(othersAction, post),
       sameSession.request(action, post),
+      sameBrowser.request(action, post),
+      browser.request(action.replace("disconnect/crm", "disconnect/wiki"), post),
     ];
-    expect((await Promise.all(attempts)).map(({ status }) => status)).toEqual([403, 403, 403, 403]);
+    expect((await Promise.all(attempts)).map(({ status }) => status)).toEqual([403, 403, 403, 403, 403, 403]);
     expect(await grantReason(world.call(cookie))).toBe("connected");
   });
 
