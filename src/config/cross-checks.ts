@@ -65,7 +65,7 @@ function distinctSources(sessions: readonly (SourceConfig | undefined)[]): Probl
       if (earlier.name === source.name)
         problems.push({ path: `sessions[${at}].name`, message: `"${source.name}" is the name of an earlier source: names are part of the sessions' identity` });
       if (!("from" in earlier && "from" in source) || placeName(earlier.from) !== placeName(source.from)) continue;
-      const path = `sessions[${at}].${source.kind}.from`;
+      const path = `sessions[${at}].${source.kind}.${source.kind === "cookie" ? "name" : "from"}`;
       if (earlier.kind !== "jwt" || source.kind !== "jwt")
         problems.push({ path, message: `${placeName(source.from)} is read by "${earlier.name}" too: an opaque credential needs a place of its own` });
       else if (earlier.issuer === source.issuer)
