@@ -1,7 +1,6 @@
 import type { Reply } from "../check/reply.ts";
 import type { CheckInput } from "../check/request.ts";
 import type { Login } from "../providers/code-flow.ts";
-import { withDeadline } from "../tokens/deadline.ts";
 import { browserFor, equalSecrets, knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { createFinish } from "./finish.ts";
@@ -11,18 +10,20 @@ import { visitorOf } from "./visitor.ts";
 
 /** `callback`: where providers send users back to. */
 export interface Callback {
-  handle(input: CheckInput, query: URLSearchParams, waitMs: number): Promise<Reply>;
-  /** Resolves when no code is being redeemed. */
+  handle(input: CheckInput, query: URLSearchParams): Promise<Reply>;
+  /** Resolves when no code is being redeemed, and what came of it is stored. */
   settled(): Promise<void>;
 }
 
 export function createCallback(context: ConnectContext, start: Start): Callback {
-  const { states, tickets, sessions, sourcesByName, providers, issuer, links, messages, clock, random, log } = context;
+  const { store, states, tickets, sessions, sourcesByName, providers, issuer, links, messages, random, log } = context;
   const { finish } = createFinish(context);
   const working = new Set<Promise<unknown>>();
 
   return {
-    async handle(input, query, waitMs) {
+    async handle(input, query) {
+      // Asked before anything is used up: a code that is redeemed while grants cannot be stored is a login lost. Loading the page again is then enough.
+      await store.ping();
       const [state, ...others] = query.getAll("state");
       const begun = state === undefined || others.length > 0 ? undefined : await states.take(state);
       if (begun === undefined) return messages.lostLogin();
@@ -34,7 +35,7 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
       const owner = await ownerNow(input, flow);
       if (owner === "another") return refuse(flow, "another session", messages.otherBrowser());
       if (owner === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
-      return awaited(finish(flow, owner, login, callback), flow.upstream, waitMs);
+      return tracked(finish(flow, owner, login, callback));
     },
 
     async settled() {
@@ -80,12 +81,12 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
     return page;
   }
 
-  /** A code can be redeemed once: what comes of it is stored also if the browser has gone. */
-  function awaited(work: Promise<Reply>, upstream: string, waitMs: number): Promise<Reply> {
+  /** A code can be redeemed once: what comes of it is stored also if nobody waits any more. */
+  function tracked(work: Promise<Reply>): Promise<Reply> {
     working.add(work);
     const done = () => void working.delete(work);
     work.then(done, done);
-    return withDeadline(clock, work, waitMs, () => messages.slow(upstream));
+    return work;
   }
 }
 

@@ -5,6 +5,7 @@ import type { Verdict } from "../check/verdict.ts";
 import type { ConnectConfig } from "../config/connect-schema.ts";
 import type { SourceConfig } from "../config/sessions-schema.ts";
 import { messageOf } from "../error.ts";
+import { withDeadline } from "../tokens/deadline.ts";
 import { createCallback } from "./callback.ts";
 import type { ConnectContext } from "./context.ts";
 import { createDisconnect } from "./disconnect.ts";
@@ -50,7 +51,7 @@ export function createConnect({ config, sources, upstreams, decode, ...parts }: 
   const [overview, disconnect] = [createOverview(context), createDisconnect(context)];
   const prefix = Buffer.from(config.prefix);
   const wellKnown = config.resources.length === 0 ? undefined : Buffer.from(wellKnownPath);
-  const { messages, log } = context;
+  const { messages, clock, log } = context;
 
   return {
     owns: (input) => input.pathStartsWith(prefix) || (wellKnown !== undefined && input.pathStartsWith(wellKnown)),
@@ -58,14 +59,15 @@ export function createConnect({ config, sources, upstreams, decode, ...parts }: 
     async answer(bytes, waitMs): Promise<Verdict> {
       const input = decode(bytes);
       if (input === undefined) return { kind: "deny", reason: "bad_request" };
-      return { kind: "reply", reply: await reply(input, waitMs).catch(failed) };
+      // A provider that is slow must not cost the page its words; the work goes on.
+      return { kind: "reply", reply: await withDeadline(clock, reply(input).catch(failed), waitMs, messages.slow) };
     },
 
     offer: createOffer({ context, decode, sources, upstreams, resources, assumeUrlElicitation: config.assumeUrlElicitation }),
     settled: callback.settled,
   };
 
-  async function reply(input: CheckInput, waitMs: number): Promise<Reply> {
+  async function reply(input: CheckInput): Promise<Reply> {
     const target = input.path;
     if (target.length > longestPath) return messages.unreadable("Its address is longer than any that is handed out here.");
     const [path = "", search = ""] = split(target);
@@ -75,7 +77,7 @@ export function createConnect({ config, sources, upstreams, decode, ...parts }: 
     const pages: Readonly<Record<string, { readonly method: string; readonly show: () => Promise<Reply> }>> = {
       "": { method: "GET", show: () => overview(input) },
       connect: { method: "GET", show: () => start.begin(input, upstream, query) },
-      callback: { method: "GET", show: () => callback.handle(input, query, waitMs) },
+      callback: { method: "GET", show: () => callback.handle(input, query) },
       disconnect: { method: "POST", show: () => disconnect(input, upstream, query) },
     };
     const found = Object.hasOwn(pages, page) && more.length === 0 && (upstream !== "") === takesUpstream.has(page) ? pages[page] : undefined;

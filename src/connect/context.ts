@@ -28,7 +28,7 @@ export interface ConnectContext {
   readonly sourcesByName: ReadonlyMap<string, LoginSource>;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly tokens: Pick<TokenManager, "put" | "revoke">;
-  readonly store: Pick<TokenStore, "read">;
+  readonly store: Pick<TokenStore, "read" | "ping">;
   readonly flows: FlowStore;
   readonly states: States;
   readonly tickets: Tickets;

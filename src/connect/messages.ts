@@ -19,7 +19,7 @@ export interface Messages {
   lostLogin(): Reply;
   denied(from: string, retry: string | undefined, error: string, description: string | undefined): Reply;
   foreignLogin(upstream: string): Reply;
-  slow(upstream: string): Reply;
+  slow(): Reply;
   staleForm(): Reply;
 }
 
@@ -99,11 +99,11 @@ export function createMessages(links: Links): Messages {
         title: "This login belongs to another one",
         text: [`What came back from ${upstream} was made for a different login than yours. Nothing was connected.`, "Begin again here."],
       }),
-    slow: (upstream) =>
+    slow: () =>
       show({
         status: "unavailable",
         title: "This takes long",
-        text: [`The provider of ${upstream} has not answered yet. We go on waiting for it.`, "See in a minute whether the account is connected."],
+        text: ["A provider has not answered yet. We go on waiting for it.", "See in a minute whether the account is connected."],
       }),
     staleForm: () =>
       show({

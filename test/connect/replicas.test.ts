@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { openClient } from "../stores/redis-harness.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
@@ -18,6 +19,7 @@ async function durableRedis() {
   const redis = await use.use(startRedis({ args, dir }));
   return {
     url: redis.url,
+    stop: () => redis.stop(),
     async restart() {
       await redis.stop();
       await use.use(startRedis({ args, dir, port: redis.port }));
@@ -72,4 +74,42 @@ test("while Redis is away the user is told to try again, and nothing is lost by 
   });
   expect(textOf(page)).toContain("crm Connected since");
   expect((await world.call({ cookie: `${sessionCookie}=${sessionValue}` })).status).toBe(200);
+});
+
+test("Redis holds no state, ticket or cookie that could be used, only their hashes", async () => {
+  const redis = await use.use(startRedis());
+  const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } }, issue: true });
+  const browser = world.browser(null);
+  const { url } = await browser.visit(`${prefix}connect/crm`, { until: isCallback });
+  await world.browser(null).visit(`${prefix}connect/crm`);
+  const ticket = new URL(connectUrlOf(await world.call(await world.bearer("session-1"))) ?? "").searchParams.get("ticket") ?? "";
+  await browser.visit(`${prefix}connect/crm`);
+  const client = await openClient(use, redis.url);
+  const keys = await client.keys("*");
+  expect(
+    keys
+      .map((key) => key.split(":").slice(1, 3).join(":"))
+      .filter((key) => key.startsWith("flow:"))
+      .sort(),
+  ).toEqual(["account", "account", "seen", "seen", "session", "session", "state", "ticket"].map((kind) => `flow:${kind}`));
+  const values = await Promise.all(keys.filter((key) => key.includes("flow:")).map((key) => client.get(key)));
+  for (const secret of [new URL(url).searchParams.get("state") ?? "", ...browser.cookies.values()]) expect([...keys, ...values].join()).not.toContain(secret);
+  expect(keys.join()).not.toContain(ticket);
+  for (const key of keys.filter((name) => name.includes("flow:"))) expect(await client.pttl(key)).toBeGreaterThan(0);
+});
+
+test("while Redis is away an issued session that was in use goes on with its cached token, and an unknown one is not taken for ended", async () => {
+  const redis = await durableRedis();
+  const issue = { idle: "30d" };
+  const world = await startWorld(use, { config: { store: { redis: { url: redis.url } }, cache: { maxStaleness: "1m" } }, issue });
+  const [used, idle] = [world.browser(null), world.browser(null)];
+  const cookiesOf = ({ cookies }: typeof used) => ({ cookie: [...cookies].map((pair) => pair.join("=")).join("; ") });
+  for (const browser of [used, idle]) await browser.visit(`${prefix}connect/crm`);
+  expect((await world.call(cookiesOf(used))).status).toBe(200);
+  await redis.stop();
+  world.clock.shift(61_000);
+  expect([(await world.call(cookiesOf(used))).status, (await world.call(cookiesOf(idle))).status]).toEqual([200, 503]);
+  expect((await idle.request(prefix)).status).toBe(503);
+  world.clock.shift(301_000);
+  expect((await world.call(cookiesOf(used))).status).toBe(503);
 });
