@@ -50,19 +50,21 @@ export interface CodeFlow {
 export interface CodeFlowDeps {
   readonly config: CodeFlowConfig;
   readonly configure: () => Promise<openid.Configuration>;
+  /** Which APIs the tokens are for (RFC 8707 §2): named at both ends of the flow, as they are at each refresh. */
+  readonly resources: readonly string[];
   /** ID tokens can be verified: the issuer is known. */
   readonly hasIssuer: boolean;
   /** Runs `redeem` so that its one token request is read by us before openid-client looks at the answer. */
   readonly captured: (onOutcome: (outcome: SentOutcome) => void, redeem: () => void) => void;
 }
 
-export function createCodeFlow({ config, configure, hasIssuer, captured }: CodeFlowDeps): CodeFlow {
+export function createCodeFlow({ config, configure, resources, hasIssuer, captured }: CodeFlowDeps): CodeFlow {
   const isOpenId = hasIssuer && (config.scope ?? "").split(" ").includes("openid");
 
   return {
     async authorizationUrl({ redirectUri, state, nonce, verifier }) {
       const challenge = await openid.calculatePKCECodeChallenge(verifier);
-      return openid.buildAuthorizationUrl(await configure(), {
+      const parameters = new URLSearchParams({
         ...config.parameters,
         ...(config.scope === undefined ? {} : { scope: config.scope }),
         ...(isOpenId ? { nonce } : {}),
@@ -71,7 +73,9 @@ export function createCodeFlow({ config, configure, hasIssuer, captured }: CodeF
         state,
         code_challenge: challenge,
         code_challenge_method: "S256",
-      }).href;
+      });
+      if (!parameters.has("resource")) for (const resource of resources) parameters.append("resource", resource);
+      return openid.buildAuthorizationUrl(await configure(), parameters).href;
     },
 
     async redeem(callback, login) {
@@ -85,12 +89,13 @@ export function createCodeFlow({ config, configure, hasIssuer, captured }: CodeF
 
   function exchange(configuration: openid.Configuration, callback: URL, login: Login): Promise<LoginOutcome> {
     const checks = { expectedState: login.state, pkceCodeVerifier: login.verifier, ...(isOpenId ? { expectedNonce: login.nonce } : {}) };
+    const parameters = new URLSearchParams(resources.map((resource): [string, string] => ["resource", resource]));
     return new Promise((resolve) => {
       const identity = Promise.withResolvers<LoginIdentity>();
       const onOutcome = (outcome: SentOutcome) =>
         resolve(outcome.kind === "tokens" ? { ...outcome, identity: identity.promise } : { kind: "failed", why: `${outcome.kind}: ${outcome.why}` });
       captured(onOutcome, () => {
-        openid.authorizationCodeGrant(configuration, callback, checks).then(
+        openid.authorizationCodeGrant(configuration, callback, checks, parameters).then(
           (response) => identity.resolve(isOpenId ? identityOf(response.claims()) : { kind: "none" }),
           (error: unknown) => {
             identity.resolve(isOpenId ? { kind: "unverified", why: reasonOf(error), foreign: hasOtherNonce(error, login.nonce) } : { kind: "none" });

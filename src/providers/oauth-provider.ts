@@ -68,6 +68,7 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
       createCodeFlow({
         config: config.connect,
         configure,
+        resources: config.parameters.flatMap(([name, value]) => (name === "resource" ? [value] : [])),
         hasIssuer: config.issuer !== undefined,
         captured: (onOutcome, redeem) => exchanges.run({ beforeSend: () => true, onOutcome }, redeem),
       }),

@@ -45,6 +45,16 @@ test("redeems the code once, as our client, with the verifier and the same redir
   expect(await callOf(world)).toBe("Bearer access-1");
 });
 
+test("names the resources that the upstream's tokens are for at both ends of the flow (RFC 8707)", async () => {
+  const { endpoint, begin, browser } = await scripted({ parameters: { resource: ["https://a.example.com", "https://b.example.com"], scope: "of refreshes" } });
+  endpoint.respondNext({ body: tokens });
+  const asked = await begin();
+  await browser.visit(`${prefix}callback?code=x&state=${asked.get("state")}`);
+  const sent = new URLSearchParams(endpoint.requests[0]?.body);
+  for (const parameters of [asked, sent]) expect(parameters.getAll("resource")).toEqual(["https://a.example.com", "https://b.example.com"]);
+  expect([asked.get("scope"), sent.get("scope")]).toEqual(["read", null]);
+});
+
 test("a user who does not allow the access is told so, and can try again at the same place", async () => {
   const { world, back } = await scripted();
   const page = await back({ error: "access_denied" }, "connect/crm?return_to=/contacts");

@@ -50,6 +50,23 @@ test("a login begun on one replica is finished on another, with Redis restarted 
   }
 });
 
+test("a login under way when its replica is stopped is stored before it ends", async () => {
+  const redis = await use.use(startRedis());
+  const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } } });
+  const second = await world.replica();
+  const browser = world.browser();
+  const { url } = await browser.visit(`${prefix}connect/crm`, { until: isCallback });
+  const gate = world.provider.hang();
+  const answer = browser.request(url).catch(() => undefined);
+  await gate.arrived();
+  const stopped = world.service.stop();
+  gate.release();
+  await Promise.all([stopped, answer]);
+  const other = createBrowser(second.client);
+  other.cookies.set(sessionCookie, sessionValue);
+  expect(textOf(await other.visit(prefix))).toContain("crm Connected since");
+});
+
 test("a ticket of one replica is good at another, once for both", async () => {
   const redis = await use.use(startRedis());
   const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } } });

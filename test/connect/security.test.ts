@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { browserCookie } from "../../src/connect/browser.ts";
 import { returnPath } from "../../src/connect/links.ts";
@@ -158,6 +159,43 @@ describe("return_to", () => {
     },
   );
 
+  test("never leads to another origin, whatever it is made of", () => {
+    const piece = fc.constantFrom(
+      "/",
+      "\\",
+      ".",
+      "..",
+      "%2f",
+      "%5c",
+      "%2e",
+      "@",
+      ":",
+      "?",
+      "#",
+      "evil.example.com",
+      "http:",
+      "https://",
+      "\t",
+      "\n",
+      "\r",
+      "\0",
+      " ",
+      "\u3002",
+    );
+    const text = fc.oneof(
+      fc.array(fc.oneof(piece, fc.string({ unit: "binary", maxLength: 3 })), { maxLength: 8 }).map((parts) => parts.join("")),
+      fc.webUrl(),
+    );
+    fc.assert(
+      fc.property(text, fc.boolean(), (given, slash) => {
+        const path = returnPath(slash ? `/${given}` : given, origin);
+        if (path !== undefined)
+          expect([new URL(path, origin).origin, new URL(`${origin}${path}`).origin, /[\r\n]/.test(path)]).toEqual([origin, origin, false]);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
   test("that leads elsewhere is refused before the login, so that no link of ours ends at another site", async () => {
     const world = await startWorld(use);
     const page = await world.browser().request(`${prefix}connect/crm?return_to=${encodeURIComponent("//evil.example.com")}`);
@@ -304,6 +342,46 @@ test("cookies are for this host alone, out of scripts' reach, and not sent along
     expect.stringMatching(/^__Host-bearerswap-browser=[\w-]{44}; Path=\/; Max-Age=43200; HttpOnly; Secure; SameSite=Lax$/),
     expect.stringMatching(/^__Host-bearerswap=[\w-]{44}; Path=\/; Max-Age=15552000; HttpOnly; Secure; SameSite=Lax$/),
   ]);
+});
+
+test("whatever is asked for below the prefix gets a page and never an error of ours", async () => {
+  const world = await startWorld(use, { issue: true, connect: { resources: [{ resource: publicUrl }] } });
+  const piece = fc.constantFrom(
+    "connect",
+    "callback",
+    "disconnect",
+    "crm",
+    "/",
+    "//",
+    "?",
+    "&",
+    "=",
+    "%",
+    "%00",
+    "%ff",
+    "#",
+    "..",
+    "__proto__",
+    "constructor",
+    "state",
+    "code",
+    "ticket",
+  );
+  const target = fc.array(fc.oneof(piece, fc.string({ maxLength: 4 })), { maxLength: 8 }).map((parts) => parts.join(""));
+  await fc.assert(
+    fc.asyncProperty(
+      target,
+      fc.constantFrom("GET", "POST", "HEAD", "", "get"),
+      fc.constantFrom("/_bearerswap/", "/.well-known/oauth-protected-resource"),
+      async (path, method, start) => {
+        const page = await world.call({ cookie: `__Host-bearerswap=${path.replace(/[^!-~]/g, "")}` }, { path: `${start}${path}`, method });
+        expect([200, 302, 400, 403, 404, 405]).toContain(page.status);
+        expect(page.headers.get("cache-control")).toEqual(["no-store"]);
+      },
+    ),
+    { numRuns: 300 },
+  );
+  expect([world.service.events("check_failed"), world.service.events("connect_failed")]).toEqual([[], []]);
 });
 
 test("a callback longer than any that a provider sends is refused unread", async () => {
