@@ -32,17 +32,20 @@ const overwrite = HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_AD
 /** Said with a 503 that has no better hint, ms. */
 const defaultRetryAfterMs = 1_000;
 
-/** The serialized answer that lets a request through. Envoy removes after it sets: the injected header is never in the list of removals. */
+/**
+ * The serialized answer that lets a request through. Envoy removes after it sets: the injected header is never in the list of removals.
+ * @param cookies the request's, where they have to be rewritten
+ */
 export function allowResponse(
   credentials: Credentials,
-  input: CheckInput,
+  cookies: string | undefined,
   injected: InjectedHeader | undefined,
   metadata: Readonly<Record<string, string>>,
 ): Buffer {
   const headers = injected === undefined ? [] : [header(injected.name, injected.value)];
   const headersToRemove = [...credentials.headers].filter((name) => name !== injected?.name);
-  if (hasCookies(credentials, input)) {
-    const rest = withoutCookies(input.header("cookie") ?? "", credentials.cookies);
+  if (cookies !== undefined) {
+    const rest = withoutCookies(cookies, credentials.cookies);
     if (rest === undefined) headersToRemove.push("cookie");
     else headers.push(header("cookie", rest));
   }
@@ -50,11 +53,11 @@ export function allowResponse(
   return encode({ status: { code: 0, message: "" }, httpResponse: { $case: "okResponse", value }, dynamicMetadata: metadata });
 }
 
-/** Whether the answer has to rewrite the request's cookies: a session credential may be among them. */
-export function hasCookies(credentials: Credentials, input: CheckInput): boolean {
-  if (credentials.cookies.size === 0) return false;
+/** The request's cookies, where the answer has to rewrite them: a session credential may be among them. */
+export function cookiesToRewrite(credentials: Credentials, input: CheckInput): string | undefined {
+  if (credentials.cookies.size === 0) return undefined;
   const cookies = input.header("cookie") ?? "";
-  return [...credentials.cookies].some((name) => cookies.includes(name));
+  return [...credentials.cookies].some((name) => cookies.includes(name)) ? cookies : undefined;
 }
 
 /** The serialized answer that keeps a request back. */
@@ -169,12 +172,9 @@ function challengeOf(reason: DenyReason, { realm, resourceMetadata: general }: C
   return `Bearer ${parts.join(", ")}`;
 }
 
-/** A Buffer of its own memory: it is kept, and a slice of Node's pool would keep its neighbours too. */
 function encode(response: CheckResponse): Buffer {
-  const bytes = CheckResponse.encode(response).finish();
-  const buffer = Buffer.allocUnsafeSlow(bytes.length);
-  buffer.set(bytes);
-  return buffer;
+  const { buffer, byteOffset, byteLength } = CheckResponse.encode(response).finish();
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 function header(key: string, value: string): HeaderValueOption {

@@ -1,5 +1,6 @@
 import type { Place } from "../check/credential.ts";
 import type { Route } from "../check/upstreams.ts";
+import { type HostPort, parseRedisUrl, type RedisConfig } from "../stores/redis-config.ts";
 import { type Address, formatAddress, isLocal } from "./address.ts";
 import { connectChecks } from "./connect-checks.ts";
 import type { Problem } from "./references.ts";
@@ -43,8 +44,25 @@ export function warningsOf(config: Config): string[] {
   if (!isLocal(grpc) && tls !== undefined && tls.clientCa === undefined)
     warnings.push("listen.tls: without clientCa any client that reaches the listener is handed tokens");
   if (config.store.kind === "memory") warnings.push("store: memory: grants are lost when the process ends, and one replica is all there may be");
+  if (config.store.kind === "redis") warnings.push(...plaintextRedis(config.store));
   if (config.store.kind === "redis" && config.store.encryption?.allowPlain)
     warnings.push("store.encryption.allowPlain: whoever can write to Redis can put tokens in the clear there; set it back to false once every row is sealed");
+  return warnings;
+}
+
+/** Refresh tokens and the password cross the network as they are. */
+function plaintextRedis({ url, sentinel, cluster, tls }: RedisConfig): string[] {
+  const inUrl = parseRedisUrl(url?.reveal() ?? "");
+  const isRemote = ({ host }: HostPort) => !isLoopback(host);
+  const places = inUrl === undefined ? (sentinel ?? cluster)?.nodes : [inUrl];
+  const remote = places?.find(isRemote);
+  const warnings: string[] = [];
+  if (remote !== undefined && tls === undefined && inUrl?.tls !== true)
+    warnings.push(
+      `store.redis: ${formatAddress({ kind: "tcp", host: remote.host, port: remote.port })} is reached in plaintext: refresh tokens can be read on the way; use rediss:// or tls`,
+    );
+  if (sentinel?.password !== undefined && sentinel.tls === undefined && sentinel.nodes.some(isRemote))
+    warnings.push("store.redis.sentinel: the sentinels' password crosses the network in plaintext; set sentinel.tls");
   return warnings;
 }
 
@@ -97,6 +115,7 @@ function secureEndpoints({ sessions, upstreams, connect }: Parsed): Problem[] {
     check(`upstreams.${name}.tokenEndpoint`, upstream.tokenEndpoint, upstream.allowInsecure);
     check(`upstreams.${name}.revocationEndpoint`, upstream.revocationEndpoint, upstream.allowInsecure);
     check(`upstreams.${name}.connect.authorizationEndpoint`, upstream.connect?.authorizationEndpoint, upstream.allowInsecure);
+    check(`upstreams.${name}.revocation.url`, upstream.revocation?.url, upstream.allowInsecure);
   }
   check("connect.publicUrl", connect?.publicUrl, false);
   return problems;

@@ -1,7 +1,7 @@
 import type { Reply } from "../check/reply.ts";
 import type { CheckInput } from "../check/request.ts";
 import type { Secret } from "../secret.ts";
-import { shortHash } from "../tokens/grant.ts";
+import { type GrantKey, shortHash } from "../tokens/grant.ts";
 import { mayUse } from "../tokens/owner.ts";
 import { equalSecrets, knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
@@ -26,13 +26,14 @@ export function createDisconnect(context: ConnectContext): (input: CheckInput, u
     if (read.kind === "found" && !mayUse(visitor.session, read.row.grant.subject)) return messages.staleForm();
     await tokens.revoke(key);
     log.info({ event: "disconnected", upstream, session: shortHash(session) }, "an account was disconnected");
-    if (read.kind === "found") void endAtProvider(upstream, session, read.row.grant.refreshToken ?? read.row.access?.token);
+    if (read.kind === "found") void endAtProvider(key, read.row.grant.refreshToken, read.row.access?.token);
     return { kind: "redirect", to: links.overview, afterPost: true };
   };
 
   /** Here it has ended already: a provider that is slow or has no such endpoint keeps nobody waiting. */
-  async function endAtProvider(upstream: string, session: string, token: Secret | undefined): Promise<void> {
-    const problem = token && (await providers.get(upstream)?.revoke?.(token));
+  async function endAtProvider({ upstream, session }: GrantKey, refreshToken: Secret | undefined, accessToken: Secret | undefined): Promise<void> {
+    const token = refreshToken ?? accessToken;
+    const problem = token && (await providers.get(upstream)?.revoke?.(token, accessToken));
     if (problem !== undefined)
       log.warn({ event: "revocation_failed", upstream, session: shortHash(session), reason: problem }, "the token may still be good at the provider");
   }

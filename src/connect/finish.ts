@@ -112,7 +112,8 @@ export function createFinish(context: ConnectContext): Finish {
 
   function writeOf(response: TokenResponse, subject: string | undefined, provider: Provider, sentAt: number): GrantWrite {
     const now = clock.wallMs();
-    const { accessToken, refreshToken, expiresInMs, refreshExpiresInMs, scope } = response;
+    const { accessToken, refreshToken, refreshExpiresInMs, scope } = response;
+    const expiresInMs = response.expiresInMs ?? provider.accessTokenLifeMs;
     const remainingMs = expiresInMs === undefined ? undefined : Math.max(expiresInMs - (clock.monotonicMs() - sentAt), 0);
     return {
       version: random.id(),
@@ -125,7 +126,7 @@ export function createFinish(context: ConnectContext): Finish {
   /** Tokens that nobody will use are ended at the provider, where it can be asked to. */
   async function giveBack(provider: Provider, { refreshToken, accessToken }: Pick<TokenResponse, "refreshToken" | "accessToken">): Promise<void> {
     const token = refreshToken ?? accessToken;
-    const problem = token && (await provider.revoke?.(token));
+    const problem = token && (await provider.revoke?.(token, accessToken));
     if (problem !== undefined) log.warn({ event: "revocation_failed", reason: problem }, "tokens that nobody uses are still good at the provider");
   }
 

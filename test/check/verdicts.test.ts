@@ -88,7 +88,7 @@ describe("a request that is kept back", () => {
     expect(never.headers["www-authenticate"]).not.toContain("error=");
     await scenario.login();
     expect((await scenario.check(bearer())).status).toBe(200);
-    await scenario.admin.revoke({ session: { source: "", id: sessionId }, upstream: "crm" });
+    await scenario.admin.revoke({ session: { source: "", id: sessionId }, upstream: "crm", keepUpstream: true });
     expect(await scenario.check(bearer())).toMatchObject({ status: 401, body: { reason: "grant_missing" } });
     expect(scenario.provider.calls).toBe(0);
   });

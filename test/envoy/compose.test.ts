@@ -41,7 +41,7 @@ test("docker-compose.yml, Envoy's configuration and the service's agree on names
   expect(findAll(envoyConfig, "failure_mode_allow")).toEqual([false]);
   expect(config.upstreams.crm?.issuer).toBe(at(services.idp, "environment.ISSUER"));
   expect(at(services.idp, "environment")).toMatchObject({ CLIENT_ID: config.upstreams.crm?.clientId, CLIENT_SECRET: env.CRM_CLIENT_SECRET });
-  expect(config.store.kind === "redis" && config.store.url.reveal()).toBe("redis://valkey:6379");
+  expect(config.store.kind === "redis" && config.store.url?.reveal()).toBe("redis://valkey:6379");
   expect(compose.text.match(/Bearer (\S+?)'/)?.[1]).toBe(session);
 });
 
