@@ -92,7 +92,10 @@ export function replyResponse(reply: Reply): Buffer {
     }
     case "json": {
       const headers = [header("content-type", "application/json"), header("cache-control", "no-store"), header("x-content-type-options", "nosniff")];
-      if (reply.shared) headers.push(header("access-control-allow-origin", "*"));
+      if (reply.shared) {
+        // Also the answer to a preflight: MCP clients in browsers name their protocol revision.
+        headers.push(header("access-control-allow-origin", "*"), header("access-control-allow-headers", "mcp-protocol-version"));
+      }
       return encodeDenied("connect", 200, headers, reply.body, metadata);
     }
     default:

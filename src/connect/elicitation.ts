@@ -1,4 +1,5 @@
 import type { CheckInput } from "../check/request.ts";
+import { hashOf } from "./browser.ts";
 
 /** What an MCP client is asked to let its user do. */
 export interface ElicitationRequest {
@@ -42,7 +43,7 @@ export function elicitationFor({ input, upstream, assumeAble }: ElicitationReque
   }
   if (version < urlElicitation || !assumeAble) return undefined;
   return (url) => {
-    const elicitations = [{ mode: "url", elicitationId: key, url, message }];
+    const elicitations = [{ mode: "url", elicitationId: hashOf(url), url, message }];
     return JSON.stringify({ jsonrpc: "2.0", id: request.id, error: { code: urlElicitationRequired, message, data: { elicitations } } });
   };
 }

@@ -10,6 +10,8 @@ export interface Messages {
   unreadable(what: string): Reply;
   /** Nobody is signed in here, and nobody can be by connecting. */
   stranger(): Reply;
+  /** The session does not say whose it is, although it should. */
+  withoutSubject(): Reply;
   unavailable(what: string): Reply;
   /** A provider cannot be asked, or did not give tokens. */
   providerTrouble(upstream: string): Reply;
@@ -38,6 +40,12 @@ export function createMessages(links: Links): Messages {
         title: "You are not signed in here",
         text: ["Accounts are connected to a session, and your browser has none, or one that has ended.", "Sign in to the application first, then come back."],
         actions: [{ label: "Try again", href: links.overview }],
+      }),
+    withoutSubject: () =>
+      show({
+        status: "forbidden",
+        title: "Your session names no user",
+        text: ["Accounts are connected to a user, and your session does not say who that is.", "Tell whoever runs this site."],
       }),
     unavailable: (what) => show({ status: "unavailable", title: "This does not work right now", text: [what, "Nothing is lost. Try again in a moment."] }),
     providerTrouble: (upstream) =>

@@ -1,9 +1,11 @@
+import type { Reply } from "../check/reply.ts";
 import type { CheckInput, DecodeCheck } from "../check/request.ts";
 import type { Session } from "../check/session.ts";
 import type { Upstreams } from "../check/upstreams.ts";
 import type { Denial, Verdict } from "../check/verdict.ts";
 import type { SourceConfig } from "../config/sessions-schema.ts";
 import { messageOf } from "../error.ts";
+import { shortHash } from "../tokens/grant.ts";
 import type { ConnectContext } from "./context.ts";
 import { elicitationFor } from "./elicitation.ts";
 import { returnPath } from "./links.ts";
@@ -44,12 +46,18 @@ export function createOffer({ context, decode, sources, upstreams, resources, as
   async function lead(denial: Denial, upstream: string, way: Way, input: CheckInput): Promise<Verdict> {
     if (way.kind === "direct" && isNavigation(input)) {
       const returnTo = input.host.toLowerCase() === links.host ? returnPath(input.path, links.origin) : undefined;
-      return { kind: "reply", reply: { kind: "redirect", to: links.connect(upstream, { returnTo }) } };
+      return led(denial, "redirect", { kind: "redirect", to: links.connect(upstream, { returnTo }) });
     }
     const elicit =
       denial.reason !== "session_missing" && upstreams.isMcp(input) ? elicitationFor({ input, upstream, assumeAble: assumeUrlElicitation }) : undefined;
     const url = links.connect(upstream, { ticket: way.kind === "ticket" ? await ticketOf(way, upstream) : undefined });
-    return elicit === undefined ? { ...denial, connectUrl: url } : { kind: "reply", reply: { kind: "json", body: elicit(url) } };
+    return elicit === undefined ? { ...denial, connectUrl: url } : led(denial, "elicitation", { kind: "json", body: elicit(url) });
+  }
+
+  /** Said in the log as a denial is, since it stands in the place of one. */
+  function led({ reason, upstream, session }: Denial, way: "redirect" | "elicitation", reply: Reply): Verdict {
+    log.info({ event: "connect_offered", upstream, session: session && shortHash(session), reason, way }, "a user was led to connect an account");
+    return { kind: "reply", reply };
   }
 
   /** Sessions in cookies are at the browser. One in a header is not: its link asks who opens it, which takes a subject to compare with. */

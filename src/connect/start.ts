@@ -31,6 +31,8 @@ export function createStart(context: ConnectContext): Start {
       const visitor = await visitorOf(input, sessions, issuer !== undefined);
       switch (visitor.kind) {
         case "session":
+          // Its grant could be used by nobody: the source compares subjects.
+          if (visitor.session.owner !== undefined && visitor.session.owner.subject === undefined) return messages.withoutSubject();
           return send(login, browserFor(input, random), { step: "connect", upstream, owner: ownerOf(visitor.session), by: "session", returnTo });
         case "newcomer":
           return send(login, browserFor(input, random), { step: "connect", upstream, by: "session", returnTo });

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { HttpRequestOptions } from "../support/check-request.ts";
 import { resources } from "../support/resources.ts";
-import { type Page, prefix, publicUrl } from "./browser.ts";
+import { type Page, prefix, publicUrl, textOf } from "./browser.ts";
 import { type ConnectWorld, connectUrlOf, sessionCookie, sessionValue, startWorld, webCookie } from "./harness.ts";
 
 const use = resources();
@@ -11,6 +11,21 @@ test("a JWT in a cookie connects directly, as a session that is at the browser",
   const world = await startWorld(use);
   const headers = { cookie: `${webCookie}=${await world.token("session-1")}` };
   expect(connectUrlOf(await world.call(headers))).toBe(`${prefix}connect/crm`);
+});
+
+test("a session in a cookie that should name its user and does not connects nothing", async () => {
+  const world = await startWorld(use);
+  const browser = world.browser(null);
+  browser.cookies.set(webCookie, await world.token("session-1", null));
+  const page = await browser.request(`${prefix}connect/crm`);
+  expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("Your session names no user")]);
+});
+
+test("what stands in the place of a 401 is logged as one is", async () => {
+  const world = await startWorld(use);
+  await world.call({ ...cookie, accept: "text/html", "sec-fetch-mode": "navigate" });
+  const fields = { upstream: "crm", reason: "grant_missing", way: "redirect", session: expect.stringMatching(/^[\w-]{12}$/) };
+  expect(world.service.events("connect_offered")).toEqual([expect.objectContaining(fields)]);
 });
 
 test("no link goes with what a login does not cure", async () => {
@@ -94,7 +109,12 @@ describe("a request for an MCP server", () => {
   test("gets the error of revision 2025-11-25 where the operator takes its clients for able", async () => {
     const world = await startWorld(use, { connect: { assumeUrlElicitation: true } });
     const page = await post(world, call({ params: { name: "list" } }), earlier);
-    const elicitation = { mode: "url", elicitationId: "bearerswap-connect-crm", url: expect.stringContaining("ticket="), message: expect.any(String) };
+    const elicitation = {
+      mode: "url",
+      elicitationId: expect.stringMatching(/^[\w-]{43}$/),
+      url: expect.stringContaining("ticket="),
+      message: expect.any(String),
+    };
     expect([page.status, JSON.parse(page.body)]).toEqual([
       200,
       { jsonrpc: "2.0", id: 7, error: { code: -32_042, message: expect.any(String), data: { elicitations: [elicitation] } } },
