@@ -53,7 +53,9 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
       if (visitor.kind === "newcomer") return undefined;
       return visitor.kind === "session" && visitor.session.source === issuer?.source ? { session: visitor.session.session } : "another";
     }
-    return visitor.kind === "session" && equalSecrets(visitor.session.session, flow.owner.session) ? flow.owner : "another";
+    const { session, subject } = flow.owner;
+    const isSame = visitor.kind === "session" && equalSecrets(visitor.session.session, session) && visitor.session.owner?.subject === subject;
+    return isSame ? flow.owner : "another";
   }
 
   /** The user has logged in at the session's issuer: goes on only as the user the ticket was made for. The session decides, not the link. */

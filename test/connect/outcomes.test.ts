@@ -33,6 +33,17 @@ const callOf = async (world: Awaited<ReturnType<typeof startWorld>>) => {
   return page.headers.get("authorization")?.[0] ?? (JSON.parse(page.body) as { reason: string }).reason;
 };
 
+test("takes the configured life for a token whose provider states none", async () => {
+  const { world, endpoint, back } = await scripted({ accessTokenLife: "2h" });
+  endpoint.respondNext({ body: { ...tokens, expires_in: undefined } });
+  await back({ code: "x" });
+  endpoint.respondNext({ body: { ...tokens, access_token: "access-2" } });
+  world.clock.shift(1.5 * 3_600_000);
+  expect(await callOf(world)).toBe("Bearer access-1");
+  world.clock.shift(0.5 * 3_600_000);
+  expect(await callOf(world)).toBe("Bearer access-2");
+});
+
 test("redeems the code once, as our client, with the verifier and the same redirect URI", async () => {
   const { world, endpoint, begin, browser } = await scripted();
   endpoint.respondNext({ body: tokens });

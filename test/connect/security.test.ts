@@ -4,7 +4,7 @@ import { browserCookie } from "../../src/connect/browser.ts";
 import { returnPath } from "../../src/connect/links.ts";
 import { resources } from "../support/resources.ts";
 import { createBrowser, type Page, prefix, publicUrl, textOf } from "./browser.ts";
-import { connectUrlOf, isCallback, sessionCookie, sessionValue, startWorld } from "./harness.ts";
+import { connectUrlOf, isCallback, sessionCookie, sessionValue, startWorld, webCookie } from "./harness.ts";
 
 const use = resources();
 const cookie = { cookie: `${sessionCookie}=${sessionValue}` };
@@ -46,6 +46,15 @@ describe("a state", () => {
     browser.cookies.set(sessionCookie, otherSession);
     expect((await browser.request(callback.url)).status).toBe(403);
     expect(await grantReason(world.call(victimCookie))).toBe("grant_missing");
+  });
+
+  test("is of no use to the same session's other user", async () => {
+    const world = await startWorld(use);
+    const browser = world.browser(null);
+    browser.cookies.set(webCookie, await world.token("session-1", "user-1"));
+    const callback = await browser.visit(`${prefix}connect/crm`, { until: isCallback });
+    browser.cookies.set(webCookie, await world.token("session-1", "user-2"));
+    expect((await browser.request(callback.url)).status).toBe(403);
   });
 
   test("ends after ten minutes", async () => {
