@@ -112,8 +112,7 @@ export function createFinish(context: ConnectContext): Finish {
 
   function writeOf(response: TokenResponse, subject: string | undefined, provider: Provider, sentAt: number): GrantWrite {
     const now = clock.wallMs();
-    const { accessToken, refreshToken, refreshExpiresInMs, scope } = response;
-    const expiresInMs = response.expiresInMs ?? provider.accessTokenLifeMs;
+    const { accessToken, refreshToken, expiresInMs, refreshExpiresInMs, scope } = response;
     const remainingMs = expiresInMs === undefined ? undefined : Math.max(expiresInMs - (clock.monotonicMs() - sentAt), 0);
     return {
       version: random.id(),

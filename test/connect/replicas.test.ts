@@ -118,7 +118,7 @@ test("Redis holds no state, ticket or cookie that could be used, only their hash
 test("while Redis is away an issued session that was in use goes on with its cached token, and an unknown one is not taken for ended", async () => {
   const redis = await durableRedis();
   const issue = { idle: "30d" };
-  const world = await startWorld(use, { config: { store: { redis: { url: redis.url } }, cache: { maxStaleness: "1m" } }, issue });
+  const world = await startWorld(use, { config: { store: { redis: { url: redis.url } }, cache: { maxStaleness: "1m", maxOutage: "1h" } }, issue });
   const [used, idle] = [world.browser(null), world.browser(null)];
   const cookiesOf = ({ cookies }: typeof used) => ({ cookie: [...cookies].map((pair) => pair.join("=")).join("; ") });
   for (const browser of [used, idle]) await browser.visit(`${prefix}connect/crm`);
