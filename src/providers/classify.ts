@@ -33,7 +33,7 @@ export function readAnswer(answer: RawAnswer, wallMs: number, rules: AnswerRules
   const wait = retryAfterMs(answer.retryAfter, wallMs);
   const named = namedFailure(answer, rules, wait);
   if (named !== undefined) return named;
-  if (answer.status === 429) return { kind: "transient", why: "http_429", retryAfterMs: wait };
+  if (answer.status === 429) return { kind: "transient", why: "http_429", retryAfterMs: wait, tooMany: true };
   if (succeeded) return { kind: "unknown", why: answer.json === undefined ? "response_not_json" : "response_without_tokens" };
   if (answer.status === 401) return { kind: "misconfigured", why: "http_401" };
   return { kind: "unknown", why: `http_${answer.status}`, retryAfterMs: wait };
@@ -44,11 +44,11 @@ function namedFailure({ status, json }: RawAnswer, rules: AnswerRules, retryAfte
   const { own, standard } = errorWords(json, rules);
   for (const word of [own, standard]) {
     const kind = word === undefined ? undefined : kindOf(word, status, rules);
-    if (word !== undefined && kind !== undefined) return failure(kind, word, retryAfterMs);
+    if (word !== undefined && kind !== undefined) return failure(kind, word, status, retryAfterMs);
   }
-  if (standard !== undefined) return failure(status >= 500 ? "unknown" : "transient", standard, retryAfterMs);
+  if (standard !== undefined) return failure(status >= 500 ? "unknown" : "transient", standard, status, retryAfterMs);
   // The place may hold something else than an error: only a client error makes it one.
-  return own !== undefined && status >= 400 && status < 500 ? failure("transient", own, retryAfterMs) : undefined;
+  return own !== undefined && status >= 400 && status < 500 ? failure("transient", own, status, retryAfterMs) : undefined;
 }
 
 function kindOf(word: string, status: number, { errors = {} }: AnswerRules): Failure["kind"] | undefined {
@@ -59,9 +59,10 @@ function kindOf(word: string, status: number, { errors = {} }: AnswerRules): Fai
   return status >= 500 && busyErrors.has(word) ? "transient" : undefined;
 }
 
-function failure(kind: Failure["kind"], word: string, retryAfterMs: number | undefined): Failure {
+function failure(kind: Failure["kind"], word: string, status: number, retryAfterMs: number | undefined): Failure {
   const why = printable(word);
-  return kind === "refused" || kind === "misconfigured" ? { kind, why } : { kind, why, retryAfterMs };
+  if (kind === "refused" || kind === "misconfigured") return { kind, why };
+  return kind === "transient" && status === 429 ? { kind, why, retryAfterMs, tooMany: true } : { kind, why, retryAfterMs };
 }
 
 /** Milliseconds of a `Retry-After`: delay-seconds or an HTTP date, at most an hour. */

@@ -13,8 +13,8 @@ export type RefreshOutcome =
   | { readonly kind: "refused"; readonly why: string }
   /** The provider refused us, not the user (`invalid_client`, …): nothing about the session changes. */
   | { readonly kind: "misconfigured"; readonly why: string }
-  /** It failed and the refresh token was surely not used. */
-  | { readonly kind: "transient"; readonly why: string; readonly retryAfterMs?: number | undefined }
+  /** It failed and the refresh token was surely not used. `tooMany`: the provider is well and asks for fewer requests (429, RFC 6585 §4). */
+  | { readonly kind: "transient"; readonly why: string; readonly retryAfterMs?: number | undefined; readonly tooMany?: boolean }
   /** It failed and the refresh token may have been used. */
   | { readonly kind: "unknown"; readonly why: string; readonly retryAfterMs?: number | undefined };
 

@@ -16,6 +16,7 @@ const advices: readonly (readonly [RegExp, string])[] = [
   [/No such master/i, "check store.redis.sentinel.name"],
   [/no sentinel can be reached/, "check store.redis.sentinel.nodes and sentinel.tls"],
   [/wrong version number|packet length too long|bad record type/i, "the server speaks no TLS there: use its TLS port, or no TLS in store.redis"],
+  [/speaks no Redis/, "check host and port in store.redis, and whether that is a TLS port"],
   [/closed before it was ready|could be used|ECONNRESET/, "does the server want TLS, or a client certificate? Then set rediss:// or store.redis.tls"],
   [/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/, "check the address in store.redis, and whether a server is there"],
   [/ETIMEDOUT/, "nobody answers there, or not in TLS: check the address, firewalls, and whether that is a TLS port"],
@@ -42,6 +43,7 @@ const rewordings: readonly (readonly [RegExp, string])[] = [
   [/^Reached the max retries per request limit.*/s, "the connection was lost while the command was under way"],
   [/^Socket timeout\..*?(\d+)ms\.$/, "no answer for $1 ms: the connection is dropped"],
   [/^Command timed out$/, "timed out"],
+  [/^Unknown RESP type.*/s, "what answers there speaks no Redis"],
   [/^(?:Stream isn't writeable|Cluster isn't ready|Connection is closed).*/, notConnected],
 ];
 

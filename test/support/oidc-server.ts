@@ -11,6 +11,8 @@ export interface OidcServerOptions {
   readonly accessTokenLifeSeconds?: number;
   /** Default 14 days. */
   readonly refreshTokenLifeSeconds?: number;
+  /** A used refresh token is accepted again for so long after its first use. Default 0: its reuse revokes the grant. */
+  readonly reuseGraceMs?: number;
   /** Where clients may be sent back to, beside the one that `login` uses. */
   readonly redirectUris?: readonly string[];
   readonly port?: number;
@@ -115,12 +117,12 @@ async function approve(provider: Provider, request: HttpRequest, response: HttpR
 }
 
 /** Says all that the package would else warn about on the console. */
-async function configurationOf({ accessTokenLifeSeconds = 5, refreshTokenLifeSeconds = 14 * 86_400, redirectUris = [] }: OidcServerOptions) {
+async function configurationOf({ accessTokenLifeSeconds = 5, refreshTokenLifeSeconds = 14 * 86_400, reuseGraceMs = 0, redirectUris = [] }: OidcServerOptions) {
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
   const registered = { redirect_uris: [redirectUri, ...redirectUris], grant_types: ["authorization_code", "refresh_token"] };
   const hour = 3600;
   return {
-    adapter: createOidcAdapter(),
+    adapter: createOidcAdapter({ reuseGraceMs }),
     clients: [client, postClient].map(({ id, secret, method }) => ({
       client_id: id,
       client_secret: secret,

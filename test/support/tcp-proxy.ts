@@ -9,8 +9,12 @@ export interface TcpProxy {
   readonly accepted: number;
   /** How many of them are open. */
   readonly open: number;
-  /** From now on nothing passes over the connections that are open, and none of them is closed; new ones work. */
-  freeze(): void;
+  /**
+   * From now on nothing passes over the connections that are open, and none of them is closed; new ones work.
+   * @param ports only the connections that the target sees coming from these; default all
+   * @returns how many connections that were
+   */
+  freeze(ports?: readonly number[]): number;
   /** Keeps back what the server sends, until it is called again with false. */
   holdAnswers(hold: boolean): void;
   /** Ends the connections that are open. */
@@ -61,11 +65,13 @@ export async function startTcpProxy(target: Target, tls?: TlsOptions): Promise<T
     get open() {
       return pairs.size;
     },
-    freeze() {
-      for (const [client, behind] of pairs) {
+    freeze(ports) {
+      const chosen = [...pairs].filter(([, behind]) => ports === undefined || ports.includes(behind.localPort ?? 0));
+      for (const [client, behind] of chosen) {
         client.unpipe(behind).pause();
         behind.unpipe(client).pause();
       }
+      return chosen.length;
     },
     holdAnswers(hold) {
       for (const [client, behind] of pairs) {
