@@ -12,7 +12,7 @@ const root = join(import.meta.dirname, "..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
 const blocks = (language: string) => [...readme.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, "gs"))].map(([, text = ""]) => text);
 const configs = blocks("yaml").filter((block) => block.startsWith("listen:"));
-const env = { CRM_CLIENT_SECRET: "crm-secret", REDIS_PASSWORD: "redis-password" };
+const env = { CRM_CLIENT_SECRET: "crm-secret", REDIS_PASSWORD: "redis-password", AS_CLIENT_SECRET: "as-secret" };
 
 test("shows the demo and the test command first", () => {
   const commands = blocks("sh")[0]

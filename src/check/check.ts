@@ -6,8 +6,9 @@ import type { AccessToken } from "../tokens/access-token.ts";
 import { shortHash } from "../tokens/grant.ts";
 import type { TokenAnswer, TokenManager } from "../tokens/token-manager.ts";
 import { createAllowedAnswer } from "./allowed-answer.ts";
+import type { ConnectHooks } from "./reply.ts";
 import type { CheckInput, DecodeCheck } from "./request.ts";
-import { allowResponse, type ChallengeConfig, type Credentials, cookiesToRewrite, denyResponse } from "./response.ts";
+import { allowResponse, type ChallengeConfig, type Credentials, cookiesToRewrite, denyResponse, replyResponse } from "./response.ts";
 import type { Identification, Session, SessionSource } from "./session.ts";
 import type { CheckUpstream, Upstreams } from "./upstreams.ts";
 import type { Denial, DenyReason, Verdict } from "./verdict.ts";
@@ -15,10 +16,12 @@ import type { Denial, DenyReason, Verdict } from "./verdict.ts";
 export interface CheckDeps {
   readonly decode: DecodeCheck;
   readonly sessions: SessionSource;
-  readonly upstreams: Upstreams;
+  readonly upstreams: Pick<Upstreams, "of">;
   readonly tokens: Pick<TokenManager, "cached" | "fresh">;
   readonly credentials: Credentials;
   readonly challenge: ChallengeConfig;
+  /** Absent where users do not connect accounts by themselves. */
+  readonly connect?: ConnectHooks | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: CheckMetrics;
@@ -30,20 +33,29 @@ export interface CheckDeps {
  */
 export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buffer>;
 
-export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, clock, log, metrics }: CheckDeps): Check {
+export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, connect, clock, log, metrics }: CheckDeps): Check {
   const allowedAnswer = createAllowedAnswer(credentials);
 
   return function check(bytes, waitMs) {
     const startedAt = clock.monotonicMs();
     const input = decode(bytes);
     try {
-      const verdict = input === undefined ? deny("bad_request", { why: "no CheckRequest with an HTTP request" }) : decide(input, waitMs);
+      const verdict = input === undefined ? deny("bad_request", { why: "no CheckRequest with an HTTP request" }) : decideOrConnect(input, bytes, waitMs);
       if (!(verdict instanceof Promise)) return respond(verdict, input, startedAt);
       return verdict.catch(unexpected).then((later) => respond(later, input, startedAt));
     } catch (error) {
       return respond(unexpected(error), input, startedAt);
     }
   };
+
+  /** Pages of our own come before upstreams, and a denial says how it is cured. */
+  function decideOrConnect(input: CheckInput, bytes: Uint8Array, waitMs: number): Verdict | Promise<Verdict> {
+    if (connect === undefined) return decide(input, waitMs);
+    if (connect.owns(input)) return connect.answer(bytes, waitMs);
+    const verdict = decide(input, waitMs);
+    if (verdict instanceof Promise) return verdict.then((later) => (later.kind === "deny" ? connect.offer(later, bytes) : later));
+    return verdict.kind === "deny" ? connect.offer(verdict, bytes) : verdict;
+  }
 
   function decide(input: CheckInput, waitMs: number): Verdict | Promise<Verdict> {
     const route = upstreams.of(input);
@@ -89,6 +101,8 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
         return input === undefined ? refuse(deny("bad_request"), input, startedAt) : allow(verdict.upstream, verdict.token, input, startedAt);
       case "passthrough":
         return input === undefined ? refuse(deny("bad_request"), input, startedAt) : passThrough(input, startedAt);
+      case "reply":
+        return counted("connect", undefined, startedAt, replyResponse(verdict.reply));
       case "deny":
         return refuse(verdict, input, startedAt);
       default:

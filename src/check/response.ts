@@ -2,6 +2,7 @@ import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from "..
 import { CheckResponse } from "../gen/envoy/service/auth/v3/external_auth.ts";
 import type { StatusCode } from "../gen/envoy/type/v3/http_status.ts";
 import { withoutCookies } from "./credential.ts";
+import type { PageStatus, Reply, ReplyCookie } from "./reply.ts";
 import type { CheckInput } from "./request.ts";
 import type { Denial, DenyReason } from "./verdict.ts";
 
@@ -62,15 +63,84 @@ export function cookiesToRewrite(credentials: Credentials, input: CheckInput): s
 /** The serialized answer that keeps a request back. */
 export function denyResponse(denial: Denial, challenge: ChallengeConfig): Buffer {
   const { status, error, description } = answers[denial.reason];
-  const body = JSON.stringify({ error, error_description: description, reason: denial.reason, upstream: denial.upstream });
+  const body = JSON.stringify({ error, error_description: description, reason: denial.reason, upstream: denial.upstream, connect_url: denial.connectUrl });
   const headers = [header("content-type", "application/json"), header("cache-control", "no-store")];
-  if (status === 401) headers.push(header("www-authenticate", challengeOf(denial.reason, challenge)));
+  if (status === 401) headers.push(header("www-authenticate", challengeOf(denial.reason, challenge, denial.resourceMetadata)));
   if (status === 503) headers.push(header("retry-after", String(Math.max(1, Math.ceil((denial.retryAfterMs ?? defaultRetryAfterMs) / 1_000)))));
   const metadata = { outcome: denial.reason, ...(denial.upstream === undefined ? {} : { upstream: denial.upstream }) };
+  return encodeDenied(denial.reason, status, headers, body, metadata);
+}
+
+/** The serialized answer that is a page of our own, or leads to one. Envoy passes any status on as a denial. */
+export function replyResponse(reply: Reply): Buffer {
+  const metadata = { outcome: "connect" };
+  switch (reply.kind) {
+    case "redirect": {
+      const headers = [header("location", reply.to), ...pageHeaders("no-referrer"), ...(reply.cookies ?? []).map(setCookie)];
+      return encodeDenied("connect", reply.afterPost ? 303 : 302, headers, "", metadata);
+    }
+    case "page": {
+      const headers = [
+        header("content-type", "text/html; charset=utf-8"),
+        header("content-security-policy", reply.contentSecurityPolicy),
+        ...pageHeaders(reply.hasForms ? "same-origin" : "no-referrer"),
+        ...(reply.status === "wrong_method" ? [header("allow", "GET, POST")] : []),
+        ...(reply.status === "unavailable" ? [header("retry-after", "5")] : []),
+        ...(reply.cookies ?? []).map(setCookie),
+      ];
+      return encodeDenied("connect", pageStatus[reply.status], headers, reply.html, metadata);
+    }
+    case "json": {
+      const headers = [header("content-type", "application/json"), header("cache-control", "no-store"), header("x-content-type-options", "nosniff")];
+      if (reply.shared) {
+        // Also the answer to a preflight: MCP clients in browsers name their protocol revision.
+        headers.push(header("access-control-allow-origin", "*"), header("access-control-allow-headers", "mcp-protocol-version"));
+      }
+      return encodeDenied("connect", 200, headers, reply.body, metadata);
+    }
+    default:
+      return reply satisfies never;
+  }
+}
+
+const pageStatus: Readonly<Record<PageStatus, StatusCode>> = {
+  ok: 200,
+  invalid: 400,
+  forbidden: 403,
+  not_found: 404,
+  wrong_method: 405,
+  unavailable: 503,
+};
+
+/** Nothing of the flow is kept by a cache, told to another site, or shown inside one. */
+function pageHeaders(referrerPolicy: string): HeaderValueOption[] {
+  return [
+    header("cache-control", "no-store"),
+    header("referrer-policy", referrerPolicy),
+    header("x-frame-options", "DENY"),
+    header("x-content-type-options", "nosniff"),
+    header("cross-origin-opener-policy", "same-origin"),
+    header("cross-origin-resource-policy", "same-origin"),
+  ];
+}
+
+/** Appended, as there may be several. */
+function setCookie({ name, value, maxAgeMs }: ReplyCookie): HeaderValueOption {
+  const text = `${name}=${value}; Path=/; Max-Age=${Math.floor(maxAgeMs / 1_000)}; HttpOnly; Secure; SameSite=Lax`;
+  return { ...header("set-cookie", text), appendAction: HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD };
+}
+
+function encodeDenied(
+  message: string,
+  code: StatusCode,
+  headers: HeaderValueOption[],
+  body: string,
+  dynamicMetadata: Readonly<Record<string, string>>,
+): Buffer {
   return encode({
-    status: { code: permissionDenied, message: denial.reason },
-    httpResponse: { $case: "deniedResponse", value: { status: { code: status }, headers, body } },
-    dynamicMetadata: metadata,
+    status: { code: permissionDenied, message },
+    httpResponse: { $case: "deniedResponse", value: { status: { code }, headers, body } },
+    dynamicMetadata,
   });
 }
 
@@ -95,7 +165,8 @@ const answers: Readonly<Record<DenyReason, Answer>> = {
 };
 
 /** RFC 6750 §3: no error code where there was no credential. */
-function challengeOf(reason: DenyReason, { realm, resourceMetadata }: ChallengeConfig): string {
+function challengeOf(reason: DenyReason, { realm, resourceMetadata: general }: ChallengeConfig, own: string | undefined): string {
+  const resourceMetadata = own ?? general;
   const { error, description, challenged } = answers[reason];
   const parts = [`realm="${realm}"`];
   if (challenged === "error") parts.push(`error="${error}"`);

@@ -40,7 +40,7 @@ export function parseConfig(text: string, file: string, environment: Environment
   const raw = resolveReferences(contentOf(document, file), environment, problems);
   if (!isMapping(raw)) throw failure(file, [{ path: "", message: "must be a mapping with listen, sessions and upstreams" }]);
   const parsed = parseSections(applyPresets(raw, problems), problems);
-  problems.push(...crossCheck(parsed));
+  problems.push(...crossCheck(parsed, Object.keys(raw)));
   if (problems.length > 0) throw failure(file, problems);
   const config = deepFreeze(parsed as Config);
   return { config, warnings: warningsOf(config) };

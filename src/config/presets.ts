@@ -1,4 +1,4 @@
-import { type Preset, parameterProblem, settingsOf } from "../providers/preset.ts";
+import { loginOf, type Preset, type PresetLogin, parameterProblem, settingsOf } from "../providers/preset.ts";
 import { presetNamed } from "../providers/presets.ts";
 import type { Problem } from "./references.ts";
 
@@ -17,8 +17,18 @@ export function applyPresets(raw: Mapping, problems: Problem[]): Mapping {
 function withPreset(preset: Preset, own: Mapping, path: string, problems: Problem[]): Mapping {
   const names = Object.keys(preset.parameters ?? {});
   const rest = Object.fromEntries(Object.entries(own).filter(([key]) => !names.includes(key)));
-  const settings = settingsOf(preset, valuesOf(preset, own, path, problems));
-  return merged(withoutReplaced(settings as Mapping, rest), rest);
+  const values = valuesOf(preset, own, path, problems);
+  const settings = settingsOf(preset, values);
+  const filled = merged(withoutReplaced(settings as Mapping, rest), rest);
+  return isMapping(own.connect) ? { ...filled, connect: connectOf(loginOf(preset, values), own.connect) } : filled;
+}
+
+/** What a login needs so that a refresh token comes of it; the scopes beside the file's own. */
+function connectOf({ authorizationEndpoint, scopes = [], parameters = {} }: PresetLogin, own: Mapping): Mapping {
+  const settings = { ...(authorizationEndpoint === undefined ? {} : { authorizationEndpoint }), parameters };
+  const scope = [...new Set([...scopes, ...(typeof own.scope === "string" ? own.scope.split(" ") : [])])].join(" ");
+  const mergedScope = own.scope === undefined || typeof own.scope === "string" ? { scope } : {};
+  return { ...merged(settings, own), ...(scope === "" ? {} : mergedScope) };
 }
 
 function valuesOf({ parameters = {} }: Preset, own: Mapping, path: string, problems: Problem[]): Record<string, string> {

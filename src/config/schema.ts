@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Route } from "../check/upstreams.ts";
 import { logLevels } from "../telemetry/log.ts";
+import { connectSchema } from "./connect-schema.ts";
 import { listenSchema } from "./listen-schema.ts";
 import { sessionsSchema, sourceSchema } from "./sessions-schema.ts";
 import { storeSchema } from "./store-schema.ts";
@@ -61,10 +62,11 @@ const route = z
       .refine((path) => !/[?#%\\]|\/\/|\/\.{1,2}(?:\/|$)/.test(path), "must be a plain path: no query, encoding, backslash, empty or dot segments")
       .default("/"),
     upstream: z.string().optional(),
+    mcp: z.boolean().optional().meta({ description: "An MCP server: its clients are asked to open the page where the user connects" }),
     passthrough: z.literal(true).optional().meta({ description: "Lets requests pass without a token; the session credential is removed" }),
   })
   .refine((value) => (value.upstream === undefined) !== (value.passthrough === undefined), "must have exactly one of upstream, passthrough")
-  .transform(({ host, pathPrefix, upstream }): Route => ({ host, pathPrefix, upstream }));
+  .transform(({ host, pathPrefix, upstream, mcp }): Route => ({ host, pathPrefix, upstream, ...(mcp ? { mcp } : {}) }));
 
 const logSchema = z.strictObject({
   level: z.enum(logLevels).default("info"),
@@ -85,6 +87,7 @@ export const sections = {
   check: checkSchema.prefault({}),
   cache: cacheSchema.prefault({}),
   routes: z.array(route).default([]),
+  connect: connectSchema.optional(),
   log: logSchema.prefault({}),
   shutdown: shutdownSchema.prefault({}),
 };

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { BearerswapError } from "../error.ts";
 import { type ClientAuthConfig, importSigningKey, signingAlgorithms } from "../providers/client-auth.ts";
 import { presetNames, presetParameterNames } from "../providers/presets.ts";
+import { upstreamConnectSchema } from "./connect-schema.ts";
 import { errorsSchema, requestSchema, responseSchema, revocationSchema } from "./rules-schema.ts";
 import { headerName, name, positiveDuration, secret, url } from "./units.ts";
 
@@ -58,6 +59,7 @@ export const upstreamSchema = z
     grace: positiveDuration().nullish().meta({ description: "How long the provider still accepts a refresh token that it has rotated, where that is known" }),
     revocationEndpoint: url().nullish().meta({ description: "RFC 7009; goes with tokenEndpoint, else it is discovered" }),
     revocation: revocationSchema.nullish().meta({ description: "The provider's own way to end a grant, in place of RFC 7009" }),
+    connect: upstreamConnectSchema.optional().meta({ description: "Lets users connect their accounts by themselves" }),
     killsOldAccess: z.boolean().default(false).meta({ description: "The old access token dies at rotation: nothing is refreshed ahead of need" }),
     refreshTokenLife: positiveDuration()
       .default(30 * 86_400_000)
@@ -81,6 +83,8 @@ export const upstreamSchema = z
     if (raw.revocationEndpoint && raw.tokenEndpoint === undefined)
       problem(context, "revocationEndpoint", "goes with tokenEndpoint: without it all endpoints are discovered");
     if (raw.revocation && raw.revocationEndpoint) problem(context, "revocation", "stands in place of revocationEndpoint: give one of them");
+    if (raw.connect !== undefined && (raw.connect.authorizationEndpoint === undefined) !== (raw.tokenEndpoint === undefined))
+      problem(context, "connect.authorizationEndpoint", "goes with tokenEndpoint, and tokenEndpoint with it");
     const clientAuth = clientAuthOf(raw, context);
     if (raw.revocation?.auth === "basic" && (clientAuth.method === "none" || clientAuth.method === "private_key_jwt"))
       problem(context, "revocation.auth", "basic needs a clientSecret");
@@ -96,6 +100,7 @@ export const upstreamSchema = z
       response: raw.response ?? undefined,
       errors: raw.errors ?? undefined,
       inject: raw.inject,
+      connect: raw.connect,
       maxConcurrency: raw.maxConcurrentRefreshes,
       graceMs: raw.grace ?? undefined,
       killsOldAccess: raw.killsOldAccess,

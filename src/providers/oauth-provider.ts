@@ -5,6 +5,7 @@ import { messageOf } from "../error.ts";
 import type { Secret } from "../secret.ts";
 import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
 import { retryAfterMs } from "./classify.ts";
+import { type CodeFlowConfig, createCodeFlow } from "./code-flow.ts";
 import type { Provider, RefreshOutcome, RefreshRequest } from "./provider.ts";
 import { bentRequest, type RequestRules } from "./request-rules.ts";
 import { type RevocationAttempt, untilRevoked } from "./revocation.ts";
@@ -20,6 +21,8 @@ export interface OAuthProviderConfig extends ServerConfig {
   readonly killsOldAccess: boolean;
   readonly maxConcurrency: number;
   readonly graceMs?: number | undefined;
+  /** How users log in by themselves; absent where they do not. */
+  readonly connect?: CodeFlowConfig | undefined;
   /** In place of RFC 7009. */
   readonly revocation?: RevocationRequest | undefined;
   /** Where the provider bends the standard. */
@@ -45,7 +48,7 @@ interface Exchange {
 /** A standard OAuth 2 client (RFC 6749 §6) on openid-client. */
 export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps): Provider {
   const exchanges = new AsyncLocalStorage<Exchange>();
-  const configure = createServerConfiguration(config, customFetch);
+  const configure = createServerConfiguration({ ...config, authorizationEndpoint: config.connect?.authorizationEndpoint }, customFetch);
 
   return {
     refreshTokenLifeMs: config.refreshTokenLifeMs,
@@ -53,6 +56,15 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
     accessTokenLifeMs: config.accessTokenLifeMs,
     maxConcurrency: config.maxConcurrency,
     graceMs: config.graceMs,
+    login:
+      config.connect &&
+      createCodeFlow({
+        config: config.connect,
+        configure,
+        resources: config.parameters.flatMap(([name, value]) => (name === "resource" ? [value] : [])),
+        hasIssuer: config.issuer !== undefined,
+        captured: (onOutcome, redeem) => exchanges.run({ beforeSend: () => true, onOutcome }, redeem),
+      }),
 
     async refresh(request) {
       let configuration: openid.Configuration;

@@ -62,6 +62,11 @@ export function settingsOf({ parameters = {}, settings }: Preset, values: Readon
   return filled(Object.assign({}, settings, ...chosen) as PresetSettings, values);
 }
 
+/** What a login needs, with the values in their places. */
+export function loginOf({ login }: Preset, values: Readonly<Record<string, string>>): PresetLogin {
+  return filled(login, values);
+}
+
 /** Only the names given are replaced: `{token}` and `{clientId}` are for later. */
 function filled<T>(value: T, values: Readonly<Record<string, string>>): T {
   if (typeof value === "string")

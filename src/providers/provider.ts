@@ -1,4 +1,5 @@
 import type { Secret } from "../secret.ts";
+import type { CodeFlow } from "./code-flow.ts";
 import type { TokenResponse } from "./token-response.ts";
 
 /** How one presentation of a refresh token ended. Decided on parsed fields, never on the words of a message. */
@@ -33,6 +34,8 @@ export interface Provider {
    * token. A 503 is tried again for up to 10 s. Resolves to what went wrong, undefined where nothing did. Never rejects.
    */
   readonly revoke?: ((token: Secret, accessToken?: Secret) => Promise<string | undefined>) | undefined;
+  /** How users log in there by themselves; absent where that is not configured. */
+  readonly login?: CodeFlow | undefined;
   /** How long the provider accepts a refresh token again after it has rotated it, ms; absent where it is not known to. */
   readonly graceMs?: number | undefined;
   /** Refreshes that this process asks of the provider at the same time, at most. */

@@ -8,6 +8,8 @@ export interface ServerConfig {
   readonly tokenEndpoint?: string | undefined;
   /** RFC 7009; used with `tokenEndpoint`, else it is discovered with the issuer. */
   readonly revocationEndpoint?: string | undefined;
+  /** RFC 6749 §3.1; used with `tokenEndpoint`, else it is discovered with the issuer. */
+  readonly authorizationEndpoint?: string | undefined;
   readonly clientId: string;
   readonly clientAuth: ClientAuthConfig;
   /** Plain http is allowed: for loopback, or where the operator said so. */
@@ -41,7 +43,8 @@ export function createServerConfiguration(config: ServerConfig, customFetch: ope
 
   function fixed(tokenEndpoint: string): openid.Configuration {
     const revocation = config.revocationEndpoint === undefined ? {} : { revocation_endpoint: config.revocationEndpoint };
-    const server = { issuer: config.issuer ?? tokenEndpoint, token_endpoint: tokenEndpoint, ...revocation };
+    const authorization = config.authorizationEndpoint === undefined ? {} : { authorization_endpoint: config.authorizationEndpoint };
+    const server = { issuer: config.issuer ?? tokenEndpoint, token_endpoint: tokenEndpoint, ...revocation, ...authorization };
     const configuration = new openid.Configuration(server, config.clientId, undefined, auth);
     configuration[openid.customFetch] = customFetch;
     if (config.allowInsecure) openid.allowInsecureRequests(configuration);

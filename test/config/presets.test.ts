@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Preset, type PresetParameter, parameterProblem } from "../../src/providers/preset.ts";
+import { type Preset, type PresetLogin, type PresetParameter, parameterProblem } from "../../src/providers/preset.ts";
 import { presetNames, presets } from "../../src/providers/presets.ts";
 import { crm, load, problemsOf } from "./config-text.ts";
 
@@ -36,6 +36,35 @@ describe("a preset", () => {
     expect(upstream({ preset: "asana" })).toMatchObject({ tokenEndpoint: "https://app.asana.com/-/oauth_token", refreshTokenLifeMs: 30 * day });
     expect(upstream({ preset: "slack-gov", tokens: "bot" })).toMatchObject({ tokenEndpoint: "https://slack-gov.com/api/oauth.v2.access", response: undefined });
     expect(upstream({ preset: "slack", tokens: "user" })).toMatchObject({ response: { root: ["authed_user"] } });
+  });
+
+  test.each(presetNames)("%s knows what a login needs, once the upstream has connect", (name) => {
+    const settings = { ...client, preset: name, ...parameters[name], connect: { scope: "read", parameters: { extra: "x" } } };
+    const config = load({ connect: { publicUrl: "https://gateway.example.com" }, upstreams: { it: settings } }).config.upstreams.it;
+    const { scopes = [], parameters: own = {} }: PresetLogin = presets[name].login;
+    expect(config?.connect?.scope).toBe([...scopes, "read"].join(" "));
+    expect(config?.connect?.parameters).toEqual({ ...own, extra: "x" });
+    expect(config?.connect?.authorizationEndpoint === undefined).toBe(config?.tokenEndpoint === undefined);
+    if (config?.connect?.authorizationEndpoint !== undefined) expect(config.connect.authorizationEndpoint).toMatch(/^https:\/\/[a-z0-9.-]+\/[a-zA-Z0-9/._-]*$/);
+  });
+
+  test("adds the scopes of a login to those of the file, and yields to it in all else", () => {
+    const connected = (connect: object, preset: object) =>
+      load({ connect: { publicUrl: "https://gateway.example.com" }, upstreams: { it: { ...client, ...preset, connect } } }).config.upstreams.it?.connect;
+    const google = { preset: "google" };
+    expect(connected({}, google)?.parameters).toEqual({ access_type: "offline", prompt: "consent" });
+    expect(connected({ parameters: { prompt: "select_account consent" } }, google)?.parameters).toEqual({
+      access_type: "offline",
+      prompt: "select_account consent",
+    });
+    const okta = { preset: "okta", domain: "example.okta.com" };
+    expect(connected({}, okta)?.scope).toBe("offline_access");
+    expect(connected({ scope: "openid offline_access" }, okta)?.scope).toBe("offline_access openid");
+    expect(connected({}, { preset: "gitlab", domain: "git.example.com" })?.authorizationEndpoint).toBe("https://git.example.com/oauth/authorize");
+    const authorizationEndpoint = "https://elsewhere.example.com/authorize";
+    expect(connected({ authorizationEndpoint }, google)?.authorizationEndpoint).toBe(authorizationEndpoint);
+    expect(upstream(google)?.connect).toBeUndefined();
+    expect(problems({ preset: "google", connect: { scope: 7 } })).toContainEqual("connect.scope: must be a text");
   });
 
   test("builds the issuer from its parameters", () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Secret } from "../../src/secret.ts";
+import { createRedisFlowStore } from "../../src/stores/redis-flow-store.ts";
 import { startCluster } from "../support/redis-cluster.ts";
 import { redisCommand } from "../support/redis-command.ts";
 import { startReplicated } from "../support/redis-replicated.ts";
@@ -13,8 +14,8 @@ import { openClient, openStore } from "./redis-harness.ts";
 import { letTimePass } from "./redis-time.ts";
 
 const document = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
-/** The lines of docs/operations.md: for every server, more for a cluster, and for sentinels. */
-const [everywhere = "", inCluster = "", atSentinels = ""] = document.match(/^ACL SETUSER .*$/gm) ?? [];
+/** The lines of docs/operations.md: for every server, more for a cluster, for sentinels, and more where users connect accounts. */
+const [everywhere = "", inCluster = "", atSentinels = "", connecting = ""] = document.match(/^ACL SETUSER .*$/gm) ?? [];
 const opened = resources();
 const credentials = { username: "bearerswap", password: new Secret("PASSWORD") };
 
@@ -102,4 +103,23 @@ test("sentinels need the rights that docs/operations.md gives, and a failover is
   await servers.failover();
   await until("the new master", () => readies() >= 2);
   for (const watched of servers.sentinels) expect((await denied(watched)).filter((entry) => !entry.includes("setinfo"))).toEqual([]);
+});
+
+test("where users connect accounts, the rights that docs/operations.md adds are enough, and each is needed", async () => {
+  const server = await opened.use(startRedis());
+  await grant(server, everywhere);
+  await grant(server, connecting);
+  const { redis } = await openConnection(opened, { url: urlOf(server), ...credentials });
+  const flows = createRedisFlowStore({ redis, keyPrefix: "bearerswap:" });
+  const use = async () => {
+    await flows.put("state", "id", "value", 60_000);
+    return [await flows.read("state", "id"), await flows.read("state", "id", 60_000), await flows.take("state", "id")];
+  };
+  expect(await use()).toEqual(["value", "value", "value"]);
+  expect(await denied(server)).toEqual([]);
+  for (const right of connecting.split(" ").filter((word) => word.startsWith("+"))) {
+    await redisCommand(server, "ACL", "SETUSER", "bearerswap", right.replace("+", "-"));
+    await expect(use()).rejects.toThrow(/the ACL user lacks a right/);
+    await redisCommand(server, "ACL", "SETUSER", "bearerswap", right);
+  }
 });

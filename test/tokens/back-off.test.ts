@@ -169,9 +169,9 @@ describe("after a refresh that failed (pitfall 12)", () => {
 
   test("the user of another session does not wait for it", async () => {
     const world = await expired({ status: 500 });
+    await world.login("bob", { remainingMs: 0 });
     await ask(world);
     world.endpoint.respondAlways(undefined);
-    await world.login("bob", { remainingMs: 0 });
     expect(await world.fresh({ session: "bob" })).toBe("access-3");
   });
 });

@@ -115,7 +115,23 @@ describe("an attempt of this very process that ended without tokens", () => {
     expect([await waiting, world.endpoint.calls]).toEqual(["access-2", 2]);
   });
 
-  test("does not hide another replica's attempt", async () => {
+  test("does not hide another replica's attempt after it", async () => {
+    const world = await startWorld(opened);
+    await world.login("alice", { remainingMs: 0 });
+    world.endpoint.respondNext({ status: 500 });
+    await world.fresh();
+    await world.clock.advance(5_000);
+    expect(await acquireTheirs(world.replica(), { leaseMs: 1_000 })).toBe("acquired");
+    await world.clock.advance(1_000);
+    const next = world.fresh();
+    await until("the next acquire", () => world.store.calls.acquire === 2);
+    await world.clock.advance(2_999);
+    expect(world.endpoint.calls).toBe(1);
+    await world.clock.advance(1);
+    expect([await next, world.endpoint.calls]).toEqual(["access-2", 2]);
+  });
+
+  test("does not hide another replica's attempt before it", async () => {
     const { world } = await abandoned();
     world.endpoint.respondNext({ status: 500 });
     const { waiting } = await heldOff(world);

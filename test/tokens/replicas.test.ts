@@ -22,8 +22,12 @@ test("callers on three replicas over one Redis: each session's refresh token is 
   const [world] = replicas;
   const sessions = Array.from({ length: 10 }, (_, at) => `session-${at}`);
   for (const session of sessions) await world.login(session, { remainingMs: 0 });
-  for (const session of sessions) {
+  const waited = () => replicas.reduce((sum, { metrics }) => sum + (metrics.events.lease_busy ?? 0), 0);
+  for (const [at, session] of sessions.entries()) {
+    const gate = world.endpoint.hold();
     const answers = replicas.flatMap((replica) => Array.from({ length: 10 }, () => replica.fresh({ session, waitMs: 10_000 })));
+    await until("the two others to wait", () => waited() === 2 * (at + 1));
+    gate.release();
     const [first = "", ...more] = new Set(await Promise.all(answers));
     expect(first).toMatch(/^access-\d+$/);
     expect(more).toEqual([]);
