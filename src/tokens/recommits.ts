@@ -40,7 +40,7 @@ const scheduleMs = [1_000, 3_000, 7_000, 15_000, 31_000, 60_000] as const;
 /** After a gap commits are tried this often, ms, so many times: others hold off meanwhile, and may have to write back what came before. */
 const retryMs = 500;
 const retries = 6;
-/** A chain of this process's own refreshes is remembered so far back. */
+/** So many earlier versions of a grant are remembered. */
 const maxAncestors = 8;
 
 interface Entry extends Commit {
@@ -58,7 +58,8 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
     add(commit) {
       const before = entries.get(grantId(commit.key));
       end(before);
-      const older = before?.version === commit.from ? before.ancestors.slice(0, maxAncestors) : [];
+      // Between two of this process's commits others may have made theirs: its own earlier ones come before this one all the same.
+      const older = before === undefined ? [] : [before.version, ...before.ancestors].filter((version) => version !== commit.from).slice(0, maxAncestors);
       const entry: Entry = { ...commit, at: clock.monotonicMs(), ancestors: [commit.from, ...older], cancel: () => {} };
       entries.set(grantId(commit.key), entry);
       versions.add(commit.version);

@@ -24,14 +24,24 @@ async function start(): Promise<{ redis: ReplicatedRedis; fleet: Fleet; load: Lo
   return { redis, fleet, load };
 }
 
-test("an orderly failover under load, with new tokens to be stored meanwhile, ends no session", async () => {
+async function replication(server: RedisServer): Promise<string> {
+  return String(await redisCommand({ ...server, password }, "INFO", "replication"));
+}
+
+test("an orderly failover, and then the crash of a master while new tokens are to be stored, end no session", async () => {
   const { redis, fleet, load } = await start();
+  const old = await redis.master();
+  const master = await redis.failover();
+  await load.renewed(fleet.replicas);
+  // The sentinels take some seconds to make the old one a replica; until then it has nothing to take over with.
+  await until("the old master to follow", async () => (await replication(old)).includes("master_link_status:up"), { timeoutMs: 60_000 });
   const held = await fleet.holdRefresh();
   const answer = await held.process();
-  const failover = redis.failover();
+  await master.kill("SIGKILL");
   answer.deliver();
   fleet.gate.rule({ kind: "forward" });
-  await failover;
+  await until("a commit that fails", () => fleet.replica(held.sender).events("commit_failed").length > 0);
+  await redis.failedOverFrom(master);
   await load.renewed(fleet.replicas);
   await load.stop();
   expectAlive(load.records);

@@ -107,6 +107,17 @@ describe("a commit that the store acknowledged and then lost in a failover", () 
     expect([await world.storedRefreshToken(), world.metrics.events.recommit, other.metrics.events.recommit]).toEqual(["refresh-3", 1, 1]);
   });
 
+  test("is written again where the first of a chain that replicas made in turn is brought back", async () => {
+    const { world, other, before, bringBack } = await refreshed({ expiresIn: 20 });
+    await world.clock.advance(16_000);
+    expect(await other.fresh()).toBe("access-3");
+    await world.clock.advance(16_000);
+    expect(await world.fresh()).toBe("access-4");
+    await bringBack(before);
+    await world.clock.advance(1_000);
+    expect([await world.storedRefreshToken(), presented(world)]).toEqual(["refresh-4", ["refresh-1", "refresh-2", "refresh-3"]]);
+  });
+
   test("that is still there is left alone: nothing changes, nobody is told, nothing is counted", async () => {
     const { world, other, row } = await refreshed();
     await other.fresh();
