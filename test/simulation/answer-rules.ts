@@ -1,0 +1,93 @@
+import type { TokenAnswer } from "../../src/tokens/token-manager.ts";
+import type { Stretch } from "./facts.ts";
+import type { Judge } from "./judge.ts";
+
+/** One request for a token, and what it got. */
+export interface Asking {
+  readonly by: string;
+  readonly session: string;
+  readonly at: number;
+  readonly waitMs: number;
+  answeredAt?: number;
+}
+
+/** Timers fire up to a millisecond late; and a change needs some for its way. */
+const timerMs = 5;
+const messageMs = 500;
+/** A flight may have read before the one who asks joined it. */
+const flightMs = 12_000;
+
+/** Judges an answer as it is given. */
+export function judgeAnswer(judge: Judge, asking: Asking, answer: TokenAnswer): void {
+  const { by, at, waitMs } = asking;
+  const now = judge.now();
+  judge.count("answers");
+  if (now > at + waitMs + timerMs && judge.process(by)?.wasFrozen(at, now) === false)
+    judge.violated("deadline", `${by} answered after ${Math.round(now - at)} ms, ${waitMs} were given`);
+  switch (answer.kind) {
+    case "fresh":
+      judge.count("fresh");
+      isServable(judge, asking, answer.token.token.reveal(), answer.token.version);
+      break;
+    case "missing":
+      judge.count("missing");
+      isMissing(judge, asking);
+      break;
+    case "refused":
+      judge.count("refused");
+      isRefused(judge, asking);
+      break;
+    default:
+      judge.count("unavailable");
+  }
+}
+
+/** A token is served only once it is stored, while it lives, and of a session that has not ended. */
+function isServable(judge: Judge, asking: Asking, token: string, version: string): void {
+  const { facts, server, violated, now } = judge;
+  const issued = server.accessToken(token);
+  if (issued === undefined || issued.until <= now()) violated("expired_served", `${asking.by} serves ${token}, which ended at ${issued?.until}`);
+  if (!facts.wasWritten(version)) violated("unstored_served", `${asking.by} serves ${token} of ${version}, which is not stored`);
+  if (issued === undefined) return;
+  const over = lastOf(judge, asking.session, issued.family.login);
+  if (over >= asking.at) return;
+  if (asking.at - over > allowedStalenessMs(judge, asking, over))
+    violated("ended_session_served", `${asking.by} serves ${token} of login ${issued.family.login}, which ended at ${over} (asked at ${asking.at})`);
+}
+
+/** When the store last held something of that login. */
+function lastOf({ facts, server, now }: Judge, session: string, login: number): number {
+  const all = facts.stretches(session);
+  const index = all.findLastIndex(({ refreshToken }) => server.refreshToken(refreshToken ?? "")?.family.login === login);
+  if (index === -1) return Number.NEGATIVE_INFINITY;
+  return all[index + 1]?.at ?? now();
+}
+
+/** None where this process ended it, maxStaleness where it could hear of it, else as long as an outage is borne. */
+function allowedStalenessMs({ facts, process, rules, now }: Judge, { by, session, at }: Asking, over: number): number {
+  const own = facts.writes(session).some((write) => write.by === by && write.at === over && facts.wasTold(write, at));
+  if (own) return 0;
+  return process(by)?.wasUnwell(over - rules.maxStalenessMs, now()) ? rules.maxOutageMs + flightMs : rules.maxStalenessMs + messageMs;
+}
+
+/** "No login" only where there was none, or where it was revoked. */
+function isMissing(judge: Judge, asking: Asking): void {
+  const ended = seenBy(judge, asking).filter(({ state }) => state === "none" || state === "revoked");
+  if (ended.length === 0) judge.violated("unfounded_401", `${asking.by} says that ${asking.session} has no login (asked at ${asking.at})`);
+  else if (ended.every(({ byLoss }) => byLoss)) judge.count("missingByLoss");
+}
+
+/** "Refused" only where the provider refused. */
+function isRefused(judge: Judge, asking: Asking): void {
+  const { ledger, violated } = judge;
+  const dead = seenBy(judge, asking).some(({ state }) => state === "dead");
+  const refused = () =>
+    ledger.all().some(({ session, ending, by, endedAt }) => session === asking.session && by === asking.by && ending === "refused" && endedAt >= asking.at - flightMs);
+  if (!dead && !refused()) violated("unfounded_401", `${asking.by} says that ${asking.session} was refused (asked at ${asking.at})`);
+}
+
+/** What the store held while the answer was being made. */
+function seenBy({ facts, process, now }: Judge, { by, session, at }: Asking): readonly Stretch[] {
+  const well = process(by)?.wasUnwell(at - flightMs, now()) === false;
+  return facts.during(session, at - (well ? messageMs : flightMs), now());
+}

@@ -1,0 +1,35 @@
+import type { Stretch } from "./facts.ts";
+import type { Judge } from "./judge.ts";
+import type { Executed } from "./sim-store.ts";
+
+/** Judges a call that the store carried out; `before` is what it found. */
+export function judgeCall(judge: Judge, executed: Executed, before: Stretch): void {
+  const { call, result } = executed;
+  if (call.op === "commit" && result === "written") {
+    isNoResurrection(judge, executed, before);
+    isSuccessor(judge, executed, before);
+    if (before.byLoss) judge.count("writtenBack");
+  }
+  if (call.op === "refuse" && result === "dead") isRefused(judge, executed, before);
+}
+
+/** Nothing but a login brings an ended session back. */
+function isNoResurrection({ facts, violated, count }: Judge, { by, call }: Executed, before: Stretch): void {
+  if (before.state === "revoked") violated("resurrected", `${by} commits over the tombstone of ${call.key.session}`);
+  if (before.state !== "none") return;
+  const ending = facts.writes(call.key.session).findLast((write) => write.call.op === "put" || write.call.op === "revoke");
+  if (ending?.call.op === "revoke") count("revocationsLost");
+}
+
+/** A commit replaces only what its tokens came of. */
+function isSuccessor({ server, violated }: Judge, { by, call }: Executed, before: Stretch): void {
+  const token = call.op === "commit" ? call.write.grant.refreshToken?.reveal() : undefined;
+  if (before.refreshToken === undefined || token === before.refreshToken || server.descends(token, before.refreshToken)) return;
+  violated("clobbered", `${by} commits ${token} over ${before.refreshToken}, which it did not come of`);
+}
+
+/** A grant is dead only where the provider refused the very token that it holds. */
+function isRefused({ ledger, violated }: Judge, { by, call }: Executed, before: Stretch): void {
+  const refused = ledger.of(before.refreshToken ?? "").some(({ refusedAt }) => refusedAt !== undefined);
+  if (!refused) violated("dead_without_refusal", `${by} marks ${call.key.session} dead, and ${before.refreshToken} was not refused`);
+}
