@@ -46,9 +46,11 @@ export function judgeAnswer(judge: Judge, asking: Asking, answer: TokenAnswer): 
 function isServable(judge: Judge, asking: Asking, token: string, version: string): void {
   const { facts, server, violated, now } = judge;
   const issued = server.accessToken(token);
-  if (issued === undefined || issued.until <= now()) violated("expired_served", `${asking.by} serves ${token}, which ended at ${issued?.until}`);
+  // A write that was long on its way counts the token's life from its arrival: nobody can tell it how long it was.
+  if (issued === undefined || issued.until + facts.lateness(version) <= now()) violated("expired_served", `${asking.by} serves ${token}, which ended at ${issued?.until}`);
   if (!facts.wasWritten(version)) violated("unstored_served", `${asking.by} serves ${token} of ${version}, which is not stored`);
   if (issued === undefined) return;
+  if (issued.until <= now()) judge.count("expiredByLateWrite");
   const over = lastOf(judge, asking.session, issued.family.login);
   if (over >= asking.at) return;
   if (asking.at - over > allowedStalenessMs(judge, asking, over))

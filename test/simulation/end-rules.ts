@@ -22,10 +22,10 @@ function isNotDropped({ facts, process, violated }: Judge, { by, session, succes
 }
 
 /** After the troubles, whoever can be served is. `answer` is what a live process said last. */
-export function judgeRecovery(judge: Judge, session: string, by: string, answer: TokenAnswer): void {
+export function judgeRecovery(judge: Judge, session: string, by: string, askedAt: number, answer: TokenAnswer): void {
   const { facts, server, violated } = judge;
-  const { state, refreshToken } = facts.now(session);
-  if (state !== "active" || refreshToken === undefined || !server.isGood(refreshToken)) return;
+  const { state, refreshToken, at } = facts.now(session);
+  if (state !== "active" || at > askedAt || refreshToken === undefined || !server.isGood(refreshToken)) return;
   if (answer.kind === "fresh" || (answer.kind === "unavailable" && answer.why === "back_off")) return;
   violated("not_recovered", `${by} answers ${JSON.stringify(answer)} for ${session}, whose ${refreshToken} is good`);
 }

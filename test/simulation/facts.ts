@@ -40,6 +40,8 @@ export interface Facts {
   hasHeard(by: string, version: string): boolean;
   /** Versions that were in the store at some time. */
   wasWritten(version: string): boolean;
+  /** How long the write of a version was on its way to the store, ms. */
+  lateness(version: string): number;
   /** Failovers that lost something of that session. */
   losses(session: string): readonly number[];
 }
@@ -55,7 +57,7 @@ export function createFacts(now: () => number): Facts {
   const attempts = new Map<string, string>();
   const looks = new Map<string, number>();
   const toldAt = new Map<Executed, number>();
-  const versions = new Set<string>();
+  const versions = new Map<string, number>();
   const heard = new Set<string>();
   const losses = new Map<string, number[]>();
 
@@ -68,7 +70,7 @@ export function createFacts(now: () => number): Facts {
       if (next === undefined) return;
       append(writes, call.key.session, executed);
       append(stretches, call.key.session, next);
-      versions.add(next.version);
+      versions.set(next.version, Math.max(versions.get(next.version) ?? 0, at - executed.sentAt));
     },
     lost(lost, kept) {
       for (const executed of lost) {
@@ -105,6 +107,7 @@ export function createFacts(now: () => number): Facts {
     heard: (by, version) => void heard.add(`${by} ${version}`),
     hasHeard: (by, version) => heard.has(`${by} ${version}`),
     wasWritten: (version) => versions.has(version),
+    lateness: (version) => versions.get(version) ?? 0,
     losses: (session) => losses.get(session) ?? [],
   };
   return facts;

@@ -51,6 +51,7 @@ export type Figure =
   | "refused"
   | "missing"
   | "missingByLoss"
+  | "expiredByLateWrite"
   | "unavailable"
   | "sessionsEndedByReuse"
   | "sessionsLostWithTheirHolder";

@@ -82,7 +82,7 @@ export function drawPlan(rng: Rng): Plan {
 
 function drawProvider(rng: Rng, some: (share: number, value: () => number) => number): ProviderPlan {
   return {
-    accessLifeMs: rng.pick([5_000, 10_000, 20_000, 60_000, 120_000]),
+    accessLifeMs: rng.pick([2_000, 5_000, 5_000, 10_000, 20_000, 60_000]),
     rotates: rng.chance(0.9),
     graceMs: some(0.3, () => rng.between(5_000, 60_000)),
     punishesReuse: rng.chance(0.7),

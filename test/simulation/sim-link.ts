@@ -114,8 +114,9 @@ export function createSimLink({ server, process, clock, rng, random, log, histor
   }
 
   function send(call: StoreCall): Promise<StoreReply> {
+    const sentAt = clock.now();
     history.note(process.name, "→", call.op, call.key.session, "from" in call ? call.from : "", "write" in call ? call.write.version : "", "release" in call ? call.release : "");
-    return roundTrip<Executed>(call.op, (reply) => server.execute(call, process.name, reply)).then((executed) => {
+    return roundTrip<Executed>(call.op, (reply) => server.execute(call, process.name, sentAt, reply)).then((executed) => {
       facts.told(executed);
       return executed.result;
     });

@@ -6,6 +6,7 @@ import type { SimClock } from "./sim-clock.ts";
 
 /** A call that the server carried out. */
 export interface Executed {
+  readonly sentAt: number;
   readonly at: number;
   readonly by: string;
   readonly call: StoreCall;
@@ -18,7 +19,7 @@ export interface SimStore {
   isUp(): boolean;
   /** For a request sent now: the returned function lets it arrive. It runs at once, after a freeze, or never where the server ended meanwhile. */
   sending(): (task: () => void) => void;
-  execute(call: StoreCall, by: string, reply: (executed: Executed) => void): void;
+  execute(call: StoreCall, by: string, sentAt: number, reply: (executed: Executed) => void): void;
   /** Whether it takes no commits now, and all else. */
   refusesCommits(): boolean;
   publish(text: string): void;
@@ -62,8 +63,8 @@ export function createSimStore({ clock, facts, history }: SimStoreDeps): SimStor
         else if (up && life === sentIn) task();
       };
     },
-    execute(call, by, reply) {
-      const executed: Executed = { at: clock.now(), by, call };
+    execute(call, by, sentAt, reply) {
+      const executed: Executed = { sentAt, at: clock.now(), by, call };
       if (call.op !== "read") log.push(executed);
       void carryOut(core, call).then((result) => {
         executed.result = result;

@@ -41,6 +41,8 @@ export interface SimWorld {
   readonly sessions: readonly string[];
   ask(member: Member, session: string, waitMs: number): void;
   logIn(member: Member, session: string): void;
+  /** Whether requests of that session are told to log in. */
+  needsLogin(session: string): boolean;
   revoke(member: Member, session: string): void;
   providerGoesDown(ms: number): void;
   refuseCommits(ms: number): void;
@@ -128,6 +130,7 @@ export function createSimWorld({ clock, rng, history, plan, without }: SimWorldD
       const write = { version: `login${login}`, grant, access: { token: new Secret(access), remainingMs: life, lifeMs: life }, life: { ms: month, stated: false } };
       member.tokens.put(keyOf(session), write).catch(() => {});
     },
+    needsLogin: (session) => facts.now(session).state !== "active",
     revoke(member, session) {
       history.note(member.process.name, "revokes", session);
       member.tokens.revoke(keyOf(session)).catch(() => {});
@@ -191,9 +194,9 @@ export function createSimWorld({ clock, rng, history, plan, without }: SimWorldD
       if (processes.get(by)?.isEnded() === false && clock.now() > at + waitMs) verdict.violated("deadline", `${by} never answered what it was asked at ${at}`);
     for (const session of sessions) {
       for (const { process, tokens } of members.values()) {
-        const answer = tokens.fresh({ session }, upstream, 12_000);
+        const askedAt = clock.now();
+        void tokens.fresh({ session }, upstream, 12_000).then((answer) => judgeRecovery(judge, session, process.name, askedAt, answer));
         await clock.run(clock.now() + 15_000);
-        judgeRecovery(judge, session, process.name, await answer);
       }
       countLost(judge, session);
     }
