@@ -39,6 +39,7 @@ export function judgeAnswer(judge: Judge, asking: Asking, answer: TokenAnswer): 
       break;
     default:
       judge.count("unavailable");
+      isUnavailable(judge, asking, answer);
   }
 }
 
@@ -51,18 +52,20 @@ function isServable(judge: Judge, asking: Asking, token: string, version: string
   if (!facts.wasWritten(version)) violated("unstored_served", `${asking.by} serves ${token} of ${version}, which is not stored`);
   if (issued === undefined) return;
   if (issued.until <= now()) judge.count("expiredByLateWrite");
-  const over = lastOf(judge, asking.session, issued.family.login);
+  const next = afterLast(judge, asking.session, issued.family.login);
+  const over = next?.at ?? now();
   if (over >= asking.at) return;
+  if (next !== undefined && facts.heardAt(asking.by, next.version) < asking.at)
+    violated("ended_session_served", `${asking.by} serves ${token} of login ${issued.family.login}, and has heard of ${next.version} (asked at ${asking.at})`);
   if (asking.at - over > allowedStalenessMs(judge, asking, over))
     violated("ended_session_served", `${asking.by} serves ${token} of login ${issued.family.login}, which ended at ${over} (asked at ${asking.at})`);
 }
 
-/** When the store last held something of that login. */
-function lastOf({ facts, server, now }: Judge, session: string, login: number): number {
+/** What the store held when it held nothing of that login any more. */
+function afterLast({ facts, server }: Judge, session: string, login: number): Stretch | undefined {
   const all = facts.stretches(session);
   const index = all.findLastIndex(({ refreshToken }) => server.refreshToken(refreshToken ?? "")?.family.login === login);
-  if (index === -1) return Number.NEGATIVE_INFINITY;
-  return all[index + 1]?.at ?? now();
+  return all[index + 1];
 }
 
 /** None where this process ended it, maxStaleness where it could hear of it, else as long as an outage is borne. */
@@ -86,6 +89,13 @@ function isRefused(judge: Judge, asking: Asking): void {
   const refused = () =>
     ledger.all().some(({ session, ending, by, endedAt }) => session === asking.session && by === asking.by && ending === "refused" && endedAt >= asking.at - flightMs);
   if (!dead && !refused()) violated("unfounded_401", `${asking.by} says that ${asking.session} was refused (asked at ${asking.at})`);
+}
+
+/** Long after the last fault only a back-off stands between a request and its token; and a failure in the code is none of the world's. */
+function isUnavailable({ violated, settledAt }: Judge, { by, session, at, waitMs }: Asking, answer: TokenAnswer): void {
+  const why = "why" in answer ? answer.why : answer.kind;
+  if (why === "internal_error") violated("internal_error", `${by} fails at ${session}`);
+  if (at > settledAt() && waitMs >= 3_000 && why !== "back_off") violated("not_recovered", `${by} still answers ${why} for ${session}`);
 }
 
 /** What the store held while the answer was being made. */

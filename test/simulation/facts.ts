@@ -37,7 +37,8 @@ export interface Facts {
   lastLook(by: string, session: string): number;
   /** A message about a change reached a process. */
   heard(by: string, version: string): void;
-  hasHeard(by: string, version: string): boolean;
+  /** When it last did; Infinity where none did. */
+  heardAt(by: string, version: string): number;
   /** Versions that were in the store at some time. */
   wasWritten(version: string): boolean;
   /** How long the write of a version was on its way to the store, ms. */
@@ -58,7 +59,7 @@ export function createFacts(now: () => number): Facts {
   const looks = new Map<string, number>();
   const toldAt = new Map<Executed, number>();
   const versions = new Map<string, number>();
-  const heard = new Set<string>();
+  const heard = new Map<string, number>();
   const losses = new Map<string, number[]>();
 
   const facts: Facts = {
@@ -104,8 +105,8 @@ export function createFacts(now: () => number): Facts {
     wasLeaseLost: (attempt) => lostLeases.has(attempt ?? ""),
     attemptOf: (by, session) => attempts.get(`${by} ${session}`),
     lastLook: (by, session) => looks.get(`${by} ${session}`) ?? Number.NEGATIVE_INFINITY,
-    heard: (by, version) => void heard.add(`${by} ${version}`),
-    hasHeard: (by, version) => heard.has(`${by} ${version}`),
+    heard: (by, version) => void heard.set(`${by} ${version}`, now()),
+    heardAt: (by, version) => heard.get(`${by} ${version}`) ?? Number.POSITIVE_INFINITY,
     wasWritten: (version) => versions.has(version),
     lateness: (version) => versions.get(version) ?? 0,
     losses: (session) => losses.get(session) ?? [],

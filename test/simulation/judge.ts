@@ -21,6 +21,7 @@ export type Rule =
   | "ended_session_served"
   | "unfounded_401"
   | "deadline"
+  | "internal_error"
   | "token_dropped"
   | "not_recovered";
 
@@ -50,6 +51,7 @@ export type Figure =
   | "fresh"
   | "refused"
   | "missing"
+  | "silentHolders"
   | "missingByLoss"
   | "expiredByLateWrite"
   | "unavailable"
@@ -63,6 +65,8 @@ export interface Judge {
   readonly server: AuthorizationServer;
   readonly ledger: Ledger;
   process(name: string): SimProcess | undefined;
+  /** From here on everything has to have come right. */
+  readonly settledAt: () => number;
   /** The store refused commits at some time then. */
   commitsRefused(from: number, to: number): boolean;
   readonly rules: { readonly leaseMs: number; readonly timeoutMs: number; readonly holdOffMs: number; readonly maxStalenessMs: number; readonly maxOutageMs: number };

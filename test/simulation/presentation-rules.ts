@@ -40,7 +40,7 @@ function isNotAfterSuccessor({ facts, server, violated, count }: Judge, presenta
   const { by, session, token, checkedAt } = presentation;
   const stored = facts.now(session);
   if (!server.descends(stored.refreshToken, token) || stored.at > checkedAt) return;
-  if (stored.at > facts.lastLook(by, session) && !facts.hasHeard(by, stored.version)) count("overtaken");
+  if (stored.at > facts.lastLook(by, session) && facts.heardAt(by, stored.version) > checkedAt) count("overtaken");
   else violated("after_successor", `${by} presents ${token} although ${stored.refreshToken} is in the store since ${stored.at}`);
 }
 
@@ -61,6 +61,7 @@ function isFoundedOnEnding(judge: Judge, presentation: Presentation, other: Pres
   const commit = facts.writes(session).find(({ call }) => call.op === "commit" && call.write.grant.refreshToken?.reveal() === other.successor);
   if (commit !== undefined) return isWrittenBack(judge, presentation, other, commit);
   if (facts.wasLeaseLost(other.attempt) || facts.wasLeaseLost(attempt) || facts.losses(session).some((at) => at >= other.checkedAt)) return count("leasesLost");
+  count("silentHolders");
   const sign = facts.lastSignOf(other.attempt);
   const waitedMs = checkedAt - sign;
   if (waitedMs < rules.leaseMs + rules.holdOffMs - 5)

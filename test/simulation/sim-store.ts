@@ -107,7 +107,7 @@ export function createSimStore({ clock, facts, history }: SimStoreDeps): SimStor
     const held = frozen ?? [];
     frozen = undefined;
     history.note("store", "thaws");
-    for (const run of held) run();
+    for (const run of held) clock.after(0, run);
   }
 
   /** The server that takes over has got what was written until then. */

@@ -70,6 +70,8 @@ const config: TokenManagerConfig = {
 };
 const leaseMs = config.timeoutMs + 5_000;
 const month = 30 * 86_400_000;
+/** So long after the last fault leases, responses, back-offs of the breaker and the longest wait are over. */
+const settlingMs = 80_000;
 const noFaults = { slow: 0, late: 0, lost: 0 };
 const noProviderFaults = { down: false, frozenDispatch: 0, timeoutBefore: 0, timeoutAfter: 0, slow: 0, serverError: 0, transient: 0, refuses: 0 };
 
@@ -85,12 +87,14 @@ export function createSimWorld({ clock, rng, history, plan, without }: SimWorldD
   const sessions = ["alice", "bob"].slice(0, plan.sessions);
   let providerDownUntil = 0;
   let calm = false;
+  let calmAt = Number.POSITIVE_INFINITY;
   const judge: Judge = {
     now: clock.now,
     facts,
     server,
     ledger,
     process: (name) => processes.get(name),
+    settledAt: () => calmAt + settlingMs,
     commitsRefused: (from, to) => commitsRefused.some((span) => span.from <= to && span.to >= from),
     rules: { ...config, leaseMs },
     violated: verdict.violated,
@@ -145,6 +149,7 @@ export function createSimWorld({ clock, rng, history, plan, without }: SimWorldD
     },
     calmDown() {
       calm = true;
+      calmAt = clock.now();
       history.note("", "no further fault from here on");
       while (members.size < 2) start();
     },
