@@ -20,7 +20,7 @@ export interface Commit {
  */
 export interface Recommits {
   add(commit: Commit): void;
-  /** A login or revocation in this process: the earlier commit must not come back. */
+  /** A login or revocation that this process stored: the earlier commit must not come back. One that failed leaves it what the session has. */
   forget(key: GrantKey): void;
   /** Whether this process wrote that version, lately. */
   isOwn(version: string): boolean;
@@ -29,7 +29,7 @@ export interface Recommits {
 }
 
 export interface RecommitsDeps {
-  readonly store: Pick<TokenStore, "commit">;
+  readonly store: Pick<TokenStore, "read" | "commit">;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: TokenMetrics;
@@ -40,8 +40,8 @@ const scheduleMs = [1_000, 3_000, 7_000, 15_000, 31_000, 60_000] as const;
 /** After a gap commits are tried this often, ms, so many times: others hold off meanwhile, and may have to write back what came before. */
 const retryMs = 500;
 const retries = 6;
-/** A chain of this process's own refreshes is remembered so far back. */
-const maxAncestors = 8;
+/** So many versions that this process wrote or replaced before are remembered: whatever others wrote in between, this commit came after them all. */
+const maxAncestors = 32;
 
 interface Entry extends Commit {
   readonly at: number;
@@ -58,7 +58,7 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
     add(commit) {
       const before = entries.get(grantId(commit.key));
       end(before);
-      const older = before?.version === commit.from ? before.ancestors.slice(0, maxAncestors) : [];
+      const older = before === undefined ? [] : [before.version, ...before.ancestors].filter((version) => version !== commit.from).slice(0, maxAncestors);
       const entry: Entry = { ...commit, at: clock.monotonicMs(), ancestors: [commit.from, ...older], cancel: () => {} };
       entries.set(grantId(commit.key), entry);
       versions.add(commit.version);
@@ -91,13 +91,13 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
     else if (more > 0) clock.after(retryMs, () => void again(entry, more - 1));
   }
 
-  /** Over whichever of its ancestors is there. Another version is left alone: a newer one, or one that another process has to write over first. */
-  async function writeOver(entry: Entry): Promise<CommitResult> {
-    for (const ancestor of entry.ancestors) {
-      const result = await store.commit(entry.key, ancestor, entry.write());
-      if (result !== "superseded") return result;
-    }
-    return "superseded";
+  /** Over one of its ancestors, or where nothing is. Another version is left alone: a newer one, or one that another process has to write over first. */
+  async function writeOver({ key, version, from, ancestors, write }: Entry): Promise<CommitResult> {
+    const read = await store.read(key);
+    if (read.kind === "revoked") return "revoked";
+    const found = read.kind === "found" ? read.row.version : from;
+    if (found === version) return "already";
+    return ancestors.includes(found) ? store.commit(key, found, write()) : "superseded";
   }
 
   function report({ key }: Entry): void {

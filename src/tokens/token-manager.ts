@@ -109,16 +109,19 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     async put(key, write) {
       try {
         await store.put(key, write);
+        recommits.forget(key);
       } finally {
-        forget(key);
+        drop(key);
       }
     },
 
     async revoke(key) {
       try {
-        return await store.revoke(key, random.id());
+        const revoked = await store.revoke(key, random.id());
+        recommits.forget(key);
+        return revoked;
       } finally {
-        forget(key);
+        drop(key);
       }
     },
 
@@ -212,12 +215,6 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     });
     const result = withDeadline(clock, Promise.race([work, superseded.promise]), config.timeoutMs, () => unavailable("refresh_timeout"));
     return { result, done };
-  }
-
-  /** A login or revocation in this process: an earlier commit must not come back either. */
-  function forget(key: GrantKey): void {
-    recommits.forget(key);
-    drop(key);
   }
 
   /** What was read before must not be served after: the flight under way keeps nothing, and its waiters and the next request share one of their own. */

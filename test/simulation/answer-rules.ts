@@ -55,7 +55,8 @@ function isServable(judge: Judge, asking: Asking, token: string, version: string
   const next = afterLast(judge, asking.session, issued.family.login);
   const over = next?.at ?? now();
   if (over >= asking.at) return;
-  if (next !== undefined && facts.heardAt(asking.by, next.version) < asking.at)
+  const heardAt = facts.heardAt(asking.by, next?.version ?? "");
+  if (next !== undefined && heardAt >= over && heardAt < asking.at)
     violated("ended_session_served", `${asking.by} serves ${token} of login ${issued.family.login}, and has heard of ${next.version} (asked at ${asking.at})`);
   if (asking.at - over > allowedStalenessMs(judge, asking, over))
     violated("ended_session_served", `${asking.by} serves ${token} of login ${issued.family.login}, which ended at ${over} (asked at ${asking.at})`);

@@ -15,6 +15,7 @@ export function judgePresentation(judge: Judge, presentation: Presentation, earl
   hasLease(judge, presentation);
   isNotAfterSuccessor(judge, presentation);
   for (const other of earlier) {
+    if (wasRenewed(judge, presentation, other)) continue;
     if (isFrozen(presentation) || isFrozen(other)) {
       if (other.wireEndAt > presentation.sentAt) judge.count("frozenOverlaps");
     } else {
@@ -22,6 +23,11 @@ export function judgePresentation(judge: Judge, presentation: Presentation, earl
       isFoundedOnEnding(judge, presentation, other);
     }
   }
+}
+
+/** A provider that does not rotate is asked with the same token again, once it has answered: it is another version that is refreshed. */
+function wasRenewed({ facts }: Judge, { session, token }: Presentation, other: Presentation): boolean {
+  return facts.writes(session).some(({ call, at }) => call.op === "commit" && at > other.checkedAt && call.write.grant.refreshToken?.reveal() === token);
 }
 
 /** What was sent later than it was decided: the process froze in between, and no client can close that. */

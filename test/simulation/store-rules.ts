@@ -24,7 +24,8 @@ function isNoResurrection({ facts, violated, count }: Judge, { by, call }: Execu
 /** A commit replaces only what its tokens came of. */
 function isSuccessor({ server, violated }: Judge, { by, call }: Executed, before: Stretch): void {
   const token = call.op === "commit" ? call.write.grant.refreshToken?.reveal() : undefined;
-  if (before.refreshToken === undefined || token === before.refreshToken || server.descends(token, before.refreshToken)) return;
+  // What a failover brought back may be older than the last login: any newer version may take its place.
+  if (before.byLoss || before.refreshToken === undefined || token === before.refreshToken || server.descends(token, before.refreshToken)) return;
   violated("clobbered", `${by} commits ${token} over ${before.refreshToken}, which it did not come of`);
 }
 
