@@ -96,7 +96,7 @@ function isRefused(judge: Judge, asking: Asking): void {
 function isUnavailable({ violated, settledAt }: Judge, { by, session, at, waitMs }: Asking, answer: TokenAnswer): void {
   const why = "why" in answer ? answer.why : answer.kind;
   if (why === "internal_error") violated("internal_error", `${by} fails at ${session}`);
-  if (at > settledAt() && waitMs >= 3_000 && why !== "back_off") violated("not_recovered", `${by} still answers ${why} for ${session}`);
+  if (at > settledAt() && waitMs >= 12_000 && why !== "back_off") violated("not_recovered", `${by} still answers ${why} for ${session}`);
 }
 
 /** What the store held while the answer was being made. */

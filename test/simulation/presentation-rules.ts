@@ -86,7 +86,7 @@ function holderCould({ facts, process, commitsRefused }: Judge, { by, session }:
 }
 
 /** The store has lost the successor: a live process that wrote it lately writes it back before the predecessor is presented. */
-function isWrittenBack({ facts, process, violated, count }: Judge, presentation: Presentation, other: Presentation, commit: Executed): void {
+function isWrittenBack({ facts, process, violated, count, commitsRefused }: Judge, presentation: Presentation, other: Presentation, commit: Executed): void {
   const { by, session, token } = presentation;
   const lostAt = facts.lostAt(commit);
   if (lostAt === undefined || commit.call.op !== "commit") return; // judged as a successor in the store
@@ -94,7 +94,7 @@ function isWrittenBack({ facts, process, violated, count }: Judge, presentation:
   const since = facts.writes(session).some(({ call, at }) => at > commit.at && (call.op === "put" || call.op === "revoke"));
   const holder = process(other.by);
   const able = holder !== undefined && !holder.wasUnwell(look - commitLandsMs, look) && look - commit.at < rememberedMs && other.endedAt < look - commitLandsMs;
-  if (since || !able) return count("lostUnheld");
+  if (since || !able || commitsRefused(look - commitLandsMs, look)) return count("lostUnheld");
   if (facts.now(session).version !== commit.call.from) return count("lostUnlinked");
   violated("not_written_back", `${by} presents ${token} although ${other.by} holds its successor ${other.successor}, which the store lost at ${lostAt}`);
 }
