@@ -48,7 +48,8 @@ function isServable(judge: Judge, asking: Asking, token: string, version: string
   const { facts, server, violated, now } = judge;
   const issued = server.accessToken(token);
   // A write that was long on its way counts the token's life from its arrival: nobody can tell it how long it was.
-  if (issued === undefined || issued.until + facts.lateness(version) <= now()) violated("expired_served", `${asking.by} serves ${token}, which ended at ${issued?.until}`);
+  if (issued === undefined || issued.until + facts.lateness(version) <= now())
+    violated("expired_served", `${asking.by} serves ${token}, which ended at ${issued?.until}`);
   if (!facts.wasWritten(version)) violated("unstored_served", `${asking.by} serves ${token} of ${version}, which is not stored`);
   if (issued === undefined) return;
   if (issued.until <= now()) judge.count("expiredByLateWrite");
@@ -83,13 +84,10 @@ function isMissing(judge: Judge, asking: Asking): void {
   else if (ended.every(({ byLoss }) => byLoss)) judge.count("missingByLoss");
 }
 
-/** "Refused" only where the provider refused. */
+/** "Refused" only where the provider refused the token that was stored; store-rules.ts sees to the latter. */
 function isRefused(judge: Judge, asking: Asking): void {
-  const { ledger, violated } = judge;
-  const dead = seenBy(judge, asking).some(({ state }) => state === "dead");
-  const refused = () =>
-    ledger.all().some(({ session, ending, by, endedAt }) => session === asking.session && by === asking.by && ending === "refused" && endedAt >= asking.at - flightMs);
-  if (!dead && !refused()) violated("unfounded_401", `${asking.by} says that ${asking.session} was refused (asked at ${asking.at})`);
+  const dead = seenBy(judge, asking).some(({ state }) => state === "dead" || state === "none");
+  if (!dead) judge.violated("unfounded_401", `${asking.by} says that ${asking.session} was refused (asked at ${asking.at})`);
 }
 
 /** Long after the last fault only a back-off stands between a request and its token; and a failure in the code is none of the world's. */

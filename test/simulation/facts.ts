@@ -77,6 +77,7 @@ export function createFacts(now: () => number): Facts {
       for (const executed of lost) {
         lostAt.set(executed, now());
         if (executed.call.op === "acquire") lostLeases.add(executed.call.request.attempt);
+        if (executed.call.op === "renew") lostLeases.add(executed.call.attempt);
       }
       for (const session of new Set(lost.map(({ call }) => call.key.session))) {
         append(losses, session, now());

@@ -69,7 +69,13 @@ export interface Judge {
   readonly settledAt: () => number;
   /** The store refused commits at some time then. */
   commitsRefused(from: number, to: number): boolean;
-  readonly rules: { readonly leaseMs: number; readonly timeoutMs: number; readonly holdOffMs: number; readonly maxStalenessMs: number; readonly maxOutageMs: number };
+  readonly rules: {
+    readonly leaseMs: number;
+    readonly timeoutMs: number;
+    readonly holdOffMs: number;
+    readonly maxStalenessMs: number;
+    readonly maxOutageMs: number;
+  };
   violated(rule: Rule, text: string): void;
   count(figure: Figure, by?: number): void;
 }

@@ -19,7 +19,16 @@ export const mutants: readonly Mutant[] = [
   { name: "marker", without: { store: withoutMarker }, breaks: ["too_soon"] },
   { name: "hold-off", without: { config: { holdOffMs: 0 } }, breaks: ["too_soon"] },
   { name: "store before serve", without: { store: withoutWaiting }, breaks: ["unstored_served", "token_dropped"] },
-  { name: "pre-dispatch check", without: { provider: (provider) => ({ ...provider, refresh: ({ refreshToken, beforeSend }) => provider.refresh({ refreshToken, beforeSend: () => beforeSend() || true }) }) }, breaks: ["without_lease"] },
+  {
+    name: "pre-dispatch check",
+    without: {
+      provider: (provider) => ({
+        ...provider,
+        refresh: ({ refreshToken, beforeSend }) => provider.refresh({ refreshToken, beforeSend: () => beforeSend() || true }),
+      }),
+    },
+    breaks: ["without_lease"],
+  },
 ];
 
 /** Presents what the flight read before it had the lease. */
@@ -46,11 +55,23 @@ function withoutReRead(store: TokenStore): TokenStore {
 
 /** Takes the provider's word for the grant's end, whatever is stored meanwhile. */
 function withoutRefusalCompare(store: TokenStore): TokenStore {
-  return { ...store, refuse: async (key, from, why) => ((await store.refuse(key, from, why)), "dead") };
+  return {
+    ...store,
+    async refuse(key, from, why) {
+      await store.refuse(key, from, why);
+      return "dead";
+    },
+  };
 }
 
 function withoutCompare(store: TokenStore): TokenStore {
-  return { ...store, commit: async (key, _from, write) => ((await store.put(key, write)), "written") };
+  return {
+    ...store,
+    async commit(key, _from, write) {
+      await store.put(key, write);
+      return "written";
+    },
+  };
 }
 
 function withoutMarker(store: TokenStore): TokenStore {

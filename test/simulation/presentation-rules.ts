@@ -65,14 +65,21 @@ function isFoundedOnEnding(judge: Judge, presentation: Presentation, other: Pres
   if (other.ending === "unknown" || other.ending === "unused") return;
   if (other.ending === "tokens" && other.successor === undefined) return;
   const commit = facts.writes(session).find(({ call }) => call.op === "commit" && call.write.grant.refreshToken?.reveal() === other.successor);
-  if (commit !== undefined) return isWrittenBack(judge, presentation, other, commit);
-  if (facts.wasLeaseLost(other.attempt) || facts.wasLeaseLost(attempt) || facts.losses(session).some((at) => at >= other.checkedAt)) return count("leasesLost");
+  if (commit !== undefined) {
+    isWrittenBack(judge, presentation, other, commit);
+    return;
+  }
+  if (facts.wasLeaseLost(other.attempt) || facts.wasLeaseLost(attempt)) {
+    count("leasesLost");
+    return;
+  }
   count("silentHolders");
   const sign = facts.lastSignOf(other.attempt);
   const waitedMs = checkedAt - sign;
   if (waitedMs < rules.leaseMs + rules.holdOffMs - 5)
     violated("too_soon", `${by} presents ${token} ${Math.round(waitedMs)} ms after the last word from ${other.by}, who presented it (${other.number})`);
-  if (holderCould(judge, presentation, other, sign)) violated("holder_well", `${by} presents ${token} although ${other.by}, who presented it, is well (${other.number})`);
+  if (holderCould(judge, presentation, other, sign))
+    violated("holder_well", `${by} presents ${token} although ${other.by}, who presented it, is well (${other.number})`);
 }
 
 /** Whether the earlier holder was able to do its part: keep the lease, or, where it has the tokens, store them. */
@@ -94,7 +101,7 @@ function isWrittenBack({ facts, process, violated, count, commitsRefused }: Judg
   const since = facts.writes(session).some(({ call, at }) => at > commit.at && (call.op === "put" || call.op === "revoke"));
   const holder = process(other.by);
   const able = holder !== undefined && !holder.wasUnwell(look - commitLandsMs, look) && look - commit.at < rememberedMs && other.endedAt < look - commitLandsMs;
-  if (since || !able || commitsRefused(look - commitLandsMs, look)) return count("lostUnheld");
-  if (facts.now(session).version !== commit.call.from) return count("lostUnlinked");
-  violated("not_written_back", `${by} presents ${token} although ${other.by} holds its successor ${other.successor}, which the store lost at ${lostAt}`);
+  if (since || !able || commitsRefused(look - commitLandsMs, look)) count("lostUnheld");
+  else if (facts.now(session).version !== commit.call.from) count("lostUnlinked");
+  else violated("not_written_back", `${by} presents ${token} although ${other.by} holds its successor ${other.successor}, which the store lost at ${lostAt}`);
 }

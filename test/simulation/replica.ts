@@ -1,9 +1,9 @@
+import type { Provider } from "../../src/providers/provider.ts";
 import type { Random } from "../../src/random.ts";
+import type { TokenStore } from "../../src/stores/token-store.ts";
 import type { Log } from "../../src/telemetry/log.ts";
 import { noTokenMetrics } from "../../src/telemetry/metrics.ts";
 import { createTokenManager, type TokenManager, type TokenManagerConfig } from "../../src/tokens/token-manager.ts";
-import type { Provider } from "../../src/providers/provider.ts";
-import type { TokenStore } from "../../src/stores/token-store.ts";
 import type { History } from "./history.ts";
 import type { Rng } from "./rng.ts";
 import type { SimProcess } from "./sim-process.ts";

@@ -67,7 +67,12 @@ export function createSimLink({ server, process, clock, rng, random, log, histor
           facts.heard(process.name, change.version);
           listener.changed(change);
         };
-        const redis = { publish, subscribe: subscription.subscribe, resubscribe: subscription.resubscribe, onReady: (task: () => void) => void ready.push(task) };
+        const redis = {
+          publish,
+          subscribe: subscription.subscribe,
+          resubscribe: subscription.resubscribe,
+          onReady: (task: () => void) => void ready.push(task),
+        };
         listenForChanges({ redis, channel: `${keyPrefix}changes`, keyPrefix, listener: { ...listener, changed }, clock: process.clock, random, log });
       },
     },
@@ -115,7 +120,15 @@ export function createSimLink({ server, process, clock, rng, random, log, histor
 
   function send(call: StoreCall): Promise<StoreReply> {
     const sentAt = clock.now();
-    history.note(process.name, "→", call.op, call.key.session, "from" in call ? call.from : "", "write" in call ? call.write.version : "", "release" in call ? call.release : "");
+    history.note(
+      process.name,
+      "→",
+      call.op,
+      call.key.session,
+      "from" in call ? call.from : "",
+      "write" in call ? call.write.version : "",
+      "release" in call ? call.release : "",
+    );
     return roundTrip<Executed>(call.op, (reply) => server.execute(call, process.name, sentAt, reply)).then((executed) => {
       facts.told(executed);
       return executed.result;

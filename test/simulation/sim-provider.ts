@@ -22,10 +22,19 @@ export interface SimProviderDeps {
   readonly attemptOf: (session: string) => string | undefined;
 }
 
+/** What can go wrong at one moment. */
 type Faults = Pick<ProviderPlan, "timeoutBefore" | "timeoutAfter" | "slow" | "serverError" | "transient" | "refuses"> & {
   readonly down: boolean;
   readonly frozenDispatch: number;
 };
+
+type Resolve = (outcome: RefreshOutcome) => void;
+
+/** How an exchange ends, and when. */
+interface Fate {
+  readonly afterMs: number;
+  readonly outcome: RefreshOutcome;
+}
 
 /** The client's patience: what comes later is not read. */
 const latestResponseMs = 60_000;
@@ -43,7 +52,9 @@ export function createSimProvider(deps: SimProviderDeps): Provider {
       new Promise((resolve) => {
         if (!process.leaves()) return;
         // Signing an assertion, opening a connection, discovery: the request does not leave in the tick in which it was asked for.
-        clock.after(rng.chance(0.1) ? rng.between(5, 500) : rng.between(0, 5), () => process.deliver(() => dispatch(refreshToken.reveal(), beforeSend, resolve)));
+        clock.after(rng.chance(0.1) ? rng.between(5, 500) : rng.between(0, 5), () =>
+          process.deliver(() => dispatch(refreshToken.reveal(), beforeSend, resolve)),
+        );
       }),
     revoke: (token) =>
       new Promise((resolve) => {
@@ -55,43 +66,59 @@ export function createSimProvider(deps: SimProviderDeps): Provider {
       }),
   };
 
-  function dispatch(token: string, beforeSend: () => boolean, resolve: (outcome: RefreshOutcome) => void): void {
-    if (!beforeSend()) return resolve({ kind: "transient", why: "not_sent" });
-    const checkedAt = clock.now();
-    const attempt = attemptOf(server.refreshToken(token)?.family.session ?? "");
-    const send = () => void (process.isEnded() || exchange(token, attempt, checkedAt, resolve));
-    if (!rng.chance(faults().frozenDispatch)) return send();
-    process.freeze(rng.between(1_000, 40_000));
-    process.deliver(send);
-  }
-
-  function exchange(token: string, attempt: string | undefined, checkedAt: number, resolve: (outcome: RefreshOutcome) => void): void {
+  function dispatch(token: string, beforeSend: () => boolean, resolve: Resolve): void {
+    if (!beforeSend()) {
+      resolve({ kind: "transient", why: "not_sent" });
+      return;
+    }
     const session = server.refreshToken(token)?.family.session ?? "";
-    const presentation = ledger.begin({ by: process.name, session, token, attempt, checkedAt, sentAt: clock.now() });
-    history.note(process.name, "presents", token, `(${presentation.number})`);
-    const { down, timeoutBefore, timeoutAfter, slow, serverError, transient, refuses } = faults();
-    const end = (ms: number, outcome: RefreshOutcome) => finish(presentation, ms, outcome, resolve);
-    if (down) return rng.chance(0.5) ? end(2, { kind: "transient", why: "econnrefused" }) : end(patience(), { kind: "unknown", why: "timeout" });
-    if (rng.chance(timeoutBefore)) return end(patience(), { kind: "unknown", why: "timeout" });
-    if (rng.chance(transient)) return end(latency(0), { kind: "transient", why: "http_429", retryAfterMs: rng.pick([undefined, 1_000, 5_000]) });
-    if (rng.chance(serverError / 4)) return end(latency(0), { kind: "misconfigured", why: "invalid_client" });
-    if (rng.chance(serverError / 2)) return end(latency(slow), { kind: "unknown", why: "http_500" });
-    const processed = latency(slow);
-    clock.after(processed, () => {
-      if (rng.chance(refuses)) server.revoke(token);
-      const redemption = server.redeem(token);
-      history.note("provider", redemption.kind, "for", token, `(${presentation.number})`, redemption.kind === "tokens" ? (redemption.refresh ?? "") : "");
-      if (redemption.kind === "refused") presentation.refusedAt = clock.now();
-      if (rng.chance(timeoutAfter)) return end(patience(), { kind: "unknown", why: "timeout" });
-      if (rng.chance(serverError / 2)) return end(latency(0), { kind: "unknown", why: "http_502" });
-      const back = latency(slow);
-      if (processed + back > latestResponseMs) return end(latestResponseMs - processed, { kind: "unknown", why: "timeout" });
-      end(back, outcomeOf(redemption));
-    });
+    const sending = { by: process.name, session, token, attempt: attemptOf(session), checkedAt: clock.now() };
+    if (rng.chance(faults().frozenDispatch)) process.freeze(rng.between(1_000, 40_000));
+    process.deliver(() => exchange(sending, resolve));
   }
 
-  function finish(presentation: Presentation, ms: number, outcome: RefreshOutcome, resolve: (outcome: RefreshOutcome) => void): void {
-    clock.after(Math.max(ms, 0), () => {
+  function exchange(sending: Pick<Presentation, "by" | "session" | "token" | "attempt" | "checkedAt">, resolve: Resolve): void {
+    const presentation = ledger.begin({ ...sending, sentAt: clock.now() });
+    history.note(process.name, "presents", presentation.token, `(${presentation.number})`);
+    const spared = sparing();
+    if (spared !== undefined) {
+      finish(presentation, spared, resolve);
+      return;
+    }
+    clock.after(latency(), () => finish(presentation, redeeming(presentation), resolve));
+  }
+
+  /** How it ends without the provider having touched the token; undefined where it does. */
+  function sparing(): Fate | undefined {
+    const { down, timeoutBefore, serverError, transient } = faults();
+    if (down && rng.chance(0.5)) return { afterMs: 2, outcome: { kind: "transient", why: "econnrefused" } };
+    if (down || rng.chance(timeoutBefore)) return timeout();
+    if (rng.chance(transient))
+      return { afterMs: latency(), outcome: { kind: "transient", why: "http_429", retryAfterMs: rng.pick([undefined, 1_000, 5_000]) } };
+    if (rng.chance(serverError / 4)) return { afterMs: latency(), outcome: { kind: "misconfigured", why: "invalid_client" } };
+    return rng.chance(serverError / 2) ? { afterMs: latency(), outcome: { kind: "unknown", why: "http_500" } } : undefined;
+  }
+
+  /** The provider takes the token or refuses it, and says so if it can. */
+  function redeeming(presentation: Presentation): Fate {
+    const { token, number, sentAt } = presentation;
+    const { refuses, timeoutAfter, serverError } = faults();
+    if (rng.chance(refuses)) server.revoke(token);
+    const redemption = server.redeem(token);
+    if (redemption.kind === "refused") presentation.refusedAt = clock.now();
+    history.note("provider", redemption.kind, "for", token, `(${number})`, redemption.kind === "tokens" ? (redemption.refresh ?? "") : "");
+    if (rng.chance(timeoutAfter)) return timeout();
+    if (rng.chance(serverError / 2)) return { afterMs: latency(), outcome: { kind: "unknown", why: "http_502" } };
+    const afterMs = latency();
+    return clock.now() + afterMs < sentAt + latestResponseMs ? { afterMs, outcome: outcomeOf(redemption) } : timeout();
+  }
+
+  function timeout(): Fate {
+    return { afterMs: rng.pick([rng.between(5, 500), rng.between(1_000, 15_000), latestResponseMs]), outcome: { kind: "unknown", why: "timeout" } };
+  }
+
+  function finish(presentation: Presentation, { afterMs, outcome }: Fate, resolve: Resolve): void {
+    clock.after(Math.min(afterMs, presentation.sentAt + latestResponseMs - clock.now()), () => {
       presentation.wireEndAt = clock.now();
       process.deliver(() => {
         presentation.ending = outcome.kind === "misconfigured" || outcome.kind === "transient" ? "unused" : outcome.kind;
@@ -112,11 +139,7 @@ export function createSimProvider(deps: SimProviderDeps): Provider {
   }
 
   /** Mostly quick; sometimes longer than anybody waits, and longer than a lease. */
-  function latency(slow: number): number {
-    return rng.chance(slow) ? rng.pick([rng.between(500, 9_000), rng.between(8_000, 35_000)]) : rng.between(10, 150);
-  }
-
-  function patience(): number {
-    return rng.pick([rng.between(5, 500), rng.between(1_000, 15_000), latestResponseMs]);
+  function latency(): number {
+    return rng.chance(faults().slow) ? rng.pick([rng.between(500, 9_000), rng.between(8_000, 35_000)]) : rng.between(10, 150);
   }
 }

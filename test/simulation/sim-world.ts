@@ -1,8 +1,8 @@
+import type { Provider } from "../../src/providers/provider.ts";
+import { Secret } from "../../src/secret.ts";
+import type { TokenStore } from "../../src/stores/token-store.ts";
 import type { GrantKey } from "../../src/tokens/grant.ts";
 import type { TokenManagerConfig } from "../../src/tokens/token-manager.ts";
-import type { Provider } from "../../src/providers/provider.ts";
-import type { TokenStore } from "../../src/stores/token-store.ts";
-import { Secret } from "../../src/secret.ts";
 import { type Asking, judgeAnswer } from "./answer-rules.ts";
 import { createAuthorizationServer } from "./authorization-server.ts";
 import { countLost, judgeEnd, judgeRecovery } from "./end-rules.ts";
@@ -57,6 +57,8 @@ export interface SimWorldDeps {
   readonly history: History;
   readonly plan: Plan;
   readonly without: Protections;
+  /** How likely a process ends at its next step. */
+  readonly crashChance: () => number;
 }
 
 const config: TokenManagerConfig = {
@@ -75,7 +77,7 @@ const settlingMs = 80_000;
 const noFaults = { slow: 0, late: 0, lost: 0 };
 const noProviderFaults = { down: false, frozenDispatch: 0, timeoutBefore: 0, timeoutAfter: 0, slow: 0, serverError: 0, transient: 0, refuses: 0 };
 
-export function createSimWorld({ clock, rng, history, plan, without }: SimWorldDeps): SimWorld {
+export function createSimWorld({ clock, rng, history, plan, without, crashChance }: SimWorldDeps): SimWorld {
   const verdict = createVerdict(clock.now, history);
   const facts = createFacts(clock.now);
   const server = createAuthorizationServer(plan.provider, clock.now);
@@ -131,7 +133,12 @@ export function createSimWorld({ clock, rng, history, plan, without }: SimWorldD
       const life = plan.provider.accessLifeMs;
       history.note(member.process.name, "stores login", login, session, refresh);
       const grant = { refreshToken: new Secret(refresh), createdAt: at, refreshedAt: at };
-      const write = { version: `login${login}`, grant, access: { token: new Secret(access), remainingMs: life, lifeMs: life }, life: { ms: month, stated: false } };
+      const write = {
+        version: `login${login}`,
+        grant,
+        access: { token: new Secret(access), remainingMs: life, lifeMs: life },
+        life: { ms: month, stated: false },
+      };
       member.tokens.put(keyOf(session), write).catch(() => {});
     },
     needsLogin: (session) => facts.now(session).state !== "active",
@@ -159,11 +166,29 @@ export function createSimWorld({ clock, rng, history, plan, without }: SimWorldD
   function start(): void {
     const name = `r${processes.size + 1}`;
     const wallOffsetMs = rng.between(-plan.wallSkewMs, plan.wallSkewMs);
-    const process = createSimProcess({ name, clock, rng: rng.fork(), history, wallOffsetMs, crashChance: () => (calm ? 0 : plan.crash), onCrash: () => replace(name) });
+    const process = createSimProcess({
+      name,
+      clock,
+      rng: rng.fork(),
+      history,
+      wallOffsetMs,
+      crashChance: () => (calm ? 0 : crashChance()),
+      onCrash: () => replace(name),
+    });
     const random = simRandom(name, rng.fork());
     const log = simLog(name, history);
     const link = createSimLink({ server: store, process, clock, rng: rng.fork(), random, log, history, facts, faults: () => (calm ? noFaults : plan) });
-    const provider = createSimProvider({ server, process, clock, rng: rng.fork(), history, ledger, config: plan.provider, faults: providerFaults, attemptOf: (session) => facts.attemptOf(name, session) });
+    const provider = createSimProvider({
+      server,
+      process,
+      clock,
+      rng: rng.fork(),
+      history,
+      ledger,
+      config: plan.provider,
+      faults: providerFaults,
+      attemptOf: (session) => facts.attemptOf(name, session),
+    });
     const deps = { process, random, log, config: { ...config, ...without.config } };
     const replica = createReplica({ ...deps, store: without.store?.(link.store, link) ?? link.store, provider: without.provider?.(provider) ?? provider });
     processes.set(name, process);
@@ -203,8 +228,8 @@ export function createSimWorld({ clock, rng, history, plan, without }: SimWorldD
         void tokens.fresh({ session }, upstream, 12_000).then((answer) => judgeRecovery(judge, session, process.name, askedAt, answer));
         await clock.run(clock.now() + 15_000);
       }
-      countLost(judge, session);
     }
+    for (const session of sessions) countLost(judge, session);
     judgeEnd(judge);
   }
 

@@ -21,29 +21,24 @@ export function startTroubles({ world, clock, rng, plan }: { world: SimWorld; cl
   function happen(trouble: Trouble, chance: Rng, lasting: (low: number, high: number) => number): void {
     const members = world.members();
     const member = members.length > 0 ? chance.pick(members) : undefined;
-    switch (trouble) {
-      case "freeze":
-        return member?.process.freeze(lasting(20, 6_000));
-      case "longFreeze":
-        return member?.process.freeze(lasting(6_000, 45_000));
-      case "cut":
-        return member?.link.cut(lasting(500, 40_000));
-      case "halfOpen":
-        return member?.link.deafen();
-      case "outage":
-        return world.store.goDown(lasting(50, 25_000));
-      case "storeFreeze":
-        return world.store.freeze(lasting(100, 25_000));
-      case "failover":
-        return world.store.goDown(lasting(50, 12_000), chance.chance(plan.lossy) ? chance.pick([chance.between(0, 50), chance.between(0, 1_000), chance.between(0, 15_000)]) : 0);
-      case "commitsRefused":
-        return world.refuseCommits(lasting(1_000, 40_000));
-      case "providerDown":
-        return world.providerGoesDown(lasting(1_000, 20_000));
-      default:
-        return trouble satisfies never;
-    }
+    const happenings: Readonly<Record<Trouble, () => void>> = {
+      freeze: () => member?.process.freeze(lasting(20, 6_000)),
+      longFreeze: () => member?.process.freeze(lasting(6_000, 45_000)),
+      cut: () => member?.link.cut(lasting(500, 40_000)),
+      halfOpen: () => member?.link.deafen(),
+      outage: () => world.store.goDown(lasting(50, 25_000)),
+      storeFreeze: () => world.store.freeze(lasting(100, 25_000)),
+      failover: () => world.store.goDown(lasting(50, 12_000), chance.chance(plan.lossy) ? lostMs(chance) : 0),
+      commitsRefused: () => world.refuseCommits(lasting(1_000, 40_000)),
+      providerDown: () => world.providerGoesDown(lasting(1_000, 20_000)),
+    };
+    happenings[trouble]();
   }
+}
+
+/** Mostly what replication lags behind; sometimes what nobody should have to bear. */
+function lostMs(chance: Rng): number {
+  return chance.pick([chance.between(0, 50), chance.between(0, 1_000), chance.between(0, 15_000)]);
 }
 
 /** Until the next of what comes every `meanMs` on average, each as if it were the first. */

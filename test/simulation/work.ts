@@ -7,7 +7,7 @@ import { waiting } from "./troubles.ts";
 const logInAgainMs = 8_000;
 
 /** What clients and administrators do, from the beginning to the end: requests at all replicas, logins, revocations. */
-export function startWork({ world, clock, rng, plan }: { world: SimWorld; clock: SimClock; rng: Rng; plan: Plan }): void {
+export function startWork({ world, clock, rng, plan, untilMs }: { world: SimWorld; clock: SimClock; rng: Rng; plan: Plan; untilMs: number }): void {
   const { checkEveryMs, putEveryMs, revokeEveryMs } = plan.work;
   for (const session of world.sessions) if (rng.chance(0.9)) clock.after(rng.between(100, 2_000), () => onOne(rng, (member) => world.logIn(member, session)));
   every(checkEveryMs, rng.fork(), check);
@@ -44,8 +44,9 @@ export function startWork({ world, clock, rng, plan }: { world: SimWorld; clock:
   }
 
   function every(meanMs: number, chance: Rng, task: (chance: Rng) => void): void {
-    if (meanMs === Number.POSITIVE_INFINITY) return;
-    clock.after(waiting(chance, meanMs), () => {
+    const delayMs = waiting(chance, meanMs);
+    if (!(clock.now() + delayMs < untilMs)) return;
+    clock.after(delayMs, () => {
       task(chance);
       every(meanMs, chance, task);
     });
