@@ -27,7 +27,7 @@ export interface RefresherDeps {
   readonly store: TokenStore;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly recommits: Recommits;
-  readonly coherence: Pick<Coherence, "lastGapAt">;
+  readonly coherence: Pick<Coherence, "isCurrent" | "lastGapAt">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -94,7 +94,10 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     if (askedAt >= task.until) return () => Promise.resolve({ kind: "unavailable", why: "refresh_queue" });
     const attempt = random.id();
     const found = await acquire(task, row, attempt);
-    if (found.kind !== "acquired") return () => Promise.resolve(turnOf(found, task, askedAt));
+    if (found.kind !== "acquired") {
+      const current = coherence.isCurrent(askedAt, clock.monotonicMs());
+      return () => Promise.resolve(current ? turnOf(found, task, askedAt) : { kind: "again" });
+    }
     const lease = keepLease({ store, clock, log, metrics }, task.key, attempt, askedAt, leaseMs);
     const presentation: Presentation = { task, provider: gate.provider, ...found, attempt, lease, startedAt: askedAt, sentAt: askedAt };
     try {

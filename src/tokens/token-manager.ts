@@ -76,7 +76,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   const coherence = createCoherence(config, clock);
   const recommits = createRecommits({ store, clock, log, metrics });
   const refresher = createRefresher({ store, providers, recommits, coherence, clock, random, log, metrics, config });
-  const resolve = createResolve({ store, refresher, cache, clock, random, metrics, freshnessOf });
+  const resolve = createResolve({ store, coherence, refresher, cache, clock, random, metrics, freshnessOf });
   const flights = createFlights<FlightResult>();
   const flying = new Map<string, Flying>();
   store.listen({ changed, heard: coherence.heard, gap });

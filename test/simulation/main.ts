@@ -27,8 +27,7 @@ async function runMany(from: number, seeds: number): Promise<boolean> {
   const tally = createTally();
   const workers = availableParallelism();
   await Promise.all(Array.from({ length: workers }, (_, index) => runShare({ first: from + index, last: from + seeds - 1, step: workers }, tally)));
-  console.log(tableOf(tally));
-  console.log(`\n${Math.round((performance.now() - began) / 1_000)} s`);
+  console.log(`${tableOf(tally)}\n\n${Math.round((performance.now() - began) / 1_000)} s`);
   for (const { seed, violations } of tally.failing.slice(0, 50)) console.log(`seed ${seed}: ${violations[0]?.rule}: ${violations[0]?.text}`);
   const first = tally.failing.map(({ seed }) => seed).sort((a, b) => a - b)[0];
   if (first !== undefined) await replay(first);

@@ -210,7 +210,10 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
     const owner = { session };
     const asking: Asking = { by: process.name, session, at: clock.now(), waitMs };
     const cached = tokens.cached(owner, upstream);
-    if (cached !== undefined) return judgeAnswer(judge, asking, { kind: "fresh", token: cached });
+    if (cached !== undefined) {
+      judgeAnswer(judge, asking, { kind: "fresh", token: cached });
+      return;
+    }
     open.add(asking);
     void tokens.fresh(owner, upstream, waitMs).then((answer) => {
       open.delete(asking);
