@@ -1,5 +1,5 @@
 import type { AcquireResult, GrantRow, TokenStore } from "../../src/stores/token-store.ts";
-import { grantId } from "../../src/tokens/grant.ts";
+import { type GrantKey, grantId } from "../../src/tokens/grant.ts";
 import type { Rule } from "./judge.ts";
 import type { Protections } from "./sim-world.ts";
 
@@ -14,7 +14,7 @@ export interface Mutant {
 export const mutants: readonly Mutant[] = [
   { name: "lease renewal", without: { store: (store) => ({ ...store, renew: async () => true }) }, breaks: ["holder_well"] },
   { name: "re-read under the lease", without: { store: withoutReRead }, breaks: ["after_successor"] },
-  { name: "re-read of a refusal", without: { store: withoutRefusalCompare }, breaks: ["unfounded_401"] },
+  { name: "re-read while holding off", without: { store: withoutReReadUnderLease }, breaks: ["after_successor", "unfounded_401"] },
   { name: "compare-and-set", without: { store: withoutCompare }, breaks: ["resurrected", "clobbered"] },
   { name: "marker", without: { store: withoutMarker }, breaks: ["too_soon"] },
   { name: "hold-off", without: { config: { holdOffMs: 0 } }, breaks: ["too_soon"] },
@@ -53,21 +53,44 @@ function withoutReRead(store: TokenStore): TokenStore {
   };
 }
 
-/** Takes the provider's word for the grant's end, whatever is stored meanwhile. */
-function withoutRefusalCompare(store: TokenStore): TokenStore {
+/** Sees nothing of what others store while it holds off, or after a refusal. */
+function withoutReReadUnderLease(store: TokenStore): TokenStore {
+  const leased = new Map<string, GrantRow>();
+  const ends =
+    <Args extends [GrantKey, ...unknown[]], Result>(run: (...args: Args) => Promise<Result>) =>
+    (...args: Args) => {
+      leased.delete(grantId(args[0]));
+      return run(...args);
+    };
   return {
     ...store,
-    async refuse(key, from, why) {
+    async acquire(key, request) {
+      const found = await store.acquire(key, request);
+      if (found.kind === "acquired") leased.set(grantId(key), found.row);
+      return found;
+    },
+    async read(key) {
+      const read = await store.read(key);
+      const row = leased.get(grantId(key));
+      return row === undefined ? read : { kind: "found", row };
+    },
+    release: ends(store.release),
+    commit: ends(store.commit),
+    refuse: ends(async (key: GrantKey, from: string, why: string): Promise<"dead"> => {
       await store.refuse(key, from, why);
       return "dead";
-    },
+    }),
   };
 }
 
+/** Writes over whatever is there. */
 function withoutCompare(store: TokenStore): TokenStore {
   return {
     ...store,
-    async commit(key, _from, write) {
+    async commit(key, from, write) {
+      const read = await store.read(key);
+      if (read.kind === "found") return store.commit(key, read.row.version, write);
+      if (read.kind === "absent") return store.commit(key, from, write);
       await store.put(key, write);
       return "written";
     },

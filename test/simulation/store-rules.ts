@@ -5,12 +5,18 @@ import type { Executed } from "./sim-store.ts";
 /** Judges a call that the store carried out; `before` is what it found. */
 export function judgeCall(judge: Judge, executed: Executed, before: Stretch): void {
   const { call, result } = executed;
-  if (call.op === "commit" && result === "written") {
+  if (isRefresh(judge, executed)) {
     isNoResurrection(judge, executed, before);
     isSuccessor(judge, executed, before);
     if (before.byLoss) judge.count("writtenBack");
   }
   if (call.op === "refuse" && result === "dead") isRefused(judge, executed, before);
+}
+
+/** Whether it wrote what came of a refresh; by whichever operation. */
+function isRefresh({ server }: Judge, { call, result }: Executed): boolean {
+  if (call.op === "commit") return result === "written";
+  return call.op === "put" && server.refreshToken(call.write.grant.refreshToken?.reveal() ?? "")?.parent !== undefined;
 }
 
 /** Nothing but a login brings an ended session back. */
@@ -23,7 +29,7 @@ function isNoResurrection({ facts, violated, count }: Judge, { by, call }: Execu
 
 /** A commit replaces only what its tokens came of. */
 function isSuccessor({ server, violated }: Judge, { by, call }: Executed, before: Stretch): void {
-  const token = call.op === "commit" ? call.write.grant.refreshToken?.reveal() : undefined;
+  const token = "write" in call ? call.write.grant.refreshToken?.reveal() : undefined;
   // What a failover brought back may be older than the last login: any newer version may take its place.
   if (before.byLoss || before.refreshToken === undefined || token === before.refreshToken || server.descends(token, before.refreshToken)) return;
   violated("clobbered", `${by} commits ${token} over ${before.refreshToken}, which it did not come of`);
