@@ -193,13 +193,14 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
   }
 
   async function fail(presentation: Presentation, outcome: Exclude<RefreshOutcome, { kind: "tokens" | "refused" }>, unused: boolean): Promise<RefreshResult> {
-    const { task, provider, row, attempt, earlier, failures, sentAt } = presentation;
+    const { task, provider, row, attempt, earlier, failures, sentAt, lease } = presentation;
     const firstAgoMs = earlier?.sinceMs ?? 0;
     const graceLeftMs = (provider.graceMs ?? 0) - firstAgoMs - (clock.monotonicMs() - sentAt);
     const retryAfterMs = "retryAfterMs" in outcome ? outcome.retryAfterMs : undefined;
     const waitMs = backOffMs({ maybeUsed: !unused || earlier !== undefined, failures, retryAfterMs, graceLeftMs, jitter: random.fraction() });
     metrics.count("back_off", task.key.upstream);
     if (!unused) endedAttempts.add(task.key, row.version, earlier);
+    lease.stop();
     await giveBack({ store, log }, task.key, { attempt, unused, backOffMs: waitMs });
     return { kind: "unavailable", why: outcome.why, retryAfterMs: waitMs };
   }

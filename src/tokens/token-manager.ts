@@ -245,6 +245,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   function gap(): void {
     coherence.gap();
     recommits.gap();
+    refresher.gap();
   }
 
   /** A store that does not answer is no reason to drop a token that is good. */

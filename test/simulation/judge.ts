@@ -13,6 +13,7 @@ export type Rule =
   | "after_successor"
   | "after_refusal"
   | "not_written_back"
+  | "lease_not_taken_again"
   | "clobbered"
   | "resurrected"
   | "dead_without_refusal"

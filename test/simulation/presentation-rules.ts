@@ -70,7 +70,7 @@ function isFoundedOnEnding(judge: Judge, presentation: Presentation, other: Pres
     return;
   }
   if (facts.wasLeaseLost(other.attempt) || facts.wasLeaseLost(attempt)) {
-    count("leasesLost");
+    isLeaseTakenAgain(judge, presentation, other);
     return;
   }
   count("silentHolders");
@@ -90,6 +90,15 @@ function holderCould({ facts, process, commitsRefused }: Judge, { by, session }:
   if (!holder.wasUnwell(sign, look)) return true;
   const from = look - commitLandsMs;
   return other.ending === "tokens" && other.endedAt < from && !commitsRefused(from, look) && !holder.wasUnwell(from, look);
+}
+
+/** The store has lost the lease: a live holder takes it again before anybody else presents the token. A refusal that got lost is found out again, at nobody's cost. */
+function isLeaseTakenAgain({ facts, process, violated, count }: Judge, presentation: Presentation, other: Presentation): void {
+  const { by, session, token, attempt } = presentation;
+  const look = facts.lastLook(by, session);
+  const held = other.ending !== "refused" && process(other.by)?.wasUnwell(look - commitLandsMs, look) === false;
+  if (!held || facts.wasLeaseLost(attempt)) count("leasesLost");
+  else violated("lease_not_taken_again", `${by} presents ${token} while ${other.by} does, whose lease the store has lost (${other.number})`);
 }
 
 /** The store has lost the successor: a live process that wrote it lately writes it back before the predecessor is presented. */
