@@ -4,11 +4,13 @@ import type { Log } from "../telemetry/log.ts";
 import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type GrantKey, grantId, shortHash } from "./grant.ts";
 
-/** One commit of this process. */
+/** One commit of this process, or a login stored by it. */
 export interface Commit {
   readonly key: GrantKey;
-  /** The version it replaced. */
-  readonly from: string;
+  /** The version it replaces; undefined where none is known. */
+  readonly from: string | undefined;
+  /** When `from` was still in the store, monotonic ms. */
+  readonly readAt: number;
   readonly version: string;
   /** What to write, with the life that the access token has left now. */
   readonly write: () => GrantWrite;
@@ -19,6 +21,8 @@ export interface Commit {
  * successor never got them. Repeating a commit that is still there changes nothing.
  */
 export interface Recommits {
+  /** Writes a refresh: over the version it began with, or over an older one of this process's that a failover has brought back; else it would be dropped for that one. */
+  commit(commit: Commit & { readonly from: string }): Promise<CommitResult>;
   add(commit: Commit): void;
   /** A login or revocation that this process stored: the earlier commit must not come back. One that failed leaves it what the session has. */
   forget(key: GrantKey): void;
@@ -40,13 +44,13 @@ const scheduleMs = [1_000, 3_000, 7_000, 15_000, 31_000, 60_000] as const;
 /** After a gap commits are tried this often, ms, so many times: others hold off meanwhile, and may have to write back what came before. */
 const retryMs = 500;
 const retries = 6;
-/** So many versions that this process wrote or replaced before are remembered: whatever others wrote in between, this commit came after them all. */
+/** So many versions that this process wrote or replaced before are remembered. */
 const maxAncestors = 32;
 
 interface Entry extends Commit {
   readonly at: number;
-  /** Versions that this one is known to come after: `from` first. */
-  readonly ancestors: readonly string[];
+  /** Versions that this one is known to come after. */
+  readonly ancestors: string[];
   cancel: () => void;
 }
 
@@ -55,11 +59,20 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
   const versions = new Set<string>();
 
   return {
+    async commit(commit) {
+      const result = await store.commit(commit.key, commit.from, commit.write());
+      return result === "superseded" ? writeOver(commit, ancestorsOf(commit)) : result;
+    },
     add(commit) {
       const before = entries.get(grantId(commit.key));
+      if (before !== undefined && before.at > commit.readAt) {
+        // A login that was stored while the refresh ran, lost by the store: it is the newer one.
+        before.ancestors.push(commit.version);
+        void again(before, retries);
+        return;
+      }
+      const entry: Entry = { ...commit, at: clock.monotonicMs(), ancestors: ancestorsOf(commit), cancel: () => {} };
       end(before);
-      const older = before === undefined ? [] : [before.version, ...before.ancestors].filter((version) => version !== commit.from).slice(0, maxAncestors);
-      const entry: Entry = { ...commit, at: clock.monotonicMs(), ancestors: [commit.from, ...older], cancel: () => {} };
       entries.set(grantId(commit.key), entry);
       versions.add(commit.version);
       schedule(entry, 0);
@@ -70,6 +83,13 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
       for (const entry of entries.values()) void again(entry, retries);
     },
   };
+
+  /** What this process wrote before `from` was read is older, whatever others wrote in between. */
+  function ancestorsOf({ key, from, readAt }: Commit): string[] {
+    const before = entries.get(grantId(key));
+    const older = before !== undefined && before.at <= readAt ? [before.version, ...before.ancestors] : [];
+    return [...new Set([...(from === undefined ? [] : [from]), ...older])].slice(0, maxAncestors);
+  }
 
   function schedule(entry: Entry, step: number): void {
     const after = scheduleMs[step];
@@ -85,17 +105,18 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
 
   async function again(entry: Entry, more: number): Promise<void> {
     if (entries.get(grantId(entry.key)) !== entry) return;
-    const result = await writeOver(entry).catch(() => undefined); // the connection says what is wrong
+    const result = await writeOver(entry, entry.ancestors).catch(() => undefined); // the connection says what is wrong
     if (result === "written") report(entry);
     if (result === "revoked") end(entry);
     else if (more > 0) clock.after(retryMs, () => void again(entry, more - 1));
   }
 
   /** Over one of its ancestors, or where nothing is. Another version is left alone: a newer one, or one that another process has to write over first. */
-  async function writeOver({ key, version, from, ancestors, write }: Entry): Promise<CommitResult> {
+  async function writeOver({ key, version, write }: Commit, ancestors: readonly string[]): Promise<CommitResult> {
     const read = await store.read(key);
     if (read.kind === "revoked") return "revoked";
-    const found = read.kind === "found" ? read.row.version : from;
+    if (read.kind === "absent") return store.commit(key, version, write());
+    const found = read.row.version;
     if (found === version) return "already";
     return ancestors.includes(found) ? store.commit(key, found, write()) : "superseded";
   }

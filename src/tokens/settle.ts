@@ -105,7 +105,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
 
   /** Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated until the store takes it. */
   async function commit(presentation: Presentation, tokens: TokenResponse): Promise<RefreshResult> {
-    const { row, provider, sentAt } = presentation;
+    const { row, provider, sentAt, startedAt } = presentation;
     const { key } = presentation.task;
     const version = random.id();
     const write = () => writeOf(presentation, version, tokens);
@@ -114,11 +114,11 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     try {
       result = await untilStored(
         clock,
-        () => store.commit(key, row.version, write()),
+        () => recommits.commit({ key, from: row.version, readAt: startedAt, version, write }),
         commitGiveUpMs,
         failing("commit_failed", key, "new tokens not stored yet"),
       );
-      if (result === "written" || result === "already") recommits.add({ key, from: row.version, version, write });
+      if (result === "written" || result === "already") recommits.add({ key, from: row.version, readAt: startedAt, version, write });
     } catch {
       return { kind: "unavailable", why: "store_unavailable" };
     } finally {

@@ -108,8 +108,10 @@ export function createTokenManager({ store, providers, clock, random, log, metri
 
     async put(key, write) {
       try {
+        const readAt = clock.monotonicMs();
+        const replaced = await store.read(key);
         await store.put(key, write);
-        recommits.forget(key);
+        recommits.add({ key, from: replaced.kind === "found" ? replaced.row.version : undefined, readAt, version: write.version, write: aging(write) });
       } finally {
         drop(key);
       }
@@ -129,6 +131,15 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     settled: () => flights.settled(),
     unstored: () => refresher.unstored(),
   };
+
+  /** The write with the life that its access token has left by then. */
+  function aging(write: GrantWrite): () => GrantWrite {
+    const { access } = write;
+    const writtenAt = clock.monotonicMs();
+    if (access?.remainingMs === undefined) return () => write;
+    const { remainingMs } = access;
+    return () => ({ ...write, access: { ...access, remainingMs: Math.max(remainingMs - (clock.monotonicMs() - writtenAt), 0) } });
+  }
 
   /** With `killsOldAccess` a refresh ahead of need would take from requests under way the token they were sent with. */
   function freshnessOf(upstream: string): FreshnessConfig {

@@ -223,8 +223,6 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
   }
 
   async function end(): Promise<void> {
-    for (const { by, at, waitMs } of open)
-      if (processes.get(by)?.isEnded() === false && clock.now() > at + waitMs) verdict.violated("deadline", `${by} never answered what it was asked at ${at}`);
     for (const session of sessions) {
       for (const { process, tokens } of members.values()) {
         const askedAt = clock.now();
@@ -232,6 +230,7 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
         await clock.run(clock.now() + 15_000);
       }
     }
+    for (const { by, at } of open) if (processes.get(by)?.isEnded() === false) verdict.violated("deadline", `${by} never answered what it was asked at ${at}`);
     for (const session of sessions) countLost(judge, session);
     judgeEnd(judge);
   }
