@@ -23,7 +23,10 @@ export interface Commit {
 export interface Recommits {
   /** Writes a refresh: over the version it began with, or over an older one of this process's that a failover has brought back; else it would be dropped for that one. */
   commit(commit: Commit & { readonly from: string }): Promise<CommitResult>;
+  /** A refresh was written. */
   add(commit: Commit): void;
+  /** A login was stored: it replaced whatever was there. */
+  addLogin(login: Commit): void;
   /** A login or revocation that this process stored: the earlier commit must not come back. One that failed leaves it what the session has. */
   forget(key: GrantKey): void;
   /** Whether this process wrote that version, lately. */
@@ -69,20 +72,23 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
         // A login that was stored while the refresh ran, lost by the store: it is the newer one.
         before.ancestors.push(commit.version);
         void again(before, retries);
-        return;
-      }
-      const entry: Entry = { ...commit, at: clock.monotonicMs(), ancestors: ancestorsOf(commit), cancel: () => {} };
-      end(before);
-      entries.set(grantId(commit.key), entry);
-      versions.add(commit.version);
-      schedule(entry, 0);
+      } else remember(commit);
     },
+    addLogin: remember,
     forget: (key) => end(entries.get(grantId(key))),
     isOwn: (version) => versions.has(version),
     gap() {
       for (const entry of entries.values()) void again(entry, retries);
     },
   };
+
+  function remember(commit: Commit): void {
+    const entry: Entry = { ...commit, at: clock.monotonicMs(), ancestors: ancestorsOf(commit), cancel: () => {} };
+    end(entries.get(grantId(commit.key)));
+    entries.set(grantId(commit.key), entry);
+    versions.add(commit.version);
+    schedule(entry, 0);
+  }
 
   /** What this process wrote before `from` was read is older, whatever others wrote in between. */
   function ancestorsOf({ key, from, readAt }: Commit): string[] {

@@ -108,10 +108,13 @@ export function createTokenManager({ store, providers, clock, random, log, metri
 
     async put(key, write) {
       try {
-        const readAt = clock.monotonicMs();
+        const askedAt = clock.monotonicMs();
+        const aged = () => agedWrite(write, clock.monotonicMs() - askedAt);
         const replaced = await store.read(key);
-        await store.put(key, write);
-        recommits.add({ key, from: replaced.kind === "found" ? replaced.row.version : undefined, readAt, version: write.version, write: aging(write) });
+        const from = replaced.kind === "found" ? replaced.row.version : undefined;
+        const readAt = clock.monotonicMs();
+        await store.put(key, aged());
+        recommits.addLogin({ key, from, readAt, version: write.version, write: aged });
       } finally {
         drop(key);
       }
@@ -131,15 +134,6 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     settled: () => flights.settled(),
     unstored: () => refresher.unstored(),
   };
-
-  /** The write with the life that its access token has left by then. */
-  function aging(write: GrantWrite): () => GrantWrite {
-    const { access } = write;
-    const writtenAt = clock.monotonicMs();
-    if (access?.remainingMs === undefined) return () => write;
-    const { remainingMs } = access;
-    return () => ({ ...write, access: { ...access, remainingMs: Math.max(remainingMs - (clock.monotonicMs() - writtenAt), 0) } });
-  }
 
   /** With `killsOldAccess` a refresh ahead of need would take from requests under way the token they were sent with. */
   function freshnessOf(upstream: string): FreshnessConfig {
@@ -266,4 +260,11 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     log.error({ event: "flight_failed", upstream: key.upstream, session: shortHash(key.session), reason: messageOf(error) }, "no token could be had");
     return unavailable(error instanceof BearerswapError ? error.code : "internal_error");
   }
+}
+
+/** The write after so long, with the life that its access token has left. */
+function agedWrite(write: GrantWrite, elapsedMs: number): GrantWrite {
+  const { access } = write;
+  if (access?.remainingMs === undefined) return write;
+  return { ...write, access: { ...access, remainingMs: Math.max(access.remainingMs - elapsedMs, 0) } };
 }
