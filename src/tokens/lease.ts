@@ -56,7 +56,10 @@ export function keepLease({ store, clock, log, metrics }: LeaseDeps, { key, atte
       maybeForgotten = true;
       void renew();
     },
-    stop: end,
+    stop() {
+      stopped = true;
+      cancel();
+    },
   };
 
   async function renew(): Promise<void> {
@@ -68,8 +71,7 @@ export function keepLease({ store, clock, log, metrics }: LeaseDeps, { key, atte
     if (renewed === false) lose();
     const held = renewed || (maybeForgotten && (await takeAgain().catch(() => "unknown")));
     cancel();
-    if (held === false) end();
-    else if (!stopped) cancel = clock.after(held === true ? leaseMs / 3 : retryMs, () => void renew());
+    if (held !== false && !stopped) cancel = clock.after(held === true ? leaseMs / 3 : retryMs, () => void renew());
   }
 
   /** Only of the version that is being refreshed: a newer one is not this attempt's. */
@@ -89,11 +91,6 @@ export function keepLease({ store, clock, log, metrics }: LeaseDeps, { key, atte
       { event: "lease_lost", upstream: key.upstream, session: shortHash(key.session) },
       "the lease ended while the refresh ran; what comes back is stored all the same",
     );
-  }
-
-  function end(): void {
-    stopped = true;
-    cancel();
   }
 }
 

@@ -28,10 +28,12 @@ function isNoResurrection({ facts, violated, count }: Judge, { by, call }: Execu
 }
 
 /** A commit replaces only what its tokens came of. */
-function isSuccessor({ server, violated }: Judge, { by, call }: Executed, before: Stretch): void {
+function isSuccessor({ facts, server, violated }: Judge, { by, call }: Executed, before: Stretch): void {
   const token = "write" in call ? call.write.grant.refreshToken?.reveal() : undefined;
-  // What a failover brought back may be older than the last login: any newer version may take its place.
-  if (before.byLoss || before.refreshToken === undefined || token === before.refreshToken || server.descends(token, before.refreshToken)) return;
+  // What a failover brought back may be older than the last login: a version that came later may take its place.
+  const since = "write" in call ? facts.firstWritten(call.write.version) : Number.POSITIVE_INFINITY;
+  const cameLater = Number.isFinite(since) && facts.firstWritten(before.version) < since;
+  if (before.byLoss || cameLater || before.refreshToken === undefined || token === before.refreshToken || server.descends(token, before.refreshToken)) return;
   violated("clobbered", `${by} commits ${token} over ${before.refreshToken}, which it did not come of`);
 }
 
