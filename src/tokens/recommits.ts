@@ -9,8 +9,8 @@ export interface Commit {
   readonly key: GrantKey;
   /** The version it replaces; undefined where none is known. */
   readonly from: string | undefined;
-  /** When `from` was still in the store, monotonic ms. */
-  readonly readAt: number;
+  /** What {@link Recommits.mark} gave before `from` was read: what this process wrote before that is older. */
+  readonly mark: number;
   readonly version: string;
   /** What to write, with the life that the access token has left now. */
   readonly write: () => GrantWrite;
@@ -21,6 +21,8 @@ export interface Commit {
  * successor never got them. Repeating a commit that is still there changes nothing.
  */
 export interface Recommits {
+  /** Counts what this process wrote: a clock would not tell two writes in one millisecond apart. */
+  mark(): number;
   /** Writes a refresh: over the version it began with, or over an older one of this process's that a failover has brought back; else it would be dropped for that one. */
   commit(commit: Commit & { readonly from: string }): Promise<CommitResult>;
   /** A refresh was written. */
@@ -52,6 +54,8 @@ const maxAncestors = 32;
 
 interface Entry extends Commit {
   readonly at: number;
+  /** The `mark` from then on. */
+  readonly order: number;
   /** Versions that this one is known to come after. */
   readonly ancestors: string[];
   cancel: () => void;
@@ -60,15 +64,17 @@ interface Entry extends Commit {
 export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): Recommits {
   const entries = new Map<string, Entry>();
   const versions = new Set<string>();
+  let order = 0;
 
   return {
+    mark: () => order,
     async commit(commit) {
       const result = await store.commit(commit.key, commit.from, commit.write());
       return result === "superseded" ? writeOver(commit, ancestorsOf(commit)) : result;
     },
     add(commit) {
       const before = entries.get(grantId(commit.key));
-      if (before !== undefined && before.at > commit.readAt) {
+      if (before !== undefined && before.order > commit.mark) {
         // A login that was stored while the refresh ran, lost by the store: it is the newer one.
         before.ancestors.push(commit.version);
         void again(before, retries);
@@ -83,7 +89,7 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
   };
 
   function remember(commit: Commit): void {
-    const entry: Entry = { ...commit, at: clock.monotonicMs(), ancestors: ancestorsOf(commit), cancel: () => {} };
+    const entry: Entry = { ...commit, at: clock.monotonicMs(), order: ++order, ancestors: ancestorsOf(commit), cancel: () => {} };
     end(entries.get(grantId(commit.key)));
     entries.set(grantId(commit.key), entry);
     versions.add(commit.version);
@@ -91,9 +97,9 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
   }
 
   /** What this process wrote before `from` was read is older, whatever others wrote in between. */
-  function ancestorsOf({ key, from, readAt }: Commit): string[] {
+  function ancestorsOf({ key, from, mark }: Commit): string[] {
     const before = entries.get(grantId(key));
-    const older = before !== undefined && before.at <= readAt ? [before.version, ...before.ancestors] : [];
+    const older = before !== undefined && before.order <= mark ? [before.version, ...before.ancestors] : [];
     return [...new Set([...(from === undefined ? [] : [from]), ...older])].slice(0, maxAncestors);
   }
 

@@ -108,6 +108,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     const askedAt = clock.monotonicMs();
     if (askedAt >= task.until) return () => Promise.resolve({ kind: "unavailable", why: "refresh_queue" });
     const attempt = random.id();
+    const mark = deps.recommits.mark();
     const found = await acquire(task, row, attempt);
     if (found.kind !== "acquired") {
       const current = coherence.isCurrent(askedAt, clock.monotonicMs());
@@ -119,7 +120,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       lease.stop();
       leases.delete(lease);
     };
-    const presentation: Presentation = { task, provider: gate.provider, ...found, attempt, lease, startedAt: askedAt, sentAt: askedAt };
+    const presentation: Presentation = { task, provider: gate.provider, ...found, attempt, lease, mark, startedAt: askedAt, sentAt: askedAt };
     try {
       const settlement = await present(gate.breaker, presentation, row);
       return () => settlement().finally(drop);

@@ -43,6 +43,8 @@ export interface Presentation {
   readonly lease: Lease;
   readonly earlier: EarlierAttempts | undefined;
   readonly failures: number;
+  /** {@link Recommits.mark}, from before the lease was acquired. */
+  readonly mark: number;
   /** Monotonic ms. */
   readonly startedAt: number;
   /** Just before the request was sent, monotonic ms. */
@@ -105,7 +107,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
 
   /** Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated until the store takes it. */
   async function commit(presentation: Presentation, tokens: TokenResponse): Promise<RefreshResult> {
-    const { row, provider, sentAt, startedAt } = presentation;
+    const { row, provider, sentAt, mark } = presentation;
     const { key } = presentation.task;
     const version = random.id();
     const write = () => writeOf(presentation, version, tokens);
@@ -114,11 +116,11 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     try {
       result = await untilStored(
         clock,
-        () => recommits.commit({ key, from: row.version, readAt: startedAt, version, write }),
+        () => recommits.commit({ key, from: row.version, mark, version, write }),
         commitGiveUpMs,
         failing("commit_failed", key, "new tokens not stored yet"),
       );
-      if (result === "written" || result === "already") recommits.add({ key, from: row.version, readAt: startedAt, version, write });
+      if (result === "written" || result === "already") recommits.add({ key, from: row.version, mark, version, write });
     } catch {
       return { kind: "unavailable", why: "store_unavailable" };
     } finally {

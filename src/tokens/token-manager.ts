@@ -110,11 +110,10 @@ export function createTokenManager({ store, providers, clock, random, log, metri
       try {
         const askedAt = clock.monotonicMs();
         const aged = () => agedWrite(write, clock.monotonicMs() - askedAt);
-        const replaced = await store.read(key);
-        const from = replaced.kind === "found" ? replaced.row.version : undefined;
-        const readAt = clock.monotonicMs();
+        const from = await versionOf(key);
+        const mark = recommits.mark();
         await store.put(key, aged());
-        recommits.addLogin({ key, from, readAt, version: write.version, write: aged });
+        recommits.addLogin({ key, from, mark, version: write.version, write: aged });
       } finally {
         drop(key);
       }
@@ -134,6 +133,12 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     settled: () => flights.settled(),
     unstored: () => refresher.unstored(),
   };
+
+  /** What a login is about to replace. Where that cannot be read, the login is stored all the same. */
+  async function versionOf(key: GrantKey): Promise<string | undefined> {
+    const read = await store.read(key).catch(() => undefined);
+    return read?.kind === "found" ? read.row.version : undefined;
+  }
 
   /** With `killsOldAccess` a refresh ahead of need would take from requests under way the token they were sent with. */
   function freshnessOf(upstream: string): FreshnessConfig {

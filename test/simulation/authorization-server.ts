@@ -9,6 +9,7 @@ export interface Family {
 
 export interface IssuedToken {
   readonly token: string;
+  readonly number: number;
   readonly family: Family;
   /** The refresh token it came of; undefined at login. */
   readonly parent: string | undefined;
@@ -34,6 +35,8 @@ export interface AuthorizationServer {
   accessToken(token: string): IssuedAccess | undefined;
   /** Whether `token` came of `ancestor` by rotation. */
   descends(token: string | undefined, ancestor: string): boolean;
+  /** Whether `token` came of the same login, and after `other`. */
+  isLaterOfSameLogin(token: string, other: string): boolean;
   /** Whether it would be taken now. */
   isGood(token: string): boolean;
 }
@@ -65,6 +68,10 @@ export function createAuthorizationServer(plan: ProviderPlan, now: () => number)
       for (let at = token; at !== undefined; at = refreshTokens.get(at)?.parent) if (at === ancestor && at !== token) return true;
       return false;
     },
+    isLaterOfSameLogin(token, other) {
+      const [one, two] = [refreshTokens.get(token), refreshTokens.get(other)];
+      return one !== undefined && two !== undefined && one.family === two.family && one.number > two.number;
+    },
     isGood(token) {
       const issued = refreshTokens.get(token);
       return issued !== undefined && !issued.family.revoked && !isSpent(issued);
@@ -89,8 +96,9 @@ export function createAuthorizationServer(plan: ProviderPlan, now: () => number)
   }
 
   function issueRefresh(family: Family, parent: string | undefined): string {
-    const token = `r${refreshTokens.size + 1}`;
-    refreshTokens.set(token, { token, family, parent });
+    const number = refreshTokens.size + 1;
+    const token = `r${number}`;
+    refreshTokens.set(token, { token, number, family, parent });
     return token;
   }
 }

@@ -33,7 +33,16 @@ function isSuccessor({ facts, server, violated }: Judge, { by, call }: Executed,
   // What a failover brought back may be older than the last login: a version that came later may take its place.
   const since = "write" in call ? facts.firstWritten(call.write.version) : Number.POSITIVE_INFINITY;
   const cameLater = Number.isFinite(since) && facts.firstWritten(before.version) < since;
-  if (before.byLoss || cameLater || before.refreshToken === undefined || token === before.refreshToken || server.descends(token, before.refreshToken)) return;
+  const isSibling = token !== undefined && before.refreshToken !== undefined && server.isLaterOfSameLogin(token, before.refreshToken);
+  if (
+    before.byLoss ||
+    cameLater ||
+    isSibling ||
+    before.refreshToken === undefined ||
+    token === before.refreshToken ||
+    server.descends(token, before.refreshToken)
+  )
+    return;
   violated("clobbered", `${by} commits ${token} over ${before.refreshToken}, which it did not come of`);
 }
 
