@@ -35,13 +35,13 @@ export interface AuthorizationServer {
   accessToken(token: string): IssuedAccess | undefined;
   /** Whether `token` came of `ancestor` by rotation. */
   descends(token: string | undefined, ancestor: string): boolean;
-  /** Whether `token` came of the same login, and after `other`. */
-  isLaterOfSameLogin(token: string, other: string): boolean;
+  /** Whether `token` came of a later login than `other`, or of the same one and later. */
+  isLater(token: string, other: string): boolean;
   /** Whether it would be taken now. */
   isGood(token: string): boolean;
 }
 
-export function createAuthorizationServer(plan: ProviderPlan, now: () => number): AuthorizationServer {
+export function createAuthorizationServer(plan: ProviderPlan, now: () => number, onReuse: () => void): AuthorizationServer {
   const refreshTokens = new Map<string, IssuedToken>();
   const accessTokens = new Map<string, IssuedAccess>();
   let logins = 0;
@@ -68,9 +68,10 @@ export function createAuthorizationServer(plan: ProviderPlan, now: () => number)
       for (let at = token; at !== undefined; at = refreshTokens.get(at)?.parent) if (at === ancestor && at !== token) return true;
       return false;
     },
-    isLaterOfSameLogin(token, other) {
+    isLater(token, other) {
       const [one, two] = [refreshTokens.get(token), refreshTokens.get(other)];
-      return one !== undefined && two !== undefined && one.family === two.family && one.number > two.number;
+      if (one === undefined || two === undefined) return false;
+      return one.family === two.family ? one.number > two.number : one.family.login > two.family.login;
     },
     isGood(token) {
       const issued = refreshTokens.get(token);
@@ -82,6 +83,7 @@ export function createAuthorizationServer(plan: ProviderPlan, now: () => number)
     if (issued.family.revoked) return false;
     if (!isSpent(issued)) return true;
     if (plan.punishesReuse) issued.family.revoked = true;
+    onReuse();
     return false;
   }
 

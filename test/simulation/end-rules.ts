@@ -1,4 +1,5 @@
 import type { TokenAnswer } from "../../src/tokens/token-manager.ts";
+import type { StoreCall } from "../stores/store-call.ts";
 import type { Judge } from "./judge.ts";
 import type { Presentation } from "./ledger.ts";
 
@@ -30,15 +31,31 @@ export function judgeRecovery(judge: Judge, session: string, by: string, askedAt
   violated("not_recovered", `${by} answers ${JSON.stringify(answer)} for ${session}, whose ${refreshToken} is good`);
 }
 
-/** How logins ended that nobody ended. */
-export function countLost({ facts, server, ledger, process, count, violated }: Judge, session: string): void {
-  const { state, refreshToken } = facts.now(session);
-  if (state !== "active" && state !== "dead") return;
-  const issued = server.refreshToken(refreshToken ?? "");
-  if (issued === undefined) return;
-  const leaves = ledger.all().filter(({ successor }) => successor !== undefined && server.descends(successor, issued.token) && server.isGood(successor));
-  const held = leaves.find(({ by }) => process(by)?.isEnded() === false);
-  if (!server.isGood(issued.token) && held !== undefined && facts.losses(session).length === 0)
-    violated("token_dropped", `${held.by} got ${held.successor}, which is good, and the store holds ${issued.token}`);
-  if (issued.family.revoked) count("sessionsEndedByReuse");
+/** What a live process got, and could still be used, is in the store; where the store has lost nothing. */
+export function judgeHeld({ facts, server, ledger, process, violated }: Judge, session: string): void {
+  const { state, refreshToken = "" } = facts.now(session);
+  if ((state !== "active" && state !== "dead") || server.isGood(refreshToken) || facts.losses(session).length > 0) return;
+  const good = ledger.all().filter(({ successor }) => successor !== undefined && server.descends(successor, refreshToken) && server.isGood(successor));
+  const held = good.find(({ by }) => process(by)?.isEnded() === false);
+  if (held !== undefined) violated("token_dropped", `${held.by} got ${held.successor}, which is good, and the store holds ${refreshToken}`);
+}
+
+/** What the store lost and nobody wrote back: logins, and ends of sessions. */
+export function countLost({ facts, count }: Judge, session: string): void {
+  const writes = facts.writes(session);
+  for (const write of writes) {
+    const lostAt = facts.lostAt(write);
+    if (lostAt === undefined) continue;
+    const { call } = write;
+    const replaced = writes.some(({ at, call: later }) => at > write.at && at < lostAt && later.op !== "refuse");
+    if (replaced) continue;
+    const back = () =>
+      writes.some(({ at, call: later }) => at > lostAt && (later.op === "put" || (later.op === "commit" && later.write.version === versionOf(call))));
+    if (call.op === "revoke") count("revocationsLost");
+    if (call.op === "put" && !back()) count("loginsLost");
+  }
+}
+
+function versionOf(call: StoreCall): string | undefined {
+  return "write" in call ? call.write.version : undefined;
 }

@@ -41,8 +41,6 @@ export interface Facts {
   heardAt(by: string, version: string): number;
   /** Versions that were in the store at some time. */
   wasWritten(version: string): boolean;
-  /** When a version was first written; Infinity where it never was. */
-  firstWritten(version: string): number;
   /** How long the write of a version was on its way to the store, ms. */
   lateness(version: string): number;
   /** Failovers that lost something of that session. */
@@ -61,7 +59,6 @@ export function createFacts(now: () => number): Facts {
   const looks = new Map<string, number>();
   const toldAt = new Map<Executed, number>();
   const versions = new Map<string, number>();
-  const firsts = new Map<string, number>();
   const heard = new Map<string, number>();
   const losses = new Map<string, number[]>();
 
@@ -74,7 +71,6 @@ export function createFacts(now: () => number): Facts {
       if (next === undefined) return;
       append(writes, call.key.session, executed);
       append(stretches, call.key.session, next);
-      if (!firsts.has(next.version)) firsts.set(next.version, at);
       versions.set(next.version, Math.max(versions.get(next.version) ?? 0, at - executed.sentAt));
     },
     lost(lost, kept) {
@@ -113,7 +109,6 @@ export function createFacts(now: () => number): Facts {
     heard: (by, version) => void heard.set(`${by} ${version}`, now()),
     heardAt: (by, version) => heard.get(`${by} ${version}`) ?? Number.POSITIVE_INFINITY,
     wasWritten: (version) => versions.has(version),
-    firstWritten: (version) => firsts.get(version) ?? Number.POSITIVE_INFINITY,
     lateness: (version) => versions.get(version) ?? 0,
     losses: (session) => losses.get(session) ?? [],
   };

@@ -40,12 +40,11 @@ const meanings: Readonly<Record<Figure, string>> = {
   leasesLost: "  presentations again, as the lease of an earlier one, or its tokens, got lost with its holder",
   lostUnheld: "  presentations of a token whose successor was lost and which no live process held",
   lostUnlinked: "  the same, held by a process that did not know that it came after what the store had",
-  loginsLost: "  logins lost that no live process held",
-  revocationsLost: "  sessions that came back as their tombstone was lost",
+  loginsLost: "  logins that were lost for good",
+  revocationsLost: "  sessions that came back, as the store lost their end",
   missingByLoss: "  requests answered with 401 after such a loss",
   expiredByLateWrite: "tokens served beyond their end, by as much as their write was late in reaching the store",
-  sessionsEndedByReuse: "logins that the provider had ended when a history was over",
-  sessionsLostWithTheirHolder: "  of them, for a token that a crashed process had taken with it",
+  endedByReuse: "logins ended, as a refresh token came again whose successor nobody had got",
 };
 
 /** The figures, a line each, with what they mean. */

@@ -56,8 +56,7 @@ export type Figure =
   | "missingByLoss"
   | "expiredByLateWrite"
   | "unavailable"
-  | "sessionsEndedByReuse"
-  | "sessionsLostWithTheirHolder";
+  | "endedByReuse";
 
 /** What the rules look at, and where they say what they found. */
 export interface Judge {

@@ -5,7 +5,7 @@ import type { GrantKey } from "../../src/tokens/grant.ts";
 import type { TokenManagerConfig } from "../../src/tokens/token-manager.ts";
 import { type Asking, judgeAnswer } from "./answer-rules.ts";
 import { createAuthorizationServer } from "./authorization-server.ts";
-import { countLost, judgeEnd, judgeRecovery } from "./end-rules.ts";
+import { countLost, judgeEnd, judgeHeld, judgeRecovery } from "./end-rules.ts";
 import { createFacts } from "./facts.ts";
 import type { History } from "./history.ts";
 import { createVerdict, type Judge } from "./judge.ts";
@@ -80,7 +80,7 @@ const noProviderFaults = { down: false, frozenDispatch: 0, timeoutBefore: 0, tim
 export function createSimWorld({ clock, rng, history, plan, without, crashChance }: SimWorldDeps): SimWorld {
   const verdict = createVerdict(clock.now, history);
   const facts = createFacts(clock.now);
-  const server = createAuthorizationServer(plan.provider, clock.now);
+  const server = createAuthorizationServer(plan.provider, clock.now, () => verdict.count("endedByReuse"));
   const ledger = createLedger((presentation, earlier) => judgePresentation(judge, presentation, earlier));
   const members = new Map<string, Member>();
   const processes = new Map<string, Member["process"]>();
@@ -231,7 +231,10 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
       }
     }
     for (const { by, at } of open) if (processes.get(by)?.isEnded() === false) verdict.violated("deadline", `${by} never answered what it was asked at ${at}`);
-    for (const session of sessions) countLost(judge, session);
+    for (const session of sessions) {
+      judgeHeld(judge, session);
+      countLost(judge, session);
+    }
     judgeEnd(judge);
   }
 

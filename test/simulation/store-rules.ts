@@ -20,30 +20,18 @@ function isRefresh({ server }: Judge, { call, result }: Executed): boolean {
 }
 
 /** Nothing but a login brings an ended session back. */
-function isNoResurrection({ facts, violated, count }: Judge, { by, call }: Executed, before: Stretch): void {
+function isNoResurrection({ violated }: Judge, { by, call }: Executed, before: Stretch): void {
   if (before.state === "revoked") violated("resurrected", `${by} commits over the tombstone of ${call.key.session}`);
-  if (before.state !== "none") return;
-  const ending = facts.writes(call.key.session).findLast((write) => write.call.op === "put" || write.call.op === "revoke");
-  if (ending?.call.op === "revoke") count("revocationsLost");
 }
 
-/** A commit replaces only what its tokens came of. */
+/** What is stored only moves on: to what came of it, or to what is newer than what a failover has brought back. */
 function isSuccessor({ facts, server, violated }: Judge, { by, call }: Executed, before: Stretch): void {
-  const token = "write" in call ? call.write.grant.refreshToken?.reveal() : undefined;
-  // What a failover brought back may be older than the last login: a version that came later may take its place.
-  const since = "write" in call ? facts.firstWritten(call.write.version) : Number.POSITIVE_INFINITY;
-  const cameLater = Number.isFinite(since) && facts.firstWritten(before.version) < since;
-  const isSibling = token !== undefined && before.refreshToken !== undefined && server.isLaterOfSameLogin(token, before.refreshToken);
-  if (
-    before.byLoss ||
-    cameLater ||
-    isSibling ||
-    before.refreshToken === undefined ||
-    token === before.refreshToken ||
-    server.descends(token, before.refreshToken)
-  )
-    return;
-  violated("clobbered", `${by} commits ${token} over ${before.refreshToken}, which it did not come of`);
+  if (!("write" in call) || before.byLoss || before.refreshToken === undefined) return;
+  const token = call.write.grant.refreshToken?.reveal() ?? "";
+  if (token === before.refreshToken || server.descends(token, before.refreshToken)) return;
+  const lost = facts.losses(call.key.session).length > 0;
+  if (!lost || !server.isLater(token, before.refreshToken))
+    violated("clobbered", `${by} commits ${token} over ${before.refreshToken}, which it did not come of`);
 }
 
 /** A grant is dead only where the provider refused the very token that it holds. */
