@@ -43,8 +43,9 @@ export interface Presentation {
   readonly lease: Lease;
   readonly earlier: EarlierAttempts | undefined;
   readonly failures: number;
-  /** {@link Recommits.mark}, from before the lease was acquired. */
-  readonly mark: number;
+  /** {@link Recommits.mark}, before and after the lease was acquired. */
+  readonly since: number;
+  readonly until: number;
   /** Monotonic ms. */
   readonly startedAt: number;
   /** Just before the request was sent, monotonic ms. */
@@ -107,7 +108,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
 
   /** Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated until the store takes it. */
   async function commit(presentation: Presentation, tokens: TokenResponse): Promise<RefreshResult> {
-    const { row, provider, sentAt, mark } = presentation;
+    const { row, provider, sentAt, since, until } = presentation;
     const { key } = presentation.task;
     const version = random.id();
     const write = () => writeOf(presentation, version, tokens);
@@ -116,11 +117,11 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     try {
       result = await untilStored(
         clock,
-        () => recommits.commit({ key, from: row.version, mark, version, write }),
+        () => recommits.commit({ key, from: row.version, since, until, version, write }),
         commitGiveUpMs,
         failing("commit_failed", key, "new tokens not stored yet"),
       );
-      if (result === "written" || result === "already") recommits.add({ key, from: row.version, mark, version, write });
+      if (result === "written" || result === "already") recommits.add({ key, from: row.version, since, until, version, write });
     } catch {
       return { kind: "unavailable", why: "store_unavailable" };
     } finally {
@@ -201,7 +202,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     const retryAfterMs = "retryAfterMs" in outcome ? outcome.retryAfterMs : undefined;
     const waitMs = backOffMs({ maybeUsed: !unused || earlier !== undefined, failures, retryAfterMs, graceLeftMs, jitter: random.fraction() });
     metrics.count("back_off", task.key.upstream);
-    if (!unused) endedAttempts.add(task.key, row.version, earlier);
+    if (!unused && !lease.isLost()) endedAttempts.add(task.key, row.version, earlier);
     lease.stop();
     await giveBack({ store, log }, task.key, { attempt, unused, backOffMs: waitMs });
     return { kind: "unavailable", why: outcome.why, retryAfterMs: waitMs };

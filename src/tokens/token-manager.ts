@@ -74,7 +74,7 @@ interface Flying {
 export function createTokenManager({ store, providers, clock, random, log, metrics, config }: TokenManagerDeps): TokenManager {
   const cache = createTokenCache(providers.keys(), config.cacheEntries);
   const coherence = createCoherence(config, clock);
-  const recommits = createRecommits({ store, clock, log, metrics });
+  const recommits = createRecommits({ store, onRestored: drop, clock, log, metrics });
   const refresher = createRefresher({ store, providers, recommits, coherence, clock, random, log, metrics, config });
   const resolve = createResolve({ store, coherence, refresher, cache, clock, random, metrics, freshnessOf });
   const flights = createFlights<FlightResult>();
@@ -111,9 +111,9 @@ export function createTokenManager({ store, providers, clock, random, log, metri
         const askedAt = clock.monotonicMs();
         const aged = () => agedWrite(write, clock.monotonicMs() - askedAt);
         const from = await versionOf(key);
-        const mark = recommits.mark();
+        const since = recommits.mark();
         await store.put(key, aged());
-        recommits.addLogin({ key, from, mark, version: write.version, write: aged });
+        recommits.addLogin({ key, from, since, until: since, version: write.version, write: aged });
       } finally {
         drop(key);
       }
