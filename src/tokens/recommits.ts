@@ -32,16 +32,12 @@ export interface Recommits {
   addLogin(login: Commit): void;
   /** A revocation that this process stored: the earlier write must not come back. One that failed leaves the session what it has. */
   forget(key: GrantKey): void;
-  /** Whether this process wrote that version, lately. */
-  isOwn(version: string): boolean;
   /** The store may just have lost something: all are written again now. */
   gap(): void;
 }
 
 export interface RecommitsDeps {
   readonly store: Pick<TokenStore, "read" | "commit">;
-  /** A grant was written again: what this process read meanwhile is history. */
-  readonly onRestored: (key: GrantKey) => void;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: TokenMetrics;
@@ -66,38 +62,45 @@ interface Entry extends Commit {
   cancel: () => void;
 }
 
-export function createRecommits({ store, onRestored, clock, log, metrics }: RecommitsDeps): Recommits {
+export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): Recommits {
   const entries = new Map<string, Entry>();
-  const versions = new Set<string>();
   let moment = 0;
+  /** The last one, as a {@link Recommits.mark}. */
+  let gapAt = 0;
 
   return {
     mark: () => ++moment,
     async commit(commit) {
-      const result = await store.commit(commit.key, commit.from, commit.write());
-      return result === "superseded" ? writeOver(commit, ancestorsOf(commit)) : result;
+      const first = await store.commit(commit.key, commit.from, commit.write());
+      const result = first === "superseded" ? await writeOver(commit, ancestorsOf(commit)) : first;
+      // The store may have gone back to before what this refresh began with: whoever wrote that writes it back, and this comes next.
+      if (result === "superseded" && gapAt > commit.since) chase(rememberRefresh(commit));
+      return result;
     },
-    add(commit) {
-      const before = entries.get(grantId(commit.key));
-      if (before === undefined || before.since < commit.until || before.version === commit.from) return remember(commit);
-      // A login stored while the refresh ran is the newer one: had the store not lost it, the refresh would not have been written.
-      before.ancestors.push(commit.version);
-      chase(before);
-    },
-    addLogin: remember,
+    add: (commit) => void rememberRefresh(commit),
+    addLogin: (login) => void remember(login),
     forget: (key) => end(entries.get(grantId(key))),
-    isOwn: (version) => versions.has(version),
     gap() {
+      gapAt = ++moment;
       for (const entry of entries.values()) chase(entry);
     },
   };
 
-  function remember(commit: Commit): void {
+  /** A refresh. A login stored while it ran is the newer one: had the store not lost it, the refresh would not have been written. */
+  function rememberRefresh(commit: Commit): Entry {
+    const before = entries.get(grantId(commit.key));
+    if (before === undefined || before.since < commit.until || before.version === commit.from) return remember(commit);
+    before.ancestors.push(commit.version);
+    chase(before);
+    return before;
+  }
+
+  function remember(commit: Commit): Entry {
     const entry: Entry = { ...commit, at: clock.monotonicMs(), known: ++moment, ancestors: ancestorsOf(commit), triesLeft: 0, cancel: () => {} };
     end(entries.get(grantId(commit.key)));
     entries.set(grantId(commit.key), entry);
-    versions.add(commit.version);
     schedule(entry, 0);
+    return entry;
   }
 
   /** What this process had written before `from` was read is older, whatever others wrote in between. */
@@ -136,10 +139,7 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
     if (!isRemembered(entry)) return undefined;
     const result = await writeOver(entry, entry.ancestors).catch(() => undefined);
     if (result === "revoked") end(entry);
-    if (result === "written") {
-      onRestored(entry.key);
-      report(entry);
-    }
+    if (result === "written") report(entry);
     return result;
   }
 
@@ -166,6 +166,5 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
     if (entry === undefined || !isRemembered(entry)) return;
     entry.cancel();
     entries.delete(grantId(entry.key));
-    versions.delete(entry.version);
   }
 }

@@ -41,8 +41,8 @@ export interface RefresherDeps {
  */
 export interface Refresher {
   refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult>;
-  /** Whether this process writes that version just now, or wrote it lately. */
-  isOwn(version: string): boolean;
+  /** Whether this process writes that version just now: its flight knows. */
+  isWriting(version: string): boolean;
   /** The store may just have lost something: leases are taken again before others, who hold off after it, look for them. */
   gap(): void;
   /** The grants whose new tokens are not in the store yet. */
@@ -75,7 +75,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
 
   return {
     refresh,
-    isOwn: settle.isOwn,
+    isWriting: settle.isWriting,
     unstored: settle.unstored,
     gap() {
       endedAttempts.clear();

@@ -66,7 +66,7 @@ export interface SettleDeps {
 /** Puts into the store what a presentation led to. */
 export interface Settle {
   settle(presentation: Presentation, outcome: RefreshOutcome): Promise<RefreshResult>;
-  isOwn(version: string): boolean;
+  isWriting(version: string): boolean;
   unstored(): readonly GrantKey[];
 }
 
@@ -86,7 +86,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
       report(presentation, outcome, result);
       return result;
     },
-    isOwn: (version) => committing.has(version) || recommits.isOwn(version),
+    isWriting: (version) => committing.has(version),
     unstored: () => [...committing.values()],
   };
 
