@@ -9,6 +9,8 @@ import { type GrantKey, grantId } from "./grant.ts";
 export interface EndedAttempts {
   /** One more ended, after `earlier` others. */
   add(key: GrantKey, version: string, earlier: EarlierAttempts | undefined): void;
+  /** The store may have lost their markers: what it says from now on may be others'. */
+  clear(): void;
   /** Whether all the earlier attempts are such. */
   areAll(key: GrantKey, version: string, earlier: EarlierAttempts): boolean;
 }
@@ -25,6 +27,7 @@ export function createEndedAttempts(): EndedAttempts {
     add(key, version, earlier) {
       if (earlier === undefined || areAll(key, version, earlier)) ended.set(grantId(key), { version, count: (earlier?.count ?? 0) + 1 });
     },
+    clear: () => ended.clear(),
     areAll,
   };
 }

@@ -18,7 +18,7 @@ export interface Lease {
 }
 
 export interface LeaseDeps {
-  readonly store: Pick<TokenStore, "acquire" | "release" | "renew">;
+  readonly store: Pick<TokenStore, "acquire" | "read" | "release" | "renew">;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: TokenMetrics;
@@ -65,20 +65,22 @@ export function keepLease({ store, clock, log, metrics }: LeaseDeps, { key, atte
   async function renew(): Promise<void> {
     if (stopped) return;
     const asked = clock.monotonicMs();
-    const renewed = (await store.renew(key, attempt, leaseMs).catch(() => undefined)) ?? "unknown";
+    const renewed = await store.renew(key, attempt, leaseMs).catch(() => undefined);
     if (stopped) return;
-    if (renewed === true) until = asked + leaseMs;
+    if (renewed) until = asked + leaseMs;
     if (renewed === false) lose();
-    const held = renewed || (maybeForgotten && (await takeAgain().catch(() => "unknown")));
+    const held = renewed === false && maybeForgotten ? await takeAgain().catch(() => false) : renewed;
     cancel();
-    if (held !== false && !stopped) cancel = clock.after(held === true ? leaseMs / 3 : retryMs, () => void renew());
+    if (!stopped && (held !== false || maybeForgotten)) cancel = clock.after(held ? leaseMs / 3 : retryMs, () => void renew());
   }
 
-  /** Only of the version that is being refreshed: a newer one is not this attempt's. */
+  /** Only of the version that is being refreshed: another one is not this attempt's, but others may yet write back what it is waiting for. */
   async function takeAgain(): Promise<boolean> {
+    const read = await store.read(key);
+    if (stopped || read.kind !== "found" || read.row.version !== version) return false;
     const found = await store.acquire(key, { attempt, seen: version, leaseMs, usableMs: 0 });
     if (found.kind !== "acquired") return false;
-    if (found.row.version === version && !stopped) return true;
+    if (!stopped && found.row.version === version) return true;
     await store.release(key, { attempt, unused: true, backOffMs: 0 });
     return false;
   }

@@ -4,35 +4,34 @@ import type { Log } from "../telemetry/log.ts";
 import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type GrantKey, grantId, shortHash } from "./grant.ts";
 
-/** One commit of this process, or a login stored by it. */
+/** A refresh or a login that this process writes. */
 export interface Commit {
   readonly key: GrantKey;
   /** The version it replaces; undefined where none is known. */
   readonly from: string | undefined;
-  /** What {@link Recommits.mark} gave before `from` was read: what this process wrote before that is older. */
-  readonly mark: number;
+  /** {@link Recommits.mark} before `from` was read, or the login sent; and after that. */
+  readonly since: number;
+  readonly until: number;
   readonly version: string;
   /** What to write, with the life that the access token has left now. */
   readonly write: () => GrantWrite;
 }
 
 /**
- * Remembers this process's commits for a minute and writes them again, in case a failover has brought their predecessors back: the store acknowledged them, but its
- * successor never got them. Repeating a commit that is still there changes nothing.
+ * Remembers this process's refreshes and logins for a minute and writes them again, in case a failover has brought their predecessors back: the store acknowledged them, but its
+ * successor never got them. Repeating a write that is still there changes nothing.
  */
 export interface Recommits {
-  /** Counts what this process wrote: a clock would not tell two writes in one millisecond apart. */
+  /** A moment, to tell what came before it from what came after: finer than any clock. */
   mark(): number;
-  /** Writes a refresh: over the version it began with, or over an older one of this process's that a failover has brought back; else it would be dropped for that one. */
+  /** Writes a refresh: over the version it began with, or over an older one that a failover has brought back meanwhile. */
   commit(commit: Commit & { readonly from: string }): Promise<CommitResult>;
   /** A refresh was written. */
   add(commit: Commit): void;
   /** A login was stored: it replaced whatever was there. */
   addLogin(login: Commit): void;
-  /** A login or revocation that this process stored: the earlier commit must not come back. One that failed leaves it what the session has. */
+  /** A revocation that this process stored: the earlier write must not come back. One that failed leaves the session what it has. */
   forget(key: GrantKey): void;
-  /** Whether this process wrote that version, lately. */
-  isOwn(version: string): boolean;
   /** The store may just have lost something: all are written again now. */
   gap(): void;
 }
@@ -44,62 +43,70 @@ export interface RecommitsDeps {
   readonly metrics: TokenMetrics;
 }
 
-/** When a commit is written again, ms after it; the last one ends it. */
+/** When a write is repeated, ms after it; the last one ends it. */
 const scheduleMs = [1_000, 3_000, 7_000, 15_000, 31_000, 60_000] as const;
-/** After a gap commits are tried this often, ms, so many times: others hold off meanwhile, and may have to write back what came before. */
+/** After a gap it is tried this often, ms, so many times: others hold off meanwhile, and may have to write back what came before. */
 const retryMs = 500;
-const retries = 6;
+const tries = 7;
 /** So many versions that this process wrote or replaced before are remembered. */
 const maxAncestors = 32;
 
 interface Entry extends Commit {
   readonly at: number;
-  /** The `mark` from then on. */
-  readonly order: number;
+  /** The {@link Recommits.mark} at which it was known to be written. */
+  readonly known: number;
   /** Versions that this one is known to come after. */
   readonly ancestors: string[];
+  /** How often it is still tried in a row. */
+  triesLeft: number;
   cancel: () => void;
 }
 
 export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): Recommits {
   const entries = new Map<string, Entry>();
-  const versions = new Set<string>();
-  let order = 0;
+  let moment = 0;
+  /** The last one, as a {@link Recommits.mark}. */
+  let gapAt = 0;
 
   return {
-    mark: () => order,
+    mark: () => ++moment,
     async commit(commit) {
-      const result = await store.commit(commit.key, commit.from, commit.write());
-      return result === "superseded" ? writeOver(commit, ancestorsOf(commit)) : result;
+      const first = await store.commit(commit.key, commit.from, commit.write());
+      const result = first === "superseded" ? await writeOver(commit, ancestorsOf(commit)) : first;
+      // The store may have gone back to before what this refresh began with: whoever wrote that writes it back, and this comes next.
+      if (result === "superseded" && gapAt > commit.since) chase(rememberRefresh(commit));
+      return result;
     },
-    add(commit) {
-      const before = entries.get(grantId(commit.key));
-      if (before !== undefined && before.order > commit.mark) {
-        // A login that was stored while the refresh ran, lost by the store: it is the newer one.
-        before.ancestors.push(commit.version);
-        void again(before, retries);
-      } else remember(commit);
-    },
-    addLogin: remember,
+    add: (commit) => void rememberRefresh(commit),
+    addLogin: (login) => void remember(login),
     forget: (key) => end(entries.get(grantId(key))),
-    isOwn: (version) => versions.has(version),
     gap() {
-      for (const entry of entries.values()) void again(entry, retries);
+      gapAt = ++moment;
+      for (const entry of entries.values()) chase(entry);
     },
   };
 
-  function remember(commit: Commit): void {
-    const entry: Entry = { ...commit, at: clock.monotonicMs(), order: ++order, ancestors: ancestorsOf(commit), cancel: () => {} };
-    end(entries.get(grantId(commit.key)));
-    entries.set(grantId(commit.key), entry);
-    versions.add(commit.version);
-    schedule(entry, 0);
+  /** A refresh. A login stored while it ran is the newer one: had the store not lost it, the refresh would not have been written. */
+  function rememberRefresh(commit: Commit): Entry {
+    const before = entries.get(grantId(commit.key));
+    if (before === undefined || before.since < commit.until || before.version === commit.from) return remember(commit);
+    before.ancestors.push(commit.version);
+    chase(before);
+    return before;
   }
 
-  /** What this process wrote before `from` was read is older, whatever others wrote in between. */
-  function ancestorsOf({ key, from, mark }: Commit): string[] {
+  function remember(commit: Commit): Entry {
+    const entry: Entry = { ...commit, at: clock.monotonicMs(), known: ++moment, ancestors: ancestorsOf(commit), triesLeft: 0, cancel: () => {} };
+    end(entries.get(grantId(commit.key)));
+    entries.set(grantId(commit.key), entry);
+    schedule(entry, 0);
+    return entry;
+  }
+
+  /** What this process had written before `from` was read is older, whatever others wrote in between. */
+  function ancestorsOf({ key, from, since }: Commit): string[] {
     const before = entries.get(grantId(key));
-    const older = before !== undefined && before.order <= mark ? [before.version, ...before.ancestors] : [];
+    const older = before !== undefined && (before.known < since || before.version === from) ? [before.version, ...before.ancestors] : [];
     return [...new Set([...(from === undefined ? [] : [from]), ...older])].slice(0, maxAncestors);
   }
 
@@ -110,17 +117,30 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
       return;
     }
     entry.cancel = clock.after(entry.at + after - clock.monotonicMs(), () => {
-      void again(entry, 0);
+      void again(entry);
       schedule(entry, step + 1);
     });
   }
 
-  async function again(entry: Entry, more: number): Promise<void> {
-    if (entries.get(grantId(entry.key)) !== entry) return;
-    const result = await writeOver(entry, entry.ancestors).catch(() => undefined); // the connection says what is wrong
-    if (result === "written") report(entry);
+  /** Tries some times in a row; a store that does not answer costs none of them. */
+  function chase(entry: Entry): void {
+    const underWay = entry.triesLeft > 0;
+    entry.triesLeft = tries;
+    if (!underWay) void tryInARow(entry);
+  }
+
+  async function tryInARow(entry: Entry): Promise<void> {
+    if ((await again(entry)) !== undefined) entry.triesLeft--;
+    if (entry.triesLeft > 0 && isRemembered(entry)) clock.after(retryMs, () => void tryInARow(entry));
+  }
+
+  /** What came of it; undefined where the store did not say: the connection tells what is wrong. */
+  async function again(entry: Entry): Promise<CommitResult | undefined> {
+    if (!isRemembered(entry)) return undefined;
+    const result = await writeOver(entry, entry.ancestors).catch(() => undefined);
     if (result === "revoked") end(entry);
-    else if (more > 0) clock.after(retryMs, () => void again(entry, more - 1));
+    if (result === "written") report(entry);
+    return result;
   }
 
   /** Over one of its ancestors, or where nothing is. Another version is left alone: a newer one, or one that another process has to write over first. */
@@ -135,13 +155,16 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
 
   function report({ key }: Entry): void {
     metrics.count("recommit", key.upstream);
-    log.warn({ event: "recommit", upstream: key.upstream, session: shortHash(key.session) }, "the store had lost the last refresh; written again");
+    log.warn({ event: "recommit", upstream: key.upstream, session: shortHash(key.session) }, "the store had lost the last login or refresh; written again");
+  }
+
+  function isRemembered(entry: Entry): boolean {
+    return entries.get(grantId(entry.key)) === entry;
   }
 
   function end(entry: Entry | undefined): void {
-    if (entry === undefined || entries.get(grantId(entry.key)) !== entry) return;
+    if (entry === undefined || !isRemembered(entry)) return;
     entry.cancel();
     entries.delete(grantId(entry.key));
-    versions.delete(entry.version);
   }
 }

@@ -41,8 +41,8 @@ export interface RefresherDeps {
  */
 export interface Refresher {
   refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult>;
-  /** Whether this process writes that version just now, or wrote it lately. */
-  isOwn(version: string): boolean;
+  /** Whether this process writes that version just now: its flight knows. */
+  isWriting(version: string): boolean;
   /** The store may just have lost something: leases are taken again before others, who hold off after it, look for them. */
   gap(): void;
   /** The grants whose new tokens are not in the store yet. */
@@ -75,9 +75,10 @@ export function createRefresher(deps: RefresherDeps): Refresher {
 
   return {
     refresh,
-    isOwn: settle.isOwn,
+    isWriting: settle.isWriting,
     unstored: settle.unstored,
     gap() {
+      endedAttempts.clear();
       for (const lease of leases) lease.check();
     },
   };
@@ -108,7 +109,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     const askedAt = clock.monotonicMs();
     if (askedAt >= task.until) return () => Promise.resolve({ kind: "unavailable", why: "refresh_queue" });
     const attempt = random.id();
-    const mark = deps.recommits.mark();
+    const since = deps.recommits.mark();
     const found = await acquire(task, row, attempt);
     if (found.kind !== "acquired") {
       const current = coherence.isCurrent(askedAt, clock.monotonicMs());
@@ -120,7 +121,17 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       lease.stop();
       leases.delete(lease);
     };
-    const presentation: Presentation = { task, provider: gate.provider, ...found, attempt, lease, mark, startedAt: askedAt, sentAt: askedAt };
+    const presentation: Presentation = {
+      task,
+      provider: gate.provider,
+      ...found,
+      attempt,
+      lease,
+      since,
+      until: deps.recommits.mark(),
+      startedAt: askedAt,
+      sentAt: askedAt,
+    };
     try {
       const settlement = await present(gate.breaker, presentation, row);
       return () => settlement().finally(drop);

@@ -43,8 +43,9 @@ export interface Presentation {
   readonly lease: Lease;
   readonly earlier: EarlierAttempts | undefined;
   readonly failures: number;
-  /** {@link Recommits.mark}, from before the lease was acquired. */
-  readonly mark: number;
+  /** {@link Recommits.mark}, before and after the lease was acquired. */
+  readonly since: number;
+  readonly until: number;
   /** Monotonic ms. */
   readonly startedAt: number;
   /** Just before the request was sent, monotonic ms. */
@@ -65,7 +66,7 @@ export interface SettleDeps {
 /** Puts into the store what a presentation led to. */
 export interface Settle {
   settle(presentation: Presentation, outcome: RefreshOutcome): Promise<RefreshResult>;
-  isOwn(version: string): boolean;
+  isWriting(version: string): boolean;
   unstored(): readonly GrantKey[];
 }
 
@@ -85,7 +86,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
       report(presentation, outcome, result);
       return result;
     },
-    isOwn: (version) => committing.has(version) || recommits.isOwn(version),
+    isWriting: (version) => committing.has(version),
     unstored: () => [...committing.values()],
   };
 
@@ -107,7 +108,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
 
   /** Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated until the store takes it. */
   async function commit(presentation: Presentation, tokens: TokenResponse): Promise<RefreshResult> {
-    const { row, provider, sentAt, mark } = presentation;
+    const { row, provider, sentAt, since, until } = presentation;
     const { key } = presentation.task;
     const version = random.id();
     const write = () => writeOf(presentation, version, tokens);
@@ -119,9 +120,9 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     committing.set(version, key);
     let result: CommitResult;
     try {
-      const stored = () => recommits.commit({ key, from: row.version, mark, version, write });
+      const stored = () => recommits.commit({ key, from: row.version, since, until, version, write });
       result = await untilStored(clock, stored, commitGiveUpMs, onError);
-      if (result === "written" || result === "already") recommits.add({ key, from: row.version, mark, version, write });
+      if (result === "written" || result === "already") recommits.add({ key, from: row.version, since, until, version, write });
     } catch {
       return { kind: "unavailable", why: "store_unavailable" };
     } finally {
@@ -202,7 +203,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     const retryAfterMs = "retryAfterMs" in outcome ? outcome.retryAfterMs : undefined;
     const waitMs = backOffMs({ maybeUsed: !unused || earlier !== undefined, failures, retryAfterMs, graceLeftMs, jitter: random.fraction() });
     metrics.count("back_off", task.key.upstream);
-    if (!unused) endedAttempts.add(task.key, row.version, earlier);
+    if (!unused && !lease.isLost()) endedAttempts.add(task.key, row.version, earlier);
     lease.stop();
     await giveBack({ store, log }, task.key, { attempt, unused, backOffMs: waitMs });
     return { kind: "unavailable", why: outcome.why, retryAfterMs: waitMs };

@@ -111,9 +111,9 @@ export function createTokenManager({ store, providers, clock, random, log, metri
         const askedAt = clock.monotonicMs();
         const aged = () => agedWrite(write, clock.monotonicMs() - askedAt);
         const from = await versionOf(key);
-        const mark = recommits.mark();
+        const since = recommits.mark();
         await store.put(key, aged());
-        recommits.addLogin({ key, from, mark, version: write.version, write: aged });
+        recommits.addLogin({ key, from, since, until: since, version: write.version, write: aged });
       } finally {
         drop(key);
       }
@@ -243,7 +243,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     const current = flying.get(grantId(key))?.task;
     const waits = current?.wake !== undefined;
     current?.wake?.();
-    if (refresher.isOwn(version)) return;
+    if (refresher.isWriting(version)) return;
     const held = cache.get(key.session, key.upstream);
     if (held !== undefined && held.version !== version) {
       cache.delete(key);

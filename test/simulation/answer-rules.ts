@@ -55,7 +55,7 @@ function isServable(judge: Judge, asking: Asking, token: string, version: string
   if (issued.until <= now()) judge.count("expiredByLateWrite");
   const next = afterLast(judge, asking.session, issued.family.login);
   const over = next?.at ?? now();
-  if (over >= asking.at) return;
+  if (over >= asking.at || next?.byLoss) return;
   const heardAt = facts.heardAt(asking.by, next?.version ?? "");
   if (next !== undefined && heardAt >= over && heardAt < asking.at)
     violated("ended_session_served", `${asking.by} serves ${token} of login ${issued.family.login}, and has heard of ${next.version} (asked at ${asking.at})`);

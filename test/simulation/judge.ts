@@ -65,6 +65,8 @@ export interface Judge {
   readonly server: AuthorizationServer;
   readonly ledger: Ledger;
   process(name: string): SimProcess | undefined;
+  /** Whether a refresh token serves once only. */
+  readonly rotates: boolean;
   /** From here on everything has to have come right. */
   readonly settledAt: () => number;
   /** The store refused commits at some time then. */

@@ -1,12 +1,15 @@
 import type { AcquireResult, GrantRow, TokenStore } from "../../src/stores/token-store.ts";
 import { type GrantKey, grantId } from "../../src/tokens/grant.ts";
 import type { Rule } from "./judge.ts";
+import type { Plan, Trouble } from "./plan.ts";
 import type { Protections } from "./sim-world.ts";
 
 /** A protection taken away, and what must come of it. */
 export interface Mutant {
   readonly name: string;
   readonly without: Protections;
+  /** Faults that bring it to light sooner than the seeds' own would. */
+  readonly adapt?: (plan: Plan) => Plan;
   /** Rules of which at least one is violated. */
   readonly breaks: readonly Rule[];
 }
@@ -14,13 +17,19 @@ export interface Mutant {
 export const mutants: readonly Mutant[] = [
   { name: "lease renewal", without: { store: (store) => ({ ...store, renew: async () => true }) }, breaks: ["holder_well"] },
   { name: "re-read under the lease", without: { store: withoutReRead }, breaks: ["after_successor"] },
-  { name: "re-read while holding off", without: { store: withoutReReadUnderLease }, breaks: ["after_successor", "unfounded_401"] },
+  { name: "re-read while holding off", without: { store: withoutReReadUnderLease }, adapt: often("cut", 15_000), breaks: ["after_successor", "unfounded_401"] },
   { name: "compare-and-set", without: { store: withoutCompare }, breaks: ["resurrected", "clobbered"] },
   { name: "marker", without: { store: withoutMarker }, breaks: ["too_soon"] },
   { name: "hold-off", without: { config: { holdOffMs: 0 } }, breaks: ["too_soon"] },
   { name: "store before serve", without: { store: withoutWaiting }, breaks: ["unstored_served", "token_dropped"] },
   {
+    name: "what is done after a failover",
+    without: { store: (store) => ({ ...store, listen: (listener) => store.listen({ ...listener, gap() {} }) }) },
+    breaks: ["not_written_back", "lease_not_taken_again"],
+  },
+  {
     name: "pre-dispatch check",
+    adapt: often("longFreeze", 8_000),
     without: {
       provider: (provider) => ({
         ...provider,
@@ -30,6 +39,10 @@ export const mutants: readonly Mutant[] = [
     breaks: ["without_lease"],
   },
 ];
+
+function often(trouble: Trouble, everyMs: number): (plan: Plan) => Plan {
+  return (plan) => ({ ...plan, crash: 0, every: { ...plan.every, [trouble]: everyMs } });
+}
 
 /** Presents what the flight read before it had the lease. */
 function withoutReRead(store: TokenStore): TokenStore {

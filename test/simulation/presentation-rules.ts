@@ -13,9 +13,9 @@ export function judgePresentation(judge: Judge, presentation: Presentation, earl
   if (earlier.length > 0) judge.count("presentedAgain");
   if (isFrozen(presentation)) judge.count("frozenDispatches");
   hasLease(judge, presentation);
+  if (!judge.rotates) return; // the same token is presented again and again
   isNotAfterSuccessor(judge, presentation);
   for (const other of earlier) {
-    if (wasRenewed(judge, presentation, other)) continue;
     if (isFrozen(presentation) || isFrozen(other)) {
       if (other.wireEndAt > presentation.sentAt) judge.count("frozenOverlaps");
     } else {
@@ -23,11 +23,6 @@ export function judgePresentation(judge: Judge, presentation: Presentation, earl
       isFoundedOnEnding(judge, presentation, other);
     }
   }
-}
-
-/** A provider that does not rotate is asked with the same token again, once it has answered: it is another version that is refreshed. */
-function wasRenewed({ facts }: Judge, { session, token }: Presentation, other: Presentation): boolean {
-  return facts.writes(session).some(({ call, at }) => call.op === "commit" && at > other.checkedAt && call.write.grant.refreshToken?.reveal() === token);
 }
 
 /** What was sent later than it was decided: the process froze in between, and no client can close that. */
@@ -96,7 +91,8 @@ function holderCould({ facts, process, commitsRefused }: Judge, { by, session }:
 function isLeaseTakenAgain({ facts, process, violated, count }: Judge, presentation: Presentation, other: Presentation): void {
   const { by, session, token, attempt } = presentation;
   const look = facts.lastLook(by, session);
-  const held = other.ending !== "refused" && process(other.by)?.wasUnwell(look - commitLandsMs, look) === false;
+  const since = facts.writes(session).some(({ call, at }) => at > other.checkedAt && (call.op === "put" || call.op === "revoke"));
+  const held = !since && other.ending !== "refused" && process(other.by)?.wasUnwell(look - commitLandsMs, look) === false;
   if (!held || facts.wasLeaseLost(attempt)) count("leasesLost");
   else violated("lease_not_taken_again", `${by} presents ${token} while ${other.by} does, whose lease the store has lost (${other.number})`);
 }

@@ -96,6 +96,7 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
     server,
     ledger,
     process: (name) => processes.get(name),
+    rotates: plan.provider.rotates,
     settledAt: () => calmAt + settlingMs,
     commitsRefused: (from, to) => commitsRefused.some((span) => span.from <= to && span.to >= from),
     rules: { ...config, leaseMs },
