@@ -11,30 +11,51 @@ export interface Lease {
   leftMs(): number;
   /** Somebody else may have had it, or has it. */
   isLost(): boolean;
+  /** The store may have lost it: renews it now. */
+  check(): void;
   /** Ends the renewing; the lease itself is ended by commit, refuse or release. */
   stop(): void;
 }
 
 export interface LeaseDeps {
-  readonly store: Pick<TokenStore, "renew">;
+  readonly store: Pick<TokenStore, "acquire" | "release" | "renew">;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: TokenMetrics;
 }
 
+/** What was acquired: by which attempt, of which version, how long before. */
+export interface Leased {
+  readonly key: GrantKey;
+  readonly attempt: string;
+  readonly version: string;
+  /** Just before the acquire was sent, monotonic ms. */
+  readonly askedAt: number;
+  readonly leaseMs: number;
+}
+
 /** A renewal that failed is tried again after this, ms. */
 const retryMs = 1_000;
 
-/** Renews a lease acquired with `askedAt` just before the acquire was sent, a third of its length after each time. */
-export function keepLease({ store, clock, log, metrics }: LeaseDeps, key: GrantKey, attempt: string, askedAt: number, leaseMs: number): Lease {
+/**
+ * Renews a lease, a third of its length after each time. One that the store has lost in a failover is taken again, to keep others from the provider while it works; but
+ * it stays lost for its holder: somebody else may have had it in between.
+ */
+export function keepLease({ store, clock, log, metrics }: LeaseDeps, { key, attempt, version, askedAt, leaseMs }: Leased): Lease {
   let until = askedAt + leaseMs;
   let lost = false;
   let stopped = false;
+  /** Only then is a lease that is gone perhaps nobody's: else somebody has ended or taken it. */
+  let maybeForgotten = false;
   let cancel = clock.after(leaseMs / 3, () => void renew());
 
   return {
     leftMs: () => (lost ? 0 : until - clock.monotonicMs()),
     isLost: () => lost || clock.monotonicMs() >= until,
+    check() {
+      maybeForgotten = true;
+      void renew();
+    },
     stop() {
       stopped = true;
       cancel();
@@ -42,15 +63,28 @@ export function keepLease({ store, clock, log, metrics }: LeaseDeps, key: GrantK
   };
 
   async function renew(): Promise<void> {
+    if (stopped) return;
     const asked = clock.monotonicMs();
-    const renewed = await store.renew(key, attempt, leaseMs).catch(() => undefined);
-    if (stopped || lost) return;
-    if (renewed === false) return lose();
-    if (renewed) until = asked + leaseMs;
-    cancel = clock.after(renewed ? leaseMs / 3 : retryMs, () => void renew());
+    const renewed = (await store.renew(key, attempt, leaseMs).catch(() => undefined)) ?? "unknown";
+    if (stopped) return;
+    if (renewed === true) until = asked + leaseMs;
+    if (renewed === false) lose();
+    const held = renewed || (maybeForgotten && (await takeAgain().catch(() => "unknown")));
+    cancel();
+    if (held !== false && !stopped) cancel = clock.after(held === true ? leaseMs / 3 : retryMs, () => void renew());
+  }
+
+  /** Only of the version that is being refreshed: a newer one is not this attempt's. */
+  async function takeAgain(): Promise<boolean> {
+    const found = await store.acquire(key, { attempt, seen: version, leaseMs, usableMs: 0 });
+    if (found.kind !== "acquired") return false;
+    if (found.row.version === version && !stopped) return true;
+    await store.release(key, { attempt, unused: true, backOffMs: 0 });
+    return false;
   }
 
   function lose(): void {
+    if (lost) return;
     lost = true;
     metrics.count("lease_lost", key.upstream);
     log.warn(

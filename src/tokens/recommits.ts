@@ -4,11 +4,13 @@ import type { Log } from "../telemetry/log.ts";
 import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type GrantKey, grantId, shortHash } from "./grant.ts";
 
-/** One commit of this process. */
+/** One commit of this process, or a login stored by it. */
 export interface Commit {
   readonly key: GrantKey;
-  /** The version it replaced. */
-  readonly from: string;
+  /** The version it replaces; undefined where none is known. */
+  readonly from: string | undefined;
+  /** What {@link Recommits.mark} gave before `from` was read: what this process wrote before that is older. */
+  readonly mark: number;
   readonly version: string;
   /** What to write, with the life that the access token has left now. */
   readonly write: () => GrantWrite;
@@ -19,8 +21,15 @@ export interface Commit {
  * successor never got them. Repeating a commit that is still there changes nothing.
  */
 export interface Recommits {
+  /** Counts what this process wrote: a clock would not tell two writes in one millisecond apart. */
+  mark(): number;
+  /** Writes a refresh: over the version it began with, or over an older one of this process's that a failover has brought back; else it would be dropped for that one. */
+  commit(commit: Commit & { readonly from: string }): Promise<CommitResult>;
+  /** A refresh was written. */
   add(commit: Commit): void;
-  /** A login or revocation in this process: the earlier commit must not come back. */
+  /** A login was stored: it replaced whatever was there. */
+  addLogin(login: Commit): void;
+  /** A login or revocation that this process stored: the earlier commit must not come back. One that failed leaves it what the session has. */
   forget(key: GrantKey): void;
   /** Whether this process wrote that version, lately. */
   isOwn(version: string): boolean;
@@ -29,7 +38,7 @@ export interface Recommits {
 }
 
 export interface RecommitsDeps {
-  readonly store: Pick<TokenStore, "commit">;
+  readonly store: Pick<TokenStore, "read" | "commit">;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: TokenMetrics;
@@ -40,37 +49,59 @@ const scheduleMs = [1_000, 3_000, 7_000, 15_000, 31_000, 60_000] as const;
 /** After a gap commits are tried this often, ms, so many times: others hold off meanwhile, and may have to write back what came before. */
 const retryMs = 500;
 const retries = 6;
-/** So many earlier versions of a grant are remembered. */
-const maxAncestors = 8;
+/** So many versions that this process wrote or replaced before are remembered. */
+const maxAncestors = 32;
 
 interface Entry extends Commit {
   readonly at: number;
-  /** Versions that this one is known to come after: `from` first. */
-  readonly ancestors: readonly string[];
+  /** The `mark` from then on. */
+  readonly order: number;
+  /** Versions that this one is known to come after. */
+  readonly ancestors: string[];
   cancel: () => void;
 }
 
 export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): Recommits {
   const entries = new Map<string, Entry>();
   const versions = new Set<string>();
+  let order = 0;
 
   return {
+    mark: () => order,
+    async commit(commit) {
+      const result = await store.commit(commit.key, commit.from, commit.write());
+      return result === "superseded" ? writeOver(commit, ancestorsOf(commit)) : result;
+    },
     add(commit) {
       const before = entries.get(grantId(commit.key));
-      end(before);
-      // Between two of this process's commits others may have made theirs: its own earlier ones come before this one all the same.
-      const older = before === undefined ? [] : [before.version, ...before.ancestors].filter((version) => version !== commit.from).slice(0, maxAncestors);
-      const entry: Entry = { ...commit, at: clock.monotonicMs(), ancestors: [commit.from, ...older], cancel: () => {} };
-      entries.set(grantId(commit.key), entry);
-      versions.add(commit.version);
-      schedule(entry, 0);
+      if (before !== undefined && before.order > commit.mark) {
+        // A login that was stored while the refresh ran, lost by the store: it is the newer one.
+        before.ancestors.push(commit.version);
+        void again(before, retries);
+      } else remember(commit);
     },
+    addLogin: remember,
     forget: (key) => end(entries.get(grantId(key))),
     isOwn: (version) => versions.has(version),
     gap() {
       for (const entry of entries.values()) void again(entry, retries);
     },
   };
+
+  function remember(commit: Commit): void {
+    const entry: Entry = { ...commit, at: clock.monotonicMs(), order: ++order, ancestors: ancestorsOf(commit), cancel: () => {} };
+    end(entries.get(grantId(commit.key)));
+    entries.set(grantId(commit.key), entry);
+    versions.add(commit.version);
+    schedule(entry, 0);
+  }
+
+  /** What this process wrote before `from` was read is older, whatever others wrote in between. */
+  function ancestorsOf({ key, from, mark }: Commit): string[] {
+    const before = entries.get(grantId(key));
+    const older = before !== undefined && before.order <= mark ? [before.version, ...before.ancestors] : [];
+    return [...new Set([...(from === undefined ? [] : [from]), ...older])].slice(0, maxAncestors);
+  }
 
   function schedule(entry: Entry, step: number): void {
     const after = scheduleMs[step];
@@ -86,19 +117,20 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
 
   async function again(entry: Entry, more: number): Promise<void> {
     if (entries.get(grantId(entry.key)) !== entry) return;
-    const result = await writeOver(entry).catch(() => undefined); // the connection says what is wrong
+    const result = await writeOver(entry, entry.ancestors).catch(() => undefined); // the connection says what is wrong
     if (result === "written") report(entry);
     if (result === "revoked") end(entry);
     else if (more > 0) clock.after(retryMs, () => void again(entry, more - 1));
   }
 
-  /** Over whichever of its ancestors is there. Another version is left alone: a newer one, or one that another process has to write over first. */
-  async function writeOver(entry: Entry): Promise<CommitResult> {
-    for (const ancestor of entry.ancestors) {
-      const result = await store.commit(entry.key, ancestor, entry.write());
-      if (result !== "superseded") return result;
-    }
-    return "superseded";
+  /** Over one of its ancestors, or where nothing is. Another version is left alone: a newer one, or one that another process has to write over first. */
+  async function writeOver({ key, version, write }: Commit, ancestors: readonly string[]): Promise<CommitResult> {
+    const read = await store.read(key);
+    if (read.kind === "revoked") return "revoked";
+    if (read.kind === "absent") return store.commit(key, version, write());
+    const found = read.row.version;
+    if (found === version) return "already";
+    return ancestors.includes(found) ? store.commit(key, found, write()) : "superseded";
   }
 
   function report({ key }: Entry): void {

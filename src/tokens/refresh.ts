@@ -27,7 +27,7 @@ export interface RefresherDeps {
   readonly store: TokenStore;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly recommits: Recommits;
-  readonly coherence: Pick<Coherence, "lastGapAt">;
+  readonly coherence: Pick<Coherence, "isCurrent" | "lastGapAt">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -43,6 +43,8 @@ export interface Refresher {
   refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult>;
   /** Whether this process writes that version just now, or wrote it lately. */
   isOwn(version: string): boolean;
+  /** The store may just have lost something: leases are taken again before others, who hold off after it, look for them. */
+  gap(): void;
   /** The grants whose new tokens are not in the store yet. */
   unstored(): readonly FlightTask["key"][];
 }
@@ -67,10 +69,18 @@ export function createRefresher(deps: RefresherDeps): Refresher {
   const endedAttempts = createEndedAttempts();
   const settle = createSettle({ ...deps, endedAttempts });
   const gates = new Map<string, Gate>();
+  const leases = new Set<Lease>();
   for (const [upstream, provider] of providers)
     gates.set(upstream, { provider, breaker: createBreaker({ upstream, clock, metrics }), slots: pLimit(provider.maxConcurrency) });
 
-  return { refresh, isOwn: settle.isOwn, unstored: settle.unstored };
+  return {
+    refresh,
+    isOwn: settle.isOwn,
+    unstored: settle.unstored,
+    gap() {
+      for (const lease of leases) lease.check();
+    },
+  };
 
   async function refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult> {
     const gate = gates.get(task.key.upstream);
@@ -79,6 +89,11 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       if (task.outdated) return { kind: "superseded" };
       const openMs = gate.breaker.openMs();
       if (openMs > 0) return { kind: "unavailable", why: "breaker_open", retryAfterMs: openMs };
+      const quietMs = Math.min(coherence.lastGapAt() + config.holdOffMs - clock.monotonicMs(), task.until - clock.monotonicMs());
+      if (quietMs > 0) {
+        if (await holdOff({ store, clock }, task, row.version, quietMs)) return { kind: "superseded" };
+        continue;
+      }
       const settlement = await gate.slots(() => takeTurn(gate, task, row));
       const turn = await settlement();
       if (turn.kind !== "wait" && turn.kind !== "again") return turn;
@@ -93,15 +108,24 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     const askedAt = clock.monotonicMs();
     if (askedAt >= task.until) return () => Promise.resolve({ kind: "unavailable", why: "refresh_queue" });
     const attempt = random.id();
+    const mark = deps.recommits.mark();
     const found = await acquire(task, row, attempt);
-    if (found.kind !== "acquired") return () => Promise.resolve(turnOf(found, task, askedAt));
-    const lease = keepLease({ store, clock, log, metrics }, task.key, attempt, askedAt, leaseMs);
-    const presentation: Presentation = { task, provider: gate.provider, ...found, attempt, lease, startedAt: askedAt, sentAt: askedAt };
+    if (found.kind !== "acquired") {
+      const current = coherence.isCurrent(askedAt, clock.monotonicMs());
+      return () => Promise.resolve(current ? turnOf(found, task, askedAt) : { kind: "again" });
+    }
+    const lease = keepLease({ store, clock, log, metrics }, { key: task.key, attempt, version: found.row.version, askedAt, leaseMs });
+    leases.add(lease);
+    const drop = () => {
+      lease.stop();
+      leases.delete(lease);
+    };
+    const presentation: Presentation = { task, provider: gate.provider, ...found, attempt, lease, mark, startedAt: askedAt, sentAt: askedAt };
     try {
       const settlement = await present(gate.breaker, presentation, row);
-      return () => settlement().finally(lease.stop);
+      return () => settlement().finally(drop);
     } catch (error) {
-      lease.stop();
+      drop();
       await giveBack({ store, log }, task.key, { attempt, unused: true, backOffMs: 0 });
       throw error;
     }
@@ -137,10 +161,11 @@ export function createRefresher(deps: RefresherDeps): Refresher {
   }
 
   async function present(breaker: Breaker, presentation: Presentation, seen: GrantRow): Promise<Settlement> {
-    const { task, row, earlier, attempt } = presentation;
+    const { task, row, earlier, attempt, lease } = presentation;
     const refreshToken = row.grant.refreshToken;
     const moved = row.version !== seen.version || (mayHaveBeenUsed(presentation) && (await holdOff({ store, clock }, task, row.version, config.holdOffMs)));
     if (moved || refreshToken === undefined) {
+      lease.stop();
       await giveBack({ store, log }, task.key, { attempt, unused: true, backOffMs: 0 });
       return () => Promise.resolve({ kind: "superseded" });
     }
@@ -148,15 +173,16 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     const { outcome, held } = await send(breaker, presentation, refreshToken);
     if (!held) {
       if (!task.outdated) metrics.count("not_dispatched", task.key.upstream);
+      lease.stop();
       await giveBack({ store, log }, task.key, { attempt, unused: true, backOffMs: 0 });
       return () => Promise.resolve(task.outdated ? { kind: "superseded" } : { kind: "again" });
     }
     return () => settle.settle(presentation, outcome);
   }
 
-  /** Another attempt's marker says so, whose holder may be about to commit; and after a gap the store may have lost a commit together with its marker. */
+  /** Another attempt's marker says so, whose holder may be about to commit. */
   function mayHaveBeenUsed({ task, row, earlier }: Presentation): boolean {
-    return (earlier !== undefined && !endedAttempts.areAll(task.key, row.version, earlier)) || clock.monotonicMs() - coherence.lastGapAt() < config.holdOffMs;
+    return earlier !== undefined && !endedAttempts.areAll(task.key, row.version, earlier);
   }
 
   /** The last look is in the tick that sends: where the lease may end before the provider has answered, or the grant has moved, nothing is sent. */
@@ -165,11 +191,11 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     presentation: Presentation,
     refreshToken: Secret,
   ): Promise<{ readonly outcome: RefreshOutcome; readonly held: boolean }> {
-    const { task, provider, lease } = presentation;
+    const { task, provider, lease, startedAt } = presentation;
     let held = true;
     const beforeSend = () => {
       presentation.sentAt = clock.monotonicMs();
-      held = !task.outdated && mayPresent(lease);
+      held = !task.outdated && mayPresent(lease) && coherence.lastGapAt() < startedAt;
       return held;
     };
     return { outcome: await breaker.run(() => provider.refresh({ refreshToken, beforeSend })), held };

@@ -3,6 +3,7 @@ import type { Random } from "../random.ts";
 import type { GrantRow, TokenStore } from "../stores/token-store.ts";
 import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type AccessToken, type FreshnessConfig, placeAccessToken, usableUntil } from "./access-token.ts";
+import type { Coherence } from "./coherence.ts";
 import type { FlightTask } from "./flight-task.ts";
 import type { StoredAccess } from "./grant.ts";
 import { mayUse } from "./owner.ts";
@@ -22,6 +23,7 @@ export type FlightResult =
 
 export interface ResolveDeps {
   readonly store: Pick<TokenStore, "read">;
+  readonly coherence: Pick<Coherence, "isCurrent">;
   readonly refresher: Refresher;
   readonly cache: TokenCache;
   readonly clock: Clock;
@@ -31,15 +33,26 @@ export interface ResolveDeps {
 }
 
 /** Reads the grant and refreshes it where that is due. Throws what the store throws. */
-export function createResolve({ store, refresher, cache, clock, random, metrics, freshnessOf }: ResolveDeps): (task: FlightTask) => Promise<FlightResult> {
+export function createResolve({
+  store,
+  coherence,
+  refresher,
+  cache,
+  clock,
+  random,
+  metrics,
+  freshnessOf,
+}: ResolveDeps): (task: FlightTask) => Promise<FlightResult> {
   return async function resolve(task) {
     const result = await load(task);
     return task.outdated ? { kind: "outdated" } : result;
   };
 
-  async function load(task: FlightTask): Promise<FlightResult> {
+  async function load(task: FlightTask, again = false): Promise<FlightResult> {
     const from = clock.monotonicMs();
     const read = await store.read(task.key);
+    // The process stood still meanwhile, or the store was slow: a login may have come since, and "no login" would be wrong.
+    if (!again && !coherence.isCurrent(from, clock.monotonicMs())) return load(task, true);
     if (read.kind !== "found") return missing(task);
     const { row } = read;
     task.seen = row.version;

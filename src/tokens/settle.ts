@@ -43,6 +43,8 @@ export interface Presentation {
   readonly lease: Lease;
   readonly earlier: EarlierAttempts | undefined;
   readonly failures: number;
+  /** {@link Recommits.mark}, from before the lease was acquired. */
+  readonly mark: number;
   /** Monotonic ms. */
   readonly startedAt: number;
   /** Just before the request was sent, monotonic ms. */
@@ -105,7 +107,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
 
   /** Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated until the store takes it. */
   async function commit(presentation: Presentation, tokens: TokenResponse): Promise<RefreshResult> {
-    const { row, provider, sentAt } = presentation;
+    const { row, provider, sentAt, mark } = presentation;
     const { key } = presentation.task;
     const version = random.id();
     const write = () => writeOf(presentation, version, tokens);
@@ -117,8 +119,9 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     committing.set(version, key);
     let result: CommitResult;
     try {
-      result = await untilStored(clock, () => store.commit(key, row.version, write()), commitGiveUpMs, onError);
-      if (result === "written" || result === "already") recommits.add({ key, from: row.version, version, write });
+      const stored = () => recommits.commit({ key, from: row.version, mark, version, write });
+      result = await untilStored(clock, stored, commitGiveUpMs, onError);
+      if (result === "written" || result === "already") recommits.add({ key, from: row.version, mark, version, write });
     } catch {
       return { kind: "unavailable", why: "store_unavailable" };
     } finally {
@@ -193,13 +196,14 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
   }
 
   async function fail(presentation: Presentation, outcome: Exclude<RefreshOutcome, { kind: "tokens" | "refused" }>, unused: boolean): Promise<RefreshResult> {
-    const { task, provider, row, attempt, earlier, failures, sentAt } = presentation;
+    const { task, provider, row, attempt, earlier, failures, sentAt, lease } = presentation;
     const firstAgoMs = earlier?.sinceMs ?? 0;
     const graceLeftMs = (provider.graceMs ?? 0) - firstAgoMs - (clock.monotonicMs() - sentAt);
     const retryAfterMs = "retryAfterMs" in outcome ? outcome.retryAfterMs : undefined;
     const waitMs = backOffMs({ maybeUsed: !unused || earlier !== undefined, failures, retryAfterMs, graceLeftMs, jitter: random.fraction() });
     metrics.count("back_off", task.key.upstream);
     if (!unused) endedAttempts.add(task.key, row.version, earlier);
+    lease.stop();
     await giveBack({ store, log }, task.key, { attempt, unused, backOffMs: waitMs });
     return { kind: "unavailable", why: outcome.why, retryAfterMs: waitMs };
   }

@@ -76,7 +76,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   const coherence = createCoherence(config, clock);
   const recommits = createRecommits({ store, clock, log, metrics });
   const refresher = createRefresher({ store, providers, recommits, coherence, clock, random, log, metrics, config });
-  const resolve = createResolve({ store, refresher, cache, clock, random, metrics, freshnessOf });
+  const resolve = createResolve({ store, coherence, refresher, cache, clock, random, metrics, freshnessOf });
   const flights = createFlights<FlightResult>();
   const flying = new Map<string, Flying>();
   store.listen({ changed, heard: coherence.heard, gap });
@@ -108,17 +108,24 @@ export function createTokenManager({ store, providers, clock, random, log, metri
 
     async put(key, write) {
       try {
-        await store.put(key, write);
+        const askedAt = clock.monotonicMs();
+        const aged = () => agedWrite(write, clock.monotonicMs() - askedAt);
+        const from = await versionOf(key);
+        const mark = recommits.mark();
+        await store.put(key, aged());
+        recommits.addLogin({ key, from, mark, version: write.version, write: aged });
       } finally {
-        forget(key);
+        drop(key);
       }
     },
 
     async revoke(key) {
       try {
-        return await store.revoke(key, random.id());
+        const revoked = await store.revoke(key, random.id());
+        recommits.forget(key);
+        return revoked;
       } finally {
-        forget(key);
+        drop(key);
       }
     },
 
@@ -126,6 +133,12 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     settled: () => flights.settled(),
     unstored: () => refresher.unstored(),
   };
+
+  /** What a login is about to replace. Where that cannot be read, the login is stored all the same. */
+  async function versionOf(key: GrantKey): Promise<string | undefined> {
+    const read = await store.read(key).catch(() => undefined);
+    return read?.kind === "found" ? read.row.version : undefined;
+  }
 
   /** With `killsOldAccess` a refresh ahead of need would take from requests under way the token they were sent with. */
   function freshnessOf(upstream: string): FreshnessConfig {
@@ -214,12 +227,6 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     return { result, done };
   }
 
-  /** A login or revocation in this process: an earlier commit must not come back either. */
-  function forget(key: GrantKey): void {
-    recommits.forget(key);
-    drop(key);
-  }
-
   /** What was read before must not be served after: the flight under way keeps nothing, and its waiters and the next request share one of their own. */
   function drop(key: GrantKey): void {
     cache.delete(key);
@@ -248,6 +255,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   function gap(): void {
     coherence.gap();
     recommits.gap();
+    refresher.gap();
   }
 
   /** A store that does not answer is no reason to drop a token that is good. */
@@ -257,4 +265,11 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     log.error({ event: "flight_failed", upstream: key.upstream, session: shortHash(key.session), reason: messageOf(error) }, "no token could be had");
     return unavailable(error instanceof BearerswapError ? error.code : "internal_error");
   }
+}
+
+/** The write after so long, with the life that its access token has left. */
+function agedWrite(write: GrantWrite, elapsedMs: number): GrantWrite {
+  const { access } = write;
+  if (access?.remainingMs === undefined) return write;
+  return { ...write, access: { ...access, remainingMs: Math.max(access.remainingMs - elapsedMs, 0) } };
 }

@@ -97,7 +97,7 @@ async function listening() {
   const other = world.replica() as World;
   const beat = () => world.store.subscription.heard(world.clock.monotonicMs());
   beat();
-  await world.login();
+  await other.login(); // by another: whoever stores a login looks after it for a minute
   await world.fresh();
   world.store.calls.read = 0;
   /** Each second a heartbeat, and a request: what it got from the cache. */

@@ -162,7 +162,7 @@ describe("after a gap, in which the store may have lost a commit and its marker"
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     world.store.subscription.gap();
-    const { waiting } = await heldOff(world);
+    const { waiting } = await lookedAt(world);
     await world.clock.advance(2_999);
     expect(world.endpoint.calls).toBe(0);
     await world.clock.advance(1);
@@ -175,7 +175,7 @@ describe("after a gap, in which the store may have lost a commit and its marker"
     await world.login("alice", { remainingMs: 0 });
     const version = await versionOf(other);
     world.store.subscription.gap();
-    const { waiting } = await heldOff(world);
+    const { waiting } = await lookedAt(world);
     await commitTheirs(other, version);
     expect([await waiting, world.endpoint.calls]).toEqual(["access-2", 0]);
   });
@@ -192,3 +192,11 @@ describe("after a gap, in which the store may have lost a commit and its marker"
     expect(await starting.fresh()).toBe("access-2");
   });
 });
+
+/** A request that has read the grant and waits. */
+async function lookedAt(world: World): Promise<{ readonly waiting: Promise<string> }> {
+  const { read } = world.store.calls;
+  const waiting = world.fresh();
+  await until("the look at the grant", () => world.store.calls.read > read);
+  return { waiting };
+}

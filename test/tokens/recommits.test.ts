@@ -207,8 +207,9 @@ describe("a gap, after which the store may have lost something", () => {
     await bringBack(before);
     world.store.down.add("commit");
     for (const replica of [world, other]) replica.store.subscription.gap();
+    const { read } = other.store.calls;
     const waiting = other.fresh();
-    await until("the lease", () => other.store.calls.acquire === 1);
+    await until("the look at the grant", () => other.store.calls.read > read);
     await world.clock.advance(1_000);
     world.store.down.clear();
     await world.clock.advance(500);

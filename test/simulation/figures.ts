@@ -1,0 +1,55 @@
+import type { Figure, Violation } from "./judge.ts";
+
+/** What many histories come to. */
+export interface Tally {
+  seeds: number;
+  readonly figures: Map<Figure, number>;
+  readonly failing: { readonly seed: number; readonly violations: readonly Violation[] }[];
+}
+
+export function createTally(): Tally {
+  return { seeds: 0, figures: new Map(), failing: [] };
+}
+
+export function addTo(
+  tally: Tally,
+  outcome: { readonly seed: number; readonly violations: readonly Violation[]; readonly figures: ReadonlyMap<Figure, number> },
+): void {
+  tally.seeds++;
+  for (const [figure, value] of outcome.figures) tally.figures.set(figure, (tally.figures.get(figure) ?? 0) + value);
+  if (outcome.violations.length > 0) tally.failing.push({ seed: outcome.seed, violations: outcome.violations });
+}
+
+/** What each figure counts. */
+const meanings: Readonly<Record<Figure, string>> = {
+  answers: "requests answered",
+  fresh: "  with a token",
+  missing: "  with 401: no login, or revoked",
+  refused: "  with 401: the provider refused",
+  unavailable: "  with 503",
+  crashes: "processes that crashed",
+  presentations: "refresh tokens presented",
+  presentedAgain: "  not for the first time",
+  unknownEndings: "  whose ending the one who presented it never learned",
+  silentHolders: "  again, after an earlier holder had been silent for its lease and the hold-off",
+  frozenDispatches: "  by a process that froze between its last check and the sending",
+  frozenOverlaps: "    while another presentation of the same token was under way",
+  overtaken: "  while a successor, written after the last look, was on its way to the one who presented",
+  failoversWithLoss: "failovers that lost acknowledged writes",
+  writtenBack: "  versions that a live process wrote back",
+  leasesLost: "  presentations again, as the lease of an earlier one, or its tokens, got lost with its holder",
+  lostUnheld: "  presentations of a token whose successor was lost and which no live process held",
+  lostUnlinked: "  the same, held by a process that did not know that it came after what the store had",
+  loginsLost: "  logins that were lost for good",
+  revocationsLost: "  sessions that came back, as the store lost their end",
+  missingByLoss: "  requests answered with 401 after such a loss",
+  expiredByLateWrite: "tokens served beyond their end, by as much as their write was late in reaching the store",
+  endedByReuse: "logins ended, as a refresh token came again whose successor nobody had got",
+};
+
+/** The figures, a line each, with what they mean. */
+export function tableOf(tally: Tally): string {
+  const rows = Object.entries(meanings).map(([figure, meaning]) => [String(tally.figures.get(figure as Figure) ?? 0), meaning] as const);
+  const all = [[String(tally.seeds), "seeds"], ...rows, [String(tally.failing.length), "seeds with a violation"]] as const;
+  return all.map(([value, meaning]) => `${value.padStart(9)}  ${meaning}`).join("\n");
+}

@@ -1,0 +1,4 @@
+import { testSeeds } from "./seeds.ts";
+
+testSeeds(251, 375);
+testSeeds(376, 500);

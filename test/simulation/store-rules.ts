@@ -1,0 +1,41 @@
+import type { Stretch } from "./facts.ts";
+import type { Judge } from "./judge.ts";
+import type { Executed } from "./sim-store.ts";
+
+/** Judges a call that the store carried out; `before` is what it found. */
+export function judgeCall(judge: Judge, executed: Executed, before: Stretch): void {
+  const { call, result } = executed;
+  if (isRefresh(judge, executed)) {
+    isNoResurrection(judge, executed, before);
+    isSuccessor(judge, executed, before);
+    if (before.byLoss) judge.count("writtenBack");
+  }
+  if (call.op === "refuse" && result === "dead") isRefused(judge, executed, before);
+}
+
+/** Whether it wrote what came of a refresh; by whichever operation. */
+function isRefresh({ server }: Judge, { call, result }: Executed): boolean {
+  if (call.op === "commit") return result === "written";
+  return call.op === "put" && server.refreshToken(call.write.grant.refreshToken?.reveal() ?? "")?.parent !== undefined;
+}
+
+/** Nothing but a login brings an ended session back. */
+function isNoResurrection({ violated }: Judge, { by, call }: Executed, before: Stretch): void {
+  if (before.state === "revoked") violated("resurrected", `${by} commits over the tombstone of ${call.key.session}`);
+}
+
+/** What is stored only moves on: to what came of it, or to what is newer than what a failover has brought back. */
+function isSuccessor({ facts, server, violated }: Judge, { by, call }: Executed, before: Stretch): void {
+  if (!("write" in call) || before.byLoss || before.refreshToken === undefined) return;
+  const token = call.write.grant.refreshToken?.reveal() ?? "";
+  if (token === before.refreshToken || server.descends(token, before.refreshToken)) return;
+  const lost = facts.losses(call.key.session).length > 0;
+  if (!lost || !server.isLater(token, before.refreshToken))
+    violated("clobbered", `${by} commits ${token} over ${before.refreshToken}, which it did not come of`);
+}
+
+/** A grant is dead only where the provider refused the very token that it holds. */
+function isRefused({ ledger, violated }: Judge, { by, call }: Executed, before: Stretch): void {
+  const refused = ledger.of(before.refreshToken ?? "").some(({ refusedAt }) => refusedAt !== undefined);
+  if (!refused) violated("dead_without_refusal", `${by} marks ${call.key.session} dead, and ${before.refreshToken} was not refused`);
+}

@@ -1,0 +1,54 @@
+import type { AcquireResult, CommitResult, GrantWrite, LeaseRequest, ReadResult, RefuseResult, Release, TokenStore } from "../../src/stores/token-store.ts";
+import type { GrantKey } from "../../src/tokens/grant.ts";
+
+/** One operation on a grant, as a value: it can be sent late, repeated, and carried out on two stores. */
+export type StoreCall = { readonly key: GrantKey } & (
+  | { readonly op: "read" }
+  | { readonly op: "put"; readonly write: GrantWrite }
+  | { readonly op: "acquire"; readonly request: LeaseRequest }
+  | { readonly op: "renew"; readonly attempt: string; readonly leaseMs: number }
+  | { readonly op: "release"; readonly release: Release }
+  | { readonly op: "commit"; readonly from: string; readonly write: GrantWrite }
+  | { readonly op: "refuse"; readonly from: string; readonly why: string }
+  | { readonly op: "revoke"; readonly version: string }
+);
+
+export type StoreReply = ReadResult | AcquireResult | CommitResult | RefuseResult | boolean | undefined;
+
+/** Carries a call out. */
+export async function carryOut(store: TokenStore, call: StoreCall): Promise<StoreReply> {
+  switch (call.op) {
+    case "read":
+      return store.read(call.key);
+    case "put":
+      return (await store.put(call.key, call.write)) ?? undefined;
+    case "acquire":
+      return store.acquire(call.key, call.request);
+    case "renew":
+      return store.renew(call.key, call.attempt, call.leaseMs);
+    case "release":
+      return store.release(call.key, call.release);
+    case "commit":
+      return store.commit(call.key, call.from, call.write);
+    case "refuse":
+      return store.refuse(call.key, call.from, call.why);
+    case "revoke":
+      return store.revoke(call.key, call.version);
+    default:
+      return call satisfies never;
+  }
+}
+
+/** A store that passes every operation on a grant to `send`. */
+export function storeOf(send: (call: StoreCall) => Promise<StoreReply>): Omit<TokenStore, "list" | "listen" | "ping" | "close"> {
+  return {
+    read: (key) => send({ op: "read", key }) as Promise<ReadResult>,
+    put: (key, write) => send({ op: "put", key, write }) as Promise<undefined>,
+    acquire: (key, request) => send({ op: "acquire", key, request }) as Promise<AcquireResult>,
+    renew: (key, attempt, leaseMs) => send({ op: "renew", key, attempt, leaseMs }) as Promise<boolean>,
+    release: (key, release) => send({ op: "release", key, release }) as Promise<boolean>,
+    commit: (key, from, write) => send({ op: "commit", key, from, write }) as Promise<CommitResult>,
+    refuse: (key, from, why) => send({ op: "refuse", key, from, why }) as Promise<RefuseResult>,
+    revoke: (key, version) => send({ op: "revoke", key, version }) as Promise<boolean>,
+  };
+}
