@@ -30,7 +30,7 @@ export interface Fleet {
   readonly replicas: readonly Replica[];
   readonly provider: OidcServer;
   readonly gate: TokenGate;
-  /** Logs a user in and stores that for the session; by way of the last replica unless told otherwise. */
+  /** Logs a user in and stores that for the session; by way of the last replica that runs, unless told otherwise. */
   login(session: string, options?: { readonly by?: Replica; readonly expiresIn?: number }): Promise<void>;
   replica(name: string): Replica;
   /** Waits until all tokens that the provider has issued for refreshes are stored, but for those of so many that were lost; default 0. */
@@ -77,7 +77,7 @@ export async function startFleet(resources: Resources, options: FleetOptions): P
     replicas,
     provider,
     gate,
-    async login(session, { by = replicas.at(-1) as Replica, expiresIn } = {}) {
+    async login(session, { by = replicas.findLast(({ serve }) => serve.child.running) as Replica, expiresIn } = {}) {
       const tokens = await provider.login({ account: session });
       await by.admin.put({
         session: { source: "", id: session },
