@@ -24,7 +24,9 @@ test("refreshes while requests flow, sums up and leaves nothing running", async 
   expect(demo.output()).toMatch(new RegExp(`provider calls +${refreshes} to refresh, 2 to log in`));
   expect(demo.output()).toMatch(/the page +led to the provider and back; the cookie it gave brought 200\n/);
   expect(demo.output()).toContain("in 0 of the ");
-  expect(demo.output().match(/refresh \d+: (?:token [0-9a-f]{16} ends|for an account)/g)).toHaveLength(Number(refreshes));
+  // The last one is told of by the request after it, which the end may forestall.
+  const told = demo.output().match(/refresh \d+: (?:token [0-9a-f]{16} ends|for an account)/g) ?? [];
+  expect([Number(refreshes) - 1, Number(refreshes)]).toContain(told.length);
   expect(await left()).toEqual([]);
 });
 

@@ -36,7 +36,8 @@ async function connectAndCall({ page, api, upstream, account }: PageVisitOptions
   if (answer.url !== api || answer.status !== 200) throw unexpected(answer, `in place of ${api} with 200`);
 }
 
+/** Without the query, where codes and states are. */
 function unexpected({ url, status, body }: ShownPage, what: string): Error {
   const text = body.replace(/<style>.*?<\/style>|<[^>]*>/gs, " ").replace(/\s+/g, " ");
-  return new Error(`${url} with ${status} came ${what}: ${text.trim().slice(0, 200)}`);
+  return new Error(`${url.split("?")[0]} with ${status} came ${what}: ${text.trim().slice(0, 200)}`);
 }

@@ -50,7 +50,7 @@ export function createHttpBrowser(): HttpBrowser {
     visit: (url, edit = () => {}) => go(new URL(url), edit),
     async submit({ url, status, body }, fields) {
       const [form] = /<form [^>]*>/.exec(body) ?? [];
-      if (form === undefined) throw new Error(`${url} answered ${status}, with no form: ${body}`);
+      if (form === undefined) throw new Error(`${url.split("?")[0]} answered ${status}, with no form: ${body.slice(0, 200)}`);
       const [, action = ""] = /action="([^"]*)"/.exec(form) ?? [];
       return go(new URL(action, url), () => {}, new URLSearchParams(fields));
     },
