@@ -36,7 +36,7 @@ test("shows configurations that can be served, files and variables given", async
     "admin-token": join(dir, "admin-token"),
     "k1.key": join(dir, "k1.key"),
   };
-  expect(configs).toHaveLength(2);
+  expect(configs).toHaveLength(3);
   for (const [at, text] of configs.entries()) {
     const local = Object.entries(files).reduce((whole, [name, path]) => whole.replaceAll(`/etc/bearerswap/${name}`, path), text);
     const file = join(dir, `${at}.yaml`);
