@@ -3,6 +3,7 @@ import type { Preset } from "./preset.ts";
 export const github: Preset = {
   title: "GitHub App, tokens of its users",
   settings: {
+    issuer: "https://github.com/login/oauth",
     tokenEndpoint: "https://github.com/login/oauth/access_token",
     revocation: {
       method: "DELETE",
@@ -21,7 +22,8 @@ export const github: Preset = {
     "Refresh tokens exist only where the App has expiring user tokens turned on. OAuth Apps have none.",
     "Access tokens live 8 hours, refresh tokens 6 months, which the answer states. A refresh token is for one use, without a grace.",
     "Errors come with status 200.",
-    "GitHub Enterprise Server: override `tokenEndpoint` and `revocation.url`.",
+    "A login's answer names GitHub (`iss`): `issuer` is what that is compared with.",
+    "GitHub Enterprise Server: override `issuer`, `tokenEndpoint`, `revocation.url` and `connect.authorizationEndpoint`.",
   ],
   sources: ["GitHub Docs: Refreshing user access tokens", "REST API: Apps, Delete an app token"],
 };
