@@ -9,6 +9,8 @@ export interface ShownPage {
 export interface HttpBrowser {
   /** @param edit changes an address before it is visited: the user picks an account, say */
   visit(url: string, edit?: (url: URL) => void): Promise<ShownPage>;
+  /** A cookie's value at the origin of a URL. */
+  cookie(url: string, name: string): string | undefined;
 }
 
 export function createHttpBrowser(): HttpBrowser {
@@ -21,6 +23,7 @@ export function createHttpBrowser(): HttpBrowser {
   }
 
   return {
+    cookie: (url, name) => jarOf(new URL(url)).get(name),
     async visit(start, edit = () => {}) {
       let url = new URL(start);
       for (let hops = 0; hops < 20; hops++) {
