@@ -32,6 +32,7 @@ export const gitlab: Preset = {
   title: "GitLab",
   parameters: { domain: { meaning: "the host of a GitLab of your own", syntax: "host", default: "gitlab.com" } },
   settings: {
+    issuer: "https://{domain}",
     tokenEndpoint: "https://{domain}/oauth/token",
     revocationEndpoint: "https://{domain}/oauth/revoke",
     clientAuth: "client_secret_post",
@@ -41,6 +42,7 @@ export const gitlab: Preset = {
   login: { authorizationEndpoint: "https://{domain}/oauth/authorize" },
   notes: [
     "Access tokens live 2 hours. Refresh tokens rotate and have no end of their own; rotation ends the old access token.",
+    "With `openid` in a login's scope it also says who the user is.",
     "Some versions left `expires_in` out: with one of those set `accessTokenLife: 2h`.",
   ],
   sources: ["GitLab Docs: OAuth 2.0 identity provider API"],

@@ -30,6 +30,7 @@ export const atlassian: Preset = {
 export const atlassianMcp: Preset = {
   title: "Atlassian's remote MCP server",
   settings: {
+    issuer: "https://cf.mcp.atlassian.com",
     tokenEndpoint: "https://cf.mcp.atlassian.com/v1/token",
     clientAuth: "client_secret_post",
     killsOldAccess: true,

@@ -112,6 +112,9 @@ describe.each(presetNames)("through Envoy, with the preset %s", (name) => {
     });
     expect([page.status, simulatorOf(name).logins.at(-1), user.session().id]).toEqual([503, "refused", ""]);
     expect(JSON.parse((await user.call(name)).body)).toMatchObject({ reason: "session_missing" });
+    const { upstream, reason } = stack.service.events("connect_failed").at(-1) ?? {};
+    const words: unknown[] = Object.values(simulatorOf(name).login.refused.body);
+    expect([upstream, words]).toEqual([name, expect.arrayContaining([String(reason).replace(/^\w+: /, "")])]);
   });
 });
 
