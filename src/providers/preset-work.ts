@@ -102,7 +102,7 @@ export const notion: Preset = {
   },
   login: { authorizationEndpoint: "https://api.notion.com/v1/oauth/authorize", pkce: false, parameters: { owner: "user" } },
   notes: [
-    "PKCE is not documented, and requests with fields that are not are not known to be taken: a login does without.",
+    "PKCE is not documented, and a JSON body may be refused for a field that is not: a login does without it.",
     "Requests are JSON. Errors are told by `code`, in the standard words. The refresh token in an answer may be null: then the old one stays.",
     "Lifetimes are not documented. Where answers state no `expires_in`, set `accessTokenLife`, or tokens count as endless.",
   ],

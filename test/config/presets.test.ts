@@ -63,6 +63,9 @@ describe("a preset", () => {
     expect(connected({}, { preset: "gitlab", domain: "git.example.com" })?.authorizationEndpoint).toBe("https://git.example.com/oauth/authorize");
     const authorizationEndpoint = "https://elsewhere.example.com/authorize";
     expect(connected({ authorizationEndpoint }, google)?.authorizationEndpoint).toBe(authorizationEndpoint);
+    expect(connected({ scope: "search:read" }, { preset: "slack", tokens: "user" })).toMatchObject({ scopeParameter: "user_scope", scopeSeparator: "," });
+    expect(connected({ scope: "chat:write" }, { preset: "slack", tokens: "bot" })?.scopeParameter).toBeUndefined();
+    expect(connected({ pkce: true }, { preset: "notion" })?.pkce).toBe(true);
     expect(upstream(google)?.connect).toBeUndefined();
     expect(problems({ preset: "google", connect: { scope: 7 } })).toContainEqual("connect.scope: must be a text");
   });

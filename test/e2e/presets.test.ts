@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type PresetName, presetNames } from "../../src/providers/presets.ts";
 import type { ProviderSimulator } from "../support/provider-simulator.ts";
 import { resources } from "../support/resources.ts";
+import { type SimulatedLogin, simulatedLogins } from "../support/simulated-logins.ts";
 import { tokenHash } from "../support/upstream-api.ts";
 import { issuerPresets, type PresetsStack, startPresetsStack, type User } from "./presets-stack.ts";
 
@@ -117,6 +118,25 @@ describe.each(presetNames)("through Envoy, with the preset %s", (name) => {
     expect([upstream, words]).toEqual([name, expect.arrayContaining([String(reason).replace(/^\w+: /, "")])]);
   });
 });
+
+const isAsked = ({ offline, offlineScope }: SimulatedLogin) => offline !== undefined || offlineScope !== undefined;
+test.each(presetNames.filter((name) => isAsked(simulatedLogins[name])))(
+  "%s, asked for less than its preset asks for, gives no refresh token, and the user is told",
+  async (name) => {
+    const { authorizationPath, offline = {}, offlineScope = "" } = simulatedLogins[name];
+    const user = stack.user();
+    const page = await user.connect(name, ({ pathname, searchParams }) => {
+      if (pathname !== authorizationPath) return;
+      for (const parameter of Object.keys(offline)) searchParams.delete(parameter);
+      searchParams.set("scope", (searchParams.get("scope") ?? "").replace(offlineScope, "").trim());
+    });
+    expect([page.status, page.body]).toEqual([200, expect.stringContaining(`${name} is connected for a short time`)]);
+    expect((await user.call(name)).status).toBe(200);
+    const asked = simulatorOf(name).refreshes.length;
+    expire(simulatorOf(name));
+    expect([(await user.call(name)).status, simulatorOf(name).refreshes.length]).toEqual([401, asked]);
+  },
+);
 
 describe("through Envoy, at a real OpenID provider", () => {
   async function loginAt(upstream: string) {
