@@ -1,21 +1,29 @@
 import { z } from "zod";
 import { name, secret, url } from "./units.ts";
 
+const reserved = new Set([
+  ...["client_id", "client_secret", "code_challenge", "code_challenge_method", "nonce"],
+  ...["redirect_uri", "request", "request_uri", "response_mode", "response_type", "scope", "state"],
+]);
+
 /** How users connect their accounts: our client at the provider, as far as a login needs more than a refresh. */
 export const upstreamConnectSchema = z.strictObject({
   authorizationEndpoint: url().optional().meta({ description: "RFC 6749 §3.1; goes with tokenEndpoint, else it is discovered" }),
   scope: z.string().min(1, "must not be empty").optional().meta({ description: "Asked for at login, separated by spaces; openid tells as whom" }),
+  scopeParameter: z
+    .string()
+    .min(1, "must not be empty")
+    .refine((value) => value === "scope" || !reserved.has(value), "must not be what the flow sets")
+    .optional()
+    .meta({ description: "The parameter that carries scope; default scope" }),
+  scopeSeparator: z.enum([" ", ","]).optional().meta({ description: "What the provider has between scopes; default a space" }),
+  pkce: z.boolean().optional().meta({ description: "Default true; false for a provider that refuses requests with PKCE (RFC 7636)" }),
   parameters: z
     .record(z.string().min(1), z.string())
     .refine((value) => Object.keys(value).every((key) => !reserved.has(key)), "must not hold what the flow sets: scope has a key of its own")
     .default({})
     .meta({ description: "More parameters of the authorization request: prompt, access_type, audience, …" }),
 });
-
-const reserved = new Set([
-  ...["client_id", "client_secret", "code_challenge", "code_challenge_method", "nonce"],
-  ...["redirect_uri", "request", "request_uri", "response_mode", "response_type", "scope", "state"],
-]);
 
 const origin = url()
   .refine((value) => URL.parse(value)?.pathname === "/" && !/[?]/.test(value), "must be an origin without path and query, such as https://gateway.example.com")

@@ -24,8 +24,8 @@ function withPreset(preset: Preset, own: Mapping, path: string, problems: Proble
 }
 
 /** What a login needs so that a refresh token comes of it; the scopes beside the file's own. */
-function connectOf({ authorizationEndpoint, scopes = [], parameters = {} }: PresetLogin, own: Mapping): Mapping {
-  const settings = { ...(authorizationEndpoint === undefined ? {} : { authorizationEndpoint }), parameters };
+function connectOf({ scopes = [], parameters = {}, ...rest }: PresetLogin, own: Mapping): Mapping {
+  const settings = { ...rest, parameters };
   const scope = [...new Set([...scopes, ...(typeof own.scope === "string" ? own.scope.split(" ") : [])])].join(" ");
   const mergedScope = own.scope === undefined || typeof own.scope === "string" ? { scope } : {};
   return { ...merged(settings, own), ...(scope === "" ? {} : mergedScope) };

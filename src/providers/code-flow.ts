@@ -1,5 +1,6 @@
 import * as openid from "openid-client";
 import { messageOf } from "../error.ts";
+import { printable } from "./classify.ts";
 import type { SentOutcome } from "./token-request.ts";
 import type { TokenResponse } from "./token-response.ts";
 
@@ -9,6 +10,12 @@ export interface CodeFlowConfig {
   readonly authorizationEndpoint?: string | undefined;
   /** With `openid` in it the provider says who the user is. */
   readonly scope?: string | undefined;
+  /** The parameter that carries `scope`. Default `scope`; Slack hands out a user's tokens for `user_scope`. */
+  readonly scopeParameter?: string | undefined;
+  /** What stands between scopes on the wire. Default a space (RFC 6749 §3.3). */
+  readonly scopeSeparator?: " " | "," | undefined;
+  /** False for a provider that refuses what it does not know and does not know PKCE. Default true: others ignore it (RFC 6749 §3.1). */
+  readonly pkce?: boolean | undefined;
   /** More parameters of the authorization request. */
   readonly parameters: Readonly<Record<string, string>>;
 }
@@ -39,7 +46,7 @@ export type LoginOutcome =
   | { readonly kind: "denied"; readonly error: string; readonly description: string | undefined }
   | { readonly kind: "failed"; readonly why: string };
 
-/** The authorization code flow (RFC 6749 §4.1) at one provider, with PKCE S256, state and nonce. */
+/** The authorization code flow (RFC 6749 §4.1) at one provider, with state, nonce, and PKCE S256 unless the provider takes none. */
 export interface CodeFlow {
   /** Where to send the user. @throws where the provider's metadata cannot be had or name no authorization endpoint */
   authorizationUrl(login: Login): Promise<string>;
@@ -59,26 +66,30 @@ export interface CodeFlowDeps {
 }
 
 export function createCodeFlow({ config, configure, resources, hasIssuer, captured }: CodeFlowDeps): CodeFlow {
-  const isOpenId = hasIssuer && (config.scope ?? "").split(" ").includes("openid");
+  const { scope, scopeParameter = "scope", scopeSeparator = " ", pkce = true } = config;
+  const scopes = scope?.split(" ") ?? [];
+  const isOpenId = hasIssuer && scopes.includes("openid");
 
   return {
     async authorizationUrl({ redirectUri, state, nonce, verifier }) {
-      const challenge = await openid.calculatePKCECodeChallenge(verifier);
       const parameters = new URLSearchParams({
         ...config.parameters,
-        ...(config.scope === undefined ? {} : { scope: config.scope }),
+        ...(scope === undefined ? {} : { [scopeParameter]: scopes.join(scopeSeparator) }),
         ...(isOpenId ? { nonce } : {}),
         response_type: "code",
         redirect_uri: redirectUri,
         state,
-        code_challenge: challenge,
-        code_challenge_method: "S256",
+        ...(pkce ? { code_challenge: await openid.calculatePKCECodeChallenge(verifier), code_challenge_method: "S256" } : {}),
       });
       if (!parameters.has("resource")) for (const resource of resources) parameters.append("resource", resource);
       return openid.buildAuthorizationUrl(await configure(), parameters).href;
     },
 
     async redeem(callback, login) {
+      const named = callback.searchParams.get("iss");
+      // Nothing to compare it with, and unseen it could be another provider's code (RFC 9207 §2.4).
+      if (named !== null && !hasIssuer)
+        return { kind: "failed", why: `iss is "${printable(named)}" and no issuer is configured: if it is this provider, set issuer to it` };
       try {
         return await exchange(await configure(), callback, login);
       } catch (error) {
@@ -88,7 +99,7 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, captur
   };
 
   function exchange(configuration: openid.Configuration, callback: URL, login: Login): Promise<LoginOutcome> {
-    const checks = { expectedState: login.state, pkceCodeVerifier: login.verifier, ...(isOpenId ? { expectedNonce: login.nonce } : {}) };
+    const checks = { expectedState: login.state, ...(pkce ? { pkceCodeVerifier: login.verifier } : {}), ...(isOpenId ? { expectedNonce: login.nonce } : {}) };
     const parameters = new URLSearchParams(resources.map((resource): [string, string] => ["resource", resource]));
     return new Promise((resolve) => {
       const identity = Promise.withResolvers<LoginIdentity>();

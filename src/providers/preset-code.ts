@@ -3,6 +3,7 @@ import type { Preset } from "./preset.ts";
 export const github: Preset = {
   title: "GitHub App, tokens of its users",
   settings: {
+    issuer: "https://github.com/login/oauth",
     tokenEndpoint: "https://github.com/login/oauth/access_token",
     revocation: {
       method: "DELETE",
@@ -21,7 +22,8 @@ export const github: Preset = {
     "Refresh tokens exist only where the App has expiring user tokens turned on. OAuth Apps have none.",
     "Access tokens live 8 hours, refresh tokens 6 months, which the answer states. A refresh token is for one use, without a grace.",
     "Errors come with status 200.",
-    "GitHub Enterprise Server: override `tokenEndpoint` and `revocation.url`.",
+    "A login's answer names GitHub (`iss`): `issuer` is what that is compared with.",
+    "GitHub Enterprise Server: override `issuer`, `tokenEndpoint`, `revocation.url` and `connect.authorizationEndpoint`.",
   ],
   sources: ["GitHub Docs: Refreshing user access tokens", "REST API: Apps, Delete an app token"],
 };
@@ -30,6 +32,7 @@ export const gitlab: Preset = {
   title: "GitLab",
   parameters: { domain: { meaning: "the host of a GitLab of your own", syntax: "host", default: "gitlab.com" } },
   settings: {
+    issuer: "https://{domain}",
     tokenEndpoint: "https://{domain}/oauth/token",
     revocationEndpoint: "https://{domain}/oauth/revoke",
     clientAuth: "client_secret_post",
@@ -39,6 +42,7 @@ export const gitlab: Preset = {
   login: { authorizationEndpoint: "https://{domain}/oauth/authorize" },
   notes: [
     "Access tokens live 2 hours. Refresh tokens rotate and have no end of their own; rotation ends the old access token.",
+    "With `openid` in a login's scope it also says who the user is.",
     "Some versions left `expires_in` out: with one of those set `accessTokenLife: 2h`.",
   ],
   sources: ["GitLab Docs: OAuth 2.0 identity provider API"],

@@ -3,6 +3,7 @@ import type { Preset } from "./preset.ts";
 export const google: Preset = {
   title: "Google",
   settings: {
+    issuer: "https://accounts.google.com",
     tokenEndpoint: "https://oauth2.googleapis.com/token",
     revocation: { method: "POST", url: "https://oauth2.googleapis.com/revoke", auth: "none", token: "refresh", form: { token: "{token}" } },
     clientAuth: "client_secret_post",
@@ -15,6 +16,7 @@ export const google: Preset = {
   },
   notes: [
     "Refresh tokens do not rotate: an answer holds none, and the old one may always be presented again (`grace`).",
+    "A login's answer names Google (`iss`): `issuer` is what that is compared with. With `openid` in the scope it also says who the user is.",
     "A refresh token ends after six months without use; after 7 days where the app's publishing status is Testing.",
   ],
   sources: ["Google Identity: Using OAuth 2.0 for Web Server Applications", "Using OAuth 2.0 to Access Google APIs: refresh token expiration"],

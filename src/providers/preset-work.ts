@@ -1,4 +1,4 @@
-import type { Preset, PresetSettings } from "./preset.ts";
+import type { Preset, PresetChoice } from "./preset.ts";
 
 const atlassianNotes = [
   "Refresh tokens rotate. The one before is accepted for 10 minutes; its reuse after that ends the whole grant.",
@@ -30,6 +30,7 @@ export const atlassian: Preset = {
 export const atlassianMcp: Preset = {
   title: "Atlassian's remote MCP server",
   settings: {
+    issuer: "https://cf.mcp.atlassian.com",
     tokenEndpoint: "https://cf.mcp.atlassian.com/v1/token",
     clientAuth: "client_secret_post",
     killsOldAccess: true,
@@ -55,9 +56,9 @@ export const asana: Preset = {
   sources: ["Asana Developers: OAuth"],
 };
 
-const slackTokens: Readonly<Record<"bot" | "user", PresetSettings>> = {
+const slackTokens: Readonly<Record<"bot" | "user", PresetChoice>> = {
   bot: {},
-  user: { response: { root: ["authed_user"], fallbackTokenType: "user" } },
+  user: { response: { root: ["authed_user"], fallbackTokenType: "user" }, login: { scopeParameter: "user_scope" } },
 };
 
 export const slack = slackAt("slack.com", "Slack");
@@ -78,9 +79,9 @@ function slackAt(host: string, title: string): Preset {
         unknown: ["internal_error", "fatal_error"],
       },
     },
-    login: { authorizationEndpoint: `https://${host}/oauth/v2/authorize` },
+    login: { authorizationEndpoint: `https://${host}/oauth/v2/authorize`, scopeSeparator: "," },
     notes: [
-      "Refresh tokens exist only where the app has token rotation turned on. User tokens need `user_scope` at the login.",
+      "Refresh tokens exist only where the app has token rotation turned on. At a login `connect.scope` asks for the tokens that are used: of the user it is sent as `user_scope`.",
       "Bot tokens stand at the top of an answer, user tokens in `authed_user`; one answer may hold both.",
       "For `grants put`, the user's part of a login's answer is `authed_user`: pipe that in.",
       "Errors come with status 200. After `internal_error` and `fatal_error` part of the operation may have happened.",
@@ -99,8 +100,9 @@ export const notion: Preset = {
     request: { body: "json", headers: { "notion-version": "2025-09-03" } },
     errors: { path: ["code"] },
   },
-  login: { authorizationEndpoint: "https://api.notion.com/v1/oauth/authorize", parameters: { owner: "user" } },
+  login: { authorizationEndpoint: "https://api.notion.com/v1/oauth/authorize", pkce: false, parameters: { owner: "user" } },
   notes: [
+    "PKCE is not documented, and a JSON body may be refused for a field that is not: a login does without it.",
     "Requests are JSON. Errors are told by `code`, in the standard words. The refresh token in an answer may be null: then the old one stays.",
     "Lifetimes are not documented. Where answers state no `expires_in`, set `accessTokenLife`, or tokens count as endless.",
   ],
@@ -114,7 +116,7 @@ export const linear: Preset = {
     revocationEndpoint: "https://api.linear.app/oauth/revoke",
     clientAuth: "client_secret_post",
   },
-  login: { authorizationEndpoint: "https://linear.app/oauth/authorize" },
+  login: { authorizationEndpoint: "https://linear.app/oauth/authorize", scopeSeparator: "," },
   notes: ["Refresh tokens rotate. Their life is not documented."],
   sources: ["Linear Developers: OAuth 2.0 authentication"],
 };

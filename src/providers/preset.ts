@@ -23,13 +23,22 @@ export interface PresetLogin {
   readonly authorizationEndpoint?: string;
   /** Asked for beside those of the API. */
   readonly scopes?: readonly string[];
+  readonly scopeParameter?: string;
+  readonly scopeSeparator?: " " | ",";
+  /** Absent: it takes PKCE, or ignores it. */
+  readonly pkce?: false;
   readonly parameters?: Readonly<Record<string, string>>;
+}
+
+/** What one way of several adds to the settings, and to what a login needs. */
+export interface PresetChoice extends PresetSettings {
+  readonly login?: PresetLogin;
 }
 
 /** What a preset has to be told: part of a URL, or which of several ways. */
 export type PresetParameter =
   | { readonly meaning: string; readonly syntax: "host" | "segment"; readonly default?: string }
-  | { readonly meaning: string; readonly choices: Readonly<Record<string, PresetSettings>>; readonly default?: string };
+  | { readonly meaning: string; readonly choices: Readonly<Record<string, PresetChoice>>; readonly default?: string };
 
 /** A provider as it really is, as data. */
 export interface Preset {
@@ -57,14 +66,19 @@ export function parameterProblem(parameter: PresetParameter, value: unknown): st
 }
 
 /** The settings with the values in their places. Values must have passed {@link parameterProblem}. */
-export function settingsOf({ parameters = {}, settings }: Preset, values: Readonly<Record<string, string>>): PresetSettings {
-  const chosen = Object.entries(parameters).map(([name, parameter]) => ("choices" in parameter ? parameter.choices[values[name] ?? ""] : {}));
-  return filled(Object.assign({}, settings, ...chosen) as PresetSettings, values);
+export function settingsOf(preset: Preset, values: Readonly<Record<string, string>>): PresetSettings {
+  const chosen = choicesOf(preset, values).map(({ login: _, ...settings }) => settings);
+  return filled(Object.assign({}, preset.settings, ...chosen) as PresetSettings, values);
 }
 
 /** What a login needs, with the values in their places. */
-export function loginOf({ login }: Preset, values: Readonly<Record<string, string>>): PresetLogin {
-  return filled(login, values);
+export function loginOf(preset: Preset, values: Readonly<Record<string, string>>): PresetLogin {
+  const chosen = choicesOf(preset, values).map(({ login }) => login);
+  return filled(Object.assign({}, preset.login, ...chosen) as PresetLogin, values);
+}
+
+function choicesOf({ parameters = {} }: Preset, values: Readonly<Record<string, string>>): PresetChoice[] {
+  return Object.entries(parameters).flatMap(([name, parameter]) => ("choices" in parameter ? [parameter.choices[values[name] ?? ""] ?? {}] : []));
 }
 
 /** Only the names given are replaced: `{token}` and `{clientId}` are for later. */

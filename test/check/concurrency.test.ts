@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { httpRequest } from "../support/check-request.ts";
 import { resources } from "../support/resources.ts";
 import { answerOf, bearer, type Scenario, sessionId, startScenario } from "../support/scenario.ts";
+import { startTokenEndpoint } from "../support/token-endpoint.ts";
 
 const use = resources();
 const other = "YW5vdGhlci1yYW5kb20tdmFsdWU";
@@ -16,7 +17,7 @@ async function expired(): Promise<Scenario> {
 }
 
 describe("concurrent checks on one expired token", () => {
-  test.each([10, 100])("make one token request for %i of them, and all get its token (3)", async (count) => {
+  test.each([10, 100])("make one token request for %i of them, and all get its token (pitfall 3)", async (count) => {
     const scenario = await expired();
     const gate = scenario.provider.hold();
     const answers = Array.from({ length: count }, () => scenario.check(bearer()));
@@ -43,7 +44,7 @@ describe("concurrent checks on one expired token", () => {
     expect(scenario.provider.calls).toBe(2);
   });
 
-  test("survive the first caller's cancellation: the refresh goes on and the others get its token (8)", async () => {
+  test("survive the first caller's cancellation: the refresh goes on and the others get its token (pitfall 8)", async () => {
     const scenario = await expired();
     const gate = scenario.provider.hold();
     const first = scenario.client.cancelable(httpRequest({ ...bearer(), contextExtensions: { upstream: "crm" } }));
@@ -57,7 +58,7 @@ describe("concurrent checks on one expired token", () => {
     expect(scenario.provider.calls).toBe(1);
   });
 
-  test("fail together when the one refresh fails, and so do those within its back-off; the next check after it tries again (6)", async () => {
+  test("fail together when the one refresh fails, and so do those within its back-off; the next check after it tries again (pitfall 6)", async () => {
     const scenario = await expired();
     const gate = scenario.provider.hold();
     scenario.provider.respondNext({ status: 500 });
@@ -96,4 +97,19 @@ describe("a caller's deadline", () => {
     expect(scenario.provider.calls).toBe(1);
     expect(scenario.service.log()).not.toContain(sessionId);
   });
+});
+
+test("two upstreams of a session at one provider never share a refresh: a token of one scope is not handed to a request for the other (pitfall 19)", async () => {
+  const endpoint = await use.use(startTokenEndpoint());
+  endpoint.respondAlways(({ form }) => ({ body: { access_token: `for-${form.scope}`, token_type: "Bearer", expires_in: 3_600 } }));
+  const upstream = (scope: string) => ({ tokenEndpoint: endpoint.url, clientId: "gateway", parameters: { scope } });
+  const scenario = await startScenario(use, { config: { upstreams: { reader: upstream("read"), writer: upstream("write") } } });
+  for (const name of ["reader", "writer"]) await scenario.login({ upstream: name, token: { refreshToken: "of-one-login" } });
+  scenario.clock.shift(hourAndMore);
+  const gate = endpoint.hold();
+  const answers = ["reader", "writer", "reader", "writer"].map((name) => scenario.check({ ...bearer(), contextExtensions: { upstream: name } }));
+  await gate.arrived(2);
+  gate.release();
+  const tokens = (await Promise.all(answers)).map(({ headers }) => headers.authorization);
+  expect([endpoint.calls, tokens]).toEqual([2, ["Bearer for-read", "Bearer for-write", "Bearer for-read", "Bearer for-write"]]);
 });

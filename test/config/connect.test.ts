@@ -18,6 +18,15 @@ describe("connect", () => {
     expect(load({}).config.connect).toBeUndefined();
   });
 
+  test("takes a provider's bends of the authorization request, and refuses those that would break it", () => {
+    const bent = (more: object) => ({ upstreams: { crm: { ...crm, connect: { scope: "read", ...more } } }, connect });
+    const bends = { scopeParameter: "user_scope", scopeSeparator: ",", pkce: false };
+    expect(load(bent(bends)).config.upstreams.crm?.connect).toEqual({ scope: "read", parameters: {}, ...bends });
+    expect(problemsOf(bent({ scopeParameter: "state" }))).toEqual(["upstreams.crm.connect.scopeParameter: must not be what the flow sets"]);
+    expect(problemsOf(bent({ scopeSeparator: ";" }))).toEqual([expect.stringContaining("upstreams.crm.connect.scopeSeparator: must be one of")]);
+    expect(problemsOf(bent({ pkce: "no" }))).toEqual([expect.stringContaining("upstreams.crm.connect.pkce: must be")]);
+  });
+
   test("takes a public URL that is an origin, over https off loopback", () => {
     const origin = "connect.publicUrl: must be an origin without path and query, such as https://gateway.example.com";
     for (const publicUrl of ["https://gateway.example.com/x", "https://gateway.example.com?x", "https://gateway.example.com/?"])

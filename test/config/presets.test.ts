@@ -19,7 +19,7 @@ describe("a preset", () => {
   test.each(presetNames)("%s needs a client and its parameters, nothing else", (name) => {
     const config = upstream({ preset: name, ...parameters[name] });
     for (const endpoint of [config?.issuer, config?.tokenEndpoint, config?.revocationEndpoint].filter((url) => url !== undefined))
-      expect(endpoint).toMatch(/^https:\/\/[a-z0-9.-]+\/[a-zA-Z0-9/._-]*$/);
+      expect(endpoint).toMatch(/^https:\/\/[a-z0-9.-]+(\/[a-zA-Z0-9/._-]*)?$/);
     expect(config?.clientAuth).toMatchObject({ method: expect.stringMatching(/^client_secret_/) });
   });
 
@@ -63,6 +63,9 @@ describe("a preset", () => {
     expect(connected({}, { preset: "gitlab", domain: "git.example.com" })?.authorizationEndpoint).toBe("https://git.example.com/oauth/authorize");
     const authorizationEndpoint = "https://elsewhere.example.com/authorize";
     expect(connected({ authorizationEndpoint }, google)?.authorizationEndpoint).toBe(authorizationEndpoint);
+    expect(connected({ scope: "search:read" }, { preset: "slack", tokens: "user" })).toMatchObject({ scopeParameter: "user_scope", scopeSeparator: "," });
+    expect(connected({ scope: "chat:write" }, { preset: "slack", tokens: "bot" })?.scopeParameter).toBeUndefined();
+    expect(connected({ pkce: true }, { preset: "notion" })?.pkce).toBe(true);
     expect(upstream(google)?.connect).toBeUndefined();
     expect(problems({ preset: "google", connect: { scope: 7 } })).toContainEqual("connect.scope: must be a text");
   });

@@ -44,6 +44,42 @@ test("takes the configured life for a token whose provider states none", async (
   expect(await callOf(world)).toBe("Bearer access-2");
 });
 
+test.each([undefined, null, 0, ""])(
+  "a login whose answer says %s about the token's life is neither over nor given an invented hour (pitfall 2)",
+  async (life) => {
+    const { world, endpoint, back } = await scripted();
+    endpoint.respondNext({ body: { ...tokens, expires_in: life } });
+    await back({ code: "x" });
+    world.clock.shift(20 * 86_400_000);
+    expect([await callOf(world), endpoint.calls]).toEqual(["Bearer access-1", 1]);
+  },
+);
+
+test.each([undefined, null, ""])("the refresh token of a login outlives refreshes whose answers hold %s in its place (pitfall 15)", async (none) => {
+  const { world, endpoint, back } = await scripted();
+  endpoint.respondNext({ body: tokens });
+  await back({ code: "x" });
+  for (const access_token of ["access-2", "access-3"]) {
+    endpoint.respondNext({ body: { ...tokens, access_token, refresh_token: none } });
+    world.clock.shift(3_601_000);
+    expect(await callOf(world)).toBe(`Bearer ${access_token}`);
+  }
+  expect(endpoint.requests.slice(1).map(({ form }) => form.refresh_token)).toEqual(["refresh-1", "refresh-1"]);
+});
+
+test("logins of one session at one provider for two upstreams stay apart: each request gets the token of its own (pitfall 19)", async () => {
+  const { world, endpoint, back } = await scripted();
+  for (const name of ["crm", "other"]) {
+    endpoint.respondNext({ body: { ...tokens, access_token: `access-of-${name}`, refresh_token: `refresh-of-${name}` } });
+    await back({ code: "x" }, `connect/${name}`);
+  }
+  const tokenFor = async (upstream: string) => (await world.call(cookie, { contextExtensions: { upstream } })).headers.get("authorization");
+  expect([await tokenFor("crm"), await tokenFor("other")]).toEqual([["Bearer access-of-crm"], ["Bearer access-of-other"]]);
+  endpoint.respondAlways(({ form }) => ({ body: { ...tokens, access_token: `${form.refresh_token}-again`, refresh_token: undefined } }));
+  world.clock.shift(3_601_000);
+  expect(await Promise.all([tokenFor("crm"), tokenFor("other")])).toEqual([["Bearer refresh-of-crm-again"], ["Bearer refresh-of-other-again"]]);
+});
+
 test("redeems the code once, as our client, with the verifier and the same redirect URI", async () => {
   const { world, endpoint, begin, browser } = await scripted();
   endpoint.respondNext({ body: tokens });

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { browserCookie } from "../../src/connect/browser.ts";
 import { returnPath } from "../../src/connect/links.ts";
+import type { OidcServer } from "../support/oidc-server.ts";
 import { resources } from "../support/resources.ts";
 import { createBrowser, type Page, prefix, publicUrl, textOf } from "./browser.ts";
 import { connectUrlOf, isCallback, sessionCookie, sessionValue, startWorld, webCookie } from "./harness.ts";
@@ -99,6 +100,21 @@ describe("a code", () => {
     }
     expect(await grantReason(world.call(cookie))).toBe("grant_missing");
     expect(world.service.events("connect_failed")[0]).toMatchObject({ reason: expect.stringContaining('"iss"') });
+  });
+
+  test("that names its provider is not redeemed where it is not known whether rightly, and the log says what to configure", async () => {
+    const upstreams = ({ provider }: { provider: OidcServer }) => ({
+      static: {
+        tokenEndpoint: provider.tokenEndpoint,
+        clientId: provider.client.id,
+        clientSecret: "${env:SECRET}",
+        connect: { authorizationEndpoint: `${provider.issuer}/auth`, scope: "openid" },
+      },
+    });
+    const world = await startWorld(use, { upstreams });
+    expect([(await world.browser().visit(`${prefix}connect/static`)).status, world.provider.tokenRequests]).toEqual([503, 0]);
+    const reason = `iss is "${world.provider.issuer}" and no issuer is configured: if it is this provider, set issuer to it`;
+    expect(world.service.events("connect_failed")).toMatchObject([{ upstream: "static", reason }]);
   });
 
   test("of one provider is not given to another one of ours that the login was begun at (mix-up)", async () => {

@@ -2,8 +2,9 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type PresetName, presetNames } from "../../src/providers/presets.ts";
 import type { ProviderSimulator } from "../support/provider-simulator.ts";
 import { resources } from "../support/resources.ts";
+import { type SimulatedLogin, simulatedLogins } from "../support/simulated-logins.ts";
 import { tokenHash } from "../support/upstream-api.ts";
-import { issuerPresets, type PresetsStack, sessionOf, startPresetsStack } from "./presets-stack.ts";
+import { issuerPresets, type PresetsStack, startPresetsStack, type User } from "./presets-stack.ts";
 
 const use = resources("file");
 let stack: PresetsStack;
@@ -34,13 +35,14 @@ function simulatorOf(name: PresetName): ProviderSimulator {
   return simulator;
 }
 
-/** A login as the user's client would hand it over, where the provider states a life with that. */
+/** A new user who logs in at the provider by way of our pages, and the tokens that the provider gave for it. */
 async function login(name: PresetName) {
-  const { tokens, provider } = simulatorOf(name);
-  const { access, refresh } = tokens.login();
-  const isStated = name !== "salesforce";
-  await stack.put(name, { accessToken: access, refreshToken: refresh, ...(isStated ? { expiresIn: provider.tokens.accessSeconds } : {}) });
-  return { access, refresh };
+  const user = stack.user();
+  const page = await user.connect(name);
+  expect([page.url, page.status], page.body).toEqual([`${stack.publicUrl}/_bearerswap/`, 200]);
+  const { access, refresh } = simulatorOf(name).issued.at(-1) ?? {};
+  expect(refresh, "the login yields a refresh token").toBeDefined();
+  return { user, access: access ?? "", refresh: refresh ?? "" };
 }
 
 function expire({ provider }: ProviderSimulator): void {
@@ -51,92 +53,131 @@ function tokenOf({ body }: { readonly body: string }): string {
   return (JSON.parse(body) as { readonly token: string }).token;
 }
 
-async function keptForMs(upstream: string): Promise<number> {
-  return (await stack.admin.get({ session: sessionOf(upstream), upstream })).grant?.expiresInMs ?? 0;
+async function keptForMs(user: User, upstream: string): Promise<number> {
+  return (await stack.admin.get({ session: user.session(), upstream })).grant?.expiresInMs ?? 0;
 }
 
 describe.each(presetNames)("through Envoy, with the preset %s", (name) => {
-  test("a login is used while it is fresh, refreshed once for all who wait, refreshed again, and ends only when the provider refuses", async () => {
+  test("a login is used while it is fresh, refreshed once for all who wait, refreshed again, and ends only when the provider refuses; a new one revives it", async () => {
     const simulator = simulatorOf(name);
-    const { access, refresh } = await login(name);
-    const first = await stack.call(name);
+    const { user, access, refresh } = await login(name);
+    const first = await user.call(name);
     expect([first.status, tokenOf(first), simulator.refreshes]).toEqual([200, tokenHash(access), []]);
 
     expire(simulator);
-    const second = await stack.call(name);
+    const second = await user.call(name);
     expect(second.status).toBe(200);
     expect(tokenOf(second)).not.toBe(tokenHash(access));
     const expected = kept[name] ?? 30 * day;
-    const life = await keptForMs(name);
+    const life = await keptForMs(user, name);
     expect(life).toBeLessThanOrEqual(expected);
     expect(life).toBeGreaterThan(expected * 0.9);
 
     expire(simulator);
-    const together = await Promise.all(Array.from({ length: 8 }, () => stack.call(name)));
+    const together = await Promise.all(Array.from({ length: 8 }, () => user.call(name)));
     expect(together.map(({ status }) => status)).toEqual(Array.from({ length: 8 }, () => 200));
     expect(new Set(together.map(tokenOf)).size).toBe(1);
     expect(simulator.refreshes).toEqual(["tokens", "tokens"]);
 
     simulator.tokens.revoke(refresh);
     expire(simulator);
+    const connectUrl = `${stack.publicUrl}/_bearerswap/connect/${name}`;
     for (let time = 0; time < 2; time++) {
-      const { status, body } = await stack.call(name);
-      expect([status, JSON.parse(body)]).toEqual([401, expect.objectContaining({ reason: "grant_refused", upstream: name })]);
+      const { status, body } = await user.call(name);
+      expect([status, JSON.parse(body)]).toEqual([401, expect.objectContaining({ reason: "grant_refused", upstream: name, connect_url: connectUrl })]);
     }
     expect(simulator.refreshes).toEqual(["tokens", "tokens", "refused"]);
+
+    expect((await user.connect(name)).status).toBe(200);
+    const revived = await user.call(name);
+    expect([revived.status, tokenOf(revived), simulator.logins]).toEqual([200, tokenHash(simulator.issued.at(-1)?.access ?? ""), ["tokens", "tokens"]]);
   });
 
   test("a login that is revoked ends at the provider, where it has a way, and here in any case", async () => {
     const simulator = simulatorOf(name);
-    const { refresh } = await login(name);
-    expect((await stack.call(name)).status).toBe(200);
+    const { user, refresh } = await login(name);
+    expect((await user.call(name)).status).toBe(200);
     const isPossible = simulator.provider.revocation !== undefined;
-    const revoked = await stack.admin.revoke({ session: sessionOf(name), upstream: name, keepUpstream: false });
+    const revoked = await stack.admin.revoke({ session: user.session(), upstream: name, keepUpstream: false });
     const unconfirmed = isPossible ? [] : [{ upstream: name, why: "the provider names no revocation endpoint" }];
     expect(revoked).toEqual({ upstreams: [name], unconfirmed });
     expect([simulator.tokens.isRevoked(refresh), simulator.revocations]).toEqual([isPossible, isPossible ? 1 : 0]);
-    const { status, body } = await stack.call(name);
+    const { status, body } = await user.call(name);
     expect([status, JSON.parse(body)]).toEqual([401, expect.objectContaining({ reason: "grant_missing" })]);
+  });
+
+  test("a code that the provider refuses, in whatever words and status, is no login, and begins no session (pitfall 20)", async () => {
+    const user = stack.user();
+    const page = await user.connect(name, (url) => {
+      if (url.pathname === "/_bearerswap/callback") url.searchParams.set("code", "somebody-elses");
+    });
+    expect([page.status, simulatorOf(name).logins.at(-1), user.session().id]).toEqual([503, "refused", ""]);
+    expect(JSON.parse((await user.call(name)).body)).toMatchObject({ reason: "session_missing" });
+    const { upstream, reason } = stack.service.events("connect_failed").at(-1) ?? {};
+    const words: unknown[] = Object.values(simulatorOf(name).login.refused.body);
+    expect([upstream, words]).toEqual([name, expect.arrayContaining([String(reason).replace(/^\w+: /, "")])]);
   });
 });
 
+const isAsked = ({ offline, offlineScope }: SimulatedLogin) => offline !== undefined || offlineScope !== undefined;
+test.each(presetNames.filter((name) => isAsked(simulatedLogins[name])))(
+  "%s, asked for less than its preset asks for, gives no refresh token, and the user is told",
+  async (name) => {
+    const { authorizationPath, offline = {}, offlineScope = "" } = simulatedLogins[name];
+    const user = stack.user();
+    const page = await user.connect(name, ({ pathname, searchParams }) => {
+      if (pathname !== authorizationPath) return;
+      for (const parameter of Object.keys(offline)) searchParams.delete(parameter);
+      searchParams.set("scope", (searchParams.get("scope") ?? "").replace(offlineScope, "").trim());
+    });
+    expect([page.status, page.body]).toEqual([200, expect.stringContaining(`${name} is connected for a short time`)]);
+    expect((await user.call(name)).status).toBe(200);
+    const asked = simulatorOf(name).refreshes.length;
+    expire(simulatorOf(name));
+    expect([(await user.call(name)).status, simulatorOf(name).refreshes.length]).toEqual([401, asked]);
+  },
+);
+
 describe("through Envoy, at a real OpenID provider", () => {
-  test.each(issuerPresets)("the preset %s finds it, refreshes with rotation, and takes its refusal", async (preset, _parameters, client) => {
+  async function loginAt(upstream: string) {
+    const user = stack.user();
+    expect((await user.connect(upstream)).body).toContain("user-1");
+    expect((await user.call(upstream)).status).toBe(200);
+    return { user, refreshToken: stack.stolen.at(-1) ?? "" };
+  }
+
+  test.each(issuerPresets)("the preset %s finds it, logs in, refreshes with rotation, and takes its refusal", async (preset, _parameters, client) => {
     const upstream = `oidc-${preset}`;
-    const tokens = await stack.oidc.login({ client: stack.oidc[client] });
-    await stack.put(upstream, { accessToken: tokens.access_token, refreshToken: tokens.refresh_token, expiresIn: tokens.expires_in });
+    const { user, refreshToken } = await loginAt(upstream);
     const begun = stack.oidc.refreshes().length;
-    expect((await stack.call(upstream)).status).toBe(200);
     stack.clock.shift(3_700_000);
-    const answers = await Promise.all([1, 2, 3, 4].map(() => stack.call(upstream)));
+    const answers = await Promise.all([1, 2, 3, 4].map(() => user.call(upstream)));
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     stack.clock.shift(3_700_000);
-    expect((await stack.call(upstream)).status).toBe(200);
+    expect((await user.call(upstream)).status).toBe(200);
     expect(stack.oidc.refreshes().slice(begun)).toMatchObject([{ status: 200 }, { status: 200 }]);
 
-    expect((await stack.oidc.refresh(tokens.refresh_token, stack.oidc[client])).status).toBe(400);
+    expect((await stack.oidc.refresh(refreshToken, stack.oidc[client])).status).toBe(400);
     stack.clock.shift(3_700_000);
-    expect((await stack.call(upstream)).status).toBe(401);
+    expect((await user.call(upstream)).status).toBe(401);
   });
 
   test.each(issuerPresets)("the preset %s revokes there", async (preset, _parameters, client) => {
     const upstream = `oidc-${preset}`;
-    const { access_token: accessToken, refresh_token: refreshToken } = await stack.oidc.login({ client: stack.oidc[client] });
-    await stack.put(upstream, { accessToken, refreshToken, expiresIn: 3_600 });
-    expect((await stack.call(upstream)).status).toBe(200);
-    expect(await stack.admin.revoke({ session: sessionOf(upstream), upstream, keepUpstream: false })).toEqual({ upstreams: [upstream], unconfirmed: [] });
-    expect([(await stack.call(upstream)).status, (await stack.oidc.refresh(refreshToken, stack.oidc[client])).status]).toEqual([401, 400]);
+    const { user, refreshToken } = await loginAt(upstream);
+    expect(await stack.admin.revoke({ session: user.session(), upstream, keepUpstream: false })).toEqual({ upstreams: [upstream], unconfirmed: [] });
+    expect([(await user.call(upstream)).status, (await stack.oidc.refresh(refreshToken, stack.oidc[client])).status]).toEqual([401, 400]);
   });
 });
 
-test("GitHub with 8 hours left is not asked; expired it is, once, and the grant then lives as long as the answer says", async () => {
+test("GitHub with 8 hours left is not asked; expired it is, once, and the grant lives as long as its answers say", async () => {
   const simulator = simulatorOf("github");
-  await login("github");
+  const { user } = await login("github");
   const asked = simulator.refreshes.length;
   stack.clock.shift(60_000);
-  expect((await stack.call("github")).status).toBe(200);
-  expect([simulator.refreshes.length, Math.round((await keptForMs("github")) / day)]).toEqual([asked, 180]);
+  expect((await user.call("github")).status).toBe(200);
+  expect([simulator.refreshes.length, Math.round((await keptForMs(user, "github")) / day)]).toEqual([asked, 184]);
   stack.clock.shift(28_800_000 - 61_000);
-  expect((await stack.call("github")).status).toBe(200);
-  expect([simulator.refreshes.length, Math.round((await keptForMs("github")) / day)]).toEqual([asked + 1, 184]);
+  expect((await user.call("github")).status).toBe(200);
+  expect([simulator.refreshes.length, Math.round((await keptForMs(user, "github")) / day)]).toEqual([asked + 1, 184]);
 });

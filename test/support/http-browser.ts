@@ -14,6 +14,8 @@ export interface HttpBrowser {
   visit(url: string, edit?: (url: URL) => void): Promise<ShownPage>;
   /** Fills in the page's first form, which is sent by POST, and goes on. @throws where the page has none */
   submit(page: ShownPage, fields: Readonly<Record<string, string>>): Promise<ShownPage>;
+  /** A cookie's value at the origin of a URL. */
+  cookie(url: string, name: string): string | undefined;
 }
 
 /** Longer than Envoy waits for anything. */
@@ -47,6 +49,7 @@ export function createHttpBrowser(): HttpBrowser {
   }
 
   return {
+    cookie: (url, name) => jarOf(new URL(url)).get(name),
     visit: (url, edit = () => {}) => go(new URL(url), edit),
     async submit({ url, status, body }, fields) {
       const [form] = /<form [^>]*>/.exec(body) ?? [];
