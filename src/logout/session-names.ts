@@ -24,7 +24,7 @@ export interface SessionNames {
   /** A token of the source was verified. False where its session could not be kept: then it has to be told again. */
   seen(source: string, session: string, payload: JWTPayload): Promise<boolean>;
   /** A grant of that subject is about to be stored, perhaps before its session was ever seen. */
-  expect(source: string, session: string, subject: string, lifeMs: number): Promise<void>;
+  granted(source: string, session: string, subject: string, lifeMs: number): Promise<void>;
   /** The sessions that a logout token means. */
   named(source: LogoutSource, token: LogoutToken): Promise<readonly string[]>;
 }
@@ -54,7 +54,7 @@ export function createSessionNames({ sources, index, grantLifeMs, clock, log }: 
       }
     },
 
-    async expect(name, session, subject, lifeMs) {
+    async granted(name, session, subject, lifeMs) {
       const source = byName.get(name);
       // Only then is the grant's subject what the issuer calls its user.
       const found = source?.subject === "sub" ? nameOf(source, "sub", subject) : undefined;
