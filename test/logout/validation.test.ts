@@ -7,34 +7,39 @@ import { event, type LogoutClaims, type LogoutWorld, startLogoutWorld } from "./
 const now = () => Math.floor(Date.now() / 1_000);
 const alice = { tsid: "s1", sub: "alice", sid: "as-1" };
 
-/** What is posted, and a word of the reason. */
-type Row = readonly [what: string, claims: () => LogoutClaims, reason: string, options?: SignOptions];
+/** A token that is wrong in one thing, and a word of what is said about it. */
+interface Wrong {
+  readonly what: string;
+  readonly claims?: () => LogoutClaims;
+  readonly options?: SignOptions;
+  readonly reason: string;
+}
 
-const refused: readonly Row[] = [
-  ["of another audience", () => ({ aud: "gw" }), "aud"],
-  ["without audience", () => ({ aud: undefined }), "aud"],
-  ["of another issuer", () => ({ iss: "https://evil.example.com" }), "no JWT of an issuer"],
-  ["without issuer", () => ({ iss: undefined }), "no JWT of an issuer"],
-  ["that has expired", () => ({}), "exp", { expiresIn: -60 }],
-  ["without iat", () => ({ iat: undefined }), "iat is missing"],
-  ["whose iat is no number", () => ({ iat: "now" }), "iat"],
-  ["from the future", () => ({ iat: now() + 60 }), "iat is in the future"],
-  ["without exp that is old", () => ({ iat: now() - 400 }), "iat is too long ago", { expiresIn: null }],
-  ["without events", () => ({ events: undefined }), "events"],
-  ["of another event", () => ({ events: { "https://example.com/event": {} } }), "events"],
-  ["whose event is no object", () => ({ events: { [event]: "yes" } }), "events"],
-  ["whose event is a list", () => ({ events: { [event]: [] } }), "events"],
-  ["whose events are a list", () => ({ events: [event] }), "events"],
-  ["with a nonce", () => ({ nonce: "n" }), "nonce"],
-  ["with a nonce that is null", () => ({ nonce: null }), "nonce"],
-  ["without jti", () => ({ jti: undefined }), "jti"],
-  ["with an empty jti", () => ({ jti: "" }), "jti"],
-  ["without sub and sid", () => ({ sub: undefined }), "sub and sid are missing"],
-  ["whose sub is empty", () => ({ sub: "" }), "sub or sid"],
-  ["whose sid is no text", () => ({ sid: 7 }), "sub or sid"],
-  ["typed as another kind of token", () => ({}), "typ", { typ: "at+jwt" }],
-  ["typed as a plain JWT", () => ({}), "typ", { typ: "JWT" }],
-  ["with a forged signature", () => ({}), "signature", { forged: true }],
+const wrong: readonly Wrong[] = [
+  { what: "of another audience", claims: () => ({ aud: "gw" }), reason: "aud" },
+  { what: "without audience", claims: () => ({ aud: undefined }), reason: "aud" },
+  { what: "of another issuer", claims: () => ({ iss: "https://evil.example.com" }), reason: "no JWT of an issuer" },
+  { what: "without issuer", claims: () => ({ iss: undefined }), reason: "no JWT of an issuer" },
+  { what: "that has expired", options: { expiresIn: -60 }, reason: "exp" },
+  { what: "without iat", claims: () => ({ iat: undefined }), reason: "iat is missing" },
+  { what: "whose iat is no number", claims: () => ({ iat: "now" }), reason: "iat" },
+  { what: "from the future", claims: () => ({ iat: now() + 60 }), reason: "iat is in the future" },
+  { what: "without exp that is old", claims: () => ({ iat: now() - 400 }), options: { expiresIn: null }, reason: "iat is too long ago" },
+  { what: "without events", claims: () => ({ events: undefined }), reason: "events" },
+  { what: "of another event", claims: () => ({ events: { "https://example.com/event": {} } }), reason: "events" },
+  { what: "whose event is no object", claims: () => ({ events: { [event]: "yes" } }), reason: "events" },
+  { what: "whose event is a list", claims: () => ({ events: { [event]: [] } }), reason: "events" },
+  { what: "whose events are a list", claims: () => ({ events: [event] }), reason: "events" },
+  { what: "with a nonce", claims: () => ({ nonce: "n" }), reason: "nonce" },
+  { what: "with a nonce that is null", claims: () => ({ nonce: null }), reason: "nonce" },
+  { what: "without jti", claims: () => ({ jti: undefined }), reason: "jti" },
+  { what: "with an empty jti", claims: () => ({ jti: "" }), reason: "jti" },
+  { what: "without sub and sid", claims: () => ({ sub: undefined }), reason: "sub and sid are missing" },
+  { what: "whose sub is empty", claims: () => ({ sub: "" }), reason: "sub or sid" },
+  { what: "whose sid is no text", claims: () => ({ sid: 7 }), reason: "sub or sid" },
+  { what: "typed as another kind of token", options: { typ: "at+jwt" }, reason: "typ" },
+  { what: "typed as a plain JWT", options: { typ: "JWT" }, reason: "typ" },
+  { what: "with a forged signature", options: { forged: true }, reason: "signature" },
 ];
 
 describe("a logout token is refused", () => {
@@ -45,8 +50,8 @@ describe("a logout token is refused", () => {
     await world.login(alice);
   });
 
-  test.each(refused)("%s", async (_, claims, reason, options) => {
-    const answer = await world.logout({ sub: "alice", ...claims() }, options);
+  test.each(wrong)("$what", async ({ claims, options, reason }) => {
+    const answer = await world.logout({ sub: "alice", ...claims?.() }, options);
     expect(answer).toMatchObject({ status: 400, body: { error: "invalid_request", error_description: expect.stringContaining(reason) } });
     expect(answer.headers.get("cache-control")).toBe("no-store");
     expect(await world.ask(alice)).toBe("200");

@@ -16,6 +16,8 @@ export interface OidcServerOptions {
   /** Where clients may be sent back to, beside the one that `login` uses. */
   readonly redirectUris?: readonly string[];
   readonly port?: number;
+  /** Where the provider posts its logout tokens; nowhere by default. */
+  readonly backchannelLogoutUri?: string;
 }
 
 export interface TokenOutcome {
@@ -53,6 +55,8 @@ export interface OidcServer extends OidcFaults {
   /** Ends the grant behind a refresh token, by RFC 7009. */
   revoke(refreshToken: string, client?: OidcClient): Promise<void>;
   isActive(accessToken: string): Promise<boolean>;
+  /** Sends the client a logout token for one session of a user; rejects unless it is answered 200. */
+  endSession(account: string, sid: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -102,6 +106,7 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
       const response = await postForm(`${issuer}/token/revocation`, as, { token: refreshToken });
       if (!response.ok) throw new Error(`revocation was refused: ${await response.text()}`);
     },
+    endSession: async (account, sid) => (await provider.Client.find(client.id))?.backchannelLogout(account, sid),
     isActive: async (accessToken) => (await provider.AccessToken.find(accessToken)) !== undefined,
     stop: server.stop,
   };
@@ -117,9 +122,16 @@ async function approve(provider: Provider, request: HttpRequest, response: HttpR
 }
 
 /** Says all that the package would else warn about on the console. */
-async function configurationOf({ accessTokenLifeSeconds = 5, refreshTokenLifeSeconds = 14 * 86_400, reuseGraceMs = 0, redirectUris = [] }: OidcServerOptions) {
+async function configurationOf({
+  accessTokenLifeSeconds = 5,
+  refreshTokenLifeSeconds = 14 * 86_400,
+  reuseGraceMs = 0,
+  redirectUris = [],
+  backchannelLogoutUri,
+}: OidcServerOptions) {
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
   const registered = { redirect_uris: [redirectUri, ...redirectUris], grant_types: ["authorization_code", "refresh_token"] };
+  const logout = backchannelLogoutUri === undefined ? {} : { backchannel_logout_uri: backchannelLogoutUri, backchannel_logout_session_required: true };
   const hour = 3600;
   return {
     adapter: createOidcAdapter({ reuseGraceMs }),
@@ -128,9 +140,11 @@ async function configurationOf({ accessTokenLifeSeconds = 5, refreshTokenLifeSec
       client_secret: secret,
       token_endpoint_auth_method: method,
       ...registered,
+      ...logout,
     })),
     cookies: { keys: [randomBytes(16).toString("hex")] },
     features: {
+      backchannelLogout: { enabled: backchannelLogoutUri !== undefined },
       devInteractions: { enabled: false },
       revocation: { enabled: true, allowedPolicy: async () => true },
       rpInitiatedLogout: { enabled: false },
