@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { SignOptions } from "../support/jwt-issuer.ts";
 import { resources } from "../support/resources.ts";
 import { event, type LogoutClaims, type LogoutWorld, startLogoutWorld } from "./harness.ts";
@@ -47,8 +47,8 @@ describe("a logout token is refused", () => {
   let world: LogoutWorld;
   beforeAll(async () => {
     world = await startLogoutWorld(use, { subject: "sub", jwksCooldown: "0s" });
-    await world.login(alice);
   });
+  beforeEach(() => world.login(alice));
 
   test.each(wrong)("$what", async ({ claims, options, reason }) => {
     const answer = await world.logout({ sub: "alice", ...claims?.() }, options);
