@@ -86,7 +86,7 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
   for (const upstream of providers.keys()) metrics.sizes.tokens(upstream, () => tokens.held(upstream));
   const logoutSources = sessions.filter(isLogoutSource);
   const { flows, index } = config.connect || logoutSources.length > 0 ? flowStoresOf(config.store, { clock, random, log }) : {};
-  const grantLifeMs = Math.max(...[...providers.values()].map(({ refreshTokenLifeMs }) => refreshTokenLifeMs));
+  const grantLifeMs = Math.max(0, ...[...providers.values()].map(({ refreshTokenLifeMs }) => refreshTokenLifeMs));
   const names = logoutSources.length > 0 && index ? createSessionNames({ sources: logoutSources, index, grantLifeMs, clock, log }) : undefined;
   const keys = createKeySets({ config: sessions, fetch, clock, log, metrics: metrics.keys });
   const cookieSource = sessions.find((source) => source.kind === "cookie");
@@ -172,7 +172,7 @@ function flowStoresOf(
 ): { readonly flows: FlowStore; readonly index: SessionIndex } {
   if (config.kind === "memory") {
     const { maxGrants } = config;
-    return { flows: createMemoryFlowStore({ clock, maxRecords: maxGrants }), index: createMemorySessionIndex({ clock, maxEntries: maxGrants }) };
+    return { flows: createMemoryFlowStore({ clock, maxRecords: maxGrants }), index: createMemorySessionIndex({ clock, maxEntries: 2 * maxGrants }) };
   }
   const { keyPrefix, encryption } = config;
   const redis = connectRedis({ config, clock, random, log });
