@@ -2,10 +2,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type Address, formatAddress } from "./config/address.ts";
 import { BearerswapError, messageOf } from "./error.ts";
 import { withSocketMode } from "./listen.ts";
+import { type LogoutEndpoint, logoutPath } from "./logout/logout-endpoint.ts";
 import type { Readiness } from "./readiness.ts";
 import type { Scrape } from "./telemetry/prometheus.ts";
 
-/** The HTTP server for probes and metrics. */
+/** The HTTP server for probes, metrics and what issuers post. */
 export interface ProbeServer {
   listen(): Promise<Address>;
   close(): Promise<void>;
@@ -15,13 +16,15 @@ export interface ProbeDeps {
   readonly address: Address;
   readonly readiness: Pick<Readiness, "reason">;
   readonly scrape: Scrape;
+  /** Absent where no issuer may end sessions. */
+  readonly logout?: LogoutEndpoint | undefined;
 }
 
 const socketMode = 0o660;
 
-/** `/livez`: the process answers. `/readyz`: it can take requests, else 503 with the reason. `/metrics`: what Prometheus reads, until the very end. */
-export function createProbeServer({ address, readiness, scrape }: ProbeDeps): ProbeServer {
-  const server = createServer((request, response) => answer(request, response, { readiness, scrape }));
+/** `/livez`: the process answers. `/readyz`: it can take requests, else 503 with the reason. `/metrics`: what Prometheus reads, until the very end. `/backchannel-logout`: where issuers end sessions. */
+export function createProbeServer({ address, ...deps }: ProbeDeps): ProbeServer {
+  const server = createServer((request, response) => answer(request, response, deps));
   return {
     listen: () => (address.kind === "unix" ? withSocketMode(address, socketMode, () => listen(server, address)) : listen(server, address)),
     close: () =>
@@ -32,9 +35,10 @@ export function createProbeServer({ address, readiness, scrape }: ProbeDeps): Pr
   };
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, { readiness, scrape }: Omit<ProbeDeps, "address">): void {
+function answer(request: IncomingMessage, response: ServerResponse, { readiness, scrape, logout }: Omit<ProbeDeps, "address">): void {
   const path = (request.url ?? "").split("?", 1)[0];
-  if (request.method !== "GET" && request.method !== "HEAD") send(response, 405, { error: "only GET and HEAD" });
+  if (logout !== undefined && path === logoutPath) void logout(request, response);
+  else if (request.method !== "GET" && request.method !== "HEAD") send(response, 405, { error: "only GET and HEAD" });
   else if (path === "/livez") send(response, 200, { status: "ok" });
   else if (path === "/readyz") {
     const reason = readiness.reason();

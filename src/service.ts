@@ -1,5 +1,6 @@
 import { createAdminServer } from "./admin/grants-service.ts";
 import { createCheck } from "./check/check.ts";
+import { createKeySets } from "./check/key-sets.ts";
 import { createDecoder } from "./check/request.ts";
 import { createSources, credentialsOf, wantedBy } from "./check/sources.ts";
 import { createUpstreams } from "./check/upstreams.ts";
@@ -13,17 +14,23 @@ import { connectHeaders, createConnect } from "./connect/connect.ts";
 import type { LoginSource } from "./connect/context.ts";
 import { createSessionIssuer } from "./connect/issued-sessions.ts";
 import { createProbeServer } from "./http.ts";
+import { createBackchannelLogout } from "./logout/backchannel-logout.ts";
+import { createLogoutEndpoint } from "./logout/logout-endpoint.ts";
+import { createSessionNames, isLogoutSource } from "./logout/session-names.ts";
 import { createOAuthProvider } from "./providers/oauth-provider.ts";
 import type { Random } from "./random.ts";
 import { createReadiness } from "./readiness.ts";
 import { createCheckServer, drain } from "./server.ts";
 import type { FlowStore } from "./stores/flow-store.ts";
 import { createMemoryFlowStore } from "./stores/memory-flow-store.ts";
+import { createMemorySessionIndex } from "./stores/memory-session-index.ts";
 import { createMemoryStore } from "./stores/memory-store.ts";
 import { connectRedis } from "./stores/redis-connection.ts";
 import { createRedisFlowStore } from "./stores/redis-flow-store.ts";
+import { createRedisSessionIndex } from "./stores/redis-session-index.ts";
 import { createRedisStore } from "./stores/redis-store.ts";
 import { createSealer } from "./stores/sealing.ts";
+import type { SessionIndex } from "./stores/session-index.ts";
 import type { Log } from "./telemetry/log.ts";
 import { addProcessMetrics, createMetrics } from "./telemetry/prometheus.ts";
 import { withDeadline } from "./tokens/deadline.ts";
@@ -77,10 +84,14 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
     config: { ...config.refresh, ...config.cache, cacheEntries: config.cache.maxSessions },
   });
   for (const upstream of providers.keys()) metrics.sizes.tokens(upstream, () => tokens.held(upstream));
-  const flows = config.connect && flowStoreOf(config.store, { clock, random, log });
+  const logoutSources = sessions.filter(isLogoutSource);
+  const { flows, index } = config.connect || logoutSources.length > 0 ? flowStoresOf(config.store, { clock, random, log }) : {};
+  const grantLifeMs = Math.max(0, ...[...providers.values()].map(({ refreshTokenLifeMs }) => refreshTokenLifeMs));
+  const names = logoutSources.length > 0 && index ? createSessionNames({ sources: logoutSources, index, grantLifeMs, clock, log }) : undefined;
+  const keys = createKeySets({ config: sessions, fetch, clock, log, metrics: metrics.keys });
   const cookieSource = sessions.find((source) => source.kind === "cookie");
   const issuer = flows && cookieSource && createSessionIssuer(cookieSource, { flows, random });
-  const identify = createSources({ config: sessions, maxEntries: config.cache.maxSessions, fetch, clock, log, issued: issuer, metrics });
+  const identify = createSources({ config: sessions, maxEntries: config.cache.maxSessions, clock, keys, onVerified: names?.seen, issued: issuer, metrics });
   const routing = createUpstreams(
     Object.entries(upstreams).map(([name, { inject }]) => ({ name, inject })),
     config.routes,
@@ -117,9 +128,11 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
     metrics.store.up(up);
   };
   const readiness = createReadiness({ store, clock, log, onServing: server.setServing, onStoreUp });
-  const probes = listen.http && createProbeServer({ address: listen.http, readiness, scrape: metrics.scrape });
+  const logoutDeps = { sources: logoutSources, keys, store, tokens, upstreams: Object.keys(upstreams), clock, log, metrics: metrics.logouts };
+  const logout = names && flows && createLogoutEndpoint(createBackchannelLogout({ ...logoutDeps, names, flows }));
+  const probes = listen.http && createProbeServer({ address: listen.http, readiness, scrape: metrics.scrape, logout });
   const sources = sessions.map(({ name }) => name);
-  const adminDeps = { store, tokens, sources, upstreams: providers, clock, random, log, metrics: metrics.admin };
+  const adminDeps = { store, tokens, sources, upstreams: providers, onPut: names?.granted, clock, random, log, metrics: metrics.admin };
   const admin = listen.admin && createAdminServer(adminDeps, { ...listen, admin: listen.admin });
 
   return {
@@ -153,10 +166,20 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
 }
 
 /** Beside the grants' store, on a connection of its own: what it holds is of another kind, and few need it. */
-function flowStoreOf(config: Config["store"], { clock, random, log }: Pick<ServiceDeps, "clock" | "random" | "log">): FlowStore {
-  if (config.kind === "memory") return createMemoryFlowStore({ clock, maxRecords: config.maxGrants });
-  const connection = { config, clock, random, log };
-  return createRedisFlowStore({ redis: connectRedis(connection), keyPrefix: config.keyPrefix, sealer: config.encryption && createSealer(config.encryption) });
+function flowStoresOf(
+  config: Config["store"],
+  { clock, random, log }: Pick<ServiceDeps, "clock" | "random" | "log">,
+): { readonly flows: FlowStore; readonly index: SessionIndex } {
+  if (config.kind === "memory") {
+    const { maxGrants } = config;
+    return { flows: createMemoryFlowStore({ clock, maxRecords: maxGrants }), index: createMemorySessionIndex({ clock, maxEntries: 2 * maxGrants }) };
+  }
+  const { keyPrefix, encryption } = config;
+  const redis = connectRedis({ config, clock, random, log });
+  return {
+    flows: createRedisFlowStore({ redis, keyPrefix, sealer: encryption && createSealer(encryption) }),
+    index: createRedisSessionIndex({ redis, keyPrefix }),
+  };
 }
 
 /** Our clients at the issuers of sessions that never come to a browser. */

@@ -26,6 +26,8 @@ export interface GrantsServiceDeps {
   readonly sources: readonly string[];
   /** The providers of the configured upstreams. */
   readonly upstreams: ReadonlyMap<string, TokenLives & Pick<Provider, "revoke">>;
+  /** Told of a grant with a subject before it is stored. */
+  readonly onPut?: ((source: string, session: string, subject: string, lifeMs: number) => Promise<void>) | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -54,12 +56,14 @@ interface Handlers {
 }
 
 /** What each call does; a {@link BearerswapError} `input` is the caller's mistake. No response holds a token. */
-export function createGrantsHandlers({ store, tokens, sources, upstreams, clock, random, log }: Omit<GrantsServiceDeps, "metrics">): Handlers {
+export function createGrantsHandlers({ store, tokens, sources, upstreams, onPut, clock, random, log }: Omit<GrantsServiceDeps, "metrics">): Handlers {
   return {
     async put({ session, upstream, subject, token }) {
       const key = keyOf(session, upstream);
       const lives = upstreams.get(upstream) ?? { refreshTokenLifeMs: 0 };
-      await tokens.put(key, grantWrite(token, subject, lives, { clock, random }));
+      const write = grantWrite(token, subject, lives, { clock, random });
+      if (subject !== "") await onPut?.(sourceOf(session), key.session, subject, write.life.ms);
+      await tokens.put(key, write);
       log.info({ event: "grant_put", upstream, session: shortHash(key.session) }, "grant stored");
       return { grant: view(upstream, await store.read(key)) };
     },
@@ -102,11 +106,16 @@ export function createGrantsHandlers({ store, tokens, sources, upstreams, clock,
     return { session: sessionOf(session), upstream };
   }
 
-  function sessionOf(session: proto.SessionKey | undefined): string {
+  function sourceOf(session: proto.SessionKey | undefined): string {
     const [only, ...others] = sources;
     const source = session?.source || (others.length === 0 ? only : undefined);
     if (source === undefined) throw new BearerswapError("input", `say which source the session belongs to; configured: ${sources.join(", ")}`);
     if (!sources.includes(source)) throw new BearerswapError("input", `no session source is named "${source}"; configured: ${sources.join(", ")}`);
+    return source;
+  }
+
+  function sessionOf(session: proto.SessionKey | undefined): string {
+    const source = sourceOf(session);
     if (session === undefined || session.id === "") throw new BearerswapError("input", "the session id is empty");
     return hashSession(source, session.id);
   }

@@ -1,4 +1,4 @@
-import { decodeJwt } from "jose";
+import { decodeJwt, type JWTPayload } from "jose";
 import type { Clock } from "../clock.ts";
 import { type Credential, cookieCredential, headerCredential, type Place } from "./credential.ts";
 import type { KeySet } from "./key-set.ts";
@@ -20,6 +20,8 @@ export interface JwtIssuer {
   /** How far the issuer's clock may be off for `exp` and `nbf`, ms. */
   readonly clockToleranceMs: number;
   readonly keys: KeySet;
+  /** Told of each session whose token was verified, before it is let in; false where it has to be told again soon. Never rejects. */
+  readonly onVerified?: ((session: string, payload: JWTPayload) => Promise<boolean>) | undefined;
 }
 
 export interface JwtSourceDeps {
@@ -36,8 +38,11 @@ interface CachePlace {
   readonly whole: string | undefined;
 }
 
+/** Where somebody has to be told of a session again, its token is verified again after this, ms. */
+const tellAgainMs = 5_000;
+
 /** Asymmetric ones only: with an HMAC the public key would be the secret (RFC 8725 §2.1). */
-const algorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"];
+export const algorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"];
 
 /** Sessions named by a claim of a signed JWT (RFC 7519), verified once and remembered until it expires. */
 export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps): SessionSource {
@@ -77,7 +82,10 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
     const { payload } = result;
     const owner = issuer.subject === undefined ? undefined : { subject: payload[issuer.subject] };
     const identification = identified(issuer.name, payload[issuer.claim], owner);
-    if (identification.kind === "identified") cache.set(place.key, identification, (payload.exp ?? 0) * 1_000 + issuer.clockToleranceMs, place.whole);
+    if (identification.kind !== "identified") return identification;
+    const told = (await issuer.onVerified?.(identification.session.session, payload)) ?? true;
+    const expiresAt = (payload.exp ?? 0) * 1_000 + issuer.clockToleranceMs;
+    cache.set(place.key, identification, told ? expiresAt : Math.min(expiresAt, clock.wallMs() + tellAgainMs), place.whole);
     return identification;
   }
 }

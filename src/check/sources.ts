@@ -1,13 +1,12 @@
+import type { JWTPayload } from "jose";
 import type { Clock } from "../clock.ts";
 import type { SourceConfig } from "../config/sessions-schema.ts";
-import { isLoopback } from "../config/units.ts";
 import { BearerswapError } from "../error.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { KeyMetrics, SizeMetrics } from "../telemetry/metrics.ts";
+import type { SizeMetrics } from "../telemetry/metrics.ts";
 import type { Place } from "./credential.ts";
 import { createIssuedSource, type IssuedSessions } from "./issued-source.ts";
 import { createJwtSource, type JwtIssuer } from "./jwt-source.ts";
-import { createKeySet } from "./key-set.ts";
+import type { KeySet } from "./key-set.ts";
 import { createMetadataSource } from "./metadata-source.ts";
 import { createOpaqueSource } from "./opaque-source.ts";
 import { createPrincipalSource } from "./principal-source.ts";
@@ -20,18 +19,20 @@ export interface SourcesDeps {
   readonly config: readonly SourceConfig[];
   /** Sessions remembered for each place that credentials stand in. */
   readonly maxEntries: number;
-  readonly fetch: typeof globalThis.fetch;
   readonly clock: Clock;
-  readonly log: Log;
+  /** The keys of the `jwt` sources' issuers, by the sources' names. */
+  readonly keys: ReadonlyMap<string, KeySet>;
+  /** See {@link JwtIssuer}; asked for every `jwt` source. */
+  readonly onVerified?: ((source: string, session: string, payload: JWTPayload) => Promise<boolean>) | undefined;
   /** Needed by a `cookie` source: whether a session that we issued still lives. */
   readonly issued?: IssuedSessions | undefined;
-  readonly metrics: { readonly keys: KeyMetrics; readonly sizes: Pick<SizeMetrics, "sessions"> };
+  readonly metrics: { readonly sizes: Pick<SizeMetrics, "sessions"> };
 }
 
 type JwtConfig = SourceConfig & { readonly kind: "jwt" };
 
 /** The configured sources in their order; JWT issuers that share a place are one source there. */
-export function createSources({ config, maxEntries, fetch, clock, log, issued, metrics }: SourcesDeps): SessionSource {
+export function createSources({ config, maxEntries, clock, keys, onVerified, issued, metrics }: SourcesDeps): SessionSource {
   const jwts = config.filter((source) => source.kind === "jwt");
   const firstOfPlace = (source: JwtConfig) => jwts.find((other) => samePlace(other.from, source.from)) === source;
   return createSessions(config.flatMap((source) => (source.kind !== "jwt" || firstOfPlace(source) ? [create(source)] : [])));
@@ -71,11 +72,11 @@ export function createSources({ config, maxEntries, fetch, clock, log, issued, m
     return cache;
   }
 
-  function issuerOf({ name, issuer, audience, claim, subject, clockTolerance, jwks, jwksCooldown, allowInsecure }: JwtConfig): JwtIssuer {
-    const plainHttp = allowInsecure || isLoopback(URL.parse(issuer)?.hostname ?? "");
-    const keyConfig = { issuer, jwks, cooldownMs: jwksCooldown, allowInsecure: plainHttp };
-    const keys = createKeySet({ config: keyConfig, fetch, clock, log, onFetched: (ok) => metrics.keys.fetched(name, ok) });
-    return { name, issuer, audience, claim, subject, clockToleranceMs: clockTolerance, keys };
+  function issuerOf({ name, issuer, audience, claim, subject, clockTolerance }: JwtConfig): JwtIssuer {
+    const keySet = keys.get(name);
+    if (keySet === undefined) throw new BearerswapError("config", `sessions: "${name}" has no keys to verify with`);
+    const tell = onVerified && ((session: string, payload: JWTPayload) => onVerified(name, session, payload));
+    return { name, issuer, audience, claim, subject, clockToleranceMs: clockTolerance, keys: keySet, onVerified: tell };
   }
 }
 

@@ -29,6 +29,7 @@ export function crossCheck(config: Parsed, given: readonly string[]): Problem[] 
     ...orderedTimeouts(config),
     ...adminAccess(config),
     ...distinctAddresses(config),
+    ...reachableLogout(config),
     ...connectChecks(config, given.includes("connect")),
   ];
 }
@@ -144,6 +145,15 @@ function adminAccess({ listen }: Parsed): Problem[] {
   if (listen.adminToken === undefined) problems.push({ path: "listen.adminToken", message: "is needed: listen.admin is no unix socket" });
   if (!isLocal(listen.admin) && listen.adminTls === undefined) problems.push({ path: "listen.adminTls", message: "is needed: listen.admin is not loopback" });
   return problems;
+}
+
+function reachableLogout({ listen, sessions }: Parsed): Problem[] {
+  if (listen === undefined || listen.http !== undefined) return [];
+  return (sessions ?? []).flatMap((source, at) =>
+    source?.kind === "jwt" && source.backchannelLogout !== undefined
+      ? [{ path: `sessions[${at}].jwt.backchannelLogout`, message: "needs listen.http: that is where the issuer's logout tokens arrive" }]
+      : [],
+  );
 }
 
 function distinctAddresses({ listen }: Parsed): Problem[] {

@@ -40,7 +40,9 @@ export const listenSchema = z.strictObject({
   grpc: address().meta({ description: "Where Envoy reaches the Check service: host:port or unix:/path" }),
   grpcMode: mode.default(0o660).meta({ description: 'Mode of the unix socket, default "0660"' }),
   tls: tls.optional().meta({ description: "TLS of listen.grpc; with clientCa mTLS" }),
-  http: address().optional().meta({ description: "Where /livez, /readyz and /metrics answer; nowhere by default" }),
+  http: address()
+    .optional()
+    .meta({ description: "Where /livez, /readyz and /metrics answer, and /backchannel-logout for sources that have it; nowhere by default" }),
   admin: address().optional().meta({ description: "Where the grants service for the CLI listens; nowhere by default. A unix socket gets mode 0600" }),
   adminToken: secret().optional().meta({ description: "Bearer token of the admin service; needed where listen.admin is no unix socket" }),
   adminTls: tls.optional().meta({ description: "TLS of listen.admin; needed off loopback" }),

@@ -10,19 +10,32 @@ const place = z
 const text = z.string().min(1, "must not be empty");
 const keyPath = z.array(text).min(1, "must name at least one key");
 
+const audience = z.union([text, z.array(text).min(1)]).transform((value) => [value].flat());
+
+const backchannelLogout = z.strictObject({
+  audience: audience.optional().meta({ description: "The logout tokens' aud holds one of these: our client at the issuer; default: the source's audience" }),
+  by: z
+    .enum(["sid", "sub"])
+    .default("sid")
+    .meta({ description: "sid: the one session that the logout token names, where it names one. sub: all of the user's. Default sid" }),
+});
+
+/** How an issuer may end sessions. */
+export type BackchannelLogoutConfig = z.output<typeof backchannelLogout>;
+
 const jwt = z.strictObject({
   from: place.default({ header: "authorization" }).meta({ description: "Default: the authorization header" }),
   issuer: url().meta({ description: "The tokens' iss" }),
-  audience: z
-    .union([text, z.array(text).min(1)])
-    .transform((value) => [value].flat())
-    .meta({ description: "The tokens' aud holds one of these" }),
+  audience: audience.meta({ description: "The tokens' aud holds one of these" }),
   jwks: url().optional().meta({ description: "The issuer's keys; default: discovered from the issuer" }),
   claim: text.meta({ description: "The claim that is the session's id" }),
   subject: text.optional().meta({ description: "The claim that must equal the grant's subject" }),
   clockTolerance: duration().default(30_000).meta({ description: "For exp and nbf; default 30s" }),
   jwksCooldown: duration().default(30_000).meta({ description: "An unknown key is looked for at the issuer once in this time; default 30s" }),
   allowInsecure: z.boolean().default(false).meta({ description: "Lets issuer and jwks be plain http off loopback" }),
+  backchannelLogout: backchannelLogout.optional().meta({
+    description: "The issuer may end sessions: it posts logout tokens to /backchannel-logout on listen.http (OpenID Connect Back-Channel Logout 1.0)",
+  }),
 });
 
 const metadata = z.strictObject({

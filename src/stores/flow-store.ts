@@ -1,8 +1,8 @@
 /**
  * What a record is for. `state`: a login under way at a provider. `ticket`: an invitation to connect. `session` and `seen`: a browser session that we issued, under its
- * absolute and its idle lifetime. `account`: as whom a session is connected, for people to read.
+ * absolute and its idle lifetime. `account`: as whom a session is connected, for people to read. `logout`: a logout token that was carried out.
  */
-export type FlowKind = "state" | "ticket" | "session" | "seen" | "account";
+export type FlowKind = "state" | "ticket" | "session" | "seen" | "account" | "logout";
 
 /**
  * Small records that end by themselves, shared by all replicas, so that any of them can finish what another began. Beside the grants and not among them: losing one costs

@@ -75,6 +75,12 @@ export interface AdminMetrics {
   called(method: string, code: string): void;
 }
 
+/** What issuers ask of us. */
+export interface LogoutMetrics {
+  /** One logout token was carried out, refused, or has to be sent again. */
+  ended(outcome: "done" | "invalid" | "unavailable"): void;
+}
+
 /** Count nothing. */
 export const noStoreMetrics: StoreMetrics = { command() {} };
 export const noTokenMetrics: TokenMetrics = { refreshed() {}, flights() {}, waiters() {}, count() {}, breaker() {} };

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { createCheckMetrics } from "./check-metrics.ts";
-import type { AdminMetrics, CheckMetrics, KeyMetrics, SizeMetrics, StoreMetrics, TokenMetrics } from "./metrics.ts";
+import type { AdminMetrics, CheckMetrics, KeyMetrics, LogoutMetrics, SizeMetrics, StoreMetrics, TokenMetrics } from "./metrics.ts";
 import { createAskedGauge, createCells } from "./series.ts";
 import { createStoreMetrics } from "./store-metrics.ts";
 import { createTokenMetrics } from "./token-metrics.ts";
@@ -26,6 +26,7 @@ export interface Metrics {
   readonly keys: KeyMetrics;
   readonly sizes: SizeMetrics;
   readonly admin: AdminMetrics;
+  readonly logouts: LogoutMetrics;
   readonly registry: Registry;
   readonly scrape: Scrape;
 }
@@ -42,6 +43,7 @@ export function createMetrics({ version, upstreams, issuers }: MetricsOptions): 
     keys: createKeyMetrics(registry, issuers),
     sizes: createSizeMetrics(registry),
     admin: createAdminMetrics(registry),
+    logouts: createLogoutMetrics(registry),
     registry,
     scrape: { contentType: registry.contentType, text: () => registry.metrics() },
   };
@@ -94,6 +96,20 @@ function createAdminMetrics(registry: Registry): AdminMetrics {
   return {
     called(method, code) {
       calls.of(method, code).value += 1;
+    },
+  };
+}
+
+function createLogoutMetrics(registry: Registry): LogoutMetrics {
+  const logouts = createCells(registry, "counter", {
+    name: "bearerswap_backchannel_logouts_total",
+    help: "Logout tokens that issuers sent. outcome: done, invalid where the token was refused, unavailable where it has to be sent again.",
+    labels: ["outcome"],
+  });
+  for (const outcome of ["done", "invalid", "unavailable"]) logouts.of(outcome);
+  return {
+    ended(outcome) {
+      logouts.of(outcome).value += 1;
     },
   };
 }

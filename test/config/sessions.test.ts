@@ -66,6 +66,25 @@ describe("a source of sessions", () => {
   });
 });
 
+describe("an issuer that may end sessions", () => {
+  test("is taken at its word for one session at a time, to the source's own audience, unless told otherwise", () => {
+    const parsed = (backchannelLogout: object) =>
+      load({ listen: { grpc: "127.0.0.1:9191", http: "127.0.0.1:9192" }, ...sessions(jwt({ backchannelLogout })) }).config.sessions[0];
+    expect(parsed({})).toMatchObject({ backchannelLogout: { by: "sid" } });
+    expect(parsed({ audience: "client", by: "sub" })).toMatchObject({ backchannelLogout: { audience: ["client"], by: "sub" } });
+  });
+
+  test("needs a listener, and a word that is known", () => {
+    expect(problemsOf(sessions(jwt({ backchannelLogout: {} })))).toEqual([
+      "sessions[0].jwt.backchannelLogout: needs listen.http: that is where the issuer's logout tokens arrive",
+    ]);
+    const listen = { grpc: "127.0.0.1:9191", http: "127.0.0.1:9192" };
+    expect(problemsOf({ listen, ...sessions(jwt({ backchannelLogout: { by: "user" } })) })).toEqual([
+      "sessions[0].jwt.backchannelLogout.by: must be one of sid, sub",
+    ]);
+  });
+});
+
 describe("an issuer's keys", () => {
   const https = "must be https: plain http is for loopback, or for allowInsecure: true";
 

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Secret } from "../../src/secret.ts";
 import { createRedisFlowStore } from "../../src/stores/redis-flow-store.ts";
+import { createRedisSessionIndex } from "../../src/stores/redis-session-index.ts";
 import { startCluster } from "../support/redis-cluster.ts";
 import { redisCommand } from "../support/redis-command.ts";
 import { startReplicated } from "../support/redis-replicated.ts";
@@ -105,7 +106,7 @@ test("sentinels need the rights that docs/operations.md gives, and a failover is
   for (const watched of servers.sentinels) expect((await denied(watched)).filter((entry) => !entry.includes("setinfo"))).toEqual([]);
 });
 
-test("where users connect accounts, the rights that docs/operations.md adds are enough, and each is needed", async () => {
+test("where users connect accounts or issuers end sessions, the rights that docs/operations.md adds are enough, and each is needed", async () => {
   const server = await opened.use(startRedis());
   await grant(server, everywhere);
   await grant(server, connecting);
@@ -116,6 +117,10 @@ test("where users connect accounts, the rights that docs/operations.md adds are 
     return [await flows.read("state", "id"), await flows.read("state", "id", 60_000), await flows.take("state", "id")];
   };
   expect(await use()).toEqual(["value", "value", "value"]);
+  const index = createRedisSessionIndex({ redis, keyPrefix: "bearerswap:" });
+  const name = { source: "agents", claim: "sub", value: "alice" } as const;
+  await index.add(name, "session", 60_000);
+  expect(await index.find(name)).toEqual(["session"]);
   expect(await denied(server)).toEqual([]);
   for (const right of connecting.split(" ").filter((word) => word.startsWith("+"))) {
     await redisCommand(server, "ACL", "SETUSER", "bearerswap", right.replace("+", "-"));

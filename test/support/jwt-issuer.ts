@@ -9,6 +9,8 @@ export interface SignOptions {
   readonly alg?: SigningAlgorithm;
   /** Default: the signing key's own. Null leaves it out. */
   readonly kid?: string | null;
+  /** Default JWT. Null leaves it out. */
+  readonly typ?: string | null;
   /** Seconds from now, negative for an expired token, null for no `exp`. Default 300. */
   readonly expiresIn?: number | null;
   /** Sign with a key that was never published, under the published key's id. */
@@ -77,7 +79,8 @@ export async function startJwtIssuer({ alg = "ES256", ...serverOptions }: HttpSe
     const key = await keyFor(options.alg ?? alg);
     const signer = options.forged ? await newKey(key.alg) : key;
     const kid = options.kid === undefined ? key.kid : options.kid;
-    const header = { alg: key.alg, typ: "JWT", ...(kid === null ? {} : { kid }) };
+    const { typ = "JWT" } = options;
+    const header = { alg: key.alg, ...(typ === null ? {} : { typ }), ...(kid === null ? {} : { kid }) };
     return new SignJWT(payload(server.url, claims, options.expiresIn)).setProtectedHeader(header).sign(signer.privateKey);
   }
 

@@ -19,6 +19,8 @@ export interface OidcServerOptions {
   /** Shows a login page to users who come without `login_hint`. Default false: every user is approved unasked. */
   readonly asksUsers?: boolean;
   readonly port?: number;
+  /** Where the provider posts its logout tokens; nowhere by default. */
+  readonly backchannelLogoutUri?: string;
 }
 
 export interface TokenOutcome {
@@ -58,6 +60,8 @@ export interface OidcServer extends OidcFaults {
   isActive(accessToken: string): Promise<boolean>;
   /** Whose token it is; undefined for one that is not active. */
   accountOf(accessToken: string): Promise<string | undefined>;
+  /** Sends the client a logout token for one session of a user; rejects unless it is answered 200. */
+  endSession(account: string, sid: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -111,14 +115,22 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
     },
     isActive: async (accessToken) => (await accountOf(accessToken)) !== undefined,
     accountOf,
+    endSession: async (account, sid) => (await provider.Client.find(client.id))?.backchannelLogout(account, sid),
     stop: server.stop,
   };
 }
 
 /** Says all that the package would else warn about on the console. */
-async function configurationOf({ accessTokenLifeSeconds = 5, refreshTokenLifeSeconds = 14 * 86_400, reuseGraceMs = 0, redirectUris = [] }: OidcServerOptions) {
+async function configurationOf({
+  accessTokenLifeSeconds = 5,
+  refreshTokenLifeSeconds = 14 * 86_400,
+  reuseGraceMs = 0,
+  redirectUris = [],
+  backchannelLogoutUri,
+}: OidcServerOptions) {
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
   const registered = { redirect_uris: [redirectUri, ...redirectUris], grant_types: ["authorization_code", "refresh_token"] };
+  const logout = backchannelLogoutUri === undefined ? {} : { backchannel_logout_uri: backchannelLogoutUri, backchannel_logout_session_required: true };
   const hour = 3600;
   return {
     adapter: createOidcAdapter({ reuseGraceMs }),
@@ -127,13 +139,17 @@ async function configurationOf({ accessTokenLifeSeconds = 5, refreshTokenLifeSec
       client_secret: secret,
       token_endpoint_auth_method: method,
       ...registered,
+      ...logout,
     })),
     cookies: { keys: [randomBytes(16).toString("hex")] },
     features: {
+      backchannelLogout: { enabled: backchannelLogoutUri !== undefined },
       devInteractions: { enabled: false },
       revocation: { enabled: true, allowedPolicy: async () => true },
       rpInitiatedLogout: { enabled: false },
     },
+    // The package's own way to fetch refuses loopback, where the tests are.
+    fetch: (url: string, { dispatcher: _, ...init }: RequestInit & { dispatcher?: unknown }) => globalThis.fetch(url, init),
     findAccount: async (_ctx: unknown, accountId: string) => ({ accountId, claims: async () => ({ sub: accountId }) }),
     interactions: { url: (_ctx: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },
     jwks: { keys: [{ ...(await exportJWK(privateKey)), use: "sig", alg: "RS256" }] },

@@ -1,0 +1,27 @@
+import type { Clock } from "../clock.ts";
+import type { SourceConfig } from "../config/sessions-schema.ts";
+import { isLoopback } from "../config/units.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { KeyMetrics } from "../telemetry/metrics.ts";
+import { createKeySet, type KeySet } from "./key-set.ts";
+
+export interface KeySetsDeps {
+  readonly config: readonly SourceConfig[];
+  readonly fetch: typeof globalThis.fetch;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: KeyMetrics;
+}
+
+/** The keys of each `jwt` source's issuer, by the source's name: whatever that issuer signs is verified with them. */
+export function createKeySets({ config, fetch, clock, log, metrics }: KeySetsDeps): ReadonlyMap<string, KeySet> {
+  const sets = new Map<string, KeySet>();
+  for (const source of config) {
+    if (source.kind !== "jwt") continue;
+    const { name, issuer, jwks, jwksCooldown: cooldownMs } = source;
+    const allowInsecure = source.allowInsecure || isLoopback(URL.parse(issuer)?.hostname ?? "");
+    const onFetched = (ok: boolean) => metrics.fetched(name, ok);
+    sets.set(name, createKeySet({ config: { issuer, jwks, cooldownMs, allowInsecure }, fetch, clock, log, onFetched }));
+  }
+  return sets;
+}

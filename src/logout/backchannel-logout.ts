@@ -1,0 +1,111 @@
+import { createHash } from "node:crypto";
+import { decodeJwt } from "jose";
+import type { KeySet } from "../check/key-set.ts";
+import type { Clock } from "../clock.ts";
+import { messageOf } from "../error.ts";
+import type { FlowStore } from "../stores/flow-store.ts";
+import type { TokenStore } from "../stores/token-store.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { LogoutMetrics } from "../telemetry/metrics.ts";
+import type { TokenManager } from "../tokens/token-manager.ts";
+import { type LogoutToken, type LogoutTokenResult, verifyLogoutToken } from "./logout-token.ts";
+import type { LogoutSource, SessionNames } from "./session-names.ts";
+
+export interface BackchannelLogoutDeps {
+  readonly sources: readonly LogoutSource[];
+  /** The issuers' keys by the sources' names. */
+  readonly keys: ReadonlyMap<string, KeySet>;
+  readonly names: Pick<SessionNames, "named">;
+  readonly flows: Pick<FlowStore, "read" | "put">;
+  readonly store: Pick<TokenStore, "list">;
+  readonly tokens: Pick<TokenManager, "revoke">;
+  /** Names of the configured upstreams. */
+  readonly upstreams: readonly string[];
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: LogoutMetrics;
+}
+
+/** What became of a logout token. `unavailable`: it has to be sent again. */
+export type LogoutOutcome = { readonly kind: "done" } | Exclude<LogoutTokenResult, { readonly kind: "valid" }>;
+
+/** Ends all grants of the sessions that an issuer says have ended (OpenID Connect Back-Channel Logout 1.0). Never rejects. */
+export type BackchannelLogout = (logoutToken: string) => Promise<LogoutOutcome>;
+
+interface Ordered {
+  readonly source: LogoutSource;
+  readonly token: LogoutToken;
+}
+
+const retryAfterMs = 5_000;
+
+export function createBackchannelLogout({
+  sources,
+  keys,
+  names,
+  flows,
+  store,
+  tokens,
+  upstreams,
+  clock,
+  log,
+  metrics,
+}: BackchannelLogoutDeps): BackchannelLogout {
+  return async function logout(jwt) {
+    const outcome = await attempt(jwt).catch((error: unknown) => ({ kind: "unavailable", why: messageOf(error), retryAfterMs }) as const);
+    metrics.ended(outcome.kind);
+    if (outcome.kind !== "done") log.warn({ event: "backchannel_logout_failed", outcome: outcome.kind, reason: outcome.why }, "a logout was not carried out");
+    return outcome;
+  };
+
+  async function attempt(jwt: string): Promise<LogoutOutcome> {
+    const orders = await verified(jwt);
+    if (!Array.isArray(orders)) return orders;
+    const [first] = orders;
+    const id = createHash("sha256").update(first.source.issuer).update("\0").update(first.token.jti).digest("base64url");
+    if ((await flows.read("logout", id)) !== undefined) return { kind: "invalid", why: "its jti was seen before" };
+    for (const order of orders) await carryOut(order);
+    // Only now, so that an issuer can send again what failed halfway: all of it can be repeated.
+    await flows.put("logout", id, "done", Math.max(...orders.map(({ token }) => token.lifeMs)));
+    return { kind: "done" };
+  }
+
+  /** An issuer has one address for a client's logouts: all sources that it means are told, those in other places too. */
+  async function verified(jwt: string): Promise<[Ordered, ...Ordered[]] | Exclude<LogoutOutcome, { readonly kind: "done" }>> {
+    const iss = unverifiedIssuer(jwt);
+    const orders: Ordered[] = [];
+    let failure: Exclude<LogoutOutcome, { readonly kind: "done" }> = { kind: "invalid", why: "no JWT of an issuer with backchannelLogout" };
+    for (const source of sources.filter(({ issuer }) => issuer === iss)) {
+      const keySet = keys.get(source.name);
+      if (keySet === undefined) continue;
+      const { name, issuer, clockTolerance, backchannelLogout } = source;
+      const audience = backchannelLogout.audience ?? source.audience;
+      const result = await verifyLogoutToken(jwt, { name, issuer, audience, clockToleranceMs: clockTolerance, keys: keySet }, clock);
+      if (result.kind === "unavailable") return result;
+      if (result.kind === "valid") orders.push({ source, token: result.token });
+      else failure = result;
+    }
+    const [first, ...others] = orders;
+    return first === undefined ? failure : [first, ...others];
+  }
+
+  /** The tombstones tell every replica. */
+  async function carryOut({ source, token }: Ordered): Promise<void> {
+    const sessions = await names.named(source, token);
+    let grants = 0;
+    for (const session of sessions) {
+      const held = await store.list(session, upstreams);
+      const revoked = await Promise.all(held.map((upstream) => tokens.revoke({ session, upstream })));
+      grants += revoked.filter(Boolean).length;
+    }
+    log.info({ event: "backchannel_logout", source: source.name, sessions: sessions.length, grants }, "the issuer ended sessions");
+  }
+}
+
+function unverifiedIssuer(jwt: string): string | undefined {
+  try {
+    return decodeJwt(jwt).iss;
+  } catch {
+    return undefined; // no JWT
+  }
+}

@@ -1,0 +1,78 @@
+import { decodeProtectedHeader, type JWTPayload } from "jose";
+import { algorithms } from "../check/jwt-source.ts";
+import type { KeySet, VerifyResult } from "../check/key-set.ts";
+import type { Clock } from "../clock.ts";
+
+/** An issuer whose word ends sessions. */
+export interface LogoutIssuer {
+  /** The source's name. */
+  readonly name: string;
+  readonly issuer: string;
+  /** The logout token's `aud` holds one of these: as whom we are registered there. */
+  readonly audience: readonly string[];
+  readonly clockToleranceMs: number;
+  readonly keys: KeySet;
+}
+
+/** Which sessions have ended: at least one of `sid` and `sub` is there. */
+export interface LogoutToken {
+  readonly sid: string | undefined;
+  readonly sub: string | undefined;
+  readonly jti: string;
+  /** So long it would be taken, ms. */
+  readonly lifeMs: number;
+}
+
+export type LogoutTokenResult = { readonly kind: "valid"; readonly token: LogoutToken } | Exclude<VerifyResult, { readonly kind: "verified" }>;
+
+const event = "http://schemas.openid.net/event/backchannel-logout";
+/** A token without `exp` is taken for so long after its `iat`, s. Issuers are told to keep to two minutes (OpenID Connect Back-Channel Logout 1.0 §2.4). */
+const maxAgeSeconds = 300;
+
+/** Validates a logout token: OpenID Connect Back-Channel Logout 1.0 §2.6, all but whether its `jti` was seen before. */
+export async function verifyLogoutToken(jwt: string, { issuer, audience, clockToleranceMs, keys }: LogoutIssuer, clock: Clock): Promise<LogoutTokenResult> {
+  if (!isTypedRight(jwt)) return { kind: "invalid", why: "typ is not logout+jwt" };
+  const now = clock.wallMs();
+  const currentDate = new Date(now);
+  const result = await keys.verify(jwt, { algorithms, issuer, audience: [...audience], clockTolerance: clockToleranceMs / 1_000, currentDate });
+  if (result.kind !== "verified") return result;
+  const { payload } = result;
+  const why = wrongTimes(payload, now, clockToleranceMs) ?? wrongClaims(payload);
+  if (why !== undefined) return { kind: "invalid", why };
+  const { sid, sub, jti = "", iat = 0, exp = iat + maxAgeSeconds } = payload as JWTPayload & { readonly sid?: string };
+  return { kind: "valid", token: { sid, sub, jti, lifeMs: Math.max(exp * 1_000 + clockToleranceMs - now, 1) } };
+}
+
+/** Explicit typing keeps tokens of other kinds out (RFC 8725 §3.11); issuers from before it was recommended set none. */
+function isTypedRight(jwt: string): boolean {
+  try {
+    const { typ } = decodeProtectedHeader(jwt);
+    return typ === undefined || /^(application\/)?logout\+jwt$/i.test(typ);
+  } catch {
+    return true; // no JWT, which its verification says
+  }
+}
+
+function wrongTimes({ iat, exp }: JWTPayload, now: number, toleranceMs: number): string | undefined {
+  if (typeof iat !== "number") return "iat is missing, or no number";
+  if (iat * 1_000 > now + toleranceMs) return "iat is in the future";
+  if (exp === undefined && (iat + maxAgeSeconds) * 1_000 + toleranceMs <= now) return "it has no exp, and its iat is too long ago";
+  return undefined;
+}
+
+function wrongClaims({ events, nonce, jti, sid, sub }: JWTPayload): string | undefined {
+  if (!isObject(events) || !Object.hasOwn(events, event) || !isObject(events[event])) return `events does not hold ${event}`;
+  if (nonce !== undefined) return "nonce is there: it must not be taken for an ID token";
+  if (!isName(jti)) return "jti is missing, or no text";
+  if (sid === undefined && sub === undefined) return "sub and sid are missing: one has to be there";
+  if ((sid !== undefined && !isName(sid)) || (sub !== undefined && !isName(sub))) return "sub or sid is no text, or empty";
+  return undefined;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === "string" && value !== "";
+}
