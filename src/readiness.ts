@@ -57,6 +57,7 @@ export function createReadiness({ store, clock, log, onServing, onStoreUp }: Rea
     up = now;
     onStoreUp(now);
     if (now) log.info({ event: "store_up" }, "the store answers");
-    else log.error({ event: "store_down", reason }, "the store does not answer; cached tokens are served meanwhile");
+    // At the start the connection says what is wrong, and there is nothing to serve meanwhile.
+    else if (answered) log.error({ event: "store_down", reason }, "the store does not answer; cached tokens are served meanwhile");
   }
 }

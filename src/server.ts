@@ -6,6 +6,7 @@ import type { ListenConfig } from "./config/listen-schema.ts";
 import { AuthorizationService } from "./gen/envoy/service/auth/v3/external_auth.ts";
 import { addReflection } from "./grpc-services.ts";
 import { listenGrpc, namedClientsOnly } from "./listen.ts";
+import { deadlineMarginMs, serveDirectly } from "./unary-stream.ts";
 
 /** The health service's name for the store's live state. */
 export const storeHealth = "bearerswap.store";
@@ -30,11 +31,10 @@ export interface CheckServer {
 
 /** A CheckRequest holds headers and perhaps a body: more is an attack. Larger ones are refused by grpc-js itself, before any handler. */
 const maxRequestBytes = 16 * 1024 * 1024;
-/** An answer that arrives at the caller's deadline is late: time to encode and send it, ms. */
-const deadlineMarginMs = 50;
 
 export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps): CheckServer {
-  const server = new Server({ "grpc.max_receive_message_length": maxRequestBytes, interceptors: namedClientsOnly(config.tls) });
+  const interceptors = namedClientsOnly(config.tls);
+  const server = new Server({ "grpc.max_receive_message_length": maxRequestBytes, interceptors });
   const health = new HealthImplementation({
     "": "NOT_SERVING",
     [AuthorizationService.check.path.split("/")[1] ?? ""]: "NOT_SERVING",
@@ -44,6 +44,7 @@ export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps
     { check: { ...AuthorizationService.check, requestDeserialize: identity, responseSerialize: identity } },
     { check: handler(check, deadlineMs) },
   );
+  if (interceptors.length === 0) serveDirectly(server, { path: AuthorizationService.check.path, handle: check, deadlineMs });
   health.addToServer(server);
   addReflection(server, ["envoy/service/auth/v3/external_auth.proto"]);
 

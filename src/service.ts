@@ -8,13 +8,22 @@ import type { Address } from "./config/address.ts";
 import type { Config } from "./config/schema.ts";
 import { isLoopback } from "./config/units.ts";
 import type { UpstreamConfig } from "./config/upstreams-schema.ts";
+import { browserCookie } from "./connect/browser.ts";
+import { connectHeaders, createConnect } from "./connect/connect.ts";
+import type { LoginSource } from "./connect/context.ts";
+import { createSessionIssuer } from "./connect/issued-sessions.ts";
 import { createProbeServer } from "./http.ts";
 import { createOAuthProvider } from "./providers/oauth-provider.ts";
 import type { Random } from "./random.ts";
 import { createReadiness } from "./readiness.ts";
 import { createCheckServer, drain } from "./server.ts";
+import type { FlowStore } from "./stores/flow-store.ts";
+import { createMemoryFlowStore } from "./stores/memory-flow-store.ts";
 import { createMemoryStore } from "./stores/memory-store.ts";
+import { connectRedis } from "./stores/redis-connection.ts";
+import { createRedisFlowStore } from "./stores/redis-flow-store.ts";
 import { createRedisStore } from "./stores/redis-store.ts";
+import { createSealer } from "./stores/sealing.ts";
 import type { Log } from "./telemetry/log.ts";
 import { addProcessMetrics, createMetrics } from "./telemetry/prometheus.ts";
 import { withDeadline } from "./tokens/deadline.ts";
@@ -68,16 +77,36 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
     config: { ...config.refresh, ...config.cache, cacheEntries: config.cache.maxSessions },
   });
   for (const upstream of providers.keys()) metrics.sizes.tokens(upstream, () => tokens.held(upstream));
+  const flows = config.connect && flowStoreOf(config.store, { clock, random, log });
+  const cookieSource = sessions.find((source) => source.kind === "cookie");
+  const issuer = flows && cookieSource && createSessionIssuer(cookieSource, { flows, random });
+  const identify = createSources({ config: sessions, maxEntries: config.cache.maxSessions, fetch, clock, log, issued: issuer, metrics });
+  const routing = createUpstreams(
+    Object.entries(upstreams).map(([name, { inject }]) => ({ name, inject })),
+    config.routes,
+  );
+  const ownCookies = config.connect === undefined ? [] : [browserCookie];
+  const wanted = wantedBy(sessions, ownCookies);
+  const connect =
+    config.connect &&
+    flows &&
+    createConnect({
+      config: config.connect,
+      sources: sessions,
+      sessions: identify,
+      upstreams: routing,
+      decode: createDecoder({ ...wanted, headers: [...wanted.headers, ...connectHeaders], body: true }),
+      sourcesByName: loginSources(config, { fetch, clock }),
+      ...{ issuer, providers, tokens, store, flows, clock, random, log },
+    });
   const check = createCheck({
-    decode: createDecoder(wantedBy(sessions)),
-    sessions: createSources({ config: sessions, maxEntries: config.cache.maxSessions, fetch, clock, log, metrics }),
-    upstreams: createUpstreams(
-      Object.entries(upstreams).map(([name, { inject }]) => ({ name, inject })),
-      config.routes,
-    ),
+    decode: createDecoder(wanted),
+    sessions: identify,
+    upstreams: routing,
     tokens,
-    credentials: credentialsOf(sessions),
+    credentials: credentialsOf(sessions, ownCookies),
     challenge: config.check,
+    connect,
     clock,
     log,
     metrics: metrics.checks,
@@ -107,7 +136,7 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
       await Promise.all([server.drain(left()), admin && drain(admin.server, left())]);
       const stored = await withDeadline(
         clock,
-        tokens.settled().then(() => true),
+        Promise.all([connect?.settled(), tokens.settled()]).then(() => true),
         left(),
         () => false,
       );
@@ -118,9 +147,41 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
           "new tokens could not be stored before shutdown.timeout; this session may have to log in again",
         );
       await probes?.close();
-      await store.close();
+      await Promise.all([store.close(), flows?.close()]);
     },
   };
+}
+
+/** Beside the grants' store, on a connection of its own: what it holds is of another kind, and few need it. */
+function flowStoreOf(config: Config["store"], { clock, random, log }: Pick<ServiceDeps, "clock" | "random" | "log">): FlowStore {
+  if (config.kind === "memory") return createMemoryFlowStore({ clock, maxRecords: config.maxGrants });
+  const connection = { config, clock, random, log };
+  return createRedisFlowStore({ redis: connectRedis(connection), keyPrefix: config.keyPrefix, sealer: config.encryption && createSealer(config.encryption) });
+}
+
+/** Our clients at the issuers of sessions that never come to a browser. */
+function loginSources({ connect, sessions }: Config, { fetch, clock }: Pick<ServiceDeps, "fetch" | "clock">): ReadonlyMap<string, LoginSource> {
+  const found = new Map<string, LoginSource>();
+  for (const source of sessions) {
+    const client = source.kind === "jwt" ? connect?.login[source.name] : undefined;
+    if (source.kind !== "jwt" || client === undefined) continue;
+    const { clientId, clientSecret: secret, scope } = client;
+    const provider = createOAuthProvider({
+      config: {
+        issuer: source.issuer,
+        clientId,
+        clientAuth: secret === undefined ? { method: "none" } : { method: "client_secret_basic", secret },
+        connect: { scope, parameters: {} },
+        allowInsecure: source.allowInsecure || isLoopback(URL.parse(source.issuer)?.hostname ?? ""),
+        // Nothing is refreshed there: who logs in is all that is asked.
+        ...{ parameters: [], refreshTokenLifeMs: 0, killsOldAccess: false, maxConcurrency: 1 },
+      },
+      fetch,
+      clock,
+    });
+    if (provider.login !== undefined) found.set(source.name, { issuer: source.issuer, login: provider.login });
+  }
+  return found;
 }
 
 function providerConfig(upstream: UpstreamConfig) {

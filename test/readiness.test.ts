@@ -52,7 +52,7 @@ test("begins not ready, asks the store every second, and is ready from its first
   storeIs("up");
   await clock.advance(1);
   expect([readiness.reason(), pings()]).toEqual([undefined, 4]);
-  expect(said).toEqual(["store down", "log store_down", "serving", "store up", "log store_up"]);
+  expect(said).toEqual(["store down", "serving", "store up", "log store_up"]);
 });
 
 test("stays ready when the store goes away, and tells each change once (pitfalls 23 and 30)", async () => {

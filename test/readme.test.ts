@@ -12,7 +12,7 @@ const root = join(import.meta.dirname, "..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
 const blocks = (language: string) => [...readme.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, "gs"))].map(([, text = ""]) => text);
 const configs = blocks("yaml").filter((block) => block.startsWith("listen:"));
-const env = { CRM_CLIENT_SECRET: "crm-secret", REDIS_PASSWORD: "redis-password" };
+const env = { CRM_CLIENT_SECRET: "crm-secret", REDIS_PASSWORD: "redis-password", AS_CLIENT_SECRET: "as-secret" };
 
 test("shows the demo and the test command first", () => {
   const commands = blocks("sh")[0]
@@ -36,7 +36,7 @@ test("shows configurations that can be served, files and variables given", async
     "admin-token": join(dir, "admin-token"),
     "k1.key": join(dir, "k1.key"),
   };
-  expect(configs).toHaveLength(2);
+  expect(configs).toHaveLength(3);
   for (const [at, text] of configs.entries()) {
     const local = Object.entries(files).reduce((whole, [name, path]) => whole.replaceAll(`/etc/bearerswap/${name}`, path), text);
     const file = join(dir, `${at}.yaml`);

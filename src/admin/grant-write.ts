@@ -9,12 +9,22 @@ import type { GrantLife, StoredAccess } from "../tokens/grant.ts";
 /** Longer than any lifetime in use, ms; a longer one means as much. */
 const longestMs = 10 * 365 * 86_400_000;
 
+/** How long tokens live where a response does not say: the refresh token, and with it the grant; and the access token, which else has no expiry. */
+export interface TokenLives {
+  readonly refreshTokenLifeMs: number;
+  readonly accessTokenLifeMs?: number | undefined;
+}
+
 /**
  * A login's outcome as the store takes it. `expires_at` (epoch s) wins over `expires_in`; a bare refresh token is refreshed at first use.
- * @param lifeMs how long the grant is kept where the response does not state the refresh token's life
  * @throws BearerswapError `input`
  */
-export function grantWrite(token: TokenResponse | undefined, subject: string, lifeMs: number, { clock, random }: { clock: Clock; random: Random }): GrantWrite {
+export function grantWrite(
+  token: TokenResponse | undefined,
+  subject: string,
+  lives: TokenLives,
+  { clock, random }: { clock: Clock; random: Random },
+): GrantWrite {
   if (token === undefined) throw new BearerswapError("input", "the token response is missing");
   for (const [field, value] of [
     ["access_token", token.accessToken],
@@ -29,17 +39,17 @@ export function grantWrite(token: TokenResponse | undefined, subject: string, li
   if (tokens === undefined) throw new BearerswapError("input", "the token response holds neither access_token nor refresh_token");
   const now = clock.wallMs();
   const grant = { refreshToken: tokens.refreshToken, scope: tokens.scope, subject: subject === "" ? undefined : subject, createdAt: now, refreshedAt: now };
-  return { version: random.id(), grant, access: tokens.accessToken && accessOf(tokens.accessToken, token, now), life: lifeOf(token, lifeMs) };
+  return { version: random.id(), grant, access: tokens.accessToken && accessOf(tokens.accessToken, token, now, lives), life: lifeOf(token, lives) };
 }
 
-function accessOf(accessToken: NonNullable<StoredAccess["token"]>, { expiresAt, expiresIn }: TokenResponse, now: number): StoredAccess {
-  const remainingMs = expiresAt === undefined ? (expiresIn === undefined ? undefined : expiresIn * 1_000) : expiresAt * 1_000 - now;
+function accessOf(accessToken: NonNullable<StoredAccess["token"]>, { expiresAt, expiresIn }: TokenResponse, now: number, lives: TokenLives): StoredAccess {
+  const remainingMs = expiresAt === undefined ? (expiresIn === undefined ? lives.accessTokenLifeMs : expiresIn * 1_000) : expiresAt * 1_000 - now;
   if (remainingMs === undefined) return { token: accessToken };
   const lifeMs = Math.min(Math.max(remainingMs, 0), longestMs);
   return { token: accessToken, remainingMs: lifeMs, lifeMs };
 }
 
-function lifeOf({ refreshExpiresIn }: TokenResponse, lifeMs: number): GrantLife {
-  if (refreshExpiresIn === undefined || refreshExpiresIn <= 0) return { ms: lifeMs, stated: false };
+function lifeOf({ refreshExpiresIn }: TokenResponse, { refreshTokenLifeMs }: TokenLives): GrantLife {
+  if (refreshExpiresIn === undefined || refreshExpiresIn <= 0) return { ms: refreshTokenLifeMs, stated: false };
   return { ms: Math.min(refreshExpiresIn * 1_000, longestMs), stated: true };
 }

@@ -26,6 +26,8 @@ export interface GrantsClient {
 export const grantStates: Readonly<Record<number, string>> = { 1: "active", 2: "dead", 3: "revoked" };
 
 const deadlineMs = 10_000;
+/** Providers are given ten seconds. */
+const revokeDeadlineMs = 30_000;
 
 type Callback<Response> = (error: ServiceError | null, response: Response) => void;
 type Method<Request, Response> = (request: Request, metadata: Metadata, options: { deadline: number }, callback: Callback<Response>) => unknown;
@@ -37,9 +39,9 @@ export function createGrantsClient({ address, token, caFile }: GrantsClientOptio
   const metadata = new Metadata();
   if (token !== undefined) metadata.set("authorization", `Bearer ${token.reveal()}`);
 
-  const call = <Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response> =>
+  const call = <Request, Response>(method: Method<Request, Response>, request: Request, waitMs = deadlineMs): Promise<Response> =>
     new Promise((resolve, reject) => {
-      method.call(client, request, metadata, { deadline: Date.now() + deadlineMs }, (error, response) =>
+      method.call(client, request, metadata, { deadline: Date.now() + waitMs }, (error, response) =>
         error === null ? resolve(response) : reject(wrapped(error, address)),
       );
     });
@@ -47,7 +49,7 @@ export function createGrantsClient({ address, token, caFile }: GrantsClientOptio
     put: (request) => call<proto.PutRequest, proto.PutResponse>(client.put, request),
     get: (request) => call<proto.GetRequest, proto.GetResponse>(client.get, request),
     list: (request) => call<proto.ListRequest, proto.ListResponse>(client.list, request),
-    revoke: (request) => call<proto.RevokeRequest, proto.RevokeResponse>(client.revoke, request),
+    revoke: (request) => call<proto.RevokeRequest, proto.RevokeResponse>(client.revoke, request, revokeDeadlineMs),
     close: () => client.close(),
   };
 }

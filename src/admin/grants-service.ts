@@ -8,6 +8,7 @@ import { BearerswapError, messageOf } from "../error.ts";
 import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
 import { addReflection } from "../grpc-services.ts";
 import { listenGrpc, namedClientsOnly } from "../listen.ts";
+import type { Provider } from "../providers/provider.ts";
 import type { Random } from "../random.ts";
 import type { Secret } from "../secret.ts";
 import type { ReadResult, TokenStore } from "../stores/token-store.ts";
@@ -15,15 +16,16 @@ import type { Log } from "../telemetry/log.ts";
 import type { AdminMetrics } from "../telemetry/metrics.ts";
 import { type GrantKey, hashSession, shortHash } from "../tokens/grant.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
-import { grantWrite } from "./grant-write.ts";
+import { grantWrite, type TokenLives } from "./grant-write.ts";
+import { revokeAtProvider } from "./provider-revocation.ts";
 
 export interface GrantsServiceDeps {
   readonly store: Pick<TokenStore, "read" | "list">;
   readonly tokens: Pick<TokenManager, "put" | "revoke">;
   /** Names of the configured session sources. */
   readonly sources: readonly string[];
-  /** Configured upstreams, with the life of their refresh tokens in ms. */
-  readonly upstreams: ReadonlyMap<string, { readonly refreshTokenLifeMs: number }>;
+  /** The providers of the configured upstreams. */
+  readonly upstreams: ReadonlyMap<string, TokenLives & Pick<Provider, "revoke">>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -56,8 +58,8 @@ export function createGrantsHandlers({ store, tokens, sources, upstreams, clock,
   return {
     async put({ session, upstream, subject, token }) {
       const key = keyOf(session, upstream);
-      const life = upstreams.get(upstream)?.refreshTokenLifeMs ?? 0;
-      await tokens.put(key, grantWrite(token, subject, life, { clock, random }));
+      const lives = upstreams.get(upstream) ?? { refreshTokenLifeMs: 0 };
+      await tokens.put(key, grantWrite(token, subject, lives, { clock, random }));
       log.info({ event: "grant_put", upstream, session: shortHash(key.session) }, "grant stored");
       return { grant: view(upstream, await store.read(key)) };
     },
@@ -73,15 +75,27 @@ export function createGrantsHandlers({ store, tokens, sources, upstreams, clock,
       return { grants: grants.filter((grant) => grant !== undefined) };
     },
 
-    async revoke({ session, upstream }) {
+    async revoke({ session, upstream, keepUpstream }) {
       const hash = sessionOf(session);
       const names = upstream === "" ? await store.list(hash, [...upstreams.keys()]) : [keyOf(session, upstream).upstream];
-      const revoked: string[] = [];
-      for (const name of [...names].sort()) if (await tokens.revoke({ session: hash, upstream: name })) revoked.push(name);
+      const ended = await Promise.all([...names].sort().map((name) => end({ session: hash, upstream: name }, keepUpstream)));
+      const revoked = ended.filter(({ wasThere }) => wasThere).map(({ name }) => name);
+      const unconfirmed = ended.flatMap(({ name, why }) => (why === undefined ? [] : [{ upstream: name, why }]));
       log.info({ event: "grant_revoked", upstream: revoked.join(","), session: shortHash(hash) }, "grants revoked");
-      return { upstreams: revoked };
+      return { upstreams: revoked, unconfirmed };
     },
   };
+
+  /** At the provider first: once the tombstone is written, nobody knows the tokens. */
+  async function end(key: GrantKey, keepUpstream: boolean) {
+    const why = keepUpstream ? undefined : await revokeAtProvider(key, { store, upstreams });
+    if (why !== undefined)
+      log.warn(
+        { event: "revocation", upstream: key.upstream, session: shortHash(key.session), reason: why },
+        "the provider did not confirm that the tokens are ended",
+      );
+    return { name: key.upstream, wasThere: await tokens.revoke(key), why };
+  }
 
   function keyOf(session: proto.SessionKey | undefined, upstream: string): GrantKey {
     if (!upstreams.has(upstream)) throw new BearerswapError("input", `no upstream is named "${upstream}"; configured: ${[...upstreams.keys()].join(", ")}`);

@@ -5,8 +5,10 @@ import type { CheckMetrics, CheckOutcome } from "../telemetry/metrics.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
 import { shortHash } from "../tokens/grant.ts";
 import type { TokenAnswer, TokenManager } from "../tokens/token-manager.ts";
+import { createAllowedAnswer } from "./allowed-answer.ts";
+import type { ConnectHooks } from "./reply.ts";
 import type { CheckInput, DecodeCheck } from "./request.ts";
-import { allowResponse, type ChallengeConfig, type Credentials, denyResponse, hasCookies, type InjectedHeader } from "./response.ts";
+import { allowResponse, type ChallengeConfig, type Credentials, cookiesToRewrite, denyResponse, replyResponse } from "./response.ts";
 import type { Identification, Session, SessionSource } from "./session.ts";
 import type { CheckUpstream, Upstreams } from "./upstreams.ts";
 import type { Denial, DenyReason, Verdict } from "./verdict.ts";
@@ -14,10 +16,12 @@ import type { Denial, DenyReason, Verdict } from "./verdict.ts";
 export interface CheckDeps {
   readonly decode: DecodeCheck;
   readonly sessions: SessionSource;
-  readonly upstreams: Upstreams;
+  readonly upstreams: Pick<Upstreams, "of">;
   readonly tokens: Pick<TokenManager, "cached" | "fresh">;
   readonly credentials: Credentials;
   readonly challenge: ChallengeConfig;
+  /** Absent where users do not connect accounts by themselves. */
+  readonly connect?: ConnectHooks | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: CheckMetrics;
@@ -29,21 +33,29 @@ export interface CheckDeps {
  */
 export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buffer>;
 
-/** Not in a header, whatever a provider calls a token or an operator a format (RFC 9110 §5.5). */
-const notInHeader = /[^\t\x20-\x7e]/;
+export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, connect, clock, log, metrics }: CheckDeps): Check {
+  const allowedAnswer = createAllowedAnswer(credentials);
 
-export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, clock, log, metrics }: CheckDeps): Check {
   return function check(bytes, waitMs) {
     const startedAt = clock.monotonicMs();
     const input = decode(bytes);
     try {
-      const verdict = input === undefined ? deny("bad_request", { why: "no CheckRequest with an HTTP request" }) : decide(input, waitMs);
+      const verdict = input === undefined ? deny("bad_request", { why: "no CheckRequest with an HTTP request" }) : decideOrConnect(input, bytes, waitMs);
       if (!(verdict instanceof Promise)) return respond(verdict, input, startedAt);
       return verdict.catch(unexpected).then((later) => respond(later, input, startedAt));
     } catch (error) {
       return respond(unexpected(error), input, startedAt);
     }
   };
+
+  /** Pages of our own come before upstreams, and a denial says how it is cured. */
+  function decideOrConnect(input: CheckInput, bytes: Uint8Array, waitMs: number): Verdict | Promise<Verdict> {
+    if (connect === undefined) return decide(input, waitMs);
+    if (connect.owns(input)) return connect.answer(bytes, waitMs);
+    const verdict = decide(input, waitMs);
+    if (verdict instanceof Promise) return verdict.then((later) => (later.kind === "deny" ? connect.offer(later, bytes) : later));
+    return verdict.kind === "deny" ? connect.offer(verdict, bytes) : verdict;
+  }
 
   function decide(input: CheckInput, waitMs: number): Verdict | Promise<Verdict> {
     const route = upstreams.of(input);
@@ -88,8 +100,9 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
       case "allow":
         return input === undefined ? refuse(deny("bad_request"), input, startedAt) : allow(verdict.upstream, verdict.token, input, startedAt);
       case "passthrough":
-        if (input === undefined) return refuse(deny("bad_request"), input, startedAt);
-        return counted("passthrough", undefined, startedAt, allowResponse(credentials, input, undefined, { outcome: "passthrough" }));
+        return input === undefined ? refuse(deny("bad_request"), input, startedAt) : passThrough(input, startedAt);
+      case "reply":
+        return counted("connect", undefined, startedAt, replyResponse(verdict.reply));
       case "deny":
         return refuse(verdict, input, startedAt);
       default:
@@ -97,15 +110,15 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
     }
   }
 
-  /** One encoding serves every request with the same token, unless cookies have to be rewritten. */
   function allow(upstream: CheckUpstream, token: AccessToken, input: CheckInput, startedAt: number): Buffer {
-    if (token.answer !== undefined && !hasCookies(credentials, input)) return counted("allowed", upstream, startedAt, token.answer);
-    const injected: InjectedHeader = { name: upstream.inject.header, value: upstream.inject.format.replaceAll("{token}", () => token.token.reveal()) };
-    if (notInHeader.test(injected.value))
-      return refuse(deny("unavailable", { upstream: upstream.name, why: "the token cannot stand in a header" }), input, startedAt);
-    const response = allowResponse(credentials, input, injected, { upstream: upstream.name, outcome: "allowed", version: token.version });
-    if (!hasCookies(credentials, input)) token.answer = response;
-    return counted("allowed", upstream, startedAt, response);
+    const answer = allowedAnswer(upstream, token, input);
+    if (answer !== undefined) return counted("allowed", upstream, startedAt, answer);
+    return refuse(deny("unavailable", { upstream: upstream.name, why: "the token cannot stand in a header" }), input, startedAt);
+  }
+
+  function passThrough(input: CheckInput, startedAt: number): Buffer {
+    const answer = allowResponse(credentials, cookiesToRewrite(credentials, input), undefined, { outcome: "passthrough" });
+    return counted("passthrough", undefined, startedAt, answer);
   }
 
   function counted(outcome: CheckOutcome, upstream: CheckUpstream | undefined, startedAt: number, answer: Buffer): Buffer {

@@ -17,6 +17,12 @@ export interface CheckInput {
   readonly requestId: string;
   /** What the route's `context_extensions` say under `upstream`. */
   readonly upstream: string | undefined;
+  /** Whether they say `mcp: "true"`. */
+  readonly mcp: boolean;
+  /** What of the body Envoy was told to send; empty unless the decoder was told to look. */
+  readonly body: string;
+  /** Whether `:path` begins with these bytes. Cheaper than the path. */
+  pathStartsWith(prefix: Buffer): boolean;
   /** The peer's identity from its certificate; empty without mTLS. */
   readonly principal: string;
   /** One namespace of the filter metadata that Envoy was told to pass on. */
@@ -31,15 +37,17 @@ export interface Wanted {
   /** Lower-case names. */
   readonly headers: Iterable<string>;
   readonly metadata: boolean;
+  /** The request's body; default false. */
+  readonly body?: boolean | undefined;
 }
 
 /**
  * A decoder that skips over what is not needed: most of a CheckRequest is headers nobody here looks at.
  * Field numbers are those of proto/envoy/service/auth/v3; later occurrences of a field win, as protobuf demands.
  */
-export function createDecoder({ headers, metadata }: Wanted): DecodeCheck {
+export function createDecoder({ headers, metadata, body = false }: Wanted): DecodeCheck {
   const names = [...new Set(headers)];
-  const plan: Plan = { index: new Map(names.map((name, at) => [name, at])), lengths: new Set(names.map((name) => name.length)) };
+  const plan: Plan = { index: new Map(names.map((name, at) => [name, at])), lengths: new Set(names.map((name) => name.length)), body };
   return function decode(bytes) {
     const input = new DecodedCheck(bytes, plan);
     try {
@@ -56,6 +64,7 @@ export function createDecoder({ headers, metadata }: Wanted): DecodeCheck {
 interface Plan {
   readonly index: ReadonlyMap<string, number>;
   readonly lengths: ReadonlySet<number>;
+  readonly body: boolean;
 }
 
 /** Characters of a JWT's signature, which is as good as random. */
@@ -74,6 +83,8 @@ class DecodedCheck implements CheckInput {
   rawHeaders: (string | undefined)[] | undefined = undefined;
   hasHttp = false;
   upstream: string | undefined = undefined;
+  mcp = false;
+  body = "";
   pathAt = -1;
   pathEnd = -1;
   hostAt = -1;
@@ -117,6 +128,12 @@ class DecodedCheck implements CheckInput {
     const end = index === undefined ? undefined : this.headerEnd?.[index];
     return at !== undefined && end !== undefined && end - at === value.length && this.buffer.toString("latin1", at, end) === value;
   }
+
+  pathStartsWith(prefix: Buffer): boolean {
+    const { buffer, pathAt } = this;
+    return this.pathEnd - pathAt >= prefix.length && buffer.compare(prefix, 0, prefix.length, pathAt, pathAt + prefix.length) === 0;
+  }
+
   get path(): string {
     return this.text(this.pathAt, this.pathEnd);
   }
@@ -223,6 +240,10 @@ function readHttp(input: DecodedCheck, field: number, end: number): void {
     case 1:
       input.idAt = input.reader.pos;
       input.idEnd = end;
+      return;
+    case 11:
+    case 12: // `raw_body`, where Envoy is told `pack_as_bytes`
+      if (input.plan.body && end > input.reader.pos) input.body = input.text(input.reader.pos, end);
   }
 }
 
@@ -271,5 +292,7 @@ function readContextExtension(input: DecodedCheck, end: number): void {
   input.keyAt = -1;
   input.valueAt = -1;
   walk(input, end, readKeyValue);
-  if (input.text(input.keyAt, input.keyEnd) === "upstream") input.upstream = input.text(input.valueAt, input.valueEnd);
+  const key = input.text(input.keyAt, input.keyEnd);
+  if (key === "upstream") input.upstream = input.text(input.valueAt, input.valueEnd);
+  else if (key === "mcp") input.mcp = input.text(input.valueAt, input.valueEnd) === "true";
 }

@@ -2,6 +2,7 @@ import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from "..
 import { CheckResponse } from "../gen/envoy/service/auth/v3/external_auth.ts";
 import type { StatusCode } from "../gen/envoy/type/v3/http_status.ts";
 import { withoutCookies } from "./credential.ts";
+import type { PageStatus, Reply, ReplyCookie } from "./reply.ts";
 import type { CheckInput } from "./request.ts";
 import type { Denial, DenyReason } from "./verdict.ts";
 
@@ -31,17 +32,20 @@ const overwrite = HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_AD
 /** Said with a 503 that has no better hint, ms. */
 const defaultRetryAfterMs = 1_000;
 
-/** The serialized answer that lets a request through. Envoy removes after it sets: the injected header is never in the list of removals. */
+/**
+ * The serialized answer that lets a request through. Envoy removes after it sets: the injected header is never in the list of removals.
+ * @param cookies the request's, where they have to be rewritten
+ */
 export function allowResponse(
   credentials: Credentials,
-  input: CheckInput,
+  cookies: string | undefined,
   injected: InjectedHeader | undefined,
   metadata: Readonly<Record<string, string>>,
 ): Buffer {
   const headers = injected === undefined ? [] : [header(injected.name, injected.value)];
   const headersToRemove = [...credentials.headers].filter((name) => name !== injected?.name);
-  if (hasCookies(credentials, input)) {
-    const rest = withoutCookies(input.header("cookie") ?? "", credentials.cookies);
+  if (cookies !== undefined) {
+    const rest = withoutCookies(cookies, credentials.cookies);
     if (rest === undefined) headersToRemove.push("cookie");
     else headers.push(header("cookie", rest));
   }
@@ -49,25 +53,94 @@ export function allowResponse(
   return encode({ status: { code: 0, message: "" }, httpResponse: { $case: "okResponse", value }, dynamicMetadata: metadata });
 }
 
-/** Whether the answer has to rewrite the request's cookies: a session credential may be among them. */
-export function hasCookies(credentials: Credentials, input: CheckInput): boolean {
-  if (credentials.cookies.size === 0) return false;
+/** The request's cookies, where the answer has to rewrite them: a session credential may be among them. */
+export function cookiesToRewrite(credentials: Credentials, input: CheckInput): string | undefined {
+  if (credentials.cookies.size === 0) return undefined;
   const cookies = input.header("cookie") ?? "";
-  return [...credentials.cookies].some((name) => cookies.includes(name));
+  return [...credentials.cookies].some((name) => cookies.includes(name)) ? cookies : undefined;
 }
 
 /** The serialized answer that keeps a request back. */
 export function denyResponse(denial: Denial, challenge: ChallengeConfig): Buffer {
   const { status, error, description } = answers[denial.reason];
-  const body = JSON.stringify({ error, error_description: description, reason: denial.reason, upstream: denial.upstream });
+  const body = JSON.stringify({ error, error_description: description, reason: denial.reason, upstream: denial.upstream, connect_url: denial.connectUrl });
   const headers = [header("content-type", "application/json"), header("cache-control", "no-store")];
-  if (status === 401) headers.push(header("www-authenticate", challengeOf(denial.reason, challenge)));
+  if (status === 401) headers.push(header("www-authenticate", challengeOf(denial.reason, challenge, denial.resourceMetadata)));
   if (status === 503) headers.push(header("retry-after", String(Math.max(1, Math.ceil((denial.retryAfterMs ?? defaultRetryAfterMs) / 1_000)))));
   const metadata = { outcome: denial.reason, ...(denial.upstream === undefined ? {} : { upstream: denial.upstream }) };
+  return encodeDenied(denial.reason, status, headers, body, metadata);
+}
+
+/** The serialized answer that is a page of our own, or leads to one. Envoy passes any status on as a denial. */
+export function replyResponse(reply: Reply): Buffer {
+  const metadata = { outcome: "connect" };
+  switch (reply.kind) {
+    case "redirect": {
+      const headers = [header("location", reply.to), ...pageHeaders("no-referrer"), ...(reply.cookies ?? []).map(setCookie)];
+      return encodeDenied("connect", reply.afterPost ? 303 : 302, headers, "", metadata);
+    }
+    case "page": {
+      const headers = [
+        header("content-type", "text/html; charset=utf-8"),
+        header("content-security-policy", reply.contentSecurityPolicy),
+        ...pageHeaders(reply.hasForms ? "same-origin" : "no-referrer"),
+        ...(reply.status === "wrong_method" ? [header("allow", "GET, POST")] : []),
+        ...(reply.status === "unavailable" ? [header("retry-after", "5")] : []),
+        ...(reply.cookies ?? []).map(setCookie),
+      ];
+      return encodeDenied("connect", pageStatus[reply.status], headers, reply.html, metadata);
+    }
+    case "json": {
+      const headers = [header("content-type", "application/json"), header("cache-control", "no-store"), header("x-content-type-options", "nosniff")];
+      if (reply.shared) {
+        // Also the answer to a preflight: MCP clients in browsers name their protocol revision.
+        headers.push(header("access-control-allow-origin", "*"), header("access-control-allow-headers", "mcp-protocol-version"));
+      }
+      return encodeDenied("connect", 200, headers, reply.body, metadata);
+    }
+    default:
+      return reply satisfies never;
+  }
+}
+
+const pageStatus: Readonly<Record<PageStatus, StatusCode>> = {
+  ok: 200,
+  invalid: 400,
+  forbidden: 403,
+  not_found: 404,
+  wrong_method: 405,
+  unavailable: 503,
+};
+
+/** Nothing of the flow is kept by a cache, told to another site, or shown inside one. */
+function pageHeaders(referrerPolicy: string): HeaderValueOption[] {
+  return [
+    header("cache-control", "no-store"),
+    header("referrer-policy", referrerPolicy),
+    header("x-frame-options", "DENY"),
+    header("x-content-type-options", "nosniff"),
+    header("cross-origin-opener-policy", "same-origin"),
+    header("cross-origin-resource-policy", "same-origin"),
+  ];
+}
+
+/** Appended, as there may be several. */
+function setCookie({ name, value, maxAgeMs }: ReplyCookie): HeaderValueOption {
+  const text = `${name}=${value}; Path=/; Max-Age=${Math.floor(maxAgeMs / 1_000)}; HttpOnly; Secure; SameSite=Lax`;
+  return { ...header("set-cookie", text), appendAction: HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD };
+}
+
+function encodeDenied(
+  message: string,
+  code: StatusCode,
+  headers: HeaderValueOption[],
+  body: string,
+  dynamicMetadata: Readonly<Record<string, string>>,
+): Buffer {
   return encode({
-    status: { code: permissionDenied, message: denial.reason },
-    httpResponse: { $case: "deniedResponse", value: { status: { code: status }, headers, body } },
-    dynamicMetadata: metadata,
+    status: { code: permissionDenied, message },
+    httpResponse: { $case: "deniedResponse", value: { status: { code }, headers, body } },
+    dynamicMetadata,
   });
 }
 
@@ -92,7 +165,8 @@ const answers: Readonly<Record<DenyReason, Answer>> = {
 };
 
 /** RFC 6750 §3: no error code where there was no credential. */
-function challengeOf(reason: DenyReason, { realm, resourceMetadata }: ChallengeConfig): string {
+function challengeOf(reason: DenyReason, { realm, resourceMetadata: general }: ChallengeConfig, own: string | undefined): string {
+  const resourceMetadata = own ?? general;
   const { error, description, challenged } = answers[reason];
   const parts = [`realm="${realm}"`];
   if (challenged === "error") parts.push(`error="${error}"`);
@@ -101,12 +175,9 @@ function challengeOf(reason: DenyReason, { realm, resourceMetadata }: ChallengeC
   return `Bearer ${parts.join(", ")}`;
 }
 
-/** A Buffer of its own memory: it is kept, and a slice of Node's pool would keep its neighbours too. */
 function encode(response: CheckResponse): Buffer {
-  const bytes = CheckResponse.encode(response).finish();
-  const buffer = Buffer.allocUnsafeSlow(bytes.length);
-  buffer.set(bytes);
-  return buffer;
+  const { buffer, byteOffset, byteLength } = CheckResponse.encode(response).finish();
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 function header(key: string, value: string): HeaderValueOption {

@@ -1,9 +1,11 @@
 import type { Clock } from "../clock.ts";
 import type { SourceConfig } from "../config/sessions-schema.ts";
 import { isLoopback } from "../config/units.ts";
+import { BearerswapError } from "../error.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { KeyMetrics, SizeMetrics } from "../telemetry/metrics.ts";
 import type { Place } from "./credential.ts";
+import { createIssuedSource, type IssuedSessions } from "./issued-source.ts";
 import { createJwtSource, type JwtIssuer } from "./jwt-source.ts";
 import { createKeySet } from "./key-set.ts";
 import { createMetadataSource } from "./metadata-source.ts";
@@ -21,13 +23,15 @@ export interface SourcesDeps {
   readonly fetch: typeof globalThis.fetch;
   readonly clock: Clock;
   readonly log: Log;
+  /** Needed by a `cookie` source: whether a session that we issued still lives. */
+  readonly issued?: IssuedSessions | undefined;
   readonly metrics: { readonly keys: KeyMetrics; readonly sizes: Pick<SizeMetrics, "sessions"> };
 }
 
 type JwtConfig = SourceConfig & { readonly kind: "jwt" };
 
 /** The configured sources in their order; JWT issuers that share a place are one source there. */
-export function createSources({ config, maxEntries, fetch, clock, log, metrics }: SourcesDeps): SessionSource {
+export function createSources({ config, maxEntries, fetch, clock, log, issued, metrics }: SourcesDeps): SessionSource {
   const jwts = config.filter((source) => source.kind === "jwt");
   const firstOfPlace = (source: JwtConfig) => jwts.find((other) => samePlace(other.from, source.from)) === source;
   return createSessions(config.flatMap((source) => (source.kind !== "jwt" || firstOfPlace(source) ? [create(source)] : [])));
@@ -45,11 +49,20 @@ export function createSources({ config, maxEntries, fetch, clock, log, metrics }
         return createMetadataSource(source);
       case "opaque":
         return createOpaqueSource({ name: source.name, from: source.from, cache: cacheOf(source) });
+      case "cookie":
+        return createIssued(source);
       case "principal":
         return createPrincipalSource(source);
       default:
         return source satisfies never;
     }
+  }
+
+  function createIssued({ name, from, idleMs }: SourceConfig & { readonly kind: "cookie" }): SessionSource {
+    if (issued === undefined) throw new BearerswapError("config", `sessions: "${name}" needs the section connect`);
+    const source = createIssuedSource({ name, cookie: from.cookie, idleMs, maxEntries, sessions: issued, clock });
+    metrics.sizes.sessions(name, source.size);
+    return source;
   }
 
   function cacheOf({ name }: SourceConfig): SessionCache {
@@ -66,19 +79,19 @@ export function createSources({ config, maxEntries, fetch, clock, log, metrics }
   }
 }
 
-/** What the sources look at in a request. */
-export function wantedBy(sources: readonly SourceConfig[]): Wanted {
-  const { headers, cookies } = credentialsOf(sources);
+/** What the sources look at in a request, and cookies of our own beside them. */
+export function wantedBy(sources: readonly SourceConfig[], ownCookies: readonly string[] = []): Wanted {
+  const { headers, cookies } = credentialsOf(sources, ownCookies);
   return { headers: cookies.size > 0 ? [...headers, "cookie"] : headers, metadata: sources.some((source) => source.kind === "metadata") };
 }
 
 /** Where session credentials stand: none of it may reach an upstream. */
-export function credentialsOf(sources: readonly SourceConfig[]): Credentials {
+export function credentialsOf(sources: readonly SourceConfig[], ownCookies: readonly string[] = []): Credentials {
   const headers = new Set<string>();
-  const cookies = new Set<string>();
+  const cookies = new Set<string>(ownCookies);
   for (const source of sources) {
     if (source.kind === "metadata") for (const header of source.strip) headers.add(header);
-    if (source.kind !== "jwt" && source.kind !== "opaque") continue;
+    if (!("from" in source)) continue;
     if ("cookie" in source.from) cookies.add(source.from.cookie);
     else headers.add(source.from.header);
   }

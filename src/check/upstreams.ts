@@ -22,6 +22,8 @@ export interface Route {
   readonly pathPrefix: string;
   /** Absent: the request passes without a token, and without the session's credential. */
   readonly upstream?: string | undefined;
+  /** An MCP server stands there. */
+  readonly mcp?: boolean | undefined;
 }
 
 export type RouteResult =
@@ -33,6 +35,8 @@ export type RouteResult =
 /** Tells which upstream a request is for. */
 export interface Upstreams {
   of(input: CheckInput): RouteResult;
+  /** Whether it is for an MCP server. */
+  isMcp(input: CheckInput): boolean;
 }
 
 const passthrough: RouteResult = { kind: "passthrough" };
@@ -55,13 +59,17 @@ export function createUpstreams(upstreams: readonly CheckUpstream[], routes: rea
       if (ordered.length === 0) return noRoute;
       return route(input);
     },
+    isMcp: (input) => (input.upstream === undefined ? routeOf(input)?.mcp === true : input.mcp),
   };
 
+  function routeOf(input: CheckInput): Route | undefined {
+    const [path, host] = [pathOf(input.path), hostOf(input.host)];
+    return ordered.find((candidate) => (candidate.host === undefined || candidate.host === host) && hasPrefix(path, candidate.pathPrefix));
+  }
+
   function route(input: CheckInput): RouteResult {
-    const path = pathOf(input.path);
-    if (ambiguousPath.test(path)) return ambiguous;
-    const host = hostOf(input.host);
-    const found = ordered.find((candidate) => (candidate.host === undefined || candidate.host === host) && hasPrefix(path, candidate.pathPrefix));
+    if (ambiguousPath.test(pathOf(input.path))) return ambiguous;
+    const found = routeOf(input);
     if (found === undefined) return noRoute;
     return found.upstream === undefined ? passthrough : (byName.get(found.upstream) ?? noRoute);
   }

@@ -1,4 +1,5 @@
 import type { AccessToken } from "../tokens/access-token.ts";
+import type { Reply } from "./reply.ts";
 import type { CheckUpstream } from "./upstreams.ts";
 
 /** Why a request is not let through: the `reason` of bodies and logs. */
@@ -17,6 +18,8 @@ export type Verdict =
   | { readonly kind: "allow"; readonly upstream: CheckUpstream; readonly token: AccessToken }
   /** Let through without a token; the session's credential is removed all the same. */
   | { readonly kind: "passthrough" }
+  /** Answered by ourselves: the request was for us, or its user has to go somewhere first. */
+  | { readonly kind: "reply"; readonly reply: Reply }
   | Denial;
 
 export interface Denial {
@@ -30,4 +33,8 @@ export interface Denial {
   readonly why?: string | undefined;
   /** When to try again, ms; for `unavailable`. */
   readonly retryAfterMs?: number | undefined;
+  /** Where the user connects the account that is missing. */
+  readonly connectUrl?: string | undefined;
+  /** URL of the resource's metadata (RFC 9728), where it is not the configuration's one for all. */
+  readonly resourceMetadata?: string | undefined;
 }

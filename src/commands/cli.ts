@@ -4,6 +4,7 @@ import { version } from "../version.ts";
 import { addCheckCommand } from "./check.ts";
 import { addGrantsCommand } from "./grants.ts";
 import { addKeysCommand } from "./keys.ts";
+import { addPresetsCommand } from "./presets.ts";
 import { addSchemaCommand } from "./schema.ts";
 import { addServeCommand } from "./serve.ts";
 
@@ -27,6 +28,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   addServeCommand(program, context);
   addCheckCommand(program, context);
   addSchemaCommand(program, context);
+  addPresetsCommand(program, context);
   addGrantsCommand(program, context);
   addKeysCommand(program, context);
   try {

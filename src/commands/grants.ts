@@ -17,13 +17,14 @@ interface GrantsOptions {
   readonly sessionFile?: string;
   readonly upstream?: string;
   readonly subject?: string;
+  readonly keepUpstream?: boolean;
   readonly json?: boolean;
 }
 
 type Grant = NonNullable<Awaited<ReturnType<GrantsClient["get"]>>["grant"]>;
 
 /** `grants put|get|list|revoke`: what the store holds for a session. */
-export function addGrantsCommand(program: Command, { stdin, stdout }: CliContext): void {
+export function addGrantsCommand(program: Command, { stdin, stdout, stderr }: CliContext): void {
   const grants = program.command("grants").description("put, show and revoke the grants of a session, through the admin service (listen.admin)");
 
   verb("put", "store a token response (RFC 6749 section 5.1, JSON) or a bare refresh token from standard input")
@@ -53,12 +54,16 @@ export function addGrantsCommand(program: Command, { stdin, stdout }: CliContext
     }),
   );
 
-  verb("revoke", "end a session's grants: one upstream's, or all of them")
+  verb("revoke", "end a session's grants, at their providers and here: one upstream's, or all of them")
     .option("--upstream <name>", "only this upstream's")
+    .option("--keep-upstream", "leave the tokens valid at the provider")
     .action((options: GrantsOptions) =>
       withClient(options, async (client) => {
-        const { upstreams } = await client.revoke({ session: sessionOf(options), upstream: options.upstream ?? "" });
-        if (options.json) stdout.write(`${JSON.stringify({ revoked: upstreams })}\n`);
+        const { upstream = "", keepUpstream = false } = options;
+        const { upstreams, unconfirmed } = await client.revoke({ session: sessionOf(options), upstream, keepUpstream });
+        for (const { upstream: name, why } of unconfirmed)
+          stderr.write(`warning: ${name}: the provider did not confirm, its tokens may still be valid: ${why}\n`);
+        if (options.json) stdout.write(`${JSON.stringify({ revoked: upstreams, unconfirmed })}\n`);
         else stdout.write(upstreams.length === 0 ? "nothing to revoke\n" : `revoked: ${upstreams.join(", ")}\n`);
       }),
     );

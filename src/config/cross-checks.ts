@@ -1,6 +1,8 @@
 import type { Place } from "../check/credential.ts";
 import type { Route } from "../check/upstreams.ts";
+import { type HostPort, parseRedisUrl, type RedisConfig } from "../stores/redis-config.ts";
 import { type Address, formatAddress, isLocal } from "./address.ts";
+import { connectChecks } from "./connect-checks.ts";
 import type { Problem } from "./references.ts";
 import type { Config } from "./schema.ts";
 import type { SourceConfig } from "./sessions-schema.ts";
@@ -14,8 +16,11 @@ export type Parsed = Partial<Omit<Config, "sessions" | "routes" | "upstreams">> 
   readonly upstreams?: Readonly<Record<string, UpstreamConfig | undefined>> | undefined;
 };
 
-/** What no section can tell alone. */
-export function crossCheck(config: Parsed): Problem[] {
+/**
+ * What no section can tell alone.
+ * @param given the sections that the file has, readable or not
+ */
+export function crossCheck(config: Parsed, given: readonly string[]): Problem[] {
   return [
     ...believableSources(config),
     ...distinctSources(config.sessions ?? []),
@@ -24,6 +29,7 @@ export function crossCheck(config: Parsed): Problem[] {
     ...orderedTimeouts(config),
     ...adminAccess(config),
     ...distinctAddresses(config),
+    ...connectChecks(config, given.includes("connect")),
   ];
 }
 
@@ -38,8 +44,25 @@ export function warningsOf(config: Config): string[] {
   if (!isLocal(grpc) && tls !== undefined && tls.clientCa === undefined)
     warnings.push("listen.tls: without clientCa any client that reaches the listener is handed tokens");
   if (config.store.kind === "memory") warnings.push("store: memory: grants are lost when the process ends, and one replica is all there may be");
+  if (config.store.kind === "redis") warnings.push(...plaintextRedis(config.store));
   if (config.store.kind === "redis" && config.store.encryption?.allowPlain)
     warnings.push("store.encryption.allowPlain: whoever can write to Redis can put tokens in the clear there; set it back to false once every row is sealed");
+  return warnings;
+}
+
+/** Refresh tokens and the password cross the network as they are. */
+function plaintextRedis({ url, sentinel, cluster, tls }: RedisConfig): string[] {
+  const inUrl = parseRedisUrl(url?.reveal() ?? "");
+  const isRemote = ({ host }: HostPort) => !isLoopback(host);
+  const places = inUrl === undefined ? (sentinel ?? cluster)?.nodes : [inUrl];
+  const remote = places?.find(isRemote);
+  const warnings: string[] = [];
+  if (remote !== undefined && tls === undefined && inUrl?.tls !== true)
+    warnings.push(
+      `store.redis: ${formatAddress({ kind: "tcp", host: remote.host, port: remote.port })} is reached in plaintext: refresh tokens can be read on the way; use rediss:// or tls`,
+    );
+  if (sentinel?.password !== undefined && sentinel.tls === undefined && sentinel.nodes.some(isRemote))
+    warnings.push("store.redis.sentinel: the sentinels' password crosses the network in plaintext; set sentinel.tls");
   return warnings;
 }
 
@@ -60,8 +83,8 @@ function distinctSources(sessions: readonly (SourceConfig | undefined)[]): Probl
       if (earlier.name === source.name)
         problems.push({ path: `sessions[${at}].name`, message: `"${source.name}" is the name of an earlier source: names are part of the sessions' identity` });
       if (!("from" in earlier && "from" in source) || placeName(earlier.from) !== placeName(source.from)) continue;
-      const path = `sessions[${at}].${source.kind}.from`;
-      if (earlier.kind === "opaque" || source.kind === "opaque")
+      const path = `sessions[${at}].${source.kind}.${source.kind === "cookie" ? "name" : "from"}`;
+      if (earlier.kind !== "jwt" || source.kind !== "jwt")
         problems.push({ path, message: `${placeName(source.from)} is read by "${earlier.name}" too: an opaque credential needs a place of its own` });
       else if (earlier.issuer === source.issuer)
         problems.push({ path: `sessions[${at}].jwt.issuer`, message: `is the issuer of "${earlier.name}" in the same place: the two cannot be told apart` });
@@ -74,7 +97,7 @@ function placeName(place: Place): string {
   return "cookie" in place ? `cookie ${place.cookie}` : `header ${place.header}`;
 }
 
-function secureEndpoints({ sessions, upstreams }: Parsed): Problem[] {
+function secureEndpoints({ sessions, upstreams, connect }: Parsed): Problem[] {
   const problems: Problem[] = [];
   const check = (path: string, value: string | undefined, allowInsecure: boolean) => {
     const parsed = value === undefined ? null : URL.parse(value);
@@ -84,14 +107,17 @@ function secureEndpoints({ sessions, upstreams }: Parsed): Problem[] {
   for (const [at, source] of (sessions ?? []).entries()) {
     if (source?.kind !== "jwt") continue;
     check(`sessions[${at}].jwt.jwks`, source.jwks, source.allowInsecure);
-    if (source.jwks === undefined) check(`sessions[${at}].jwt.issuer`, source.issuer, source.allowInsecure);
+    if (source.jwks === undefined || Object.hasOwn(connect?.login ?? {}, source.name)) check(`sessions[${at}].jwt.issuer`, source.issuer, source.allowInsecure);
   }
   for (const [name, upstream] of Object.entries(upstreams ?? {})) {
     if (upstream === undefined) continue;
     check(`upstreams.${name}.issuer`, upstream.tokenEndpoint === undefined ? upstream.issuer : undefined, upstream.allowInsecure);
     check(`upstreams.${name}.tokenEndpoint`, upstream.tokenEndpoint, upstream.allowInsecure);
     check(`upstreams.${name}.revocationEndpoint`, upstream.revocationEndpoint, upstream.allowInsecure);
+    check(`upstreams.${name}.connect.authorizationEndpoint`, upstream.connect?.authorizationEndpoint, upstream.allowInsecure);
+    check(`upstreams.${name}.revocation.url`, upstream.revocation?.url, upstream.allowInsecure);
   }
+  check("connect.publicUrl", connect?.publicUrl, false);
   return problems;
 }
 

@@ -1,9 +1,7 @@
-import { readFileSync } from "node:fs";
-import { createSecureContext } from "node:tls";
 import { z } from "zod";
-import { messageOf } from "../error.ts";
-import { Secret } from "../secret.ts";
+import type { Secret } from "../secret.ts";
 import { address } from "./address.ts";
+import { keyFile, pemFile, tlsProblem } from "./pem-file.ts";
 import { secret } from "./units.ts";
 
 /** A server's certificate, and whom it lets in. PEM contents. */
@@ -16,25 +14,10 @@ export interface TlsConfig {
   readonly allowedSans: readonly string[];
 }
 
-function pemFile(): z.ZodType<string, string> {
-  return z.string().transform((path, context) => {
-    try {
-      const text = readFileSync(path, "utf8");
-      if (text.includes("-----BEGIN ")) return text;
-      context.addIssue(`the file ${path} holds no PEM block`);
-    } catch (error) {
-      context.addIssue(`cannot read the file ${path}: ${messageOf(error)}`);
-    }
-    return z.NEVER;
-  });
-}
-
 const tls = z
   .strictObject({
     cert: pemFile().meta({ description: "Path of the certificate chain, PEM" }),
-    key: pemFile()
-      .transform((pem) => new Secret(pem))
-      .meta({ description: "Path of the private key, PEM" }),
+    key: keyFile().meta({ description: "Path of the private key, PEM" }),
     clientCa: pemFile().optional().meta({ description: "Path of the authority that client certificates must come from, PEM" }),
     allowedSans: z.array(z.string().min(1)).min(1).optional().meta({ description: "Subject alternative names let in; needs clientCa" }),
   })
@@ -43,11 +26,8 @@ const tls = z
     message: "needs clientCa: without it nobody vouches for the names",
   })
   .superRefine(({ cert, key, clientCa }, context) => {
-    try {
-      createSecureContext({ cert, key: key.reveal(), ca: clientCa });
-    } catch (error) {
-      context.addIssue({ code: "custom", path: ["cert"], message: `cannot be used with the key and clientCa given: ${messageOf(error)}` });
-    }
+    const problem = tlsProblem({ cert, key, ca: clientCa });
+    if (problem !== undefined) context.addIssue({ code: "custom", path: ["cert"], message: `cannot be used with the key and clientCa given: ${problem}` });
   })
   .transform(({ allowedSans = [], ...rest }): TlsConfig => ({ ...rest, allowedSans }));
 

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { BearerswapError, messageOf } from "../error.ts";
 import { Secret } from "../secret.ts";
 import { crossCheck, type Parsed, warningsOf } from "./cross-checks.ts";
+import { applyPresets } from "./presets.ts";
 import { type Environment, type Problem, resolveReferences } from "./references.ts";
 import { type Config, members, type SectionName, sections } from "./schema.ts";
 
@@ -38,8 +39,8 @@ export function parseConfig(text: string, file: string, environment: Environment
   const problems: Problem[] = [];
   const raw = resolveReferences(contentOf(document, file), environment, problems);
   if (!isMapping(raw)) throw failure(file, [{ path: "", message: "must be a mapping with listen, sessions and upstreams" }]);
-  const parsed = parseSections(raw, problems);
-  problems.push(...crossCheck(parsed));
+  const parsed = parseSections(applyPresets(raw, problems), problems);
+  problems.push(...crossCheck(parsed, Object.keys(raw)));
   if (problems.length > 0) throw failure(file, problems);
   const config = deepFreeze(parsed as Config);
   return { config, warnings: warningsOf(config) };

@@ -1,42 +1,12 @@
 import { z } from "zod";
 import type { Route } from "../check/upstreams.ts";
-import type { RedisStoreConfig } from "../stores/redis-store.ts";
 import { logLevels } from "../telemetry/log.ts";
-import { encryptionSchema } from "./encryption-schema.ts";
+import { connectSchema } from "./connect-schema.ts";
 import { listenSchema } from "./listen-schema.ts";
 import { sessionsSchema, sourceSchema } from "./sessions-schema.ts";
-import { duration, positiveDuration, secret, url } from "./units.ts";
+import { storeSchema } from "./store-schema.ts";
+import { duration, positiveDuration, url } from "./units.ts";
 import { upstreamSchema, upstreamsSchema } from "./upstreams-schema.ts";
-
-/** Which store, with its settings. */
-export type StoreConfig = { readonly kind: "memory"; readonly maxGrants: number } | ({ readonly kind: "redis" } & RedisStoreConfig);
-
-const memory = z.strictObject({ maxGrants: z.int().min(1).default(100_000).meta({ description: "A further grant is refused; default 100000" }) });
-const redis = z.strictObject({
-  url: z
-    .string()
-    .regex(/^redis:\/\/\S+$/, "must be redis://host:port or redis://host:port/database")
-    .pipe(secret()),
-  username: z.string().min(1).optional(),
-  password: secret().optional(),
-  keyPrefix: z
-    .string()
-    .regex(/^[^{}\s]*$/, "must hold no braces and no white space: Redis Cluster hashes what stands in braces")
-    .default("bearerswap:"),
-  commandTimeout: positiveDuration().default(2_000).meta({ description: "Default 2s" }),
-});
-const storeSchema = z
-  .strictObject({ memory: memory.nullable().optional(), redis: redis.optional(), encryption: encryptionSchema.optional() })
-  .refine((value) => (value.memory === undefined) !== (value.redis === undefined), "must have exactly one of memory, redis")
-  .refine((value) => value.encryption === undefined || value.redis !== undefined, {
-    path: ["encryption"],
-    message: "seals what is in Redis: it is not used with memory",
-  })
-  .transform(({ memory: settings, redis: remote, encryption }): StoreConfig => {
-    if (remote === undefined) return { kind: "memory", ...memory.parse(settings ?? {}) };
-    const { commandTimeout, ...rest } = remote;
-    return { kind: "redis", ...rest, commandTimeoutMs: commandTimeout, encryption };
-  });
 
 const refreshSchema = z
   .strictObject({
@@ -92,10 +62,11 @@ const route = z
       .refine((path) => !/[?#%\\]|\/\/|\/\.{1,2}(?:\/|$)/.test(path), "must be a plain path: no query, encoding, backslash, empty or dot segments")
       .default("/"),
     upstream: z.string().optional(),
+    mcp: z.boolean().optional().meta({ description: "An MCP server: its clients are asked to open the page where the user connects" }),
     passthrough: z.literal(true).optional().meta({ description: "Lets requests pass without a token; the session credential is removed" }),
   })
   .refine((value) => (value.upstream === undefined) !== (value.passthrough === undefined), "must have exactly one of upstream, passthrough")
-  .transform(({ host, pathPrefix, upstream }): Route => ({ host, pathPrefix, upstream }));
+  .transform(({ host, pathPrefix, upstream, mcp }): Route => ({ host, pathPrefix, upstream, ...(mcp ? { mcp } : {}) }));
 
 const logSchema = z.strictObject({
   level: z.enum(logLevels).default("info"),
@@ -116,6 +87,7 @@ export const sections = {
   check: checkSchema.prefault({}),
   cache: cacheSchema.prefault({}),
   routes: z.array(route).default([]),
+  connect: connectSchema.optional(),
   log: logSchema.prefault({}),
   shutdown: shutdownSchema.prefault({}),
 };

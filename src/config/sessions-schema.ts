@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Place } from "../check/credential.ts";
-import { cookieName, duration, headerName, name, url } from "./units.ts";
+import { cookieName, duration, headerName, name, positiveDuration, url } from "./units.ts";
 
 const place = z
   .strictObject({ header: headerName().optional(), cookie: cookieName().optional() })
@@ -37,20 +37,44 @@ const principal = z.strictObject({
   trustDomains: z.array(z.string().regex(/^[a-z0-9._-]{1,255}$/, "must be a SPIFFE trust domain: lower-case letters, digits, ., - or _")).min(1),
 });
 
+const dayMs = 86_400_000;
+const cookie = z
+  .strictObject({
+    name: cookieName()
+      .regex(/^__Host-/, "must begin with __Host-: only then no other host can set it")
+      .default("__Host-bearerswap"),
+    issue: z.literal(true, "must be true: for cookies that somebody else sets there is opaque"),
+    idle: positiveDuration()
+      .default(30 * dayMs)
+      .meta({ description: "The session ends when it was not used for so long; default 30d" }),
+    absolute: positiveDuration()
+      .default(180 * dayMs)
+      .meta({ description: "…and so long after it began in any case; default 180d" }),
+  })
+  .transform(({ name: cookieNamed, idle, absolute }) => ({ from: { cookie: cookieNamed }, idleMs: idle, absoluteMs: absolute }));
+
 /** A source of the configuration; `name` is part of every session's identity. */
 export type SourceConfig = { readonly name: string } & (
   | ({ readonly kind: "jwt" } & z.output<typeof jwt>)
   | ({ readonly kind: "metadata" } & z.output<typeof metadata>)
   | ({ readonly kind: "opaque" } & z.output<typeof opaque>)
+  | ({ readonly kind: "cookie" } & z.output<typeof cookie>)
   | ({ readonly kind: "principal" } & z.output<typeof principal>)
 );
 
 export const sourceSchema = z
-  .strictObject({ name: name().optional(), jwt: jwt.optional(), metadata: metadata.optional(), opaque: opaque.optional(), principal: principal.optional() })
+  .strictObject({
+    name: name().optional(),
+    jwt: jwt.optional(),
+    metadata: metadata.optional(),
+    opaque: opaque.optional(),
+    cookie: cookie.optional().meta({ description: "Sessions of our own, for users who have no other; needs connect" }),
+    principal: principal.optional(),
+  })
   .transform(({ name: given, ...kinds }, context): SourceConfig => {
     const [first, ...others] = Object.entries(kinds).filter(([, value]) => value !== undefined);
     if (first === undefined || others.length > 0) {
-      context.addIssue("must have exactly one of jwt, metadata, opaque, principal");
+      context.addIssue("must have exactly one of jwt, metadata, opaque, cookie, principal");
       return z.NEVER;
     }
     const [kind, settings] = first;

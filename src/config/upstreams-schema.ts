@@ -1,6 +1,9 @@
 import { z } from "zod";
 import { BearerswapError } from "../error.ts";
 import { type ClientAuthConfig, importSigningKey, signingAlgorithms } from "../providers/client-auth.ts";
+import { presetNames, presetParameterNames } from "../providers/presets.ts";
+import { upstreamConnectSchema } from "./connect-schema.ts";
+import { errorsSchema, requestSchema, responseSchema, revocationSchema } from "./rules-schema.ts";
 import { headerName, name, positiveDuration, secret, url } from "./units.ts";
 
 /** Set by the client for the refresh itself (RFC 6749 §6, RFC 7521 §4.2). */
@@ -30,9 +33,16 @@ const parameters = z
 
 const methods = ["client_secret_basic", "client_secret_basic_raw", "client_secret_post", "private_key_jwt", "none"] as const;
 
+/** Filled in before the schema is asked: what is left here belongs to no preset of that upstream. */
+const presetParameters = Object.fromEntries(
+  presetParameterNames.map((parameter) => [parameter, z.string().optional().meta({ description: "A parameter of presets; see docs/providers.md" })]),
+) as Record<string, z.ZodOptional<z.ZodString>>;
+
 export const upstreamSchema = z
   .strictObject({
-    issuer: url().optional().meta({ description: "The provider: its endpoints are discovered, unless tokenEndpoint is given" }),
+    preset: z.enum(presetNames).optional().meta({ description: "Fills in what is known of a provider; what stands beside it wins. See docs/providers.md" }),
+    ...presetParameters,
+    issuer: url().nullish().meta({ description: "The provider: its endpoints are discovered, unless tokenEndpoint is given" }),
     tokenEndpoint: url().optional(),
     clientId: z.string().min(1, "must not be empty"),
     clientSecret: secret().optional(),
@@ -46,38 +56,57 @@ export const upstreamSchema = z
     parameters: parameters.optional().meta({ description: "Sent with each refresh: scope, resource, audience, …" }),
     inject: inject.prefault({}).meta({ description: "Default: authorization: Bearer {token}" }),
     maxConcurrentRefreshes: z.int().min(1).default(32).meta({ description: "Refreshes that one replica asks of the provider at the same time; default 32" }),
-    grace: positiveDuration().optional().meta({ description: "How long the provider still accepts a refresh token that it has rotated, where that is known" }),
-    revocationEndpoint: url().optional().meta({ description: "RFC 7009; goes with tokenEndpoint, else it is discovered" }),
+    grace: positiveDuration().nullish().meta({ description: "How long the provider still accepts a refresh token that it has rotated, where that is known" }),
+    revocationEndpoint: url().nullish().meta({ description: "RFC 7009; goes with tokenEndpoint, else it is discovered" }),
+    revocation: revocationSchema.nullish().meta({ description: "The provider's own way to end a grant, in place of RFC 7009" }),
+    connect: upstreamConnectSchema.optional().meta({ description: "Lets users connect their accounts by themselves" }),
     killsOldAccess: z.boolean().default(false).meta({ description: "The old access token dies at rotation: nothing is refreshed ahead of need" }),
     refreshTokenLife: positiveDuration()
       .default(30 * 86_400_000)
       .meta({ description: "How long a refresh token lives where the provider does not say; default 30d" }),
+    accessTokenLife: positiveDuration()
+      .nullish()
+      .meta({ description: "How long an access token lives where the provider does not say; default: such a token has no expiry" }),
+    request: requestSchema.nullish().meta({ description: "How the token request differs from RFC 6749" }),
+    response: responseSchema.nullish().meta({ description: "Where a successful answer differs from RFC 6749 section 5.1" }),
+    errors: errorsSchema.nullish().meta({ description: "What the provider's own error words mean" }),
     allowInsecure: z.boolean().default(false).meta({ description: "Lets the provider be plain http off loopback" }),
   })
   .transform((raw, context) => {
-    const {
-      clientAuth,
-      clientSecret,
-      privateKey,
-      privateKeyId,
-      privateKeyAlgorithm,
-      refreshTokenLife,
-      grace,
-      maxConcurrentRefreshes,
-      parameters: sent,
-      ...rest
-    } = raw;
-    if (rest.issuer === undefined && rest.tokenEndpoint === undefined)
-      context.addIssue({ code: "custom", path: ["issuer"], message: "give issuer, tokenEndpoint, or both" });
-    if (rest.revocationEndpoint !== undefined && rest.tokenEndpoint === undefined)
-      context.addIssue({ code: "custom", path: ["revocationEndpoint"], message: "goes with tokenEndpoint: without it all endpoints are discovered" });
+    for (const parameter of presetParameterNames.filter((key) => key in raw))
+      problem(
+        context,
+        parameter,
+        raw.preset === undefined ? "is a parameter of presets, and this upstream has none" : `is no parameter of preset ${raw.preset}`,
+      );
+    if (!raw.issuer && raw.tokenEndpoint === undefined) problem(context, "issuer", "give issuer, tokenEndpoint, or both");
+    if (raw.revocationEndpoint && raw.tokenEndpoint === undefined)
+      problem(context, "revocationEndpoint", "goes with tokenEndpoint: without it all endpoints are discovered");
+    if (raw.revocation && raw.revocationEndpoint) problem(context, "revocation", "stands in place of revocationEndpoint: give one of them");
+    if (raw.connect !== undefined && (raw.connect.authorizationEndpoint === undefined) !== (raw.tokenEndpoint === undefined))
+      problem(context, "connect.authorizationEndpoint", "goes with tokenEndpoint, and tokenEndpoint with it");
+    const clientAuth = clientAuthOf(raw, context);
+    if (raw.revocation?.auth === "basic" && (clientAuth.method === "none" || clientAuth.method === "private_key_jwt"))
+      problem(context, "revocation.auth", "basic needs a clientSecret");
     return {
-      ...rest,
-      parameters: sent ?? [],
-      refreshTokenLifeMs: refreshTokenLife,
-      graceMs: grace,
-      maxConcurrency: maxConcurrentRefreshes,
-      clientAuth: clientAuthOf(raw, context),
+      issuer: raw.issuer ?? undefined,
+      tokenEndpoint: raw.tokenEndpoint,
+      revocationEndpoint: raw.revocationEndpoint ?? undefined,
+      revocation: raw.revocation ?? undefined,
+      clientId: raw.clientId,
+      clientAuth,
+      parameters: raw.parameters ?? [],
+      request: raw.request ?? undefined,
+      response: raw.response ?? undefined,
+      errors: raw.errors ?? undefined,
+      inject: raw.inject,
+      connect: raw.connect,
+      maxConcurrency: raw.maxConcurrentRefreshes,
+      graceMs: raw.grace ?? undefined,
+      killsOldAccess: raw.killsOldAccess,
+      refreshTokenLifeMs: raw.refreshTokenLife,
+      accessTokenLifeMs: raw.accessTokenLife ?? undefined,
+      allowInsecure: raw.allowInsecure,
     };
   });
 

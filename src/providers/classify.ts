@@ -1,5 +1,6 @@
+import { type AnswerRules, errorWords, tokensIn } from "./answer-rules.ts";
 import type { RefreshOutcome } from "./provider.ts";
-import { parseTokenResponse, type TokenResponse } from "./token-response.ts";
+import type { TokenResponse } from "./token-response.ts";
 
 /** What came back, its body read once. */
 export interface RawAnswer {
@@ -21,27 +22,47 @@ const busyErrors = new Set(["temporarily_unavailable", "slow_down"]);
 /** Slack's documented words for "part of the operation may have happened". */
 const unknownErrors = new Set(["internal_error", "fatal_error"]);
 
-/** The tokens in an answer, or the failure it states. An `error` counts whatever the status: GitHub and Slack send it with 200, Atlassian and Auth0 with 403. */
-export function readAnswer(answer: RawAnswer, wallMs: number): { readonly kind: "tokens"; readonly tokens: TokenResponse } | Failure {
+/**
+ * The tokens in an answer, or the failure it states. An `error` counts whatever the status: GitHub and Slack send it with 200, Atlassian and Auth0 with 403.
+ * `rules` say where a provider that bends the standard has put either.
+ */
+export function readAnswer(answer: RawAnswer, wallMs: number, rules: AnswerRules = {}): { readonly kind: "tokens"; readonly tokens: TokenResponse } | Failure {
   const succeeded = answer.status >= 200 && answer.status < 300;
-  const tokens = succeeded && answer.json !== undefined ? parseTokenResponse(answer.json) : undefined;
+  const tokens = succeeded && answer.json !== undefined ? tokensIn(answer.json, rules, wallMs) : undefined;
   if (tokens !== undefined) return { kind: "tokens", tokens };
-  const error = answer.json?.error;
-  if (typeof error === "string" && error !== "") return namedFailure(error, answer, wallMs);
   const wait = retryAfterMs(answer.retryAfter, wallMs);
-  if (answer.status === 429) return { kind: "transient", why: "http_429", retryAfterMs: wait };
+  const named = namedFailure(answer, rules, wait);
+  if (named !== undefined) return named;
+  if (answer.status === 429) return { kind: "transient", why: "http_429", retryAfterMs: wait, tooMany: true };
   if (succeeded) return { kind: "unknown", why: answer.json === undefined ? "response_not_json" : "response_without_tokens" };
   if (answer.status === 401) return { kind: "misconfigured", why: "http_401" };
   return { kind: "unknown", why: `http_${answer.status}`, retryAfterMs: wait };
 }
 
-function namedFailure(error: string, answer: RawAnswer, wallMs: number): Failure {
-  const why = printable(error);
-  if (refusedErrors.has(error)) return { kind: "refused", why };
-  if (misconfiguredErrors.has(error)) return { kind: "misconfigured", why };
-  const wait = retryAfterMs(answer.retryAfter, wallMs);
-  if (unknownErrors.has(error) || (answer.status >= 500 && !busyErrors.has(error))) return { kind: "unknown", why, retryAfterMs: wait };
-  return { kind: "transient", why, retryAfterMs: wait };
+/** The first word that anybody knows decides; a standard `error` that nobody knows still says that the request was refused before the token was used. */
+function namedFailure({ status, json }: RawAnswer, rules: AnswerRules, retryAfterMs: number | undefined): Failure | undefined {
+  const { own, standard } = errorWords(json, rules);
+  for (const word of [own, standard]) {
+    const kind = word === undefined ? undefined : kindOf(word, status, rules);
+    if (word !== undefined && kind !== undefined) return failure(kind, word, status, retryAfterMs);
+  }
+  if (standard !== undefined) return failure(status >= 500 ? "unknown" : "transient", standard, status, retryAfterMs);
+  // The place may hold something else than an error: only a client error makes it one.
+  return own !== undefined && status >= 400 && status < 500 ? failure("transient", own, status, retryAfterMs) : undefined;
+}
+
+function kindOf(word: string, status: number, { errors = {} }: AnswerRules): Failure["kind"] | undefined {
+  for (const kind of ["refused", "misconfigured", "transient", "unknown"] as const) if (errors[kind]?.includes(word)) return kind;
+  if (refusedErrors.has(word)) return "refused";
+  if (misconfiguredErrors.has(word)) return "misconfigured";
+  if (unknownErrors.has(word)) return "unknown";
+  return status >= 500 && busyErrors.has(word) ? "transient" : undefined;
+}
+
+function failure(kind: Failure["kind"], word: string, status: number, retryAfterMs: number | undefined): Failure {
+  const why = printable(word);
+  if (kind === "refused" || kind === "misconfigured") return { kind, why };
+  return kind === "transient" && status === 429 ? { kind, why, retryAfterMs, tooMany: true } : { kind, why, retryAfterMs };
 }
 
 /** Milliseconds of a `Retry-After`: delay-seconds or an HTTP date, at most an hour. */
@@ -52,6 +73,6 @@ export function retryAfterMs(value: string | null, wallMs: number): number | und
 }
 
 /** An error code as the provider sent it, cut to what a log line and a JSON body take: RFC 6749 §5.2 allows visible ASCII without quote and backslash. */
-function printable(error: string): string {
+export function printable(error: string): string {
   return error.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, "?").slice(0, 64);
 }

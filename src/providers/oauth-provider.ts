@@ -2,27 +2,35 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import * as openid from "openid-client";
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
-import { type ClientAuthConfig, clientAuthOf } from "./client-auth.ts";
+import type { Secret } from "../secret.ts";
+import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
+import { retryAfterMs } from "./classify.ts";
+import { type CodeFlowConfig, createCodeFlow } from "./code-flow.ts";
 import type { Provider, RefreshOutcome, RefreshRequest } from "./provider.ts";
+import { bentRequest, type RequestRules } from "./request-rules.ts";
+import { type RevocationAttempt, untilRevoked } from "./revocation.ts";
+import { type RevocationRequest, requestRevocation } from "./revocation-request.ts";
+import { createServerConfiguration, type ServerConfig } from "./server-configuration.ts";
 import { type Fetch, NotSentError, type SentOutcome, sendTokenRequest } from "./token-request.ts";
 
-/** One upstream's authorization server and our client there. */
-export interface OAuthProviderConfig {
-  /** With `tokenEndpoint`: what ID tokens and client assertions name. Without: discovered from (OpenID Connect Discovery 1.0, RFC 8414). */
-  readonly issuer?: string | undefined;
-  readonly tokenEndpoint?: string | undefined;
-  readonly clientId: string;
-  readonly clientAuth: ClientAuthConfig;
+/** One upstream's authorization server, our client there, and what is known of both. */
+export interface OAuthProviderConfig extends ServerConfig {
   /** Sent with each refresh: `scope`, `resource` (RFC 8707), `audience`, … */
   readonly parameters: readonly (readonly [name: string, value: string])[];
-  /** Plain http is allowed: for loopback, or where the operator said so. */
-  readonly allowInsecure: boolean;
   readonly refreshTokenLifeMs: number;
   readonly killsOldAccess: boolean;
   readonly maxConcurrency: number;
   readonly graceMs?: number | undefined;
-  /** RFC 7009; used with `tokenEndpoint`, else it is discovered with the issuer. */
-  readonly revocationEndpoint?: string | undefined;
+  /** How users log in by themselves; absent where they do not. */
+  readonly connect?: CodeFlowConfig | undefined;
+  /** In place of RFC 7009. */
+  readonly revocation?: RevocationRequest | undefined;
+  /** Where the provider bends the standard. */
+  readonly request?: RequestRules | undefined;
+  readonly response?: ResponseRules | undefined;
+  readonly errors?: ErrorRules | undefined;
+  /** Life of an access token for which the provider states none; absent: such a token has no expiry. */
+  readonly accessTokenLifeMs?: number | undefined;
 }
 
 export interface OAuthProviderDeps {
@@ -37,29 +45,26 @@ interface Exchange {
   readonly onOutcome: (outcome: SentOutcome) => void;
 }
 
-/** A response that comes later than this is not waited for, in seconds; callers give up long before. */
-const latestResponseSeconds = 60;
-const discoveryTimeoutSeconds = 8;
-/** openid-client's codes for an answer that is no metadata: another status, not JSON, not this issuer's. */
-const answeredCodes: ReadonlySet<string> = new Set([
-  "OAUTH_RESPONSE_IS_NOT_CONFORM",
-  "OAUTH_RESPONSE_IS_NOT_JSON",
-  "OAUTH_PARSE_ERROR",
-  "OAUTH_INVALID_RESPONSE",
-  "OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED",
-]);
-
 /** A standard OAuth 2 client (RFC 6749 §6) on openid-client. */
 export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps): Provider {
-  const auth = clientAuthOf(config.clientAuth);
   const exchanges = new AsyncLocalStorage<Exchange>();
-  let known: Promise<openid.Configuration> | undefined;
+  const configure = createServerConfiguration({ ...config, authorizationEndpoint: config.connect?.authorizationEndpoint }, customFetch);
 
   return {
     refreshTokenLifeMs: config.refreshTokenLifeMs,
     killsOldAccess: config.killsOldAccess,
+    accessTokenLifeMs: config.accessTokenLifeMs,
     maxConcurrency: config.maxConcurrency,
     graceMs: config.graceMs,
+    login:
+      config.connect &&
+      createCodeFlow({
+        config: config.connect,
+        configure,
+        resources: config.parameters.flatMap(([name, value]) => (name === "resource" ? [value] : [])),
+        hasIssuer: config.issuer !== undefined,
+        captured: (onOutcome, redeem) => exchanges.run({ beforeSend: () => true, onOutcome }, redeem),
+      }),
 
     async refresh(request) {
       let configuration: openid.Configuration;
@@ -71,58 +76,26 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
       return present(configuration, request);
     },
 
-    async revoke(token) {
-      try {
-        const configuration = await configure();
-        if (configuration.serverMetadata().revocation_endpoint === undefined) return "the provider names no revocation endpoint";
-        await openid.tokenRevocation(configuration, token.reveal());
-        return undefined;
-      } catch (error) {
-        return problemOf(error);
-      }
+    revoke(token, accessToken) {
+      const { revocation } = config;
+      if (revocation === undefined) return untilRevoked(clock, () => revokeByStandard(token));
+      const wanted = revocation.token === "access" ? accessToken : token;
+      if (wanted === undefined) return Promise.resolve("the provider ends grants by their access token, and none is held");
+      return untilRevoked(clock, () => requestRevocation(revocation, wanted.reveal(), { config, fetch, clock }));
     },
   };
 
-  /** Static endpoints at once; discovered ones once, and again after a failure. */
-  function configure(): Promise<openid.Configuration> {
-    known ??= (config.tokenEndpoint === undefined ? discover(config.issuer ?? "") : Promise.resolve(fixed(config.tokenEndpoint))).catch((error: unknown) => {
-      known = undefined;
-      throw error;
-    });
-    return known;
-  }
-
-  function fixed(tokenEndpoint: string): openid.Configuration {
-    const revocation = config.revocationEndpoint === undefined ? {} : { revocation_endpoint: config.revocationEndpoint };
-    const server = { issuer: config.issuer ?? tokenEndpoint, token_endpoint: tokenEndpoint, ...revocation };
-    const configuration = new openid.Configuration(server, config.clientId, undefined, auth);
-    configuration[openid.customFetch] = customFetch;
-    if (config.allowInsecure) openid.allowInsecureRequests(configuration);
-    configuration.timeout = latestResponseSeconds;
-    return configuration;
-  }
-
-  /** OpenID Connect's path, then RFC 8414's where the issuer answers with something else than metadata; one that does not answer is not asked twice. */
-  async function discover(issuer: string): Promise<openid.Configuration> {
+  async function revokeByStandard(token: Secret): Promise<RevocationAttempt> {
     try {
-      return await discoverBy("oidc", issuer);
+      const configuration = await configure();
+      if (configuration.serverMetadata().revocation_endpoint === undefined) return { kind: "failed", why: "the provider names no revocation endpoint" };
+      await openid.tokenRevocation(configuration, token.reveal());
+      return { kind: "done" };
     } catch (error) {
-      if (!(error instanceof openid.ClientError) || !answeredCodes.has(error.code ?? "")) throw error;
-      return discoverBy("oauth2", issuer).catch(() => {
-        throw error;
-      });
+      const response = responseOf(error);
+      if (response?.status !== 503) return { kind: "failed", why: problemOf(error) };
+      return { kind: "busy", why: "http_503", retryAfterMs: retryAfterMs(response.headers.get("retry-after"), clock.wallMs()) };
     }
-  }
-
-  async function discoverBy(algorithm: "oidc" | "oauth2", issuer: string): Promise<openid.Configuration> {
-    const configuration = await openid.discovery(new URL(issuer), config.clientId, undefined, auth, {
-      algorithm,
-      [openid.customFetch]: customFetch,
-      execute: config.allowInsecure ? [openid.allowInsecureRequests] : [],
-      timeout: discoveryTimeoutSeconds,
-    });
-    configuration.timeout = latestResponseSeconds;
-    return configuration;
   }
 
   /** The outcome is what the injected fetch saw; openid-client's view of the response comes after, as `checks`. */
@@ -145,15 +118,22 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
   }
 
   function customFetch(url: string, options: openid.CustomFetchOptions): Promise<Response> {
-    const send = () => fetch(url, options as RequestInit);
+    const send = () => fetch(url, bentRequest(options as RequestInit, config.request ?? {}));
     const exchange = exchanges.getStore();
     if (exchange === undefined) return send();
     const sendOnce = async () => {
       if (!exchange.beforeSend()) throw new NotSentError("not sent");
       return send();
     };
-    return sendTokenRequest(sendOnce, { clock, onOutcome: exchange.onOutcome, checksIdToken: config.issuer !== undefined });
+    return sendTokenRequest(sendOnce, { clock, rules: config, onOutcome: exchange.onOutcome, checksIdToken: config.issuer !== undefined });
   }
+}
+
+/** The response that openid-client took offence at: it stands beside or below what it throws. */
+function responseOf(error: unknown): Response | undefined {
+  if (error instanceof Response) return error;
+  if (!(error instanceof Error)) return undefined;
+  return "response" in error && error.response instanceof Response ? error.response : responseOf(error.cause);
 }
 
 function problemOf(error: unknown): string {

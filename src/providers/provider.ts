@@ -1,4 +1,5 @@
 import type { Secret } from "../secret.ts";
+import type { CodeFlow } from "./code-flow.ts";
 import type { TokenResponse } from "./token-response.ts";
 
 /** How one presentation of a refresh token ended. Decided on parsed fields, never on the words of a message. */
@@ -12,8 +13,8 @@ export type RefreshOutcome =
   | { readonly kind: "refused"; readonly why: string }
   /** The provider refused us, not the user (`invalid_client`, …): nothing about the session changes. */
   | { readonly kind: "misconfigured"; readonly why: string }
-  /** It failed and the refresh token was surely not used. */
-  | { readonly kind: "transient"; readonly why: string; readonly retryAfterMs?: number | undefined }
+  /** It failed and the refresh token was surely not used. `tooMany`: the provider is well and asks for fewer requests (429, RFC 6585 §4). */
+  | { readonly kind: "transient"; readonly why: string; readonly retryAfterMs?: number | undefined; readonly tooMany?: boolean }
   /** It failed and the refresh token may have been used. */
   | { readonly kind: "unknown"; readonly why: string; readonly retryAfterMs?: number | undefined };
 
@@ -29,15 +30,20 @@ export interface Provider {
   /** Presents the refresh token once (RFC 6749 §6): no retry, no second client-authentication style. Never rejects. */
   refresh(request: RefreshRequest): Promise<RefreshOutcome>;
   /**
-   * Asks the provider to end a token (RFC 7009). Resolves to what went wrong, undefined where nothing did. Absent where the provider has no such endpoint. Never rejects.
+   * Asks the provider to end a grant by its refresh token, or its access token where there is none (RFC 7009, or the provider's own way); some end it only by the access
+   * token. A 503 is tried again for up to 10 s. Resolves to what went wrong, undefined where nothing did. Never rejects.
    */
-  readonly revoke?: ((token: Secret) => Promise<string | undefined>) | undefined;
+  readonly revoke?: ((token: Secret, accessToken?: Secret) => Promise<string | undefined>) | undefined;
+  /** How users log in there by themselves; absent where that is not configured. */
+  readonly login?: CodeFlow | undefined;
   /** How long the provider accepts a refresh token again after it has rotated it, ms; absent where it is not known to. */
   readonly graceMs?: number | undefined;
   /** Refreshes that this process asks of the provider at the same time, at most. */
   readonly maxConcurrency: number;
   /** Milliseconds a refresh token lives where neither response nor store says so. */
   readonly refreshTokenLifeMs: number;
+  /** Milliseconds an access token lives where the provider does not say; absent: such a token has no expiry. */
+  readonly accessTokenLifeMs?: number | undefined;
   /** The old access token dies at rotation: nothing is refreshed ahead of need. */
   readonly killsOldAccess: boolean;
 }

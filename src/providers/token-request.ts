@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
+import { type AnswerRules, standardFields } from "./answer-rules.ts";
 import { type RawAnswer, readAnswer } from "./classify.ts";
 import type { RefreshOutcome } from "./provider.ts";
 import type { TokenResponse } from "./token-response.ts";
@@ -16,21 +17,28 @@ export class NotSentError extends Error {}
 /** More than any token response holds. */
 const maxBodyBytes = 1_048_576;
 
+export interface TokenRequestOptions {
+  readonly clock: Clock;
+  readonly rules: AnswerRules;
+  readonly onOutcome: (outcome: SentOutcome) => void;
+  /** Whether there is an issuer to check an ID token against. */
+  readonly checksIdToken: boolean;
+}
+
 /**
  * Sends the token request and reads its body, once. `onOutcome` is told what it means before anybody else looks at the response; what is returned is for
  * openid-client: the same response, with what it would stumble over put right where tokens are in it.
  */
-export async function sendTokenRequest(
-  send: () => Promise<Response>,
-  { clock, onOutcome, checksIdToken }: { clock: Clock; onOutcome: (outcome: SentOutcome) => void; checksIdToken: boolean },
-): Promise<Response> {
+export async function sendTokenRequest(send: () => Promise<Response>, { clock, rules, onOutcome, checksIdToken }: TokenRequestOptions): Promise<Response> {
   try {
     const response = await send();
     const text = await readText(response);
     const answer: RawAnswer = { status: response.status, retryAfter: response.headers.get("retry-after"), json: parseObject(text) };
-    const outcome = readAnswer(answer, clock.wallMs());
+    const now = clock.wallMs();
+    const outcome = readAnswer(answer, now, rules);
     onOutcome(outcome);
-    return outcome.kind === "tokens" ? conforming(answer.json ?? {}, checksIdToken) : new Response(bodyAllowed(response.status) ? text : null, response);
+    if (outcome.kind === "tokens") return conforming(standardFields(answer.json ?? {}, rules, now), checksIdToken);
+    return new Response(bodyAllowed(response.status) ? text : null, response);
   } catch (error) {
     onOutcome(wasSent(error) ? { kind: "unknown", why: sendProblem(error) } : { kind: "transient", why: sendProblem(error) });
     throw error;
@@ -44,7 +52,8 @@ function conforming(json: Readonly<Record<string, unknown>>, checksIdToken: bool
   return Response.json(body);
 }
 
-async function readText(response: Response): Promise<string> {
+/** The body, which must not be longer than any token response is. */
+export async function readText(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of response.body ?? []) {
@@ -55,7 +64,8 @@ async function readText(response: Response): Promise<string> {
   return new TextDecoder().decode(Buffer.concat(chunks)); // drops a byte order mark, which JSON.parse refuses
 }
 
-function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+/** The JSON object in a text; undefined where it is something else. */
+export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
@@ -87,7 +97,8 @@ function wasSent(error: unknown): boolean {
   return !(code !== undefined && (notSentCodes.has(code) || code.startsWith("ERR_TLS_") || code.includes("CERT") || code.startsWith("UNABLE_TO_")));
 }
 
-function sendProblem(error: unknown): string {
+/** What kept a request from being sent or answered, as a code or a few words. */
+export function sendProblem(error: unknown): string {
   if (error instanceof NotSentError) return "not_sent";
   if (error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError")) return "timeout";
   return codeOf(error)?.toLowerCase() ?? messageOf(error).slice(0, 100);

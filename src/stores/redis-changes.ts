@@ -30,12 +30,16 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
   const sentAt = new Map<string, number>();
   let beats = 0;
   let aliveAt = clock.monotonicMs();
-  let lastProblem: string | undefined;
+  /** Before the first connection, and during an outage that was told of, the connection says what is wrong. */
+  let isNews = false;
   let stop = () => {};
 
   redis.subscribe(channel, { message: hear, subscribed: begin });
   // A new master may have lost writes, and the subscription may not have noticed that the old one is gone.
-  redis.onReady(() => listener.gap());
+  redis.onReady(() => {
+    isNews = true;
+    listener.gap();
+  });
   schedule();
   return () => stop();
 
@@ -68,13 +72,12 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
     sentAt.set(number, clock.monotonicMs());
     try {
       await redis.publish(channel, `heartbeat ${replica} ${number}`);
-      lastProblem = undefined;
+      isNews = true;
     } catch (error) {
       sentAt.delete(number);
-      const problem = messageOf(error);
-      if (problem !== lastProblem)
-        log.warn({ event: "heartbeat", reason: problem }, "cannot publish to the changes channel: cached tokens are checked against the store");
-      lastProblem = problem;
+      if (isNews)
+        log.warn({ event: "heartbeat", reason: messageOf(error) }, "cannot publish to the changes channel: cached tokens are checked against the store");
+      isNews = false;
     }
   }
 

@@ -29,7 +29,7 @@ export interface RedisStoreDeps {
 /** Grants in Redis ≥ 7.0 or Valkey, one hash for each: `<prefix>{S}:grant:<upstream>`. Access tokens expire on their own; the grant stays. */
 export function createRedisStore({ config, clock, random, log, metrics }: RedisStoreDeps): TokenStore {
   const rows = createRedisRows(createRowCodec(config.encryption && createSealer(config.encryption)));
-  const redis = measured(connectRedis({ config, log, random }), clock, metrics);
+  const redis = measured(connectRedis({ config, clock, random, log }), clock, metrics);
   const channel = `${config.keyPrefix}changes`;
   const stops: (() => void)[] = [];
 
@@ -60,10 +60,7 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
 
     async commit(key, from, write) {
       const name = grantKey(key);
-      const result = parseReply(commitReply, await redis.run("commit", name, [from, channel, ...rows.writeArgs(name, write)]), name);
-      // The tokens are safe now; nobody waits for the index.
-      if (result === "written") void index(key, write.life.ms);
-      return result;
+      return parseReply(commitReply, await redis.run("commit", name, [from, channel, ...rows.writeArgs(name, write)]), name);
     },
 
     async refuse(key, from, why) {
@@ -106,7 +103,7 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
     return `${config.keyPrefix}{${session}}:index`;
   }
 
-  /** The index lives as long as the longest-lived of its grants. It is a convenience, repaired by `list`: a failure here is no failure of the write. */
+  /** Written at logins, not at refreshes. It is a convenience, repaired by `list`, which looks at all configured upstreams: a failure here is no failure of the write. */
   async function index(key: GrantKey, lifeMs: number): Promise<void> {
     const name = indexKey(key.session);
     const life = wholeMs(lifeMs);

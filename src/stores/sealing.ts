@@ -21,8 +21,8 @@ export interface SealingConfig {
 export interface SealedPlace {
   /** The Redis key. */
   readonly key: string;
-  readonly field: "grant" | "access";
-  /** The row's `v`. */
+  readonly field: "grant" | "access" | "flow";
+  /** The row's `v`; empty for a record that has none. */
   readonly version: string;
 }
 

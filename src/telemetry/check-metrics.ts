@@ -17,13 +17,14 @@ const outcomes: Readonly<Record<CheckOutcome, "upstream" | "none" | "both">> = {
   no_upstream: "none",
   unavailable: "both",
   bad_request: "none",
+  connect: "none",
 };
 
 /** Counts Checks by upstream; those without one stand under an empty name, which no upstream can have. */
 export function createCheckMetrics(registry: Registry, upstreams: readonly string[]): CheckMetrics {
   const checks = createCells(registry, "counter", {
     name: "bearerswap_checks_total",
-    help: "Checks answered. reason: allowed, passthrough, or the reason of the denial; upstream is empty where none was found for the request.",
+    help: "Checks answered. reason: allowed, passthrough, connect (a page of our own), or the reason of the denial; upstream is empty where none was found for the request.",
     labels: ["upstream", "reason"],
   });
   const durations = createDistributions(

@@ -47,8 +47,8 @@ export interface StoreMetrics {
   command(command: string, durationMs: number, code: string | undefined): void;
 }
 
-/** What became of a Check: why it was denied, or how it was let through. */
-export type CheckOutcome = DenyReason | "allowed" | "passthrough";
+/** What became of a Check: why it was denied, how it was let through, or that we answered ourselves to connect an account. */
+export type CheckOutcome = DenyReason | "allowed" | "passthrough" | "connect";
 
 /** How Checks are answered. On the path of every request. */
 export interface CheckMetrics {

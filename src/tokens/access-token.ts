@@ -17,8 +17,8 @@ export interface AccessToken {
   readonly confirmedAt: number;
   /** Until then the store is not asked again although it should be: it has just failed to answer. Monotonic ms. */
   unaskedUntil: number;
-  /** Room for the caller to keep what it makes of this token, for as long as the token is kept: check's encoded answer. */
-  answer?: Buffer | undefined;
+  /** Room for the caller to keep what it found out about this token: whether it can stand in its header. */
+  injectable?: boolean | undefined;
 }
 
 /** When tokens count as stale and when they are refreshed ahead. */
@@ -57,7 +57,7 @@ export function placeAccessToken(
     aheadAt: expiresAt - aheadMs,
     confirmedAt: from,
     unaskedUntil: Number.NEGATIVE_INFINITY,
-    answer: undefined,
+    injectable: undefined,
   };
 }
 

@@ -29,8 +29,8 @@ const states = { [CircuitState.Closed]: "closed", [CircuitState.Open]: "open", [
 
 /** Only what says that the provider is unwell: an answer about one token or about us does not, nor does 429, which has its own back-off. */
 function isUnwell(outcome: unknown): boolean {
-  const { kind, why } = outcome as RefreshOutcome & { why?: string };
-  return kind === "unknown" || (kind === "transient" && why !== "http_429" && why !== "not_sent");
+  const ending = outcome as RefreshOutcome;
+  return ending.kind === "unknown" || (ending.kind === "transient" && !ending.tooMany && ending.why !== "not_sent");
 }
 
 export function createBreaker({ upstream, clock, metrics }: BreakerDeps): Breaker {

@@ -183,7 +183,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     if (earlier !== undefined) metrics.count("presented_again", task.key.upstream);
     const { outcome, held } = await send(breaker, presentation, refreshToken);
     if (!held) {
-      metrics.count("not_dispatched", task.key.upstream);
+      if (!task.outdated) metrics.count("not_dispatched", task.key.upstream);
       lease.stop();
       await giveBack({ store, log }, task.key, { attempt, unused: true, backOffMs: 0 });
       return () => Promise.resolve(task.outdated ? { kind: "superseded" } : { kind: "again" });

@@ -77,7 +77,6 @@ export function createResolve({
         if (result.access === undefined) return unavailable("no_usable_access_token");
         return servable(keep(task, result, result.access, result.sentAt)) ?? unavailable("token_expired_meanwhile");
       case "moved":
-        metrics.count("adopted", task.key.upstream);
         return adopt(task, result.row, result.readAt);
       case "superseded":
         return lookAgain(task);
@@ -101,7 +100,10 @@ export function createResolve({
   async function adopt(task: FlightTask, row: GrantRow, from: number): Promise<FlightResult> {
     task.seen = row.version;
     const token = row.access && servable(keep(task, row, row.access, from));
-    if (token !== undefined) return token;
+    if (token !== undefined) {
+      if (!task.outdated) metrics.count("adopted", task.key.upstream);
+      return token;
+    }
     return clock.monotonicMs() < task.until ? refreshWhereDue(task, row) : unavailable("superseded");
   }
 

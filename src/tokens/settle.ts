@@ -112,15 +112,16 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     const { key } = presentation.task;
     const version = random.id();
     const write = () => writeOf(presentation, version, tokens);
+    const failed = failing("commit_failed", key, "new tokens not stored yet");
+    const onError = (error: unknown) => {
+      metrics.count("commit_retry", key.upstream);
+      failed(error);
+    };
     committing.set(version, key);
     let result: CommitResult;
     try {
-      result = await untilStored(
-        clock,
-        () => recommits.commit({ key, from: row.version, since, until, version, write }),
-        commitGiveUpMs,
-        failing("commit_failed", key, "new tokens not stored yet"),
-      );
+      const stored = () => recommits.commit({ key, from: row.version, since, until, version, write });
+      result = await untilStored(clock, stored, commitGiveUpMs, onError);
       if (result === "written" || result === "already") recommits.add({ key, from: row.version, since, until, version, write });
     } catch {
       return { kind: "unavailable", why: "store_unavailable" };
@@ -145,7 +146,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
   function revokeAtProvider(key: GrantKey, provider: Provider, tokens: TokenResponse): void {
     const token = tokens.refreshToken ?? tokens.accessToken;
     if (token === undefined) return;
-    provider.revoke?.(token).then((problem) => {
+    provider.revoke?.(token, tokens.accessToken).then((problem) => {
       if (problem !== undefined)
         log.warn(
           { event: "revocation", upstream: key.upstream, session: shortHash(key.session), reason: problem },
@@ -211,7 +212,6 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
   function failing(event: string, { upstream, session }: GrantKey, message: string): (error: unknown) => void {
     let failures = 0;
     return (error) => {
-      metrics.count("commit_retry", upstream);
       if (failures++ % logEvery === 0) log.error({ event, upstream, session: shortHash(session), reason: messageOf(error) }, message);
     };
   }
@@ -248,6 +248,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
 function endingOf(outcome: RefreshOutcome, result: RefreshResult): RefreshEnding {
   if (result.kind === "superseded") return "adopted";
   if (outcome.kind !== "tokens") return outcome.kind;
+  if (result.kind === "unavailable") return "unknown"; // the store never took them
   return result.kind === "missing" ? "revoked" : "refreshed";
 }
 

@@ -58,7 +58,7 @@ describe("the admin service", () => {
     expect(put.grant?.expiresInMs).toBeLessThanOrEqual(86_400_000);
     expect(JSON.stringify([put, await admin.get({ session, upstream: "crm" }), await admin.list({ session })])).not.toMatch(/access-9|refresh-9/);
     expect(await check(bearer())).toMatchObject({ status: 200, headers: { authorization: "Bearer access-9" } });
-    expect(await admin.revoke({ session, upstream: "crm" })).toEqual({ upstreams: ["crm"] });
+    expect(await admin.revoke({ session, upstream: "crm", keepUpstream: true })).toEqual({ upstreams: ["crm"], unconfirmed: [] });
     expect(await check(bearer())).toMatchObject({ status: 401, body: { reason: "grant_missing" } });
     expect((await admin.get({ session, upstream: "crm" })).grant).toMatchObject({ state: GrantState.REVOKED, hasRefreshToken: false, hasAccessToken: false });
   });
@@ -111,7 +111,7 @@ describe("the admin service", () => {
     const raw = await openClient(opened, redis.url);
     await login();
     await raw.del((await raw.keys("*:index"))[0] ?? "");
-    expect(await admin.revoke({ session, upstream: "" })).toEqual({ upstreams: ["crm"] });
+    expect(await admin.revoke({ session, upstream: "", keepUpstream: true })).toEqual({ upstreams: ["crm"], unconfirmed: [] });
     await login();
     await raw.hset((await raw.keys("*:grant:crm"))[0] ?? "", "grant", "{");
     for (const call of [admin.get({ session, upstream: "crm" }), admin.list({ session })])

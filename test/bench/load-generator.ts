@@ -20,8 +20,8 @@ export interface LoadRequest {
   readonly body?: Buffer;
 }
 
-/** How long to send: for a time, or every request once. */
-export type LoadLength = { readonly durationMs: number } | { readonly requests: number };
+/** How long to send: for a time, so many requests, or each request once. */
+export type LoadLength = { readonly durationMs: number } | { readonly requests: number } | "each once";
 
 export interface LoadResult {
   /** Answers within the time. */
@@ -35,9 +35,14 @@ export interface LoadResult {
   readonly cpuShare: number;
 }
 
+/** What was measured, answer by answer. */
+export interface LoadSample extends Pick<LoadResult, "failures" | "seconds"> {
+  readonly latencies: readonly number[];
+}
+
 /** Keeps `inFlight` requests under way; connections stay open from run to run. */
 export interface LoadGenerator {
-  run(length: LoadLength): Promise<LoadResult>;
+  run(length: LoadLength): Promise<LoadSample>;
   close(): void;
 }
 
@@ -50,15 +55,14 @@ export async function createLoadGenerator(target: LoadTarget): Promise<LoadGener
   let at = 0;
   let primed = false;
 
-  async function run(length: LoadLength): Promise<LoadResult> {
+  async function run(length: LoadLength): Promise<LoadSample> {
     if (!primed) await prime();
     const latencies: number[] = [];
     let failures = 0;
-    let left = "requests" in length ? length.requests : Number.POSITIVE_INFINITY;
+    let left = numberOf(length);
     let underWay = 0;
-    const cpuBefore = process.cpuUsage();
     const startedAt = performance.now();
-    const endsAt = "durationMs" in length ? startedAt + length.durationMs : Number.POSITIVE_INFINITY;
+    const endsAt = length !== "each once" && "durationMs" in length ? startedAt + length.durationMs : Number.POSITIVE_INFINITY;
     let lastAt = startedAt;
 
     await new Promise<void>((resolve, reject) => {
@@ -85,10 +89,7 @@ export async function createLoadGenerator(target: LoadTarget): Promise<LoadGener
       for (let started = 0; started < target.inFlight; started += 1) sendOn(connections[started % connections.length] as LoadConnection);
       for (const connection of connections) connection.flush();
     });
-    const cpu = process.cpuUsage(cpuBefore);
-    const seconds = ((Number.isFinite(endsAt) ? endsAt : lastAt) - startedAt) / 1_000;
-    const cpuShare = (cpu.user + cpu.system) / 1e6 / ((performance.now() - startedAt) / 1_000);
-    return { answers: latencies.length, failures, seconds, ...percentiles(latencies), cpuShare };
+    return { latencies, failures, seconds: ((Number.isFinite(endsAt) ? endsAt : lastAt) - startedAt) / 1_000 };
   }
 
   /** The first request of each connection brings the constant headers into the server's table. */
@@ -106,6 +107,11 @@ export async function createLoadGenerator(target: LoadTarget): Promise<LoadGener
     await Promise.all(answered);
   }
 
+  function numberOf(length: LoadLength): number {
+    if (length === "each once") return frames.length;
+    return "requests" in length ? length.requests : Number.POSITIVE_INFINITY;
+  }
+
   function next(): RequestFrames {
     at = (at + 1) % frames.length;
     return frames[at] as RequestFrames;
@@ -121,6 +127,22 @@ export async function createLoadGenerator(target: LoadTarget): Promise<LoadGener
 
 function framesOf(constant: Buffer, { header, body }: LoadRequest): RequestFrames {
   return requestFrames(header === undefined ? constant : Buffer.concat([constant, plainHeader(header)]), body);
+}
+
+/** Runs generators at the same time, and sums up over all of their answers. */
+export async function runTogether(generators: readonly LoadGenerator[], length: LoadLength): Promise<LoadResult> {
+  const cpuBefore = process.cpuUsage();
+  const startedAt = performance.now();
+  const samples = await Promise.all(generators.map((generator) => generator.run(length)));
+  const cpu = process.cpuUsage(cpuBefore);
+  const latencies = samples.flatMap((sample) => sample.latencies);
+  return {
+    answers: latencies.length,
+    failures: samples.reduce((sum, { failures }) => sum + failures, 0),
+    seconds: Math.max(...samples.map(({ seconds }) => seconds)),
+    ...percentiles(latencies),
+    cpuShare: (cpu.user + cpu.system) / 1e3 / (performance.now() - startedAt),
+  };
 }
 
 function percentiles(latencies: number[]): { p50Ms: number; p99Ms: number } {

@@ -10,6 +10,8 @@ export interface LoadProcess {
   open(name: string, target: LoadTarget): Promise<void>;
   /** @throws where an answer is not the expected one */
   run(name: string, length: LoadLength): Promise<LoadResult>;
+  /** Loads several servers at the same time; answers other than the expected one are counted. */
+  runTogether(names: readonly string[], length: LoadLength): Promise<LoadResult>;
   close(name: string): Promise<void>;
   stop(): Promise<void>;
 }
@@ -23,13 +25,15 @@ export function startLoad(): LoadProcess {
     return answered;
   };
 
+  const runTogether = async (names: readonly string[], length: LoadLength) => (await ask({ run: names, length })) as LoadResult;
+
   return {
     async open(name, target) {
       await ask({ open: name, target });
     },
+    runTogether,
     async run(name, length) {
-      const result = await ask({ run: name, length });
-      if (result === undefined) throw new Error(`nothing is open under the name ${name}`);
+      const result = await runTogether([name], length);
       if (result.failures > 0) throw new Error(`${name}: ${result.failures} answers beside ${result.answers} were not the expected one`);
       return result;
     },

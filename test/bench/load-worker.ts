@@ -1,17 +1,23 @@
-import { createLoadGenerator, type LoadGenerator, type LoadLength, type LoadResult, type LoadTarget } from "./load-generator.ts";
+import { createLoadGenerator, type LoadGenerator, type LoadLength, type LoadResult, type LoadTarget, runTogether } from "./load-generator.ts";
 
 /** What the parent process asks for. */
 export type WorkerCall =
   | { readonly open: string; readonly target: LoadTarget }
-  | { readonly run: string; readonly length: LoadLength }
+  | { readonly run: readonly string[]; readonly length: LoadLength }
   | { readonly close: string };
 /** Answered one by one, in the order of the calls. */
 export type WorkerAnswer = { readonly result: LoadResult | undefined } | { readonly error: string };
 
 const generators = new Map<string, LoadGenerator>();
 
+function opened(name: string): LoadGenerator {
+  const generator = generators.get(name);
+  if (generator === undefined) throw new Error(`nothing is open under the name ${name}`);
+  return generator;
+}
+
 async function answer(call: WorkerCall): Promise<LoadResult | undefined> {
-  if ("run" in call) return generators.get(call.run)?.run(call.length);
+  if ("run" in call) return runTogether(call.run.map(opened), call.length);
   if ("open" in call) {
     generators.set(call.open, await createLoadGenerator(call.target));
     return undefined;

@@ -3,18 +3,39 @@ import { parseArgs } from "node:util";
 import { trackedResources } from "../support/tracked-resources.ts";
 import { type BenchPlan, runBench } from "./bench.ts";
 import { jsonReport, tableReport } from "./report.ts";
+import { runStorm, type StormPlan } from "./storm.ts";
+import { stormFailure, stormJson, stormTable } from "./storm-report.ts";
 
 const full: BenchPlan = { hotSessions: 10_000, coldSessions: 10_000, memorySessions: 12_000, rounds: 80, roundMs: 250, warmUpMs: 6_000 };
 const quick: BenchPlan = { ...full, coldSessions: 1_000, memorySessions: 3_000, rounds: 14, roundMs: 150, warmUpMs: 2_500 };
+const storm: StormPlan = { sessions: 1_000, checksPerSession: 20, replicas: 3, providerMs: 200, refreshesPerReplica: 32 };
 
-const { values } = parseArgs({ options: { quick: { type: "boolean", default: false }, json: { type: "boolean", default: false } } });
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    storm: { type: "boolean", default: false },
+    "provider-ms": { type: "string", default: String(storm.providerMs) },
+  },
+});
+const providerMs = Number(values["provider-ms"]);
+if (!(providerMs > 0)) throw new Error(`--provider-ms ${values["provider-ms"]}: must be a number of milliseconds above 0`);
 const cores = availableParallelism();
+const machine = `${cores} cores, ${cpus()[0]?.model}, Node ${process.version}`;
+const progress = (line: string) => console.error(line);
 const resources = trackedResources();
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1)); // its children end with it
 
 try {
-  const report = await runBench({ plan: values.quick ? quick : full, resources, progress: (line) => console.error(line) });
-  console.log(values.json ? jsonReport(report, cores) : tableReport(report, `${cores} cores, ${cpus()[0]?.model}, Node ${process.version}`));
+  if (values.storm) {
+    const report = await runStorm({ plan: { ...storm, providerMs }, resources, progress });
+    console.log(values.json ? stormJson(report) : stormTable(report, machine));
+    const failure = stormFailure(report);
+    if (failure !== undefined) throw new Error(`the storm did harm: ${failure}`);
+  } else {
+    const report = await runBench({ plan: values.quick ? quick : full, resources, progress });
+    console.log(values.json ? jsonReport(report, cores) : tableReport(report, machine));
+  }
 } finally {
   await resources.stopAll();
 }

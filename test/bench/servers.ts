@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type ChildServer, startChildServer } from "../support/child-process.ts";
 import { until } from "../support/until.ts";
 import { upstream } from "./requests.ts";
+import type { ProviderCounts } from "./token-server.ts";
 
 /** A server under test, in a process of its own. */
 export interface ServerProcess {
@@ -24,6 +25,28 @@ const here = (file: string) => join(import.meta.dirname, file);
 export async function startEcho(answer: Buffer): Promise<ServerProcess> {
   const child = await startChildServer(process.execPath, [here("echo-server.ts"), answer.toString("base64")]);
   return { port: await numberIn(child, /listening on (\d+)/g), stop: () => child.stop() };
+}
+
+/** A provider in a process of its own. */
+export interface TokenServerProcess {
+  /** Its token endpoint. */
+  readonly url: string;
+  counts(): Promise<ProviderCounts>;
+  /** Begins the counts anew. */
+  reset(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** See token-server.ts. */
+export async function startTokenServer(serviceMs: number): Promise<TokenServerProcess> {
+  const child = await startChildServer(process.execPath, [here("token-server.ts"), String(serviceMs)]);
+  const url = `http://127.0.0.1:${await numberIn(child, /listening on (\d+)/g)}`;
+  return {
+    url: `${url}/token`,
+    counts: async () => (await (await fetch(url)).json()) as ProviderCounts,
+    reset: async () => void (await (await fetch(url, { method: "DELETE" })).text()),
+    stop: () => child.stop(),
+  };
 }
 
 /** `bearerswap serve` as an operator runs it. `config` has the `sessions`, and what else is not the same in all runs. */

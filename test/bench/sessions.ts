@@ -41,12 +41,12 @@ export function bearersOf(sessions: readonly BenchSession[]): string[] {
   return sessions.map(({ bearer }) => bearer);
 }
 
-/** Logs every session in: a refresh token, and an access token that outlives the run. */
-export async function putGrants(adminSocket: string, sessions: readonly BenchSession[]): Promise<void> {
+/** Logs every session in: a refresh token, and an access token that outlives the run unless told otherwise. */
+export async function putGrants(adminSocket: string, sessions: readonly BenchSession[], expiresIn = lifeSeconds): Promise<void> {
   const client = createGrantsClient({ address: { kind: "unix", path: adminSocket } });
   const waiting = sessions.values();
   const putAll = async () => {
-    for (const { id } of waiting) await client.put({ session: { source: "", id }, upstream, subject: "", token: tokenResponse() });
+    for (const { id } of waiting) await client.put({ session: { source: "", id }, upstream, subject: "", token: tokenResponse(expiresIn) });
   };
   await Promise.all(Array.from({ length: parallelPuts }, putAll));
   client.close();
@@ -66,12 +66,12 @@ function claimsOf(id: string) {
   };
 }
 
-function tokenResponse() {
+function tokenResponse(expiresIn: number) {
   return {
     accessToken: randomText(accessTokenLength),
     refreshToken: randomText(64),
     tokenType: "Bearer",
-    expiresIn: lifeSeconds,
+    expiresIn,
     scope: "accounts.read contacts.read",
   };
 }

@@ -57,7 +57,7 @@ describe("concurrent checks on one expired token", () => {
     expect(scenario.provider.calls).toBe(1);
   });
 
-  test("fail together when the one refresh fails, and the next check tries again (6)", async () => {
+  test("fail together when the one refresh fails, and so do those within its back-off; the next check after it tries again (6)", async () => {
     const scenario = await expired();
     const gate = scenario.provider.hold();
     scenario.provider.respondNext({ status: 500 });
@@ -65,8 +65,10 @@ describe("concurrent checks on one expired token", () => {
     await gate.arrived();
     gate.release();
     expect((await Promise.all(answers)).map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 503));
-    expect(scenario.provider.calls).toBe(1);
-    expect((await scenario.check(bearer())).status).toBe(200);
+    const early = await scenario.check(bearer());
+    expect([early.status, scenario.provider.calls]).toEqual([503, 1]);
+    scenario.clock.shift(Number(early.headers["retry-after"]) * 1_000);
+    expect([(await scenario.check(bearer())).status, scenario.provider.calls]).toEqual([200, 2]);
   });
 });
 

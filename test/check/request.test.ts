@@ -38,6 +38,33 @@ test("reads what Envoy's own descriptors wrote", () => {
   expect(input?.metadata("nobody")).toBeUndefined();
 });
 
+test("reads the body, as text or as bytes, only where somebody wants it", () => {
+  const wide = createDecoder({ headers: [], metadata: false, body: true });
+  expect(wide(encode(httpRequest({ body: '{"a":"ä"}' })))?.body).toBe('{"a":"ä"}');
+  expect(wide(encode({ attributes: { request: { http: { raw_body: Buffer.from("bytes") } as object } } }))?.body).toBe("bytes");
+  expect(wide(encode(httpRequest()))?.body).toBe("");
+  expect(decode(encode(httpRequest({ body: "text" })))?.body).toBe("");
+});
+
+test("knows a path's beginning without reading the path", () => {
+  const prefix = Buffer.from("/_bearerswap/");
+  const begins = (path: string) => decode(encode(httpRequest({ path })))?.pathStartsWith(prefix);
+  expect(["/_bearerswap/", "/_bearerswap/connect/crm?a=b"].map(begins)).toEqual([true, true]);
+  expect(["/_bearerswap", "/", "", "/_bearerswaq/", "/a/_bearerswap/", "/_Bearerswap/"].map(begins)).toEqual([false, false, false, false, false, false]);
+  expect(decode(encode({ attributes: { request: { http: {} } } }))?.pathStartsWith(prefix)).toBe(false);
+});
+
+test("takes a route for an MCP server's where its context extensions say so, and only by that word", () => {
+  const mcp = (contextExtensions: Record<string, string>) => decode(encode(httpRequest({ contextExtensions })))?.mcp;
+  expect([mcp({ upstream: "crm", mcp: "true" }), mcp({ mcp: "false" }), mcp({ mcp: "" }), mcp({ upstream: "mcp" }), mcp({})]).toEqual([
+    true,
+    false,
+    false,
+    false,
+    false,
+  ]);
+});
+
 test("reads headers where encode_raw_headers put them, duplicates joined as Envoy joins them elsewhere", () => {
   const entry = (key: string, value: string) => ({ key, raw_value: Buffer.from(value) });
   const http = { headers: {}, header_map: { headers: [entry("authorization", "Bearer a"), entry("cookie", "a=b"), entry("authorization", "Bearer b")] } };

@@ -9,6 +9,7 @@ describe("the command line", () => {
       ["serve"],
       ["check"],
       ["schema"],
+      ["presets"],
       ["grants"],
       ...["put", "get", "list", "revoke"].map((verb) => ["grants", verb]),
       ["keys"],
@@ -20,8 +21,8 @@ describe("the command line", () => {
       expect(stdout).toContain(`Usage: ${["bearerswap", ...(commands[at] ?? [])].join(" ")} `);
     }
     expect(await runProcess(["--help"])).toEqual(answers[0]);
-    expect(answers[0]?.stdout).toMatch(/serve.*check.*schema.*grants.*keys/s);
-    expect(answers[5]?.stdout).toMatch(/--upstream.*--subject|--subject.*--upstream/s);
+    expect(answers[0]?.stdout).toMatch(/serve.*check.*schema.*presets.*grants.*keys/s);
+    expect(answers[6]?.stdout).toMatch(/--upstream.*--subject|--subject.*--upstream/s);
   });
 
   test("tells its version", async () => {

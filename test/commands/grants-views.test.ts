@@ -39,8 +39,11 @@ describe("grants --json", () => {
       expect(answer.stdout).toMatch(/^\{.*\}\n$/);
       expect(JSON.parse(answer.stdout)).toEqual({ grants: [grant] });
     }
-    expect(JSON.parse((await grants("revoke", "--json", ...crm)).stdout)).toEqual({ revoked: ["crm"] });
-    expect(JSON.parse((await grants("revoke", "--json", ...crm)).stdout)).toEqual({ revoked: [] });
+    expect(JSON.parse((await grants("revoke", "--json", ...crm)).stdout)).toEqual({
+      revoked: ["crm"],
+      unconfirmed: [{ upstream: "crm", why: "the provider names no revocation endpoint" }],
+    });
+    expect(JSON.parse((await grants("revoke", "--json", ...crm)).stdout)).toEqual({ revoked: [], unconfirmed: [] });
     expect(JSON.parse((await grants("get", "--json", ...crm)).stdout)).toMatchObject({ grants: [{ state: "revoked", hasRefreshToken: false }] });
   });
 });

@@ -47,7 +47,7 @@ describe("grants, as processes", () => {
     expect(provider.calls).toBe(0);
     expect((await grants("get", crm, { as })).stdout).toMatch(shown);
     expect((await grants("list", ["--session", sessionId], { as })).stdout).toMatch(shown);
-    expect(await grants("revoke", ["--session", sessionId], { as })).toEqual({ code: 0, stdout: "revoked: crm\n", stderr: "" });
+    expect(await grants("revoke", ["--session", sessionId, "--keep-upstream"], { as })).toEqual({ code: 0, stdout: "revoked: crm\n", stderr: "" });
     expect(await check(bearer())).toMatchObject({ status: 401, body: { reason: "grant_missing" } });
     expect((await grants("get", crm)).stdout).toBe("crm: revoked\n");
   });

@@ -22,9 +22,11 @@ sessions:
   - metadata: {namespace: envoy.filters.http.jwt_authn, path: [payload, tsid], subject: [payload, sub], strip: [x-id]}
   - opaque: {from: {cookie: __Host-session}}
   - principal: {trustDomains: [example.org]}
-store: {redis: {url: "redis://127.0.0.1:6379", username: gateway, password: "\${env:REDIS_PASSWORD}", keyPrefix: "bearerswap:", commandTimeout: 2s}, encryption: {keys: [{id: k1, key: "\${env:SEALING_KEY}"}], allowPlain: true}}
+store: {redis: {url: "redis://127.0.0.1:6379", username: gateway, password: "\${env:REDIS_PASSWORD}", keyPrefix: "bearerswap:", commandTimeout: 2s, connectTimeout: 5s, database: 2, connectionName: gateway}, encryption: {keys: [{id: k1, key: "\${env:SEALING_KEY}"}], allowPlain: true}}
 upstreams:
   crm: {issuer: https://idp.example.com, tokenEndpoint: https://idp.example.com/token, clientId: gateway, clientSecret: "\${env:CRM_SECRET}", clientAuth: client_secret_basic, parameters: {scope: a, resource: [b, c]}, inject: {header: authorization, format: "Bearer {token}"}, killsOldAccess: true, refreshTokenLife: 90d, allowInsecure: false}
+  wiki: {tokenEndpoint: https://wiki.example.com/token, clientId: gateway, accessTokenLife: 2h, revocation: {method: DELETE, url: "https://wiki.example.com/grants/{token}", auth: basic, token: access, json: {id: "{clientId}"}}, clientSecret: "\${env:CRM_SECRET}", request: {body: json, headers: {x-a: b}}, response: {root: [data], fallbackTokenType: user, accessToken: [a], refreshToken: [r], expiresIn: [e], expiresInUnit: ms, expiresAt: [u], refreshExpiresIn: [l], scope: [s]}, errors: {path: [status], refused: [a], misconfigured: [b], transient: [c], unknown: [d]}}
+  chat: {preset: slack, tokens: user, clientId: gateway, clientSecret: "\${env:CRM_SECRET}", errors: null}
 refresh: {minRemaining: 10s, ahead: 60s, timeout: 10s}
 check: {deadline: 12s, realm: crm, resourceMetadata: https://gateway.example.com/.well-known/oauth-protected-resource}
 cache: {maxSessions: 1000}
@@ -54,7 +56,15 @@ describe("config.schema.json", () => {
 
   test("accepts what the program accepts", () => {
     expect(() => load(complete, { ...environment, SEALING_KEY: "A".repeat(43) })).not.toThrow();
-    for (const config of [minimal, parse(complete), { ...minimal, store: { memory: null } }, { ...minimal, store: { memory: { maxGrants: 5 } } }])
+    const [password, natMap] = ["${env:REDIS_PASSWORD}", { "10.0.0.1:6379": "127.0.0.1:7000" }];
+    const stores = [
+      { memory: null },
+      { memory: { maxGrants: 5 } },
+      { redis: { sentinel: { name: "m", nodes: ["127.0.0.1:26379"], username: "u", password, tls: {}, natMap }, tls: { minVersion: "TLSv1.3" } } },
+      { redis: { cluster: { nodes: ["127.0.0.1:7000"], natMap }, tls: { serverName: "redis" } } },
+    ];
+    for (const store of stores) expect(() => load({ store })).not.toThrow();
+    for (const config of [minimal, parse(complete), ...stores.map((store) => ({ ...minimal, store }))])
       expect(validator.safeParse(config).error?.issues ?? []).toEqual([]);
   });
 
@@ -73,6 +83,7 @@ describe("config.schema.json", () => {
     ["a number for a duration", { ...minimal, refresh: { timeout: 10 } }],
     ["no sessions", { ...minimal, sessions: [] }],
     ["an unknown log level", { ...minimal, log: { level: "loud" } }],
+    ["a negative database", { ...minimal, store: { redis: { url: "redis://h", database: -1 } } }],
     ["a sealing key without id", { ...minimal, store: { redis: { url: "redis://h" }, encryption: { keys: [{ key: "${env:K1}" }] } } }],
     ["a store prefix with braces", { ...minimal, store: { redis: { url: "redis://h", keyPrefix: "{x}" } } }],
   ])("shows an editor %s", (_what, config) => {

@@ -35,7 +35,13 @@ describe("a configuration", () => {
 
   test("of the Redis store has its defaults too", () => {
     const { config } = load({ store: { redis: { url: "redis://127.0.0.1:6379" } } });
-    expect(config.store).toMatchObject({ kind: "redis", keyPrefix: "bearerswap:", commandTimeoutMs: 2_000 });
+    expect(config.store).toMatchObject({
+      kind: "redis",
+      keyPrefix: "bearerswap:",
+      commandTimeoutMs: 2_000,
+      connectTimeoutMs: 5_000,
+      connectionName: "bearerswap",
+    });
     expect(
       load(
         "listen: {grpc: '127.0.0.1:1'}\nsessions: [{opaque: {from: {cookie: s}}}]\nstore:\n  memory:\nupstreams: {crm: {issuer: 'https://a.example', clientId: x}}",
@@ -62,7 +68,9 @@ describe("a configuration", () => {
   test("prints no secret, however it is printed (pitfall 22)", () => {
     const { config } = load({
       listen: { grpc: "127.0.0.1:9191", admin: "127.0.0.1:9193", adminToken: "${env:ADMIN_TOKEN}" },
-      store: { redis: { url: "redis://:${env:REDIS_PASSWORD}@127.0.0.1", password: "${env:REDIS_PASSWORD}" } },
+      store: {
+        redis: { sentinel: { name: "m", nodes: ["127.0.0.1:26379"], password: "${env:REDIS_PASSWORD}" }, username: "u", password: "${env:REDIS_PASSWORD}" },
+      },
     });
     const printed = `${inspect(config, { depth: 20, showHidden: true })} ${JSON.stringify(config)} ${String(config.listen.adminToken)}`;
     expect(printed).toContain("[redacted]");

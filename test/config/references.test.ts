@@ -49,6 +49,8 @@ describe("references", () => {
     const admin = { ...minimal.listen, admin: "127.0.0.1:9193", adminToken: "hunter2" };
     expect(problemsOf({ listen: admin })).toEqual([`listen.adminToken: ${literal}`]);
     expect(problemsOf({ store: { redis: { url: "redis://127.0.0.1", password: "hunter2" } } })).toEqual([`store.redis.password: ${literal}`]);
+    const sentinel = { name: "m", nodes: ["127.0.0.1:26379"], password: "hunter2" };
+    expect(problemsOf({ store: { redis: { sentinel } } })).toEqual([`store.redis.sentinel.password: ${literal}`]);
     for (const value of ["hunter2", "hunter2${env:CRM_SECRET}", "${env:CRM_SECRET}hunter2", "${env:CRM_SECRET}${env:CRM_SECRET}"])
       expect(problemsOf({ upstreams: { crm: { ...crm, clientSecret: value } } })).toEqual([`upstreams.crm.clientSecret: ${literal}`]);
     const key = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----";
@@ -57,9 +59,9 @@ describe("references", () => {
 
   test("must be used for a password in the store's URL", () => {
     const literal = ["store.redis.url: must not hold a password: write ${env:NAME} or ${file:/path} in its place"];
-    for (const url of ["redis://:hunter2@127.0.0.1", "redis://user:hunter2@127.0.0.1:6379/1", "redis://:hunter2${env:CRM_SECRET}@h"])
+    for (const url of ["redis://:hunter2@127.0.0.1", "redis://user:hunter2@127.0.0.1:6379/1", "redis://:hunter2${env:CRM_SECRET}@h", "rediss://:hunter2@h"])
       expect(problemsOf({ store: { redis: { url } } })).toEqual(literal);
-    for (const url of ["redis://127.0.0.1:6379/1", "redis://user@127.0.0.1", "redis://:${env:CRM_SECRET}@[::1]:6379"])
+    for (const url of ["redis://127.0.0.1:6379/1", "redis://user:${env:CRM_SECRET}@127.0.0.1", "redis://:${env:CRM_SECRET}@[::1]:6379"])
       expect(problemsOf({ store: { redis: { url } } })).toEqual([]);
   });
 

@@ -20,7 +20,7 @@ describe("a source of sessions", () => {
   });
 
   test("is of exactly one kind", () => {
-    const one = "must have exactly one of jwt, metadata, opaque, principal";
+    const one = "must have exactly one of jwt, metadata, opaque, cookie, principal";
     expect(problemsOf(sessions({}, { ...jwt(), ...opaque({ header: "x" }) }, { name: "only-a-name" }))).toEqual(
       [0, 1, 2].map((at) => `sessions[${at}]: ${one}`),
     );

@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { hashSession, shortHash } from "../../src/tokens/grant.ts";
 import type { OidcClient, OidcTokens } from "../support/oidc-login.ts";
 import { until } from "../support/until.ts";
 import { startNodeChild } from "./node-child.ts";
@@ -12,6 +13,8 @@ export interface LogLine {
   readonly time: string;
   readonly msg: string;
   readonly reason?: string;
+  /** A hash, as `loggedSession` makes it. */
+  readonly session?: string;
   /** Of `listening`: host:port each. */
   readonly grpc?: string;
   readonly http?: string;
@@ -26,6 +29,8 @@ export interface BearerswapOptions {
   readonly dir: string;
   readonly issuer: string;
   readonly client: OidcClient;
+  /** Where browsers reach Envoy. */
+  readonly publicUrl: string;
   readonly onLog: (line: LogLine) => void;
 }
 
@@ -45,12 +50,16 @@ export interface Bearerswap {
 
 /** The name that the API has in the configuration. */
 export const upstream = "demo";
+/** Where people connect their accounts: below the address at which browsers reach Envoy. */
+export const pagePath = "/_bearerswap/";
+/** The name that the session of the curl has there. */
+export const source = "demo";
 const secretVariable = "DEMO_CLIENT_SECRET";
 
-export async function startBearerswap({ dir, issuer, client, onLog }: BearerswapOptions): Promise<Bearerswap> {
+export async function startBearerswap({ dir, issuer, client, publicUrl, onLog }: BearerswapOptions): Promise<Bearerswap> {
   const configFile = join(dir, "bearerswap.yaml");
   const admin = `unix:${join(dir, "admin.sock")}`;
-  await writeFile(configFile, configOf(admin, issuer, client.id));
+  await writeFile(configFile, configOf({ admin, issuer, clientId: client.id, publicUrl }));
   const listening = Promise.withResolvers<LogLine>();
   const child = startNodeChild(["src/main.ts", "serve", "--config", configFile], {
     env: { [secretVariable]: client.secret },
@@ -75,14 +84,30 @@ export async function startBearerswap({ dir, issuer, client, onLog }: Bearerswap
   }
 }
 
-function configOf(admin: string, issuer: string, clientId: string): string {
+/** How the log names the session that has this credential. */
+export function loggedSession(credential: string): string {
+  return shortHash(hashSession(source, credential));
+}
+
+interface Addresses {
+  readonly admin: string;
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly publicUrl: string;
+}
+
+function configOf({ admin, issuer, clientId, publicUrl }: Addresses): string {
   return `# The demo's configuration, written anew by each run.
 listen:
   grpc: 127.0.0.1:0         # where Envoy asks; port 0 takes any free one
   http: 127.0.0.1:0         # /livez and /readyz
   admin: ${admin}
 sessions:
-  - opaque: {from: {header: authorization}}
+  - name: ${source}           # the session of the curl
+    opaque: {from: {header: authorization}}
+  - cookie: {issue: true}     # sessions of our own, for people who come with a browser
+connect:
+  publicUrl: ${publicUrl}     # where browsers reach Envoy; the page is at ${pagePath}
 store:
   memory: {}
 upstreams:
@@ -90,12 +115,13 @@ upstreams:
     issuer: ${issuer}
     clientId: ${clientId}
     clientSecret: \${env:${secretVariable}}
+    connect: {scope: openid offline_access, parameters: {prompt: consent}}
 `;
 }
 
 async function put(admin: string, sessionFile: string, tokens: object): Promise<string> {
   const printed: string[] = [];
-  const args = ["src/main.ts", "grants", "put", "--admin", admin, "--session-file", sessionFile, "--upstream", upstream];
+  const args = ["src/main.ts", "grants", "put", "--admin", admin, "--source", source, "--session-file", sessionFile, "--upstream", upstream];
   const child = startNodeChild(args, { input: JSON.stringify(tokens), onLine: (line) => void printed.push(line) });
   const code = await child.ended;
   if (code !== 0) throw new Error(`bearerswap grants put failed: ${child.errors()}`);

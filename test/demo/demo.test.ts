@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { type ChildServer, startChildServer } from "../support/child-process.ts";
+import { createHttpBrowser } from "../support/http-browser.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 
@@ -20,16 +21,19 @@ test("refreshes while requests flow, sums up and leaves nothing running", async 
   const [, refreshes] = /refreshes +(\d+)/.exec(demo.output()) ?? [];
   expect(Number(refreshes)).toBeGreaterThanOrEqual(2);
   expect(demo.output()).toMatch(new RegExp(`200s +${requests}\n`));
-  expect(demo.output()).toMatch(new RegExp(`provider calls +${refreshes} to refresh, 1 to log in`));
+  expect(demo.output()).toMatch(new RegExp(`provider calls +${refreshes} to refresh, 2 to log in`));
+  expect(demo.output()).toMatch(/the page +led to the provider and back; the cookie it gave brought 200\n/);
   expect(demo.output()).toContain("in 0 of the ");
-  expect(demo.output().match(/refresh \d+: token [0-9a-f]{16} ends/g)).toHaveLength(Number(refreshes));
+  // The last one is told of by the request after it, which the end may forestall.
+  const told = demo.output().match(/refresh \d+: (?:token [0-9a-f]{16} ends|for an account)/g) ?? [];
+  expect([Number(refreshes) - 1, Number(refreshes)]).toContain(told.length);
   expect(await left()).toEqual([]);
 });
 
 test("fails when a request is not answered with 200", async () => {
   const { demo, left } = await startDemo();
   await demo.printed(/[1-9]\d* requests, all 200/);
-  const [, session = ""] = /grants list (--admin \S+ --session-file \S+)/.exec(demo.output()) ?? [];
+  const [, session = ""] = /grants list (--admin \S+ --source \S+ --session-file \S+)/.exec(demo.output()) ?? [];
   await run(process.execPath, ["src/main.ts", "grants", "revoke", ...session.split(" ")], { cwd: root });
   await demo.printed(/\d+ requests, \d+ with 200, [1-9]\d* with 401 grant_missing/);
   demo.signal("SIGTERM");
@@ -50,6 +54,21 @@ test("Ctrl-C sums up and leaves nothing running", async () => {
   expect((await demo.exited).code, demo.output()).toBe(0);
   expect(demo.output()).toContain("OK: every request was answered with 200");
   expect(await left()).toEqual([]);
+});
+
+test("prints the address of a page where a person connects an account, is asked who it is, and can say no", async () => {
+  const { demo } = await startDemo();
+  await demo.printed(/[1-9]\d* requests, all 200/);
+  const [page = ""] = /http:\/\/localhost:\d+\/_bearerswap\//.exec(demo.output()) ?? [];
+  const browser = createHttpBrowser();
+  const api = new URL("/hello?name=Ada", page).href;
+  const asked = await browser.visit(api);
+  expect(asked).toMatchObject({ status: 200, body: expect.stringContaining("asks for access to an account here") });
+
+  expect((await browser.submit(asked, { account: "ada", deny: "yes" })).body).toContain("you did not allow the access");
+  const answer = await browser.submit(await browser.visit(api), { account: "ada" });
+  expect(answer).toMatchObject({ url: api, status: 200, body: expect.stringContaining('"ok":true') });
+  expect((await browser.visit(page)).body).toMatch(/Connected<.* as <bdi>ada</);
 });
 
 test("leaves nothing running when it is stopped while it starts", async () => {

@@ -1,5 +1,7 @@
 import { trackedResources } from "../support/tracked-resources.ts";
+import { upstream } from "./bearerswap.ts";
 import { timeOf } from "./clock-time.ts";
+import { visitPage } from "./page-visit.ts";
 import { createRefreshWatch } from "./refresh-watch.ts";
 import { bannerOf, countsOf, problemsOf, summaryOf } from "./report.ts";
 import { startStack } from "./stack.ts";
@@ -28,9 +30,12 @@ export async function runDemo({ seconds, stop, print }: DemoOptions): Promise<nu
       stack.api.seen();
       print(`${timeOf(Date.now())}  ${countsOf(traffic)}`);
     }, 1_000);
+    // Beside the requests. A run that goes on leaves that to who started it.
+    const visiting = seconds === undefined ? undefined : visitPage({ page: stack.page, api: new URL("/hello", stack.page).href, upstream, account: "ada" });
     const crash = await Promise.race([stack.crashed, whenOver(seconds, stop)]);
     clearInterval(ticker);
     await traffic.stop();
+    const visit = await visiting;
     const lastedMs = performance.now() - startedAt;
     // First, so that a refresh under way is counted on both sides.
     await opened.stopAll();
@@ -40,8 +45,9 @@ export async function runDemo({ seconds, stop, print }: DemoOptions): Promise<nu
       lastedMs,
       traffic,
       refreshes: watch.refreshes,
-      logins: 1,
+      logins: stack.oidc.outcomes.filter(({ grantType }) => grantType === "authorization_code").length,
       tokenRequests: stack.oidc.tokenRequests,
+      visit,
       api: stack.api.seen(),
       crash,
     };

@@ -1,5 +1,4 @@
 export interface EnvoyConfigOptions {
-  /** 0 takes any free port. */
   readonly port: number;
   /** Where bearerswap serves checks. */
   readonly checkPort: number;
@@ -42,8 +41,8 @@ const extAuthzFilter = {
   // Letting requests through unchecked would hand the session credential to the API.
   failure_mode_allow: false,
   status_on_error: { code: "ServiceUnavailable" },
-  // All that bearerswap has to see of a request's headers.
-  allowed_headers: { patterns: [{ exact: "authorization" }] },
+  // All that bearerswap has to see of a request's headers: what sessions come in, what tells browsers from other clients, where a form was sent from.
+  allowed_headers: { patterns: ["authorization", "cookie", "origin", "accept", "sec-fetch-mode"].map((exact) => ({ exact })) },
 };
 
 const http2 = {
@@ -53,6 +52,7 @@ const http2 = {
   },
 };
 
+/** All paths, the page's among them: bearerswap answers there itself, and Envoy asks it only where a route matches. */
 function routeTo(upstream: string) {
   const perRoute = {
     "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",

@@ -3,7 +3,8 @@ import { parseArgs } from "node:util";
 import { runDemo } from "./demo.ts";
 
 const usage = `usage: npm run demo [-- --once]
-  --once   run for 20 seconds, print a summary, and exit with 1 if any request was not answered with 200`;
+  --once   run for 20 seconds, connect an account at the page as a browser would, print a summary,
+           and exit with 1 if that failed or any request was not answered with 200`;
 
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort(signal));

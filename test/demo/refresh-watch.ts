@@ -6,10 +6,10 @@ import { timeOf } from "./clock-time.ts";
 export interface RefreshWatch {
   /** Refreshes that brought new tokens. */
   readonly refreshes: number;
-  /** The login's token, by its hash, and the instant at which it ends (epoch ms). */
-  loggedIn(token: string, expiresAt: number): void;
+  /** The session whose tokens are told of, as the log names it, its token by its hash, and the instant at which that ends (epoch ms). */
+  loggedIn(session: string, token: string, expiresAt: number): void;
   logged(line: LogLine): void;
-  /** The upstream API has accepted this token. */
+  /** The upstream API has accepted this token of that session. */
   seen(token: string): void;
 }
 
@@ -22,6 +22,7 @@ interface Refresh {
 /** Prints one line for each refresh, once the new token has reached the upstream API, and one for each failure that bearerswap logs. */
 export function createRefreshWatch({ lifeMs, print }: { lifeMs: number; print: (line: string) => void }): RefreshWatch {
   let refreshes = 0;
+  let watched = "";
   let current = { token: "", expiresAt: 0 };
   let latest = "";
   let pending: Refresh | undefined;
@@ -41,7 +42,8 @@ export function createRefreshWatch({ lifeMs, print }: { lifeMs: number; print: (
     get refreshes() {
       return refreshes;
     },
-    loggedIn(token, expiresAt) {
+    loggedIn(session, token, expiresAt) {
+      watched = session;
       current = { token, expiresAt };
       latest = token;
     },
@@ -49,6 +51,8 @@ export function createRefreshWatch({ lifeMs, print }: { lifeMs: number; print: (
       if (line.event === "refresh" && line.outcome === "refreshed") {
         refreshes++;
         const { trigger, durationMs = 0 } = line;
+        if (line.session !== watched)
+          return print(`${timeOf(Date.now())}  ${styleText("green", `refresh ${refreshes}: for an account connected at the page`)}`);
         pending = { startedAt: Date.parse(line.time) - durationMs, trigger, durationMs };
         tell();
       } else if (line.level === "error" || line.event === "refresh") {

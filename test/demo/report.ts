@@ -1,4 +1,6 @@
 import { styleText } from "node:util";
+import { source } from "./bearerswap.ts";
+import type { PageVisit } from "./page-visit.ts";
 import type { Stack } from "./stack.ts";
 import type { Traffic } from "./traffic.ts";
 
@@ -13,6 +15,8 @@ export interface Outcome {
   readonly logins: number;
   /** By the provider's count, logins included. */
   readonly tokenRequests: number;
+  /** How the visit to the page ended, where one was made. */
+  readonly visit: PageVisit | undefined;
   /** By the upstream API's. */
   readonly api: { readonly requests: number; readonly leaks: number };
   /** A server that ended by itself. */
@@ -21,10 +25,10 @@ export interface Outcome {
 
 /** What runs where, and what to try. */
 export function bannerOf(
-  { oidc, api, bearerswap, envoyUrl, credential, sessionFile, stored }: Stack,
+  { oidc, api, bearerswap, envoyUrl, page, credential, sessionFile, stored }: Stack,
   { tokenLifeSeconds, seconds }: { tokenLifeSeconds: number; seconds: number | undefined },
 ): string {
-  const session = `--admin ${bearerswap.admin} --session-file ${sessionFile}`;
+  const session = `--admin ${bearerswap.admin} --source ${source} --session-file ${sessionFile}`;
   return `
   OpenID provider  ${oidc.issuer}  access tokens live ${tokenLifeSeconds} s, refresh tokens are used once
   upstream API     ${api.url}  accepts only tokens that are live at the provider
@@ -39,6 +43,9 @@ Try it from another terminal; the same session credential works for as long as t
   ${styleText("bold", `curl -H 'Authorization: Bearer ${credential}' ${envoyUrl}/hello`)}
   npm run bearerswap -- grants list ${session}
 
+Or connect an account yourself. Open this in a browser on this machine, and then ${new URL("/hello", page)}:
+  ${styleText("bold", page)}
+
 ${seconds === undefined ? "Requests flow until Ctrl-C:" : `Requests flow for ${seconds} s:`}`;
 }
 
@@ -49,7 +56,7 @@ export function countsOf({ requests, ok, failures }: Counts): string {
 }
 
 export function summaryOf(outcome: Outcome): string {
-  const { lastedMs, traffic, refreshes, logins, tokenRequests, api } = outcome;
+  const { lastedMs, traffic, refreshes, logins, tokenRequests, visit, api } = outcome;
   const problems = problemsOf(outcome);
   return `
 Summary
@@ -57,20 +64,25 @@ Summary
   200s                ${traffic.ok}
   refreshes           ${refreshes}
   provider calls      ${tokenRequests - logins} to refresh, ${logins} to log in
-  session credential  in ${api.leaks} of the ${api.requests} requests that reached the upstream API
+${visit === undefined ? "" : `  the page            ${wordsFor(visit)}\n`}  session credential  in ${api.leaks} of the ${api.requests} requests that reached the upstream API
 ${problems.length === 0 ? styleText("green", "OK: every request was answered with 200, and every refresh took one call.") : styleText("red", `FAILED: ${problems.join("\n        ")}`)}`;
 }
 
 /** Why a run counts as failed, a sentence each. */
-export function problemsOf({ traffic, refreshes, logins, tokenRequests, api, crash }: Outcome): string[] {
+export function problemsOf({ traffic, refreshes, logins, tokenRequests, visit, api, crash }: Outcome): string[] {
   const calls = tokenRequests - logins;
   return [
     ...(crash === undefined ? [] : [crash]),
     ...(traffic.requests === 0 ? ["no request was answered."] : []),
     ...(traffic.ok === traffic.requests ? [] : [`${traffic.requests - traffic.ok} of ${traffic.requests} requests were not 200: ${listOf(traffic.failures)}.`]),
     ...(calls === refreshes ? [] : [`provider calls to refresh: ${calls}, refreshes: ${refreshes}.`]),
-    ...(api.leaks === 0 ? [] : [`the upstream API got the session credential ${api.leaks} times.`]),
+    ...(visit?.kind === "failed" ? [`an account could not be connected at the page: ${visit.why}.`] : []),
+    ...(api.leaks === 0 ? [] : [`the upstream API got a session credential ${api.leaks} times.`]),
   ];
+}
+
+function wordsFor(visit: PageVisit): string {
+  return visit.kind === "connected" ? "led to the provider and back; the cookie it gave brought 200" : "did not work";
 }
 
 function listOf(failures: ReadonlyMap<string, number>): string {

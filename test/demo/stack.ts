@@ -6,12 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startEnvoy } from "../support/envoy-process.ts";
 import { type OidcServer, startOidcServer } from "../support/oidc-server.ts";
+import { freePort } from "../support/redis-server.ts";
 import type { Resources } from "../support/tracked-resources.ts";
-import { startUpstreamApi, tokenHash } from "../support/upstream-api.ts";
-import { type Bearerswap, startBearerswap, upstream } from "./bearerswap.ts";
+import { tokenHash } from "../support/upstream-api.ts";
+import { type Bearerswap, loggedSession, pagePath, startBearerswap, upstream } from "./bearerswap.ts";
 import { envoyConfig } from "./envoy-config.ts";
 import { startNodeChild } from "./node-child.ts";
 import type { RefreshWatch } from "./refresh-watch.ts";
+import { startWatchedApi, type WatchedApi } from "./watched-api.ts";
 
 /** All that the demo runs, with one session logged in. */
 export interface Stack {
@@ -20,6 +22,8 @@ export interface Stack {
   readonly api: WatchedApi;
   /** Where clients send their requests. */
   readonly envoyUrl: string;
+  /** Where people connect an account with a browser: by the name localhost, as browsers keep cookies that are marked Secure there without TLS. */
+  readonly page: string;
   /** The session: whoever sends this is logged in. */
   readonly credential: string;
   readonly sessionFile: string;
@@ -38,6 +42,7 @@ export interface StackOptions {
 }
 
 const friendlyPort = 10_000;
+const account = "demo-user";
 
 /** Starts each server with the addresses of those before it. Throws as soon as it can when `stop` is given; what was opened by then is in `opened`. */
 export async function startStack({ opened, stop, watch, print, tokenLifeSeconds }: StackOptions): Promise<Stack> {
@@ -47,12 +52,15 @@ export async function startStack({ opened, stop, watch, print, tokenLifeSeconds 
   const sessionFile = join(dir, "session");
   await writeFile(sessionFile, credential, { mode: 0o600 });
 
-  const oidc = await opened.use(startOidcServer({ accessTokenLifeSeconds: tokenLifeSeconds }));
-  const api = await opened.use(startWatchedApi({ oidc, credential, watch }));
+  const port = await portOrFree(friendlyPort);
+  const publicUrl = `http://localhost:${port}`;
+  const page = `${publicUrl}${pagePath}`;
+  const oidc = await opened.use(startOidcServer({ accessTokenLifeSeconds: tokenLifeSeconds, redirectUris: [`${page}callback`], asksUsers: true }));
+  const api = await opened.use(startWatchedApi({ oidc, account, credential, watch }));
   stop.throwIfAborted();
-  const bearerswap = await opened.use(startBearerswap({ dir, issuer: oidc.issuer, client: oidc.client, onLog: watch.logged }));
+  const bearerswap = await opened.use(startBearerswap({ dir, issuer: oidc.issuer, client: oidc.client, publicUrl, onLog: watch.logged }));
   stop.throwIfAborted();
-  const config = envoyConfig({ port: await portOrAny(friendlyPort), checkPort: bearerswap.checkPort, apiPort: api.port, upstream });
+  const config = envoyConfig({ port, checkPort: bearerswap.checkPort, apiPort: api.port, upstream });
   const envoy = await opened.use(startEnvoy({ config }));
   stop.throwIfAborted();
   const crashed = Promise.race([
@@ -61,13 +69,13 @@ export async function startStack({ opened, stop, watch, print, tokenLifeSeconds 
   ]);
 
   const sentAt = Date.now();
-  const tokens = await oidc.login({ account: "demo-user" });
+  const tokens = await oidc.login({ account });
   // The response alone does not tell when it was given, and these tokens are old in a second.
   const expires_at = Math.floor(sentAt / 1_000) + tokens.expires_in;
-  watch.loggedIn(tokenHash(tokens.access_token), expires_at * 1_000);
+  watch.loggedIn(loggedSession(credential), tokenHash(tokens.access_token), expires_at * 1_000);
   const stored = await bearerswap.putGrant(sessionFile, { ...tokens, expires_at });
   stop.throwIfAborted();
-  return { oidc, bearerswap, api, envoyUrl: `http://127.0.0.1:${envoy.port("demo")}`, credential, sessionFile, stored, crashed };
+  return { oidc, bearerswap, api, envoyUrl: `http://127.0.0.1:${port}`, page, credential, sessionFile, stored, crashed };
 }
 
 /** For all temporary files, the servers' own too; gone when this process is. */
@@ -91,46 +99,15 @@ async function haveEnvoy(stop: AbortSignal, print: (line: string) => void): Prom
   if (code !== 0) throw new Error(`there is no Envoy to run. ${lookup.errors()}`);
 }
 
-interface WatchedApi {
-  readonly url: string;
-  readonly port: number;
-  /** Requests that reached it so far, and those of them that held the session credential anywhere. */
-  seen(): { readonly requests: number; readonly leaks: number };
-  stop(): Promise<void>;
-}
-
-/** The upstream API: asks the provider about each token, and looks for the session credential in everything it gets. */
-async function startWatchedApi({ oidc, credential, watch }: { oidc: OidcServer; credential: string; watch: RefreshWatch }): Promise<WatchedApi> {
-  let requests = 0;
-  let leaks = 0;
-  const api = await startUpstreamApi({
-    async accepts(token) {
-      const live = await oidc.isActive(token);
-      if (live) watch.seen(tokenHash(token));
-      return live;
-    },
-  });
-  return {
-    ...api,
-    seen() {
-      for (const { path, rawHeaders } of api.requests.splice(0)) {
-        requests++;
-        if ([path, ...rawHeaders].some((text) => text.includes(credential))) leaks++;
-      }
-      return { requests, leaks };
-    },
-  };
-}
-
 function lastLines(text: string): string {
   return text.trim().split("\n").slice(-3).join("\n");
 }
 
-/** This port where nobody listens, else 0. */
-async function portOrAny(port: number): Promise<number> {
+/** This port where nobody listens, else a free one: bearerswap's configuration names it before Envoy has it. */
+async function portOrFree(port: number): Promise<number> {
   const server = createServer();
   return new Promise((resolve) => {
-    server.once("error", () => resolve(0));
+    server.once("error", () => resolve(freePort()));
     server.listen(port, "127.0.0.1", () => server.close(() => resolve(port)));
   });
 }

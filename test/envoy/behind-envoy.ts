@@ -37,6 +37,8 @@ export interface Installation {
 export interface SendOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly certificate?: Certificate;
+  /** Sent by POST. */
+  readonly body?: string;
 }
 
 export interface Answer {
@@ -47,7 +49,7 @@ export interface Answer {
 
 export interface InstallOptions {
   /** Which pair of files: `envoy<variant>.yaml` and `bearerswap<variant>.yaml`. */
-  readonly variant: "" | "-jwt-authn" | "-mtls";
+  readonly variant: "" | "-jwt-authn" | "-mtls" | "-connect";
   /** The name in the API's certificate; default crm.example.com. */
   readonly upstreamName?: string;
   /** How many of bearerswap Envoy finds in its cluster, default 1. Each has a store of its own. */
@@ -70,9 +72,9 @@ export async function install(
   const replicas: RunningService[] = [];
   for (let index = 0; index < count; index++) {
     const config = serviceConfig(variant, { issuer: issuer.issuer, provider: oidc.issuer, admin: `unix:${admin.path}${index === 0 ? "" : index}` });
-    replicas.push(await use(startService({ config, env: { CRM_CLIENT_SECRET: oidc.client.secret } })));
+    replicas.push(await use(startService({ config, env: { CRM_CLIENT_SECRET: oidc.client.secret, AS_CLIENT_SECRET: "secret" } })));
   }
-  const ports = { bearerswap: replicas.map(({ grpc }) => portOf(grpc)), crm: [upstream.port], as: [issuer.port] };
+  const ports = { bearerswap: replicas.map(({ grpc }) => portOf(grpc)), crm: [upstream.port], wiki: [upstream.port], as: [issuer.port] };
   const files = await certificateFiles(ca);
   const envoy = await use(
     startEnvoy({
@@ -96,7 +98,7 @@ export async function install(
       const token = { accessToken: "", refreshToken, tokenType: "", scope: "" };
       await client.put({ session: { source: "", id: session }, upstream: "crm", subject: variant === "-mtls" ? "" : account, token }).finally(client.close);
     },
-    send: (path, options) => send(envoy.port("ingress"), path, variant === "-mtls" ? ca : undefined, options),
+    send: (path, options) => send(envoy.port("ingress"), path, variant === "-mtls" || variant === "-connect" ? ca : undefined, options),
   };
 }
 
@@ -149,8 +151,15 @@ export function portOf(address: string): number {
 }
 
 /** A request with the path as it is given; over TLS with a `ca`. */
-export function send(port: number, path: string, ca: CertificateAuthority | undefined, { headers = {}, certificate }: SendOptions = {}): Promise<Answer> {
-  const common = { host: "127.0.0.1", port, path, headers: { host: "gateway.example.com", ...headers }, agent: false };
+export function send(port: number, path: string, ca: CertificateAuthority | undefined, { headers = {}, certificate, body }: SendOptions = {}): Promise<Answer> {
+  const common = {
+    host: "127.0.0.1",
+    port,
+    path,
+    method: body === undefined ? "GET" : "POST",
+    headers: { host: "gateway.example.com", ...headers },
+    agent: false,
+  };
   return new Promise((resolve, reject) => {
     const call =
       ca === undefined
@@ -160,6 +169,6 @@ export function send(port: number, path: string, ca: CertificateAuthority | unde
     call.on("response", (response) => {
       text(response).then((body) => resolve({ status: response.statusCode, headers: response.headers, body }), reject);
     });
-    call.end();
+    call.end(body);
   });
 }

@@ -2,13 +2,14 @@ import { describe, expect, test } from "vitest";
 import { wantedBy } from "../../src/check/sources.ts";
 import { formatAddress } from "../../src/config/address.ts";
 import { parseConfig } from "../../src/config/load.ts";
+import { connectHeaders } from "../../src/connect/connect.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
 import { validateEnvoyConfig } from "../support/envoy-process.ts";
 import { resources } from "../support/resources.ts";
 import { at, durationMs, type Example, example, examples, examplesOf, findAll, replaceAll, type Tree } from "./examples.ts";
 
 const { use } = resources();
-const env = { CRM_CLIENT_SECRET: "secret" };
+const env = { CRM_CLIENT_SECRET: "secret", AS_CLIENT_SECRET: "secret" };
 const pairs = examplesOf("envoy").map((envoy) => [envoy.name, envoy, example(envoy.name.replace(/envoy(?=[^/]*$)/, "bearerswap"))] as const);
 
 test("every file in envoy/ is of a kind that is loaded by a test", () => {
@@ -48,7 +49,9 @@ describe.each(pairs)("%s and its service agree", (_, envoy, bearerswap) => {
   });
 
   test("on headers: those that sessions come in, and no others", () => {
-    const read = [...wantedBy(config().sessions.filter(({ kind }) => kind === "jwt" || kind === "opaque")).headers];
+    const { sessions, connect } = config();
+    const inHeaders = wantedBy(sessions.filter(({ kind }) => kind === "jwt" || kind === "opaque" || kind === "cookie")).headers;
+    const read = [...new Set([...inHeaders, ...(connect === undefined ? [] : connectHeaders)])].filter((name) => !name.startsWith("x-envoy-"));
     const allowed = at<{ exact: string }[]>(filter, "allowed_headers.patterns").map(({ exact }) => exact);
     expect(allowed).toEqual(read.length === 0 ? ["x-request-id"] : read);
   });

@@ -56,7 +56,10 @@ describe.each(environments)("%s/", (environment) => {
   const load = () => configOf(`${environment}/`);
 
   test("the ConfigMap holds a configuration that bearerswap takes", () => {
-    expect(load().warnings).toEqual([expect.stringMatching(/^listen\.grpc: 0\.0\.0\.0:9191 is plaintext/)]);
+    expect(load().warnings).toEqual([
+      expect.stringMatching(/^listen\.grpc: 0\.0\.0\.0:9191 is plaintext/),
+      expect.stringMatching(/^store\.redis: .* is reached in plaintext/),
+    ]);
     expect(load().config.store.kind).toBe("redis");
   });
 

@@ -156,6 +156,43 @@ describe("envoy-mtls.yaml with bearerswap-mtls.yaml", () => {
 });
 
 /** A JWT for a session that has a grant. */
+describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
+  const navigation = { accept: "text/html", "sec-fetch-mode": "navigate" };
+
+  test("answers pages, metadata and redirects from within ext_authz, and asks the provider with the public URL", async () => {
+    const { upstream, oidc, issuer, send } = await install(tracked, { variant: "-connect" });
+
+    const page = await send("/_bearerswap/", { headers: navigation });
+    const begun = await send("/_bearerswap/connect/crm", { headers: navigation });
+    const led = await send("/crm/contacts?x=1", { headers: navigation });
+    const metadata = await send("/.well-known/oauth-protected-resource/mcp");
+    const forged = await send("/_bearerswap/disconnect/crm?token=x", { headers: { origin: "https://evil.example.com" }, body: "" });
+
+    expect([page.status, page.body]).toEqual([200, expect.stringContaining('aria-label="Connect: crm"')]);
+    expect(page.headers).toMatchObject({ "cache-control": "no-store", "content-security-policy": expect.stringContaining("default-src 'none'") });
+    expect(begun.headers.location).toMatch(new RegExp(`^${oidc.issuer}/auth\\?.*redirect_uri=https%3A%2F%2Fgateway.example.com%2F_bearerswap%2Fcallback&`));
+    expect(begun.headers["set-cookie"]).toEqual([expect.stringMatching(/^__Host-bearerswap-browser=/)]);
+    expect([led.status, led.headers.location]).toEqual([302, "https://gateway.example.com/_bearerswap/connect/crm?return_to=%2Fcrm%2Fcontacts%3Fx%3D1"]);
+    expect(JSON.parse(metadata.body)).toMatchObject({ resource: "https://gateway.example.com/mcp", authorization_servers: [issuer.issuer] });
+    expect([forged.status, upstream.requests]).toEqual([403, []]);
+  });
+
+  test("asks an MCP client to open the page, where the whole request is at hand", async () => {
+    const { issuer, send } = await install(tracked, { variant: "-connect" });
+    const jwt = await issuer.sign({ tsid: "session-1", sub: "user-1", aud: audience });
+    const headers = { authorization: `Bearer ${jwt}`, "mcp-protocol-version": "2026-07-28", "content-type": "application/json" };
+    const meta = { "io.modelcontextprotocol/clientCapabilities": { elicitation: { url: {} } } };
+    const call = (padding: string) => JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "x", padding, _meta: meta } });
+
+    const asked = await send("/mcp", { headers, body: call("") });
+    const long = await send("/mcp", { headers: { ...headers, "x-envoy-auth-partial-body": "false" }, body: call("x".repeat(70_000)) });
+
+    expect([asked.status, asked.body]).toEqual([200, expect.stringContaining('"resultType":"input_required"')]);
+    expect([long.status, JSON.parse(long.body)]).toEqual([401, expect.objectContaining({ connect_url: expect.stringContaining("/connect/wiki?ticket=") })]);
+    expect(long.headers["www-authenticate"]).toContain('resource_metadata="https://gateway.example.com/.well-known/oauth-protected-resource/mcp"');
+  });
+});
+
 async function loggedIn({ issuer, grant }: Installation): Promise<string> {
   await grant("session-1", "user-1");
   return issuer.sign({ tsid: "session-1", sub: "user-1", aud: audience });

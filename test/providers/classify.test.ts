@@ -7,7 +7,7 @@ function read(status: number, json?: Record<string, unknown>, retryAfter: string
   return readAnswer({ status, json, retryAfter } satisfies RawAnswer, now);
 }
 
-describe("only the provider's word about the refresh token asks for a new login", () => {
+describe("only the provider's word about the refresh token asks for a new login, under whatever status (pitfall 20)", () => {
   test.each([
     ["RFC 6749", 400, { error: "invalid_grant" }, "invalid_grant"],
     ["Atlassian and Auth0, with 403", 403, { error: "invalid_grant", error_description: "Unknown or invalid refresh token." }, "invalid_grant"],
@@ -39,9 +39,6 @@ describe("an error that is ours harms no session", () => {
 
 describe("a provider that is busy says that nothing was done, which ends no session", () => {
   test.each([
-    [429, undefined, "http_429"],
-    [429, { message: "Too many requests" }, "http_429"],
-    [429, { error: "rate_limited" }, "rate_limited"],
     [400, { error: "slow_down" }, "slow_down"],
     [503, { error: "slow_down" }, "slow_down"],
     [503, { error: "temporarily_unavailable" }, "temporarily_unavailable"],
@@ -49,6 +46,14 @@ describe("a provider that is busy says that nothing was done, which ends no sess
     [400, { error: "something_new" }, "something_new"],
   ])("%i %o is transient", (status, body, why) => {
     expect(read(status, body)).toEqual({ kind: "transient", why, retryAfterMs: undefined });
+  });
+
+  test.each([
+    [undefined, "http_429"],
+    [{ message: "Too many requests" }, "http_429"],
+    [{ error: "rate_limited" }, "rate_limited"],
+  ])("429 %o is transient, and no sign that it is unwell", (body, why) => {
+    expect(read(429, body)).toEqual({ kind: "transient", why, retryAfterMs: undefined, tooMany: true });
   });
 });
 

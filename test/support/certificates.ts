@@ -16,6 +16,8 @@ export interface CertificateOptions {
   readonly uris?: readonly string[];
   /** DNS names; for a server default localhost. */
   readonly dnsNames?: readonly string[];
+  /** IP addresses; for a server default 127.0.0.1. */
+  readonly ips?: readonly string[];
   /** Negative: already expired. Default one day. */
   readonly lifeMs?: number;
 }
@@ -48,8 +50,8 @@ export async function createCertificateAuthority(commonName = "test CA"): Promis
   const certPath = join(dir, "ca.pem");
   await writeFile(certPath, ca.cert);
 
-  async function issue(role: "server" | "client", options: CertificateOptions, ips: readonly string[]): Promise<Certificate> {
-    const { commonName, uris = [], dnsNames = [], lifeMs = dayMs } = options;
+  async function issue(role: "server" | "client", options: CertificateOptions): Promise<Certificate> {
+    const { commonName, uris = [], dnsNames = [], ips = [], lifeMs = dayMs } = options;
     const altNames = [
       ...dnsNames.map((value) => ({ type: 2 as const, value })),
       ...uris.map((value) => ({ type: 6 as const, value })),
@@ -79,8 +81,8 @@ export async function createCertificateAuthority(commonName = "test CA"): Promis
     cert: ca.cert,
     certPath,
     dir,
-    server: (options = {}) => issue("server", { commonName: "localhost", dnsNames: ["localhost"], ...options }, ["127.0.0.1"]),
-    client: (options) => issue("client", options, []),
+    server: (options = {}) => issue("server", { commonName: "localhost", dnsNames: ["localhost"], ips: ["127.0.0.1"], ...options }),
+    client: (options) => issue("client", options),
     stop: () => rm(dir, { recursive: true, force: true }),
   };
 }

@@ -46,11 +46,13 @@ export interface HttpRequestOptions {
   readonly metadata?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** The verified peer identity, such as spiffe://example.org/agent. */
   readonly principal?: string;
+  /** As Envoy sends it `with_request_body`. */
+  readonly body?: string;
 }
 
 /** The CheckRequest that Envoy makes of such an HTTP request: lower-case header names, pseudo-headers included. */
 export function httpRequest(options: HttpRequestOptions = {}): CheckRequest {
-  const { method = "GET", path = "/", host = "api.example.com", contextExtensions = {}, metadata = {}, principal = "" } = options;
+  const { method = "GET", path = "/", host = "api.example.com", contextExtensions = {}, metadata = {}, principal = "", body = "" } = options;
   const lowered = Object.entries(options.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const);
   const headers = [[":method", method], [":path", path], [":authority", host], [":scheme", "https"], ...lowered] as const;
   const carried = options.rawHeaders
@@ -60,7 +62,7 @@ export function httpRequest(options: HttpRequestOptions = {}): CheckRequest {
     attributes: {
       source: { principal, address: { socket_address: { address: "127.0.0.1", port_value: 50_000 } } },
       destination: { address: { socket_address: { address: "127.0.0.1", port_value: 443 } } },
-      request: { http: { id: "1", method, path, host, scheme: "https", protocol: "HTTP/1.1", ...carried } },
+      request: { http: { id: "1", method, path, host, scheme: "https", protocol: "HTTP/1.1", body, ...carried } },
       context_extensions: contextExtensions,
       metadata_context: {
         filter_metadata: Object.fromEntries(Object.entries(metadata).map(([name, value]) => [name, protoStruct(value)])),

@@ -14,11 +14,20 @@ export interface EnvoySetup {
   readonly filtersBefore?: readonly object[];
   /** More clusters. */
   readonly clusters?: readonly object[];
+  /** Where the listener listens; default a free port. */
+  readonly port?: number;
+  /** The listener's certificate; plain text without. */
+  readonly tls?: { readonly certPath: string; readonly keyPath: string };
+  /** More context_extensions on every route, beside `upstream`. */
+  readonly contextExtensions?: Readonly<Record<string, string>>;
+  /** More check_settings on every route, such as with_request_body. */
+  readonly checkSettings?: object;
 }
 
 /** Envoy with ext_authz to bearerswap in front of one API: the listener `main` on a free port, answers of ext_authz after 15 s at the latest. */
-export function envoyConfig({ service, upstreamPort, upstream, extAuthz = {}, manager = {}, filtersBefore = [], clusters = [] }: EnvoySetup): object {
-  const perRoute = upstream === null ? {} : { typed_per_filter_config: { ext_authz: perRouteConfig(upstream) } };
+export function envoyConfig(setup: EnvoySetup): object {
+  const { service, upstreamPort, upstream, extAuthz = {}, manager = {}, filtersBefore = [], clusters = [], port = 0, tls } = setup;
+  const perRoute = upstream === null ? {} : { typed_per_filter_config: { ext_authz: perRouteConfig(upstream, setup) } };
   const filters = [...filtersBefore, extAuthzFilter(extAuthz), { name: "router", typed_config: { "@type": typeUrl("filters.http.router.v3.Router") } }];
   const connectionManager = {
     "@type": typeUrl("filters.network.http_connection_manager.v3.HttpConnectionManager"),
@@ -35,8 +44,8 @@ export function envoyConfig({ service, upstreamPort, upstream, extAuthz = {}, ma
       listeners: [
         {
           name: "main",
-          address: address("127.0.0.1", 0),
-          filter_chains: [{ filters: [{ name: "manager", typed_config: connectionManager }] }],
+          address: address("127.0.0.1", port),
+          filter_chains: [{ filters: [{ name: "manager", typed_config: connectionManager }], ...(tls ? { transport_socket: tlsSocket(tls) } : {}) }],
         },
       ],
       clusters: [cluster("bearerswap", service, true), cluster("api", `127.0.0.1:${upstreamPort}`, false), ...clusters],
@@ -77,8 +86,15 @@ function extAuthzFilter(more: object): object {
   };
 }
 
-function perRouteConfig(upstream: string): object {
-  return { "@type": typeUrl("filters.http.ext_authz.v3.ExtAuthzPerRoute"), check_settings: { context_extensions: { upstream } } };
+function perRouteConfig(upstream: string, { contextExtensions = {}, checkSettings = {} }: EnvoySetup): object {
+  const settings = { context_extensions: { upstream, ...contextExtensions }, ...checkSettings };
+  return { "@type": typeUrl("filters.http.ext_authz.v3.ExtAuthzPerRoute"), check_settings: settings };
+}
+
+function tlsSocket({ certPath, keyPath }: { readonly certPath: string; readonly keyPath: string }): object {
+  const certificate = { certificate_chain: { filename: certPath }, private_key: { filename: keyPath } };
+  const context = { "@type": typeUrl("transport_sockets.tls.v3.DownstreamTlsContext"), common_tls_context: { tls_certificates: [certificate] } };
+  return { name: "tls", typed_config: context };
 }
 
 function address(host: string, port: number): object {

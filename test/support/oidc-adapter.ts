@@ -1,7 +1,10 @@
 import type { Adapter, AdapterPayload } from "oidc-provider";
 
-/** Storage for oidc-provider in memory, without bound; the package's own is shared by all providers and forgets past a thousand entries. */
-export function createOidcAdapter(): (model: string) => Adapter {
+/**
+ * Storage for oidc-provider in memory, without bound; the package's own is shared by all providers and forgets past a thousand entries.
+ * @param reuseGraceMs for so long after its first use a refresh token still counts as unused
+ */
+export function createOidcAdapter({ reuseGraceMs = 0 } = {}): (model: string) => Adapter {
   const entries = new Map<string, { readonly payload: AdapterPayload; readonly until: number }>();
   const byUid = new Map<string, string>();
   const byGrant = new Map<string, Set<string>>();
@@ -25,7 +28,9 @@ export function createOidcAdapter(): (model: string) => Adapter {
     findByUserCode: async () => undefined,
     async consume(id) {
       const payload = read(`${model}:${id}`);
-      if (payload !== undefined) payload.consumed = Math.floor(Date.now() / 1000);
+      const consume = () => payload !== undefined && (payload.consumed ??= Math.floor(Date.now() / 1000));
+      if (reuseGraceMs === 0) consume();
+      else setTimeout(consume, reuseGraceMs).unref();
     },
     destroy: async (id) => void entries.delete(`${model}:${id}`),
     async revokeByGrantId(grantId) {

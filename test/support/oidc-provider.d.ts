@@ -1,4 +1,4 @@
-/** What oidc-server.ts uses of the package, which ships no types. */
+/** What oidc-server.ts and oidc-interaction.ts use of the package, which ships no types. */
 declare module "oidc-provider" {
   import type { IncomingMessage, ServerResponse } from "node:http";
 
@@ -45,7 +45,7 @@ declare module "oidc-provider" {
       accountId: string;
       clientId: string;
     }) => Grant;
-    readonly AccessToken: { find(value: string): Promise<object | undefined> };
+    readonly AccessToken: { find(value: string): Promise<{ readonly accountId: string } | undefined> };
     callback(): (request: IncomingMessage, response: ServerResponse) => Promise<void>;
     interactionDetails(request: IncomingMessage, response: ServerResponse): Promise<Interaction>;
     interactionFinished(request: IncomingMessage, response: ServerResponse, result: object): Promise<void>;

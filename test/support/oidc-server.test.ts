@@ -52,6 +52,17 @@ test("expires access tokens", async () => {
   await vi.waitUntil(async () => !(await provider.isActive(access_token)), { timeout: 3000, interval: 50 });
 });
 
+test("takes a used refresh token again for as long as its grace lasts, and no longer", async () => {
+  const provider = await use(startOidcServer({ reuseGraceMs: 1_500 }));
+  const { refresh_token } = await provider.login();
+  const statuses: number[] = [];
+  await vi.waitUntil(async () => {
+    statuses.push((await provider.refresh(refresh_token)).status);
+    return statuses.at(-1) === 400;
+  }, 10_000);
+  expect(statuses.slice(0, 2)).toEqual([200, 200]);
+});
+
 test("revokes a grant on request", async () => {
   const provider = await use(startOidcServer());
   const { access_token, refresh_token } = await provider.login();

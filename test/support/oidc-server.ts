@@ -4,6 +4,7 @@ import Provider from "oidc-provider";
 import { type HttpRequest, type HttpResponse, startHttpServer } from "./http-servers.ts";
 import { createOidcAdapter } from "./oidc-adapter.ts";
 import { createOidcFaults, type OidcFaults } from "./oidc-faults.ts";
+import { approveUnasked, askUser } from "./oidc-interaction.ts";
 import { loginByCode, type OidcClient, type OidcTokens, postForm } from "./oidc-login.ts";
 
 export interface OidcServerOptions {
@@ -11,8 +12,12 @@ export interface OidcServerOptions {
   readonly accessTokenLifeSeconds?: number;
   /** Default 14 days. */
   readonly refreshTokenLifeSeconds?: number;
+  /** A used refresh token is accepted again for so long after its first use. Default 0: its reuse revokes the grant. */
+  readonly reuseGraceMs?: number;
   /** Where clients may be sent back to, beside the one that `login` uses. */
   readonly redirectUris?: readonly string[];
+  /** Shows a login page to users who come without `login_hint`. Default false: every user is approved unasked. */
+  readonly asksUsers?: boolean;
   readonly port?: number;
 }
 
@@ -51,6 +56,8 @@ export interface OidcServer extends OidcFaults {
   /** Ends the grant behind a refresh token, by RFC 7009. */
   revoke(refreshToken: string, client?: OidcClient): Promise<void>;
   isActive(accessToken: string): Promise<boolean>;
+  /** Whose token it is; undefined for one that is not active. */
+  accountOf(accessToken: string): Promise<string | undefined>;
   stop(): Promise<void>;
 }
 
@@ -58,15 +65,17 @@ const redirectUri = "http://127.0.0.1:1/callback";
 const client: OidcClient = { id: "gateway", secret: "gateway-secret", method: "client_secret_basic" };
 const postClient: OidcClient = { id: "gateway-post", secret: "gateway-post-secret", method: "client_secret_post" };
 
-/** A real OpenID provider with short-lived access tokens and rotating refresh tokens, whose reuse revokes the grant; every user is approved unasked. */
+/** A real OpenID provider with short-lived access tokens and rotating refresh tokens, whose reuse revokes the grant. */
 export async function startOidcServer(options: OidcServerOptions = {}): Promise<OidcServer> {
   const outcomes: TokenOutcome[] = [];
   let tokenRequests = 0;
   let handle = (_request: HttpRequest, _response: HttpResponse): unknown => undefined;
-  const { port = 0 } = options;
+  const { port = 0, asksUsers = false } = options;
+  const interact = asksUsers ? askUser : approveUnasked;
   const server = await startHttpServer((request, response) => handle(request, response), { port });
   const issuer = server.url;
   const provider = new Provider(issuer, await configurationOf(options));
+  const accountOf = async (accessToken: string) => (await provider.AccessToken.find(accessToken))?.accountId;
   const passOn = provider.callback();
   const { handle: handleToken, ...faults } = createOidcFaults(passOn, ({ status }, grantType) => outcomes.push({ grantType, status }));
 
@@ -75,7 +84,7 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
     outcomes.push({ grantType: oidc.params?.grant_type ?? "", status: statusCode, error });
   });
   handle = (request, response) => {
-    if (request.url?.startsWith("/interaction/")) return approve(provider, request, response);
+    if (request.url?.startsWith("/interaction/")) return interact(provider, request, response);
     if (request.url !== "/token") return passOn(request, response);
     tokenRequests++;
     return handleToken(request, response);
@@ -100,27 +109,19 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
       const response = await postForm(`${issuer}/token/revocation`, as, { token: refreshToken });
       if (!response.ok) throw new Error(`revocation was refused: ${await response.text()}`);
     },
-    isActive: async (accessToken) => (await provider.AccessToken.find(accessToken)) !== undefined,
+    isActive: async (accessToken) => (await accountOf(accessToken)) !== undefined,
+    accountOf,
     stop: server.stop,
   };
 }
 
-/** Plays the user who logs in as `login_hint` says and consents to everything. */
-async function approve(provider: Provider, request: HttpRequest, response: HttpResponse): Promise<void> {
-  const { params } = await provider.interactionDetails(request, response);
-  const accountId = params.login_hint ?? "user-1";
-  const grant = new provider.Grant({ accountId, clientId: params.client_id });
-  grant.addOIDCScope(params.scope ?? "openid");
-  await provider.interactionFinished(request, response, { login: { accountId }, consent: { grantId: await grant.save() } });
-}
-
 /** Says all that the package would else warn about on the console. */
-async function configurationOf({ accessTokenLifeSeconds = 5, refreshTokenLifeSeconds = 14 * 86_400, redirectUris = [] }: OidcServerOptions) {
+async function configurationOf({ accessTokenLifeSeconds = 5, refreshTokenLifeSeconds = 14 * 86_400, reuseGraceMs = 0, redirectUris = [] }: OidcServerOptions) {
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
   const registered = { redirect_uris: [redirectUri, ...redirectUris], grant_types: ["authorization_code", "refresh_token"] };
   const hour = 3600;
   return {
-    adapter: createOidcAdapter(),
+    adapter: createOidcAdapter({ reuseGraceMs }),
     clients: [client, postClient].map(({ id, secret, method }) => ({
       client_id: id,
       client_secret: secret,

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +17,10 @@ export interface RedisOptions {
   /** Working directory, kept when the server stops. Default: a temporary one. */
   readonly dir?: string;
   readonly password?: string;
+  /** Starts a sentinel with this configuration file instead. Implies `hostNetwork`. */
+  readonly sentinel?: string;
+  /** For servers that talk to each other: a container listens on the machine's own loopback, as a child process does. */
+  readonly hostNetwork?: boolean;
 }
 
 export interface RedisServer {
@@ -35,6 +39,8 @@ export interface RedisServer {
 }
 
 const host = "127.0.0.1";
+const started = /Ready to accept connections|Sentinel ID is/;
+const sentinelFile = "sentinel.conf";
 
 /** Starts a real Redis or Valkey without persistence on loopback; resolves when it answers PING. */
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
@@ -44,6 +50,8 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
 
 async function startAsChild(source: RedisSource & { kind: "binary" }, options: RedisOptions): Promise<RedisServer> {
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), "bearerswap-redis-")));
+  // A sentinel writes what it learns into its configuration.
+  if (options.sentinel !== undefined) await writeFile(join(dir, sentinelFile), options.sentinel);
   const removeDir = async () => (options.dir === undefined ? rm(dir, { recursive: true, force: true }) : undefined);
   const { child, port } = await spawnOnFreePort(source, options, dir).catch(async (error: unknown) => {
     await removeDir();
@@ -72,10 +80,10 @@ async function startAsChild(source: RedisSource & { kind: "binary" }, options: R
 async function spawnOnFreePort(source: RedisSource & { kind: "binary" }, options: RedisOptions, dir: string): Promise<{ child: ChildServer; port: number }> {
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort());
-    const args = ["--port", String(port), "--bind", host, "--dir", dir, ...commonArgs(source, options)];
+    const args = [...modeArgs(dir, options), "--port", String(port), "--bind", host, "--dir", dir, ...commonArgs(source, options)];
     const child = await startChildServer(source.path, args);
     try {
-      await child.printed(/Ready to accept connections|Sentinel ID is/);
+      await child.printed(started);
       return { child, port };
     } catch (error) {
       await child.stop("SIGKILL");
@@ -85,7 +93,8 @@ async function spawnOnFreePort(source: RedisSource & { kind: "binary" }, options
 }
 
 async function startInContainer(source: RedisSource & { kind: "image" }, options: RedisOptions): Promise<RedisServer> {
-  const program = /valkey/.test(source.image) ? "valkey-server" : "redis-server";
+  if (options.hostNetwork || options.sentinel !== undefined) return startOnHostNetwork(source, options);
+  const program = programOf(source);
   const command = [program, "--protected-mode", "no", ...commonArgs(source, options)];
   const exposed = options.port === undefined ? 6379 : { container: 6379, host: options.port };
   const container = await startContainer(source.image, (image, wait) =>
@@ -104,7 +113,36 @@ async function startInContainer(source: RedisSource & { kind: "image" }, options
   };
 }
 
-function commonArgs(source: RedisSource, { args = [], password }: RedisOptions): readonly string[] {
+async function startOnHostNetwork(source: RedisSource & { kind: "image" }, options: RedisOptions): Promise<RedisServer> {
+  const port = options.port ?? (await freePort());
+  const dir = "/tmp";
+  const command = [...modeArgs(dir, options), "--port", String(port), "--bind", host, "--dir", dir, ...commonArgs(source, options)];
+  const files = options.sentinel === undefined ? [] : [{ content: options.sentinel, target: join(dir, sentinelFile) }];
+  // Past the image's entrypoint, which would give up the right to rewrite the file.
+  const container = await startContainer(source.image, (image, wait) =>
+    image
+      .withNetworkMode("host")
+      .withEntrypoint([programOf(source)])
+      .withCommand(command)
+      .withCopyContentToContainer(files)
+      .withWaitStrategy(wait.forLogMessage(started)),
+  );
+  await until("PONG", () => answersPing(port));
+  const { pid, output, stop, signal, pause, resume } = container;
+  return { ...address(port, options), pid, output, stop, kill: signal, pause, resume };
+}
+
+function programOf(source: RedisSource & { kind: "image" }): string {
+  return /valkey/.test(source.image) ? "valkey-server" : "redis-server";
+}
+
+/** The configuration file comes first. */
+function modeArgs(dir: string, { sentinel }: RedisOptions): readonly string[] {
+  return sentinel === undefined ? [] : [join(dir, sentinelFile), "--sentinel"];
+}
+
+function commonArgs(source: RedisSource, { args = [], password, sentinel }: RedisOptions): readonly string[] {
+  if (sentinel !== undefined) return args;
   return ["--save", "", ...(password === undefined ? [] : ["--requirepass", password]), ...source.args, ...args];
 }
 

@@ -27,6 +27,10 @@ export type Script = ScriptedResponse | ((request: TokenRequest, usual: () => Sc
 export interface TokenEndpoint {
   /** The token endpoint. */
   readonly url: string;
+  /** Ends a token and the login that it stems from (RFC 7009). Not in the metadata. */
+  readonly revocationUrl: string;
+  /** The tokens that were to be ended there, oldest first. */
+  readonly revoked: string[];
   readonly issuer: string;
   readonly port: number;
   /** Every token request, oldest first. */
@@ -53,6 +57,7 @@ export interface TokenEndpoint {
 export async function startTokenEndpoint({ tls, port, ...options }: RotatingTokensOptions & HttpServerOptions = {}): Promise<TokenEndpoint> {
   const tokens = createRotatingTokens(options);
   const requests: TokenRequest[] = [];
+  const revoked: string[] = [];
   const queue: Script[] = [];
   let always: Script | undefined;
   let gate: AnswerGate | undefined;
@@ -62,6 +67,7 @@ export async function startTokenEndpoint({ tls, port, ...options }: RotatingToke
   async function handle(request: HttpRequest, response: HttpResponse): Promise<void> {
     const path = (request.url ?? "").split("?")[0] ?? "";
     if (path.startsWith("/.well-known/")) return sendJson(response, 200, metadata(server.url));
+    if (path === "/revoke" && request.method === "POST") return revoke(request, response);
     if (path !== "/token" || request.method !== "POST") return sendJson(response, 404, { error: "not_found" });
     maxConcurrent = Math.max(maxConcurrent, ++concurrent);
     response.once("close", () => concurrent--);
@@ -74,6 +80,13 @@ export async function startTokenEndpoint({ tls, port, ...options }: RotatingToke
     send(request, response, answer);
   }
 
+  async function revoke(request: HttpRequest, response: HttpResponse): Promise<void> {
+    const { token = "" } = (await record(request)).form;
+    revoked.push(token);
+    tokens.revoke(token);
+    response.writeHead(200).end();
+  }
+
   const server = await startHttpServer(handle, { tls, ...(port === undefined ? {} : { port }) });
   const fault =
     (outcome: ScriptedResponse, rotate: boolean): Script =>
@@ -83,6 +96,8 @@ export async function startTokenEndpoint({ tls, port, ...options }: RotatingToke
     };
   return {
     url: `${server.url}/token`,
+    revocationUrl: `${server.url}/revoke`,
+    revoked,
     issuer: server.url,
     port: server.port,
     requests,

@@ -46,9 +46,20 @@ describe("near a token's end", () => {
     expect([world.cached({ session: "early" }), world.cached({ session: "late" })]).toEqual(["access-3", "access-2"]);
   });
 
-  test("a refresh that another replica has made already is taken from the store", async () => {
+  test("a refresh that another replica has made drops the old token here, and the new one is taken from the store", async () => {
     const world = await nearItsEnd(60_000);
     const other = world.replica();
+    await other.fresh();
+    other.cached();
+    await other.tokens.settled();
+    expect([world.cached(), await world.fresh(), world.cached()]).toEqual([undefined, "access-2", "access-2"]);
+    expect([other.cached(), world.endpoint.calls]).toEqual(["access-2", 1]);
+  });
+
+  test("also where nobody told this one: it asks the store before it asks the provider", async () => {
+    const world = await nearItsEnd(60_000);
+    const other = world.replica();
+    world.store.subscription.silent = true;
     await other.fresh();
     other.cached();
     await other.tokens.settled();
@@ -72,18 +83,19 @@ describe("near a token's end", () => {
 });
 
 describe("a refresh ahead that fails", () => {
-  test("backs off for 5 s, while the token is served: a provider in trouble is not hammered", async () => {
+  test("backs off for 5 s, 10 s, 20 s, while the token is served: a provider in trouble is not hammered", async () => {
     const world = await nearItsEnd(60_000);
     world.endpoint.respondAlways({ status: 503 });
-    for (let second = 0; second < 20; second++) {
+    const askedAt: number[] = [];
+    for (let second = 0; second <= 35; second++) {
+      if (second === 30) world.endpoint.respondAlways(undefined);
+      const before = world.endpoint.calls;
       expect(world.cached()).toBe("access-1");
       await world.tokens.settled();
+      if (world.endpoint.calls > before) askedAt.push(second);
       await world.clock.advance(1_000);
     }
-    expect(world.endpoint.calls).toBe(4);
-    world.endpoint.respondAlways(undefined);
-    expect(world.cached()).toBe("access-1");
-    await world.tokens.settled();
+    expect(askedAt).toEqual([0, 5, 15, 35]);
     expect(world.cached()).toBe("access-2");
   });
 
@@ -110,8 +122,11 @@ describe("a refresh ahead that fails", () => {
     await world.clock.advance(1_999);
     expect(world.cached()).toBe("access-1");
     await world.clock.advance(1);
-    expect(world.cached()).toBeUndefined();
-    expect(await world.fresh()).toBe("access-2");
+    expect([world.cached(), await world.fresh()]).toEqual([undefined, "access-1"]);
+    await world.clock.advance(2_999);
+    expect([world.cached(), await world.fresh(), world.endpoint.calls]).toEqual([undefined, "access-1", 1]);
+    await world.clock.advance(1);
+    expect([await world.fresh(), world.endpoint.calls]).toEqual(["access-2", 2]);
   });
 
   test("does not for a short life either, where the back-off would reach beyond its end", async () => {
@@ -123,8 +138,9 @@ describe("a refresh ahead that fails", () => {
     expect(world.cached()).toBe("access-1");
     await world.tokens.settled();
     await world.clock.advance(3_000);
-    expect(world.cached()).toBeUndefined();
-    expect(await world.fresh()).toBe("access-2");
+    expect([world.cached(), await world.fresh()]).toEqual([undefined, "unavailable: back_off"]);
+    await world.clock.advance(2_000);
+    expect([world.cached(), await world.fresh(), world.endpoint.calls]).toEqual([undefined, "access-2", 2]);
   });
 
   test("by refusal is not repeated at the provider, and the token is served to its end", async () => {
@@ -162,7 +178,9 @@ describe("a provider that is down or slow costs no request that the old token ca
     await world.clock.advance(8_999);
     expect(await world.fresh()).toBe("access-1");
     await world.clock.advance(1);
-    expect(await world.fresh()).toBe("unavailable: http_503");
+    expect([await world.fresh(), world.endpoint.calls]).toEqual(["unavailable: back_off", 2]);
+    await world.clock.advance(9_999);
+    expect([await world.fresh(), world.endpoint.calls]).toEqual(["unavailable: http_503", 3]);
   });
 
   test("slow: callers wait for the new token while the old one can be served, and then get the old one", async () => {

@@ -1,5 +1,5 @@
 import { BearerswapError } from "../../src/error.ts";
-import type { TokenStore } from "../../src/stores/token-store.ts";
+import type { ChangeListener, TokenStore } from "../../src/stores/token-store.ts";
 import { type AnswerGate, createAnswerGate } from "../support/answer-gate.ts";
 
 type Operation = Exclude<keyof TokenStore, "close" | "ping" | "list" | "listen">;
@@ -14,13 +14,27 @@ export interface FaultyStore extends TokenStore {
   readonly deaf: Set<Operation>;
   /** The next call of this operation is carried out, and its reply held back. */
   holdReply(operation: Operation): AnswerGate;
+  /** What this replica hears: nothing while `silent`, and what a test lets it hear. */
+  readonly subscription: { silent: boolean } & ChangeListener;
 }
 
-export function faultyStore(store: TokenStore): FaultyStore {
+/** With heartbeats by hand only those arrive that a test lets it hear. */
+export function faultyStore(store: TokenStore, { heartbeats = "real" }: { readonly heartbeats?: "real" | "by hand" } = {}): FaultyStore {
   const calls: Record<Operation, number> = { read: 0, put: 0, acquire: 0, renew: 0, release: 0, commit: 0, refuse: 0, revoke: 0 };
   const down = new Set<Operation>();
   const deaf = new Set<Operation>();
   const gates = new Map<Operation, AnswerGate>();
+  const listeners: ChangeListener[] = [];
+  const subscription: FaultyStore["subscription"] = {
+    silent: false,
+    changed: (change) => tell(({ changed }) => changed(change)),
+    heard: (at) => tell(({ heard }) => heard(at)),
+    gap: () => tell(({ gap }) => gap()),
+  };
+
+  function tell(about: (listener: ChangeListener) => void): void {
+    if (!subscription.silent) for (const listener of listeners) about(listener);
+  }
 
   function guarded<Args extends unknown[], Result>(operation: Operation, run: (...args: Args) => Promise<Result>): (...args: Args) => Promise<Result> {
     return async (...args) => {
@@ -45,6 +59,15 @@ export function faultyStore(store: TokenStore): FaultyStore {
     commit: guarded("commit", store.commit),
     refuse: guarded("refuse", store.refuse),
     revoke: guarded("revoke", store.revoke),
+    listen(listener) {
+      listeners.push(listener);
+      store.listen({
+        changed: (change) => subscription.silent || listener.changed(change),
+        heard: (at) => heartbeats === "by hand" || subscription.silent || listener.heard(at),
+        gap: listener.gap,
+      });
+    },
+    subscription,
     calls,
     down,
     deaf,

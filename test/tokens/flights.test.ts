@@ -5,7 +5,7 @@ import { startWorld } from "./world.ts";
 
 const opened = resources();
 
-describe("one refresh for all who want it: a single-use refresh token presented twice ends the login", () => {
+describe("one refresh for all who want it: a single-use refresh token presented twice ends the login (pitfall 3)", () => {
   test.each([10, 100])("%i concurrent callers", async (count) => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
@@ -47,7 +47,7 @@ test("sessions do not wait for each other: a slow refresh holds up its own sessi
   expect(await alice).toBe("access-3");
 });
 
-test("a caller who gives up, even the first, cancels nothing: the others get the token", async () => {
+test("a caller who gives up, even the first, cancels nothing: the others get the token (pitfall 8)", async () => {
   const world = await startWorld(opened);
   await world.login("alice", { remainingMs: 0 });
   const gate = world.endpoint.hold();
@@ -61,7 +61,7 @@ test("a caller who gives up, even the first, cancels nothing: the others get the
   expect([world.endpoint.calls, await world.storedRefreshToken()]).toEqual([1, "refresh-2"]);
 });
 
-test("with nobody left to wait the refresh still goes on and is stored, since the provider has used up the old token", async () => {
+test("with nobody left to wait the refresh still goes on and is stored, since the provider has used up the old token (pitfall 8)", async () => {
   const world = await startWorld(opened);
   await world.login("alice", { remainingMs: 0 });
   const gate = world.endpoint.hold();
@@ -75,7 +75,7 @@ test("with nobody left to wait the refresh still goes on and is stored, since th
 });
 
 describe("a provider that is slower than refresh.timeout", () => {
-  test("costs its waiters the wait, not the tokens: the late response is stored and served", async () => {
+  test("costs its waiters the wait, not the tokens: the late response is stored and served (pitfall 9)", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     const gate = world.endpoint.hold();
@@ -105,7 +105,7 @@ describe("a provider that is slower than refresh.timeout", () => {
 });
 
 describe("a refresh that fails", () => {
-  test("fails its waiters together, and the next caller begins a new one: they do not queue up to fail one by one", async () => {
+  test("fails its waiters together, and those who come within its back-off at once: they do not queue up to fail one by one (pitfall 6)", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     world.endpoint.respondNext({ status: 500 });
@@ -115,22 +115,30 @@ describe("a refresh that fails", () => {
     gate.release();
     expect(new Set(await Promise.all(waiting))).toEqual(new Set(["unavailable: http_500"]));
     expect(world.endpoint.calls).toBe(1);
+    await world.clock.advance(4_999);
+    expect(new Set(await Promise.all(waiting.map(() => world.fresh())))).toEqual(new Set(["unavailable: back_off"]));
+    expect(world.endpoint.calls).toBe(1);
+    await world.clock.advance(1);
     expect(await world.fresh()).toBe("access-2");
     expect(world.endpoint.calls).toBe(2);
   });
 
-  test("on two replicas at once deletes nothing: the session outlives both failures", async () => {
+  test("does not happen on two replicas at once: the second waits, hears of the failure and keeps to its back-off (pitfall 3)", async () => {
     const world = await startWorld(opened);
     const other = world.replica();
     await world.login("alice", { remainingMs: 0 });
     const gate = world.endpoint.hold();
-    for (const status of [500, 429]) world.endpoint.respondNext({ status });
-    const both = Promise.all([world.fresh(), other.fresh()]);
-    await gate.arrived(2);
+    world.endpoint.respondNext({ status: 500 });
+    const first = world.fresh();
+    await gate.arrived();
+    const second = other.fresh();
+    await until("the second to wait", () => other.metrics.events.lease_busy === 1);
     gate.release();
-    expect((await both).sort()).toEqual(["unavailable: http_429", "unavailable: http_500"]);
-    expect(await world.storedRefreshToken()).toBe("refresh-1");
-    expect(await world.fresh()).toBe("access-2");
+    expect([await first, await second]).toEqual(["unavailable: http_500", "unavailable: back_off"]);
+    expect([world.endpoint.calls, await world.storedRefreshToken()]).toEqual([1, "refresh-1"]);
+    await world.clock.advance(5_000);
+    expect(await Promise.all([world.fresh(), other.fresh()])).toEqual(["access-2", "access-2"]);
+    expect([world.endpoint.calls, world.endpoint.maxConcurrent, world.endpoint.tokens.reuses]).toEqual([2, 1, 0]);
   });
 });
 

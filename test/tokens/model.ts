@@ -24,6 +24,8 @@ interface Answer {
   readonly at: number;
 }
 
+/** The longest back-off, or the breaker's pause, whichever ends later. */
+const longestWaitMs = 300_000;
 const lives = { fresh: 60_000, short: 5_000, expired: 0, bare: 0 };
 
 /** Drives one session of a world step by step, and knows what each answer may be. The provider is real, and as strict as can be. */
@@ -93,7 +95,7 @@ export class Model {
 
   /** With everybody well again, what the session must get: its token unless it was refused or is none. */
   async recover(): Promise<void> {
-    const recovery = [{ do: "provider", mood: "rotate" }, { do: "release" }, { do: "store up" }, { do: "pass", ms: 60_000 }, { do: "read" }] as const;
+    const recovery = [{ do: "provider", mood: "rotate" }, { do: "release" }, { do: "store up" }, { do: "pass", ms: longestWaitMs }, { do: "read" }] as const;
     for (const step of recovery) await this.step(step);
     const era = this.#eras.at(-1);
     const words = this.#answers.at(-1)?.words ?? "";

@@ -7,7 +7,7 @@ import { patientMs, startWorld } from "./world.ts";
 const opened = resources();
 
 describe("a refresh", () => {
-  test("stores the rotated refresh token before anybody is served with what came along", async () => {
+  test("stores the rotated refresh token before anybody is served with what came along (pitfall 7)", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0, subject: "alice@example.com" });
     const gate = world.store.holdReply("commit");
@@ -25,7 +25,7 @@ describe("a refresh", () => {
     ["omitted", {}],
     ["null", { refresh_token: null }],
     ["empty", { refresh_token: "" }],
-  ])("keeps the old refresh token where the new one is %s: without it the user would have to log in at the next expiry", async (_, field) => {
+  ])("keeps the old refresh token where the new one is %s: without it the user would have to log in at the next expiry (pitfall 15)", async (_, field) => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     world.endpoint.respondNext({ body: { access_token: "access-new", token_type: "Bearer", expires_in: 3600, ...field } });
@@ -35,15 +35,20 @@ describe("a refresh", () => {
     expect(await world.fresh()).toBe("access-2");
   });
 
-  test("that the provider fails changes nothing in the store, and the next one may succeed", async () => {
+  test("that the provider fails changes nothing in the store but the back-off it asked for, and the next one may succeed (pitfall 9)", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     const before = await world.store.read(world.key());
     world.endpoint.respondNext({ status: 503, headers: { "retry-after": "7" } });
     const answer = await world.tokens.fresh({ session: world.key().session }, "crm", patientMs);
     expect(answer).toEqual({ kind: "unavailable", why: "http_503", retryAfterMs: 7_000 });
-    expect(await world.store.read(world.key())).toEqual(before);
-    expect(await world.fresh()).toBe("access-2");
+    if (before.kind !== "found") throw new Error("the grant is gone");
+    expect(await world.store.read(world.key())).toEqual({ ...before, row: { ...before.row, backOffMs: 7_000 } });
+    await world.clock.advance(6_999);
+    const early = await world.tokens.fresh({ session: world.key().session }, "crm", patientMs);
+    expect([early, world.endpoint.calls]).toEqual([{ kind: "unavailable", why: "back_off", retryAfterMs: 1 }, 1]);
+    await world.clock.advance(1);
+    expect([await world.fresh(), world.endpoint.calls]).toEqual(["access-2", 2]);
   });
 
   test.each([
@@ -74,7 +79,7 @@ describe("a refresh", () => {
     expect(await world.fresh()).toBe("access-3");
   });
 
-  test("whose ID token is bad is stored and served all the same, and reported", async () => {
+  test("whose ID token is bad is stored and served all the same, and reported (pitfall 7)", async () => {
     const world = await startWorld(opened, { provider: { issuer: "https://idp.example.com" } });
     await world.login("alice", { remainingMs: 0 });
     world.endpoint.respondNext((_, usual) => ({ body: { ...(usual().body as object), id_token: "rubbish" } }));

@@ -3,13 +3,14 @@ import { createMemoryStore } from "../../src/stores/memory-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { resources } from "../support/resources.ts";
+import type { Script } from "../support/token-endpoint.ts";
 import { until } from "../support/until.ts";
-import { startWorld } from "./world.ts";
+import { startWorld, type World, type WorldOptions } from "./world.ts";
 
 const opened = resources();
 
 describe("a logout", () => {
-  test("while a refresh is under way: the refresh that finishes after it resurrects no session", async () => {
+  test("while a refresh is under way: the refresh that finishes after it resurrects no session (pitfall 17)", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     const gate = world.endpoint.hold();
@@ -20,6 +21,7 @@ describe("a logout", () => {
     gate.release();
     await world.tokens.settled();
     expect([world.cached(), await world.fresh(), await world.storedRefreshToken()]).toEqual([undefined, "missing", "revoked"]);
+    expect(world.metrics.endings).toEqual(["revoked expired 0"]);
   });
 
   test("on another replica has the same effect", async () => {
@@ -77,6 +79,83 @@ describe("a logout", () => {
   });
 });
 
+describe("the tokens that a provider issues after a logout", () => {
+  /** Refreshes while the session ends; `options` may break the revocation at the provider. */
+  async function endedMeanwhile({ by = "this one", response = undefined as Script | undefined, options = {} as WorldOptions } = {}) {
+    const world = (await startWorld(opened, options)) as World;
+    await world.login("alice", { remainingMs: 0 });
+    if (response !== undefined) world.endpoint.respondNext(response);
+    const gate = world.endpoint.hold();
+    const waiting = world.fresh();
+    await gate.arrived();
+    await (by === "this one" ? world : world.replica()).tokens.revoke(world.key());
+    gate.release();
+    expect(await waiting).toBe("missing");
+    await world.tokens.settled();
+    return world;
+  }
+
+  test.each(["this one", "another"])("by %s are ended at the provider: nobody is left who could (pitfall 17)", async (by) => {
+    const world = await endedMeanwhile({ by });
+    await until("the revocation", () => world.endpoint.revoked.length > 0);
+    expect([world.endpoint.revoked, world.endpoint.tokens.isActive("access-2"), world.events("revocation")]).toEqual([["refresh-2"], false, []]);
+  });
+
+  test("are ended by the access token where that is all there is", async () => {
+    const world = await endedMeanwhile({ response: { body: { access_token: "access-new", token_type: "Bearer" } } });
+    await until("the revocation", () => world.endpoint.revoked.length > 0);
+    expect(world.endpoint.revoked).toEqual(["access-new"]);
+  });
+
+  test("are ended also where the store took notice of them late", async () => {
+    const world = (await startWorld(opened)) as World;
+    await world.login("alice", { remainingMs: 0 });
+    world.store.down.add("commit");
+    const waiting = world.fresh();
+    await until("the first write", () => world.store.calls.commit === 1);
+    await world.replica().tokens.revoke(world.key());
+    expect(world.endpoint.revoked).toEqual([]);
+    world.store.down.clear();
+    await world.clock.advance(1_000);
+    await until("the revocation", () => world.endpoint.revoked.length > 0);
+    expect([await waiting, world.endpoint.revoked]).toEqual(["missing", ["refresh-2"]]);
+  });
+
+  test("are not ended where the session was not: a refresh, and a login in its place", async () => {
+    const world = (await startWorld(opened)) as World;
+    await world.login("alice", { remainingMs: 0 });
+    await world.fresh();
+    await world.clock.advance(3_600_000);
+    const gate = world.endpoint.hold();
+    const waiting = world.fresh();
+    await gate.arrived();
+    await world.login();
+    gate.release();
+    expect(await waiting).toBe("access-4");
+    await world.tokens.settled();
+    await world.clock.advance(3_600_000);
+    const last = world.endpoint.hold();
+    const ended = world.fresh();
+    await last.arrived();
+    await world.tokens.revoke(world.key());
+    last.release();
+    expect(await ended).toBe("missing");
+    await until("the revocation", () => world.endpoint.revoked.length > 0);
+    expect(world.endpoint.revoked).toEqual(["refresh-5"]);
+  });
+
+  test.each<[string, string | undefined, RegExp]>([
+    ["names no endpoint for that", undefined, /names no revocation endpoint/],
+    ["does not answer", "http://127.0.0.1:1/revoke", /fetch failed|ECONNREFUSED/],
+  ])("stay valid where the provider %s, and the log says so, without them (pitfall 22)", async (_, revocationEndpoint, reason) => {
+    const world = await endedMeanwhile({ options: { provider: { revocationEndpoint } } });
+    await until("the word", () => world.events("revocation").length > 0);
+    expect(world.events("revocation")).toMatchObject([{ level: "warn", upstream: "crm", reason: expect.stringMatching(reason) }]);
+    expect(world.log()).not.toMatch(/(access|refresh)-\d/);
+    expect(world.endpoint.tokens.isActive("access-2")).toBe(true);
+  });
+});
+
 describe("a new login", () => {
   test("frees at once those who wait for a slow refresh of the old one: they time out over nothing otherwise", async () => {
     const world = await startWorld(opened);
@@ -91,7 +170,7 @@ describe("a new login", () => {
     expect([world.cached(), await world.storedRefreshToken()]).toEqual(["access-3", "refresh-3"]);
   });
 
-  test("as somebody else is not overwritten by the old account's refresh, also if that commits last", async () => {
+  test("as somebody else is not overwritten by the old account's refresh, also if that commits last (pitfall 27)", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0, subject: "first" });
     world.store.down.add("commit");
@@ -130,7 +209,7 @@ describe("a new login", () => {
   });
 });
 
-test("a grant that the store lost is written anew by the refresh that was under way: data loss is no logout", async () => {
+test("a grant that the store lost is written anew by the refresh that was under way: data loss is no logout (pitfall 28)", async () => {
   const clock = manualClock();
   const stores = [createMemoryStore({ clock, maxGrants: 10 }), createMemoryStore({ clock, maxGrants: 10 })] as const;
   let failedOver = false;

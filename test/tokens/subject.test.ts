@@ -79,13 +79,13 @@ describe("the wrong subject", () => {
     await world.fresh(alice);
     await world.clock.advance(3_595_000);
     world.endpoint.respondAlways({ status: 503 });
-    expect(await world.fresh(alice)).toBe("access-1");
     const gate = world.endpoint.hold();
     const right = world.fresh(alice);
     await gate.arrived();
     const wrong = world.fresh(mallory);
     gate.release();
     expect([await right, await wrong]).toEqual(["access-1", "unavailable: http_503"]);
+    expect([await world.fresh(alice), await world.fresh(mallory), world.endpoint.calls]).toEqual(["access-1", "subject_mismatch", 1]);
   });
 
   test("first in line holds up nobody: the right one who joins gets a refresh", async () => {

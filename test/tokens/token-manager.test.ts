@@ -45,7 +45,7 @@ test("a token that the store returns expired, without a word about it, is refres
   }
 });
 
-test("a grant that expired together with nothing is found again: an access token's end never takes the refresh token with it", async () => {
+test("a grant that expired together with nothing is found again: an access token's end never takes the refresh token with it (pitfall 1)", async () => {
   const world = await startWorld(opened);
   await world.login();
   await world.clock.advance(10 * 86_400_000);
@@ -63,7 +63,7 @@ test("a session without a grant, or with a revoked one, is missing, and no provi
   expect(world.endpoint.calls).toBe(0);
 });
 
-test("a store that is down is unavailable, not logged out; a token in the cache is served on", async () => {
+test("a store that is down is unavailable, not logged out; a token in the cache is served on (pitfall 10)", async () => {
   const world = await startWorld(opened);
   await world.login();
   await world.login("bob");
@@ -83,15 +83,19 @@ test("a provider that refuses us rather than the user harms no grant, and says s
   world.endpoint.respondNext({ status: 401, body: { error: "invalid_client" } });
   expect(await world.fresh()).toBe("unavailable: invalid_client");
   expect(world.events("refresh")).toMatchObject([{ level: "error", outcome: "unavailable", provider: "misconfigured", reason: "invalid_client" }]);
-  expect(await world.fresh()).toBe("access-2");
+  await world.clock.advance(999);
+  expect([await world.fresh(), world.endpoint.calls]).toEqual(["unavailable: back_off", 1]);
+  await world.clock.advance(1);
+  expect([await world.fresh(), world.endpoint.calls]).toEqual(["access-2", 2]);
 });
 
-test("no token appears in the log, whatever happens to it", async () => {
+test("no token appears in the log, whatever happens to it (pitfall 22)", async () => {
   const world = await startWorld(opened, { provider: { issuer: "https://idp.example.com" } });
   await world.login("alice", { remainingMs: 0 });
   world.endpoint.respondNext({ status: 500 });
   world.endpoint.respondNext((_, usual) => ({ body: { ...(usual().body as object), scope: ["x"], id_token: "access-2.refresh-2.x" } }));
-  await world.fresh();
+  expect(await world.fresh()).toBe("unavailable: http_500");
+  await world.clock.advance(5_000);
   world.store.deaf.add("commit");
   const stored = world.fresh();
   await until("the first write", () => world.store.calls.commit === 1);

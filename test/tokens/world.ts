@@ -5,7 +5,6 @@ import { Secret } from "../../src/secret.ts";
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { createLog } from "../../src/telemetry/log.ts";
-import { noTokenMetrics } from "../../src/telemetry/metrics.ts";
 import { type GrantKey, hashSession } from "../../src/tokens/grant.ts";
 import type { Owner } from "../../src/tokens/owner.ts";
 import { createTokenManager, type TokenAnswer, type TokenManager, type TokenManagerConfig } from "../../src/tokens/token-manager.ts";
@@ -15,6 +14,7 @@ import type { Resources } from "../support/resources.ts";
 import type { RotatingTokensOptions, TokenAnswer as TokenResponse } from "../support/rotating-tokens.ts";
 import { startTokenEndpoint, type TokenEndpoint } from "../support/token-endpoint.ts";
 import { type FaultyStore, faultyStore } from "./faulty-store.ts";
+import { type RecordedMetrics, recordedMetrics } from "./recorded-metrics.ts";
 
 /** Who asks: a session, and the subject its source states, if it states one. */
 export interface Asker {
@@ -29,12 +29,17 @@ export interface World<C extends Clock = ManualClock> {
   readonly store: FaultyStore;
   readonly clock: C;
   readonly tokens: TokenManager;
+  /** What this process counted. */
+  readonly metrics: RecordedMetrics;
   /** Everything logged, at level trace. */
   log(): string;
   /** The log lines with this `event`. */
   events(event: string): readonly Record<string, unknown>[];
-  /** Another process with the same configuration, over the same store. */
-  replica(options?: { /** The only upstream it knows; default crm. */ readonly upstream?: string }): World<C>;
+  /** Another process with the same configuration, over the same store by a way of its own: faults of one are not the other's. */
+  replica(options?: {
+    /** The only upstream it knows; default crm. */ readonly upstream?: string /** Its own connection. */;
+    readonly store?: TokenStore;
+  }): World<C>;
   /** Puts a login made at the provider, its access token expiring as the provider says; `write` overrides the grant. */
   login(
     session?: string,
@@ -54,6 +59,8 @@ export interface WorldOptions<C extends Clock = ManualClock> {
   readonly provider?: Partial<OAuthProviderConfig>;
   readonly clock?: C;
   readonly store?: TokenStore;
+  /** Default: as the store sends them. */
+  readonly heartbeats?: "real" | "by hand";
   readonly random?: Partial<Random>;
   readonly upstream?: string | undefined;
 }
@@ -65,14 +72,18 @@ const month = 30 * 86_400_000;
 export async function startWorld<C extends Clock = ManualClock>({ use }: Resources, options: WorldOptions<C> = {}): Promise<World<C>> {
   const clock = options.clock ?? (manualClock() as Clock as C);
   const endpoint = await use(startTokenEndpoint({ now: clock.monotonicMs, ...options.endpoint }));
-  return worldAt(endpoint, faultyStore(options.store ?? createMemoryStore({ clock, maxGrants: 1_000 })), clock, options);
+  return worldAt(endpoint, options.store ?? createMemoryStore({ clock, maxGrants: 1_000 }), clock, options);
 }
 
-function worldAt<C extends Clock>(endpoint: TokenEndpoint, store: FaultyStore, clock: C, options: WorldOptions<C>): World<C> {
+function worldAt<C extends Clock>(endpoint: TokenEndpoint, shared: TokenStore, clock: C, options: WorldOptions<C>): World<C> {
+  const store = faultyStore(shared, options);
+  const metrics = recordedMetrics();
   const lines: string[] = [];
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
   const random = { ...systemRandom(), fraction: () => 0, ...options.random };
-  const providers = new Map([[options.upstream ?? "crm", providerOf({ tokenEndpoint: endpoint.url, ...options.provider }, { clock })]]);
+  const providers = new Map([
+    [options.upstream ?? "crm", providerOf({ tokenEndpoint: endpoint.url, revocationEndpoint: endpoint.revocationUrl, ...options.provider }, { clock })],
+  ]);
   const config = {
     minRemainingMs: 10_000,
     aheadMs: 60_000,
@@ -83,7 +94,7 @@ function worldAt<C extends Clock>(endpoint: TokenEndpoint, store: FaultyStore, c
     cacheEntries: 100,
     ...options.config,
   };
-  const tokens = createTokenManager({ store, providers, clock, random, log, metrics: noTokenMetrics, config });
+  const tokens = createTokenManager({ store, providers, clock, random, log, metrics, config });
   const key = (session = "alice") => ({ session: hashSession("test", session), upstream: "crm" });
   const owner = ({ session, owner }: Asker): Owner => ({ session: key(session).session, owner });
 
@@ -92,10 +103,11 @@ function worldAt<C extends Clock>(endpoint: TokenEndpoint, store: FaultyStore, c
     store,
     clock,
     tokens,
+    metrics,
     key,
     log: () => lines.join(""),
     events: (event) => lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line.event === event),
-    replica: ({ upstream } = {}) => worldAt(endpoint, store, clock, { ...options, upstream }),
+    replica: ({ upstream, store = shared } = {}) => worldAt(endpoint, store, clock, { ...options, upstream }),
     async login(session, write = {}) {
       const login = endpoint.tokens.login();
       const { subject, remainingMs = login.expires_in && login.expires_in * 1_000 } = write;

@@ -6,7 +6,7 @@ local key = KEYS[1]
 local channel, version, shortest = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local v, state = unpack(redis.call('HMGET', key, 'v', 'state'))
 local life = math.max(redis.call('PTTL', key), shortest)
-redis.call('DEL', key)
+clear(key)
 redis.call('HSET', key, 'v', version, 'state', 'revoked')
 redis.call('PEXPIRE', key, life)
 redis.pcall('PUBLISH', channel, version .. ' ' .. key)

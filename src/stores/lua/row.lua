@@ -28,3 +28,11 @@ local function view(key, now)
   end
   return { v, state or '', why or '', grant or '', access or '', tostring(remaining), redis.call('PTTL', key), stated or '', left(retryAt, now) }
 end
+
+-- Leaves v and state of a row, for a script that writes both anew. The key itself must not go: in a slot that is on its way to another node of a cluster, a script cannot
+-- make it again. What is removed comes before what is written, so that a Redis whose memory is full takes it. Fails on a key that is no hash: it is somebody else's.
+local function clear(key)
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if field ~= 'v' and field ~= 'state' then redis.call('HDEL', key, field) end
+  end
+end

@@ -1,9 +1,8 @@
 -- Shared by the scripts that write a whole row: put before them, after row.lua, when they are loaded.
 
--- Replaces the row: lease, marker, back-off and death end with it. Tells everybody. Fails on a key that is no hash: it is somebody else's.
+-- Replaces the row: lease, marker, back-off and death end with it. Tells everybody.
 local function write(key, channel, version, grant, access, accessMs, life, stated)
-  redis.call('HGET', key, 'v')
-  redis.call('DEL', key)
+  clear(key)
   redis.call('HSET', key, 'v', version, 'state', 'active', 'grant', grant, 'life', life)
   if stated == '1' then redis.call('HSET', key, 'stated', '1') end
   if access ~= '' then

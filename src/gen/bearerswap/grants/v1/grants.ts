@@ -86,10 +86,17 @@ export interface ListResponse {
 export interface RevokeRequest {
   readonly session: SessionKey | undefined;
   readonly upstream: string;
+  readonly keepUpstream: boolean;
 }
 
 export interface RevokeResponse {
   readonly upstreams: readonly string[];
+  readonly unconfirmed: readonly Unconfirmed[];
+}
+
+export interface Unconfirmed {
+  readonly upstream: string;
+  readonly why: string;
 }
 
 function createBaseSessionKey(): SessionKey {
@@ -855,7 +862,7 @@ export const ListResponse: MessageFns<ListResponse> = {
 };
 
 function createBaseRevokeRequest(): RevokeRequest {
-  return { session: undefined, upstream: "" };
+  return { session: undefined, upstream: "", keepUpstream: false };
 }
 
 export const RevokeRequest: MessageFns<RevokeRequest> = {
@@ -865,6 +872,9 @@ export const RevokeRequest: MessageFns<RevokeRequest> = {
     }
     if (message.upstream !== "") {
       writer.uint32(18).string(message.upstream);
+    }
+    if (message.keepUpstream !== false) {
+      writer.uint32(24).bool(message.keepUpstream);
     }
     return writer;
   },
@@ -898,6 +908,14 @@ export const RevokeRequest: MessageFns<RevokeRequest> = {
             message.upstream = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.keepUpstream = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -919,18 +937,22 @@ export const RevokeRequest: MessageFns<RevokeRequest> = {
       ? SessionKey.fromPartial(object.session)
       : undefined;
     message.upstream = object.upstream ?? "";
+    message.keepUpstream = object.keepUpstream ?? false;
     return message;
   },
 };
 
 function createBaseRevokeResponse(): RevokeResponse {
-  return { upstreams: [] };
+  return { upstreams: [], unconfirmed: [] };
 }
 
 export const RevokeResponse: MessageFns<RevokeResponse> = {
   encode(message: RevokeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.upstreams) {
       writer.uint32(10).string(v!);
+    }
+    for (const v of message.unconfirmed) {
+      Unconfirmed.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -956,6 +978,14 @@ export const RevokeResponse: MessageFns<RevokeResponse> = {
             message.upstreams.push(reader.string());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unconfirmed.push(Unconfirmed.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -974,6 +1004,74 @@ export const RevokeResponse: MessageFns<RevokeResponse> = {
   fromPartial(object: DeepPartial<RevokeResponse>): RevokeResponse {
     const message = createBaseRevokeResponse() as any;
     message.upstreams = object.upstreams?.map((e) => e) || [];
+    message.unconfirmed = object.unconfirmed?.map((e) => Unconfirmed.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseUnconfirmed(): Unconfirmed {
+  return { upstream: "", why: "" };
+}
+
+export const Unconfirmed: MessageFns<Unconfirmed> = {
+  encode(message: Unconfirmed, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.upstream !== "") {
+      writer.uint32(10).string(message.upstream);
+    }
+    if (message.why !== "") {
+      writer.uint32(18).string(message.why);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Unconfirmed {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnconfirmed() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.upstream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Unconfirmed>): Unconfirmed {
+    return Unconfirmed.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Unconfirmed>): Unconfirmed {
+    const message = createBaseUnconfirmed() as any;
+    message.upstream = object.upstream ?? "";
+    message.why = object.why ?? "";
     return message;
   },
 };

@@ -1,0 +1,63 @@
+import QuickLRU from "quick-lru";
+
+/** Encodes the answer that carries this token of this version. */
+export type EncodeAnswer = (token: string, version: string) => Buffer;
+
+/** An encoded answer with room for a token and a version of certain lengths. */
+interface Form {
+  readonly bytes: Buffer;
+  readonly versionLength: number;
+  readonly tokenAt: readonly number[];
+  readonly versionAt: readonly number[];
+}
+
+/** Tokens of one provider come in few lengths, and versions in one. */
+const maxForms = 256;
+/** What the forms are made of: the second answer differs from the first one where token and version stand, and tells which is which. */
+const blank = "a";
+const tokenMark = "b";
+const versionMark = "c";
+
+/**
+ * The same bytes as `encode`, sooner: it encodes once for each length, then copies and fills in. As fast as keeping every token's answer, without the memory.
+ * Lengths alone decide where all else stands, so a form is exact for every token of its length. `encode` must be pure.
+ */
+export function createAnswerForms(encode: EncodeAnswer): EncodeAnswer {
+  const forms = new QuickLRU<number, Form>({ maxSize: maxForms });
+  return function answer(token, version) {
+    if (!isAscii(token) || !isAscii(version)) return encode(token, version); // their lengths are not those of their bytes
+    const kept = forms.get(token.length);
+    const form = kept?.versionLength === version.length ? kept : create(token.length, version.length);
+    const bytes = Buffer.allocUnsafe(form.bytes.length);
+    form.bytes.copy(bytes);
+    for (const at of form.tokenAt) bytes.write(token, at, "latin1");
+    for (const at of form.versionAt) bytes.write(version, at, "latin1");
+    return bytes;
+  };
+
+  function create(tokenLength: number, versionLength: number): Form {
+    const bytes = encode(blank.repeat(tokenLength), blank.repeat(versionLength));
+    const marked = encode(tokenMark.repeat(tokenLength), versionMark.repeat(versionLength));
+    const tokenAt = places(bytes, marked, tokenMark, tokenLength);
+    const versionAt = places(bytes, marked, versionMark, versionLength);
+    const form = { bytes, versionLength, tokenAt, versionAt };
+    forms.set(tokenLength, form);
+    return form;
+  }
+}
+
+/** Where stretches of this length begin in which `marked` has the mark and `bytes` has not. */
+function places(bytes: Buffer, marked: Buffer, mark: string, length: number): number[] {
+  const found: number[] = [];
+  const byte = mark.charCodeAt(0);
+  for (let at = 0; at < bytes.length; at += 1) {
+    if (marked[at] !== byte || bytes[at] === byte) continue;
+    found.push(at);
+    at += length - 1;
+  }
+  return found;
+}
+
+function isAscii(text: string): boolean {
+  return Buffer.byteLength(text) === text.length;
+}

@@ -1,0 +1,31 @@
+import type { Parsed } from "./cross-checks.ts";
+import type { Problem } from "./references.ts";
+
+/** What the sections must agree on for users to connect accounts. */
+export function connectChecks({ connect, sessions = [], upstreams = {}, routes = [] }: Parsed, hasSection: boolean): Problem[] {
+  const problems: Problem[] = [];
+  if (!hasSection) {
+    const message = "needs the section connect, with publicUrl";
+    for (const [name, upstream] of Object.entries(upstreams)) if (upstream?.connect) problems.push({ path: `upstreams.${name}.connect`, message });
+    for (const [at, source] of sessions.entries()) if (source?.kind === "cookie") problems.push({ path: `sessions[${at}].cookie`, message });
+  }
+  for (const [at, source] of sessions.entries())
+    if (source?.kind === "cookie" && sessions.findIndex((other) => other?.kind === "cookie") < at)
+      problems.push({ path: `sessions[${at}].cookie`, message: "is the second of its kind: one issued session is all a browser needs" });
+  for (const [at, route] of routes.entries())
+    if (route?.mcp && route.upstream === undefined)
+      problems.push({ path: `routes[${at}].mcp`, message: "goes with upstream: what passes through needs no account" });
+  return [...problems, ...loginChecks({ connect, sessions })];
+}
+
+/** The user who follows a link is compared with the session's `sub`: the session has to state it. */
+function loginChecks({ connect, sessions = [] }: Pick<Parsed, "connect" | "sessions">): Problem[] {
+  return Object.keys(connect?.login ?? {}).flatMap((name) => {
+    const path = `connect.login.${name}`;
+    const source = sessions.find((candidate) => candidate?.name === name);
+    if (source?.kind !== "jwt") return [{ path, message: "must be the name of a jwt source" }];
+    if ("cookie" in source.from) return [{ path, message: "is not used: sessions in a cookie are at the browser already" }];
+    if (source.subject !== "sub") return [{ path, message: 'needs `subject: "sub"` at that source: the login is compared with it' }];
+    return [];
+  });
+}

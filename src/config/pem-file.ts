@@ -1,0 +1,48 @@
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
+import { z } from "zod";
+import { messageOf } from "../error.ts";
+import { Secret } from "../secret.ts";
+
+/** The path of a PEM file; in the Config its contents. */
+export function pemFile(): z.ZodType<string, string> {
+  return z.string().transform((path, context) => {
+    try {
+      const text = readFileSync(path, "utf8");
+      if (text.includes("-----BEGIN ")) return text;
+      context.addIssue(`the file ${path} holds no PEM block`);
+    } catch (error) {
+      context.addIssue(`cannot read the file ${path}: ${messageOf(error)}`);
+    }
+    return z.NEVER;
+  });
+}
+
+/** Like {@link pemFile}, for authorities: Node would pass over what it cannot read, and then trust nobody. */
+export function caFile(): z.ZodType<string, string> {
+  return pemFile().refine(isCertificate, "holds no certificate that can be read");
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).subject !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** Like {@link pemFile}, for a private key. */
+export function keyFile(): z.ZodType<Secret, string> {
+  return pemFile().transform((pem) => new Secret(pem));
+}
+
+/** Why TLS cannot use these together; undefined where it can. */
+export function tlsProblem({ cert, key, ca }: { cert?: string | undefined; key?: Secret | undefined; ca?: string | undefined }): string | undefined {
+  try {
+    createSecureContext({ cert, key: key?.reveal(), ca });
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}

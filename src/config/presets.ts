@@ -1,0 +1,66 @@
+import { loginOf, type Preset, type PresetLogin, parameterProblem, settingsOf } from "../providers/preset.ts";
+import { presetNamed } from "../providers/presets.ts";
+import type { Problem } from "./references.ts";
+
+type Mapping = Readonly<Record<string, unknown>>;
+
+/** Fills in what the upstreams' presets say. What the file says wins, key by key, also inside mappings; lists are replaced. Unknown presets are left for the schema. */
+export function applyPresets(raw: Mapping, problems: Problem[]): Mapping {
+  if (!isMapping(raw.upstreams)) return raw;
+  const upstreams = Object.entries(raw.upstreams).map(([name, upstream]) => {
+    const preset = isMapping(upstream) ? presetNamed(upstream.preset) : undefined;
+    return [name, preset === undefined ? upstream : withPreset(preset, upstream as Mapping, `upstreams.${name}`, problems)];
+  });
+  return { ...raw, upstreams: Object.fromEntries(upstreams) };
+}
+
+function withPreset(preset: Preset, own: Mapping, path: string, problems: Problem[]): Mapping {
+  const names = Object.keys(preset.parameters ?? {});
+  const rest = Object.fromEntries(Object.entries(own).filter(([key]) => !names.includes(key)));
+  const values = valuesOf(preset, own, path, problems);
+  const settings = settingsOf(preset, values);
+  const filled = merged(withoutReplaced(settings as Mapping, rest), rest);
+  return isMapping(own.connect) ? { ...filled, connect: connectOf(loginOf(preset, values), own.connect) } : filled;
+}
+
+/** What a login needs so that a refresh token comes of it; the scopes beside the file's own. */
+function connectOf({ authorizationEndpoint, scopes = [], parameters = {} }: PresetLogin, own: Mapping): Mapping {
+  const settings = { ...(authorizationEndpoint === undefined ? {} : { authorizationEndpoint }), parameters };
+  const scope = [...new Set([...scopes, ...(typeof own.scope === "string" ? own.scope.split(" ") : [])])].join(" ");
+  const mergedScope = own.scope === undefined || typeof own.scope === "string" ? { scope } : {};
+  return { ...merged(settings, own), ...(scope === "" ? {} : mergedScope) };
+}
+
+function valuesOf({ parameters = {} }: Preset, own: Mapping, path: string, problems: Problem[]): Record<string, string> {
+  const values: Record<string, string> = {};
+  for (const [name, parameter] of Object.entries(parameters)) {
+    const value = own[name] ?? parameter.default;
+    const problem = parameterProblem(parameter, value);
+    if (problem !== undefined) problems.push({ path: `${path}.${name}`, message: problem });
+    // A stand-in, so that what follows from the problem is not reported too.
+    values[name] = problem === undefined ? String(value) : "unresolved";
+  }
+  return values;
+}
+
+/** Settings that stand for one another: what the file says of the one takes the preset's other away. */
+function withoutReplaced(settings: Mapping, own: Mapping): Mapping {
+  const replaced = new Set<string>();
+  if ("privateKey" in own) replaced.add("clientAuth");
+  if ("revocationEndpoint" in own) replaced.add("revocation");
+  if ("revocation" in own) replaced.add("revocationEndpoint");
+  return Object.fromEntries(Object.entries(settings).filter(([key]) => !replaced.has(key)));
+}
+
+function merged(below: Mapping, above: Mapping): Mapping {
+  const result: Record<string, unknown> = { ...below };
+  for (const [key, value] of Object.entries(above)) {
+    const under = Object.hasOwn(below, key) ? below[key] : undefined;
+    result[key] = isMapping(under) && isMapping(value) ? merged(under, value) : value;
+  }
+  return result;
+}
+
+function isMapping(value: unknown): value is Mapping {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,51 @@
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { cookieCredential } from "../check/credential.ts";
+import type { ReplyCookie } from "../check/reply.ts";
+import type { CheckInput } from "../check/request.ts";
+import type { Random } from "../random.ts";
+
+/** The cookie that tells one browser from another while it goes to a provider and back. It is no session: it opens nothing. */
+export const browserCookie = "__Host-bearerswap-browser";
+
+/** One browser. A login begun in it is finished in it, so that a link or a code of somebody else's login is worth nothing here. */
+export interface Browser {
+  /** What states keep of it. */
+  readonly hash: string;
+  /** To be set with the reply. */
+  readonly cookie: ReplyCookie;
+  /** Proves that a form was made for this browser, this session and this upstream. */
+  formToken(session: string, upstream: string): string;
+}
+
+/** Longer than a login takes: a form on a page that stays open is signed with it. */
+const browserLifeMs = 12 * 60 * 60 * 1_000;
+const valueSyntax = /^[A-Za-z0-9_-]{44}$/;
+
+/** The browser that a request comes from; undefined where it brings no cookie of ours. */
+export function knownBrowser(input: CheckInput): Browser | undefined {
+  const credential = cookieCredential(browserCookie, input.header("cookie"));
+  return credential.kind === "present" && valueSyntax.test(credential.value) ? browserOf(credential.value) : undefined;
+}
+
+/** That browser, or a new one. */
+export function browserFor(input: CheckInput, random: Random): Browser {
+  return knownBrowser(input) ?? browserOf(`${random.id()}${random.id()}`);
+}
+
+function browserOf(value: string): Browser {
+  return {
+    hash: hashOf(value),
+    cookie: { name: browserCookie, value, maxAgeMs: browserLifeMs },
+    formToken: (session, upstream) => createHmac("sha256", value).update(`disconnect\0${session}\0${upstream}`).digest("base64url"),
+  };
+}
+
+/** What is kept of a random value that the store should not know. */
+export function hashOf(value: string): string {
+  return createHash("sha256").update(value).digest("base64url");
+}
+
+/** Whether two texts are equal, in a time that does not tell where they differ. */
+export function equalSecrets(a: string, b: string): boolean {
+  return timingSafeEqual(createHash("sha256").update(a).digest(), createHash("sha256").update(b).digest());
+}

@@ -1,0 +1,97 @@
+import type { Reply } from "../check/reply.ts";
+import type { CheckInput } from "../check/request.ts";
+import type { Login } from "../providers/code-flow.ts";
+import { browserFor, equalSecrets, knownBrowser } from "./browser.ts";
+import type { ConnectContext } from "./context.ts";
+import { createFinish } from "./finish.ts";
+import type { Start } from "./start.ts";
+import type { FlowOwner, FlowState } from "./states.ts";
+import { visitorOf } from "./visitor.ts";
+
+/** `callback`: where providers send users back to. */
+export interface Callback {
+  handle(input: CheckInput, query: URLSearchParams): Promise<Reply>;
+  /** Resolves when no code is being redeemed, and what came of it is stored. */
+  settled(): Promise<void>;
+}
+
+export function createCallback(context: ConnectContext, start: Start): Callback {
+  const { store, states, tickets, sessions, sourcesByName, providers, issuer, links, messages, random, log } = context;
+  const { finish } = createFinish(context);
+  const working = new Set<Promise<unknown>>();
+
+  return {
+    async handle(input, query) {
+      // Asked before anything is used up: a code that is redeemed while grants cannot be stored is a login lost. Loading the page again is then enough.
+      await store.ping();
+      const [state, ...others] = query.getAll("state");
+      const begun = state === undefined || others.length > 0 ? undefined : await states.take(state);
+      if (begun === undefined) return messages.lostLogin();
+      const { flow, login } = begun;
+      const browser = knownBrowser(input);
+      if (browser === undefined || !equalSecrets(browser.hash, flow.browser)) return refuse(flow, "another browser", messages.otherBrowser());
+      const callback = new URL(`?${query}`, links.callback);
+      if (flow.step === "identify") return identified(input, flow, login, callback);
+      const owner = await ownerNow(input, flow);
+      if (owner === "another") return refuse(flow, "another session", messages.otherBrowser());
+      if (owner === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
+      return tracked(finish(flow, owner, login, callback));
+    },
+
+    async settled() {
+      while (working.size > 0) await Promise.allSettled(working);
+    },
+  };
+
+  /** Whose grant it becomes now. A session must still be the one that began; after a ticket's login the browser stands for it. */
+  async function ownerNow(input: CheckInput, flow: FlowState): Promise<FlowOwner | undefined | "another" | "unknown"> {
+    if (flow.by === "ticket") return flow.owner;
+    const visitor = await visitorOf(input, sessions, issuer !== undefined);
+    if (visitor.kind === "unknown") return "unknown";
+    if (flow.owner === undefined) {
+      // A newcomer, who may have got a session meanwhile by connecting something else in another tab of the same browser.
+      if (visitor.kind === "newcomer") return undefined;
+      return visitor.kind === "session" && visitor.session.source === issuer?.source ? { session: visitor.session.session } : "another";
+    }
+    const { session, subject } = flow.owner;
+    const isSame = visitor.kind === "session" && equalSecrets(visitor.session.session, session) && visitor.session.owner?.subject === subject;
+    return isSame ? flow.owner : "another";
+  }
+
+  /** The user has logged in at the session's issuer: goes on only as the user the ticket was made for. The session decides, not the link. */
+  async function identified(input: CheckInput, flow: FlowState, login: Login, callback: URL): Promise<Reply> {
+    const ticket = await tickets.look(flow.ticket ?? "");
+    const source = ticket && sourcesByName.get(ticket.source);
+    const provider = providers.get(flow.upstream)?.login;
+    if (ticket === undefined || source === undefined || provider === undefined || ticket.upstream !== flow.upstream) return messages.ticketGone();
+    const outcome = await source.login.redeem(callback, login);
+    if (outcome.kind === "denied") return messages.denied("The sign-in", undefined, outcome.error, outcome.description);
+    const identity = outcome.kind === "tokens" ? await outcome.identity : undefined;
+    if (identity?.kind !== "verified") {
+      log.error({ event: "connect_failed", upstream: flow.upstream, step: flow.step, reason: outcome.kind === "failed" ? outcome.why : why(identity) });
+      return messages.providerTrouble(flow.upstream);
+    }
+    if (!equalSecrets(identity.issuer, source.issuer) || !equalSecrets(identity.subject, ticket.subject))
+      return refuse(flow, "another user", messages.otherUser());
+    if ((await tickets.take(flow.ticket ?? "")) === undefined) return messages.ticketGone();
+    const owner = { session: ticket.session, subject: ticket.subject };
+    return start.send(provider, browserFor(input, random), { step: "connect", upstream: flow.upstream, owner, by: "ticket" });
+  }
+
+  function refuse(flow: FlowState, reason: string, page: Reply): Reply {
+    log.warn({ event: "connect_refused", upstream: flow.upstream, step: flow.step, reason }, "a login was not finished by who began it");
+    return page;
+  }
+
+  /** A code can be redeemed once: what comes of it is stored also if nobody waits any more. */
+  function tracked(work: Promise<Reply>): Promise<Reply> {
+    working.add(work);
+    const done = () => void working.delete(work);
+    work.then(done, done);
+    return work;
+  }
+}
+
+function why(identity: { readonly kind: string; readonly why?: string } | undefined): string {
+  return identity?.why ?? "the issuer gave no ID token";
+}

@@ -1,0 +1,106 @@
+import type { ConnectHooks, Reply } from "../check/reply.ts";
+import type { CheckInput, DecodeCheck } from "../check/request.ts";
+import type { Upstreams } from "../check/upstreams.ts";
+import type { Verdict } from "../check/verdict.ts";
+import type { ConnectConfig } from "../config/connect-schema.ts";
+import type { SourceConfig } from "../config/sessions-schema.ts";
+import { messageOf } from "../error.ts";
+import { withDeadline } from "../tokens/deadline.ts";
+import { createCallback } from "./callback.ts";
+import type { ConnectContext } from "./context.ts";
+import { createDisconnect } from "./disconnect.ts";
+import { createLinks } from "./links.ts";
+import { createMessages } from "./messages.ts";
+import { createOffer } from "./offer.ts";
+import { createOverview } from "./overview.ts";
+import { createResourceMetadata, wellKnownPath } from "./resource-metadata.ts";
+import { createStart } from "./start.ts";
+import { createStates } from "./states.ts";
+import { createTickets } from "./tickets.ts";
+
+export interface ConnectDeps extends Omit<ConnectContext, "states" | "tickets" | "links" | "messages"> {
+  readonly config: ConnectConfig;
+  readonly sources: readonly SourceConfig[];
+  readonly upstreams: Upstreams;
+  /** Reads what pages need and ordinary checks do not: see {@link connectHeaders}, and the body. */
+  readonly decode: DecodeCheck;
+}
+
+/** Connecting accounts inside Check: no listener of its own, Envoy passes our answers on. */
+export interface Connect extends ConnectHooks {
+  /** Resolves when what providers have given is stored. */
+  settled(): Promise<void>;
+}
+
+/** The headers that pages, links and MCP answers depend on, beside the sessions' own. */
+export const connectHeaders = ["cookie", "origin", "accept", "sec-fetch-mode", "mcp-protocol-version", "x-envoy-auth-partial-body"];
+
+/** Longer requests for a page are refused unread, in characters: codes and states are short. */
+const longestPath = 8_192;
+
+export function createConnect({ config, sources, upstreams, decode, ...parts }: ConnectDeps): Connect {
+  const links = createLinks(config);
+  const states = createStates({ ...parts, redirectUri: links.callback });
+  const context: ConnectContext = { ...parts, links, messages: createMessages(links), states, tickets: createTickets(parts) };
+  const resources = createResourceMetadata(
+    config.resources,
+    sources.flatMap((source) => (source.kind === "jwt" ? [source.issuer] : [])),
+  );
+  const start = createStart(context);
+  const callback = createCallback(context, start);
+  const [overview, disconnect] = [createOverview(context), createDisconnect(context)];
+  const prefix = Buffer.from(config.prefix);
+  const wellKnown = config.resources.length === 0 ? undefined : Buffer.from(wellKnownPath);
+  const { messages, clock, log } = context;
+
+  return {
+    owns: (input) => input.pathStartsWith(prefix) || (wellKnown !== undefined && input.pathStartsWith(wellKnown)),
+
+    async answer(bytes, waitMs): Promise<Verdict> {
+      const input = decode(bytes);
+      if (input === undefined) return { kind: "deny", reason: "bad_request" };
+      // A provider that is slow must not cost the page its words; the work goes on.
+      return { kind: "reply", reply: await withDeadline(clock, reply(input).catch(failed), waitMs, messages.slow) };
+    },
+
+    offer: createOffer({ context, decode, sources, upstreams, resources, assumeUrlElicitation: config.assumeUrlElicitation }),
+    settled: callback.settled,
+  };
+
+  async function reply(input: CheckInput): Promise<Reply> {
+    const target = input.path;
+    if (target.length > longestPath) return messages.unreadable("Its address is longer than any that is handed out here.");
+    const [path = "", search = ""] = split(target);
+    if (path.startsWith(wellKnownPath)) return metadata(path);
+    const [page = "", upstream = "", ...more] = path.slice(config.prefix.length).split("/");
+    const query = new URLSearchParams(search);
+    const pages: Readonly<Record<string, { readonly method: string; readonly show: () => Promise<Reply> }>> = {
+      "": { method: "GET", show: () => overview(input) },
+      connect: { method: "GET", show: () => start.begin(input, upstream, query) },
+      callback: { method: "GET", show: () => callback.handle(input, query) },
+      disconnect: { method: "POST", show: () => disconnect(input, upstream, query) },
+    };
+    const found = Object.hasOwn(pages, page) && more.length === 0 && (upstream !== "") === takesUpstream.has(page) ? pages[page] : undefined;
+    if (found === undefined) return messages.notFound();
+    return found.method === input.method ? found.show() : messages.wrongMethod();
+  }
+
+  function metadata(path: string): Reply {
+    const body = resources.at(path);
+    return body === undefined ? messages.notFound() : { kind: "json", body, shared: true };
+  }
+
+  /** A store or a provider that fails is no reason for an error without words. */
+  function failed(error: unknown): Reply {
+    log.error({ event: "connect_failed", reason: messageOf(error) }, "a page could not be made");
+    return messages.unavailable("Something that is needed for this did not answer.");
+  }
+}
+
+const takesUpstream: ReadonlySet<string> = new Set(["connect", "disconnect"]);
+
+function split(target: string): [path: string, search: string] {
+  const [whole = ""] = target.split("#", 1);
+  const at = whole.indexOf("?");
+  return at === -1 ? [whole, ""] : [whole.slice(0, at), whole.slice(at + 1)];
+}

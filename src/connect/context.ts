@@ -1,0 +1,40 @@
+import type { SessionSource } from "../check/session.ts";
+import type { Clock } from "../clock.ts";
+import type { CodeFlow } from "../providers/code-flow.ts";
+import type { Provider } from "../providers/provider.ts";
+import type { Random } from "../random.ts";
+import type { FlowStore } from "../stores/flow-store.ts";
+import type { TokenStore } from "../stores/token-store.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { TokenManager } from "../tokens/token-manager.ts";
+import type { SessionIssuer } from "./issued-sessions.ts";
+import type { Links } from "./links.ts";
+import type { Messages } from "./messages.ts";
+import type { States } from "./states.ts";
+import type { Tickets } from "./tickets.ts";
+
+/** A jwt source whose sessions never come to a browser, and our client at its issuer. */
+export interface LoginSource {
+  readonly issuer: string;
+  readonly login: CodeFlow;
+}
+
+/** What the parts of the connect flow share. */
+export interface ConnectContext {
+  readonly sessions: SessionSource;
+  /** Absent where no sessions are issued. */
+  readonly issuer: SessionIssuer | undefined;
+  /** By the source's name. */
+  readonly sourcesByName: ReadonlyMap<string, LoginSource>;
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly tokens: Pick<TokenManager, "put" | "revoke">;
+  readonly store: Pick<TokenStore, "read" | "ping">;
+  readonly flows: FlowStore;
+  readonly states: States;
+  readonly tickets: Tickets;
+  readonly links: Links;
+  readonly messages: Messages;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}

@@ -1,0 +1,40 @@
+import type { Reply } from "../check/reply.ts";
+import type { CheckInput } from "../check/request.ts";
+import type { Secret } from "../secret.ts";
+import { type GrantKey, shortHash } from "../tokens/grant.ts";
+import { mayUse } from "../tokens/owner.ts";
+import { equalSecrets, knownBrowser } from "./browser.ts";
+import type { ConnectContext } from "./context.ts";
+import { visitorOf } from "./visitor.ts";
+
+/** `POST disconnect/<upstream>?token=…`: only from our own page, in the browser and the session it was made for. */
+export function createDisconnect(context: ConnectContext): (input: CheckInput, upstream: string, query: URLSearchParams) => Promise<Reply> {
+  const { providers, sessions, issuer, store, tokens, links, messages, log } = context;
+
+  return async function disconnect(input, upstream, query) {
+    if (!providers.has(upstream)) return messages.notFound();
+    // A POST of another site carries that site's Origin, or none that it may know: with the body not at hand, the token is in the address.
+    if (input.header("origin") !== links.origin) return messages.staleForm();
+    const visitor = await visitorOf(input, sessions, issuer !== undefined);
+    if (visitor.kind === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
+    if (visitor.kind !== "session") return messages.stranger();
+    const { session } = visitor.session;
+    const expected = knownBrowser(input)?.formToken(session, upstream);
+    if (expected === undefined || !equalSecrets(query.get("token") ?? "", expected)) return messages.staleForm();
+    const key = { session, upstream };
+    const read = await store.read(key);
+    if (read.kind === "found" && !mayUse(visitor.session, read.row.grant.subject)) return messages.staleForm();
+    await tokens.revoke(key);
+    log.info({ event: "disconnected", upstream, session: shortHash(session) }, "an account was disconnected");
+    if (read.kind === "found") void endAtProvider(key, read.row.grant.refreshToken, read.row.access?.token);
+    return { kind: "redirect", to: links.overview, afterPost: true };
+  };
+
+  /** Here it has ended already: a provider that is slow or has no such endpoint keeps nobody waiting. */
+  async function endAtProvider({ upstream, session }: GrantKey, refreshToken: Secret | undefined, accessToken: Secret | undefined): Promise<void> {
+    const token = refreshToken ?? accessToken;
+    const problem = token && (await providers.get(upstream)?.revoke?.(token, accessToken));
+    if (problem !== undefined)
+      log.warn({ event: "revocation_failed", upstream, session: shortHash(session), reason: problem }, "the token may still be good at the provider");
+  }
+}

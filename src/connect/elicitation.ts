@@ -1,0 +1,71 @@
+import type { CheckInput } from "../check/request.ts";
+import { hashOf } from "./browser.ts";
+
+/** What an MCP client is asked to let its user do. */
+export interface ElicitationRequest {
+  readonly input: CheckInput;
+  readonly upstream: string;
+  /** Clients before revision 2026-07-28 are taken to be able to open URLs: in a request they do not say. */
+  readonly assumeAble: boolean;
+}
+
+/** An answer to be filled in with the URL; undefined where the client cannot take one. */
+export type Elicitation = (url: string) => string;
+
+/** The first revision in which an answer can ask for input ("multi round-trip requests"), and in which each request says what its client can do. */
+const multiRoundTrip = "2026-07-28";
+/** The first revision with URL-mode elicitation, by an error. */
+const urlElicitation = "2025-11-25";
+const urlElicitationRequired = -32_042;
+/** What may be answered with a request for input; nothing else may. */
+const methods: ReadonlySet<unknown> = new Set(["tools/call", "prompts/get", "resources/read"]);
+const capabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
+const versionKey = "io.modelcontextprotocol/protocolVersion";
+
+/** URL-mode elicitation (MCP, "Elicitation") in the form of the client's revision, for a request that waits for an account. */
+export function elicitationFor({ input, upstream, assumeAble }: ElicitationRequest): Elicitation | undefined {
+  // Of a partial body nothing is known: not even that it is one request. Envoy says so in its own header, last where a client sent one too.
+  if (input.method !== "POST" || input.body === "" || /true/i.test(input.header("x-envoy-auth-partial-body") ?? "")) return undefined;
+  const request = parseObject(input.body);
+  if (request?.jsonrpc !== "2.0" || !methods.has(request.method) || !isId(request.id)) return undefined;
+  const params = objectOf(request.params);
+  const meta = objectOf(params?._meta);
+  const version = input.header("mcp-protocol-version") ?? meta?.[versionKey];
+  if (typeof version !== "string" || !/^\d{4}-\d{2}-\d{2}$/.test(version)) return undefined;
+  const key = `bearerswap-connect-${upstream}`;
+  const message = `Connect your ${upstream} account to go on.`;
+  if (version >= multiRoundTrip) {
+    if (objectOf(objectOf(meta?.[capabilitiesKey])?.elicitation)?.url === undefined || wasDeclined(params, key)) return undefined;
+    return (url) => {
+      const inputRequests = { [key]: { method: "elicitation/create", params: { mode: "url", url, message } } };
+      return JSON.stringify({ jsonrpc: "2.0", id: request.id, result: { resultType: "input_required", inputRequests } });
+    };
+  }
+  if (version < urlElicitation || !assumeAble) return undefined;
+  return (url) => {
+    const elicitations = [{ mode: "url", elicitationId: hashOf(url), url, message }];
+    return JSON.stringify({ jsonrpc: "2.0", id: request.id, error: { code: urlElicitationRequired, message, data: { elicitations } } });
+  };
+}
+
+/** The user said no: asking again would be pestering. `accept` only means that the page was opened. */
+function wasDeclined(params: Readonly<Record<string, unknown>> | undefined, key: string): boolean {
+  const action = objectOf(objectOf(params?.inputResponses)?.[key])?.action;
+  return action === "decline" || action === "cancel";
+}
+
+function isId(value: unknown): boolean {
+  return typeof value === "string" || typeof value === "number";
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    return objectOf(JSON.parse(text));
+  } catch {
+    return undefined; // not JSON: the client gets its 401
+  }
+}
+
+function objectOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Readonly<Record<string, unknown>>) : undefined;
+}

@@ -1,0 +1,140 @@
+import type { Reply, ReplyCookie } from "../check/reply.ts";
+import { messageOf } from "../error.ts";
+import type { Login, LoginIdentity, LoginOutcome } from "../providers/code-flow.ts";
+import type { Provider } from "../providers/provider.ts";
+import type { TokenResponse } from "../providers/token-response.ts";
+import type { GrantWrite } from "../stores/token-store.ts";
+import { type GrantKey, shortHash } from "../tokens/grant.ts";
+import { createAccounts } from "./accounts.ts";
+import type { ConnectContext } from "./context.ts";
+import { messagePage } from "./message-page.ts";
+import type { FlowOwner, FlowState } from "./states.ts";
+
+/** The last step of a login: from the provider's answer to a stored grant. */
+export interface Finish {
+  /** @param owner whose grant it becomes; undefined for a newcomer, whose session begins now */
+  finish(flow: FlowState, owner: FlowOwner | undefined, login: Login, callback: URL): Promise<Reply>;
+}
+
+type Tokens = LoginOutcome & { readonly kind: "tokens" };
+
+export function createFinish(context: ConnectContext): Finish {
+  const { providers, tokens, flows, issuer, links, messages, clock, random, log } = context;
+  const accounts = createAccounts(flows);
+
+  return {
+    async finish(flow, owner, login, callback) {
+      const provider = providers.get(flow.upstream);
+      if (provider?.login === undefined) return messages.notFound();
+      const sentAt = clock.monotonicMs();
+      const outcome = await provider.login.redeem(callback, login);
+      switch (outcome.kind) {
+        case "tokens":
+          return keep(flow, owner, provider, outcome, sentAt);
+        case "denied":
+          log.info(
+            { event: "connect_denied", upstream: flow.upstream, reason: outcome.error.replace(/[^\w.-]/g, "?").slice(0, 64) },
+            "the provider sent the user back without a code",
+          );
+          return messages.denied(flow.upstream, retryOf(flow), outcome.error, outcome.description);
+        case "failed":
+          log.error({ event: "connect_failed", upstream: flow.upstream, reason: outcome.why }, "the code could not be redeemed");
+          return messages.providerTrouble(flow.upstream);
+        default:
+          return outcome satisfies never;
+      }
+    },
+  };
+
+  /** Stored first: whatever is wrong with the rest of the response must not cost the user the login. */
+  async function keep(flow: FlowState, owner: FlowOwner | undefined, provider: Provider, outcome: Tokens, sentAt: number): Promise<Reply> {
+    const begun = owner === undefined ? await issuer?.begin() : undefined;
+    const session = owner?.session ?? begun?.session;
+    if (session === undefined) return messages.stranger();
+    const key = { session, upstream: flow.upstream };
+    const write = writeOf(outcome.tokens, owner?.subject, provider, sentAt);
+    try {
+      await tokens.put(key, write);
+    } catch (error) {
+      log.error({ event: "connect_failed", ...about(key), reason: messageOf(error) }, "the grant could not be stored");
+      void giveBack(provider, outcome.tokens);
+      return messages.unavailable("Your login could not be stored.");
+    }
+    return verified(flow, key, write, provider, await outcome.identity, begun === undefined ? [] : [begun.cookie]);
+  }
+
+  async function verified(
+    flow: FlowState,
+    key: GrantKey,
+    write: GrantWrite,
+    provider: Provider,
+    identity: LoginIdentity,
+    cookies: readonly ReplyCookie[],
+  ): Promise<Reply> {
+    if (identity.kind === "unverified") log.warn({ event: "connect_unverified", ...about(key), reason: identity.why }, "the ID token is not as it should be");
+    if (identity.kind === "unverified" && identity.foreign) {
+      await tokens.revoke(key);
+      void giveBack(provider, { refreshToken: write.grant.refreshToken, accessToken: write.access?.token });
+      return messages.foreignLogin(flow.upstream);
+    }
+    const name = identity.kind === "verified" ? (identity.name ?? identity.subject) : undefined;
+    if (name !== undefined)
+      await accounts
+        .remember(key, write.grant, name)
+        .catch((error: unknown) => log.warn({ event: "account_not_kept", ...about(key), reason: messageOf(error) }));
+    log.info({ event: "connected", ...about(key), refreshable: write.grant.refreshToken !== undefined }, "an account was connected");
+    return done(flow, write, cookies);
+  }
+
+  function done(flow: FlowState, { grant }: GrantWrite, cookies: readonly ReplyCookie[]): Reply {
+    const { upstream, returnTo, by } = flow;
+    if (grant.refreshToken === undefined) return withoutRefreshToken(flow, cookies);
+    if (by === "ticket") {
+      const text = ["You can close this page and go back to your application."];
+      return messagePage({ status: "ok", title: `${upstream} is connected`, text, cookies });
+    }
+    return { kind: "redirect", to: returnTo === undefined ? links.overview : links.back(returnTo), cookies };
+  }
+
+  function withoutRefreshToken({ upstream, returnTo, by }: FlowState, cookies: readonly ReplyCookie[]): Reply {
+    const further = { label: "Go on", href: returnTo === undefined ? links.overview : links.back(returnTo) };
+    return messagePage({
+      status: "ok",
+      title: `${upstream} is connected for a short time`,
+      text: [
+        "The provider gave no refresh token: when the access it gave ends, you will have to connect again.",
+        "You can go on for now. Tell whoever runs this site: often the provider has to be asked for offline access.",
+      ],
+      actions: by === "ticket" ? [] : [further],
+      cookies,
+    });
+  }
+
+  function writeOf(response: TokenResponse, subject: string | undefined, provider: Provider, sentAt: number): GrantWrite {
+    const now = clock.wallMs();
+    const { accessToken, refreshToken, expiresInMs, refreshExpiresInMs, scope } = response;
+    const remainingMs = expiresInMs === undefined ? undefined : Math.max(expiresInMs - (clock.monotonicMs() - sentAt), 0);
+    return {
+      version: random.id(),
+      grant: { refreshToken, scope, subject, createdAt: now, refreshedAt: now },
+      access: accessToken && { token: accessToken, remainingMs, lifeMs: expiresInMs },
+      life: { ms: refreshExpiresInMs ?? provider.refreshTokenLifeMs, stated: refreshExpiresInMs !== undefined },
+    };
+  }
+
+  /** Tokens that nobody will use are ended at the provider, where it can be asked to. */
+  async function giveBack(provider: Provider, { refreshToken, accessToken }: Pick<TokenResponse, "refreshToken" | "accessToken">): Promise<void> {
+    const token = refreshToken ?? accessToken;
+    const problem = token && (await provider.revoke?.(token, accessToken));
+    if (problem !== undefined) log.warn({ event: "revocation_failed", reason: problem }, "tokens that nobody uses are still good at the provider");
+  }
+
+  /** Only a session at the browser can begin again from there. */
+  function retryOf({ upstream, by, returnTo }: FlowState): string | undefined {
+    return by === "ticket" ? undefined : links.connect(upstream, { returnTo });
+  }
+}
+
+function about({ session, upstream }: GrantKey): { readonly upstream: string; readonly session: string } {
+  return { upstream, session: shortHash(session) };
+}

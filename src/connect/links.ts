@@ -1,0 +1,45 @@
+/** Every address that we hand out. They begin with the configured public URL, whatever Host a request named. */
+export interface Links {
+  readonly origin: string;
+  /** The public URL's host, with its port where that is not the scheme's own. */
+  readonly host: string;
+  /** The page with the session's upstreams. */
+  readonly overview: string;
+  /** The redirect URI of every login (RFC 6749 §3.1.2). */
+  readonly callback: string;
+  connect(upstream: string, query?: { readonly ticket?: string | undefined; readonly returnTo?: string | undefined }): string;
+  disconnect(upstream: string, token: string): string;
+  /** A path of this site, as {@link returnPath} lets it through. */
+  back(path: string): string;
+}
+
+export function createLinks({ publicUrl, prefix }: { readonly publicUrl: string; readonly prefix: string }): Links {
+  const base = `${publicUrl}${prefix}`;
+  return {
+    origin: publicUrl,
+    host: new URL(publicUrl).host,
+    overview: base,
+    callback: `${base}callback`,
+    connect(upstream, { ticket, returnTo } = {}) {
+      const url = new URL(`${base}connect/${upstream}`);
+      if (ticket !== undefined) url.searchParams.set("ticket", ticket);
+      if (returnTo !== undefined) url.searchParams.set("return_to", returnTo);
+      return url.href;
+    },
+    disconnect: (upstream, token) => `${base}disconnect/${upstream}?token=${token}`,
+    back: (path) => `${publicUrl}${path}`, // not resolved: "//" would begin another host
+  };
+}
+
+const longestReturnPath = 2_048;
+
+/**
+ * A path on this site to come back to; undefined for anything that a browser could take for another site's address: it must begin with one slash and hold no
+ * backslash, control character or white space, which browsers read as slashes or skip (URL Standard, "special" schemes).
+ */
+export function returnPath(text: string, origin: string): string | undefined {
+  if (text.length > longestReturnPath || !/^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(text)) return undefined;
+  const url = URL.parse(text, origin);
+  // Dot segments are gone by now: what they leave at the beginning must not be two slashes either.
+  return url?.origin === origin && !url.pathname.startsWith("//") ? `${url.pathname}${url.search}` : undefined;
+}

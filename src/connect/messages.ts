@@ -1,0 +1,123 @@
+import type { Reply } from "../check/reply.ts";
+import { foreignText, html } from "./html.ts";
+import type { Links } from "./links.ts";
+import { type Message, messagePage } from "./message-page.ts";
+
+/** What a user is told when something does not go as it should: what happened, and what to do. */
+export interface Messages {
+  wrongMethod(): Reply;
+  notFound(): Reply;
+  unreadable(what: string): Reply;
+  /** Nobody is signed in here, and nobody can be by connecting. */
+  stranger(): Reply;
+  /** The session does not say whose it is, although it should. */
+  withoutSubject(): Reply;
+  unavailable(what: string): Reply;
+  /** A provider cannot be asked, or did not give tokens. */
+  providerTrouble(upstream: string): Reply;
+  ticketGone(): Reply;
+  otherUser(): Reply;
+  otherBrowser(): Reply;
+  lostLogin(): Reply;
+  denied(from: string, retry: string | undefined, error: string, description: string | undefined): Reply;
+  foreignLogin(upstream: string): Reply;
+  slow(): Reply;
+  staleForm(): Reply;
+}
+
+export function createMessages(links: Links): Messages {
+  const overview = { label: "Show my connections", href: links.overview };
+  const show = (message: Message) => messagePage({ actions: [overview], ...message });
+
+  return {
+    wrongMethod: () => show({ status: "wrong_method", title: "This does not work", text: ["This address takes no request of this kind."] }),
+    notFound: () => show({ status: "not_found", title: "There is nothing here", text: ["This address leads nowhere. Perhaps the link was cut off."] }),
+    unreadable: (what) =>
+      show({ status: "invalid", title: "This link cannot be used", text: [what, "Go back to where you found it, and open it again from there."] }),
+    stranger: () =>
+      show({
+        status: "forbidden",
+        title: "You are not signed in here",
+        text: ["Accounts are connected to a session, and your browser has none, or one that has ended.", "Sign in to the application first, then come back."],
+        actions: [{ label: "Try again", href: links.overview }],
+      }),
+    withoutSubject: () =>
+      show({
+        status: "forbidden",
+        title: "Your session names no user",
+        text: ["Accounts are connected to a user, and your session does not say who that is.", "Tell whoever runs this site."],
+      }),
+    unavailable: (what) => show({ status: "unavailable", title: "This does not work right now", text: [what, "Nothing is lost. Try again in a moment."] }),
+    providerTrouble: (upstream) =>
+      show({
+        status: "unavailable",
+        title: `${upstream} cannot be connected right now`,
+        text: [
+          `The provider of ${upstream} did not answer as it should.`,
+          "Nothing has changed. Try again in a moment; if it stays like this, tell whoever runs this site.",
+        ],
+        actions: [overview],
+      }),
+    ticketGone: () =>
+      show({
+        status: "invalid",
+        title: "This link was used or is too old",
+        text: ["A link to connect an account works once, for ten minutes.", "Go back to your application and let it ask again: it gets a new link."],
+        actions: [],
+      }),
+    otherUser: () =>
+      show({
+        status: "forbidden",
+        title: "This link was made for somebody else",
+        text: [
+          "You signed in as another user than the one whose application made this link. Nothing was connected.",
+          "If it is your own application, sign in as the user it runs as and let it make a new link. If somebody sent you this link, do not use it.",
+        ],
+        actions: [],
+      }),
+    otherBrowser: () =>
+      show({
+        status: "forbidden",
+        title: "This login was begun elsewhere",
+        text: ["It began in another browser, or in a session that is no longer yours. Nothing was connected.", "Begin again here."],
+      }),
+    lostLogin: () =>
+      show({
+        status: "invalid",
+        title: "This login is no longer known",
+        text: [
+          "It took longer than ten minutes, or it was finished already: going back in the browser, or loading the page again, does that.",
+          "See whether the account is connected. If not, begin again.",
+        ],
+      }),
+    denied(from, retry, error, description) {
+      const refused = error === "access_denied";
+      const words = foreignText(`${error}${description === undefined ? "" : `: ${description}`}`, 500);
+      const what = refused ? `${from} says that you did not allow the access.` : `${from} did not finish the login.`;
+      return show({
+        status: refused ? "ok" : "unavailable",
+        title: refused ? "Nothing was connected" : "The login failed",
+        text: [what, html`<span class="soft">Its answer: <bdi>${words}</bdi></span>`, "You can try again whenever you like."],
+        actions: [...(retry === undefined ? [] : [{ label: "Try again", href: retry }]), overview],
+      });
+    },
+    foreignLogin: (upstream) =>
+      show({
+        status: "forbidden",
+        title: "This login belongs to another one",
+        text: [`What came back from ${upstream} was made for a different login than yours. Nothing was connected.`, "Begin again here."],
+      }),
+    slow: () =>
+      show({
+        status: "unavailable",
+        title: "This takes long",
+        text: ["A provider has not answered yet. We go on waiting for it.", "See in a minute whether the account is connected."],
+      }),
+    staleForm: () =>
+      show({
+        status: "forbidden",
+        title: "Nothing was changed",
+        text: ["The page you came from is out of date, or the request did not come from it.", "Look at your connections again and repeat it there."],
+      }),
+  };
+}

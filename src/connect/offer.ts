@@ -1,0 +1,88 @@
+import type { Reply } from "../check/reply.ts";
+import type { CheckInput, DecodeCheck } from "../check/request.ts";
+import type { Session } from "../check/session.ts";
+import type { Upstreams } from "../check/upstreams.ts";
+import type { Denial, Verdict } from "../check/verdict.ts";
+import type { SourceConfig } from "../config/sessions-schema.ts";
+import { messageOf } from "../error.ts";
+import { shortHash } from "../tokens/grant.ts";
+import type { ConnectContext } from "./context.ts";
+import { elicitationFor } from "./elicitation.ts";
+import { returnPath } from "./links.ts";
+import type { ResourceMetadata } from "./resource-metadata.ts";
+
+export interface OfferDeps {
+  readonly context: ConnectContext;
+  readonly decode: DecodeCheck;
+  readonly sources: readonly SourceConfig[];
+  readonly upstreams: Upstreams;
+  readonly resources: ResourceMetadata;
+  readonly assumeUrlElicitation: boolean;
+}
+
+/** Where an account can be connected: at once by whoever is at the browser, or after a login that a ticket asks for. */
+type Way = { readonly kind: "direct" } | { readonly kind: "ticket"; readonly session: Session; readonly subject: string };
+
+/** Makes of a denial what leads its user to a login: a link, a redirect for a browser, a question for an MCP client. */
+export function createOffer({ context, decode, sources, upstreams, resources, assumeUrlElicitation }: OfferDeps) {
+  const { providers, sessions, issuer, sourcesByName, tickets, links, log } = context;
+  const kinds = new Map(sources.map((source) => [source.name, source]));
+
+  return async function offer(denial: Denial, bytes: Uint8Array): Promise<Verdict> {
+    const input = isCurable(denial) ? decode(bytes) : undefined;
+    if (input === undefined) return denial;
+    const plain: Denial = { ...denial, resourceMetadata: resources.urlFor(input) };
+    const upstream = denial.upstream ?? "";
+    if (providers.get(upstream)?.login === undefined) return plain;
+    try {
+      const way = await wayOf(denial, input);
+      return way === undefined ? plain : await lead(plain, upstream, way, input);
+    } catch (error) {
+      log.warn({ event: "connect_failed", upstream, reason: messageOf(error) }, "no link to connect an account can be given");
+      return plain;
+    }
+  };
+
+  async function lead(denial: Denial, upstream: string, way: Way, input: CheckInput): Promise<Verdict> {
+    if (way.kind === "direct" && isNavigation(input)) {
+      const returnTo = input.host.toLowerCase() === links.host ? returnPath(input.path, links.origin) : undefined;
+      return led(denial, "redirect", { kind: "redirect", to: links.connect(upstream, { returnTo }) });
+    }
+    const elicit =
+      denial.reason !== "session_missing" && upstreams.isMcp(input) ? elicitationFor({ input, upstream, assumeAble: assumeUrlElicitation }) : undefined;
+    const url = links.connect(upstream, { ticket: way.kind === "ticket" ? await ticketOf(way, upstream) : undefined });
+    return elicit === undefined ? { ...denial, connectUrl: url } : led(denial, "elicitation", { kind: "json", body: elicit(url) });
+  }
+
+  /** Said in the log as a denial is, since it stands in the place of one. */
+  function led({ reason, upstream, session }: Denial, way: "redirect" | "elicitation", reply: Reply): Verdict {
+    log.info({ event: "connect_offered", upstream, session: session && shortHash(session), reason, way }, "a user was led to connect an account");
+    return { kind: "reply", reply };
+  }
+
+  /** Sessions in cookies are at the browser. One in a header is not: its link asks who opens it, which takes a subject to compare with. */
+  async function wayOf({ reason }: Denial, input: CheckInput): Promise<Way | undefined> {
+    if (reason === "session_missing") return issuer === undefined ? undefined : { kind: "direct" };
+    const identification = await sessions.identify(input);
+    if (identification.kind !== "identified") return undefined;
+    const { session } = identification;
+    const source = kinds.get(session.source);
+    if (source !== undefined && "from" in source && "cookie" in source.from) return { kind: "direct" };
+    const subject = session.owner?.subject;
+    return subject === undefined || !sourcesByName.has(session.source) ? undefined : { kind: "ticket", session, subject };
+  }
+
+  function ticketOf({ session, subject }: Way & { readonly kind: "ticket" }, upstream: string): Promise<string> {
+    return tickets.issue({ session: session.session, source: session.source, subject, upstream });
+  }
+}
+
+/** A login is what is missing, or at least knowledge of where to get a session. */
+function isCurable({ reason }: Denial): boolean {
+  return reason === "grant_missing" || reason === "grant_refused" || reason === "session_missing" || reason === "session_invalid";
+}
+
+/** A person went there with a browser; a script in a page would not follow to another site's login. */
+function isNavigation(input: CheckInput): boolean {
+  return input.method === "GET" && input.header("sec-fetch-mode") === "navigate" && /\btext\/html\b/i.test(input.header("accept") ?? "");
+}

@@ -1,0 +1,93 @@
+import type { Reply } from "../check/reply.ts";
+import type { CheckInput } from "../check/request.ts";
+import type { Session } from "../check/session.ts";
+import type { GrantRow } from "../stores/token-store.ts";
+import { mayUse } from "../tokens/owner.ts";
+import { createAccounts } from "./accounts.ts";
+import { type Browser, browserFor } from "./browser.ts";
+import type { ConnectContext } from "./context.ts";
+import { contentSecurityPolicy, foreignText, type Html, html, layout } from "./html.ts";
+import { visitorOf } from "./visitor.ts";
+
+/** How one upstream stands with the session. */
+interface Connection {
+  readonly upstream: string;
+  readonly state: "connected" | "needs_login" | "trouble" | "none";
+  readonly since?: number;
+  readonly account?: string | undefined;
+  readonly canConnect: boolean;
+}
+
+/** The page at the prefix: the session's upstreams, each with what can be done about it. */
+export function createOverview(context: ConnectContext): (input: CheckInput) => Promise<Reply> {
+  const { providers, sessions, issuer, store, flows, messages, random } = context;
+  const accounts = createAccounts(flows);
+
+  return async function overview(input) {
+    const visitor = await visitorOf(input, sessions, issuer !== undefined);
+    if (visitor.kind === "stranger") return messages.stranger();
+    if (visitor.kind === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
+    const session = visitor.kind === "session" ? visitor.session : undefined;
+    const connections = await Promise.all([...providers.keys()].map((upstream) => connectionOf(session, upstream)));
+    const shown = connections.filter(({ state, canConnect }) => canConnect || state !== "none");
+    const browser = browserFor(input, random);
+    const page = layout("Connected accounts", list(context, shown, session?.session, browser));
+    return { kind: "page", status: "ok", html: page, contentSecurityPolicy, hasForms: true, cookies: [browser.cookie] };
+  };
+
+  async function connectionOf(session: Session | undefined, upstream: string): Promise<Connection> {
+    const canConnect = providers.get(upstream)?.login !== undefined;
+    if (session === undefined) return { upstream, state: "none", canConnect };
+    const key = { session: session.session, upstream };
+    const read = await store.read(key);
+    // A grant of another subject is none that this session could use, and its account is none of this user's business.
+    if (read.kind !== "found" || !mayUse(session, read.row.grant.subject)) return { upstream, state: "none", canConnect };
+    const account = await accounts.nameOf(key, read.row.grant).catch(() => undefined);
+    return { upstream, state: stateOf(read.row), since: read.row.grant.createdAt, account, canConnect };
+  }
+}
+
+function stateOf({ state, access, grant, backOffMs }: GrantRow): Connection["state"] {
+  if (state === "dead" || (grant.refreshToken === undefined && access === undefined)) return "needs_login";
+  return backOffMs > 0 ? "trouble" : "connected";
+}
+
+const states = {
+  connected: { words: "Connected", look: "good", hint: undefined },
+  needs_login: { words: "Needs a new login", look: "bad", hint: "The provider no longer accepts what it gave. Connect again to go on." },
+  trouble: {
+    words: "Trouble at the provider",
+    look: "bad",
+    hint: "It did not answer as it should the last time. It is asked again by itself; there is nothing for you to do.",
+  },
+  none: { words: "Not connected", look: "soft", hint: undefined },
+} as const;
+
+function list({ links }: ConnectContext, connections: readonly Connection[], session: string | undefined, browser: Browser): Html {
+  if (connections.length === 0) return html`<div class="card"><p>There is nothing to connect here.</p></div>`;
+  return html`<p>Applications behind this site can use these accounts for you.</p>
+<ul>
+${connections.map((connection) => html`<li>${item(connection)}<div class="actions">${actions(connection)}</div></li>\n`)}</ul>`;
+
+  function actions({ upstream, state, canConnect }: Connection): Html[] {
+    const label = state === "none" ? "Connect" : "Connect again";
+    const connect = html`<a class="button${state === "none" || state === "needs_login" ? " primary" : ""}" href="${links.connect(upstream)}" aria-label="${label}: ${upstream}">${label}</a>`;
+    const disconnect = html`<form method="post" action="${links.disconnect(upstream, browser.formToken(session ?? "", upstream))}"><button class="button" aria-label="Disconnect: ${upstream}">Disconnect</button></form>`;
+    return [...(canConnect ? [connect] : []), ...(state === "none" ? [] : [disconnect])];
+  }
+}
+
+function item({ upstream, state, since, account }: Connection): Html {
+  const { words, look, hint } = states[state];
+  const as = account === undefined ? "" : html` as <bdi>${foreignText(account, 100)}</bdi>`;
+  const connected = since === undefined ? "" : html` since ${time(since)}${as}`;
+  return html`<h2>${upstream}</h2>
+<p><span class="state ${look}">${words}</span>${state === "connected" ? connected : ""}</p>
+${hint === undefined ? "" : html`<p>${hint}</p><p class="soft">Connected${connected}</p>`}`;
+}
+
+const dateFormat = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });
+
+function time(wallMs: number): Html {
+  return html`<time datetime="${new Date(wallMs).toISOString()}">${dateFormat.format(wallMs)} UTC</time>`;
+}

@@ -1,0 +1,47 @@
+import type { CheckInput } from "../check/request.ts";
+
+/** A protected resource that clients can be told about. */
+export interface ResourceConfig {
+  /** The URL that clients know it by; its path begins the paths it covers. */
+  readonly resource: string;
+  readonly authorizationServers?: readonly string[] | undefined;
+  readonly scopes?: readonly string[] | undefined;
+}
+
+/** Protected resource metadata (RFC 9728). */
+export interface ResourceMetadata {
+  /** The document at a well-known path; undefined where there is none. */
+  at(path: string): string | undefined;
+  /** The URL of the document that covers a request, for `WWW-Authenticate` (RFC 9728 §5.1). */
+  urlFor(input: CheckInput): string | undefined;
+}
+
+/** Begins the paths of the documents: the resource's own path follows (RFC 9728 §3.1). */
+export const wellKnownPath = "/.well-known/oauth-protected-resource";
+
+export function createResourceMetadata(resources: readonly ResourceConfig[], issuers: readonly string[]): ResourceMetadata {
+  const entries = resources.map((config) => {
+    const { origin, host, pathname } = new URL(config.resource);
+    const path = pathname === "/" ? "" : pathname;
+    return { host, path, wellKnown: `${wellKnownPath}${path}`, url: `${origin}${wellKnownPath}${path}`, document: documentOf(config, issuers) };
+  });
+  const longestFirst = [...entries].sort((a, b) => b.path.length - a.path.length);
+
+  return {
+    at: (path) => entries.find(({ wellKnown }) => wellKnown === path)?.document,
+    urlFor({ host, path: target }) {
+      const path = target.split(/[?#]/, 1)[0] ?? "";
+      const covers = (prefix: string) => path === prefix || path.startsWith(prefix.endsWith("/") ? prefix : `${prefix}/`);
+      return longestFirst.find((entry) => entry.host === host.toLowerCase() && covers(entry.path))?.url;
+    },
+  };
+}
+
+function documentOf({ resource, authorizationServers, scopes }: ResourceConfig, issuers: readonly string[]): string {
+  return JSON.stringify({
+    resource,
+    authorization_servers: authorizationServers ?? [...new Set(issuers)],
+    scopes_supported: scopes,
+    bearer_methods_supported: ["header"],
+  });
+}

@@ -1,0 +1,69 @@
+import type { Reply } from "../check/reply.ts";
+import type { CheckInput } from "../check/request.ts";
+import { messageOf } from "../error.ts";
+import type { CodeFlow } from "../providers/code-flow.ts";
+import { type Browser, browserFor } from "./browser.ts";
+import type { ConnectContext } from "./context.ts";
+import { returnPath } from "./links.ts";
+import type { FlowState } from "./states.ts";
+import { ownerOf, visitorOf } from "./visitor.ts";
+
+/** Sends users to providers. */
+export interface Start {
+  /** `connect/<upstream>`: for the session at the browser, or for that of a ticket. */
+  begin(input: CheckInput, upstream: string, query: URLSearchParams): Promise<Reply>;
+  /** Sends a browser to one provider for one step. */
+  send(to: CodeFlow, browser: Browser, state: Omit<FlowState, "nonce" | "verifier" | "browser">): Promise<Reply>;
+}
+
+export function createStart(context: ConnectContext): Start {
+  const { providers, sessions, issuer, states, tickets, sourcesByName, messages, links, random, log } = context;
+
+  return {
+    async begin(input, upstream, query) {
+      const login = providers.get(upstream)?.login;
+      if (login === undefined) return messages.notFound();
+      const ticket = query.get("ticket");
+      if (ticket !== null) return identify(input, upstream, ticket);
+      const asked = query.get("return_to");
+      const returnTo = asked === null ? undefined : returnPath(asked, links.origin);
+      if (asked !== null && returnTo === undefined) return messages.unreadable("It would lead back to an address that is none of this site's paths.");
+      const visitor = await visitorOf(input, sessions, issuer !== undefined);
+      switch (visitor.kind) {
+        case "session":
+          // Its grant could be used by nobody: the source compares subjects.
+          if (visitor.session.owner !== undefined && visitor.session.owner.subject === undefined) return messages.withoutSubject();
+          return send(login, browserFor(input, random), { step: "connect", upstream, owner: ownerOf(visitor.session), by: "session", returnTo });
+        case "newcomer":
+          return send(login, browserFor(input, random), { step: "connect", upstream, by: "session", returnTo });
+        case "stranger":
+          return messages.stranger();
+        case "unknown":
+          log.warn({ event: "connect_failed", upstream, reason: visitor.why }, "it cannot be told whose session this is");
+          return messages.unavailable("It cannot be told right now whose session this is.");
+        default:
+          return visitor satisfies never;
+      }
+    },
+    send,
+  };
+
+  /** The link was sent about: only who logs in at the session's issuer as the session's subject may connect an account to it. */
+  async function identify(input: CheckInput, upstream: string, id: string): Promise<Reply> {
+    const ticket = await tickets.look(id);
+    const source = ticket && sourcesByName.get(ticket.source);
+    if (ticket === undefined || source === undefined || ticket.upstream !== upstream) return messages.ticketGone();
+    const owner = { session: ticket.session, subject: ticket.subject };
+    return send(source.login, browserFor(input, random), { step: "identify", upstream, owner, by: "ticket", ticket: id });
+  }
+
+  async function send(to: CodeFlow, browser: Browser, begun: Omit<FlowState, "nonce" | "verifier" | "browser">): Promise<Reply> {
+    const login = await states.begin({ ...begun, browser: browser.hash });
+    try {
+      return { kind: "redirect", to: await to.authorizationUrl(login), cookies: [browser.cookie] };
+    } catch (error) {
+      log.error({ event: "connect_failed", upstream: begun.upstream, step: begun.step, reason: messageOf(error) }, "the user cannot be sent to the provider");
+      return messages.providerTrouble(begun.upstream);
+    }
+  }
+}

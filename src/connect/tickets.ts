@@ -1,0 +1,62 @@
+import { z } from "zod";
+import type { Clock } from "../clock.ts";
+import { createLruCache } from "../lru-cache.ts";
+import type { Random } from "../random.ts";
+import type { FlowStore } from "../stores/flow-store.ts";
+import { grantId } from "../tokens/grant.ts";
+import { hashOf } from "./browser.ts";
+import { flowLifeMs, parseRecord } from "./states.ts";
+
+const ticketSchema = z.object({ session: z.string(), source: z.string(), subject: z.string(), upstream: z.string() });
+
+/** For whom a link was made: a session that never comes to a browser, and who it belongs to. */
+export type Ticket = z.output<typeof ticketSchema>;
+
+/**
+ * Links for sessions that never come to a browser. A ticket is no secret: it opens nothing, it only says who has to log in. One is good for one login in ten minutes; it is
+ * taken when that login has matched, so that a program that previews links does not use it up.
+ */
+export interface Tickets {
+  issue(ticket: Ticket): Promise<string>;
+  /** Undefined where there is none, or it was used, or its time is over. */
+  look(id: string): Promise<Ticket | undefined>;
+  /** The same, once. */
+  take(id: string): Promise<Ticket | undefined>;
+}
+
+export interface TicketsDeps {
+  readonly flows: FlowStore;
+  readonly random: Random;
+  readonly clock: Pick<Clock, "monotonicMs">;
+}
+
+/** A client that asks again gets the same ticket for so long, ms: one that asks every second does not fill the store, and each link has most of its time left. */
+const sameTicketMs = 2 * 60 * 1_000;
+const maxRemembered = 10_000;
+const ticketSyntax = /^[A-Za-z0-9_-]{22}$/;
+
+export function createTickets({ flows, random, clock }: TicketsDeps): Tickets {
+  const issued = createLruCache<{ readonly id: string; readonly until: number }>(maxRemembered);
+
+  return {
+    async issue(ticket) {
+      const known = issued.get(grantId(ticket));
+      if (known !== undefined && clock.monotonicMs() < known.until && (await look(known.id)) !== undefined) return known.id;
+      const id = random.id();
+      await flows.put("ticket", hashOf(id), JSON.stringify(ticket), flowLifeMs);
+      issued.set(grantId(ticket), { id, until: clock.monotonicMs() + sameTicketMs });
+      return id;
+    },
+    look,
+    take: (id) => parsed(id, (hash) => flows.take("ticket", hash)),
+  };
+
+  function look(id: string): Promise<Ticket | undefined> {
+    return parsed(id, (hash) => flows.read("ticket", hash));
+  }
+
+  async function parsed(id: string, find: (hash: string) => Promise<string | undefined>): Promise<Ticket | undefined> {
+    const value = ticketSyntax.test(id) ? await find(hashOf(id)) : undefined;
+    return value === undefined ? undefined : parseRecord(ticketSchema, value, "ticket");
+  }
+}

@@ -1,0 +1,117 @@
+import { parseTokenResponse, type TokenResponse } from "./token-response.ts";
+
+/** Keys from the top of a JSON object to a value in it. */
+export type Path = readonly string[];
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Where a successful answer holds what RFC 6749 §5.1 puts at the top. Paths begin at `root`; what is absent has the RFC's name. */
+export interface ResponseRules {
+  /** The object that holds the tokens; absent: the whole answer. */
+  readonly root?: Path | undefined;
+  /** Where `root` holds no token, the top is read too if its `token_type` is this: Slack answers either way. */
+  readonly fallbackTokenType?: string | undefined;
+  readonly accessToken?: Path | undefined;
+  readonly refreshToken?: Path | undefined;
+  readonly expiresIn?: Path | undefined;
+  /** Default `s`. */
+  readonly expiresInUnit?: "s" | "ms" | undefined;
+  /** The end of the access token's life: epoch seconds, epoch ms (from 10^11 on) or RFC 3339. Wins over `expiresIn`. */
+  readonly expiresAt?: Path | undefined;
+  readonly refreshExpiresIn?: Path | undefined;
+  readonly scope?: Path | undefined;
+}
+
+/** What a provider's own error words mean; they are asked before the standard ones. */
+export interface ErrorRules {
+  /** Where the word stands, from the top of the answer. The standard `error` is looked at too. */
+  readonly path?: Path | undefined;
+  /** This refresh token was refused: the user has to log in again. */
+  readonly refused?: readonly string[] | undefined;
+  /** Our client was refused. */
+  readonly misconfigured?: readonly string[] | undefined;
+  /** It failed and the refresh token was surely not used. */
+  readonly transient?: readonly string[] | undefined;
+  /** It failed and the refresh token may have been used. */
+  readonly unknown?: readonly string[] | undefined;
+}
+
+/** How a provider's answers differ from the standard. */
+export interface AnswerRules {
+  readonly response?: ResponseRules | undefined;
+  readonly errors?: ErrorRules | undefined;
+  /** Life of an access token for which the answer states none, ms; absent: then it has no expiry. */
+  readonly accessTokenLifeMs?: number | undefined;
+}
+
+/** The fields of a successful answer under their standard names, whatever it calls them and wherever it puts them. */
+export function standardFields(json: Json, { response: rules = {} }: AnswerRules, wallMs: number): Json {
+  const base = objectAt(json, rules.root ?? []) ?? {};
+  const fields = renamed(base, rules, wallMs);
+  const isElsewhere = rules.fallbackTokenType !== undefined && json.token_type === rules.fallbackTokenType;
+  return isElsewhere && parseTokenResponse(fields) === undefined ? renamed(json, rules, wallMs) : fields;
+}
+
+/** The tokens of a successful answer; undefined where it holds none. */
+export function tokensIn(json: Json, rules: AnswerRules, wallMs: number): TokenResponse | undefined {
+  const tokens = parseTokenResponse(standardFields(json, rules, wallMs));
+  return tokens && { ...tokens, expiresInMs: tokens.expiresInMs ?? rules.accessTokenLifeMs };
+}
+
+/** The words that may say what went wrong: the one at the provider's own path first, then the standard `error`. */
+export function errorWords(json: Json | undefined, { errors }: AnswerRules): { readonly own: string | undefined; readonly standard: string | undefined } {
+  return { own: errors?.path && word(valueAt(json, errors.path)), standard: typeof json?.error === "string" ? word(json.error) : undefined };
+}
+
+function renamed(base: Json, rules: ResponseRules, wallMs: number): Json {
+  const fields: Record<string, unknown> = { ...base };
+  const rename = (name: string, path: Path | undefined) => {
+    if (path !== undefined) fields[name] = valueAt(base, path);
+  };
+  rename("access_token", rules.accessToken);
+  rename("refresh_token", rules.refreshToken);
+  rename("expires_in", rules.expiresIn);
+  rename("refresh_expires_in", rules.refreshExpiresIn);
+  rename("scope", rules.scope);
+  if (rules.expiresInUnit === "ms") fields.expires_in = fromMs(fields.expires_in);
+  const until = rules.expiresAt && epochMs(valueAt(base, rules.expiresAt));
+  // Over already is not the same as not stated, which zero would be.
+  if (until !== undefined) fields.expires_in = Math.max(until - wallMs, 1) / 1_000;
+  return fields;
+}
+
+function fromMs(value: unknown): number | undefined {
+  const ms = numberOf(value);
+  return ms === undefined ? undefined : ms / 1_000;
+}
+
+function epochMs(value: unknown): number | undefined {
+  const number = numberOf(value);
+  if (number !== undefined) return number >= 1e11 ? number : number > 0 ? number * 1_000 : undefined;
+  const date = typeof value === "string" ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(date) ? undefined : date;
+}
+
+function numberOf(value: unknown): number | undefined {
+  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  return typeof number === "number" && Number.isFinite(number) ? number : undefined;
+}
+
+/** Codes come as texts or as numbers. */
+function word(value: unknown): string | undefined {
+  if (typeof value === "number") return String(value);
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function objectAt(json: Json, path: Path): Json | undefined {
+  const value = valueAt(json, path);
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
+}
+
+/** Own properties only: `constructor` is a key like any other. */
+function valueAt(json: unknown, path: Path): unknown {
+  return path.reduce<unknown>(
+    (value, key) => (typeof value === "object" && value !== null && Object.hasOwn(value, key) ? (value as Json)[key] : undefined),
+    json,
+  );
+}

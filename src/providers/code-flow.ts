@@ -1,0 +1,131 @@
+import * as openid from "openid-client";
+import { messageOf } from "../error.ts";
+import type { SentOutcome } from "./token-request.ts";
+import type { TokenResponse } from "./token-response.ts";
+
+/** How a user's login is asked for. */
+export interface CodeFlowConfig {
+  /** Used with a configured token endpoint, else it is discovered with the issuer. */
+  readonly authorizationEndpoint?: string | undefined;
+  /** With `openid` in it the provider says who the user is. */
+  readonly scope?: string | undefined;
+  /** More parameters of the authorization request. */
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+/** One login: what its beginning and its end have in common. */
+export interface Login {
+  /** Without query. */
+  readonly redirectUri: string;
+  readonly state: string;
+  readonly nonce: string;
+  /** PKCE (RFC 7636 §4.1). */
+  readonly verifier: string;
+}
+
+/** Who has logged in, from the ID token (OpenID Connect Core §2). */
+export type LoginIdentity =
+  | { readonly kind: "verified"; readonly issuer: string; readonly subject: string; readonly name: string | undefined }
+  /** None was asked for. */
+  | { readonly kind: "none" }
+  /** `foreign`: it belongs to another login (its nonce differs), so that the code may have been slipped in. */
+  | { readonly kind: "unverified"; readonly why: string; readonly foreign: boolean };
+
+/** How a login ended. */
+export type LoginOutcome =
+  /** The tokens must be stored before anything else; `identity` settles after, and never rejects. */
+  | { readonly kind: "tokens"; readonly tokens: TokenResponse; readonly identity: Promise<LoginIdentity> }
+  /** The provider sent the user back without a code (RFC 6749 §4.1.2.1). Its words: not to be trusted, not to be shown unescaped. */
+  | { readonly kind: "denied"; readonly error: string; readonly description: string | undefined }
+  | { readonly kind: "failed"; readonly why: string };
+
+/** The authorization code flow (RFC 6749 §4.1) at one provider, with PKCE S256, state and nonce. */
+export interface CodeFlow {
+  /** Where to send the user. @throws where the provider's metadata cannot be had or name no authorization endpoint */
+  authorizationUrl(login: Login): Promise<string>;
+  /** Redeems the code that the provider sent with the user, once, after `iss` (RFC 9207) and `state` were compared. Never rejects. */
+  redeem(callback: URL, login: Login): Promise<LoginOutcome>;
+}
+
+export interface CodeFlowDeps {
+  readonly config: CodeFlowConfig;
+  readonly configure: () => Promise<openid.Configuration>;
+  /** Which APIs the tokens are for (RFC 8707 §2): named at both ends of the flow, as they are at each refresh. */
+  readonly resources: readonly string[];
+  /** ID tokens can be verified: the issuer is known. */
+  readonly hasIssuer: boolean;
+  /** Runs `redeem` so that its one token request is read by us before openid-client looks at the answer. */
+  readonly captured: (onOutcome: (outcome: SentOutcome) => void, redeem: () => void) => void;
+}
+
+export function createCodeFlow({ config, configure, resources, hasIssuer, captured }: CodeFlowDeps): CodeFlow {
+  const isOpenId = hasIssuer && (config.scope ?? "").split(" ").includes("openid");
+
+  return {
+    async authorizationUrl({ redirectUri, state, nonce, verifier }) {
+      const challenge = await openid.calculatePKCECodeChallenge(verifier);
+      const parameters = new URLSearchParams({
+        ...config.parameters,
+        ...(config.scope === undefined ? {} : { scope: config.scope }),
+        ...(isOpenId ? { nonce } : {}),
+        response_type: "code",
+        redirect_uri: redirectUri,
+        state,
+        code_challenge: challenge,
+        code_challenge_method: "S256",
+      });
+      if (!parameters.has("resource")) for (const resource of resources) parameters.append("resource", resource);
+      return openid.buildAuthorizationUrl(await configure(), parameters).href;
+    },
+
+    async redeem(callback, login) {
+      try {
+        return await exchange(await configure(), callback, login);
+      } catch (error) {
+        return { kind: "failed", why: reasonOf(error) };
+      }
+    },
+  };
+
+  function exchange(configuration: openid.Configuration, callback: URL, login: Login): Promise<LoginOutcome> {
+    const checks = { expectedState: login.state, pkceCodeVerifier: login.verifier, ...(isOpenId ? { expectedNonce: login.nonce } : {}) };
+    const parameters = new URLSearchParams(resources.map((resource): [string, string] => ["resource", resource]));
+    return new Promise((resolve) => {
+      const identity = Promise.withResolvers<LoginIdentity>();
+      const onOutcome = (outcome: SentOutcome) =>
+        resolve(outcome.kind === "tokens" ? { ...outcome, identity: identity.promise } : { kind: "failed", why: `${outcome.kind}: ${outcome.why}` });
+      captured(onOutcome, () => {
+        openid.authorizationCodeGrant(configuration, callback, checks, parameters).then(
+          (response) => identity.resolve(isOpenId ? identityOf(response.claims()) : { kind: "none" }),
+          (error: unknown) => {
+            identity.resolve(isOpenId ? { kind: "unverified", why: reasonOf(error), foreign: hasOtherNonce(error, login.nonce) } : { kind: "none" });
+            // Decided already wherever a token request was made.
+            resolve(refusalOf(error));
+          },
+        );
+      });
+    });
+  }
+}
+
+function identityOf(claims: openid.IDToken | undefined): LoginIdentity {
+  if (claims === undefined) return { kind: "unverified", why: "the response holds no ID token", foreign: false };
+  const name = [claims.name, claims.preferred_username, claims.email].find((value) => typeof value === "string" && value !== "");
+  return { kind: "verified", issuer: claims.iss, subject: claims.sub, name: name as string | undefined };
+}
+
+function refusalOf(error: unknown): LoginOutcome {
+  if (error instanceof openid.AuthorizationResponseError) return { kind: "denied", error: error.error, description: error.error_description };
+  return { kind: "failed", why: reasonOf(error) };
+}
+
+/** By the claims that oauth4webapi puts into its errors. */
+function hasOtherNonce(error: unknown, nonce: string): boolean {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause.cause : undefined;
+  const claims = typeof cause === "object" && cause !== null && "claims" in cause ? (cause.claims as Readonly<Record<string, unknown>> | undefined) : undefined;
+  return claims !== undefined && claims.nonce !== nonce;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error && error.cause instanceof Error ? `${messageOf(error)}: ${messageOf(error.cause)}` : messageOf(error);
+}

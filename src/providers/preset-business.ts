@@ -1,0 +1,89 @@
+import type { Preset } from "./preset.ts";
+
+export const salesforce: Preset = {
+  title: "Salesforce",
+  parameters: {
+    instance: { meaning: "your My Domain host, test.salesforce.com for sandboxes", syntax: "host", default: "login.salesforce.com" },
+  },
+  settings: {
+    tokenEndpoint: "https://{instance}/services/oauth2/token",
+    revocationEndpoint: "https://{instance}/services/oauth2/revoke",
+    clientAuth: "client_secret_post",
+    refreshTokenLife: "365d",
+  },
+  login: { authorizationEndpoint: "https://{instance}/services/oauth2/authorize", scopes: ["refresh_token"] },
+  notes: [
+    "Answers state no `expires_in`. Set `accessTokenLife` a little below your session timeout, else tokens count as endless and are never refreshed.",
+    "The life of refresh tokens is the app's policy; rotation can be turned on, and then takes effect at once.",
+  ],
+  sources: ["Salesforce Help: OAuth 2.0 Refresh Token Flow", "Revoke OAuth Tokens"],
+};
+
+export const hubspot: Preset = {
+  title: "HubSpot",
+  settings: {
+    tokenEndpoint: "https://api.hubapi.com/oauth/v1/token",
+    revocation: { method: "DELETE", url: "https://api.hubapi.com/oauth/v1/refresh-tokens/{token}", auth: "none", token: "refresh" },
+    clientAuth: "client_secret_post",
+    grace: "365d",
+    refreshTokenLife: "365d",
+    errors: { path: ["status"], refused: ["BAD_REFRESH_TOKEN"], misconfigured: ["BAD_CLIENT_ID", "BAD_CLIENT_SECRET"] },
+  },
+  login: { authorizationEndpoint: "https://app.hubspot.com/oauth/authorize", scopes: ["oauth"] },
+  notes: [
+    "Access tokens live 30 minutes. A refresh answers with the same refresh token, which has no end (`grace`).",
+    "Errors are told by `status`, in capitals; sometimes by the standard `error`.",
+    "For HubSpot's newer endpoint override `tokenEndpoint` with https://api.hubapi.com/oauth/v3/token.",
+  ],
+  sources: ["HubSpot Developers: OAuth tokens API"],
+};
+
+export const zoom: Preset = {
+  title: "Zoom",
+  settings: {
+    tokenEndpoint: "https://zoom.us/oauth/token",
+    revocation: { method: "POST", url: "https://zoom.us/oauth/revoke", auth: "basic", token: "access", form: { token: "{token}" } },
+    clientAuth: "client_secret_basic_raw",
+    refreshTokenLife: "90d",
+    errors: {
+      path: ["reason"],
+      refused: ["4711"],
+      misconfigured: ["4702", "4704", "4705", "4706", "4717"],
+    },
+  },
+  login: { authorizationEndpoint: "https://zoom.us/oauth/authorize" },
+  notes: [
+    "Access tokens live an hour, refresh tokens about 90 days. They are for one use, without a grace.",
+    "Where `reason` is one of these codes of Zoom's it decides, else `error` does.",
+  ],
+  sources: ["Zoom Developers: OAuth 2.0", "OAuth error messages"],
+};
+
+export const dropbox: Preset = {
+  title: "Dropbox",
+  settings: {
+    tokenEndpoint: "https://api.dropboxapi.com/oauth2/token",
+    revocation: { method: "POST", url: "https://api.dropboxapi.com/2/auth/token/revoke", auth: "bearer", token: "access" },
+    clientAuth: "client_secret_post",
+    grace: "365d",
+    refreshTokenLife: "365d",
+  },
+  login: { authorizationEndpoint: "https://www.dropbox.com/oauth2/authorize", parameters: { token_access_type: "offline" } },
+  notes: [
+    "Access tokens live 4 hours. Refresh tokens do not rotate and have no end: an answer holds none, and the old one may always be presented again (`grace`).",
+  ],
+  sources: ["Dropbox OAuth Guide", "Dropbox API v2: /token/revoke"],
+};
+
+export const box: Preset = {
+  title: "Box",
+  settings: {
+    tokenEndpoint: "https://api.box.com/oauth2/token",
+    revocationEndpoint: "https://api.box.com/oauth2/revoke",
+    clientAuth: "client_secret_post",
+    refreshTokenLife: "60d",
+  },
+  login: { authorizationEndpoint: "https://account.box.com/api/oauth2/authorize" },
+  notes: ["Access tokens live about an hour, refresh tokens 60 days. They are for one use, without a grace."],
+  sources: ["Box Developer: Refresh access token", "Revoke access token"],
+};

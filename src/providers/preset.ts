@@ -1,0 +1,77 @@
+import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
+import type { RevocationRequest } from "./revocation-request.ts";
+
+/** The settings of an upstream that a preset fills in, as the configuration file would say them. `{name}` stands for a parameter of the preset. */
+export interface PresetSettings {
+  readonly issuer?: string;
+  readonly tokenEndpoint?: string;
+  /** RFC 7009; or the provider's own way: */
+  readonly revocationEndpoint?: string;
+  readonly revocation?: RevocationRequest;
+  readonly clientAuth?: "client_secret_basic" | "client_secret_basic_raw" | "client_secret_post";
+  readonly grace?: string;
+  readonly killsOldAccess?: boolean;
+  readonly refreshTokenLife?: string;
+  readonly request?: { readonly body?: "form" | "json"; readonly headers?: Readonly<Record<string, string>> };
+  readonly response?: ResponseRules;
+  readonly errors?: ErrorRules;
+}
+
+/** What a login needs so that a refresh token comes of it. */
+export interface PresetLogin {
+  /** Absent: discovered with the issuer. */
+  readonly authorizationEndpoint?: string;
+  /** Asked for beside those of the API. */
+  readonly scopes?: readonly string[];
+  readonly parameters?: Readonly<Record<string, string>>;
+}
+
+/** What a preset has to be told: part of a URL, or which of several ways. */
+export type PresetParameter =
+  | { readonly meaning: string; readonly syntax: "host" | "segment"; readonly default?: string }
+  | { readonly meaning: string; readonly choices: Readonly<Record<string, PresetSettings>>; readonly default?: string };
+
+/** A provider as it really is, as data. */
+export interface Preset {
+  readonly title: string;
+  readonly parameters?: Readonly<Record<string, PresetParameter>>;
+  readonly settings: PresetSettings;
+  readonly login: PresetLogin;
+  /** What an operator should know; what is not certain is said to be so. */
+  readonly notes: readonly string[];
+  /** The provider's documents that the facts are from, by name. */
+  readonly sources: readonly string[];
+}
+
+const hostSyntax = /^(?=.{1,253}(?::|$))[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::\d{1,5})?$/i;
+/** Unreserved characters (RFC 3986 §2.3), beginning with a letter or digit: no dot segment, nothing that ends a path. */
+const segmentSyntax = /^[a-z0-9][a-z0-9._~-]{0,127}$/i;
+
+/** What is wrong with a parameter's value; undefined where nothing is. No value that passes changes a URL's host or path beyond its own place. */
+export function parameterProblem(parameter: PresetParameter, value: unknown): string | undefined {
+  if (value === undefined) return `is missing: ${parameter.meaning}`;
+  if (typeof value !== "string") return `must be a text: ${parameter.meaning}`;
+  if ("choices" in parameter) return Object.hasOwn(parameter.choices, value) ? undefined : `must be one of ${Object.keys(parameter.choices).join(", ")}`;
+  if (parameter.syntax === "host") return hostSyntax.test(value) ? undefined : "must be a host name, without https:// and path";
+  return segmentSyntax.test(value) ? undefined : "must be letters, digits, -, _, . or ~, beginning with a letter or digit";
+}
+
+/** The settings with the values in their places. Values must have passed {@link parameterProblem}. */
+export function settingsOf({ parameters = {}, settings }: Preset, values: Readonly<Record<string, string>>): PresetSettings {
+  const chosen = Object.entries(parameters).map(([name, parameter]) => ("choices" in parameter ? parameter.choices[values[name] ?? ""] : {}));
+  return filled(Object.assign({}, settings, ...chosen) as PresetSettings, values);
+}
+
+/** What a login needs, with the values in their places. */
+export function loginOf({ login }: Preset, values: Readonly<Record<string, string>>): PresetLogin {
+  return filled(login, values);
+}
+
+/** Only the names given are replaced: `{token}` and `{clientId}` are for later. */
+function filled<T>(value: T, values: Readonly<Record<string, string>>): T {
+  if (typeof value === "string")
+    return value.replace(/\{(\w+)\}/g, (whole, name: string) => (Object.hasOwn(values, name) ? values[name] : undefined) ?? whole) as T;
+  if (Array.isArray(value)) return value.map((item) => filled(item, values)) as T;
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, filled(item, values)])) as T;
+}

@@ -1,0 +1,78 @@
+import type { Clock } from "../clock.ts";
+import { printable, retryAfterMs } from "./classify.ts";
+import type { ClientAuthConfig } from "./client-auth.ts";
+import { bentRequest, type RequestRules } from "./request-rules.ts";
+import type { RevocationAttempt } from "./revocation.ts";
+import { type Fetch, parseObject, readText, sendProblem } from "./token-request.ts";
+
+/** A revocation that is not RFC 7009's. In `url`, `form` and `json`, `{token}` and `{clientId}` stand for the values. */
+export interface RevocationRequest {
+  readonly method: "POST" | "DELETE";
+  readonly url: string;
+  /** `basic`: client id and secret, not percent-encoded. `bearer`: the token itself. */
+  readonly auth: "none" | "basic" | "bearer";
+  /** Which of the grant's tokens it takes. */
+  readonly token: "refresh" | "access";
+  readonly form?: Readonly<Record<string, string>> | undefined;
+  readonly json?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface RevocationRequestDeps {
+  readonly config: { readonly clientId: string; readonly clientAuth: ClientAuthConfig; readonly request?: RequestRules | undefined };
+  readonly fetch: Fetch;
+  readonly clock: Clock;
+}
+
+/** Asks once. Any 2xx is consent, unless the body names an error, as Slack's do. */
+export async function requestRevocation(
+  revocation: RevocationRequest,
+  token: string,
+  { config, fetch, clock }: RevocationRequestDeps,
+): Promise<RevocationAttempt> {
+  try {
+    const values = { token, clientId: config.clientId };
+    const response = await fetch(urlWith(revocation.url, values), initOf(revocation, values, config));
+    const { error } = parseObject(await readText(response)) ?? {};
+    const word = typeof error === "string" && error !== "" ? printable(error) : undefined;
+    if (response.ok && word === undefined) return { kind: "done" };
+    const why = word ?? `http_${response.status}`;
+    if (response.status !== 503) return { kind: "failed", why };
+    return { kind: "busy", why, retryAfterMs: retryAfterMs(response.headers.get("retry-after"), clock.wallMs()) };
+  } catch (error) {
+    return { kind: "failed", why: sendProblem(error) };
+  }
+}
+
+interface Values {
+  readonly token: string;
+  readonly clientId: string;
+}
+
+function initOf({ method, auth, form, json }: RevocationRequest, values: Values, config: RevocationRequestDeps["config"]): RequestInit {
+  const headers = new Headers({ accept: "application/json" });
+  if (auth === "bearer") headers.set("authorization", `Bearer ${values.token}`);
+  if (auth === "basic") headers.set("authorization", basic(config));
+  if (json !== undefined) headers.set("content-type", "application/json");
+  const body = form !== undefined ? new URLSearchParams(filled(form, values)) : json !== undefined ? JSON.stringify(filled(json, values)) : null;
+  // A redirect would carry the token elsewhere.
+  const init: RequestInit = { method, headers, body, redirect: "manual", signal: AbortSignal.timeout(10_000) };
+  return bentRequest(init, { headers: config.request?.headers });
+}
+
+function basic({ clientId, clientAuth }: RevocationRequestDeps["config"]): string {
+  const secret = "secret" in clientAuth ? clientAuth.secret.reveal() : "";
+  return `Basic ${Buffer.from(`${clientId}:${secret}`).toString("base64")}`;
+}
+
+/** Percent-encoded, a value stays inside its segment; dots alone would still be a path of their own. */
+function urlWith(template: string, values: Values): string {
+  return template.replace(/\{(token|clientId)\}/g, (_, name: keyof Values) => {
+    if (/^\.{1,2}$/.test(values[name])) throw new Error("dots_in_path");
+    return encodeURIComponent(values[name]);
+  });
+}
+
+function filled(fields: Readonly<Record<string, string>>, values: Values): Record<string, string> {
+  const fill = (text: string) => text.replace(/\{(token|clientId)\}/g, (_, name: keyof Values) => values[name]);
+  return Object.fromEntries(Object.entries(fields).map(([name, text]) => [name, fill(text)]));
+}

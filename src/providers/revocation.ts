@@ -1,0 +1,36 @@
+import type { Clock } from "../clock.ts";
+
+/** How one try to end a token at the provider went. */
+export type RevocationAttempt =
+  | { readonly kind: "done" }
+  | { readonly kind: "failed"; readonly why: string }
+  /** RFC 7009 §2.2.1: the token still exists, and the provider wants to be asked again. */
+  | { readonly kind: "busy"; readonly why: string; readonly retryAfterMs: number | undefined };
+
+/** Somebody waits for the answer: longer than this it is not tried, ms. */
+const longestMs = 10_000;
+const mostTries = 4;
+const firstPauseMs = 500;
+
+/** Tries until the provider takes the revocation, a few times within ten seconds. Resolves to what went wrong, undefined where nothing did; never rejects. */
+export async function untilRevoked(clock: Clock, attempt: () => Promise<RevocationAttempt>): Promise<string | undefined> {
+  const until = clock.monotonicMs() + longestMs;
+  const late = Promise.withResolvers<string>();
+  const cancel = clock.after(longestMs, () => late.resolve("timeout"));
+  try {
+    return await Promise.race([late.promise, tryUntil(until)]);
+  } finally {
+    cancel();
+  }
+
+  async function tryUntil(end: number): Promise<string | undefined> {
+    for (let tries = 1; ; tries++) {
+      const result = await attempt();
+      if (result.kind === "done") return undefined;
+      if (result.kind === "failed" || tries === mostTries) return result.why;
+      const pauseMs = result.retryAfterMs ?? firstPauseMs * 2 ** (tries - 1);
+      if (clock.monotonicMs() + pauseMs >= end) return result.why;
+      await new Promise<void>((resolve) => void clock.after(pauseMs, resolve));
+    }
+  }
+}

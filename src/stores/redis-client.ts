@@ -1,0 +1,65 @@
+import type { Cluster, Redis } from "ioredis";
+import type { HostPort } from "./redis-config.ts";
+
+/** The connection, or in a cluster the connections, that commands go through. Each is made anew whenever it is lost. */
+export interface RedisClient {
+  /** Ends with the first attempt to connect, good or bad; never rejects. */
+  readonly attempted: Promise<void>;
+  /** Takes commands with keys. They fail at once where the master that they belong to is not connected. */
+  keyed(): Redis | Cluster;
+  /** Takes commands that any master can answer. */
+  keyless(): Redis | Cluster;
+  /** In a cluster: a node that a subscription may connect to now. */
+  readonly place?: (() => HostPort | undefined) | undefined;
+  close(): Promise<void>;
+}
+
+/** What a client tells. */
+export interface ClientEvents {
+  /** A connection to a master is ready. */
+  ready(): void;
+  problem(error: unknown): void;
+  /** A connection that was ready is gone. */
+  lost?(): void;
+  /** Sentinels have made another server the master. */
+  switched(): void;
+}
+
+const closedEarly = "the connection was closed before it was ready";
+
+/** Follows one connection's life. */
+export function watchConnection(redis: Redis, { ready, problem, lost }: Omit<ClientEvents, "switched">): void {
+  let explained = false;
+  let usable = false;
+  redis.on("error", (error: Error & { command?: { name?: string }; code?: string }) => {
+    explained = true;
+    problem(!usable && error.code === "ECONNRESET" ? new Error(`${closedEarly} (ECONNRESET)`) : error);
+    // ioredis would go on with database 0.
+    if (error.command?.name === "select") dropConnection(redis);
+  });
+  redis.on("ready", () => {
+    usable = true;
+    ready();
+  });
+  redis.on("close", () => {
+    if (usable) lost?.();
+    else if (!explained) problem(new Error(closedEarly));
+    explained = usable = false;
+  });
+}
+
+/** Closes a connection without a farewell, which a half-open one would wait for in vain; it is then made anew. */
+export function dropConnection(redis: Redis): void {
+  // Undefined before the first attempt, whatever the type says.
+  (redis.stream as Redis["stream"] | undefined)?.destroy();
+}
+
+/** Connects where nobody has yet; ends when the connection is ready or the attempt has failed. */
+export async function firstAttempt(redis: Redis): Promise<void> {
+  if (redis.status === "ready") return;
+  const ended = new Promise<void>((resolve) => {
+    for (const event of ["ready", "error", "close", "end"]) redis.once(event, () => resolve());
+  });
+  if (redis.status === "wait") redis.connect().catch(() => undefined);
+  await ended;
+}

@@ -1,0 +1,42 @@
+import { z } from "zod";
+import type { FlowKind, FlowStore } from "./flow-store.ts";
+import type { RedisConnection } from "./redis-connection.ts";
+import { parseReply, wholeMs } from "./redis-rows.ts";
+import { type Sealer, unsealed } from "./sealing.ts";
+
+export interface RedisFlowStoreDeps {
+  readonly redis: Pick<RedisConnection, "pipeline" | "close">;
+  readonly keyPrefix: string;
+  /** Seals the values; in the clear without one. */
+  readonly sealer?: Sealer | undefined;
+}
+
+const reply = z.string().nullable();
+
+/** Records in Redis ≥ 6.2 or Valkey, one string for each: `<prefix>flow:<kind>:<id>`. Redis ends them, by its own clock. */
+export function createRedisFlowStore({ redis, keyPrefix, sealer = unsealed }: RedisFlowStoreDeps): FlowStore {
+  return {
+    async put(kind, id, value, lifeMs) {
+      const key = keyOf(kind, id);
+      await redis.pipeline([["set", key, sealer.seal(value, placeOf(key)), "PX", wholeMs(lifeMs), "NX"]]);
+    },
+    read: (kind, id, renewMs) => value(keyOf(kind, id), (key) => (renewMs === undefined ? ["get", key] : ["getex", key, "PX", wholeMs(renewMs)])),
+    take: (kind, id) => value(keyOf(kind, id), (key) => ["getdel", key]),
+    close: () => redis.close(),
+  };
+
+  function keyOf(kind: FlowKind, id: string): string {
+    return `${keyPrefix}flow:${kind}:${id}`;
+  }
+
+  async function value(key: string, command: (key: string) => readonly [string, ...string[]]): Promise<string | undefined> {
+    const [raw] = await redis.pipeline([command(key)]);
+    const found = parseReply(reply, raw, key);
+    return found === null ? undefined : sealer.open(found, placeOf(key));
+  }
+}
+
+/** A record is never rewritten: its key alone tells it from all others. */
+function placeOf(key: string) {
+  return { key, field: "flow", version: "" } as const;
+}

@@ -1,0 +1,39 @@
+import { BearerswapError } from "../error.ts";
+import { adviceOn, notConnected, type ProblemLog, reasonOf } from "./redis-problems.ts";
+
+/** More commands under way than this mean that Redis does not keep up; a queue without bound would only make it worse. */
+const mostUnderWay = 10_000;
+
+/** What a script stumbles over in the row: a key of another type, a field that is no number. */
+const rowProblem = /^(?:WRONGTYPE|ERR user_script:\d+:)/;
+
+/** Runs a command; `key` is the row that it is about. */
+export type Guard = <T>(command: () => Promise<T>, key?: string) => Promise<T>;
+
+/** Holds commands to the first attempt to connect, their number to a bound, and their failures to our errors. */
+export function createGuard(attempted: Promise<void>, problems: ProblemLog): Guard {
+  let underWay = 0;
+  return async function guarded(command, key) {
+    if (underWay >= mostUnderWay) throw new BearerswapError("store_unavailable", `Redis: ${mostUnderWay} commands are under way already`);
+    underWay++;
+    try {
+      await attempted;
+      return await command();
+    } catch (error) {
+      throw failureOf(error, key, problems);
+    } finally {
+      underWay--;
+    }
+  };
+}
+
+/** Without a cause: ioredis puts the command's arguments into its errors, and they hold tokens. */
+function failureOf(error: unknown, key: string | undefined, problems: ProblemLog): BearerswapError {
+  const reason = reasonOf(error);
+  if (key !== undefined && rowProblem.test(reason))
+    return new BearerswapError("store_corrupt", `${key} holds no grant that can be read; it was left as it is: look at it and delete it (Redis: ${reason})`);
+  const advice = adviceOn(reason);
+  if (advice !== undefined) problems.note(error);
+  const more = reason === notConnected ? problems.current() : advice;
+  return new BearerswapError("store_unavailable", `Redis: ${reason}${more === undefined ? "" : `: ${more}`}`);
+}

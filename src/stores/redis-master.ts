@@ -1,0 +1,25 @@
+import { Redis } from "ioredis";
+import { type ClientEvents, dropConnection, firstAttempt, type RedisClient, watchConnection } from "./redis-client.ts";
+import type { ConnectionOptions } from "./redis-options.ts";
+import { watchSentinels } from "./redis-sentinels.ts";
+
+/** One connection to one master: the one of a URL, or the one that sentinels name, whose role is checked before it is used. */
+export function connectMaster({ options, events }: { options: ConnectionOptions; events: ClientEvents }): RedisClient {
+  const redis = new Redis(options);
+  watchConnection(redis, events);
+  const sentinels = watchSentinels(options, () => {
+    dropConnection(redis);
+    events.switched();
+  });
+
+  return {
+    attempted: firstAttempt(redis),
+    keyed: () => redis,
+    keyless: () => redis,
+    async close() {
+      sentinels.close();
+      if (redis.status === "ready") await redis.quit().catch(() => redis.disconnect());
+      else redis.disconnect();
+    },
+  };
+}

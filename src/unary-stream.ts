@@ -1,0 +1,139 @@
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { type Server, status } from "@grpc/grpc-js";
+
+/** One method of a gRPC service, a message in and a message out, both as bytes. */
+export interface UnaryMethod {
+  /** `/package.Service/Method` */
+  readonly path: string;
+  /** Answers within `waitMs`. */
+  readonly handle: (message: Buffer, waitMs: number) => Buffer | Promise<Buffer>;
+  /** How long `handle` may take where the caller states no timeout, ms. */
+  readonly deadlineMs: number;
+}
+
+/** What grpc-js does with a new stream; `interceptors` are those of its listener's credentials. */
+type StreamHandler = (this: Server, interceptors: readonly unknown[], stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+
+/**
+ * Answers a method's ordinary calls straight from their HTTP/2 streams, for a server without interceptors that does not listen yet. grpc-js's machinery around a
+ * call costs more than all that Check does. Connections, drain, other methods, and every call that is out of the ordinary stay with grpc-js, where the method has
+ * to be registered too. It has no public way to do so: this wraps a private method of the pinned version, and is false where that is missing; then
+ * grpc-js serves all calls, only slower. Calls answered here count neither for its `grpc.max_connection_idle_ms` nor in channelz.
+ */
+export function serveDirectly(server: Server, method: UnaryMethod): boolean {
+  const inner = server as unknown as { _channelzHandler?: StreamHandler };
+  const grpcJs = inner._channelzHandler;
+  if (typeof grpcJs !== "function") return false;
+  inner._channelzHandler = function (interceptors, stream, headers) {
+    const leave = () => grpcJs.call(this, interceptors, stream, headers);
+    const timeoutMs = isOrdinary(headers, method.path) && interceptors.length === 0 ? timeoutOf(headers["grpc-timeout"]) : undefined;
+    if (timeoutMs === undefined) leave();
+    else receive(stream, method, timeoutMs, leave);
+  };
+  return true;
+}
+
+function isOrdinary(headers: IncomingHttpHeaders, path: string): boolean {
+  const type = headers["content-type"];
+  return headers[":path"] === path && headers["grpc-encoding"] === undefined && (type === "application/grpc" || type === "application/grpc+proto");
+}
+
+const timeoutSyntax = /^(\d{1,8})([HMSmun])$/;
+const unitsMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
+/** The longest that setTimeout takes, ms. */
+const longestMs = 2_147_483_647;
+
+/** `grpc-timeout` in ms, Infinity without; undefined where it is malformed or of no common length: grpc-js knows what to do. */
+function timeoutOf(header: string | string[] | undefined): number | undefined {
+  if (header === undefined) return Number.POSITIVE_INFINITY;
+  const [, amount, unit = ""] = timeoutSyntax.exec(String(header)) ?? [];
+  const timeoutMs = Number(amount) * (unitsMs[unit] ?? Number.NaN);
+  return timeoutMs <= longestMs ? timeoutMs : undefined;
+}
+
+/** Before each message: one byte that says whether it is compressed, four with its length. */
+const prefixLength = 5;
+
+/** Waits for the call's one message. Unless it is uncompressed and comes in one piece, the stream is left to grpc-js as if nothing had been read. */
+function receive(stream: ServerHttp2Stream, method: UnaryMethod, timeoutMs: number, leave: () => void): void {
+  const deadlineAt = performance.now() + timeoutMs;
+  let framed: Buffer | undefined;
+  const timer = timeoutMs === Number.POSITIVE_INFINITY ? undefined : setTimeout(fail, timeoutMs, stream, status.DEADLINE_EXCEEDED, "Deadline exceeded");
+  stream.on("close", () => clearTimeout(timer));
+  stream.on("error", ignore);
+  stream.on("data", onData);
+  stream.on("end", onEnd);
+
+  function onData(chunk: Buffer): void {
+    if (stream.headersSent) return; // too late
+    if (framed === undefined && isWholeMessage(chunk)) {
+      framed = chunk;
+      return;
+    }
+    clearTimeout(timer);
+    stream.off("data", onData).off("end", onEnd).pause();
+    stream.unshift(framed === undefined ? chunk : Buffer.concat([framed, chunk]));
+    leave();
+  }
+
+  function onEnd(): void {
+    if (framed === undefined) fail(stream, status.UNIMPLEMENTED, "Received no request message");
+    else answer(stream, method, framed.subarray(prefixLength), deadlineAt - performance.now());
+  }
+}
+
+function isWholeMessage(chunk: Buffer): boolean {
+  return chunk.length >= prefixLength && chunk[0] === 0 && chunk.readUInt32BE(1) === chunk.length - prefixLength;
+}
+
+/** A caller that is gone is told by `closed`; nothing is left to say to it. */
+function ignore(): void {}
+
+/** An answer that arrives at the caller's deadline is late: time to encode and send it, ms. */
+export const deadlineMarginMs = 50;
+
+function answer(stream: ServerHttp2Stream, { handle, deadlineMs }: UnaryMethod, message: Buffer, leftMs: number): void {
+  if (stream.headersSent) return; // too late
+  try {
+    const answered = handle(message, Math.min(deadlineMs, leftMs - deadlineMarginMs));
+    if (answered instanceof Promise) answerLater(stream, answered);
+    else send(stream, answered);
+  } catch {
+    failUnknown(stream);
+  }
+}
+
+function answerLater(stream: ServerHttp2Stream, answered: Promise<Buffer>): void {
+  answered.then(
+    (message) => send(stream, message),
+    () => failUnknown(stream),
+  );
+}
+
+const answerHeaders: OutgoingHttpHeaders = { ":status": 200, "content-type": "application/grpc+proto" };
+const trailersFollow = { waitForTrailers: true };
+
+function send(stream: ServerHttp2Stream, message: Buffer): void {
+  if (stream.destroyed || stream.closed || stream.headersSent) return;
+  const framed = Buffer.allocUnsafe(prefixLength + message.length);
+  framed[0] = 0;
+  framed.writeUInt32BE(message.length, 1);
+  message.copy(framed, prefixLength);
+  stream.on("wantTrailers", sendOk);
+  stream.respond(answerHeaders, trailersFollow);
+  stream.end(framed);
+}
+
+function sendOk(this: ServerHttp2Stream): void {
+  this.sendTrailers({ "grpc-status": String(status.OK) });
+}
+
+function failUnknown(stream: ServerHttp2Stream): void {
+  fail(stream, status.UNKNOWN, "Unknown error");
+}
+
+/** `details` must be fit for a header as they are. */
+function fail(stream: ServerHttp2Stream, code: status, details: string): void {
+  if (stream.destroyed || stream.closed || stream.headersSent) return;
+  stream.respond({ ...answerHeaders, "grpc-status": String(code), "grpc-message": details }, { endStream: true });
+}

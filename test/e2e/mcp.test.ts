@@ -1,0 +1,153 @@
+import { Client, StreamableHTTPClientTransport, UrlElicitationRequiredError } from "@modelcontextprotocol/client";
+import { beforeAll, describe, expect, test } from "vitest";
+import { envoyConfig } from "../support/envoy-config.ts";
+import { startEnvoy } from "../support/envoy-process.ts";
+import { createHttpBrowser } from "../support/http-browser.ts";
+import { startJwtIssuer } from "../support/jwt-issuer.ts";
+import { type McpServerProcess, startMcpServer } from "../support/mcp-server.ts";
+import { type OidcServer, startOidcServer } from "../support/oidc-server.ts";
+import { freePort } from "../support/redis-server.ts";
+import { resources } from "../support/resources.ts";
+import { startService } from "../support/service.ts";
+import { type ShiftedClock, shiftedClock } from "../support/shifted-clock.ts";
+
+const { use } = resources("file");
+
+interface Installation {
+  readonly publicUrl: string;
+  readonly provider: OidcServer;
+  readonly as: OidcServer;
+  readonly mcp: McpServerProcess;
+  readonly clock: ShiftedClock;
+  /** An MCP client of a session, through Envoy. */
+  connect(session: string, revision: "2026-07-28" | "2025-11-25", onUrl: (url: string) => Promise<"accept" | "decline">): Promise<Client>;
+  /** The session's user opens a link, and logs in wherever it leads. */
+  open(url: string, user?: string): Promise<{ readonly status: number; readonly body: string }>;
+  /** Connects a session's account by the link in its 401. */
+  firstConnect(session: string): Promise<void>;
+}
+
+/** The real Envoy in front of an MCP server, with the body of requests passed to bearerswap on this route. */
+async function install(): Promise<Installation> {
+  const clock = shiftedClock();
+  const port = await freePort();
+  const publicUrl = `http://127.0.0.1:${port}`;
+  const redirectUris = [`${publicUrl}/_bearerswap/callback`];
+  const provider = await use(startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris }));
+  const as = await use(startOidcServer({ redirectUris }));
+  const keys = await use(startJwtIssuer());
+  const mcp = await use(startMcpServer({ accepts: provider.isActive }));
+  const connect = { scope: "openid offline_access", parameters: { prompt: "consent" } };
+  const config = {
+    sessions: [{ jwt: { issuer: as.issuer, jwks: keys.jwksUrl, audience: "gateway", claim: "tsid", subject: "sub" } }],
+    upstreams: { crm: { issuer: provider.issuer, clientId: provider.client.id, clientSecret: "${env:SECRET}", connect } },
+    connect: {
+      publicUrl,
+      login: { jwt: { clientId: as.client.id, clientSecret: "${env:SECRET}" } },
+      resources: [{ resource: `${publicUrl}/mcp` }],
+      assumeUrlElicitation: true,
+    },
+  };
+  const service = await use(startService({ config, env: { SECRET: provider.client.secret }, clock }));
+  const setup = {
+    ...{ service: service.grpc, upstreamPort: mcp.port, upstream: "crm", port },
+    contextExtensions: { mcp: "true" },
+    checkSettings: { with_request_body: { max_request_bytes: 65_536, allow_partial_message: true } },
+  };
+  await use(startEnvoy({ config: envoyConfig(setup) }));
+  const tokenOf = (session: string) => keys.sign({ iss: as.issuer, aud: "gateway", tsid: session, sub: "user-1" }, { expiresIn: 86_400 });
+  const open: Installation["open"] = (url, user = "user-1") =>
+    createHttpBrowser().visit(url, (next) => {
+      if (next.pathname === "/auth") next.searchParams.set("login_hint", user);
+    });
+
+  return {
+    publicUrl,
+    provider,
+    as,
+    mcp,
+    clock,
+    open,
+    async connect(session, revision, onUrl) {
+      const versionNegotiation = { mode: revision === "2026-07-28" ? ({ pin: revision } as const) : ("legacy" as const) };
+      const client = new Client({ name: "test", version: "1" }, { versionNegotiation, capabilities: { elicitation: { url: {} } } });
+      client.setRequestHandler("elicitation/create", async ({ params }) => ({ action: await onUrl("url" in params ? params.url : "") }));
+      const requestInit = { headers: { authorization: `Bearer ${await tokenOf(session)}` } };
+      await client.connect(new StreamableHTTPClientTransport(new URL(`${publicUrl}/mcp`), { requestInit }));
+      await use(client);
+      return client;
+    },
+    async firstConnect(session) {
+      const response = await fetch(`${publicUrl}/mcp`, { headers: { authorization: `Bearer ${await tokenOf(session)}` } });
+      expect(response.headers.get("www-authenticate")).toContain(`resource_metadata="${publicUrl}/.well-known/oauth-protected-resource/mcp"`);
+      const { connect_url: url } = (await response.json()) as { connect_url: string };
+      expect((await open(url)).status).toBe(200);
+    },
+  };
+}
+
+/** The provider refuses the refresh token, and the access token is at its end: the account has to be connected again. */
+function lose({ provider, clock }: Installation): void {
+  provider.failNext(400, {}, { error: "invalid_grant" });
+  clock.shift(3_700_000);
+}
+
+const contacts = { name: "contacts", arguments: {} };
+const listed = expect.objectContaining({ content: [{ type: "text", text: "Ada, Grace" }] });
+
+describe("the official MCP client, through Envoy", () => {
+  let world: Installation;
+  beforeAll(async () => {
+    world = await install();
+  });
+
+  test("of revision 2026-07-28 opens the page on being asked, and its call goes on by itself", async () => {
+    await world.firstConnect("session-1");
+    const opened: { readonly status: number; readonly body: string }[] = [];
+    const client = await world.connect("session-1", "2026-07-28", async (url) => {
+      opened.push(await world.open(url));
+      return "accept";
+    });
+    expect(await client.callTool(contacts)).toEqual(listed);
+    lose(world);
+    expect(await client.callTool(contacts)).toEqual(listed);
+    expect(opened).toEqual([expect.objectContaining({ status: 200, body: expect.stringContaining("crm is connected") })]);
+  });
+
+  test("whose user declines is not asked again: the call fails with 401", async () => {
+    await world.firstConnect("session-2");
+    let asked = 0;
+    const client = await world.connect("session-2", "2026-07-28", async () => {
+      asked++;
+      return "decline";
+    });
+    lose(world);
+    await expect(client.callTool(contacts)).rejects.toThrow();
+    expect(asked).toBe(1);
+  });
+
+  test("of revision 2025-11-25 learns the address from the error, and the next call goes through", async () => {
+    await world.firstConnect("session-3");
+    const client = await world.connect("session-3", "2025-11-25", async () => "accept");
+    expect(await client.callTool(contacts)).toEqual(listed);
+    lose(world);
+    const error = await client.callTool(contacts).catch((thrown: unknown) => thrown);
+    if (!(error instanceof UrlElicitationRequiredError)) throw new Error("the client does not take the error for a request to open a page", { cause: error });
+    const [{ url = "" } = {}] = error.elicitations;
+    expect((await world.open(url, "somebody-else")).status).toBe(403);
+    expect((await world.open(url)).status).toBe(200);
+    expect(await client.callTool(contacts)).toEqual(listed);
+  });
+
+  test("with a request longer than Envoy passes on gets a plain 401: the part is not read", async () => {
+    await world.firstConnect("session-4");
+    const client = await world.connect("session-4", "2026-07-28", async () => "accept");
+    lose(world);
+    await expect(client.callTool({ name: "contacts", arguments: { padding: "x".repeat(70_000) } })).rejects.toThrow();
+  });
+
+  test("finds the resource's metadata where the 401 says", async () => {
+    const metadata = await (await fetch(`${world.publicUrl}/.well-known/oauth-protected-resource/mcp`)).json();
+    expect(metadata).toMatchObject({ resource: `${world.publicUrl}/mcp`, authorization_servers: [world.as.issuer] });
+  });
+});

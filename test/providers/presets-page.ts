@@ -1,0 +1,44 @@
+import { stringify } from "yaml";
+import type { Preset, PresetParameter } from "../../src/providers/preset.ts";
+import { presets } from "../../src/providers/presets.ts";
+
+/** docs/providers.md. */
+export function presetsPage(): string {
+  const all = Object.entries<Preset>(presets);
+  const rows = all.map(([name, { title }]) => `| [\`${name}\`](#${name}) | ${title} |`);
+  return `${head}\n\n| preset | provider |\n|---|---|\n${rows.join("\n")}\n\n${all.map(([name, preset]) => section(name, preset)).join("\n")}`;
+}
+
+function section(name: string, { title, parameters = {}, settings, login, notes, sources }: Preset): string {
+  const parts = [`## ${name}`, title + (title.endsWith(".") ? "" : ".")];
+  const declared = Object.entries(parameters);
+  if (declared.length > 0) parts.push(`Parameters:\n\n${declared.map(([key, parameter]) => parameterLine(key, parameter)).join("\n")}`);
+  parts.push(`Fills in:\n\n${yaml(settings)}`);
+  for (const [key, parameter] of declared)
+    if ("choices" in parameter)
+      for (const [choice, more] of Object.entries(parameter.choices))
+        if (Object.keys(more).length > 0) parts.push(`With \`${key}: ${choice}\`:\n\n${yaml(more)}`);
+  if (Object.keys(login).length > 0) parts.push(`A login, for a refresh token to come of it:\n\n${yaml(login)}`);
+  parts.push(notes.map((note) => `- ${note}`).join("\n"), `Sources: ${sources.join("; ")}.`);
+  return `${parts.join("\n\n")}\n`;
+}
+
+function parameterLine(key: string, parameter: PresetParameter): string {
+  const values = "choices" in parameter ? ` (${Object.keys(parameter.choices).join(", ")})` : "";
+  return `- \`${key}\`${values}: ${parameter.meaning}; ${parameter.default === undefined ? "needed" : `default ${parameter.default}`}`;
+}
+
+function yaml(value: object): string {
+  return `\`\`\`yaml\n${stringify(value, { lineWidth: 0 })}\`\`\``;
+}
+
+const head = `# Providers
+
+What \`preset\` fills in for an upstream. This page is written by \`npm run generate\`; \`bearerswap presets NAME\` prints the same.
+
+A preset is data. It needs \`clientId\`, mostly \`clientSecret\`, and its parameters; whatever else stands beside it in the configuration wins, key by key. \`grace:\`
+with nothing behind it takes a preset's grace away, and so with \`issuer\`, \`request\`, \`response\`, \`errors\` and \`revocationEndpoint\`. Lifetimes and graces that are a setting of yours at the provider are left for you to say. For a provider that is not here, all of it
+can be said as \`request\`, \`response\` and \`errors\` of the upstream (see [README.md](../README.md#configuration)).
+
+\`grace\` is how long a rotated refresh token is still accepted: within it, one whose answer was lost is presented again soon. \`killsOldAccess\` keeps a refresh from
+ending the token of requests under way. \`refreshTokenLife\` is how long the grant is kept where the provider does not say; default 30 days.`;

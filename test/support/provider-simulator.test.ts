@@ -1,0 +1,75 @@
+import { describe, expect, test } from "vitest";
+import { presetNames } from "../../src/providers/presets.ts";
+import { type ProviderSimulator, simulatedClient, startProviderSimulator } from "./provider-simulator.ts";
+import { resources } from "./resources.ts";
+
+const { use } = resources();
+
+/** A refresh as the provider's documents describe it. */
+async function refresh({ url, provider }: ProviderSimulator, token: string | undefined) {
+  const { id, secret } = simulatedClient;
+  const client = provider.auth === "post" ? { client_id: id, client_secret: secret } : {};
+  const fields = { grant_type: "refresh_token", refresh_token: token ?? "", ...client };
+  const [user, password] = provider.auth === "basic" ? [encodeURIComponent(id), encodeURIComponent(secret)] : [id, secret];
+  const headers = {
+    accept: "application/json",
+    ...(provider.header === undefined ? {} : { [provider.header]: "1" }),
+    "content-type": provider.json ? "application/json" : "application/x-www-form-urlencoded",
+    ...(provider.auth === "post" ? {} : { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}` }),
+  };
+  const body = provider.json ? JSON.stringify(fields) : String(new URLSearchParams(fields));
+  const response = await fetch(`${url}${provider.tokenPath}`, { method: "POST", headers, body });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+describe.each(presetNames)("the simulated %s", (name) => {
+  test("rotates, forgives and punishes as it should, and says so in its own words", async () => {
+    let now = Date.parse("2026-01-01T00:00:00Z");
+    const simulator = await use(startProviderSimulator(name, () => now));
+    const { tokens, refused, accepted } = simulator.provider;
+    const login = simulator.tokens.login();
+    const first = await refresh(simulator, login.refresh);
+    expect(first.status).toBe(200);
+    expect(Object.keys(first.body)).toEqual(
+      Object.keys(JSON.parse(JSON.stringify(accepted({ access: "a", refresh: tokens.rotation === "none" ? undefined : "r" }, 1)))),
+    );
+    const isNew = JSON.stringify(first.body).includes(`${name}-refresh-`) && !JSON.stringify(first.body).includes(`"${login.refresh}"`);
+    expect(isNew).toBe(tokens.rotation === "single_use" || tokens.rotation === "kept");
+    expect(simulator.tokens.isActive(login.access)).toBe(tokens.killsOldAccess !== true);
+
+    const isSingleUse = tokens.rotation === "single_use";
+    const again = await refresh(simulator, login.refresh);
+    expect(again.body).toMatchObject(isSingleUse && tokens.graceSeconds === undefined ? refused.body : {});
+    now += (tokens.graceSeconds ?? 0) * 1_000;
+    const late = await refresh(simulator, login.refresh);
+    if (isSingleUse) expect(late).toEqual(refused);
+    else expect(late.body).not.toMatchObject(refused.body);
+    expect(simulator.tokens.isRevoked(login.refresh)).toBe(tokens.reuse === "family");
+
+    const another = simulator.tokens.login();
+    now += tokens.accessSeconds * 1_000;
+    expect(simulator.tokens.isActive(another.access)).toBe(false);
+    now += (tokens.refreshSeconds ?? 0) * 1_000;
+    expect((await refresh(simulator, another.refresh)).body).toMatchObject(tokens.refreshSeconds === undefined ? {} : refused.body);
+    expect(await refresh(simulator, "never-issued")).toEqual(refused);
+  });
+
+  test("takes no other client", async () => {
+    const simulator = await use(startProviderSimulator(name));
+    const response = await fetch(`${simulator.url}${simulator.provider.tokenPath}`, {
+      method: "POST",
+      headers: simulator.provider.header === undefined ? {} : { [simulator.provider.header]: "1" },
+      body: new URLSearchParams({ client_id: "x" }),
+    });
+    expect([response.status, simulator.refreshes]).toEqual([401, ["bad_client"]]);
+  });
+});
+
+test("the simulated Slack lets at most two access tokens live", async () => {
+  const simulator = await use(startProviderSimulator("slack-gov"));
+  const first = simulator.tokens.login();
+  const second = simulator.tokens.refresh(first.refresh);
+  expect([simulator.tokens.isActive(first.access), simulator.tokens.isActive(second?.access ?? "")]).toEqual([true, true]);
+  simulator.tokens.refresh(second?.refresh ?? "");
+  expect([simulator.tokens.isActive(first.access), simulator.tokens.isActive(second?.access ?? "")]).toEqual([false, true]);
+});

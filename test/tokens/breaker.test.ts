@@ -1,0 +1,152 @@
+import { describe, expect, test } from "vitest";
+import { resources } from "../support/resources.ts";
+import type { Script } from "../support/token-endpoint.ts";
+import { until } from "../support/until.ts";
+import { patientMs, startWorld, type World } from "./world.ts";
+
+const opened = resources();
+
+/** Sessions whose tokens have expired. Each asks once: its own back-off plays no part. */
+async function manySessions() {
+  const world = (await startWorld(opened)) as World;
+  let sessions = 0;
+  async function expired(): Promise<string> {
+    const session = `session-${sessions++}`;
+    await world.login(session, { remainingMs: 0 });
+    return session;
+  }
+  const ask = async () => world.fresh({ session: await expired() });
+  async function asked() {
+    return world.tokens.fresh({ session: world.key(await expired()).session }, "crm", patientMs);
+  }
+  async function fail(times: number, script: Script = { status: 503 }): Promise<void> {
+    for (let time = 0; time < times; time++) {
+      world.endpoint.respondNext(script);
+      await ask();
+    }
+  }
+  return { world, ask, asked, fail };
+}
+
+/** One request is let through when the breaker was open long enough, and fails. */
+async function probeInVain({ world, fail }: Awaited<ReturnType<typeof manySessions>>, afterMs: number): Promise<void> {
+  await world.clock.advance(afterMs);
+  const { calls } = world.endpoint;
+  await fail(1);
+  expect(world.endpoint.calls).toBe(calls + 1);
+}
+
+describe("a provider that failed ten times in a row", () => {
+  test.each<[string, Script]>([
+    ["503", { status: 503 }],
+    ["an unreadable 200", { body: "<html>" }],
+    ["temporarily_unavailable", { status: 503, body: { error: "temporarily_unavailable" } }],
+  ])("is left alone for 5 s, by all sessions: %s", async (_, script) => {
+    const { world, asked, fail } = await manySessions();
+    await fail(9, script);
+    expect(world.metrics.breakerStates).toEqual([]);
+    await fail(1, script);
+    expect(world.metrics.breakerStates).toEqual(["open"]);
+    expect(await asked()).toEqual({ kind: "unavailable", why: "breaker_open", retryAfterMs: 5_000 });
+    await world.clock.advance(4_999);
+    expect(await asked()).toEqual({ kind: "unavailable", why: "breaker_open", retryAfterMs: 1 });
+    expect([world.endpoint.calls, world.store.calls.acquire]).toEqual([10, 10]);
+  });
+
+  test("by connections that it cuts or refuses as well", async () => {
+    const { world, ask } = await manySessions();
+    for (let time = 0; time < 5; time++) {
+      world.endpoint.closeAfterReading();
+      await ask();
+    }
+    await world.endpoint.stop();
+    for (let time = 0; time < 5; time++) await ask();
+    expect([await ask(), world.metrics.breakerStates]).toEqual(["unavailable: breaker_open", ["open"]]);
+  });
+
+  test("is asked again by one request; while that runs the others are told to come back in a second", async () => {
+    const { world, ask, asked, fail } = await manySessions();
+    await fail(10);
+    await world.clock.advance(5_000);
+    const gate = world.endpoint.hold();
+    const first = ask();
+    await gate.arrived();
+    expect([await asked(), world.metrics.breakerStates]).toEqual([{ kind: "unavailable", why: "breaker_open", retryAfterMs: 1_000 }, ["open", "half_open"]]);
+    expect(world.endpoint.calls).toBe(11);
+    gate.release();
+    expect(await first).toMatch(/^access/);
+    expect([await ask(), world.metrics.breakerStates]).toEqual([expect.stringMatching(/^access/), ["open", "half_open", "closed"]]);
+  });
+
+  test.each([
+    ["is back, they are served", {}, /^access/, 2],
+    ["is not, they are not sent", { status: 503 }, /^unavailable: breaker_open$/, 1],
+  ])("is asked by one alone of those who come together: once it %s", async (_, script, expected, calls) => {
+    const { world, ask, fail } = await manySessions();
+    await fail(10);
+    await world.clock.advance(5_000);
+    if ("status" in script) world.endpoint.respondNext(script);
+    const gate = world.endpoint.hold();
+    const both = [ask(), ask()];
+    await until("both leases", () => world.store.calls.acquire === 12);
+    await gate.arrived();
+    expect(world.endpoint.calls).toBe(11);
+    gate.release();
+    expect((await Promise.all(both))[1]).toMatch(expected);
+    expect(world.endpoint.calls).toBe(10 + calls);
+  });
+
+  test("is left alone twice as long each time it fails again, a minute at most; and for 5 s once it had been well", async () => {
+    const sessions = await manySessions();
+    await sessions.fail(10);
+    for (const seconds of [5, 10, 20, 40, 60, 60]) await probeInVain(sessions, seconds * 1_000);
+    await sessions.world.clock.advance(59_999);
+    expect(await sessions.asked()).toEqual({ kind: "unavailable", why: "breaker_open", retryAfterMs: 1 });
+    await sessions.world.clock.advance(1);
+    expect(await sessions.ask()).toMatch(/^access/);
+    await sessions.fail(10);
+    expect(await sessions.asked()).toMatchObject({ why: "breaker_open", retryAfterMs: 5_000 });
+    expect(sessions.world.metrics.breakerStates.slice(-3)).toEqual(["half_open", "closed", "open"]);
+  });
+
+  test("costs nobody a token that is still of use", async () => {
+    const { world, ask, fail } = await manySessions();
+    await world.login("alice");
+    await world.fresh();
+    await world.clock.advance(3_595_000);
+    await fail(10);
+    expect([await ask(), world.cached(), await world.fresh(), world.endpoint.calls]).toEqual(["unavailable: breaker_open", undefined, "access-1", 10]);
+  });
+
+  test("is left alone by this process; another one finds out for itself", async () => {
+    const { world, fail } = await manySessions();
+    await fail(10);
+    await world.login("alice", { remainingMs: 0 });
+    expect([await world.fresh(), await world.replica().fresh()]).toEqual(["unavailable: breaker_open", expect.stringMatching(/^access/)]);
+  });
+});
+
+describe("the breaker stays closed", () => {
+  test.each<[string, Script]>([
+    ["refusals: they are about one login", { status: 400, body: { error: "invalid_grant" } }],
+    ["429: each session has its back-off", { status: 429 }],
+    ["429 in the provider's words", { status: 429, body: { error: "rate_limited" } }],
+    ["invalid_client: it is about us", { status: 401, body: { error: "invalid_client" } }],
+  ])("with %s", async (_, script) => {
+    const { world, ask, fail } = await manySessions();
+    await fail(12, script);
+    expect([await ask(), world.endpoint.calls, world.metrics.breakerStates]).toEqual([expect.stringMatching(/^access/), 13, []]);
+  });
+
+  test.each<[string, Script | undefined]>([
+    ["tokens", undefined],
+    ["a refusal", { status: 400, body: { error: "invalid_grant" } }],
+  ])("where %s came in between", async (_, script) => {
+    const { world, ask, fail } = await manySessions();
+    await fail(9);
+    if (script !== undefined) world.endpoint.respondNext(script);
+    await ask();
+    await fail(9);
+    expect([await ask(), world.metrics.breakerStates]).toEqual([expect.stringMatching(/^access/), []]);
+  });
+});

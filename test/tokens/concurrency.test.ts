@@ -1,0 +1,59 @@
+import { expect, test } from "vitest";
+import { resources } from "../support/resources.ts";
+import { until } from "../support/until.ts";
+import { acquireTheirs } from "./theirs.ts";
+import { startWorld } from "./world.ts";
+
+const opened = resources();
+
+test("100 sessions ask no more of the provider at a time than maxConcurrency, and are all served", async () => {
+  const world = await startWorld(opened, { provider: { maxConcurrency: 3 } });
+  const sessions = Array.from({ length: 100 }, (_, at) => `session-${at}`);
+  for (const session of sessions) await world.login(session, { remainingMs: 0 });
+  const gate = world.endpoint.hold();
+  const waiting = sessions.map((session) => world.fresh({ session }));
+  await gate.arrived(3);
+  await world.clock.advance(1_000);
+  expect([world.endpoint.calls, world.store.calls.acquire]).toEqual([3, 3]); // nobody has a lease while in the queue
+  gate.release();
+  expect(new Set(await Promise.all(waiting)).size).toBe(100);
+  expect([world.endpoint.calls, world.endpoint.maxConcurrent, world.endpoint.tokens.reuses]).toEqual([100, 3, 0]);
+});
+
+test("who waits for another replica's lease holds no slot: a session that another replica refreshes holds up nobody", async () => {
+  const world = await startWorld(opened, { provider: { maxConcurrency: 1 } });
+  await world.login("alice", { remainingMs: 0 });
+  await world.login("bob", { remainingMs: 0 });
+  await acquireTheirs(world.replica());
+  void world.fresh();
+  await until("the wait for the lease", () => world.metrics.events.lease_busy === 1);
+  expect(await world.fresh({ session: "bob" })).toBe("access-3");
+});
+
+test("who waits for the store to take new tokens holds no slot: a store that hangs does not keep others from the provider", async () => {
+  const world = await startWorld(opened, { provider: { maxConcurrency: 1 } });
+  await world.login("alice", { remainingMs: 0 });
+  await world.login("bob", { remainingMs: 0 });
+  const gate = world.store.holdReply("commit");
+  const alice = world.fresh();
+  await gate.arrived();
+  expect(await world.fresh({ session: "bob" })).toBe("access-4");
+  gate.release();
+  expect(await alice).toBe("access-3");
+});
+
+test("who comes too late out of the queue asks neither store nor provider: its callers are gone", async () => {
+  const world = await startWorld(opened, { provider: { maxConcurrency: 1 } });
+  await world.login("alice", { remainingMs: 0 });
+  await world.login("bob", { remainingMs: 0 });
+  const gate = world.endpoint.hold();
+  void world.fresh();
+  await gate.arrived();
+  const bob = world.fresh({ session: "bob" });
+  await world.clock.advance(10_000);
+  expect(await bob).toBe("unavailable: refresh_timeout");
+  gate.release();
+  await world.tokens.settled();
+  expect([world.endpoint.calls, world.store.calls.acquire]).toEqual([1, 1]);
+  expect(await world.fresh({ session: "bob" })).toBe("access-4");
+});

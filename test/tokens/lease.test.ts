@@ -1,0 +1,91 @@
+import { describe, expect, test } from "vitest";
+import { resources } from "../support/resources.ts";
+import { until } from "../support/until.ts";
+import { acquireTheirs } from "./theirs.ts";
+import { startWorld } from "./world.ts";
+
+const opened = resources();
+
+/** A refresh whose answer is held back by the provider, and another replica. */
+async function refreshing() {
+  const world = await startWorld(opened);
+  const other = world.replica();
+  await world.login("alice", { remainingMs: 0 });
+  const gate = world.endpoint.hold();
+  const waiting = world.fresh();
+  await gate.arrived();
+  return { world, other, gate, waiting };
+}
+
+describe("a lease", () => {
+  test("is renewed while the provider's answer is on its way, past its first end: nobody else presents the token (pitfall 5)", async () => {
+    const { world, other, gate } = await refreshing();
+    await world.clock.advance(40_000);
+    expect([world.store.calls.renew, await acquireTheirs(other)]).toEqual([8, "busy"]);
+    const second = other.fresh();
+    await until("the second to wait", () => other.metrics.events.lease_busy === 1);
+    gate.release();
+    await world.tokens.settled();
+    expect([await second, await world.fresh(), world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual(["access-2", "access-2", 1, 0]);
+    expect(world.metrics.events.lease_lost).toBeUndefined();
+  });
+
+  test("is renewed while the store does not take the tokens, past its first end", async () => {
+    const { world, other, gate } = await refreshing();
+    world.store.down.add("commit");
+    gate.release();
+    await until("the first write", () => world.store.calls.commit === 1);
+    await world.clock.advance(40_000);
+    expect([world.store.calls.renew, await acquireTheirs(other)]).toEqual([8, "busy"]);
+    world.store.down.clear();
+    await world.clock.advance(1_000);
+    expect([await other.fresh(), await world.storedRefreshToken(), world.endpoint.calls]).toEqual(["access-2", "refresh-2", 1]);
+  });
+
+  test("outlives renewals that fail, where a later one comes in time", async () => {
+    const { world, other } = await refreshing();
+    world.store.down.add("renew");
+    await world.clock.advance(14_000);
+    world.store.down.clear();
+    expect(world.store.calls.renew).toBe(10); // at 5 s, and then each second
+    await world.clock.advance(1_000);
+    await world.clock.advance(14_000);
+    expect([await acquireTheirs(other), world.metrics.events.lease_lost]).toEqual(["busy", undefined]);
+  });
+
+  test("that another attempt has meanwhile is counted and logged as lost and renewed no more; what the provider answers is stored all the same, as its version alone is compared (pitfalls 7 and 16)", async () => {
+    const { world, other, gate } = await refreshing();
+    world.store.down.add("renew");
+    await world.clock.advance(15_000);
+    expect(await acquireTheirs(other)).toBe("acquired");
+    world.store.down.clear();
+    await world.clock.advance(1_000);
+    const { renew } = world.store.calls;
+    expect(world.metrics.events.lease_lost).toBe(1);
+    expect(world.events("lease_lost")).toMatchObject([{ level: "warn", upstream: "crm", session: world.key().session.slice(0, 12) }]);
+    await world.clock.advance(30_000);
+    expect(world.store.calls.renew).toBe(renew);
+    gate.release();
+    await world.tokens.settled();
+    expect([await world.storedRefreshToken(), await world.fresh(), await other.fresh()]).toEqual(["refresh-2", "access-2", "access-2"]);
+    expect([world.endpoint.calls, world.metrics.events.lease_lost]).toEqual([1, 1]);
+  });
+
+  test.each([
+    ["tokens", {}],
+    ["a refusal", { status: 400, body: { error: "invalid_grant" } }],
+    ["an answer that is none", { status: 500 }],
+    ["a request to wait", { status: 429 }],
+  ])("ends with its refresh, and so do the renewals: %s", async (name, response) => {
+    const world = await startWorld(opened);
+    const other = world.replica();
+    await world.login("alice", { remainingMs: 0 });
+    if (name !== "tokens") world.endpoint.respondNext(response);
+    await world.fresh();
+    await world.tokens.settled();
+    expect(await acquireTheirs(other)).not.toBe("busy");
+    await world.clock.advance(90_000);
+    expect(world.store.calls.renew).toBe(0);
+    expect(world.clock.pending).toBe(0);
+  });
+});

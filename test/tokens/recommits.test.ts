@@ -1,0 +1,218 @@
+import { describe, expect, test } from "vitest";
+import { createMemoryStore } from "../../src/stores/memory-store.ts";
+import type { GrantRow } from "../../src/stores/token-store.ts";
+import { manualClock } from "../support/manual-clock.ts";
+import { resources } from "../support/resources.ts";
+import type { RotatingTokensOptions } from "../support/rotating-tokens.ts";
+import { until } from "../support/until.ts";
+import { startWorld, type World } from "./world.ts";
+
+const opened = resources();
+const hourMs = 3_600_000;
+
+/** A world whose store can lose what it has acknowledged, as a failover to a replica that lags does: without a word to anybody. */
+async function forgetfulWorld(endpoint: RotatingTokensOptions) {
+  const clock = manualClock();
+  const shared = createMemoryStore({ clock, maxGrants: 10 });
+  const world = await startWorld(opened, { clock, store: shared, endpoint });
+  const other = world.replica();
+  const key = world.key();
+
+  async function row(): Promise<GrantRow> {
+    const read = await shared.read(key);
+    if (read.kind !== "found") throw new Error(`the grant is ${read.kind}`);
+    return read.row;
+  }
+  async function silently(change: () => Promise<unknown>): Promise<void> {
+    for (const { store } of [world, other]) store.subscription.silent = true;
+    await change();
+    for (const { store } of [world, other]) store.subscription.silent = false;
+  }
+  return {
+    world,
+    other,
+    row,
+    bringBack: ({ version, grant, access, life }: GrantRow) => silently(() => shared.put(key, { version, grant, access, life })),
+    lose: () => silently(() => shared.put(key, { version: "gone", grant: { createdAt: 0, refreshedAt: 0 }, life: { ms: 0, stated: true } })),
+  };
+}
+
+/** Refreshed once: what was before, and what is now. */
+async function refreshed(endpoint: RotatingTokensOptions = {}) {
+  const forgetful = await forgetfulWorld(endpoint);
+  await forgetful.world.login("alice", { remainingMs: 0 });
+  const before = await forgetful.row();
+  expect(await forgetful.world.fresh()).toBe("access-2");
+  return { ...forgetful, before };
+}
+
+/** The refresh tokens presented, oldest first. */
+function presented({ endpoint }: World): readonly (string | undefined)[] {
+  return endpoint.requests.map(({ form }) => form.refresh_token);
+}
+
+describe("a commit that the store acknowledged and then lost in a failover", () => {
+  test.each([
+    [0, 1_000],
+    [1_500, 3_000],
+    [4_000, 7_000],
+    [8_000, 15_000],
+    [20_000, 31_000],
+    [40_000, 60_000],
+  ])("is written again over its predecessor, lost %i ms after the refresh, at %i ms: nobody redeems the old token again (pitfall 28)", async (lostAt, atMs) => {
+    const { world, other, before, bringBack } = await refreshed();
+    await world.clock.advance(lostAt);
+    await bringBack(before);
+    await world.clock.advance(atMs - lostAt - 1);
+    expect(await world.storedRefreshToken()).toBe("refresh-1");
+    await world.clock.advance(1);
+    expect([await world.storedRefreshToken(), await other.fresh(), presented(world)]).toEqual(["refresh-2", "access-2", ["refresh-1"]]);
+    expect(world.metrics.events.recommit).toBe(1);
+    expect(world.events("recommit")).toMatchObject([{ level: "warn", upstream: "crm", session: world.key().session.slice(0, 12) }]);
+  });
+
+  test("comes back with the life that its access token has left by then", async () => {
+    const { world, before, bringBack, row } = await refreshed();
+    await bringBack(before);
+    await world.clock.advance(1_000);
+    expect((await row()).access).toMatchObject({ remainingMs: hourMs - 1_000, lifeMs: hourMs });
+  });
+
+  test("is written again where the grant is gone altogether", async () => {
+    const { world, lose } = await refreshed();
+    await lose();
+    expect(await world.storedRefreshToken()).toBe("absent");
+    await world.clock.advance(1_000);
+    expect([await world.storedRefreshToken(), world.metrics.events.recommit]).toEqual(["refresh-2", 1]);
+  });
+
+  test("is written again where the one before its predecessor is brought back: this process made both", async () => {
+    const { world, before, bringBack } = await refreshed({ expiresIn: 20 });
+    await world.clock.advance(16_000);
+    expect(await world.fresh()).toBe("access-3");
+    await bringBack(before);
+    await world.clock.advance(1_000);
+    expect([await world.storedRefreshToken(), presented(world)]).toEqual(["refresh-3", ["refresh-1", "refresh-2"]]);
+    expect(world.metrics.events.recommit).toBe(1);
+  });
+
+  test("is written again where another replica has to go first: each writes its own over the one before", async () => {
+    const { world, other, before, bringBack } = await refreshed({ expiresIn: 20 });
+    await world.clock.advance(16_000);
+    expect(await other.fresh()).toBe("access-3");
+    await bringBack(before);
+    for (const replica of [other, world]) replica.store.subscription.gap();
+    await until("the first's", async () => (await world.storedRefreshToken()) === "refresh-2");
+    await world.clock.advance(500);
+    expect([await world.storedRefreshToken(), world.metrics.events.recommit, other.metrics.events.recommit]).toEqual(["refresh-3", 1, 1]);
+  });
+
+  test("is written again where the first of a chain that replicas made in turn is brought back", async () => {
+    const { world, other, before, bringBack } = await refreshed({ expiresIn: 20 });
+    await world.clock.advance(16_000);
+    expect(await other.fresh()).toBe("access-3");
+    await world.clock.advance(16_000);
+    expect(await world.fresh()).toBe("access-4");
+    await bringBack(before);
+    await world.clock.advance(1_000);
+    expect([await world.storedRefreshToken(), presented(world)]).toEqual(["refresh-4", ["refresh-1", "refresh-2", "refresh-3"]]);
+  });
+
+  test("that is still there is left alone: nothing changes, nobody is told, nothing is counted", async () => {
+    const { world, other, row } = await refreshed();
+    await other.fresh();
+    const after = await row();
+    await world.clock.advance(60_000);
+    expect(await row()).toEqual({ ...after, access: { ...after.access, remainingMs: hourMs - 60_000 }, life: { ...after.life, ms: after.life.ms - 60_000 } });
+    expect([other.cached(), other.metrics.events.invalidated, world.metrics.events.recommit, world.events("recommit")]).toEqual([
+      "access-2",
+      undefined,
+      undefined,
+      [],
+    ]);
+  });
+
+  test("is remembered for a minute, not longer", async () => {
+    const { world, before, bringBack } = await refreshed();
+    await world.clock.advance(60_000);
+    await bringBack(before);
+    world.store.subscription.gap();
+    await world.clock.advance(600_000);
+    expect([await world.storedRefreshToken(), world.clock.pending]).toEqual(["refresh-1", 0]);
+  });
+
+  test.each<[name: string, end: (replica: World) => Promise<unknown>, stored: string]>([
+    ["a logout", ({ tokens, key }) => tokens.revoke(key()), "revoked"],
+    ["a login", (replica) => replica.login("alice"), "refresh-3"],
+  ])("does not come back after %s, on whichever replica (pitfall 17)", async (_, end, stored) => {
+    for (const by of ["world", "other"] as const) {
+      const replicas = await refreshed();
+      await end(replicas[by]);
+      replicas.world.store.subscription.gap();
+      await replicas.world.clock.advance(60_000);
+      expect([await replicas.world.storedRefreshToken(), replicas.world.metrics.events.recommit]).toEqual([stored, undefined]);
+    }
+  });
+
+  test("is given up by the logout of this process, even where that was lost as well", async () => {
+    const { world, before, bringBack } = await refreshed();
+    await world.tokens.revoke(world.key());
+    await bringBack(before);
+    world.store.subscription.gap();
+    await world.clock.advance(60_000);
+    expect([await world.storedRefreshToken(), world.clock.pending]).toEqual(["refresh-1", 0]);
+  });
+
+  test("is given up where another replica's logout was found, even where that is lost later", async () => {
+    const { world, other, before, bringBack } = await refreshed();
+    await other.tokens.revoke(world.key());
+    await world.clock.advance(1_000);
+    await bringBack(before);
+    await world.clock.advance(60_000);
+    expect([await world.storedRefreshToken(), world.clock.pending]).toEqual(["refresh-1", 0]);
+  });
+});
+
+describe("a gap, after which the store may have lost something", () => {
+  test("makes it written again at once", async () => {
+    const { world, before, bringBack } = await refreshed();
+    await world.clock.advance(40_000);
+    await bringBack(before);
+    world.store.subscription.gap();
+    await until("the commit", async () => (await world.storedRefreshToken()) === "refresh-2");
+    expect(world.metrics.events.recommit).toBe(1);
+  });
+
+  test("makes it tried each half second while others hold off, also where the store fails at first or loses it only then", async () => {
+    const { world, before, bringBack } = await refreshed();
+    await world.clock.advance(32_000);
+    world.store.down.add("commit");
+    world.store.subscription.gap();
+    await world.clock.advance(2_000);
+    world.store.down.clear();
+    await bringBack(before);
+    await world.clock.advance(499);
+    expect(await world.storedRefreshToken()).toBe("refresh-1");
+    await world.clock.advance(1);
+    expect(await world.storedRefreshToken()).toBe("refresh-2");
+    await world.clock.advance(10_000);
+    await bringBack(before);
+    await world.clock.advance(10_000); // until the next time it looks without a reason, at 60 s
+    expect(await world.storedRefreshToken()).toBe("refresh-1");
+  });
+
+  test("costs nobody the login: who needs the token holds off until it is written again, and adopts it", async () => {
+    const { world, other, before, bringBack } = await refreshed();
+    await world.clock.advance(32_000);
+    await bringBack(before);
+    world.store.down.add("commit");
+    for (const replica of [world, other]) replica.store.subscription.gap();
+    const { read } = other.store.calls;
+    const waiting = other.fresh();
+    await until("the look at the grant", () => other.store.calls.read > read);
+    await world.clock.advance(1_000);
+    world.store.down.clear();
+    await world.clock.advance(500);
+    expect([await waiting, presented(world), world.endpoint.tokens.reuses]).toEqual(["access-2", ["refresh-1"], 0]);
+  });
+});

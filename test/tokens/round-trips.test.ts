@@ -1,0 +1,50 @@
+import { expect, test } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import { systemRandom } from "../../src/random.ts";
+import { Secret } from "../../src/secret.ts";
+import { createRedisStore } from "../../src/stores/redis-store.ts";
+import { createLog } from "../../src/telemetry/log.ts";
+import { openClient } from "../stores/redis-harness.ts";
+import { startRedis } from "../support/redis-server.ts";
+import { resources } from "../support/resources.ts";
+import { until } from "../support/until.ts";
+import { startWorld } from "./world.ts";
+
+const opened = resources();
+
+test("an undisturbed refresh is three round trips to Redis: read, acquire, commit", async () => {
+  const server = await opened.use(startRedis());
+  const commands: string[] = [];
+  const store = await opened.use(
+    createRedisStore({
+      config: { url: new Secret(server.url), keyPrefix: "test:", commandTimeoutMs: 2_000 },
+      clock: systemClock(),
+      random: systemRandom(),
+      log: createLog({ level: "silent", format: "json" }),
+      metrics: { command: (command) => void commands.push(command) },
+    }),
+  );
+  await until("the connection", () =>
+    store.ping().then(
+      () => true,
+      () => false,
+    ),
+  );
+  const world = await startWorld(opened, { store });
+  await world.login("bob", { remainingMs: 0 });
+  await world.fresh({ session: "bob" }); // loads the scripts
+  await world.login("alice", { remainingMs: 0 });
+  await until("quiet", () => commands.includes("sadd"));
+
+  const monitor = await (await openClient(opened, server.url)).monitor();
+  const seen: string[] = [];
+  monitor.on("monitor", (_time: string, args: string[], source: string) => {
+    if (source !== "lua" && args[0]?.toLowerCase() !== "publish") seen.push(args[0]?.toLowerCase() ?? "");
+  });
+  commands.length = 0;
+  expect(await world.fresh()).toBe("access-4");
+  expect(commands.filter((command) => command !== "publish")).toEqual(["read", "acquire", "commit"]);
+  await until("the monitor to have seen them", () => seen.length >= 3);
+  monitor.disconnect();
+  expect(seen).toEqual(["evalsha", "evalsha", "evalsha"]);
+});
