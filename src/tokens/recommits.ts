@@ -57,6 +57,8 @@ interface Entry extends Commit {
   readonly known: number;
   /** Versions that this one is known to come after. */
   readonly ancestors: string[];
+  /** Those of them from before the last login, all of them where this is one: what comes of one of these is older than this. */
+  readonly past: string[];
   /** How often it is still tried in a row. */
   triesLeft: number;
   cancel: () => void;
@@ -86,17 +88,21 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
     },
   };
 
-  /** A refresh. A login stored while it ran is the newer one: had the store not lost it, the refresh would not have been written. */
+  /** A refresh. A login stored while it ran, or before it, is the newer one: had the store not lost that, this would not have been written. */
   function rememberRefresh(commit: Commit): Entry {
     const before = entries.get(grantId(commit.key));
-    if (before === undefined || before.since < commit.until || before.version === commit.from) return remember(commit);
+    if (before === undefined || before.version === commit.from) return remember(commit, before?.past ?? []);
+    const past = isPast(before, commit);
+    if (!past && before.since < commit.until) return remember(commit, before.past);
     before.ancestors.push(commit.version);
+    if (past && before.past !== before.ancestors) before.past.push(commit.version);
     chase(before);
     return before;
   }
 
-  function remember(commit: Commit): Entry {
-    const entry: Entry = { ...commit, at: clock.monotonicMs(), known: ++moment, ancestors: ancestorsOf(commit), triesLeft: 0, cancel: () => {} };
+  function remember(commit: Commit, past?: string[]): Entry {
+    const ancestors = ancestorsOf(commit);
+    const entry: Entry = { ...commit, at: clock.monotonicMs(), known: ++moment, ancestors, past: past ?? ancestors, triesLeft: 0, cancel: () => {} };
     end(entries.get(grantId(commit.key)));
     entries.set(grantId(commit.key), entry);
     schedule(entry, 0);
@@ -106,8 +112,13 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
   /** What this process had written before `from` was read is older, whatever others wrote in between. */
   function ancestorsOf({ key, from, since }: Commit): string[] {
     const before = entries.get(grantId(key));
-    const older = before !== undefined && (before.known < since || before.version === from) ? [before.version, ...before.ancestors] : [];
+    const isOlder = before !== undefined && (before.version === from || (before.known < since && !isPast(before, { from })));
+    const older = isOlder ? [before.version, ...before.ancestors] : [];
     return [...new Set([...(from === undefined ? [] : [from]), ...older])].slice(0, maxAncestors);
+  }
+
+  function isPast({ past }: Entry, { from }: Pick<Commit, "from">): boolean {
+    return from !== undefined && past.includes(from);
   }
 
   function schedule(entry: Entry, step: number): void {
