@@ -10,7 +10,7 @@ import { browserRequests, checkRequests } from "./requests.ts";
 import { countCommands } from "./round-trips.ts";
 import { type Measured, measureRounds, type RoundsPlan } from "./rounds.ts";
 import { startBearerswap, startEcho } from "./servers.ts";
-import { audience, bearersOf, jwtSessions, opaqueSessions, putGrants } from "./sessions.ts";
+import { audience, type BenchSession, bearersOf, jwtSessions, opaqueSessions, putGrants } from "./sessions.ts";
 import { answerTo, checkTarget, envoyTarget } from "./targets.ts";
 
 /** How much is measured. */
@@ -78,8 +78,9 @@ async function prepareHot({ plan, resources, issuer, load }: Bench): Promise<Hot
 async function prepareCold({ plan, resources, redis, load }: Bench): Promise<number> {
   const sessions = opaqueSessions(plan.coldSessions);
   const source = { opaque: { from: { header: "authorization" } } };
-  const { port, adminSocket } = await resources.use(startBearerswap({ sessions: [source], store: redisStore(redis, "cold:"), cache: { maxSessions: 1 } }));
-  await putGrants(adminSocket, sessions);
+  const config = { sessions: [source], store: redisStore(redis, "cold:"), cache: { maxSessions: 1 } };
+  await logIn(config, sessions);
+  const { port } = await resources.use(startBearerswap(config));
   await load.open("cold-redis", checkTarget(port, checkRequests(bearersOf(sessions))));
   await load.run("cold-redis", { requests: 1 }); // connects
   const read = () => load.run("cold-redis", { requests: sessions.length });
@@ -101,8 +102,17 @@ async function prepareEcho({ resources, load }: Bench, { port, bearers, requests
 
 async function memoryOf({ plan, resources, issuer, redis, load }: Bench): Promise<MemoryResult> {
   const config = { sessions: [jwtSource(issuer)], store: redisStore(redis, "memory:") };
+  const sessions = await jwtSessions(issuer, plan.memorySessions);
+  await logIn(config, sessions);
   const service = await resources.use(startBearerswap(config, { measurable: true }));
-  return measureMemory({ service, load, sessions: await jwtSessions(issuer, plan.memorySessions) });
+  return measureMemory({ service, load, sessions });
+}
+
+/** By a process that is gone when others are measured: whoever stores a login looks after it for a minute. */
+async function logIn(config: object, sessions: readonly BenchSession[]): Promise<void> {
+  const service = await startBearerswap(config);
+  await putGrants(service.adminSocket, sessions);
+  await service.stop();
 }
 
 function jwtSource({ issuer, jwksUrl }: JwtIssuer): object {

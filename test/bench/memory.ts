@@ -1,7 +1,7 @@
 import type { LoadProcess } from "./load-process.ts";
 import { checkRequests } from "./requests.ts";
 import type { BearerswapProcess } from "./servers.ts";
-import { accessTokenLength, type BenchSession, bearersOf, putGrants } from "./sessions.ts";
+import { accessTokenLength, type BenchSession, bearersOf } from "./sessions.ts";
 import { checkTarget } from "./targets.ts";
 
 export interface MemoryResult {
@@ -11,7 +11,7 @@ export interface MemoryResult {
 }
 
 export interface MemoryOptions {
-  /** Started `measurable` and with its grants in Redis, so that nothing grows but what is cached. */
+  /** Started `measurable` and with its grants in Redis already, so that nothing grows or shrinks but what is cached. */
   readonly service: BearerswapProcess;
   readonly load: LoadProcess;
   readonly sessions: readonly BenchSession[];
@@ -24,7 +24,6 @@ const passes = 2;
 
 /** Bytes in use, part by part of the sessions. What V8 drops or grows once in a while shows in one part, so the extremes are left out. */
 export async function measureMemory({ service, load, sessions }: MemoryOptions): Promise<MemoryResult> {
-  await putGrants(service.adminSocket, sessions);
   const size = Math.floor(sessions.length / parts);
   const inUse: number[] = [];
   for (let part = 0; part < parts; part += 1) {
