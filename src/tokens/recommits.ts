@@ -32,12 +32,16 @@ export interface Recommits {
   addLogin(login: Commit): void;
   /** A revocation that this process stored: the earlier write must not come back. One that failed leaves the session what it has. */
   forget(key: GrantKey): void;
+  /** Whether this process has what came after that version: the store has lost it, and it is being written again. */
+  hasNewer(key: GrantKey, version: string): boolean;
   /** The store may just have lost something: all are written again now. */
   gap(): void;
 }
 
 export interface RecommitsDeps {
   readonly store: Pick<TokenStore, "read" | "commit">;
+  /** A grant was written again: what this process read meanwhile is history. */
+  readonly onRestored: (key: GrantKey) => void;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: TokenMetrics;
@@ -57,14 +61,12 @@ interface Entry extends Commit {
   readonly known: number;
   /** Versions that this one is known to come after. */
   readonly ancestors: string[];
-  /** Those of them from before the last login, all of them where this is one: what comes of one of these is older than this. */
-  readonly past: string[];
   /** How often it is still tried in a row. */
   triesLeft: number;
   cancel: () => void;
 }
 
-export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): Recommits {
+export function createRecommits({ store, onRestored, clock, log, metrics }: RecommitsDeps): Recommits {
   const entries = new Map<string, Entry>();
   let moment = 0;
   /** The last one, as a {@link Recommits.mark}. */
@@ -82,43 +84,44 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
     add: (commit) => void rememberRefresh(commit),
     addLogin: (login) => void remember(login),
     forget: (key) => end(entries.get(grantId(key))),
+    hasNewer(key, version) {
+      const entry = entries.get(grantId(key));
+      return entry !== undefined && isAncestor(entry, version);
+    },
     gap() {
       gapAt = ++moment;
       for (const entry of entries.values()) chase(entry);
     },
   };
 
-  /** A refresh. A login stored while it ran, or before it, is the newer one: had the store not lost that, this would not have been written. */
+  /** A refresh. What this process has of a version that came later is newer: had the store not lost that, this would not have been written. */
   function rememberRefresh(commit: Commit): Entry {
     const before = entries.get(grantId(commit.key));
-    if (before === undefined || before.version === commit.from) return remember(commit, before?.past ?? []);
-    const past = isPast(before, commit);
-    if (!past && before.since < commit.until) return remember(commit, before.past);
+    const isNewer = before === undefined || before.version === commit.from || (before.since < commit.until && !isAncestor(before, commit.from));
+    if (isNewer) return remember(commit);
     before.ancestors.push(commit.version);
-    if (past && before.past !== before.ancestors) before.past.push(commit.version);
     chase(before);
     return before;
   }
 
-  function remember(commit: Commit, past?: string[]): Entry {
-    const ancestors = ancestorsOf(commit);
-    const entry: Entry = { ...commit, at: clock.monotonicMs(), known: ++moment, ancestors, past: past ?? ancestors, triesLeft: 0, cancel: () => {} };
+  function remember(commit: Commit): Entry {
+    const entry: Entry = { ...commit, at: clock.monotonicMs(), known: ++moment, ancestors: ancestorsOf(commit), triesLeft: 0, cancel: () => {} };
     end(entries.get(grantId(commit.key)));
     entries.set(grantId(commit.key), entry);
     schedule(entry, 0);
     return entry;
   }
 
-  /** What this process had written before `from` was read is older, whatever others wrote in between. */
+  /** What this process had written before `from` was read is older, whatever others wrote in between; unless `from` had been brought back from before that. */
   function ancestorsOf({ key, from, since }: Commit): string[] {
     const before = entries.get(grantId(key));
-    const isOlder = before !== undefined && (before.version === from || (before.known < since && !isPast(before, { from })));
+    const isOlder = before !== undefined && (before.version === from || (before.known < since && !isAncestor(before, from)));
     const older = isOlder ? [before.version, ...before.ancestors] : [];
     return [...new Set([...(from === undefined ? [] : [from]), ...older])].slice(0, maxAncestors);
   }
 
-  function isPast({ past }: Entry, { from }: Pick<Commit, "from">): boolean {
-    return from !== undefined && past.includes(from);
+  function isAncestor({ ancestors }: Entry, version: string | undefined): boolean {
+    return version !== undefined && ancestors.includes(version);
   }
 
   function schedule(entry: Entry, step: number): void {
@@ -150,7 +153,10 @@ export function createRecommits({ store, clock, log, metrics }: RecommitsDeps): 
     if (!isRemembered(entry)) return undefined;
     const result = await writeOver(entry, entry.ancestors).catch(() => undefined);
     if (result === "revoked") end(entry);
-    if (result === "written") report(entry);
+    if (result === "written") {
+      onRestored(entry.key);
+      report(entry);
+    }
     return result;
   }
 

@@ -52,6 +52,9 @@ export interface Refresher {
 /** The lease outlives the provider call by this, ms. */
 const leaseReserveMs = 5_000;
 
+/** Where the store has gone back behind what this process holds, it is asked again after this, ms: by then that may be written back. */
+const writeBackMs = 500;
+
 /** What one turn led to: a result, or another turn, after waiting for others. */
 type Turn = RefreshResult | { readonly kind: "wait"; readonly ms: number } | { readonly kind: "again" };
 /** What is left to do once the slot is free again. */
@@ -174,11 +177,13 @@ export function createRefresher(deps: RefresherDeps): Refresher {
   async function present(breaker: Breaker, presentation: Presentation, seen: GrantRow): Promise<Settlement> {
     const { task, row, earlier, attempt, lease } = presentation;
     const refreshToken = row.grant.refreshToken;
-    const moved = row.version !== seen.version || (mayHaveBeenUsed(presentation) && (await holdOff({ store, clock }, task, row.version, config.holdOffMs)));
-    if (moved || refreshToken === undefined) {
+    const outlived = !task.outdated && deps.recommits.hasNewer(task.key, row.version);
+    const moved =
+      row.version !== seen.version || (!outlived && mayHaveBeenUsed(presentation) && (await holdOff({ store, clock }, task, row.version, config.holdOffMs)));
+    if (moved || outlived || refreshToken === undefined) {
       lease.stop();
       await giveBack({ store, log }, task.key, { attempt, unused: true, backOffMs: 0 });
-      return () => Promise.resolve({ kind: "superseded" });
+      return () => Promise.resolve(outlived && !moved ? { kind: "wait", ms: writeBackMs } : { kind: "superseded" });
     }
     if (earlier !== undefined) metrics.count("presented_again", task.key.upstream);
     const { outcome, held } = await send(breaker, presentation, refreshToken);

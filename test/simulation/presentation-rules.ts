@@ -64,6 +64,12 @@ function isFoundedOnEnding(judge: Judge, presentation: Presentation, other: Pres
     isWrittenBack(judge, presentation, other, commit);
     return;
   }
+  // A login or the session's end came in between, for which the tokens were dropped; it is here no more, or the token would not be: so the store has lost it.
+  const ended = facts.writes(session).some(({ call, at }) => at > other.checkedAt && (call.op === "put" || call.op === "revoke"));
+  if (ended && facts.losses(session).length > 0) {
+    count("lostUnheld");
+    return;
+  }
   if (facts.wasLeaseLost(other.attempt) || facts.wasLeaseLost(attempt)) {
     isLeaseTakenAgain(judge, presentation, other);
     return;
@@ -88,11 +94,11 @@ function holderCould({ facts, process, commitsRefused }: Judge, { by, session }:
 }
 
 /** The store has lost the lease: a live holder takes it again before anybody else presents the token. A refusal that got lost is found out again, at nobody's cost. */
-function isLeaseTakenAgain({ facts, process, violated, count }: Judge, presentation: Presentation, other: Presentation): void {
+function isLeaseTakenAgain({ facts, process, commitsRefused, violated, count }: Judge, presentation: Presentation, other: Presentation): void {
   const { by, session, token, attempt } = presentation;
   const look = facts.lastLook(by, session);
-  const since = facts.writes(session).some(({ call, at }) => at > other.checkedAt && (call.op === "put" || call.op === "revoke"));
-  const held = !since && other.ending !== "refused" && process(other.by)?.wasUnwell(look - commitLandsMs, look) === false;
+  const from = facts.lastSignOf(attempt) - commitLandsMs;
+  const held = other.ending !== "refused" && !commitsRefused(from, look) && process(other.by)?.wasUnwell(from, look) === false;
   if (!held || facts.wasLeaseLost(attempt)) count("leasesLost");
   else violated("lease_not_taken_again", `${by} presents ${token} while ${other.by} does, whose lease the store has lost (${other.number})`);
 }
