@@ -181,3 +181,25 @@ test("GitHub with 8 hours left is not asked; expired it is, once, and the grant 
   expect((await user.call("github")).status).toBe(200);
   expect([simulator.refreshes.length, Math.round((await keptForMs(user, "github")) / day)]).toEqual([asked + 1, 184]);
 });
+
+/** What the presets say, or what is kept where a provider states nothing. */
+const keptDays = { "atlassian-mcp": 90, asana: 30, "slack-gov": 30, google: 180 };
+
+test.each([
+  ["Atlassian's rotation at cf.mcp.atlassian.com/v1/token", "atlassian-mcp", 1],
+  ["Asana's app.asana.com/-/oauth_token", "asana", 1],
+  ["Slack gov's slack-gov.com/api/oauth.v2.access", "slack-gov", 12],
+  ["Google without a new refresh token", "google", 1],
+] as const)("%s: an expired token is refreshed once, and the grant is kept for the provider's life or 30 days afterwards", async (_title, name, hours) => {
+  const simulator = simulatorOf(name);
+  const { user } = await login(name);
+  const asked = simulator.refreshes.length;
+  for (let round = 1; round <= 2; round++) {
+    stack.clock.shift(hours * 3_600_000);
+    expect((await user.call(name)).status).toBe(200);
+    expect(simulator.refreshes.length).toBe(asked + round);
+  }
+  // The simulator refuses a token that was rotated: the second refresh is taken only with what the first one gave.
+  expect(simulator.refreshes.slice(asked)).toEqual(["tokens", "tokens"]);
+  expect(Math.round((await keptForMs(user, name)) / day)).toBe(keptDays[name]);
+});
