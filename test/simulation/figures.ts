@@ -44,7 +44,7 @@ const meanings: Readonly<Record<Figure, string>> = {
   revocationsLost: "  sessions that came back, as the store lost their end",
   missingByLoss: "  requests answered with 401 after such a loss",
   expiredByLateWrite: "tokens served beyond their end, by as much as their write was late in reaching the store",
-  endedByReuse: "logins ended, as a refresh token came again whose successor nobody had got",
+  endedByReuse: "refusals of a token that came again after its rotation, as the answer had gone with a crash, a connection or the store",
 };
 
 /** The figures, a line each, with what they mean. */
