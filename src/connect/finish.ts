@@ -5,6 +5,7 @@ import type { Provider } from "../providers/provider.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
 import type { GrantWrite } from "../stores/token-store.ts";
 import { type GrantKey, shortHash } from "../tokens/grant.ts";
+import { issuedAccess } from "../tokens/issued-access.ts";
 import { createAccounts } from "./accounts.ts";
 import type { ConnectContext } from "./context.ts";
 import { messagePage } from "./message-page.ts";
@@ -112,12 +113,11 @@ export function createFinish(context: ConnectContext): Finish {
 
   function writeOf(response: TokenResponse, subject: string | undefined, provider: Provider, sentAt: number): GrantWrite {
     const now = clock.wallMs();
-    const { accessToken, refreshToken, expiresInMs, refreshExpiresInMs, scope } = response;
-    const remainingMs = expiresInMs === undefined ? undefined : Math.max(expiresInMs - (clock.monotonicMs() - sentAt), 0);
+    const { refreshToken, refreshExpiresInMs, scope } = response;
     return {
       version: random.id(),
       grant: { refreshToken, scope, subject, createdAt: now, refreshedAt: now },
-      access: accessToken && { token: accessToken, remainingMs, lifeMs: expiresInMs },
+      access: issuedAccess(response, clock.monotonicMs() - sentAt),
       life: { ms: refreshExpiresInMs ?? provider.refreshTokenLifeMs, stated: refreshExpiresInMs !== undefined },
     };
   }

@@ -140,9 +140,15 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       return () => settlement().finally(drop);
     } catch (error) {
       drop();
-      await giveBack({ store, log }, task.key, { attempt, unused: true, backOffMs: 0 });
+      await abandon(task, attempt, lease);
       throw error;
     }
+  }
+
+  /** Nothing was sent: the next one may present the token at once. */
+  function abandon({ key }: FlightTask, attempt: string, lease: Lease | undefined): Promise<void> {
+    lease?.stop();
+    return giveBack({ store, log }, key, { attempt, unused: true, backOffMs: 0 });
   }
 
   /** An acquire whose reply was lost may have been carried out: it is taken back, and the provider is not called on it. */
@@ -150,7 +156,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     try {
       return await store.acquire(task.key, { attempt, seen: row.version, leaseMs, usableMs });
     } catch (error) {
-      void giveBack({ store, log }, task.key, { attempt, unused: true, backOffMs: 0 });
+      void abandon(task, attempt, undefined);
       throw error;
     }
   }
@@ -181,16 +187,14 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     const moved =
       row.version !== seen.version || (!outlived && mayHaveBeenUsed(presentation) && (await holdOff({ store, clock }, task, row.version, config.holdOffMs)));
     if (moved || outlived || refreshToken === undefined) {
-      lease.stop();
-      await giveBack({ store, log }, task.key, { attempt, unused: true, backOffMs: 0 });
+      await abandon(task, attempt, lease);
       return () => Promise.resolve(outlived && !moved ? { kind: "wait", ms: writeBackMs } : { kind: "superseded" });
     }
     if (earlier !== undefined) metrics.count("presented_again", task.key.upstream);
     const { outcome, held } = await send(breaker, presentation, refreshToken);
     if (!held) {
       if (!task.outdated) metrics.count("not_dispatched", task.key.upstream);
-      lease.stop();
-      await giveBack({ store, log }, task.key, { attempt, unused: true, backOffMs: 0 });
+      await abandon(task, attempt, lease);
       return () => Promise.resolve(task.outdated ? { kind: "superseded" } : { kind: "again" });
     }
     return () => settle.settle(presentation, outcome);

@@ -11,6 +11,7 @@ import type { EndedAttempts } from "./ended-attempts.ts";
 import type { FlightTask } from "./flight-task.ts";
 import { type Grant, type GrantKey, type GrantLife, type StoredAccess, shortHash } from "./grant.ts";
 import { holdOff } from "./hold-off.ts";
+import { issuedAccess } from "./issued-access.ts";
 import { giveBack, type Lease } from "./lease.ts";
 import type { Recommits } from "./recommits.ts";
 import { untilStored } from "./until-stored.ts";
@@ -131,7 +132,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     switch (result) {
       case "written":
       case "already":
-        return { kind: "refreshed", version, grant: write().grant, access: accessOf(tokens, 0), sentAt };
+        return { kind: "refreshed", version, grant: write().grant, access: issuedAccess(tokens, 0), sentAt };
       case "superseded":
         return { kind: "superseded" };
       case "revoked":
@@ -162,7 +163,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
       scope: tokens.scope ?? row.grant.scope,
       refreshedAt: clock.wallMs(),
     };
-    return { version, grant, access: accessOf(tokens, clock.monotonicMs() - sentAt), life: lifeOf(row, provider, tokens) };
+    return { version, grant, access: issuedAccess(tokens, clock.monotonicMs() - sentAt), life: lifeOf(row, provider, tokens) };
   }
 
   /** The refusal is for the token presented: somebody else may have rotated it just before, and be about to store what he got. */
@@ -250,12 +251,6 @@ function endingOf(outcome: RefreshOutcome, result: RefreshResult): RefreshEnding
   if (outcome.kind !== "tokens") return outcome.kind;
   if (result.kind === "unavailable") return "unknown"; // the store never took them
   return result.kind === "missing" ? "revoked" : "refreshed";
-}
-
-function accessOf(tokens: TokenResponse, elapsedMs: number): StoredAccess | undefined {
-  if (tokens.accessToken === undefined) return undefined;
-  if (tokens.expiresInMs === undefined) return { token: tokens.accessToken };
-  return { token: tokens.accessToken, remainingMs: Math.max(tokens.expiresInMs - elapsedMs, 0), lifeMs: tokens.expiresInMs };
 }
 
 /** A life the provider stated for a refresh token that it did not replace runs on. */
