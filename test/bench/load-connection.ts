@@ -42,7 +42,7 @@ export async function openLoadConnection({ host, port, expect, onBroken }: LoadC
   await once(socket, "connect");
   const pending = new Map<number, Pending>();
   let outgoing: Buffer[] = [opening(answerWindow)];
-  let blocked: [RequestFrames, Pending][] = [];
+  const blocked: [RequestFrames, Pending][] = [];
   let rest: Buffer = Buffer.alloc(0);
   let stream = 1;
   let sendWindow = defaultWindow;
@@ -61,9 +61,12 @@ export async function openLoadConnection({ host, port, expect, onBroken }: LoadC
   };
 
   function write(request: RequestFrames, entry: Pending): void {
-    const cost = request.dataAt === 0 ? 0 : request.bytes.length - request.dataAt - frameHeaderLength;
-    if (cost > sendWindow) return void blocked.push([request, entry]);
-    sendWindow -= cost;
+    if (blocked.length > 0 || costOf(request) > sendWindow) blocked.push([request, entry]);
+    else put(request, entry);
+  }
+
+  function put(request: RequestFrames, entry: Pending): void {
+    sendWindow -= costOf(request);
     pending.set(stream, entry);
     outgoing.push(onStream(request, stream));
     stream += 2;
@@ -123,8 +126,16 @@ export async function openLoadConnection({ host, port, expect, onBroken }: LoadC
 
   function widen(increment: number): void {
     sendWindow += increment;
-    const waiting = blocked;
-    blocked = [];
-    for (const [request, entry] of waiting) write(request, entry);
+    let [next] = blocked;
+    while (next !== undefined && costOf(next[0]) <= sendWindow) {
+      blocked.shift();
+      put(...next);
+      [next] = blocked;
+    }
   }
+}
+
+/** What a request takes of the connection's window: its DATA frame's payload (RFC 9113 §6.9). */
+function costOf({ bytes, dataAt }: RequestFrames): number {
+  return dataAt === 0 ? 0 : bytes.length - dataAt - frameHeaderLength;
 }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Header, indexedHeaders, plainHeader, type RequestFrames, requestFrames, tableHeaders } from "./h2-frames.ts";
 import { type Expectation, type LoadConnection, openLoadConnection } from "./load-connection.ts";
 
@@ -46,6 +47,9 @@ export interface LoadGenerator {
   close(): void;
 }
 
+/** So many requests are sent at once where many begin. */
+const batch = 128;
+
 export async function createLoadGenerator(target: LoadTarget): Promise<LoadGenerator> {
   const constant = indexedHeaders(target.headers);
   const frames = target.requests.map((request) => framesOf(constant, request));
@@ -86,10 +90,20 @@ export async function createLoadGenerator(target: LoadTarget): Promise<LoadGener
           sendOn(connection);
         });
       };
-      for (let started = 0; started < target.inFlight; started += 1) sendOn(connections[started % connections.length] as LoadConnection);
-      for (const connection of connections) connection.flush();
+      void begin(sendOn);
     });
     return { latencies, failures, seconds: ((Number.isFinite(endsAt) ? endsAt : lastAt) - startedAt) / 1_000 };
+  }
+
+  /** In batches, so that the first requests do not wait until the last ones are encoded, nor answers until all are sent. */
+  async function begin(sendOn: (connection: LoadConnection) => void): Promise<void> {
+    for (let started = 0; started < target.inFlight; started += 1) {
+      sendOn(connections[started % connections.length] as LoadConnection);
+      if ((started + 1) % batch !== 0) continue;
+      for (const connection of connections) connection.flush();
+      await nextTurn();
+    }
+    for (const connection of connections) connection.flush();
   }
 
   /** The first request of each connection brings the constant headers into the server's table. */
