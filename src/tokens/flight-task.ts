@@ -16,8 +16,8 @@ export interface FlightTask {
   seen: string | undefined;
   /** Set by a change of this grant, here or elsewhere: nothing read before it may be kept, and no refresh token read before it presented. */
   outdated: boolean;
-  /** Set while the flight waits for others: called when anybody changes the grant or gives its lease back. */
-  wake: (() => void) | undefined;
+  /** Set while the flight waits for others: called when anybody changes the grant or gives its lease back, with the grant's version then where that is known. */
+  wake: ((version?: string) => void) | undefined;
 }
 
 /** Waits until somebody changes the task's grant or gives its lease back, at most so long. */

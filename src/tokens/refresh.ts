@@ -60,6 +60,8 @@ type Turn = RefreshResult | { readonly kind: "wait"; readonly ms: number } | { r
 /** What is left to do once the slot is free again. */
 type Settlement = () => Promise<Turn>;
 
+const superseded: Settlement = () => Promise.resolve({ kind: "superseded" });
+
 interface Gate {
   readonly provider: Provider;
   readonly breaker: Breaker;
@@ -98,12 +100,34 @@ export function createRefresher(deps: RefresherDeps): Refresher {
         if (await holdOff({ store, clock }, task, row.version, quietMs)) return { kind: "superseded" };
         continue;
       }
-      const settlement = await gate.slots(() => takeTurn(gate, task, row));
+      const settlement = await turnOrChange(gate, task, row);
       const turn = await settlement();
       if (turn.kind !== "wait" && turn.kind !== "again") return turn;
       const leftMs = task.until - clock.monotonicMs();
       if (leftMs <= 0) return { kind: "unavailable", why: turn.kind === "wait" ? "lease_busy" : "lease_too_short" };
       if (turn.kind === "wait") await changeOrDelay(clock, task, Math.min(turn.ms, leftMs));
+    }
+  }
+
+  /** Whoever is still in the queue when the grant changes looks again at once, instead of when its turn comes. */
+  function turnOrChange(gate: Gate, task: FlightTask, row: GrantRow): Promise<Settlement> {
+    const changed = Promise.withResolvers<Settlement>();
+    let queued = true;
+    task.wake = (version) => {
+      if (version === row.version) return; // a lease given back
+      leave();
+      changed.resolve(superseded);
+    };
+    const turn = gate.slots(() => {
+      if (!queued) return superseded;
+      leave();
+      return takeTurn(gate, task, row);
+    });
+    return Promise.race([turn, changed.promise]);
+
+    function leave(): void {
+      queued = false;
+      task.wake = undefined;
     }
   }
 

@@ -242,7 +242,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   function changed({ version, ...key }: Change): void {
     const current = flying.get(grantId(key))?.task;
     const waits = current?.wake !== undefined;
-    current?.wake?.();
+    current?.wake?.(version);
     if (refresher.isWriting(version)) return;
     const held = cache.get(key.session, key.upstream);
     if (held !== undefined && held.version !== version) {
