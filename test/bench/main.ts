@@ -8,7 +8,7 @@ import { stormFailure, stormJson, stormTable } from "./storm-report.ts";
 
 const full: BenchPlan = { hotSessions: 10_000, coldSessions: 10_000, memorySessions: 12_000, rounds: 80, roundMs: 250, warmUpMs: 6_000 };
 const quick: BenchPlan = { ...full, coldSessions: 1_000, memorySessions: 3_000, rounds: 14, roundMs: 150, warmUpMs: 2_500 };
-const storm: StormPlan = { sessions: 1_000, checksPerSession: 20, replicas: 3, providerMs: 200, refreshesPerReplica: 32 };
+const storm: StormPlan = { sessions: 1_000, checksPerSession: 20, replicas: 3, providerMs: 600, refreshesPerReplica: 32 };
 
 const { values } = parseArgs({
   options: {

@@ -13,7 +13,7 @@ export interface StormPlan {
   /** Of each session, at the same time, spread over the replicas. */
   readonly checksPerSession: number;
   readonly replicas: number;
-  /** What the provider takes for each refresh, ms. */
+  /** What the provider takes for a refresh on average, ms: between half and one and a half times as long. */
   readonly providerMs: number;
   /** Refreshes at the same time: each replica's default. */
   readonly refreshesPerReplica: number;

@@ -2,7 +2,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 
-/** A provider that takes a fixed time for each call, as the first argument says in ms, and does little more than count: `GET /` gives the counts, `DELETE /` begins anew. */
+/**
+ * A provider that takes between half and one and a half times as long for each call as the first argument says, ms, and does little more than count: `GET /` gives the
+ * counts, `DELETE /` begins anew.
+ */
 export interface ProviderCounts {
   readonly redemptions: number;
   /** Refresh tokens that came a second time. */
@@ -23,18 +26,25 @@ let durations: number[] = [];
 let underWay = 0;
 let mostAtOnce = 0;
 let issued = 0;
+let calls = 0;
 
 async function refresh(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const startedAt = performance.now();
   mostAtOnce = Math.max(mostAtOnce, ++underWay);
   const token = new URLSearchParams(await text(request)).get("refresh_token") ?? "";
   presented.set(token, (presented.get(token) ?? 0) + 1);
-  await new Promise((resolve) => setTimeout(resolve, serviceMs));
+  await new Promise((resolve) => setTimeout(resolve, serviceMs * (0.5 + fraction())));
   issued += 1;
   response.writeHead(200, { "content-type": "application/json" });
   response.end(`{"refresh_token":"refresh-${issued}","access_token":"${accessToken}${issued}${rest}`);
   underWay -= 1;
   durations.push(performance.now() - startedAt);
+}
+
+/** Evenly spread over 0 to 1, in no order that anybody notices: the same in each run (an additive recurrence of the golden ratio). */
+function fraction(): number {
+  calls += 1;
+  return (calls * 0.618_033_988_749_895) % 1;
 }
 
 function counts(): ProviderCounts {

@@ -1,10 +1,27 @@
 import { expect, test } from "vitest";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
-import { acquireTheirs } from "./theirs.ts";
+import { acquireTheirs, commitTheirs, versionOf } from "./theirs.ts";
 import { startWorld } from "./world.ts";
 
 const opened = resources();
+
+/** Alice's refresh waits in the queue behind Bob's, which is at the provider; another replica looks on. */
+async function queued() {
+  const world = await startWorld(opened, { provider: { maxConcurrency: 1 } });
+  const other = world.replica();
+  await world.login("alice", { remainingMs: 0 });
+  await world.login("bob", { remainingMs: 0 });
+  const version = await versionOf(other);
+  const { read } = world.store.calls;
+  const gate = world.endpoint.hold();
+  const bob = world.fresh({ session: "bob" });
+  await gate.arrived();
+  const alice = world.fresh();
+  await until("Alice's read", () => world.store.calls.read === read + 2);
+  const reads = () => world.store.calls.read - read;
+  return { world, other, version, gate, alice, bob, reads };
+}
 
 test("100 sessions ask no more of the provider at a time than maxConcurrency, and are all served", async () => {
   const world = await startWorld(opened, { provider: { maxConcurrency: 3 } });
@@ -56,4 +73,33 @@ test("who comes too late out of the queue asks neither store nor provider: its c
   await world.tokens.settled();
   expect([world.endpoint.calls, world.store.calls.acquire]).toEqual([1, 1]);
   expect(await world.fresh({ session: "bob" })).toBe("access-4");
+});
+
+test("who is still in the queue when another replica stores new tokens leaves it for them: neither turn nor lease is asked for", async () => {
+  const { world, other, version, gate, alice, bob } = await queued();
+  await commitTheirs(other, version);
+  expect(await alice).toBe("access-4");
+  gate.release();
+  expect(await bob).toBe("access-3");
+  await world.tokens.settled();
+  expect([world.store.calls.acquire, world.endpoint.calls, world.metrics.events.adopted]).toEqual([1, 1, 1]);
+});
+
+test("who is still in the queue when another replica gives the lease back keeps its place: nothing has changed", async () => {
+  const { world, other, gate, alice, bob, reads } = await queued();
+  await acquireTheirs(other);
+  await other.store.release(other.key(), { attempt: "theirs", unused: true, backOffMs: 0 });
+  gate.release();
+  expect([await bob, await alice]).toEqual(["access-3", "access-4"]);
+  expect([reads(), world.store.calls.acquire, world.endpoint.calls]).toEqual([2, 2, 2]);
+});
+
+test("who is still in the queue when its session is revoked leaves it: nothing is asked of store or provider for it", async () => {
+  const { world, other, gate, alice, bob } = await queued();
+  await other.tokens.revoke(other.key());
+  expect(await alice).toBe("missing");
+  gate.release();
+  expect(await bob).toBe("access-3");
+  await world.tokens.settled();
+  expect([world.store.calls.acquire, world.endpoint.calls]).toEqual([1, 1]);
 });
