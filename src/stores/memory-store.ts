@@ -93,12 +93,13 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       return "dead";
     },
 
-    async revoke(key, version) {
+    async revoke(key, version, from = "") {
       const row = living(key);
+      if (from !== "" && row !== undefined && row.write.version !== from) return undefined;
       const ms = Math.max(row === undefined ? 0 : row.expiresAt - clock.monotonicMs(), minTombstoneMs);
       const grant = { createdAt: clock.wallMs(), refreshedAt: clock.wallMs() };
       save(key, { version, grant, life: { ms, stated: true } }, "revoked");
-      return row !== undefined && (row.state !== "revoked" || row.write.version === version);
+      return row?.state !== "revoked" || row.write.version === version ? row?.write.version : undefined;
     },
 
     async list(session) {

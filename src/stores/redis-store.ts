@@ -13,6 +13,7 @@ import { createSealer, type SealingConfig } from "./sealing.ts";
 import { minTombstoneMs, type TokenStore } from "./token-store.ts";
 
 const commitReply = z.enum(["written", "already", "superseded", "revoked"]);
+const revokeReply = z.string().nullable();
 const refuseReply = z.enum(["dead", "superseded", "revoked", "absent"]);
 
 /** How Redis is reached, and what seals the tokens in it: nothing where `encryption` is absent. */
@@ -67,8 +68,8 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
       return parseReply(refuseReply, await redis.run("refuse", grantKey(key), [channel, from, why]), "refuse");
     },
 
-    async revoke(key, version) {
-      return (await redis.run("revoke", grantKey(key), [channel, version, String(minTombstoneMs)])) === 1;
+    async revoke(key, version, from = "") {
+      return parseReply(revokeReply, await redis.run("revoke", grantKey(key), [channel, version, String(minTombstoneMs), from]), "revoke") ?? undefined;
     },
 
     async list(session, candidates) {

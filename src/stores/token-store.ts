@@ -115,8 +115,11 @@ export interface TokenStore {
   commit(key: GrantKey, from: string, write: GrantWrite): Promise<CommitResult>;
   /** The provider refused the refresh token of version `from`: marks the grant dead and keeps its version. Ends lease, marker and back-off. */
   refuse(key: GrantKey, from: string, why: string): Promise<RefuseResult>;
-  /** Leaves a tombstone of the given version, for as long as the grant would have lived and a day at least, so that no refresh under way brings it back. False where there was no grant. */
-  revoke(key: GrantKey, version: string): Promise<boolean>;
+  /**
+   * Leaves a tombstone of the given version, for as long as the grant would have lived and a day at least, so that no refresh under way brings it back. With `from`
+   * only in place of that version, or of nothing. Resolves to the version of the grant that was there (its own when repeated); undefined where none was, or another than `from`.
+   */
+  revoke(key: GrantKey, version: string, from?: string): Promise<string | undefined>;
   /** The upstreams for which the session holds a grant or a tombstone. `candidates` are looked at even where the session's index lost them. */
   list(session: string, candidates: readonly string[]): Promise<readonly string[]>;
   /** Tells the listener of changes from now on, until the store is closed. */

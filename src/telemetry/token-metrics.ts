@@ -18,7 +18,10 @@ const events: Readonly<Record<TokenEvent, readonly [name: string, help: string]>
     "bearerswap_commit_retries_total",
     "Further attempts to store new tokens that the store had not taken. Until one succeeds, they exist in this process only.",
   ],
-  recommit: ["bearerswap_recommits_total", "New tokens stored once more, as a failover of the store had brought their predecessors back."],
+  recommit: [
+    "bearerswap_recommits_total",
+    "New tokens, or ends of sessions, stored once more, as a failover of the store had brought their predecessors back.",
+  ],
   presented_again: [
     "bearerswap_repeated_presentations_total",
     "Refresh tokens presented although an earlier attempt may have used them: its ending was not known.",

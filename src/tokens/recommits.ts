@@ -4,22 +4,26 @@ import type { Log } from "../telemetry/log.ts";
 import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type GrantKey, grantId, shortHash } from "./grant.ts";
 
-/** A refresh or a login that this process writes. */
-export interface Commit {
+/** A revocation that this process stores. */
+export interface Revocation {
   readonly key: GrantKey;
   /** The version it replaces; undefined where none is known. */
   readonly from: string | undefined;
-  /** {@link Recommits.mark} before `from` was read, or the login sent; and after that. */
+  /** {@link Recommits.mark} before `from` was read, or the login or revocation sent; and after that. */
   readonly since: number;
   readonly until: number;
   readonly version: string;
+}
+
+/** A refresh or a login that this process writes. */
+export interface Commit extends Revocation {
   /** What to write, with the life that the access token has left now. */
   readonly write: () => GrantWrite;
 }
 
 /**
- * Remembers this process's refreshes and logins for a minute and writes them again, in case a failover has brought their predecessors back: the store acknowledged them, but its
- * successor never got them. Repeating a write that is still there changes nothing.
+ * Remembers this process's refreshes, logins and revocations for a minute and writes them again, in case a failover has brought their predecessors back: the store acknowledged
+ * them, but its successor never got them. Repeating a write that is still there changes nothing.
  */
 export interface Recommits {
   /** A moment, to tell what came before it from what came after: finer than any clock. */
@@ -30,8 +34,8 @@ export interface Recommits {
   add(commit: Commit): void;
   /** A login was stored: it replaced whatever was there. */
   addLogin(login: Commit): void;
-  /** A revocation that this process stored: the earlier write must not come back. One that failed leaves the session what it has. */
-  forget(key: GrantKey): void;
+  /** A revocation was stored: it ended whatever was there. One that failed leaves the session what it has. */
+  addRevocation(revocation: Revocation): void;
   /** Whether this process has what came after that version: the store has lost it, and it is being written again. */
   hasNewer(key: GrantKey, version: string): boolean;
   /** The store may just have lost something: all are written again now. */
@@ -39,7 +43,7 @@ export interface Recommits {
 }
 
 export interface RecommitsDeps {
-  readonly store: Pick<TokenStore, "read" | "commit">;
+  readonly store: Pick<TokenStore, "read" | "commit" | "revoke">;
   /** A grant was written again: what this process read meanwhile is history. */
   readonly onRestored: (key: GrantKey) => void;
   readonly clock: Clock;
@@ -55,7 +59,12 @@ const tries = 7;
 /** So many versions that this process wrote or replaced before are remembered. */
 const maxAncestors = 32;
 
-interface Entry extends Commit {
+/** What is remembered, and how it is written in place of one version, or of nothing. */
+interface Write extends Revocation {
+  readonly over: (from: string) => Promise<CommitResult>;
+}
+
+interface Entry extends Write {
   readonly at: number;
   /** The {@link Recommits.mark} at which it was known to be written. */
   readonly known: number;
@@ -76,14 +85,14 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
     mark: () => ++moment,
     async commit(commit) {
       const first = await store.commit(commit.key, commit.from, commit.write());
-      const result = first === "superseded" ? await writeOver(commit, ancestorsOf(commit)) : first;
+      const result = first === "superseded" ? await writeOver(writing(commit), ancestorsOf(commit)) : first;
       // The store may have gone back to before what this refresh began with: whoever wrote that writes it back, and this comes next.
       if (result === "superseded" && gapAt > commit.since) chase(rememberRefresh(commit));
       return result;
     },
     add: (commit) => void rememberRefresh(commit),
-    addLogin: (login) => void remember(login),
-    forget: (key) => end(entries.get(grantId(key))),
+    addLogin: (login) => void remember(writing(login)),
+    addRevocation: (revocation) => void remember(ending(revocation)),
     hasNewer(key, version) {
       const entry = entries.get(grantId(key));
       return entry !== undefined && isAncestor(entry, version);
@@ -94,30 +103,45 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
     },
   };
 
+  function writing(commit: Commit): Write {
+    return { ...commit, over: (from) => store.commit(commit.key, from, commit.write()) };
+  }
+
+  function ending(revocation: Revocation): Write {
+    const { key, version } = revocation;
+    return { ...revocation, over: async (from) => ((await store.revoke(key, version, from)) === undefined ? "superseded" : "written") };
+  }
+
   /** A refresh. What this process has of a version that came later is newer: had the store not lost that, this would not have been written. */
   function rememberRefresh(commit: Commit): Entry {
     const before = entries.get(grantId(commit.key));
     const isNewer = before === undefined || before.version === commit.from || (before.since < commit.until && !isAncestor(before, commit.from));
-    if (isNewer) return remember(commit);
+    if (isNewer) return remember(writing(commit));
     before.ancestors.push(commit.version);
     chase(before);
     return before;
   }
 
-  function remember(commit: Commit): Entry {
-    const entry: Entry = { ...commit, at: clock.monotonicMs(), known: ++moment, ancestors: ancestorsOf(commit), triesLeft: 0, cancel: () => {} };
-    end(entries.get(grantId(commit.key)));
-    entries.set(grantId(commit.key), entry);
+  function remember(write: Write): Entry {
+    const entry: Entry = { ...write, at: clock.monotonicMs(), known: ++moment, ancestors: ancestorsOf(write), triesLeft: 0, cancel: () => {} };
+    end(entries.get(grantId(write.key)));
+    entries.set(grantId(write.key), entry);
     schedule(entry, 0);
     return entry;
   }
 
   /** What this process had written before `from` was read is older, whatever others wrote in between; unless `from` had been brought back from before that. */
-  function ancestorsOf({ key, from, since }: Commit): string[] {
+  function ancestorsOf({ key, from, since }: Revocation): string[] {
     const before = entries.get(grantId(key));
     const isOlder = before !== undefined && (before.version === from || (before.known < since && !isAncestor(before, from)));
     const older = isOlder ? [before.version, ...before.ancestors] : [];
     return [...new Set([...(from === undefined ? [] : [from]), ...older])].slice(0, maxAncestors);
+  }
+
+  /** Somebody ended the session: two processes keep that better than one. */
+  async function rememberEnd({ key, version: from, since }: Entry): Promise<void> {
+    const read = await store.read(key);
+    if (read.kind === "revoked" && entries.get(grantId(key))?.version === from) remember(ending({ key, from, since, until: since, version: read.version }));
   }
 
   function isAncestor({ ancestors }: Entry, version: string | undefined): boolean {
@@ -152,7 +176,7 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
   async function again(entry: Entry): Promise<CommitResult | undefined> {
     if (!isRemembered(entry)) return undefined;
     const result = await writeOver(entry, entry.ancestors).catch(() => undefined);
-    if (result === "revoked") end(entry);
+    if (result === "revoked") await rememberEnd(entry).catch(() => undefined);
     if (result === "written") {
       onRestored(entry.key);
       report(entry);
@@ -161,18 +185,21 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
   }
 
   /** Over one of its ancestors, or where nothing is. Another version is left alone: a newer one, or one that another process has to write over first. */
-  async function writeOver({ key, version, write }: Commit, ancestors: readonly string[]): Promise<CommitResult> {
+  async function writeOver({ key, version, over }: Write, ancestors: readonly string[]): Promise<CommitResult> {
     const read = await store.read(key);
-    if (read.kind === "revoked") return "revoked";
-    if (read.kind === "absent") return store.commit(key, version, write());
-    const found = read.row.version;
+    if (read.kind === "absent") return over(version);
+    const found = read.kind === "revoked" ? read.version : read.row.version;
     if (found === version) return "already";
-    return ancestors.includes(found) ? store.commit(key, found, write()) : "superseded";
+    if (read.kind === "revoked") return "revoked";
+    return ancestors.includes(found) ? over(found) : "superseded";
   }
 
   function report({ key }: Entry): void {
     metrics.count("recommit", key.upstream);
-    log.warn({ event: "recommit", upstream: key.upstream, session: shortHash(key.session) }, "the store had lost the last login or refresh; written again");
+    log.warn(
+      { event: "recommit", upstream: key.upstream, session: shortHash(key.session) },
+      "the store had lost the last login, refresh or revocation; written again",
+    );
   }
 
   function isRemembered(entry: Entry): boolean {

@@ -121,9 +121,11 @@ export function createTokenManager({ store, providers, clock, random, log, metri
 
     async revoke(key) {
       try {
-        const revoked = await store.revoke(key, random.id());
-        recommits.forget(key);
-        return revoked;
+        const since = recommits.mark();
+        const version = random.id();
+        const from = await store.revoke(key, version);
+        recommits.addRevocation({ key, from, since, until: since, version });
+        return from !== undefined;
       } finally {
         drop(key);
       }

@@ -2,9 +2,15 @@ import type { TokenAnswer } from "../../src/tokens/token-manager.ts";
 import type { StoreCall } from "../stores/store-call.ts";
 import type { Judge } from "./judge.ts";
 import type { Presentation } from "./ledger.ts";
+import type { Executed } from "./sim-store.ts";
 
 /** Acquired so long before it was sent, at most, ms: something else was written since, where the commit found it. */
 const acquiredBeforeMs = 5_500;
+
+/** A process that is well for so long has written what it remembers, ms. */
+const writesBackMs = 4_000;
+/** It remembers for so long, ms. */
+const rememberedMs = 60_000;
 
 /** Judges a whole history, long after its last fault. */
 export function judgeEnd(judge: Judge): void {
@@ -41,7 +47,8 @@ export function judgeHeld({ facts, server, ledger, process, violated }: Judge, s
 }
 
 /** What the store lost and nobody wrote back: logins, and ends of sessions. */
-export function countLost({ facts, count }: Judge, session: string): void {
+export function countLost(judge: Judge, session: string): void {
+  const { facts, count } = judge;
   const writes = facts.writes(session);
   for (const write of writes) {
     const lostAt = facts.lostAt(write);
@@ -51,9 +58,36 @@ export function countLost({ facts, count }: Judge, session: string): void {
     if (replaced) continue;
     const back = () =>
       writes.some(({ at, call: later }) => at > lostAt && (later.op === "put" || (later.op === "commit" && later.write.version === versionOf(call))));
-    if (call.op === "revoke") count("revocationsLost");
+    if (call.op === "revoke") judgeLostEnd(judge, session, { revocation: write, version: call.version, lostAt });
     if (call.op === "put" && !back()) count("loginsLost");
   }
+}
+
+interface LostEnd {
+  readonly revocation: Executed;
+  /** The tombstone's. */
+  readonly version: string;
+  readonly lostAt: number;
+}
+
+/** A live process that was told of the session's end writes it back over what the end had replaced, before anybody else writes; what none held is counted. */
+function judgeLostEnd({ facts, process, violated, count, now }: Judge, session: string, { revocation, version, lostAt }: LostEnd): void {
+  const later = facts.writes(session).filter(({ at, call }) => at > lostAt && call.op !== "refuse");
+  if (later.some(({ call }) => call.op === "revoke" && call.version === version)) {
+    count("endsWrittenBack");
+    return;
+  }
+  const all = facts.stretches(session);
+  const cameBack = all.find(({ at, byLoss }) => byLoss && at === lostAt);
+  if (cameBack === undefined || cameBack.state === "none" || cameBack.state === "revoked") return;
+  count("revocationsLost");
+  const replaced = all.findLast(({ at, version: other }) => at <= revocation.at && other !== version);
+  const until = Math.min(later[0]?.at ?? now(), revocation.at + rememberedMs);
+  const from = until - writesBackMs;
+  const holder = process(revocation.by);
+  const able = holder?.isEnded() === false && facts.wasTold(revocation, lostAt) && from > lostAt && !holder.wasUnwell(from, until);
+  if (able && replaced?.version === cameBack.version)
+    violated("not_written_back", `${revocation.by} ended ${session} with ${version}, which the store lost at ${lostAt}, and did not write it back`);
 }
 
 function versionOf(call: StoreCall): string | undefined {

@@ -125,6 +125,7 @@ function afterwards({ call, result, at }: Executed, before: Stretch): Stretch | 
     case "refuse":
       return result === "dead" ? { ...before, at, state: "dead", byLoss: false } : undefined;
     case "revoke":
+      if (call.from !== undefined && before.state !== "none" && before.version !== call.from) return undefined;
       return { ...nothing, at, state: "revoked", version: call.version };
     default:
       return undefined;

@@ -48,6 +48,7 @@ export type Figure =
   | "lostUnlinked"
   | "loginsLost"
   | "revocationsLost"
+  | "endsWrittenBack"
   | "answers"
   | "fresh"
   | "refused"

@@ -28,6 +28,12 @@ export const mutants: readonly Mutant[] = [
     breaks: ["not_written_back", "lease_not_taken_again"],
   },
   {
+    name: "writing a session's end again",
+    adapt: (plan) => ({ ...often("failover", 10_000)(plan), lossy: 1, work: { ...plan.work, revokeEveryMs: 5_000 } }),
+    without: { store: (store) => ({ ...store, revoke: async (key, version, from) => (from === undefined ? store.revoke(key, version) : undefined) }) },
+    breaks: ["not_written_back"],
+  },
+  {
     name: "pre-dispatch check",
     adapt: often("longFreeze", 8_000),
     without: {

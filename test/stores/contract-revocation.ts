@@ -9,7 +9,7 @@ export function describeRevocation(current: () => StoreUnderTest): void {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));
-      expect(await store.revoke(key, "tomb")).toBe(true);
+      expect(await store.revoke(key, "tomb")).toBe("v1");
       expect(await store.commit(key, "v1", grantWrite({ version: "v2" }))).toBe("revoked");
       expect(await store.refuse(key, "v1", "invalid_grant")).toBe("revoked");
       expect(await store.read(key)).toEqual({ kind: "revoked", version: "tomb" });
@@ -51,11 +51,26 @@ export function describeRevocation(current: () => StoreUnderTest): void {
       expect(await store.read(key)).toEqual({ kind: "absent" });
     });
 
-    test("says whether there was a grant, and the same when repeated after a lost reply", async () => {
+    test("says which grant there was, and that there was one when repeated after a lost reply", async () => {
       const { store } = current();
       const key = newKey();
-      await store.put(key, grantWrite());
-      expect([await store.revoke(key, "tomb"), await store.revoke(key, "tomb"), await store.revoke(key, "tomb-2")]).toEqual([true, true, false]);
+      await store.put(key, grantWrite({ version: "v1" }));
+      expect([await store.revoke(key, "tomb"), await store.revoke(key, "tomb"), await store.revoke(key, "tomb-2")]).toEqual(["v1", "tomb", undefined]);
+    });
+
+    test("in place of one version only leaves every other as it is, a login as well as another tombstone", async () => {
+      const { store } = current();
+      const key = newKey();
+      await store.put(key, grantWrite({ version: "v2" }));
+      expect([await store.revoke(key, "tomb", "v1"), await summaryOf(store, key)]).toMatchObject([undefined, { version: "v2", state: "active" }]);
+      expect([await store.revoke(key, "tomb", "v2"), await store.read(key)]).toEqual(["v2", { kind: "revoked", version: "tomb" }]);
+      expect([await store.revoke(key, "late", "v2"), await store.read(key)]).toEqual([undefined, { kind: "revoked", version: "tomb" }]);
+    });
+
+    test("in place of one version only is written where nothing is", async () => {
+      const { store } = current();
+      const key = newKey();
+      expect([await store.revoke(key, "tomb", "v1"), await store.read(key)]).toEqual([undefined, { kind: "revoked", version: "tomb" }]);
     });
 
     test("ends a dead grant too", async () => {
@@ -63,14 +78,14 @@ export function describeRevocation(current: () => StoreUnderTest): void {
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));
       await store.refuse(key, "v1", "invalid_grant");
-      expect(await store.revoke(key, "tomb")).toBe(true);
+      expect(await store.revoke(key, "tomb")).toBe("v1");
       expect(await store.read(key)).toEqual({ kind: "revoked", version: "tomb" });
     });
 
     test("where there was no grant still keeps a refresh under way from creating one", async () => {
       const { store } = current();
       const key = newKey();
-      expect(await store.revoke(key, "tomb")).toBe(false);
+      expect(await store.revoke(key, "tomb")).toBeUndefined();
       expect(await store.commit(key, "v1", grantWrite())).toBe("revoked");
     });
 

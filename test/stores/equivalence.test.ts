@@ -50,7 +50,7 @@ const call: fc.Arbitrary<Without<StoreCall>> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ op: fc.constant("release" as const), release: fc.record({ attempt: holder, unused: fc.boolean(), backOffMs }) }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant("commit" as const), from: known, write }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant("refuse" as const), from: known, why: fc.constantFrom("invalid_grant", "bad_refresh_token") }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant("revoke" as const), version: fc.constantFrom("t1", "t2") }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant("revoke" as const), version: fc.constantFrom("t1", "t2"), from: fc.option(known, { nil: undefined }) }) },
 );
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ upstream: fc.constantFrom(0 as const, 0 as const, 0 as const, 1 as const), call }) },
@@ -137,6 +137,8 @@ function named(call: StoreCall, last: Last): StoreCall {
     case "commit":
     case "refuse":
       return { ...call, from: version(call.from) };
+    case "revoke":
+      return { ...call, from: call.from && version(call.from) };
     default:
       return call;
   }

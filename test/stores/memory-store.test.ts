@@ -36,7 +36,7 @@ describe("full memory store", () => {
     await store.put(key, grantWrite({ version: "v2" }));
     expect(await store.commit(key, "v2", grantWrite({ version: "v3" }))).toBe("written");
     expect(await store.refuse(key, "v3", "invalid_grant")).toBe("dead");
-    expect(await store.revoke(key, "tomb")).toBe(true);
+    expect(await store.revoke(key, "tomb")).toBe("v3");
     expect(await store.read(key)).toEqual({ kind: "revoked", version: "tomb" });
   });
 

@@ -10,10 +10,10 @@ export type StoreCall = { readonly key: GrantKey } & (
   | { readonly op: "release"; readonly release: Release }
   | { readonly op: "commit"; readonly from: string; readonly write: GrantWrite }
   | { readonly op: "refuse"; readonly from: string; readonly why: string }
-  | { readonly op: "revoke"; readonly version: string }
+  | { readonly op: "revoke"; readonly version: string; readonly from?: string | undefined }
 );
 
-export type StoreReply = ReadResult | AcquireResult | CommitResult | RefuseResult | boolean | undefined;
+export type StoreReply = ReadResult | AcquireResult | CommitResult | RefuseResult | boolean | string | undefined;
 
 /** Carries a call out. */
 export async function carryOut(store: TokenStore, call: StoreCall): Promise<StoreReply> {
@@ -33,7 +33,7 @@ export async function carryOut(store: TokenStore, call: StoreCall): Promise<Stor
     case "refuse":
       return store.refuse(call.key, call.from, call.why);
     case "revoke":
-      return store.revoke(call.key, call.version);
+      return store.revoke(call.key, call.version, call.from);
     default:
       return call satisfies never;
   }
@@ -49,6 +49,6 @@ export function storeOf(send: (call: StoreCall) => Promise<StoreReply>): Omit<To
     release: (key, release) => send({ op: "release", key, release }) as Promise<boolean>,
     commit: (key, from, write) => send({ op: "commit", key, from, write }) as Promise<CommitResult>,
     refuse: (key, from, why) => send({ op: "refuse", key, from, why }) as Promise<RefuseResult>,
-    revoke: (key, version) => send({ op: "revoke", key, version }) as Promise<boolean>,
+    revoke: (key, version, from) => send({ op: "revoke", key, version, from }) as Promise<string | undefined>,
   };
 }

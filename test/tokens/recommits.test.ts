@@ -153,23 +153,87 @@ describe("a commit that the store acknowledged and then lost in a failover", () 
       expect([await replicas.world.storedRefreshToken(), replicas.world.metrics.events.recommit]).toEqual([stored, undefined]);
     }
   });
+});
 
-  test("is given up by the logout of this process, even where that was lost as well", async () => {
-    const { world, before, bringBack } = await refreshed();
+describe("a logout that the store acknowledged and then lost in a failover", () => {
+  test.each<[name: string, gap: boolean, atMs: number]>([
+    ["at once after a gap", true, 1],
+    ["within a second", false, 1_000],
+  ])("is written again over the login that came back, %s: the session stays ended (pitfall 17)", async (_, gap, atMs) => {
+    const { world, other, before, bringBack } = await refreshed();
     await world.tokens.revoke(world.key());
     await bringBack(before);
-    world.store.subscription.gap();
+    if (gap) world.store.subscription.gap();
+    await world.clock.advance(atMs);
+    expect([await world.storedRefreshToken(), await other.fresh(), world.metrics.events.recommit]).toEqual(["revoked", "missing", 1]);
+    expect(presented(world)).toEqual(["refresh-1"]);
     await world.clock.advance(60_000);
-    expect([await world.storedRefreshToken(), world.clock.pending]).toEqual(["refresh-1", 0]);
+    expect([await world.storedRefreshToken(), world.clock.pending]).toEqual(["revoked", 0]);
   });
 
-  test("is given up where another replica's logout was found, even where that is lost later", async () => {
+  test("is written again by whoever has seen it, where the one who stored it does not know what came back", async () => {
     const { world, other, before, bringBack } = await refreshed();
     await other.tokens.revoke(world.key());
+    await world.clock.advance(1_000); // world looks for its refresh and finds the end
+    await bringBack(before);
     await world.clock.advance(1_000);
+    expect([await world.storedRefreshToken(), world.metrics.events.recommit, other.metrics.events.recommit]).toEqual(["revoked", 1, undefined]);
+    await world.clock.advance(61_000);
+    expect(world.clock.pending).toBe(0);
+  });
+
+  test("is written again where nothing is left of the row: a refresh under way elsewhere cannot create it anew", async () => {
+    const { world, lose } = await refreshed();
+    await world.tokens.revoke(world.key());
+    await lose();
+    await world.clock.advance(1_000);
+    expect(await world.storedRefreshToken()).toBe("revoked");
+  });
+
+  test("is written again over what a refresh of this process stored after that", async () => {
+    const { world, row, bringBack } = await forgetfulWorld({});
+    await world.login("alice", { remainingMs: 0 });
+    const before = await row();
+    const gate = world.endpoint.hold();
+    void world.fresh();
+    await gate.arrived();
+    await world.tokens.revoke(world.key());
+    await bringBack(before);
+    gate.release();
+    await world.tokens.settled();
+    await until("the end of the session", async () => (await world.storedRefreshToken()) === "revoked");
+    expect(await world.fresh()).toBe("missing");
+  });
+
+  test("takes the token with it that a request got meanwhile", async () => {
+    const { world, row, bringBack } = await forgetfulWorld({});
+    await world.login("alice");
+    const before = await row();
+    await world.tokens.revoke(world.key());
+    await bringBack(before);
+    expect([await world.fresh(), world.cached()]).toEqual(["access-1", "access-1"]);
+    await world.clock.advance(1_000);
+    expect([world.cached(), await world.fresh()]).toEqual([undefined, "missing"]);
+  });
+
+  test.each(["world", "other"] as const)("ends no login that came after it, on whichever replica: %s", async (by) => {
+    const replicas = await refreshed();
+    const { world } = replicas;
+    await world.tokens.revoke(world.key());
+    await replicas[by].login("alice");
+    world.store.subscription.gap();
+    await world.clock.advance(60_000);
+    expect([await world.storedRefreshToken(), world.metrics.events.recommit]).toEqual(["refresh-3", undefined]);
+  });
+
+  test("is not written again where the store never took it: the session goes on as its caller was told", async () => {
+    const { world, before, bringBack } = await refreshed();
+    world.store.down.add("revoke");
+    await expect(world.tokens.revoke(world.key())).rejects.toMatchObject({ code: "store_unavailable" });
+    world.store.down.clear();
     await bringBack(before);
     await world.clock.advance(60_000);
-    expect([await world.storedRefreshToken(), world.clock.pending]).toEqual(["refresh-1", 0]);
+    expect(await world.storedRefreshToken()).toBe("refresh-2");
   });
 });
 
