@@ -8,6 +8,8 @@ export interface BackOffInput {
   readonly retryAfterMs: number | undefined;
   /** What is left of the provider's grace for a rotated refresh token, ms; 0 where none is known. */
   readonly graceLeftMs: number;
+  /** How long another replica waits, once the back-off is over, before it presents the token, ms. */
+  readonly holdOffMs: number;
   /** In [0, 1): spreads grants that failed together. */
   readonly jitter: number;
 }
@@ -19,12 +21,12 @@ const usedLongestMs = 300_000;
 
 /**
  * How long nobody presents a refresh token after it failed, ms. Surely unused: 1 s, doubled up to a minute. Perhaps used: 5 s, doubled up to five minutes, but inside a
- * known grace never so long that the grace would be over. At least what the provider asked for; up to a tenth more.
+ * known grace never so long that the grace would be over, hold-off included. At least what the provider asked for; up to a tenth more.
  */
-export function backOffMs({ maybeUsed, failures, retryAfterMs = 0, graceLeftMs, jitter }: BackOffInput): number {
+export function backOffMs({ maybeUsed, failures, retryAfterMs = 0, graceLeftMs, holdOffMs, jitter }: BackOffInput): number {
   const doubled = (first: number, longest: number) => Math.min(first * 2 ** Math.min(failures, 16), longest);
   const inGrace = maybeUsed && graceLeftMs > 0;
   const own = maybeUsed && !inGrace ? doubled(usedFirstMs, usedLongestMs) : doubled(unusedFirstMs, unusedLongestMs);
-  const bounded = inGrace ? Math.min(own, Math.max(graceLeftMs / 2, unusedFirstMs)) : own;
+  const bounded = inGrace ? Math.min(own, Math.max((graceLeftMs - holdOffMs) / 2, unusedFirstMs)) : own;
   return Math.ceil(Math.max(bounded, retryAfterMs) * (1 + jitter / 10));
 }

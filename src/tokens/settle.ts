@@ -125,6 +125,10 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
       result = await untilStored(clock, stored, commitGiveUpMs, onError);
       if (result === "written" || result === "already") recommits.add({ key, from: row.version, since, until, version, write });
     } catch {
+      log.error(
+        { event: "commit_lost", upstream: key.upstream, session: shortHash(key.session) },
+        "the store did not take new tokens for a day; they are given up, and this session may have to log in again",
+      );
       return { kind: "unavailable", why: "store_unavailable" };
     } finally {
       committing.delete(version);
@@ -202,7 +206,14 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     const firstAgoMs = earlier?.sinceMs ?? 0;
     const graceLeftMs = (provider.graceMs ?? 0) - firstAgoMs - (clock.monotonicMs() - sentAt);
     const retryAfterMs = "retryAfterMs" in outcome ? outcome.retryAfterMs : undefined;
-    const waitMs = backOffMs({ maybeUsed: !unused || earlier !== undefined, failures, retryAfterMs, graceLeftMs, jitter: random.fraction() });
+    const waitMs = backOffMs({
+      maybeUsed: !unused || earlier !== undefined,
+      failures,
+      retryAfterMs,
+      graceLeftMs,
+      holdOffMs: config.holdOffMs,
+      jitter: random.fraction(),
+    });
     metrics.count("back_off", task.key.upstream);
     if (!unused && !lease.isLost()) endedAttempts.add(task.key, row.version, earlier);
     lease.stop();

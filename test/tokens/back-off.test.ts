@@ -7,7 +7,7 @@ import { until } from "../support/until.ts";
 import { patientMs, startWorld, type World } from "./world.ts";
 
 const opened = resources();
-const base = { maybeUsed: false, failures: 0, retryAfterMs: undefined, graceLeftMs: 0, jitter: 0 };
+const base = { maybeUsed: false, failures: 0, retryAfterMs: undefined, graceLeftMs: 0, holdOffMs: 0, jitter: 0 };
 const row = (input: Partial<BackOffInput>, failures: readonly number[]) => failures.map((count) => backOffMs({ ...base, ...input, failures: count }) / 1_000);
 
 describe("the back-off", () => {
@@ -27,6 +27,12 @@ describe("the back-off", () => {
     expect(row({ maybeUsed: false, graceLeftMs: 4_000 }, [0, 5])).toEqual([1, 32]);
   });
 
+  test("inside a known grace leaves another replica the time to hold off before it presents the token", () => {
+    expect(row({ maybeUsed: true, graceLeftMs: 20_000, holdOffMs: 3_000 }, [0, 3, 4])).toEqual([1, 8, 8.5]);
+    expect(row({ maybeUsed: true, graceLeftMs: 6_000, holdOffMs: 3_000 }, [0, 5])).toEqual([1, 1.5]);
+    expect(row({ maybeUsed: true, graceLeftMs: 2_000, holdOffMs: 3_000 }, [0, 5])).toEqual([1, 1]);
+  });
+
   test("is at least what the provider asked for, and not shortened by it", () => {
     expect(row({ retryAfterMs: 30_000 }, [0, 5, 6])).toEqual([30, 32, 60]);
     expect(row({ maybeUsed: true, retryAfterMs: 30_000 }, [0, 3])).toEqual([30, 40]);
@@ -41,6 +47,7 @@ describe("the back-off", () => {
       failures: fc.nat(100),
       retryAfterMs: fc.option(fc.nat(3_600_000), { nil: undefined }),
       graceLeftMs: fc.integer({ min: -100_000, max: 100_000 }),
+      holdOffMs: fc.nat(10_000),
     });
     fc.assert(
       fc.property(input, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (given, jitter) => {
@@ -101,7 +108,7 @@ describe("after a refresh that failed (pitfall 12)", () => {
 
   test("a known grace is used while it lasts", async () => {
     const world = await expired({ status: 500 }, { provider: { graceMs: 30_000 } });
-    expect(await backOffs(world, 10)).toEqual([1, 2, 4, 8, 7.5, 3.75, 1.875, 1, 1, 300]);
+    expect(await backOffs(world, 10)).toEqual([1, 2, 4, 8, 6, 3, 1.5, 1, 1, 1]);
   });
 
   test("an answer that was lost is asked for again within the grace, and nobody logs in", async () => {

@@ -74,6 +74,7 @@ describe("each presentation is counted by its ending, its trigger and its length
     await world.clock.advance(86_400_000);
     await world.tokens.settled();
     expect([world.metrics.endings, world.tokens.unstored()]).toEqual([["unknown expired 86400000"], []]);
+    expect(world.events("commit_lost")).toMatchObject([{ level: "error", upstream: "crm", session: world.key().session.slice(0, 12) }]);
   }, 60_000);
 });
 
