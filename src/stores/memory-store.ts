@@ -71,14 +71,14 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       return true;
     },
 
-    async commit(key, from, write) {
+    async commit(key, from, write, repeated = false) {
       const row = living(key);
       if (row !== undefined) {
         if (row.write.version === write.version) return "already";
         if (row.state === "revoked") return "revoked";
         if (row.write.version !== from) return "superseded";
       }
-      save(key, write);
+      save(key, write, "active", repeated ? { count: 1, since: clock.monotonicMs() } : undefined);
       return "written";
     },
 
@@ -124,14 +124,14 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
     return undefined;
   }
 
-  function save(key: GrantKey, write: GrantWrite, state: Row["state"] = "active"): void {
+  function save(key: GrantKey, write: GrantWrite, state: Row["state"] = "active", marker?: Row["marker"]): void {
     if (rows.size >= maxGrants && !rows.has(grantId(key))) sweep();
     if (rows.size >= maxGrants && !rows.has(grantId(key))) {
       throw new BearerswapError("store_full", `the memory store holds its ${maxGrants} grants: raise store.memory.maxGrants, or use Redis`);
     }
     const now = clock.monotonicMs();
     const accessUntil = now + (write.access?.remainingMs ?? Number.POSITIVE_INFINITY);
-    rows.set(grantId(key), { state, write, accessUntil, expiresAt: now + write.life.ms });
+    rows.set(grantId(key), { state, write, accessUntil, expiresAt: now + write.life.ms, marker });
     tell(key, write.version);
   }
 

@@ -59,9 +59,9 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
       return (await redis.run("release", grantKey(key), [channel, attempt, unused ? "1" : "", wholeMs(backOffMs)])) === 1;
     },
 
-    async commit(key, from, write) {
+    async commit(key, from, write, repeated = false) {
       const name = grantKey(key);
-      return parseReply(commitReply, await redis.run("commit", name, [from, channel, ...rows.writeArgs(name, write)]), name);
+      return parseReply(commitReply, await redis.run("commit", name, [from, repeated ? "1" : "", channel, ...rows.writeArgs(name, write)]), name);
     },
 
     async refuse(key, from, why) {

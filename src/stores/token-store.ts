@@ -110,9 +110,9 @@ export interface TokenStore {
   release(key: GrantKey, release: Release): Promise<boolean>;
   /**
    * A refresh: written where the stored version still is `from`, also if dead or leased to somebody else; recreated where the grant was lost.
-   * Ends the lease, the marker and the back-off.
+   * Ends the lease, the marker and the back-off. `repeated`: it was there before and got lost, perhaps with what came after it, so that its refresh token may have been used: it gets a marker.
    */
-  commit(key: GrantKey, from: string, write: GrantWrite): Promise<CommitResult>;
+  commit(key: GrantKey, from: string, write: GrantWrite, repeated?: boolean): Promise<CommitResult>;
   /** The provider refused the refresh token of version `from`: marks the grant dead and keeps its version. Ends lease, marker and back-off. */
   refuse(key: GrantKey, from: string, why: string): Promise<RefuseResult>;
   /**

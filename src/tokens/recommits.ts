@@ -36,6 +36,8 @@ export interface Recommits {
   addLogin(login: Commit): void;
   /** A revocation was stored: it ended whatever was there. One that failed leaves the session what it has. */
   addRevocation(revocation: Revocation): void;
+  /** Somebody wrote that version, perhaps again: where this process has what came after it, that follows. */
+  heard(key: GrantKey, version: string): void;
   /** Whether this process has what came after that version: the store has lost it, and it is being written again. */
   hasNewer(key: GrantKey, version: string): boolean;
   /** The store may just have lost something: all are written again now. */
@@ -61,7 +63,7 @@ const maxAncestors = 32;
 
 /** What is remembered, and how it is written in place of one version, or of nothing. */
 interface Write extends Revocation {
-  readonly over: (from: string) => Promise<CommitResult>;
+  readonly over: (from: string, repeated: boolean) => Promise<CommitResult>;
 }
 
 interface Entry extends Write {
@@ -85,7 +87,7 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
     mark: () => ++moment,
     async commit(commit) {
       const first = await store.commit(commit.key, commit.from, commit.write());
-      const result = first === "superseded" ? await writeOver(writing(commit), ancestorsOf(commit)) : first;
+      const result = first === "superseded" ? await writeOver(writing(commit), ancestorsOf(commit), false) : first;
       // The store may have gone back to before what this refresh began with: whoever wrote that writes it back, and this comes next.
       if (result === "superseded" && gapAt > commit.since) chase(rememberRefresh(commit));
       return result;
@@ -93,6 +95,10 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
     add: (commit) => void rememberRefresh(commit),
     addLogin: (login) => void remember(writing(login)),
     addRevocation: (revocation) => void remember(ending(revocation)),
+    heard(key, version) {
+      const entry = entries.get(grantId(key));
+      if (entry !== undefined && isAncestor(entry, version)) void again(entry);
+    },
     hasNewer(key, version) {
       const entry = entries.get(grantId(key));
       return entry !== undefined && isAncestor(entry, version);
@@ -104,7 +110,7 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
   };
 
   function writing(commit: Commit): Write {
-    return { ...commit, over: (from) => store.commit(commit.key, from, commit.write()) };
+    return { ...commit, over: (from, repeated) => store.commit(commit.key, from, commit.write(), repeated) };
   }
 
   function ending(revocation: Revocation): Write {
@@ -175,7 +181,7 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
   /** What came of it; undefined where the store did not say: the connection tells what is wrong. */
   async function again(entry: Entry): Promise<CommitResult | undefined> {
     if (!isRemembered(entry)) return undefined;
-    const result = await writeOver(entry, entry.ancestors).catch(() => undefined);
+    const result = await writeOver(entry, entry.ancestors, true).catch(() => undefined);
     if (result === "revoked") await rememberEnd(entry).catch(() => undefined);
     if (result === "written") {
       onRestored(entry.key);
@@ -185,13 +191,13 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
   }
 
   /** Over one of its ancestors, or where nothing is. Another version is left alone: a newer one, or one that another process has to write over first. */
-  async function writeOver({ key, version, over }: Write, ancestors: readonly string[]): Promise<CommitResult> {
+  async function writeOver({ key, version, over }: Write, ancestors: readonly string[], repeated: boolean): Promise<CommitResult> {
     const read = await store.read(key);
-    if (read.kind === "absent") return over(version);
+    if (read.kind === "absent") return over(version, repeated);
     const found = read.kind === "revoked" ? read.version : read.row.version;
     if (found === version) return "already";
     if (read.kind === "revoked") return "revoked";
-    return ancestors.includes(found) ? over(found) : "superseded";
+    return ancestors.includes(found) ? over(found, repeated) : "superseded";
   }
 
   function report({ key }: Entry): void {

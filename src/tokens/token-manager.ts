@@ -245,6 +245,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     const current = flying.get(grantId(key))?.task;
     const waits = current?.wake !== undefined;
     current?.wake?.(version);
+    recommits.heard(key, version);
     if (refresher.isWriting(version)) return;
     const held = cache.get(key.session, key.upstream);
     if (held !== undefined && held.version !== version) {

@@ -106,10 +106,10 @@ function withoutReReadUnderLease(store: TokenStore): TokenStore {
 function withoutCompare(store: TokenStore): TokenStore {
   return {
     ...store,
-    async commit(key, from, write) {
+    async commit(key, from, write, repeated) {
       const read = await store.read(key);
-      if (read.kind === "found") return store.commit(key, read.row.version, write);
-      if (read.kind === "absent") return store.commit(key, from, write);
+      if (read.kind === "found") return store.commit(key, read.row.version, write, repeated);
+      if (read.kind === "absent") return store.commit(key, from, write, repeated);
       await store.put(key, write);
       return "written";
     },
@@ -130,8 +130,8 @@ function withoutMarker(store: TokenStore): TokenStore {
 function withoutWaiting(store: TokenStore): TokenStore {
   return {
     ...store,
-    commit: async (key, from, write) => {
-      store.commit(key, from, write).catch(() => {});
+    commit: async (...args) => {
+      store.commit(...args).catch(() => {});
       return "written";
     },
   };

@@ -48,7 +48,7 @@ const call: fc.Arbitrary<Without<StoreCall>> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ op: fc.constant("renew" as const), attempt: holder, leaseMs }) },
   { weight: 6, arbitrary: fc.record({ op: fc.constant("release" as const), release: fc.record({ attempt: holder, unused: fc.boolean(), backOffMs }) }) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant("commit" as const), from: known, write }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant("commit" as const), from: known, write, repeated: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant("refuse" as const), from: known, why: fc.constantFrom("invalid_grant", "bad_refresh_token") }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant("revoke" as const), version: fc.constantFrom("t1", "t2"), from: fc.option(known, { nil: undefined }) }) },
 );

@@ -102,9 +102,41 @@ describe("a commit that the store acknowledged and then lost in a failover", () 
     expect(await other.fresh()).toBe("access-3");
     await bringBack(before);
     for (const replica of [other, world]) replica.store.subscription.gap();
-    await until("the first's", async () => (await world.storedRefreshToken()) === "refresh-2");
-    await world.clock.advance(500);
+    await until("the last's", async () => (await world.storedRefreshToken()) === "refresh-3");
     expect([await world.storedRefreshToken(), world.metrics.events.recommit, other.metrics.events.recommit]).toEqual(["refresh-3", 1, 1]);
+  });
+
+  test("is written again as soon as another replica has gone first, however long that took", async () => {
+    const { world, other, before, bringBack } = await refreshed({ expiresIn: 20 });
+    await world.clock.advance(16_000);
+    expect(await other.fresh()).toBe("access-3");
+    world.store.down.add("commit");
+    await bringBack(before);
+    for (const replica of [other, world]) replica.store.subscription.gap();
+    await world.clock.advance(10_000);
+    expect(await world.storedRefreshToken()).toBe("refresh-1");
+    world.store.down.clear();
+    await world.clock.advance(500);
+    expect([await world.storedRefreshToken(), presented(world)]).toEqual(["refresh-3", ["refresh-1", "refresh-2"]]);
+  });
+
+  test("is not presented at once when it is back: what came after it may be lost as well, and follow", async () => {
+    const { world, other, before, bringBack } = await refreshed({ expiresIn: 20 });
+    await world.clock.advance(16_000);
+    expect(await other.fresh()).toBe("access-3");
+    other.store.down.add("read");
+    await bringBack(before);
+    world.store.subscription.gap();
+    await until("the first's", async () => (await world.storedRefreshToken()) === "refresh-2");
+    await world.clock.advance(3_000); // nobody acquires so long after a gap
+    await world.login("bob", { remainingMs: 0 });
+    const waiting = world.fresh();
+    expect(await world.fresh({ session: "bob" })).toBe("access-5"); // asked later, and it has been to the provider and back
+    await world.clock.advance(2_500);
+    expect(presented(world)).toEqual(["refresh-1", "refresh-2", "refresh-4"]);
+    other.store.down.clear();
+    other.store.subscription.gap();
+    expect([await waiting, presented(world)]).toEqual(["access-3", ["refresh-1", "refresh-2", "refresh-4"]]);
   });
 
   test("is written again where the first of a chain that replicas made in turn is brought back", async () => {
@@ -195,12 +227,15 @@ describe("a logout that the store acknowledged and then lost in a failover", () 
     await world.login("alice", { remainingMs: 0 });
     const before = await row();
     const gate = world.endpoint.hold();
-    void world.fresh();
+    const asked = world.fresh({ waitMs: 1 });
     await gate.arrived();
+    await world.clock.advance(1);
+    expect(await asked).toBe("unavailable: deadline");
     await world.tokens.revoke(world.key());
     await bringBack(before);
     gate.release();
     await world.tokens.settled();
+    expect(world.store.calls.commit).toBe(1);
     await until("the end of the session", async () => (await world.storedRefreshToken()) === "revoked");
     expect(await world.fresh()).toBe("missing");
   });
