@@ -16,6 +16,9 @@ interface Row {
   readonly failures?: number | undefined;
 }
 
+/** Has the lease where nobody may acquire for a while. */
+const quiet = "quiet";
+
 export interface MemoryStoreDeps {
   readonly clock: Pick<Clock, "monotonicMs" | "wallMs">;
   /** Grants and tombstones held at most; a further one is refused, a living one never dropped. */
@@ -39,7 +42,7 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       save(key, write);
     },
 
-    async acquire(key, { attempt, seen, leaseMs, usableMs }): Promise<AcquireResult> {
+    async acquire(key, { attempt, seen, leaseMs, usableMs, again = false }): Promise<AcquireResult> {
       const row = living(key);
       if (row === undefined) return { kind: "absent" };
       if (row.state === "revoked") return { kind: "revoked" };
@@ -49,7 +52,8 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       const backOffMs = left(row.retryAt, now);
       if (backOffMs > 0) return { kind: "back_off", remainingMs: backOffMs };
       const busyMs = left(row.lease?.until, now);
-      if (row.lease?.attempt !== attempt && busyMs > 0) return { kind: "busy", remainingMs: busyMs };
+      const mayPass = row.lease?.attempt === attempt || (again && row.lease?.attempt === quiet);
+      if (!mayPass && busyMs > 0) return { kind: "busy", remainingMs: busyMs };
       return { kind: "acquired", row: view(row), ...lease(key, row, attempt, leaseMs) };
     },
 
@@ -71,14 +75,14 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       return true;
     },
 
-    async commit(key, from, write, repeated = false) {
+    async commit(key, from, write, quietMs = 0) {
       const row = living(key);
       if (row !== undefined) {
         if (row.write.version === write.version) return "already";
         if (row.state === "revoked") return "revoked";
         if (row.write.version !== from) return "superseded";
       }
-      save(key, write, "active", repeated ? { count: 1, since: clock.monotonicMs() } : undefined);
+      save(key, write, "active", quietMs > 0 ? { attempt: quiet, until: clock.monotonicMs() + quietMs } : undefined);
       return "written";
     },
 
@@ -124,14 +128,14 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
     return undefined;
   }
 
-  function save(key: GrantKey, write: GrantWrite, state: Row["state"] = "active", marker?: Row["marker"]): void {
+  function save(key: GrantKey, write: GrantWrite, state: Row["state"] = "active", lease?: Row["lease"]): void {
     if (rows.size >= maxGrants && !rows.has(grantId(key))) sweep();
     if (rows.size >= maxGrants && !rows.has(grantId(key))) {
       throw new BearerswapError("store_full", `the memory store holds its ${maxGrants} grants: raise store.memory.maxGrants, or use Redis`);
     }
     const now = clock.monotonicMs();
     const accessUntil = now + (write.access?.remainingMs ?? Number.POSITIVE_INFINITY);
-    rows.set(grantId(key), { state, write, accessUntil, expiresAt: now + write.life.ms, marker });
+    rows.set(grantId(key), { state, write, accessUntil, expiresAt: now + write.life.ms, lease });
     tell(key, write.version);
   }
 

@@ -46,9 +46,9 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
       await index(key, write.life.ms);
     },
 
-    async acquire(key, { attempt, seen, leaseMs, usableMs }) {
+    async acquire(key, { attempt, seen, leaseMs, usableMs, again }) {
       const name = grantKey(key);
-      return rows.acquireResult(name, await redis.run("acquire", name, [attempt, seen, wholeMs(leaseMs), wholeMs(usableMs)]));
+      return rows.acquireResult(name, await redis.run("acquire", name, [attempt, seen, wholeMs(leaseMs), wholeMs(usableMs), again ? "1" : ""]));
     },
 
     async renew(key, attempt, leaseMs) {
@@ -59,9 +59,9 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
       return (await redis.run("release", grantKey(key), [channel, attempt, unused ? "1" : "", wholeMs(backOffMs)])) === 1;
     },
 
-    async commit(key, from, write, repeated = false) {
+    async commit(key, from, write, quietMs = 0) {
       const name = grantKey(key);
-      return parseReply(commitReply, await redis.run("commit", name, [from, repeated ? "1" : "", channel, ...rows.writeArgs(name, write)]), name);
+      return parseReply(commitReply, await redis.run("commit", name, [from, wholeMs(quietMs), channel, ...rows.writeArgs(name, write)]), name);
     },
 
     async refuse(key, from, why) {

@@ -40,6 +40,8 @@ export interface LeaseRequest {
   readonly leaseMs: number;
   /** A token of another version is adopted where it has more than this left, ms. */
   readonly usableMs: number;
+  /** This attempt had the lease before, and the store has lost it: it need not wait for the end of a commit's `quietMs`. */
+  readonly again?: boolean | undefined;
 }
 
 /** Presentations of a refresh token that were begun, and of which nobody has noted that the token stayed unused. */
@@ -110,9 +112,10 @@ export interface TokenStore {
   release(key: GrantKey, release: Release): Promise<boolean>;
   /**
    * A refresh: written where the stored version still is `from`, also if dead or leased to somebody else; recreated where the grant was lost.
-   * Ends the lease, the marker and the back-off. `repeated`: it was there before and got lost, perhaps with what came after it, so that its refresh token may have been used: it gets a marker.
+   * Ends the lease, the marker and the back-off. With `quietMs` nobody acquires for so long: for a write that was there before and got
+   * lost, perhaps with what came after it.
    */
-  commit(key: GrantKey, from: string, write: GrantWrite, repeated?: boolean): Promise<CommitResult>;
+  commit(key: GrantKey, from: string, write: GrantWrite, quietMs?: number): Promise<CommitResult>;
   /** The provider refused the refresh token of version `from`: marks the grant dead and keeps its version. Ends lease, marker and back-off. */
   refuse(key: GrantKey, from: string, why: string): Promise<RefuseResult>;
   /**

@@ -78,7 +78,7 @@ export function keepLease({ store, clock, log, metrics }: LeaseDeps, { key, atte
   async function takeAgain(): Promise<boolean> {
     const read = await store.read(key);
     if (stopped || read.kind !== "found" || read.row.version !== version) return false;
-    const found = await store.acquire(key, { attempt, seen: version, leaseMs, usableMs: 0 });
+    const found = await store.acquire(key, { attempt, seen: version, leaseMs, usableMs: 0, again: true });
     if (found.kind !== "acquired") return false;
     if (!stopped && found.row.version === version) return true;
     await store.release(key, { attempt, unused: true, backOffMs: 0 });

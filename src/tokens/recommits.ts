@@ -51,6 +51,8 @@ export interface RecommitsDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: TokenMetrics;
+  /** For so long nobody acquires what was written again, ms: what came after it may be lost as well, or a lease on it, and on its way back. */
+  readonly holdOffMs: number;
 }
 
 /** When a write is repeated, ms after it; the last one ends it. */
@@ -63,7 +65,7 @@ const maxAncestors = 32;
 
 /** What is remembered, and how it is written in place of one version, or of nothing. */
 interface Write extends Revocation {
-  readonly over: (from: string, repeated: boolean) => Promise<CommitResult>;
+  readonly over: (from: string, quietMs: number) => Promise<CommitResult>;
 }
 
 interface Entry extends Write {
@@ -77,7 +79,7 @@ interface Entry extends Write {
   cancel: () => void;
 }
 
-export function createRecommits({ store, onRestored, clock, log, metrics }: RecommitsDeps): Recommits {
+export function createRecommits({ store, onRestored, clock, log, metrics, holdOffMs }: RecommitsDeps): Recommits {
   const entries = new Map<string, Entry>();
   let moment = 0;
   /** The last one, as a {@link Recommits.mark}. */
@@ -87,14 +89,14 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
     mark: () => ++moment,
     async commit(commit) {
       const first = await store.commit(commit.key, commit.from, commit.write());
-      const result = first === "superseded" ? await writeOver(writing(commit), ancestorsOf(commit), false) : first;
+      const result = first === "superseded" ? await writeOver(writing(commit), ancestorsOf(commit), 0) : first;
       // The store may have gone back to before what this refresh began with: whoever wrote that writes it back, and this comes next.
       if (result === "superseded" && gapAt > commit.since) chase(rememberRefresh(commit));
       return result;
     },
     add: (commit) => void rememberRefresh(commit),
-    addLogin: (login) => void remember(writing(login)),
-    addRevocation: (revocation) => void remember(ending(revocation)),
+    addLogin: (login) => add(writing(login)),
+    addRevocation: (revocation) => add(ending(revocation)),
     heard(key, version) {
       const entry = entries.get(grantId(key));
       if (entry !== undefined && isAncestor(entry, version)) void again(entry);
@@ -110,12 +112,18 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
   };
 
   function writing(commit: Commit): Write {
-    return { ...commit, over: (from, repeated) => store.commit(commit.key, from, commit.write(), repeated) };
+    return { ...commit, over: (from, quietMs) => store.commit(commit.key, from, commit.write(), quietMs) };
   }
 
   function ending(revocation: Revocation): Write {
     const { key, version } = revocation;
     return { ...revocation, over: async (from) => ((await store.revoke(key, version, from)) === undefined ? "superseded" : "written") };
+  }
+
+  /** The reply may have taken so long that this process has written what came after it. */
+  function add(write: Write): void {
+    const before = entries.get(grantId(write.key));
+    if (before === undefined || !isAncestor(before, write.version)) remember(write);
   }
 
   /** A refresh. What this process has of a version that came later is newer: had the store not lost that, this would not have been written. */
@@ -181,7 +189,7 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
   /** What came of it; undefined where the store did not say: the connection tells what is wrong. */
   async function again(entry: Entry): Promise<CommitResult | undefined> {
     if (!isRemembered(entry)) return undefined;
-    const result = await writeOver(entry, entry.ancestors, true).catch(() => undefined);
+    const result = await writeOver(entry, entry.ancestors, holdOffMs).catch(() => undefined);
     if (result === "revoked") await rememberEnd(entry).catch(() => undefined);
     if (result === "written") {
       onRestored(entry.key);
@@ -191,13 +199,13 @@ export function createRecommits({ store, onRestored, clock, log, metrics }: Reco
   }
 
   /** Over one of its ancestors, or where nothing is. Another version is left alone: a newer one, or one that another process has to write over first. */
-  async function writeOver({ key, version, over }: Write, ancestors: readonly string[], repeated: boolean): Promise<CommitResult> {
+  async function writeOver({ key, version, over }: Write, ancestors: readonly string[], quietMs: number): Promise<CommitResult> {
     const read = await store.read(key);
-    if (read.kind === "absent") return over(version, repeated);
+    if (read.kind === "absent") return over(version, quietMs);
     const found = read.kind === "revoked" ? read.version : read.row.version;
     if (found === version) return "already";
     if (read.kind === "revoked") return "revoked";
-    return ancestors.includes(found) ? over(found, repeated) : "superseded";
+    return ancestors.includes(found) ? over(found, quietMs) : "superseded";
   }
 
   function report({ key }: Entry): void {

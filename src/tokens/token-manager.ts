@@ -74,7 +74,7 @@ interface Flying {
 export function createTokenManager({ store, providers, clock, random, log, metrics, config }: TokenManagerDeps): TokenManager {
   const cache = createTokenCache(providers.keys(), config.cacheEntries);
   const coherence = createCoherence(config, clock);
-  const recommits = createRecommits({ store, onRestored: drop, clock, log, metrics });
+  const recommits = createRecommits({ store, onRestored: drop, clock, log, metrics, holdOffMs: config.holdOffMs });
   const refresher = createRefresher({ store, providers, recommits, coherence, clock, random, log, metrics, config });
   const resolve = createResolve({ store, coherence, refresher, cache, clock, random, metrics, freshnessOf });
   const flights = createFlights<FlightResult>();

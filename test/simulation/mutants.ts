@@ -106,10 +106,10 @@ function withoutReReadUnderLease(store: TokenStore): TokenStore {
 function withoutCompare(store: TokenStore): TokenStore {
   return {
     ...store,
-    async commit(key, from, write, repeated) {
+    async commit(key, from, write, quietMs) {
       const read = await store.read(key);
-      if (read.kind === "found") return store.commit(key, read.row.version, write, repeated);
-      if (read.kind === "absent") return store.commit(key, from, write, repeated);
+      if (read.kind === "found") return store.commit(key, read.row.version, write, quietMs);
+      if (read.kind === "absent") return store.commit(key, from, write, quietMs);
       await store.put(key, write);
       return "written";
     },

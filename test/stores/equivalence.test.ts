@@ -44,11 +44,14 @@ const call: fc.Arbitrary<Without<StoreCall>> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ op: fc.constant("put" as const), write }) },
   {
     weight: 8,
-    arbitrary: fc.record({ op: fc.constant("acquire" as const), request: fc.record({ attempt, seen: known, leaseMs, usableMs: fc.constant(1_000) }) }),
+    arbitrary: fc.record({
+      op: fc.constant("acquire" as const),
+      request: fc.record({ attempt, seen: known, leaseMs, usableMs: fc.constant(1_000), again: fc.boolean() }),
+    }),
   },
   { weight: 2, arbitrary: fc.record({ op: fc.constant("renew" as const), attempt: holder, leaseMs }) },
   { weight: 6, arbitrary: fc.record({ op: fc.constant("release" as const), release: fc.record({ attempt: holder, unused: fc.boolean(), backOffMs }) }) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant("commit" as const), from: known, write, repeated: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant("commit" as const), from: known, write, quietMs: fc.constantFrom(0, between(0), between(2)) }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant("refuse" as const), from: known, why: fc.constantFrom("invalid_grant", "bad_refresh_token") }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant("revoke" as const), version: fc.constantFrom("t1", "t2"), from: fc.option(known, { nil: undefined }) }) },
 );

@@ -8,7 +8,7 @@ export type StoreCall = { readonly key: GrantKey } & (
   | { readonly op: "acquire"; readonly request: LeaseRequest }
   | { readonly op: "renew"; readonly attempt: string; readonly leaseMs: number }
   | { readonly op: "release"; readonly release: Release }
-  | { readonly op: "commit"; readonly from: string; readonly write: GrantWrite; readonly repeated?: boolean | undefined }
+  | { readonly op: "commit"; readonly from: string; readonly write: GrantWrite; readonly quietMs?: number | undefined }
   | { readonly op: "refuse"; readonly from: string; readonly why: string }
   | { readonly op: "revoke"; readonly version: string; readonly from?: string | undefined }
 );
@@ -29,7 +29,7 @@ export async function carryOut(store: TokenStore, call: StoreCall): Promise<Stor
     case "release":
       return store.release(call.key, call.release);
     case "commit":
-      return store.commit(call.key, call.from, call.write, call.repeated);
+      return store.commit(call.key, call.from, call.write, call.quietMs);
     case "refuse":
       return store.refuse(call.key, call.from, call.why);
     case "revoke":
@@ -47,7 +47,7 @@ export function storeOf(send: (call: StoreCall) => Promise<StoreReply>): Omit<To
     acquire: (key, request) => send({ op: "acquire", key, request }) as Promise<AcquireResult>,
     renew: (key, attempt, leaseMs) => send({ op: "renew", key, attempt, leaseMs }) as Promise<boolean>,
     release: (key, release) => send({ op: "release", key, release }) as Promise<boolean>,
-    commit: (key, from, write, repeated) => send({ op: "commit", key, from, write, repeated }) as Promise<CommitResult>,
+    commit: (key, from, write, quietMs) => send({ op: "commit", key, from, write, quietMs }) as Promise<CommitResult>,
     refuse: (key, from, why) => send({ op: "refuse", key, from, why }) as Promise<RefuseResult>,
     revoke: (key, version, from) => send({ op: "revoke", key, version, from }) as Promise<string | undefined>,
   };

@@ -71,6 +71,24 @@ describe("a lease", () => {
     expect([world.endpoint.calls, world.metrics.events.lease_lost]).toEqual([1, 1]);
   });
 
+  test("that the store lost with the tokens it is on is taken again as soon as those are back, while all others hold off", async () => {
+    const { world, other } = await refreshing();
+    const read = await other.store.read(other.key());
+    if (read.kind !== "found") throw new Error(read.kind);
+    const { version, grant, life } = read.row;
+    await other.store.revoke(other.key(), "lost"); // what the store has lost
+    await other.store.put(other.key(), { version: "predecessor", grant, life });
+    await other.store.commit(other.key(), "predecessor", { version, grant, life }, 3_000);
+    expect(await acquireTheirs(other)).toBe("busy");
+    const { acquire } = world.store.calls;
+    world.store.subscription.gap();
+    await until("the lease", () => world.store.calls.acquire > acquire);
+    const another = { attempt: "theirs", seen: version, leaseMs: 15_000, usableMs: 1_000, again: true };
+    expect((await other.store.acquire(other.key(), another)).kind).toBe("busy");
+    await world.clock.advance(3_000);
+    expect(await acquireTheirs(other)).toBe("busy");
+  });
+
   test.each([
     ["tokens", {}],
     ["a refusal", { status: 400, body: { error: "invalid_grant" } }],

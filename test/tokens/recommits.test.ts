@@ -125,10 +125,13 @@ describe("a commit that the store acknowledged and then lost in a failover", () 
     await world.clock.advance(16_000);
     expect(await other.fresh()).toBe("access-3");
     other.store.down.add("read");
+    world.store.down.add("commit");
     await bringBack(before);
     world.store.subscription.gap();
-    await until("the first's", async () => (await world.storedRefreshToken()) === "refresh-2");
-    await world.clock.advance(3_000); // nobody acquires so long after a gap
+    await world.clock.advance(10_000); // nobody acquires for 3 s after a gap
+    world.store.down.clear();
+    await world.clock.advance(500);
+    expect(await world.storedRefreshToken()).toBe("refresh-2");
     await world.login("bob", { remainingMs: 0 });
     const waiting = world.fresh();
     expect(await world.fresh({ session: "bob" })).toBe("access-5"); // asked later, and it has been to the provider and back
@@ -137,6 +140,33 @@ describe("a commit that the store acknowledged and then lost in a failover", () 
     other.store.down.clear();
     other.store.subscription.gap();
     expect([await waiting, presented(world)]).toEqual(["access-3", ["refresh-1", "refresh-2", "refresh-4"]]);
+  });
+
+  test("is presented when that time is over: what came after it is gone", async () => {
+    const { world, other, before, bringBack } = await refreshed({ expiresIn: 20, reuseGraceMs: 60_000 });
+    await world.clock.advance(16_000);
+    expect(await other.fresh()).toBe("access-3");
+    other.store.down.add("read");
+    await bringBack(before);
+    await world.clock.advance(15_000);
+    expect(await world.storedRefreshToken()).toBe("refresh-2");
+    const waiting = world.fresh();
+    await world.clock.advance(3_000);
+    expect([await waiting, world.metrics.events.presented_again]).toEqual(["access-4", undefined]);
+  });
+
+  test("is written again where the login before it was acknowledged only after that", async () => {
+    const { world, row, lose } = await forgetfulWorld({});
+    const put = world.store.holdReply("put");
+    const login = world.login("alice", { remainingMs: 0 });
+    await put.arrived();
+    expect(await world.fresh()).toBe("access-2");
+    const { version } = await row();
+    put.release();
+    await login;
+    await lose();
+    await world.clock.advance(1_000);
+    expect((await row()).version).toBe(version);
   });
 
   test("is written again where the first of a chain that replicas made in turn is brought back", async () => {
