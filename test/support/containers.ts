@@ -50,7 +50,10 @@ export async function startContainer(
       await ended;
     },
     pause: async () => void (await handle.pause()),
-    resume: async () => void (await handle.unpause()),
+    async resume() {
+      // As SIGCONT does, this leaves what runs as it is.
+      if ((await handle.inspect()).State.Paused) await handle.unpause();
+    },
     stop: () => stopContainer(started),
   };
 }

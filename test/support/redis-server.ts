@@ -19,7 +19,7 @@ export interface RedisOptions {
   readonly password?: string;
   /** Starts a sentinel with this configuration file instead. Implies `hostNetwork`. */
   readonly sentinel?: string;
-  /** For servers that talk to each other: a container listens on the machine's own loopback, as a child process does. */
+  /** For servers that talk to each other, or that are asked where connections come from: a container listens on the machine's own loopback, as a child process does. */
   readonly hostNetwork?: boolean;
 }
 
