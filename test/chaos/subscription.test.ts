@@ -12,7 +12,7 @@ const { use } = opened;
 
 /** A fleet under load with one session whose tokens live 3 seconds, and another whose token outlives the test. */
 async function start() {
-  const server = await use(startRedis());
+  const server = await use(startRedis({ hostNetwork: true }));
   const fleet = await startFleet(opened, { store: { server }, accessTokenLifeSeconds: 3 });
   const [refreshed, kept] = [newSession(), newSession()];
   await fleet.login(refreshed);
