@@ -81,7 +81,7 @@ test("leaves nothing running when it is stopped while it starts", async () => {
 });
 
 test("says in a sentence that there is no Envoy", async () => {
-  const { demo, left } = await startDemo(["--once"], { ENVOY_BIN: "/nonexistent/envoy" });
+  const { demo, left } = await startDemo(["--once"], { ENVOY_BIN: "/nonexistent/envoy", BEARERSWAP_TEST_SERVERS: undefined });
 
   expect((await demo.exited).code).toBe(1);
   expect(demo.output()).toMatch(/^The demo failed: there is no Envoy to run\. .*\/nonexistent\/envoy.*\n$/);

@@ -118,11 +118,12 @@ async function startOnHostNetwork(source: RedisSource & { kind: "image" }, optio
   const dir = "/tmp";
   const command = [...modeArgs(dir, options), "--port", String(port), "--bind", host, "--dir", dir, ...commonArgs(source, options)];
   const files = options.sentinel === undefined ? [] : [{ content: options.sentinel, target: join(dir, sentinelFile) }];
-  // Past the image's entrypoint, which would give up the right to rewrite the file.
+  // Past the image's entrypoint and user, who would not have the right to rewrite the file.
   const container = await startContainer(source.image, (image, wait) =>
     image
       .withNetworkMode("host")
       .withEntrypoint([programOf(source)])
+      .withUser("root")
       .withCommand(command)
       .withCopyContentToContainer(files)
       .withWaitStrategy(wait.forLogMessage(started)),
