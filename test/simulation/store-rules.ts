@@ -29,9 +29,16 @@ function isSuccessor({ facts, server, violated }: Judge, { by, call }: Executed,
   if (!("write" in call) || before.byLoss || before.refreshToken === undefined) return;
   const token = call.write.grant.refreshToken?.reveal() ?? "";
   if (token === before.refreshToken || server.descends(token, before.refreshToken)) return;
+  if (isWrittenBackInOrder(facts.writes(call.key.session), before.version, call.write.version)) return;
   const lost = facts.losses(call.key.session).length > 0;
   if (!lost || !server.isLater(token, before.refreshToken))
     violated("clobbered", `${by} commits ${token} over ${before.refreshToken}, which it did not come of`);
+}
+
+/** The store had both already, in this order: of two logins at the same time the later one here may be the earlier one at the provider. */
+function isWrittenBackInOrder(writes: readonly Executed[], before: string, version: string): boolean {
+  const versions = writes.map(({ call }) => ("write" in call ? call.write.version : ""));
+  return versions.includes(before) && versions.indexOf(before) < versions.indexOf(version);
 }
 
 /** A grant is dead only where the provider refused the very token that it holds. */
