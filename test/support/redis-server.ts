@@ -94,12 +94,18 @@ async function spawnOnFreePort(source: RedisSource & { kind: "binary" }, options
 
 async function startInContainer(source: RedisSource & { kind: "image" }, options: RedisOptions): Promise<RedisServer> {
   if (options.hostNetwork || options.sentinel !== undefined) return startOnHostNetwork(source, options);
-  const program = programOf(source);
-  const command = [program, "--protected-mode", "no", ...commonArgs(source, options)];
+  const { dir } = options;
+  const command = ["--protected-mode", "no", ...(dir === undefined ? [] : ["--dir", dir]), ...commonArgs(source, options)];
   const exposed = options.port === undefined ? 6379 : { container: 6379, host: options.port };
-  const container = await startContainer(source.image, (image, wait) =>
-    image.withCommand(command).withExposedPorts(exposed).withWaitStrategy(wait.forLogMessage("Ready to accept connections")),
-  );
+  const container = await startContainer(source.image, (image, wait) => {
+    const server = image
+      .withEntrypoint([programOf(source)])
+      .withCommand(command)
+      .withExposedPorts(exposed)
+      .withWaitStrategy(wait.forLogMessage("Ready to accept connections"));
+    // What it writes is to be removed by us: so it is written as us.
+    return dir === undefined ? server : server.withBindMounts([{ source: dir, target: dir }]).withUser(`${process.getuid?.()}:${process.getgid?.()}`);
+  });
   const port = container.mappedPort(6379);
   await until("PONG", () => answersPing(port));
   return {

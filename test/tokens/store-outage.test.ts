@@ -9,7 +9,7 @@ import { noStoreMetrics } from "../../src/telemetry/metrics.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
-import { startWorld } from "./world.ts";
+import { startWorld, type World } from "./world.ts";
 
 const opened = resources();
 
@@ -29,6 +29,18 @@ function answers(store: TokenStore): Promise<boolean> {
   );
 }
 
+/** What a caller gets, while time passes: a slow machine may need another try, a second later. */
+async function passing({ clock }: World, waiting: Promise<string>): Promise<string> {
+  let answer: string | undefined;
+  void waiting.then((given) => {
+    answer = given;
+  });
+  return until("the answer", async () => {
+    await clock.advance(1_000);
+    return answer;
+  });
+}
+
 test("Redis freezes between the provider's answer and the commit: the rotated token is stored once it goes on, and served", async () => {
   const redis = await opened.use(startRedis());
   const world = await startWorld(opened, { store: await redisStore(redis.url) });
@@ -43,9 +55,7 @@ test("Redis freezes between the provider's answer and the commit: the rotated to
   await world.clock.advance(500);
   expect(await hasty).toBe("unavailable: deadline");
   await redis.resume();
-  await until("Redis", () => answers(world.store));
-  await world.clock.advance(1_000);
-  expect(await waiting).toBe("access-2");
+  expect(await passing(world, waiting)).toBe("access-2");
   expect([await world.storedRefreshToken(), world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual(["refresh-2", 1, 0]);
   expect(await world.replica().fresh()).toBe("access-2");
 });
@@ -61,11 +71,8 @@ test("Redis dies with everything in it between the provider's answer and the com
   gate.release();
   await until("a commit that failed", () => world.events("commit_failed").length > 0);
   await opened.use(startRedis({ port: redis.port }));
-  await until("the commit", async () => {
-    await world.clock.advance(1_000);
-    return (await answers(world.store)) && (await world.storedRefreshToken()) === "refresh-2";
-  });
-  expect(await waiting).toBe("access-2");
+  expect(await passing(world, waiting)).toBe("access-2");
+  expect(await world.storedRefreshToken()).toBe("refresh-2");
   expect(await world.store.read(world.key())).toMatchObject({ row: { state: "active", grant: { subject: "alice@example.com" } } });
   expect([world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual([1, 0]);
 });
