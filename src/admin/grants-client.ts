@@ -23,7 +23,7 @@ export interface GrantsClient {
 }
 
 /** The names of grant states, for people and scripts. */
-export const grantStates: Readonly<Record<number, string>> = { 1: "active", 2: "dead", 3: "revoked" };
+export const grantStates: Readonly<Record<number, string>> = { 1: "active", 2: "dead", 3: "revoked", 4: "unreadable" };
 
 const deadlineMs = 10_000;
 /** Providers are given ten seconds. */

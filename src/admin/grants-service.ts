@@ -75,7 +75,7 @@ export function createGrantsHandlers({ store, tokens, sources, upstreams, onPut,
     async list({ session }) {
       const hash = sessionOf(session);
       const names = [...(await store.list(hash, [...upstreams.keys()]))].sort();
-      const grants = await Promise.all(names.map(async (upstream) => view(upstream, await store.read({ session: hash, upstream }))));
+      const grants = await Promise.all(names.map((upstream) => glance({ session: hash, upstream })));
       return { grants: grants.filter((grant) => grant !== undefined) };
     },
 
@@ -89,6 +89,16 @@ export function createGrantsHandlers({ store, tokens, sources, upstreams, onPut,
       return { upstreams: revoked, unconfirmed };
     },
   };
+
+  /** A grant that cannot be read hides none of the others. */
+  async function glance(key: GrantKey): Promise<proto.Grant | undefined> {
+    try {
+      return view(key.upstream, await store.read(key));
+    } catch (error) {
+      if (!(error instanceof BearerswapError) || !unreadable.has(error.code)) throw error;
+      return proto.Grant.create({ upstream: key.upstream, state: proto.GrantState.UNREADABLE, why: error.message });
+    }
+  }
 
   /** At the provider first: once the tombstone is written, nobody knows the tokens. */
   async function end(key: GrantKey, keepUpstream: boolean) {
@@ -120,6 +130,9 @@ export function createGrantsHandlers({ store, tokens, sources, upstreams, onPut,
     return hashSession(source, session.id);
   }
 }
+
+/** Errors that are about one row. */
+const unreadable: ReadonlySet<string> = new Set(["store_sealed", "store_corrupt"]);
 
 /** What a grant looks like from outside; undefined where nothing is stored. */
 function view(upstream: string, read: ReadResult): proto.Grant | undefined {

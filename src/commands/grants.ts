@@ -120,11 +120,12 @@ function lineOf(grant: Grant): string {
   const access = grant.hasAccessToken
     ? `access token ${grant.accessTokenExpiresInMs === undefined ? "without expiry" : `for ${seconds(grant.accessTokenExpiresInMs)}`}`
     : "no access token";
+  const isHeld = grant.state === 1 || grant.state === 2;
   const parts = [
     grantStates[grant.state] ?? "unknown",
     grant.why && `(${grant.why})`,
-    grant.state === 3 ? "" : access,
-    grant.state === 3 ? "" : grant.hasRefreshToken ? "refresh token" : "no refresh token",
+    isHeld ? access : "",
+    !isHeld ? "" : grant.hasRefreshToken ? "refresh token" : "no refresh token",
     grant.expiresInMs === undefined ? "" : `kept for ${seconds(grant.expiresInMs)}`,
     grant.subject && `subject ${grant.subject}`,
     grant.scope && `scope "${grant.scope}"`,

@@ -114,11 +114,12 @@ describe("the admin service", () => {
     expect(await admin.revoke({ session, upstream: "", keepUpstream: true })).toEqual({ upstreams: ["crm"], unconfirmed: [] });
     await login();
     await raw.hset((await raw.keys("*:grant:crm"))[0] ?? "", "grant", "{");
-    for (const call of [admin.get({ session, upstream: "crm" }), admin.list({ session })])
-      expect(await statusOf(call)).toMatchObject({ code: status.DATA_LOSS });
+    expect(await statusOf(admin.get({ session, upstream: "crm" }))).toMatchObject({ code: status.DATA_LOSS });
+    expect(await admin.list({ session })).toMatchObject({ grants: [{ upstream: "crm", state: 4, why: expect.stringContaining("it was left as it is") }] });
     await redis.kill("SIGKILL");
     await until("the loss to be noticed", async () => (await client.health("bearerswap.store")) === "NOT_SERVING");
-    expect(await statusOf(admin.get({ session, upstream: "crm" }))).toMatchObject({ code: status.UNAVAILABLE });
+    for (const call of [admin.get({ session, upstream: "crm" }), admin.list({ session })])
+      expect(await statusOf(call)).toMatchObject({ code: status.UNAVAILABLE });
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { formatAddress } from "../../src/config/address.ts";
+import { openClient } from "../stores/redis-harness.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { bearer, type ScenarioOptions, sessionId, startScenario } from "../support/scenario.ts";
@@ -58,6 +59,19 @@ describe("grants list and revoke", () => {
     expect((await grants("revoke", ...session)).stdout).toBe("revoked: crm, wiki\n");
     expect((await grants("revoke", ...session)).stdout).toBe("nothing to revoke\n");
     expect((await grants("list", "--session", "another")).stdout).toBe("no grants\n");
+  });
+
+  test("show a grant that cannot be read beside those that can", async () => {
+    const redis = await opened.use(startRedis());
+    const upstream = { tokenEndpoint: "https://idp.example.com/token", clientId: "gateway" };
+    const { grants, login } = await start({ config: { store: { redis: { url: redis.url } }, upstreams: { crm: upstream, wiki: upstream } } });
+    for (const name of ["crm", "wiki"]) await login({ upstream: name });
+    const client = await openClient(opened, redis.url);
+    await client.hset((await client.keys("*:grant:crm"))[0] ?? "", "grant", "{");
+    const [crmLine, wikiLine] = (await grants("list", ...session)).stdout.split("\n");
+    expect(crmLine).toMatch(/^crm: unreadable, \(\S+:grant:crm .*it was left as it is.*\)$/);
+    expect(wikiLine).toMatch(/^wiki: active, access token /);
+    expect(JSON.parse((await grants("list", "--json", ...session)).stdout)).toMatchObject({ grants: [{ state: "unreadable" }, { state: "active" }] });
   });
 
   test("show a grant that the provider refused, and why", async () => {

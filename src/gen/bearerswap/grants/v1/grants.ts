@@ -16,7 +16,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
-export const GrantState = { UNSPECIFIED: 0, ACTIVE: 1, DEAD: 2, REVOKED: 3 } as const;
+export const GrantState = { UNSPECIFIED: 0, ACTIVE: 1, DEAD: 2, REVOKED: 3, UNREADABLE: 4 } as const;
 
 export type GrantState = typeof GrantState[keyof typeof GrantState];
 
@@ -25,6 +25,7 @@ export namespace GrantState {
   export type ACTIVE = typeof GrantState.ACTIVE;
   export type DEAD = typeof GrantState.DEAD;
   export type REVOKED = typeof GrantState.REVOKED;
+  export type UNREADABLE = typeof GrantState.UNREADABLE;
 }
 
 export interface SessionKey {
