@@ -65,6 +65,9 @@ const storeRetryMs = 1_000;
 /** A caller stops waiting this much before the token in hand ends, so that a timer that fires late does not cost the token. */
 const timerSlackMs = 50;
 
+/** What a caller gets who waits no longer. */
+const hasty = unavailable("deadline");
+
 /** A task under way, and how its waiters are told that it is history. */
 interface Flying {
   readonly task: FlightTask;
@@ -99,8 +102,10 @@ export function createTokenManager({ store, providers, clock, random, log, metri
       metrics.count("cache_miss", upstream);
       for (;;) {
         const flight = flights.join(grantId(key), () => fly({ owner, key, trigger: "expired" }));
-        const result = await wait(flight, key, until);
+        const result = await wait(flight, owner, key, until);
         const answer = answerOf(owner, key, result);
+        // The token in hand, whose end came near, may have been dropped in that moment: the flight goes on, and so does the wait.
+        if (answer === result && result === hasty && clock.monotonicMs() < until) continue;
         if (answer !== "again") return answer;
         if (result.kind === "not_begun") await flight.done;
       }
@@ -148,13 +153,13 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   }
 
   /** Waits no longer than a token in hand can be served, so that a slow provider costs nobody a request that could have been answered. */
-  async function wait(flight: Flight<FlightResult>, key: GrantKey, until: number): Promise<FlightResult> {
+  async function wait(flight: Flight<FlightResult>, owner: Owner, key: GrantKey, until: number): Promise<FlightResult> {
     const now = clock.monotonicMs();
-    const held = cache.get(key.session, key.upstream);
-    const latest = held !== undefined && usableUntil(held) > now ? Math.min(until, usableUntil(held) - timerSlackMs) : until;
+    const held = servable(owner, key);
+    const latest = held === undefined ? until : Math.min(until, usableUntil(held) - timerSlackMs);
     metrics.waiters(key.upstream, 1);
     try {
-      return await withDeadline<FlightResult>(clock, flight.result, latest - now, () => unavailable("deadline"));
+      return await withDeadline<FlightResult>(clock, flight.result, latest - now, () => hasty);
     } finally {
       metrics.waiters(key.upstream, -1);
     }
@@ -182,13 +187,17 @@ export function createTokenManager({ store, providers, clock, random, log, metri
 
   /** The token in hand, where it can still be served. */
   function usable(owner: Owner, key: GrantKey): TokenAnswer | undefined {
+    const held = servable(owner, key);
+    if (held === undefined) return undefined;
+    if (!coherence.isCurrent(held.confirmedAt, clock.monotonicMs())) metrics.count("stale_served", key.upstream);
+    return { kind: "fresh", token: held };
+  }
+
+  function servable(owner: Owner, key: GrantKey): AccessToken | undefined {
     const held = cache.get(key.session, key.upstream);
     const now = clock.monotonicMs();
     if (held === undefined || !mayUse(owner, held.subject) || now >= usableUntil(held)) return undefined;
-    if (coherence.isCurrent(held.confirmedAt, now)) return { kind: "fresh", token: held };
-    if (!coherence.isBearable(held.confirmedAt, now)) return undefined;
-    metrics.count("stale_served", key.upstream);
-    return { kind: "fresh", token: held };
+    return coherence.isCurrent(held.confirmedAt, now) || coherence.isBearable(held.confirmedAt, now) ? held : undefined;
   }
 
   /** A token that the store should be asked about, but it has just failed to answer: served, while it is asked in the background. */

@@ -74,6 +74,23 @@ describe("a refresh that finds the lease taken", () => {
   });
 });
 
+test("who waits with a token in hand that is dropped just before its end goes on waiting, until its own deadline", async () => {
+  const world = await startWorld(opened);
+  const other = world.replica();
+  await world.login();
+  const version = await versionOf(other);
+  await world.fresh();
+  await world.clock.advance(3_592_000);
+  await acquireTheirs(other);
+  const waiting = world.fresh();
+  await untilBusy(world);
+  world.store.subscription.changed({ ...world.key(), version: "hearsay" });
+  await untilBusy(world, 2);
+  await world.clock.advance(7_000);
+  await commitTheirs(other, version);
+  expect(await waiting).toBe("access-2");
+});
+
 describe("50 replicas that want one grant do not queue for its lease one by one (pitfall 6)", () => {
   /** The first of them refreshes, or has vanished with the lease; 50 more wait. */
   async function fiftyWaiting(begin: (world: World) => Promise<unknown>) {
