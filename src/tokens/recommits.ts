@@ -4,8 +4,8 @@ import type { Log } from "../telemetry/log.ts";
 import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type GrantKey, grantId, shortHash } from "./grant.ts";
 
-/** A revocation that this process stores. */
-export interface Revocation {
+/** A version that takes another's place: a refresh, a login, or a revocation, which needs no more than this. */
+export interface Replacement {
   readonly key: GrantKey;
   /** The version it replaces; undefined where none is known. */
   readonly from: string | undefined;
@@ -16,7 +16,7 @@ export interface Revocation {
 }
 
 /** A refresh or a login that this process writes. */
-export interface Commit extends Revocation {
+export interface Commit extends Replacement {
   /** What to write, with the life that the access token has left now. */
   readonly write: () => GrantWrite;
 }
@@ -35,7 +35,7 @@ export interface Recommits {
   /** A login was stored: it replaced whatever was there. */
   addLogin(login: Commit): void;
   /** A revocation was stored: it ended whatever was there. One that failed leaves the session what it has. */
-  addRevocation(revocation: Revocation): void;
+  addRevocation(revocation: Replacement): void;
   /** Somebody wrote that version, perhaps again: where this process has what came after it, that follows. */
   heard(key: GrantKey, version: string): void;
   /** Whether this process has what came after that version: the store has lost it, and it is being written again. */
@@ -64,7 +64,7 @@ const tries = 7;
 const maxAncestors = 32;
 
 /** What is remembered, and how it is written in place of one version, or of nothing. */
-interface Write extends Revocation {
+interface Write extends Replacement {
   readonly over: (from: string, quietMs: number) => Promise<CommitResult>;
 }
 
@@ -115,7 +115,7 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
     return { ...commit, over: (from, quietMs) => store.commit(commit.key, from, commit.write(), quietMs) };
   }
 
-  function ending(revocation: Revocation): Write {
+  function ending(revocation: Replacement): Write {
     const { key, version } = revocation;
     return { ...revocation, over: async (from) => ((await store.revoke(key, version, from)) === undefined ? "superseded" : "written") };
   }
@@ -145,7 +145,7 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
   }
 
   /** What this process had written before `from` was read is older, whatever others wrote in between; unless `from` had been brought back from before that. */
-  function ancestorsOf({ key, from, since }: Revocation): string[] {
+  function ancestorsOf({ key, from, since }: Replacement): string[] {
     const before = entries.get(grantId(key));
     const isOlder = before !== undefined && (before.version === from || (before.known < since && !isAncestor(before, from)));
     const older = isOlder ? [before.version, ...before.ancestors] : [];
