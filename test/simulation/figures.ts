@@ -42,7 +42,7 @@ const meanings: Readonly<Record<Figure, string>> = {
   lostUnlinked: "  the same, held by a process that did not know that it came after what the store had",
   loginsLost: "  logins that were lost for good",
   endsWrittenBack: "  ends of sessions that a live process wrote back",
-  revocationsLost: "  sessions that came back, as the store lost their end and no live process held it",
+  revocationsLost: "  sessions that came back, as the store lost their end and nobody could write it back in time",
   missingByLoss: "  requests answered with 401 after such a loss",
   expiredByLateWrite: "tokens served beyond their end, by as much as their write was late in reaching the store",
   endedByReuse: "refusals of a token that came again after its rotation, as the answer had gone with a crash, a connection or the store",
