@@ -50,8 +50,12 @@ export function watchConnection(redis: Redis, { ready, problem, lost }: Omit<Cli
 
 /** Closes a connection without a farewell, which a half-open one would wait for in vain; it is then made anew. */
 export function dropConnection(redis: Redis): void {
-  // Undefined before the first attempt, whatever the type says.
-  (redis.stream as Redis["stream"] | undefined)?.destroy();
+  streamOf(redis)?.destroy();
+}
+
+/** The connection's stream; there is none before the first attempt, whatever ioredis's type says. */
+export function streamOf(redis: Redis): Redis["stream"] | undefined {
+  return redis.stream;
 }
 
 /** Connects where nobody has yet; ends when the connection is ready or the attempt has failed. */

@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import { type ClientEvents, dropConnection, firstAttempt, type RedisClient, watchConnection } from "./redis-client.ts";
+import { type ClientEvents, dropConnection, firstAttempt, type RedisClient, streamOf, watchConnection } from "./redis-client.ts";
 import type { ConnectionOptions } from "./redis-options.ts";
 import { watchSentinels } from "./redis-sentinels.ts";
 
@@ -25,8 +25,7 @@ export function connectMaster({ options, events }: { options: ConnectionOptions;
 
   /** What is written in one turn of the event loop leaves with one system call, which costs more than ioredis does. */
   function gathering(): Redis {
-    // Undefined before the first attempt, whatever the type says.
-    const stream = redis.stream as Redis["stream"] | undefined;
+    const stream = streamOf(redis);
     if (stream?.writableCorked === 0) {
       stream.cork();
       process.nextTick(() => stream.uncork());

@@ -105,7 +105,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
         const result = await wait(flight, owner, key, until);
         const answer = answerOf(owner, key, result);
         // The token in hand, whose end came near, may have been dropped in that moment: the flight goes on, and so does the wait.
-        if (answer === result && result === hasty && clock.monotonicMs() < until) continue;
+        if (answer === hasty && clock.monotonicMs() < until) continue;
         if (answer !== "again") return answer;
         if (result.kind === "not_begun") await flight.done;
       }

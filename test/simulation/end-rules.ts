@@ -2,6 +2,7 @@ import type { TokenAnswer } from "../../src/tokens/token-manager.ts";
 import type { StoreCall } from "../stores/store-call.ts";
 import type { Judge } from "./judge.ts";
 import type { Presentation } from "./ledger.ts";
+import { rememberedMs } from "./presentation-rules.ts";
 import type { Executed } from "./sim-store.ts";
 
 /** Acquired so long before it was sent, at most, ms: something else was written since, where the commit found it. */
@@ -9,8 +10,6 @@ const acquiredBeforeMs = 5_500;
 
 /** A process that is well for so long has written what it remembers, ms. */
 const writesBackMs = 4_000;
-/** It remembers for so long, ms. */
-const rememberedMs = 60_000;
 
 /** Judges a whole history, long after its last fault. */
 export function judgeEnd(judge: Judge): void {

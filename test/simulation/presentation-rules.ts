@@ -5,7 +5,7 @@ import type { Executed } from "./sim-store.ts";
 /** A live holder's commit is tried each second: so long after it became well it is in the store, ms. */
 const commitLandsMs = 1_500;
 /** A process writes its commits again for so long, ms. */
-const rememberedMs = 60_000;
+export const rememberedMs = 60_000;
 
 /** Judges a presentation as it begins, beside the earlier ones of the same refresh token. */
 export function judgePresentation(judge: Judge, presentation: Presentation, earlier: readonly Presentation[]): void {

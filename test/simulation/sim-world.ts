@@ -3,6 +3,7 @@ import { Secret } from "../../src/secret.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import type { GrantKey } from "../../src/tokens/grant.ts";
 import type { TokenManagerConfig } from "../../src/tokens/token-manager.ts";
+import { managerConfig } from "../tokens/manager-config.ts";
 import { type Asking, judgeAnswer } from "./answer-rules.ts";
 import { createAuthorizationServer } from "./authorization-server.ts";
 import { countLost, judgeEnd, judgeHeld, judgeRecovery } from "./end-rules.ts";
@@ -61,15 +62,7 @@ export interface SimWorldDeps {
   readonly crashChance: () => number;
 }
 
-const config: TokenManagerConfig = {
-  minRemainingMs: 10_000,
-  aheadMs: 60_000,
-  timeoutMs: 10_000,
-  holdOffMs: 3_000,
-  maxStalenessMs: 5_000,
-  maxOutageMs: 300_000,
-  cacheEntries: 100,
-};
+const config = managerConfig;
 const leaseMs = config.timeoutMs + 5_000;
 const month = 30 * 86_400_000;
 /** So long after the last fault leases, responses, back-offs of the breaker and the longest wait are over. */

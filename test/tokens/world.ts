@@ -14,6 +14,7 @@ import type { Resources } from "../support/resources.ts";
 import type { RotatingTokensOptions, TokenAnswer as TokenResponse } from "../support/rotating-tokens.ts";
 import { startTokenEndpoint, type TokenEndpoint } from "../support/token-endpoint.ts";
 import { type FaultyStore, faultyStore } from "./faulty-store.ts";
+import { managerConfig } from "./manager-config.ts";
 import { type RecordedMetrics, recordedMetrics } from "./recorded-metrics.ts";
 
 /** Who asks: a session, and the subject its source states, if it states one. */
@@ -84,16 +85,7 @@ function worldAt<C extends Clock>(endpoint: TokenEndpoint, shared: TokenStore, c
   const providers = new Map([
     [options.upstream ?? "crm", providerOf({ tokenEndpoint: endpoint.url, revocationEndpoint: endpoint.revocationUrl, ...options.provider }, { clock })],
   ]);
-  const config = {
-    minRemainingMs: 10_000,
-    aheadMs: 60_000,
-    timeoutMs: 10_000,
-    holdOffMs: 3_000,
-    maxStalenessMs: 5_000,
-    maxOutageMs: 300_000,
-    cacheEntries: 100,
-    ...options.config,
-  };
+  const config = { ...managerConfig, ...options.config };
   const tokens = createTokenManager({ store, providers, clock, random, log, metrics, config });
   const key = (session = "alice") => ({ session: hashSession("test", session), upstream: "crm" });
   const owner = ({ session, owner }: Asker): Owner => ({ session: key(session).session, owner });
