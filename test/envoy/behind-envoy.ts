@@ -10,10 +10,12 @@ import { type Certificate, type CertificateAuthority, createCertificateAuthority
 import { type EnvoyProcess, startEnvoy } from "../support/envoy-process.ts";
 import { type JwtIssuer, startJwtIssuer } from "../support/jwt-issuer.ts";
 import { type OidcServer, startOidcServer } from "../support/oidc-server.ts";
+import { startRedis } from "../support/redis-server.ts";
 import type { Resources } from "../support/resources.ts";
 import { type RunningService, startService } from "../support/service.ts";
 import { startUpstreamApi, type UpstreamApi } from "../support/upstream-api.ts";
-import { at, example, replaceAll } from "./examples.ts";
+import { at, example, replaceAll, type Tree } from "./examples.ts";
+import { mappedConfig, translated } from "./translated.ts";
 
 /** An example of envoy/ in operation: the real Envoy, the service, and servers in the places of those that the two files name. */
 export interface Installation {
@@ -47,9 +49,14 @@ export interface Answer {
   readonly body: string;
 }
 
+/** Which pair of files, `envoy<variant>.yaml` and `bearerswap<variant>.yaml`, or whose manifests. */
+export type Variant = "" | "-jwt-authn" | "-mtls" | "-connect" | "istio" | "envoy-gateway";
+
+/** The redirect URI of the examples with `connect`, which the provider knows. */
+const redirectUris = ["https://gateway.example.com/_bearerswap/callback"];
+
 export interface InstallOptions {
-  /** Which pair of files: `envoy<variant>.yaml` and `bearerswap<variant>.yaml`. */
-  readonly variant: "" | "-jwt-authn" | "-mtls" | "-connect";
+  readonly variant: Variant;
   /** The name in the API's certificate; default crm.example.com. */
   readonly upstreamName?: string;
   /** How many of bearerswap Envoy finds in its cluster, default 1. Each has a store of its own. */
@@ -64,7 +71,7 @@ export async function install(
   const ca = await use(createCertificateAuthority());
   const asCertificate = await ca.server({ dnsNames: ["as.example.com"] });
   const issuer = await use(startJwtIssuer(variant === "-jwt-authn" ? { tls: asCertificate } : {}));
-  const oidc = await use(startOidcServer({ accessTokenLifeSeconds: 60 }));
+  const oidc = await use(startOidcServer({ accessTokenLifeSeconds: 60, redirectUris }));
   const upstream = await use(startUpstreamApi({ accepts: (token) => oidc.isActive(token), tls: await ca.server({ dnsNames: [upstreamName] }) }));
   const dir = await mkdtemp(join(tmpdir(), "bearerswap-example-"));
   onStop(() => rm(dir, { recursive: true, force: true }));
@@ -72,13 +79,15 @@ export async function install(
   const replicas: RunningService[] = [];
   for (let index = 0; index < count; index++) {
     const config = serviceConfig(variant, { issuer: issuer.issuer, provider: oidc.issuer, admin: `unix:${admin.path}${index === 0 ? "" : index}` });
-    replicas.push(await use(startService({ config, env: { CRM_CLIENT_SECRET: oidc.client.secret, AS_CLIENT_SECRET: "secret" } })));
+    const store = "redis" in at<object>(config, "store") ? { store: { redis: { url: (await use(startRedis())).url } } } : {};
+    const env = { CRM_CLIENT_SECRET: oidc.client.secret, AS_CLIENT_SECRET: "secret" };
+    replicas.push(await use(startService({ config: { ...config, ...store }, env })));
   }
   const ports = { bearerswap: replicas.map(({ grpc }) => portOf(grpc)), crm: [upstream.port], wiki: [upstream.port], as: [issuer.port] };
   const files = await certificateFiles(ca);
   const envoy = await use(
     startEnvoy({
-      config: relocated(example(`envoy${variant}.yaml`).documents[0], { issuer: issuer.issuer, ports, files }),
+      config: relocated(envoyConfig(variant), { issuer: issuer.issuer, ports, files }),
       mounts: [ca.dir],
       args: ["--file-flush-interval-msec", "50"],
     }),
@@ -95,21 +104,34 @@ export async function install(
     async grant(session, account) {
       const { refresh_token: refreshToken } = await oidc.login({ account });
       const client = createGrantsClient({ address: admin });
+      const source = at<string>(parsedConfig(variant), "sessions.0.name");
       const token = { accessToken: "", refreshToken, tokenType: "", scope: "" };
-      await client.put({ session: { source: "", id: session }, upstream: "crm", subject: variant === "-mtls" ? "" : account, token }).finally(client.close);
+      await client.put({ session: { source, id: session }, upstream: "crm", subject: variant === "-mtls" ? "" : account, token }).finally(client.close);
     },
     send: (path, options) => send(envoy.port("ingress"), path, variant === "-mtls" || variant === "-connect" ? ca : undefined, options),
   };
 }
 
-function serviceConfig(variant: string, { issuer, provider, admin }: { issuer: string; provider: string; admin: string }): object {
-  const [config] = example(`bearerswap${variant}.yaml`).documents;
+function parsedConfig(variant: Variant): Tree {
+  return isEnvironment(variant) ? mappedConfig(variant) : (example(`bearerswap${variant}.yaml`).documents[0] as Tree);
+}
+
+function serviceConfig(variant: Variant, { issuer, provider, admin }: { issuer: string; provider: string; admin: string }): object {
+  const config = parsedConfig(variant);
   return {
     ...config,
     listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin },
     sessions: replaceAll(at(config, "sessions"), "issuer", () => issuer),
     upstreams: replaceAll(at(config, "upstreams"), "issuer", () => provider),
   };
+}
+
+function envoyConfig(variant: Variant): Tree {
+  return isEnvironment(variant) ? translated(variant) : (example(`envoy${variant}.yaml`).documents[0] as Tree);
+}
+
+function isEnvironment(variant: Variant): variant is "istio" | "envoy-gateway" {
+  return variant === "istio" || variant === "envoy-gateway";
 }
 
 export interface EnvoyPlaces {

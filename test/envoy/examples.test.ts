@@ -76,6 +76,9 @@ test.each(examplesOf("envoy").map((file) => [file.name, file] as const))("%s fai
     grpc_service: { retry_policy: { retry_on: "connect-failure,refused-stream,reset-before-request" } },
     validate_mutations: true,
   });
+  // Envoy takes the longest pause between tries for the longest that a try may take.
+  const { timeout, retry_policy } = at<Tree>(extAuthzOf(file), "grpc_service");
+  expect(durationMs(at(retry_policy, "retry_back_off.max_interval"))).toBeGreaterThanOrEqual(durationMs(String(timeout)));
   expect(at(file.documents[0], connectionManager)).toMatchObject({
     normalize_path: true,
     merge_slashes: true,

@@ -75,9 +75,9 @@ export function replaceAll(tree: unknown, key: string, replace: (value: unknown)
   return Object.fromEntries(Object.entries(tree).map(([name, value]) => [name, name === key ? replace(value) : replaceAll(value, key, replace)]));
 }
 
-/** An Envoy or Go duration such as `15s`, in ms. */
+/** An Envoy or Go duration such as `15s` or `25ms`, in ms. */
 export function durationMs(text: string): number {
-  const [, seconds] = /^(\d+(?:\.\d+)?)s$/.exec(text) ?? [];
-  if (seconds === undefined) throw new Error(`${text} is no duration in seconds`);
-  return Number(seconds) * 1_000;
+  const [, count, unit] = /^(\d+(?:\.\d+)?)(m?s)$/.exec(text) ?? [];
+  if (count === undefined) throw new Error(`${text} is no duration in seconds or milliseconds`);
+  return Number(count) * (unit === "s" ? 1_000 : 1);
 }

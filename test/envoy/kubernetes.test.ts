@@ -139,6 +139,10 @@ describe("envoy-gateway/", () => {
     const backend = { name: service.metadata.name, namespace: service.metadata.namespace, port: at(service, "spec.ports.0.port") };
     expect(extAuth).toMatchObject({ grpc: { backendRefs: [backend] }, failOpen: false, statusOnError: 503, recomputeRoute: false });
     expect(durationMs(at(extAuth, "timeout"))).toBeGreaterThan(config().check.deadlineMs);
+    const { baseInterval, maxInterval } = at<Record<string, string>>(extAuth, "grpc.backendSettings.retry.perRetry.backOff");
+    expect(durationMs(maxInterval ?? "")).toBeGreaterThanOrEqual(durationMs(at(extAuth, "timeout")));
+    // Envoy Gateway takes the whole seconds, and Envoy refuses none.
+    expect(durationMs(baseInterval ?? "")).toBeGreaterThanOrEqual(1_000);
   });
 
   test("the policy names a configured upstream, and sends the headers that sessions come in", () => {
