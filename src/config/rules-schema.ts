@@ -54,8 +54,19 @@ export const responseSchema = z.strictObject({
   scope: path("Default [scope]"),
 });
 
+/** An answer that means something else than its error word alone does. */
+const exactError = z.strictObject({
+  status: z.int().min(100).max(599).optional().meta({ description: "Default: any" }),
+  error: z.string().min(1, "must not be empty").meta({ description: "The whole standard error word" }),
+  description: z.string().min(1, "must not be empty").meta({ description: "The whole error_description" }),
+  means: z.enum(["refused", "misconfigured", "transient", "unknown"]),
+});
+
 /** What the provider's own error words mean. */
 export const errorsSchema = z.strictObject({
+  exact: z.array(exactError).optional().meta({
+    description: "Answers that mean something else than their error word alone does. All that is stated must be equal, to the letter. Asked before all words",
+  }),
   path: path("Where the provider's own error word or number stands: [status]. The standard error is looked at too"),
   refused: words("Words for a refused refresh token: only these, and invalid_grant, end a grant"),
   misconfigured: words("Words for a refused client"),

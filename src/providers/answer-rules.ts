@@ -22,8 +22,23 @@ export interface ResponseRules {
   readonly scope?: Path | undefined;
 }
 
+/** What an answer can mean that holds no tokens. */
+export type FailureKind = "refused" | "misconfigured" | "transient" | "unknown";
+
+/** An answer that means something else than its error word alone does. It must be equal in everything that is stated here: nothing is searched for in words for people. */
+export interface ExactError {
+  /** Absent: any. */
+  readonly status?: number | undefined;
+  readonly error: string;
+  /** The whole `error_description`. */
+  readonly description: string;
+  readonly means: FailureKind;
+}
+
 /** What a provider's own error words mean; they are asked before the standard ones. */
 export interface ErrorRules {
+  /** Asked before all words. */
+  readonly exact?: readonly ExactError[] | undefined;
   /** Where the word stands, from the top of the answer. The standard `error` is looked at too. */
   readonly path?: Path | undefined;
   /** This refresh token was refused: the user has to log in again. */
@@ -56,6 +71,13 @@ export function standardFields(json: Json, { response: rules = {} }: AnswerRules
 export function tokensIn(json: Json, rules: AnswerRules, wallMs: number): TokenResponse | undefined {
   const tokens = parseTokenResponse(standardFields(json, rules, wallMs));
   return tokens && { ...tokens, expiresInMs: tokens.expiresInMs ?? rules.accessTokenLifeMs };
+}
+
+/** The meaning of an answer that one of the exact rules is about. */
+export function exactMeaning(status: number, json: Json | undefined, { errors }: AnswerRules): FailureKind | undefined {
+  const isMeant = (rule: ExactError) =>
+    (rule.status === undefined || rule.status === status) && json?.error === rule.error && json.error_description === rule.description;
+  return errors?.exact?.find(isMeant)?.means;
 }
 
 /** The words that may say what went wrong: the one at the provider's own path first, then the standard `error`. */

@@ -1,4 +1,4 @@
-import { type AnswerRules, errorWords, tokensIn } from "./answer-rules.ts";
+import { type AnswerRules, errorWords, exactMeaning, type FailureKind, tokensIn } from "./answer-rules.ts";
 import type { RefreshOutcome } from "./provider.ts";
 import type { TokenResponse } from "./token-response.ts";
 
@@ -13,8 +13,19 @@ export interface RawAnswer {
 
 type Failure = Exclude<RefreshOutcome, { readonly kind: "tokens" }>;
 
-/** RFC 6749 §5.2 `invalid_grant`; GitHub and Slack have words of their own; Entra's `interaction_required` (OpenID Connect Core §3.1.2.6) needs the user too. */
-const refusedErrors = new Set(["invalid_grant", "bad_refresh_token", "invalid_refresh_token", "interaction_required"]);
+/**
+ * RFC 6749 §5.2 `invalid_grant`; GitHub's and Slack's own words; and what OpenID Connect Core §3.1.2.6 calls for the user with, which Entra and others answer a refresh with
+ * too. None of these is ever said about a client.
+ */
+const refusedErrors = new Set([
+  "invalid_grant",
+  "bad_refresh_token",
+  "invalid_refresh_token",
+  "interaction_required",
+  "login_required",
+  "consent_required",
+  "account_selection_required",
+]);
 /** RFC 6749 §5.2 and RFC 8707 §2: errors in what we are or ask for. The refresh token stays good. */
 const misconfiguredErrors = new Set(["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request", "invalid_scope", "invalid_target"]);
 /** Said before anything was done with the token (RFC 6749 §4.1.2.1, RFC 8628 §3.5); any other error with a 5xx leaves that open. */
@@ -24,14 +35,20 @@ const unknownErrors = new Set(["internal_error", "fatal_error"]);
 
 /**
  * The tokens in an answer, or the failure it states. An `error` counts whatever the status: GitHub and Slack send it with 200, Atlassian and Auth0 with 403.
- * `rules` say where a provider that bends the standard has put either.
+ * `rules` say where a provider that bends the standard has put either. `hide` takes out of a text what was presented, before anything of it is shown.
  */
-export function readAnswer(answer: RawAnswer, wallMs: number, rules: AnswerRules = {}): { readonly kind: "tokens"; readonly tokens: TokenResponse } | Failure {
+export function readAnswer(
+  answer: RawAnswer,
+  wallMs: number,
+  rules: AnswerRules = {},
+  hide = (text: string): string => text,
+): { readonly kind: "tokens"; readonly tokens: TokenResponse } | Failure {
   const succeeded = answer.status >= 200 && answer.status < 300;
   const tokens = succeeded && answer.json !== undefined ? tokensIn(answer.json, rules, wallMs) : undefined;
   if (tokens !== undefined) return { kind: "tokens", tokens };
   const wait = retryAfterMs(answer.retryAfter, wallMs);
-  const named = namedFailure(answer, rules, wait);
+  const said = { description: descriptionOf(answer.json, hide), retryAfterMs: wait, hide };
+  const named = namedFailure(answer, rules, said);
   if (named !== undefined) return named;
   if (answer.status === 429) return { kind: "transient", why: "http_429", retryAfterMs: wait, tooMany: true };
   if (succeeded) return { kind: "unknown", why: answer.json === undefined ? "response_not_json" : "response_without_tokens" };
@@ -39,19 +56,28 @@ export function readAnswer(answer: RawAnswer, wallMs: number, rules: AnswerRules
   return { kind: "unknown", why: `http_${answer.status}`, retryAfterMs: wait };
 }
 
-/** The first word that anybody knows decides; a standard `error` that nobody knows still says that the request was refused before the token was used. */
-function namedFailure({ status, json }: RawAnswer, rules: AnswerRules, retryAfterMs: number | undefined): Failure | undefined {
-  const { own, standard } = errorWords(json, rules);
-  for (const word of [own, standard]) {
-    const kind = word === undefined ? undefined : kindOf(word, status, rules);
-    if (word !== undefined && kind !== undefined) return failure(kind, word, status, retryAfterMs);
-  }
-  if (standard !== undefined) return failure(status >= 500 ? "unknown" : "transient", standard, status, retryAfterMs);
-  // The place may hold something else than an error: only a client error makes it one.
-  return own !== undefined && status >= 400 && status < 500 ? failure("transient", own, status, retryAfterMs) : undefined;
+/** What an answer says beside its error word. */
+interface Said {
+  readonly description: string | undefined;
+  readonly retryAfterMs: number | undefined;
+  readonly hide: (text: string) => string;
 }
 
-function kindOf(word: string, status: number, { errors = {} }: AnswerRules): Failure["kind"] | undefined {
+/** The first word that anybody knows decides; a standard `error` that nobody knows still says that the request was refused before the token was used. */
+function namedFailure({ status, json }: RawAnswer, rules: AnswerRules, said: Said): Failure | undefined {
+  const { own, standard } = errorWords(json, rules);
+  const exact = exactMeaning(status, json, rules);
+  if (exact !== undefined) return failure(exact, standard ?? "", status, said);
+  for (const word of [own, standard]) {
+    const kind = word === undefined ? undefined : kindOf(word, status, rules);
+    if (word !== undefined && kind !== undefined) return failure(kind, word, status, said);
+  }
+  if (standard !== undefined) return failure(status >= 500 ? "unknown" : "transient", standard, status, said);
+  // The place may hold something else than an error: only a client error makes it one.
+  return own !== undefined && status >= 400 && status < 500 ? failure("transient", own, status, said) : undefined;
+}
+
+function kindOf(word: string, status: number, { errors = {} }: AnswerRules): FailureKind | undefined {
   for (const kind of ["refused", "misconfigured", "transient", "unknown"] as const) if (errors[kind]?.includes(word)) return kind;
   if (refusedErrors.has(word)) return "refused";
   if (misconfiguredErrors.has(word)) return "misconfigured";
@@ -59,10 +85,17 @@ function kindOf(word: string, status: number, { errors = {} }: AnswerRules): Fai
   return status >= 500 && busyErrors.has(word) ? "transient" : undefined;
 }
 
-function failure(kind: Failure["kind"], word: string, status: number, retryAfterMs: number | undefined): Failure {
-  const why = printable(word);
-  if (kind === "refused" || kind === "misconfigured") return { kind, why };
-  return kind === "transient" && status === 429 ? { kind, why, retryAfterMs, tooMany: true } : { kind, why, retryAfterMs };
+function failure(kind: FailureKind, word: string, status: number, { description, retryAfterMs, hide }: Said): Failure {
+  const why = printable(hide(word));
+  const words = description === undefined ? {} : { description };
+  if (kind === "refused" || kind === "misconfigured") return { kind, why, ...words };
+  return kind === "transient" && status === 429 ? { kind, why, retryAfterMs, tooMany: true, ...words } : { kind, why, retryAfterMs, ...words };
+}
+
+/** The provider's words for people (RFC 6749 §5.2; HubSpot, Notion and others call them `message`), for the log alone. */
+function descriptionOf(json: RawAnswer["json"], hide: (text: string) => string): string | undefined {
+  const text = [json?.error_description, json?.message].find((value) => typeof value === "string" && value.trim() !== "");
+  return typeof text === "string" ? loggable(hide(text)) : undefined;
 }
 
 /** Milliseconds of a `Retry-After`: delay-seconds or an HTTP date, at most an hour. */
@@ -70,6 +103,11 @@ export function retryAfterMs(value: string | null, wallMs: number): number | und
   if (value === null) return undefined;
   const waitMs = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - wallMs;
   return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(waitMs, 0), 3_600_000);
+}
+
+/** A provider's sentence as a log takes it: one line of at most 200 characters, without control and formatting characters, which would change what a terminal shows. */
+function loggable(text: string): string {
+  return text.slice(0, 200).replace(/\p{C}|\p{Zl}|\p{Zp}/gu, "?");
 }
 
 /** An error code as the provider sent it, cut to what a log line and a JSON body take: RFC 6749 §5.2 allows visible ASCII without quote and backslash. */

@@ -104,7 +104,7 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, captur
     return new Promise((resolve) => {
       const identity = Promise.withResolvers<LoginIdentity>();
       const onOutcome = (outcome: SentOutcome) =>
-        resolve(outcome.kind === "tokens" ? { ...outcome, identity: identity.promise } : { kind: "failed", why: `${outcome.kind}: ${outcome.why}` });
+        resolve(outcome.kind === "tokens" ? { ...outcome, identity: identity.promise } : { kind: "failed", why: failureWords(outcome) });
       captured(onOutcome, () => {
         openid.authorizationCodeGrant(configuration, callback, checks, parameters).then(
           (response) => identity.resolve(isOpenId ? identityOf(response.claims()) : { kind: "none" }),
@@ -117,6 +117,12 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, captur
       });
     });
   }
+}
+
+/** For the log: the code, the provider's own sentence and what may help. */
+function failureWords({ kind, why, description, advice }: Exclude<SentOutcome, { readonly kind: "tokens" }>): string {
+  const more = [description, advice].filter((text) => text !== undefined).join("; ");
+  return more === "" ? `${kind}: ${why}` : `${kind}: ${why} (${more})`;
 }
 
 function identityOf(claims: openid.IDToken | undefined): LoginIdentity {

@@ -5,6 +5,7 @@ import { messageOf } from "../error.ts";
 import type { Secret } from "../secret.ts";
 import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
 import { retryAfterMs } from "./classify.ts";
+import type { ClientAuthConfig } from "./client-auth.ts";
 import { type CodeFlowConfig, createCodeFlow } from "./code-flow.ts";
 import type { Provider, RefreshOutcome, RefreshRequest } from "./provider.ts";
 import { bentRequest, type RequestRules } from "./request-rules.ts";
@@ -125,8 +126,30 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
       if (!exchange.beforeSend()) throw new NotSentError("not sent");
       return send();
     };
-    return sendTokenRequest(sendOnce, { clock, rules: config, onOutcome: exchange.onOutcome, checksIdToken: config.issuer !== undefined });
+    return sendTokenRequest(sendOnce, {
+      clock,
+      rules: config,
+      onOutcome: (outcome) => exchange.onOutcome(advised(outcome, config.clientAuth)),
+      checksIdToken: config.issuer !== undefined,
+      presented: presentedIn(options.body, config.clientAuth),
+    });
   }
+}
+
+/** The fields of a token request that are nobody's but the provider's and ours. */
+const secretFields = ["refresh_token", "code", "code_verifier", "client_secret", "client_assertion"] as const;
+
+function presentedIn(body: openid.FetchBody, clientAuth: ClientAuthConfig): readonly string[] {
+  const fields = body instanceof URLSearchParams ? secretFields.flatMap((name) => body.getAll(name)) : [];
+  return "secret" in clientAuth ? [...fields, clientAuth.secret.reveal()] : fields;
+}
+
+/** Servers differ in whether they decode Basic credentials, and many take them only in the body: a right secret is refused then as a wrong one is. */
+function advised(outcome: SentOutcome, { method }: ClientAuthConfig): SentOutcome {
+  const isClientRefused = outcome.kind === "misconfigured" && (outcome.why === "invalid_client" || outcome.why === "http_401");
+  if (!isClientRefused || !method.startsWith("client_secret_basic")) return outcome;
+  const other = method === "client_secret_basic" ? "client_secret_basic_raw (id and secret are sent without percent-encoding)" : "client_secret_basic";
+  return { ...outcome, advice: `if clientId and clientSecret are right, try clientAuth: ${other}, or client_secret_post` };
 }
 
 /** The response that openid-client took offence at: it stands beside or below what it throws. */

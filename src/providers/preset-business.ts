@@ -10,13 +10,27 @@ export const salesforce: Preset = {
     revocationEndpoint: "https://{instance}/services/oauth2/revoke",
     clientAuth: "client_secret_post",
     refreshTokenLife: "365d",
+    errors: {
+      exact: [
+        { error: "invalid_grant", description: "ip restricted", means: "misconfigured" },
+        { error: "invalid_grant", description: "ip restricted or invalid login hours", means: "misconfigured" },
+      ],
+      refused: ["inactive_user"],
+    },
   },
   login: { authorizationEndpoint: "https://{instance}/services/oauth2/authorize", scopes: ["refresh_token"] },
   notes: [
     "Answers state no `expires_in`. Set `accessTokenLife` a little below your session timeout, else tokens count as endless and are never refreshed.",
     "The life of refresh tokens is the app's policy; rotation can be turned on, and then takes effect at once.",
+    '`invalid_grant` with exactly "ip restricted" is about the address that we ask from, and ends no grant: allow it in the app\'s policy.',
   ],
-  sources: ["Salesforce Help: OAuth 2.0 Refresh Token Flow", "Revoke OAuth Tokens"],
+  sources: [
+    "Salesforce Help: OAuth 2.0 Refresh Token Flow",
+    "OAuth 2.0 Authorization Errors",
+    "Revoke OAuth Tokens",
+    "for `ip restricted`: sfdx-actions/setup-sfdx#17",
+    "for an inactive user: restforce/restforce#303",
+  ],
 };
 
 export const hubspot: Preset = {
@@ -54,9 +68,10 @@ export const zoom: Preset = {
   login: { authorizationEndpoint: "https://zoom.us/oauth/authorize" },
   notes: [
     "Access tokens live an hour, refresh tokens about 90 days. They are for one use, without a grace.",
-    "Where `reason` is one of these codes of Zoom's it decides, else `error` does.",
+    'Where `reason` is one of these codes of Zoom\'s it decides, else `error` does: mostly `invalid_grant` with the reason "Invalid Token!".',
+    "4711 is also Zoom's answer for tokens from before the app's scopes were changed: their users log in again.",
   ],
-  sources: ["Zoom Developers: OAuth 2.0", "OAuth error messages"],
+  sources: ["Zoom Developers: OAuth 2.0", "OAuth error messages", "for `Invalid Token!`: raycast/extensions#10896"],
 };
 
 export const dropbox: Preset = {

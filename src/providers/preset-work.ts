@@ -1,10 +1,5 @@
 import type { Preset, PresetChoice } from "./preset.ts";
 
-const atlassianNotes = [
-  "Refresh tokens rotate. The one before is accepted for 10 minutes; its reuse after that ends the whole grant.",
-  "A refused refresh token is answered with 403 and `invalid_grant`.",
-];
-
 export const atlassian: Preset = {
   title: "Atlassian Cloud: Jira, Confluence (OAuth 2.0 3LO)",
   settings: {
@@ -13,6 +8,12 @@ export const atlassian: Preset = {
     grace: "10m",
     killsOldAccess: true,
     refreshTokenLife: "90d",
+    errors: {
+      exact: [
+        { status: 403, error: "unauthorized_client", description: "refresh_token is invalid", means: "refused" },
+        { status: 401, error: "access_denied", description: "Unauthorized", means: "misconfigured" },
+      ],
+    },
   },
   login: {
     authorizationEndpoint: "https://auth.atlassian.com/authorize",
@@ -20,11 +21,16 @@ export const atlassian: Preset = {
     parameters: { audience: "api.atlassian.com", prompt: "consent" },
   },
   notes: [
-    ...atlassianNotes,
+    "Refresh tokens rotate. The one before is accepted for 10 minutes; its reuse after that ends the whole grant.",
+    'A refused refresh token is answered with 403 and `invalid_grant`, or with 403, `unauthorized_client` and exactly "refresh_token is invalid". Any other `unauthorized_client` is about the client, and ends no grant.',
     "A refresh token ends after 90 days without use, and a year after the login in any case.",
     "No revocation endpoint is documented.",
   ],
-  sources: ["OAuth 2.0 (3LO) apps", "Implementing OAuth 2.0 (3LO): use a refresh token"],
+  sources: [
+    "OAuth 2.0 (3LO) apps",
+    "Implementing OAuth 2.0 (3LO): use a refresh token",
+    "for `refresh_token is invalid`: raycast/extensions#11836, ParabolInc/parabol#11849",
+  ],
 };
 
 export const atlassianMcp: Preset = {
@@ -73,7 +79,7 @@ function slackAt(host: string, title: string): Preset {
       revocation: { method: "POST", url: `https://${host}/api/auth.revoke`, auth: "bearer", token: "access" },
       clientAuth: "client_secret_post",
       errors: {
-        refused: ["invalid_refresh_token"],
+        refused: ["invalid_refresh_token", "refresh_token_expired"],
         misconfigured: ["invalid_client_id", "bad_client_secret", "invalid_grant_type"],
         transient: ["ratelimited"],
         unknown: ["internal_error", "fatal_error"],
@@ -87,7 +93,7 @@ function slackAt(host: string, title: string): Preset {
       "Errors come with status 200. After `internal_error` and `fatal_error` part of the operation may have happened.",
       "Refresh tokens are for one use. The old access token lives on, and at most two are valid. Slack states no life for refresh tokens, and no length of a grace.",
     ],
-    sources: ["Slack Developer Docs: Using token rotation", "oauth.v2.access", "auth.revoke"],
+    sources: ["Slack Developer Docs: Using token rotation", "oauth.v2.access", "auth.revoke", "for `refresh_token_expired`: slackapi/node-slack-sdk#2038"],
   };
 }
 
@@ -98,12 +104,12 @@ export const notion: Preset = {
     revocation: { method: "POST", url: "https://api.notion.com/v1/oauth/revoke", auth: "basic", token: "access", json: { token: "{token}" } },
     clientAuth: "client_secret_basic_raw",
     request: { body: "json", headers: { "notion-version": "2025-09-03" } },
-    errors: { path: ["code"] },
+    errors: { path: ["code"], misconfigured: ["unauthorized"] },
   },
   login: { authorizationEndpoint: "https://api.notion.com/v1/oauth/authorize", pkce: false, parameters: { owner: "user" } },
   notes: [
     "PKCE is not documented, and a JSON body may be refused for a field that is not: a login does without it.",
-    "Requests are JSON. Errors are told by `code`, in the standard words. The refresh token in an answer may be null: then the old one stays.",
+    "Requests are JSON. Errors are told by `code`, in the standard words, or `unauthorized` for a client that it does not know. The refresh token in an answer may be null: then the old one stays.",
     "Lifetimes are not documented. Where answers state no `expires_in`, set `accessTokenLife`, or tokens count as endless.",
   ],
   sources: ["Notion API: Create a token", "Refresh a token", "Revoke token"],

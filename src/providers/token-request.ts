@@ -23,19 +23,24 @@ export interface TokenRequestOptions {
   readonly onOutcome: (outcome: SentOutcome) => void;
   /** Whether there is an issuer to check an ID token against. */
   readonly checksIdToken: boolean;
+  /** What the request presents: tokens, codes and secrets, which some providers repeat in what they say of a failure. */
+  readonly presented: readonly string[];
 }
 
 /**
  * Sends the token request and reads its body, once. `onOutcome` is told what it means before anybody else looks at the response; what is returned is for
  * openid-client: the same response, with what it would stumble over put right where tokens are in it.
  */
-export async function sendTokenRequest(send: () => Promise<Response>, { clock, rules, onOutcome, checksIdToken }: TokenRequestOptions): Promise<Response> {
+export async function sendTokenRequest(
+  send: () => Promise<Response>,
+  { clock, rules, onOutcome, checksIdToken, presented }: TokenRequestOptions,
+): Promise<Response> {
   try {
     const response = await send();
     const text = await readText(response);
     const answer: RawAnswer = { status: response.status, retryAfter: response.headers.get("retry-after"), json: parseObject(text) };
     const now = clock.wallMs();
-    const outcome = readAnswer(answer, now, rules);
+    const outcome = readAnswer(answer, now, rules, (text) => without(text, presented));
     onOutcome(outcome);
     if (outcome.kind === "tokens") return conforming(standardFields(answer.json ?? {}, rules, now), checksIdToken);
     return new Response(bodyAllowed(response.status) ? text : null, response);
@@ -43,6 +48,13 @@ export async function sendTokenRequest(send: () => Promise<Response>, { clock, r
     onOutcome(wasSent(error) ? { kind: "unknown", why: sendProblem(error) } : { kind: "transient", why: sendProblem(error) });
     throw error;
   }
+}
+
+/** Shorter than any token or secret in use; hiding it would only spoil the words around it. */
+const shortestSecret = 8;
+
+function without(text: string, presented: readonly string[]): string {
+  return presented.reduce((rest, secret) => (secret.length < shortestSecret ? rest : rest.replaceAll(secret, "[redacted]")), text);
 }
 
 /** What openid-client takes: no null or empty fields, a token type it knows, an ID token only where there is an issuer to check it against. */

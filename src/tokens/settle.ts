@@ -239,6 +239,8 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
       outcome: result.kind,
       provider: outcome.kind,
       reason: outcome.kind === "tokens" ? undefined : outcome.why,
+      description: outcome.kind === "tokens" ? undefined : outcome.description,
+      advice: outcome.kind === "tokens" ? undefined : outcome.advice,
       durationMs: Math.round(durationMs),
     };
     metrics.refreshed(key.upstream, endingOf(outcome, result), trigger, durationMs);

@@ -3,6 +3,7 @@ import { type PresetName, presetNames } from "../../src/providers/presets.ts";
 import type { ProviderSimulator } from "../support/provider-simulator.ts";
 import { resources } from "../support/resources.ts";
 import { type SimulatedLogin, simulatedLogins } from "../support/simulated-logins.ts";
+import { simulatedProviders } from "../support/simulated-providers.ts";
 import { tokenHash } from "../support/upstream-api.ts";
 import { issuerPresets, type PresetsStack, startPresetsStack, type User } from "./presets-stack.ts";
 
@@ -115,7 +116,43 @@ describe.each(presetNames)("through Envoy, with the preset %s", (name) => {
     expect(JSON.parse((await user.call(name)).body)).toMatchObject({ reason: "session_missing" });
     const { upstream, reason } = stack.service.events("connect_failed").at(-1) ?? {};
     const words: unknown[] = Object.values(simulatorOf(name).login.refused.body);
-    expect([upstream, words]).toEqual([name, expect.arrayContaining([String(reason).replace(/^\w+: /, "")])]);
+    expect([upstream, words]).toEqual([name, expect.arrayContaining([/^\w+: (\S+)/.exec(String(reason))?.[1]])]);
+  });
+});
+
+/** Every answer to a refresh that is known of a provider, beside its usual refusal. */
+const answers = (kind: "refusals" | "clientErrors") =>
+  presetNames.flatMap((name) =>
+    (simulatedProviders[name][kind] ?? []).map((answer) => ({ name, answer, text: `${answer.status} ${JSON.stringify(answer.body)}` })),
+  );
+
+describe("through Envoy, what else a provider says of a refresh token", () => {
+  test.each(answers("refusals"))("$name: $text asks the user to log in, and the token is not presented again", async ({ name, answer }) => {
+    const simulator = simulatorOf(name);
+    const { user } = await login(name);
+    expire(simulator);
+    simulator.failRefresh(answer);
+    const asked = simulator.refreshes.length;
+    for (let time = 0; time < 2; time++) {
+      const { status, body } = await user.call(name);
+      expect([status, JSON.parse(body).reason]).toEqual([401, "grant_refused"]);
+    }
+    expect(simulator.refreshes.slice(asked)).toEqual(["failed"]);
+  });
+});
+
+describe("through Envoy, what a provider says of our client, and not of the user", () => {
+  test.each(answers("clientErrors"))("$name: $text ends no grant: it is refreshed once that is mended", async ({ name, answer }) => {
+    const simulator = simulatorOf(name);
+    const { user } = await login(name);
+    expire(simulator);
+    simulator.failRefresh(answer);
+    const { status, body } = await user.call(name);
+    expect([status, JSON.parse(body).reason]).toEqual([503, "unavailable"]);
+    expect((await stack.admin.get({ session: user.session(), upstream: name })).grant?.state).toBe(1);
+    stack.clock.shift(2_000); // the back-off
+    expect((await user.call(name)).status).toBe(200);
+    expect(simulator.refreshes.slice(-2)).toEqual(["failed", "tokens"]);
   });
 });
 

@@ -16,9 +16,12 @@ describe("only the provider's word about the refresh token asks for a new login,
     ["GitHub, with 200", 200, { error: "bad_refresh_token", error_uri: "https://docs.github.com" }, "bad_refresh_token"],
     ["Slack, with 200", 200, { ok: false, error: "invalid_refresh_token" }, "invalid_refresh_token"],
     ["Entra, where the user has to act", 400, { error: "interaction_required", suberror: "basic_action" }, "interaction_required"],
+    ["OpenID Connect's consent_required", 400, { error: "consent_required" }, "consent_required"],
+    ["its login_required", 400, { error: "login_required" }, "login_required"],
+    ["its account_selection_required", 400, { error: "account_selection_required" }, "account_selection_required"],
     ["Entra", 400, { error: "invalid_grant", error_description: "AADSTS700082: The refresh token has expired due to inactivity." }, "invalid_grant"],
   ])("%s", (_, status, body, why) => {
-    expect(read(status, body)).toEqual({ kind: "refused", why });
+    expect(read(status, body)).toMatchObject({ kind: "refused", why });
   });
 });
 
@@ -108,6 +111,28 @@ describe("Retry-After is passed on, so that callers neither hammer nor wait for 
     for (const status of [429, 503]) expect(read(status, undefined, value)).toMatchObject({ retryAfterMs: expected });
     expect(read(400, { error: "slow_down" }, value)).toMatchObject({ kind: "transient", retryAfterMs: expected });
     expect(read(500, { error: "server_error" }, value)).toMatchObject({ kind: "unknown", retryAfterMs: expected });
+  });
+});
+
+describe("the provider's sentence goes into the log: nothing is decided on it", () => {
+  test.each([
+    ["error_description", { error: "invalid_grant", error_description: "Token is not active" }, "Token is not active"],
+    ["the message of those who have none", { error: "invalid_grant", message: "Invalid refresh token." }, "Invalid refresh token."],
+    ["control, bidi and invisible characters", { error: "x", error_description: "a\r\nb\u202ec\u200bd\u2028e" }, "a??b?c?d?e"],
+    ["letters of other languages", { error: "x", error_description: "Ungültiges Token: 無効" }, "Ungültiges Token: 無効"],
+    ["a long one", { error: "x", error_description: "e".repeat(5_000) }, "e".repeat(200)],
+    ["none", { error: "x", error_description: "" }, undefined],
+    ["no text", { error: "x", error_description: { a: 1 } }, undefined],
+  ])("%s", (_, body, description) => {
+    expect(read(400, body)).toMatchObject(description === undefined ? { why: body.error } : { description });
+    expect("description" in read(400, body)).toBe(description !== undefined);
+  });
+
+  test("without what was presented, also where that stands at the cut", () => {
+    const hide = (text: string) => text.replaceAll("rt-secret-1", "[redacted]");
+    const body = { error: "no rt-secret-1", error_description: `${"x".repeat(195)}rt-secret-1 not found` };
+    const outcome = readAnswer({ status: 400, json: body, retryAfter: null }, now, {}, hide);
+    expect(outcome).toMatchObject({ why: "no [redacted]", description: `${"x".repeat(195)}[reda` });
   });
 });
 

@@ -119,7 +119,7 @@ test("a real OpenID provider: rotates, passes the checks, and refuses the used t
   const first = await revealed(await present(provider, login.refresh_token));
   expect(first).toMatchObject({ kind: "tokens", expiresInMs: 5_000, checks: undefined });
   expect(await server.isActive(String(first.accessToken))).toBe(true);
-  expect(await present(provider, login.refresh_token)).toEqual({ kind: "refused", why: "invalid_grant" });
+  expect(await present(provider, login.refresh_token)).toEqual({ kind: "refused", why: "invalid_grant", description: "grant request is invalid" });
   expect(server.refreshes()).toHaveLength(2);
 });
 

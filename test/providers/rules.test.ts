@@ -98,6 +98,27 @@ describe("a provider's own words decide, as codes and whole", () => {
     expect(read(rules, body, status)).toMatchObject({ kind, why });
   });
 
+  const exact = { errors: { exact: [{ status: 403, error: "unauthorized_client", description: "refresh_token is invalid", means: "refused" }] } } as const;
+  test.each([
+    ["equal in all that is stated", 403, "unauthorized_client", "refresh_token is invalid", "refused"],
+    ["another status", 401, "unauthorized_client", "refresh_token is invalid", "misconfigured"],
+    ["another error", 403, "invalid_client", "refresh_token is invalid", "misconfigured"],
+    ["more in the description", 403, "unauthorized_client", "refresh_token is invalid ", "misconfigured"],
+    ["another case", 403, "unauthorized_client", "Refresh_token is invalid", "misconfigured"],
+    ["no description", 403, "unauthorized_client", undefined, "misconfigured"],
+  ])("an exact rule: %s", (_, status, error, error_description, kind) => {
+    expect(read(exact, { error, error_description }, status)).toMatchObject({ kind, why: error });
+  });
+
+  test("an exact rule without a status is about any", () => {
+    const rules: AnswerRules = {
+      errors: { exact: [{ error: "invalid_grant", description: "ip restricted", means: "misconfigured" }], refused: ["invalid_grant"] },
+    };
+    for (const status of [200, 400, 503])
+      expect(read(rules, { error: "invalid_grant", error_description: "ip restricted" }, status)).toMatchObject({ kind: "misconfigured" });
+    expect(read(rules, { error: "invalid_grant", error_description: "other" })).toMatchObject({ kind: "refused" });
+  });
+
   test("a description never does: Keycloak's and Salesforce's words for people stand beside an error", () => {
     for (const error_description of ["Token is not active", "expired access/refresh token", "invalid_grant"])
       expect(read({}, { error: "temporarily_unavailable", error_description }, 400)).toMatchObject({ kind: "transient" });

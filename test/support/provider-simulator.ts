@@ -1,7 +1,7 @@
 import type { PresetName } from "../../src/providers/presets.ts";
 import { type HttpRequest, readBody, startHttpServer } from "./http-servers.ts";
 import { createLoginSimulator, type LoginSimulator } from "./login-simulator.ts";
-import { type SimulatedProvider, simulatedProviders } from "./simulated-providers.ts";
+import { type SimulatedError, type SimulatedProvider, simulatedProviders } from "./simulated-providers.ts";
 import { createTokenLedger, type IssuedTokens, type TokenLedger } from "./token-ledger.ts";
 
 export interface ProviderSimulator {
@@ -18,12 +18,14 @@ export interface ProviderSimulator {
   readonly issued: readonly IssuedTokens[];
   /** Requests to the revocation endpoint. */
   readonly revocations: number;
+  /** The next refresh is answered so, and uses nothing up. */
+  failRefresh(answer: SimulatedError): void;
   /** The next revocation is answered so, and nothing is revoked. */
   failRevocation(status: number, headers?: Readonly<Record<string, string>>): void;
   stop(): Promise<void>;
 }
 
-type Outcome = "tokens" | "refused" | "bad_client" | "bad_request";
+type Outcome = "tokens" | "refused" | "bad_client" | "bad_request" | "failed";
 
 /** The client that every simulated provider knows; form-encoding would change its id and its secret. */
 export const simulatedClient = { id: "gate-way.1", secret: "s3cr3t-value_1~" };
@@ -51,6 +53,7 @@ export async function startProviderSimulator(name: PresetName, nowMs: () => numb
   const logins: Outcome[] = [];
   const issued: IssuedTokens[] = [];
   const failures: Answer[] = [];
+  const failedRefreshes: SimulatedError[] = [];
   let revocations = 0;
 
   const server = await startHttpServer(async (request, response) => {
@@ -75,6 +78,7 @@ export async function startProviderSimulator(name: PresetName, nowMs: () => numb
     get revocations() {
       return revocations;
     },
+    failRefresh: (answer) => void failedRefreshes.push(answer),
     failRevocation: (status, headers = {}) => void failures.push({ status, headers }),
     stop: server.stop,
   };
@@ -119,6 +123,11 @@ export async function startProviderSimulator(name: PresetName, nowMs: () => numb
   }
 
   function refresh(fields: Received["fields"]): Answer {
+    const failed = failedRefreshes.shift();
+    if (failed !== undefined) {
+      refreshes.push("failed");
+      return failed;
+    }
     const next = tokens.refresh(String(fields.refresh_token));
     refreshes.push(next === undefined ? "refused" : "tokens");
     return next === undefined ? provider.refused : { status: 200, body: provider.accepted(next, provider.tokens.accessSeconds) };

@@ -15,8 +15,17 @@ export interface SimulatedProvider {
   /** Must be in every request. */
   readonly header?: string;
   readonly accepted: (tokens: IssuedTokens, expiresIn: number) => object;
-  readonly refused: { readonly status: number; readonly body: object };
+  readonly refused: SimulatedError;
+  /** Further answers by which it refuses a refresh token, or wants the user, as reported by those who met them. */
+  readonly refusals?: readonly SimulatedError[];
+  /** Answers that are about the client, where it is or what it asks for; the refresh token stays good. */
+  readonly clientErrors?: readonly SimulatedError[];
   readonly revocation?: SimulatedRevocation;
+}
+
+export interface SimulatedError {
+  readonly status: number;
+  readonly body: object;
 }
 
 /** What the provider's revocation takes. */
@@ -49,6 +58,13 @@ const atlassian: SimulatedProvider = {
   accepted: rfc,
   refused: invalidGrant("Unknown or invalid refresh token.", 403),
 };
+const unauthorizedClient = (error_description: string, status: number) => ({ status, body: { error: "unauthorized_client", error_description } });
+/** Auth0's answer to a wrong secret, and that of Atlassian, which runs on it. */
+const wrongSecret = { status: 401, body: { error: "access_denied", error_description: "Unauthorized" } };
+const standardError = (error: string, error_description?: string, status = 400) => ({
+  status,
+  body: { error, ...(error_description === undefined ? {} : { error_description }) },
+});
 
 const slack: SimulatedProvider = {
   tokens: { accessSeconds: 43_200, rotation: "single_use", maxAccess: 2 },
@@ -63,6 +79,8 @@ const slack: SimulatedProvider = {
     authed_user: { id: "U1" },
   }),
   refused: { status: 200, body: { ok: false, error: "invalid_refresh_token" } },
+  refusals: [{ status: 200, body: { ok: false, error: "refresh_token_expired" } }, invalidGrant("Token has been expired or revoked.")],
+  clientErrors: [{ status: 200, body: { ok: false, error: "bad_client_secret" } }],
   revocation: {
     method: "POST",
     path: "/api/auth.revoke",
@@ -82,7 +100,16 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     refused: invalidGrant("The refresh token is invalid."),
     revocation: rfc7009("/-/oauth_revoke"),
   },
-  atlassian,
+  atlassian: {
+    ...atlassian,
+    refusals: [unauthorizedClient("refresh_token is invalid", 403)],
+    clientErrors: [
+      wrongSecret,
+      unauthorizedClient("Grant type 'refresh_token' not allowed for the client.", 403),
+      unauthorizedClient("refresh_token is invalid.", 403),
+      unauthorizedClient("refresh_token is invalid", 401),
+    ],
+  },
   "atlassian-mcp": { ...atlassian, tokenPath: "/v1/token" },
   auth0: {
     parameters: { domain: "example.eu.auth0.com" },
@@ -92,6 +119,11 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     auth: "post",
     accepted: rfc,
     refused: invalidGrant("Unknown or invalid refresh token.", 403),
+    refusals: [
+      { status: 403, body: { error: "mfa_required", error_description: "Multifactor authentication required", mfa_token: "mfa-1" } },
+      invalidGrant("user is blocked", 403),
+    ],
+    clientErrors: [wrongSecret, unauthorizedClient("Grant type 'refresh_token' not allowed for the client.", 403)],
     revocation: rfc7009("/oauth/revoke"),
   },
   box: {
@@ -121,6 +153,21 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
       status: 400,
       body: { error: "invalid_grant", error_description: "AADSTS700082: The refresh token has expired due to inactivity.", error_codes: [700_082] },
     },
+    refusals: [
+      {
+        status: 400,
+        body: { error: "interaction_required", error_description: "AADSTS50076: you must use multi-factor authentication.", suberror: "basic_action" },
+      },
+      standardError("consent_required", "AADSTS65001: The user or administrator has not consented to use the application."),
+      standardError("login_required", "AADSTS50058: A silent sign-in request was sent but no user is signed in."),
+      standardError("bad_token"),
+      standardError("interrupted_user"),
+    ],
+    clientErrors: [
+      standardError("invalid_client", "AADSTS7000215: Invalid client secret provided.", 401),
+      standardError("unauthorized_client", "AADSTS700016: Application was not found in the directory."),
+      standardError("invalid_resource", "AADSTS500011: The resource principal was not found in the tenant."),
+    ],
   },
   github: {
     tokens: { accessSeconds: 28_800, refreshSeconds: 184 * day, rotation: "single_use", killsOldAccess: true },
@@ -131,6 +178,7 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
       status: 200,
       body: { error: "bad_refresh_token", error_description: "The refresh token passed is incorrect or expired.", error_uri: "https://docs" },
     },
+    clientErrors: [standardError("incorrect_client_credentials", "The client_id and/or client_secret passed are incorrect.", 200)],
     revocation: {
       method: "DELETE",
       path: "/applications/{clientId}/token",
@@ -154,6 +202,8 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     auth: "post",
     accepted: ({ access }, expires_in) => ({ access_token: access, token_type: "Bearer", expires_in, scope: "openid" }),
     refused: invalidGrant("Token has been expired or revoked."),
+    refusals: [{ status: 400, body: { error: "invalid_grant", error_description: "reauth related error (invalid_rapt)", error_subtype: "invalid_rapt" } }],
+    clientErrors: [standardError("deleted_client", "The OAuth client was deleted.", 401), standardError("unauthorized_client", "Unauthorized", 401)],
     revocation: rfc7009("/revoke", "none"),
   },
   hubspot: {
@@ -162,6 +212,8 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     auth: "post",
     accepted: rfc,
     refused: { status: 400, body: { status: "BAD_REFRESH_TOKEN", message: "missing or invalid refresh token", correlationId: "c-1" } },
+    refusals: [invalidGrant("missing or invalid refresh token")],
+    clientErrors: [{ status: 400, body: { status: "BAD_CLIENT_SECRET", message: "missing or invalid client secret" } }],
     revocation: { method: "DELETE", path: "/oauth/v1/refresh-tokens/{token}", auth: "none", token: "path", kind: "refresh", answer: { status: 204 } },
   },
   keycloak: {
@@ -172,6 +224,8 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     auth: "basic",
     accepted: (tokens, expiresIn) => ({ ...rfc(tokens, expiresIn), refresh_expires_in: 1_800, "not-before-policy": 0, session_state: "s" }),
     refused: invalidGrant("Token is not active"),
+    refusals: [invalidGrant("Session not active"), invalidGrant("Offline user session not found")],
+    clientErrors: [standardError("unauthorized_client", "Invalid client or Invalid client credentials", 401)],
     revocation: rfc7009("/realms/staff/protocol/openid-connect/revoke"),
   },
   linear: {
@@ -190,6 +244,7 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     accepted: (tokens, expiresIn) => ({ ...rfc(tokens, expiresIn), token_type: "bearer", bot_id: "b", owner: { type: "user" } }),
     header: "notion-version",
     refused: { status: 400, body: { object: "error", status: 400, code: "invalid_grant", message: "Invalid refresh token.", additional_data: {} } },
+    clientErrors: [{ status: 401, body: { object: "error", status: 401, code: "unauthorized", message: "The bearer token is not valid." } }],
     revocation: { method: "POST", path: "/v1/oauth/revoke", auth: "basic", token: { json: "token" }, kind: "access" },
   },
   okta: {
@@ -208,6 +263,8 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     auth: "post",
     accepted: ({ access }) => ({ access_token: access, token_type: "Bearer", instance_url: "https://example.my.salesforce.com", issued_at: "1" }),
     refused: invalidGrant("expired access/refresh token"),
+    refusals: [standardError("inactive_user", "user is inactive"), invalidGrant("inactive user")],
+    clientErrors: [invalidGrant("ip restricted"), invalidGrant("ip restricted or invalid login hours"), standardError("invalid_client_id")],
     revocation: rfc7009("/services/oauth2/revoke"),
   },
   slack: {
@@ -229,6 +286,8 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     auth: "basic_raw",
     accepted: (tokens, expiresIn) => ({ ...rfc(tokens, expiresIn), token_type: "bearer", scope: "user:read" }),
     refused: { status: 401, body: { reason: "4711", error: "invalid_request" } },
+    refusals: [{ status: 400, body: { reason: "Invalid Token!", error: "invalid_grant" } }],
+    clientErrors: [{ status: 401, body: { reason: "4702", error: "invalid_client" } }],
     revocation: {
       method: "POST",
       path: "/oauth/revoke",
