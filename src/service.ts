@@ -13,6 +13,7 @@ import { browserCookie } from "./connect/browser.ts";
 import { connectHeaders, createConnect } from "./connect/connect.ts";
 import type { LoginSource } from "./connect/context.ts";
 import { createSessionIssuer } from "./connect/issued-sessions.ts";
+import { deadlineIn } from "./deadline.ts";
 import { createProbeServer } from "./http.ts";
 import { createBackchannelLogout } from "./logout/backchannel-logout.ts";
 import { createLogoutEndpoint } from "./logout/logout-endpoint.ts";
@@ -33,7 +34,6 @@ import { createSealer } from "./stores/sealing.ts";
 import type { SessionIndex } from "./stores/session-index.ts";
 import type { Log } from "./telemetry/log.ts";
 import { addProcessMetrics, createMetrics } from "./telemetry/prometheus.ts";
-import { withDeadline } from "./tokens/deadline.ts";
 import { shortHash } from "./tokens/grant.ts";
 import { createTokenManager } from "./tokens/token-manager.ts";
 import { version } from "./version.ts";
@@ -143,14 +143,11 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
     },
 
     async stop() {
-      const until = clock.monotonicMs() + config.shutdown.timeoutMs;
-      const left = () => Math.max(until - clock.monotonicMs(), 0);
+      const deadline = deadlineIn(clock, config.shutdown.timeoutMs);
       readiness.drain();
-      await Promise.all([server.drain(left()), admin && drain(admin.server, left())]);
-      const stored = await withDeadline(
-        clock,
+      await Promise.all([server.drain(deadline.leftMs()), admin && drain(admin.server, deadline.leftMs())]);
+      const stored = await deadline.before(
         Promise.all([connect?.settled(), tokens.settled()]).then(() => true),
-        left(),
         () => false,
       );
       if (!stored) log.error({ event: "shutdown" }, "refreshes were still under way at shutdown.timeout; what their providers answer is lost");

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { type Deadline, deadlineAt } from "../deadline.ts";
 import { messageOf } from "../error.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { CheckMetrics, CheckOutcome } from "../telemetry/metrics.ts";
@@ -33,6 +34,12 @@ export interface CheckDeps {
  */
 export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buffer>;
 
+/** A verdict that has to be waited for. The deadline is made only where there is one: an answer at once needs none. */
+type Later = (deadline: Deadline) => Promise<Verdict>;
+
+/** Nothing is known of the session: its issuer's keys, or the store of issued sessions, took too long. */
+const unidentified: Identification = { kind: "unavailable", why: "deadline: the session could not be verified in time" };
+
 export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, connect, clock, log, metrics }: CheckDeps): Check {
   const allowedAnswer = createAllowedAnswer(credentials);
 
@@ -40,31 +47,40 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
     const startedAt = clock.monotonicMs();
     const input = decode(bytes);
     try {
-      const verdict = input === undefined ? deny("bad_request", { why: "no CheckRequest with an HTTP request" }) : decideOrConnect(input, bytes, waitMs);
-      if (!(verdict instanceof Promise)) return respond(verdict, input, startedAt);
-      return verdict.catch(unexpected).then((later) => respond(later, input, startedAt));
+      const verdict = input === undefined ? deny("bad_request", { why: "no CheckRequest with an HTTP request" }) : decideOrConnect(input, bytes);
+      if (typeof verdict !== "function") return respond(verdict, input, startedAt);
+      const deadline = deadlineAt(clock, startedAt + waitMs);
+      const later = deadline.beforeAtLast(verdict(deadline), () => deny("unavailable", { why: "deadline" }));
+      return later.catch(unexpected).then((found) => respond(found, input, startedAt));
     } catch (error) {
       return respond(unexpected(error), input, startedAt);
     }
   };
 
   /** Pages of our own come before upstreams, and a denial says how it is cured. */
-  function decideOrConnect(input: CheckInput, bytes: Uint8Array, waitMs: number): Verdict | Promise<Verdict> {
-    if (connect === undefined) return decide(input, waitMs);
-    if (connect.owns(input)) return connect.answer(bytes, waitMs);
-    const verdict = decide(input, waitMs);
-    if (verdict instanceof Promise) return verdict.then((later) => (later.kind === "deny" ? connect.offer(later, bytes) : later));
-    return verdict.kind === "deny" ? connect.offer(verdict, bytes) : verdict;
+  function decideOrConnect(input: CheckInput, bytes: Uint8Array): Verdict | Later {
+    if (connect === undefined) return decide(input);
+    if (connect.owns(input)) return (deadline) => connect.answer(bytes, deadline);
+    const verdict = decide(input);
+    if (typeof verdict === "function") {
+      return async (deadline) => {
+        const later = await verdict(deadline);
+        return later.kind === "deny" ? connect.offer(later, bytes, deadline) : later;
+      };
+    }
+    return verdict.kind === "deny" ? (deadline) => connect.offer(verdict, bytes, deadline) : verdict;
   }
 
-  function decide(input: CheckInput, waitMs: number): Verdict | Promise<Verdict> {
+  function decide(input: CheckInput): Verdict | Later {
     const route = upstreams.of(input);
     switch (route.kind) {
       case "upstream": {
         const identification = sessions.identify(input);
-        if (!(identification instanceof Promise)) return withIdentification(identification, route.upstream, waitMs);
-        const askedAt = clock.monotonicMs();
-        return identification.then((later) => withIdentification(later, route.upstream, waitMs - (clock.monotonicMs() - askedAt)));
+        if (!(identification instanceof Promise)) return withIdentification(identification, route.upstream);
+        return async (deadline) => {
+          const verdict = withIdentification(await deadline.before(identification, () => unidentified), route.upstream);
+          return typeof verdict === "function" ? verdict(deadline) : verdict;
+        };
       }
       case "passthrough":
         return route;
@@ -77,12 +93,12 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
     }
   }
 
-  function withIdentification(identification: Identification, upstream: CheckUpstream, waitMs: number): Verdict | Promise<Verdict> {
+  function withIdentification(identification: Identification, upstream: CheckUpstream): Verdict | Later {
     switch (identification.kind) {
       case "identified": {
         const token = tokens.cached(identification.session, upstream.name);
         if (token !== undefined) return { kind: "allow", upstream, token };
-        return tokens.fresh(identification.session, upstream.name, waitMs).then((answer) => withAnswer(answer, identification.session, upstream));
+        return async (deadline) => withAnswer(await tokens.fresh(identification.session, upstream.name, deadline), identification.session, upstream);
       }
       case "missing":
         return deny("session_missing", { upstream: upstream.name });

@@ -1,3 +1,4 @@
+import type { Deadline } from "../deadline.ts";
 import type { CheckInput } from "./request.ts";
 import type { Denial, Verdict } from "./verdict.ts";
 
@@ -31,8 +32,8 @@ export type Reply =
 export interface ConnectHooks {
   /** Whether the request is for a page of ours. Asked for every request: it compares a few bytes. */
   owns(input: CheckInput): boolean;
-  /** Answers such a request, within `waitMs`. */
-  answer(bytes: Uint8Array, waitMs: number): Promise<Verdict>;
-  /** The denial with what its client needs to know to cure it, or an answer in its place that leads the user there. */
-  offer(denial: Denial, bytes: Uint8Array): Verdict | Promise<Verdict>;
+  /** Answers such a request, before the deadline. */
+  answer(bytes: Uint8Array, deadline: Deadline): Promise<Verdict>;
+  /** The denial with what its client needs to know to cure it, or an answer in its place that leads the user there; before the deadline. */
+  offer(denial: Denial, bytes: Uint8Array, deadline: Deadline): Promise<Verdict>;
 }

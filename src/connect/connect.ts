@@ -5,7 +5,6 @@ import type { Verdict } from "../check/verdict.ts";
 import type { ConnectConfig } from "../config/connect-schema.ts";
 import type { SourceConfig } from "../config/sessions-schema.ts";
 import { messageOf } from "../error.ts";
-import { withDeadline } from "../tokens/deadline.ts";
 import { createCallback } from "./callback.ts";
 import type { ConnectContext } from "./context.ts";
 import { createDisconnect } from "./disconnect.ts";
@@ -51,16 +50,16 @@ export function createConnect({ config, sources, upstreams, decode, ...parts }: 
   const [overview, disconnect] = [createOverview(context), createDisconnect(context)];
   const prefix = Buffer.from(config.prefix);
   const wellKnown = config.resources.length === 0 ? undefined : Buffer.from(wellKnownPath);
-  const { messages, clock, log } = context;
+  const { messages, log } = context;
 
   return {
     owns: (input) => input.pathStartsWith(prefix) || (wellKnown !== undefined && input.pathStartsWith(wellKnown)),
 
-    async answer(bytes, waitMs): Promise<Verdict> {
+    async answer(bytes, deadline): Promise<Verdict> {
       const input = decode(bytes);
       if (input === undefined) return { kind: "deny", reason: "bad_request" };
       // A provider that is slow must not cost the page its words; the work goes on.
-      return { kind: "reply", reply: await withDeadline(clock, reply(input).catch(failed), waitMs, messages.slow) };
+      return { kind: "reply", reply: await deadline.before(reply(input).catch(failed), messages.slow) };
     },
 
     offer: createOffer({ context, decode, sources, upstreams, resources, assumeUrlElicitation: config.assumeUrlElicitation }),

@@ -4,6 +4,7 @@ import type { Session } from "../check/session.ts";
 import type { Upstreams } from "../check/upstreams.ts";
 import type { Denial, Verdict } from "../check/verdict.ts";
 import type { SourceConfig } from "../config/sessions-schema.ts";
+import type { Deadline } from "../deadline.ts";
 import { messageOf } from "../error.ts";
 import { shortHash } from "../tokens/grant.ts";
 import type { ConnectContext } from "./context.ts";
@@ -28,20 +29,28 @@ export function createOffer({ context, decode, sources, upstreams, resources, as
   const { providers, sessions, issuer, sourcesByName, tickets, links, log } = context;
   const kinds = new Map(sources.map((source) => [source.name, source]));
 
-  return async function offer(denial: Denial, bytes: Uint8Array): Promise<Verdict> {
+  return async function offer(denial: Denial, bytes: Uint8Array, deadline: Deadline): Promise<Verdict> {
     const input = isCurable(denial) ? decode(bytes) : undefined;
     if (input === undefined) return denial;
     const plain: Denial = { ...denial, resourceMetadata: resources.urlFor(input) };
     const upstream = denial.upstream ?? "";
     if (providers.get(upstream)?.login === undefined) return plain;
-    try {
-      const way = await wayOf(denial, input);
-      return way === undefined ? plain : await lead(plain, upstream, way, input);
-    } catch (error) {
-      log.warn({ event: "connect_failed", upstream, reason: messageOf(error) }, "no link to connect an account can be given");
-      return plain;
-    }
+    const late = () => withoutLink(plain, "deadline");
+    return deadline.before(
+      cure(plain, upstream, input).catch((error: unknown) => withoutLink(plain, messageOf(error))),
+      late,
+    );
   };
+
+  async function cure(plain: Denial, upstream: string, input: CheckInput): Promise<Verdict> {
+    const way = await wayOf(plain, input);
+    return way === undefined ? plain : lead(plain, upstream, way, input);
+  }
+
+  function withoutLink(plain: Denial, reason: string): Denial {
+    log.warn({ event: "connect_failed", upstream: plain.upstream, reason }, "no link to connect an account can be given");
+    return plain;
+  }
 
   async function lead(denial: Denial, upstream: string, way: Way, input: CheckInput): Promise<Verdict> {
     if (way.kind === "direct" && isNavigation(input)) {

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { type Deadline, deadlineAt, deadlineIn } from "../deadline.ts";
 import { BearerswapError, messageOf } from "../error.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Random } from "../random.ts";
@@ -7,7 +8,6 @@ import type { Log } from "../telemetry/log.ts";
 import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type AccessToken, type FreshnessConfig, usableUntil } from "./access-token.ts";
 import { type CoherenceConfig, createCoherence } from "./coherence.ts";
-import { withDeadline } from "./deadline.ts";
 import type { FlightTask } from "./flight-task.ts";
 import { createFlights, type Flight } from "./flights.ts";
 import { type GrantKey, grantId, shortHash } from "./grant.ts";
@@ -44,8 +44,8 @@ export interface TokenManagerDeps {
 export interface TokenManager {
   /** A fresh token that this process holds and the owner may use: synchronous, no store call. Starts a refresh in the background where the token nears its end. */
   cached(owner: Owner, upstream: string): AccessToken | undefined;
-  /** A fresh token, from the store or by a refresh that all callers share; answered within `waitMs`. Never rejects. */
-  fresh(owner: Owner, upstream: string, waitMs: number): Promise<TokenAnswer>;
+  /** A fresh token, from the store or by a refresh that all callers share; answered before the deadline. Never rejects. */
+  fresh(owner: Owner, upstream: string, deadline: Deadline): Promise<TokenAnswer>;
   /** Stores a login. */
   put(key: GrantKey, write: GrantWrite): Promise<void>;
   /** Ends a grant: no refresh under way brings it back. False where there was none. */
@@ -96,16 +96,15 @@ export function createTokenManager({ store, providers, clock, random, log, metri
       return token;
     },
 
-    async fresh(owner, upstream, waitMs) {
+    async fresh(owner, upstream, deadline) {
       const key = { session: owner.session, upstream };
-      const until = clock.monotonicMs() + waitMs;
       metrics.count("cache_miss", upstream);
       for (;;) {
         const flight = flights.join(grantId(key), () => fly({ owner, key, trigger: "expired" }));
-        const result = await wait(flight, owner, key, until);
+        const result = await wait(flight, owner, key, deadline);
         const answer = answerOf(owner, key, result);
         // The token in hand, whose end came near, may have been dropped in that moment: the flight goes on, and so does the wait.
-        if (answer === hasty && clock.monotonicMs() < until) continue;
+        if (answer === hasty && !deadline.hasPassed()) continue;
         if (answer !== "again") return answer;
         if (result.kind === "not_begun") await flight.done;
       }
@@ -153,13 +152,12 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   }
 
   /** Waits no longer than a token in hand can be served, so that a slow provider costs nobody a request that could have been answered. */
-  async function wait(flight: Flight<FlightResult>, owner: Owner, key: GrantKey, until: number): Promise<FlightResult> {
-    const now = clock.monotonicMs();
+  async function wait(flight: Flight<FlightResult>, owner: Owner, key: GrantKey, deadline: Deadline): Promise<FlightResult> {
     const held = servable(owner, key);
-    const latest = held === undefined ? until : Math.min(until, usableUntil(held) - timerSlackMs);
+    const end = held === undefined ? Number.POSITIVE_INFINITY : usableUntil(held) - timerSlackMs;
     metrics.waiters(key.upstream, 1);
     try {
-      return await withDeadline<FlightResult>(clock, flight.result, latest - now, () => hasty);
+      return await (end < deadline.at ? deadlineAt(clock, end) : deadline).before<FlightResult>(flight.result, () => hasty);
     } finally {
       metrics.waiters(key.upstream, -1);
     }
@@ -234,7 +232,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
       metrics.flights(task.key.upstream, -1);
       if (flying.get(id) === current) flying.delete(id);
     });
-    const result = withDeadline(clock, Promise.race([work, superseded.promise]), config.timeoutMs, () => unavailable("refresh_timeout"));
+    const result = deadlineIn(clock, config.timeoutMs).before(Promise.race([work, superseded.promise]), () => unavailable("refresh_timeout"));
     return { result, done };
   }
 

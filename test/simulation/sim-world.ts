@@ -1,3 +1,4 @@
+import { deadlineIn } from "../../src/deadline.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { Secret } from "../../src/secret.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
@@ -209,7 +210,7 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
       return;
     }
     open.add(asking);
-    void tokens.fresh(owner, upstream, waitMs).then((answer) => {
+    void tokens.fresh(owner, upstream, deadlineIn(process.clock, waitMs)).then((answer) => {
       open.delete(asking);
       history.note(process.name, "answers", session, answer.kind, "why" in answer ? answer.why : "token" in answer ? answer.token.token.reveal() : "");
       judgeAnswer(judge, asking, answer);
@@ -220,7 +221,9 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
     for (const session of sessions) {
       for (const { process, tokens } of members.values()) {
         const askedAt = clock.now();
-        void tokens.fresh({ session }, upstream, 12_000).then((answer) => judgeRecovery(judge, session, process.name, askedAt, answer));
+        void tokens
+          .fresh({ session }, upstream, deadlineIn(process.clock, 12_000))
+          .then((answer) => judgeRecovery(judge, session, process.name, askedAt, answer));
         await clock.run(clock.now() + 15_000);
       }
     }

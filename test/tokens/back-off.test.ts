@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { deadlineIn } from "../../src/deadline.ts";
 import { type BackOffInput, backOffMs } from "../../src/tokens/back-off.ts";
 import { resources } from "../support/resources.ts";
 import type { Script } from "../support/token-endpoint.ts";
@@ -61,8 +62,8 @@ describe("the back-off", () => {
 });
 
 /** The answer as callers get it. */
-function ask({ tokens, key }: World) {
-  return tokens.fresh({ session: key().session }, "crm", patientMs);
+function ask({ tokens, key, clock }: World) {
+  return tokens.fresh({ session: key().session }, "crm", deadlineIn(clock, patientMs));
 }
 
 /** Asks again at the end of each back-off, so many times; the back-offs in seconds. */

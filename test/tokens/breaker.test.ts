@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { deadlineIn } from "../../src/deadline.ts";
 import { resources } from "../support/resources.ts";
 import type { Script } from "../support/token-endpoint.ts";
 import { until } from "../support/until.ts";
@@ -17,7 +18,7 @@ async function manySessions() {
   }
   const ask = async () => world.fresh({ session: await expired() });
   async function asked() {
-    return world.tokens.fresh({ session: world.key(await expired()).session }, "crm", patientMs);
+    return world.tokens.fresh({ session: world.key(await expired()).session }, "crm", deadlineIn(world.clock, patientMs));
   }
   async function fail(times: number, script: Script = { status: 503 }): Promise<void> {
     for (let time = 0; time < times; time++) {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { deadlineIn } from "../../src/deadline.ts";
 import { Secret } from "../../src/secret.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
@@ -40,12 +41,12 @@ describe("a refresh", () => {
     await world.login("alice", { remainingMs: 0 });
     const before = await world.store.read(world.key());
     world.endpoint.respondNext({ status: 503, headers: { "retry-after": "7" } });
-    const answer = await world.tokens.fresh({ session: world.key().session }, "crm", patientMs);
+    const answer = await world.tokens.fresh({ session: world.key().session }, "crm", deadlineIn(world.clock, patientMs));
     expect(answer).toEqual({ kind: "unavailable", why: "http_503", retryAfterMs: 7_000 });
     if (before.kind !== "found") throw new Error("the grant is gone");
     expect(await world.store.read(world.key())).toEqual({ ...before, row: { ...before.row, backOffMs: 7_000 } });
     await world.clock.advance(6_999);
-    const early = await world.tokens.fresh({ session: world.key().session }, "crm", patientMs);
+    const early = await world.tokens.fresh({ session: world.key().session }, "crm", deadlineIn(world.clock, patientMs));
     expect([early, world.endpoint.calls]).toEqual([{ kind: "unavailable", why: "back_off", retryAfterMs: 1 }, 1]);
     await world.clock.advance(1);
     expect([await world.fresh(), world.endpoint.calls]).toEqual(["access-2", 2]);

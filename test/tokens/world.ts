@@ -1,4 +1,5 @@
 import type { Clock } from "../../src/clock.ts";
+import { deadlineIn } from "../../src/deadline.ts";
 import type { OAuthProviderConfig } from "../../src/providers/oauth-provider.ts";
 import { type Random, systemRandom } from "../../src/random.ts";
 import { Secret } from "../../src/secret.ts";
@@ -109,7 +110,7 @@ function worldAt<C extends Clock>(endpoint: TokenEndpoint, shared: TokenStore, c
       await tokens.put(key(session), { version: random.id(), grant, access, life: { ms: month, stated: false } });
       return login;
     },
-    fresh: async ({ waitMs = patientMs, ...asker } = {}) => inWords(await tokens.fresh(owner(asker), "crm", waitMs)),
+    fresh: async ({ waitMs = patientMs, ...asker } = {}) => inWords(await tokens.fresh(owner(asker), "crm", deadlineIn(clock, waitMs))),
     cached: (asker = {}) => tokens.cached(owner(asker), "crm")?.token.reveal(),
     async storedRefreshToken(session) {
       const read = await store.read(key(session));
