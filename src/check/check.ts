@@ -154,7 +154,7 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
       requestId: input?.requestId.slice(0, 64),
       durationMs: Math.round(durationMs),
     };
-    log[denial.reason === "unavailable" ? "warn" : "info"](fields, "denied");
+    log[levelOf(denial)](fields, "denied");
     return denyResponse(denial, challenge);
   }
 
@@ -180,6 +180,12 @@ function withAnswer(answer: TokenAnswer, { session }: Session, upstream: CheckUp
     default:
       return answer satisfies never;
   }
+}
+
+/** While a breaker is open, its own line says all that there is to say: each request would only repeat it. */
+function levelOf({ reason, why }: Denial): "debug" | "info" | "warn" {
+  if (why === "breaker_open") return "debug";
+  return reason === "unavailable" ? "warn" : "info";
 }
 
 function deny(reason: DenyReason, details: Omit<Denial, "kind" | "reason"> = {}): Denial {

@@ -1,6 +1,7 @@
 import { BrokenCircuitError, CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhenResult, type IBackoff } from "cockatiel";
 import type { Clock } from "../clock.ts";
 import type { RefreshOutcome } from "../providers/provider.ts";
+import type { Log } from "../telemetry/log.ts";
 import type { TokenMetrics } from "../telemetry/metrics.ts";
 
 /** Keeps calls from a provider that is down: one for each upstream and process. */
@@ -14,6 +15,7 @@ export interface Breaker {
 export interface BreakerDeps {
   readonly upstream: string;
   readonly clock: Clock;
+  readonly log: Log;
   readonly metrics: TokenMetrics;
 }
 
@@ -33,13 +35,18 @@ function isUnwell(outcome: unknown): boolean {
   return ending.kind === "unknown" || (ending.kind === "transient" && !ending.tooMany && ending.why !== "not_sent");
 }
 
-export function createBreaker({ upstream, clock, metrics }: BreakerDeps): Breaker {
+export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): Breaker {
   let openUntil = 0;
+  /** From its opening until a call has succeeded: in between each call that tries again opens it anew, which is no news. */
+  let isTripped = false;
   const policy = circuitBreaker(handleWhenResult(isUnwell), {
     breaker: new ConsecutiveBreaker(failuresToOpen),
     halfOpenAfter: { next: () => open(firstOpenMs) },
   });
-  policy.onStateChange((state) => metrics.breaker(upstream, states[state]));
+  policy.onStateChange((state) => {
+    metrics.breaker(upstream, states[state]);
+    report(states[state]);
+  });
 
   return {
     openMs() {
@@ -52,6 +59,18 @@ export function createBreaker({ upstream, clock, metrics }: BreakerDeps): Breake
         throw error;
       }),
   };
+
+  /** One line for the whole time in which the provider is not asked: what is denied meanwhile is no further news. */
+  function report(state: "closed" | "open" | "half_open"): void {
+    if (state === "half_open" || isTripped === (state === "open")) return;
+    isTripped = state === "open";
+    if (isTripped)
+      log.warn(
+        { event: "breaker_open", upstream, failures: failuresToOpen },
+        "the provider failed so many times in a row: it is asked by one request at a time until it answers again; the others get 503",
+      );
+    else log.info({ event: "breaker_closed", upstream }, "the provider answers again");
+  }
 
   /** cockatiel compares the duration with the wall clock: ours says so much by the monotonic one that the comparison cannot matter. */
   function open(ms: number): IBackoff<unknown> {

@@ -18,8 +18,13 @@ export async function holdOff(
   const until = clock.monotonicMs() + ms;
   for (;;) {
     await changeOrDelay(clock, task, Math.min(rereadMs, until - clock.monotonicMs()));
-    const read = await store.read(task.key);
-    if (read.kind !== "found" || read.row.version !== version || read.row.state === "dead") return true;
+    if (await hasMoved(store, task, version)) return true;
     if (clock.monotonicMs() >= until) return false;
   }
+}
+
+/** Whether the store holds something else than that version, alive. Throws what the store throws. */
+export async function hasMoved(store: Pick<TokenStore, "read">, { key }: FlightTask, version: string): Promise<boolean> {
+  const read = await store.read(key);
+  return read.kind !== "found" || read.row.version !== version || read.row.state === "dead";
 }

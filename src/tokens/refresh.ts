@@ -1,20 +1,21 @@
-import pLimit, { type LimitFunction } from "p-limit";
+import pLimit from "p-limit";
 import type { Clock } from "../clock.ts";
-import type { Provider, RefreshOutcome } from "../providers/provider.ts";
+import type { Provider } from "../providers/provider.ts";
 import type { Random } from "../random.ts";
-import type { Secret } from "../secret.ts";
 import type { AcquireResult, GrantRow, TokenStore } from "../stores/token-store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { usableMs } from "./access-token.ts";
-import { type Breaker, createBreaker } from "./breaker.ts";
+import { createBreaker } from "./breaker.ts";
 import type { Coherence } from "./coherence.ts";
 import { createEndedAttempts } from "./ended-attempts.ts";
 import { changeOrDelay, type FlightTask } from "./flight-task.ts";
+import { type Gate, inSlot, type Settlement, type Turn } from "./gate.ts";
 import { holdOff } from "./hold-off.ts";
-import { giveBack, keepLease, type Lease } from "./lease.ts";
+import { keepLease, type Lease } from "./lease.ts";
+import { createPresent } from "./present.ts";
 import type { Recommits } from "./recommits.ts";
-import { createSettle, type Presentation, type RefreshResult } from "./settle.ts";
+import { createSettle, isSent, type Presentation, type RefreshResult } from "./settle.ts";
 
 export interface RefreshConfig {
   /** How long a provider may take until nobody waits for it any more, ms; the lease outlives it. */
@@ -52,31 +53,18 @@ export interface Refresher {
 /** The lease outlives the provider call by this, ms. */
 const leaseReserveMs = 5_000;
 
-/** Where the store has gone back behind what this process holds, it is asked again after this, ms: by then that may be written back. */
-const writeBackMs = 500;
-
-/** What one turn led to: a result, or another turn, after waiting for others. */
-type Turn = RefreshResult | { readonly kind: "wait"; readonly ms: number } | { readonly kind: "again" };
-/** What is left to do once the slot is free again. */
-type Settlement = () => Promise<Turn>;
-
 const superseded: Settlement = () => Promise.resolve({ kind: "superseded" });
-
-interface Gate {
-  readonly provider: Provider;
-  readonly breaker: Breaker;
-  readonly slots: LimitFunction;
-}
 
 export function createRefresher(deps: RefresherDeps): Refresher {
   const { store, providers, clock, random, log, metrics, config, coherence } = deps;
   const leaseMs = config.timeoutMs + leaseReserveMs;
   const endedAttempts = createEndedAttempts();
   const settle = createSettle({ ...deps, endedAttempts });
+  const present = createPresent({ ...deps, endedAttempts, settle });
   const gates = new Map<string, Gate>();
   const leases = new Set<Lease>();
   for (const [upstream, provider] of providers)
-    gates.set(upstream, { provider, breaker: createBreaker({ upstream, clock, metrics }), slots: pLimit(provider.maxConcurrency) });
+    gates.set(upstream, { provider, breaker: createBreaker({ upstream, clock, log, metrics }), slots: pLimit(provider.maxConcurrency) });
 
   return {
     refresh,
@@ -100,7 +88,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
         if (await holdOff({ store, clock }, task, row.version, quietMs)) return { kind: "superseded" };
         continue;
       }
-      const settlement = await turnOrChange(gate, task, row);
+      const settlement = await inSlot(gate, { task, version: row.version, step: () => takeTurn(gate, task, row), whenChanged: superseded });
       const turn = await settlement();
       if (turn.kind !== "wait" && turn.kind !== "again") return turn;
       const leftMs = task.until - clock.monotonicMs();
@@ -109,29 +97,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     }
   }
 
-  /** Whoever is still in the queue when the grant changes looks again at once, instead of when its turn comes. */
-  function turnOrChange(gate: Gate, task: FlightTask, row: GrantRow): Promise<Settlement> {
-    const changed = Promise.withResolvers<Settlement>();
-    let queued = true;
-    task.wake = (version) => {
-      if (version === row.version) return; // a lease given back
-      leave();
-      changed.resolve(superseded);
-    };
-    const turn = gate.slots(() => {
-      if (!queued) return superseded;
-      leave();
-      return takeTurn(gate, task, row);
-    });
-    return Promise.race([turn, changed.promise]);
-
-    function leave(): void {
-      queued = false;
-      task.wake = undefined;
-    }
-  }
-
-  /** Inside the slot: as long as the provider works. What comes after, the store's part, does not keep others from the provider. */
+  /** Inside the slot: as long as the provider works. What comes after, the store's part, does not keep others from the provider; nor does a hold-off. */
   async function takeTurn(gate: Gate, task: FlightTask, row: GrantRow): Promise<Settlement> {
     const askedAt = clock.monotonicMs();
     if (askedAt >= task.until) return () => Promise.resolve({ kind: "unavailable", why: "refresh_queue" });
@@ -144,10 +110,6 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     }
     const lease = keepLease({ store, clock, log, metrics }, { key: task.key, attempt, version: found.row.version, askedAt, leaseMs });
     leases.add(lease);
-    const drop = () => {
-      lease.stop();
-      leases.delete(lease);
-    };
     const presentation: Presentation = {
       task,
       provider: gate.provider,
@@ -157,22 +119,26 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       since,
       until: deps.recommits.mark(),
       startedAt: askedAt,
-      sentAt: askedAt,
+      sentAt: undefined,
     };
-    try {
-      const settlement = await present(gate.breaker, presentation, row);
-      return () => settlement().finally(drop);
-    } catch (error) {
-      drop();
-      await abandon(task, attempt, lease);
-      throw error;
-    }
+    const settlement = await orAbandon(presentation, () => present.begin(gate, presentation, row));
+    return () =>
+      orAbandon(presentation, settlement).finally(() => {
+        lease.stop();
+        leases.delete(lease);
+      });
   }
 
-  /** Nothing was sent: the next one may present the token at once. */
-  function abandon({ key }: FlightTask, attempt: string, lease: Lease | undefined): Promise<void> {
-    lease?.stop();
-    return giveBack({ store, log }, key, { attempt, unused: true, backOffMs: 0 });
+  /** Whatever fails before the request is sent gives the lease back. */
+  async function orAbandon<T>(presentation: Presentation, step: () => Promise<T>): Promise<T> {
+    try {
+      return await step();
+    } catch (error) {
+      presentation.lease.stop();
+      leases.delete(presentation.lease);
+      if (!isSent(presentation)) await present.abandon(presentation);
+      throw error;
+    }
   }
 
   /** An acquire whose reply was lost may have been carried out: it is taken back, and the provider is not called on it. */
@@ -180,7 +146,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     try {
       return await store.acquire(task.key, { attempt, seen: row.version, leaseMs, usableMs });
     } catch (error) {
-      void abandon(task, attempt, undefined);
+      void present.abandon({ task, attempt });
       throw error;
     }
   }
@@ -202,50 +168,5 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       default:
         return found satisfies never;
     }
-  }
-
-  async function present(breaker: Breaker, presentation: Presentation, seen: GrantRow): Promise<Settlement> {
-    const { task, row, earlier, attempt, lease } = presentation;
-    const refreshToken = row.grant.refreshToken;
-    const outlived = !task.outdated && deps.recommits.hasNewer(task.key, row.version);
-    const moved =
-      row.version !== seen.version || (!outlived && mayHaveBeenUsed(presentation) && (await holdOff({ store, clock }, task, row.version, config.holdOffMs)));
-    if (moved || outlived || refreshToken === undefined) {
-      await abandon(task, attempt, lease);
-      return () => Promise.resolve(outlived && !moved ? { kind: "wait", ms: writeBackMs } : { kind: "superseded" });
-    }
-    if (earlier !== undefined) metrics.count("presented_again", task.key.upstream);
-    const { outcome, held } = await send(breaker, presentation, refreshToken);
-    if (!held) {
-      if (!task.outdated) metrics.count("not_dispatched", task.key.upstream);
-      await abandon(task, attempt, lease);
-      return () => Promise.resolve(task.outdated ? { kind: "superseded" } : { kind: "again" });
-    }
-    return () => settle.settle(presentation, outcome);
-  }
-
-  /** Another attempt's marker says so, whose holder may be about to commit. */
-  function mayHaveBeenUsed({ task, row, earlier }: Presentation): boolean {
-    return earlier !== undefined && !endedAttempts.areAll(task.key, row.version, earlier);
-  }
-
-  /** The last look is in the tick that sends: where the lease may end before the provider has answered, or the grant has moved, nothing is sent. */
-  async function send(
-    breaker: Breaker,
-    presentation: Presentation,
-    refreshToken: Secret,
-  ): Promise<{ readonly outcome: RefreshOutcome; readonly held: boolean }> {
-    const { task, provider, lease, startedAt } = presentation;
-    let held = true;
-    const beforeSend = () => {
-      presentation.sentAt = clock.monotonicMs();
-      held = !task.outdated && mayPresent(lease) && coherence.lastGapAt() < startedAt;
-      return held;
-    };
-    return { outcome: await breaker.run(() => provider.refresh({ refreshToken, beforeSend })), held };
-  }
-
-  function mayPresent(lease: Lease): boolean {
-    return lease.leftMs() >= config.timeoutMs;
   }
 }

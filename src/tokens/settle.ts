@@ -49,8 +49,15 @@ export interface Presentation {
   readonly until: number;
   /** Monotonic ms. */
   readonly startedAt: number;
-  /** Just before the request was sent, monotonic ms. */
-  sentAt: number;
+  /** Just before the request was sent, monotonic ms; undefined as long as it was not. */
+  sentAt: number | undefined;
+}
+
+/** A presentation whose request has left this process. */
+type SentPresentation = Presentation & { readonly sentAt: number };
+
+export function isSent(presentation: Presentation): presentation is SentPresentation {
+  return presentation.sentAt !== undefined;
 }
 
 export interface SettleDeps {
@@ -66,7 +73,9 @@ export interface SettleDeps {
 
 /** Puts into the store what a presentation led to. */
 export interface Settle {
-  settle(presentation: Presentation, outcome: RefreshOutcome): Promise<RefreshResult>;
+  settle(presentation: SentPresentation, outcome: RefreshOutcome): Promise<RefreshResult>;
+  /** Nothing left this process: discovery failed, or the breaker is open, or no request could be made. That is nobody else's concern: it changes nothing in the store. */
+  notSent(presentation: Presentation, outcome: RefreshOutcome): RefreshResult;
   isWriting(version: string): boolean;
   unstored(): readonly GrantKey[];
 }
@@ -87,11 +96,17 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
       report(presentation, outcome, result);
       return result;
     },
+    notSent(presentation, outcome) {
+      const why = outcome.kind === "tokens" ? "not_sent" : outcome.why;
+      const result = { kind: "unavailable", why, retryAfterMs: retryAfterOf(outcome) } as const;
+      if (why !== "breaker_open") report(presentation, outcome, result);
+      return result;
+    },
     isWriting: (version) => committing.has(version),
     unstored: () => [...committing.values()],
   };
 
-  function settleOutcome(presentation: Presentation, outcome: RefreshOutcome): Promise<RefreshResult> {
+  function settleOutcome(presentation: SentPresentation, outcome: RefreshOutcome): Promise<RefreshResult> {
     switch (outcome.kind) {
       case "tokens":
         return commit(presentation, outcome.tokens);
@@ -108,7 +123,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
   }
 
   /** Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated until the store takes it. */
-  async function commit(presentation: Presentation, tokens: TokenResponse): Promise<RefreshResult> {
+  async function commit(presentation: SentPresentation, tokens: TokenResponse): Promise<RefreshResult> {
     const { row, provider, sentAt, since, until } = presentation;
     const { key } = presentation.task;
     const version = random.id();
@@ -160,7 +175,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     });
   }
 
-  function writeOf({ row, provider, sentAt }: Presentation, version: string, tokens: TokenResponse): GrantWrite {
+  function writeOf({ row, provider, sentAt }: SentPresentation, version: string, tokens: TokenResponse): GrantWrite {
     const grant: Grant = {
       ...row.grant,
       refreshToken: tokens.refreshToken ?? row.grant.refreshToken,
@@ -201,11 +216,15 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     return holdOff({ store, clock }, task, version, config.holdOffMs).catch(() => false);
   }
 
-  async function fail(presentation: Presentation, outcome: Exclude<RefreshOutcome, { kind: "tokens" | "refused" }>, unused: boolean): Promise<RefreshResult> {
+  async function fail(
+    presentation: SentPresentation,
+    outcome: Exclude<RefreshOutcome, { kind: "tokens" | "refused" }>,
+    unused: boolean,
+  ): Promise<RefreshResult> {
     const { task, provider, row, attempt, earlier, failures, sentAt, lease } = presentation;
     const firstAgoMs = earlier?.sinceMs ?? 0;
     const graceLeftMs = (provider.graceMs ?? 0) - firstAgoMs - (clock.monotonicMs() - sentAt);
-    const retryAfterMs = "retryAfterMs" in outcome ? outcome.retryAfterMs : undefined;
+    const retryAfterMs = retryAfterOf(outcome);
     const waitMs = backOffMs({
       maybeUsed: !unused || earlier !== undefined,
       failures,
@@ -257,6 +276,10 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
       "token response does not conform; its tokens are stored",
     );
   }
+}
+
+function retryAfterOf(outcome: RefreshOutcome): number | undefined {
+  return "retryAfterMs" in outcome ? outcome.retryAfterMs : undefined;
 }
 
 function endingOf(outcome: RefreshOutcome, result: RefreshResult): RefreshEnding {

@@ -97,6 +97,39 @@ describe("a provider that failed ten times in a row", () => {
     expect(world.endpoint.calls).toBe(10 + calls);
   });
 
+  test("is left alone by this process, which tells the others nothing that it has not seen: whoever was not sent leaves no back-off and no marker", async () => {
+    const { world, fail } = await manySessions();
+    const other = world.replica();
+    await fail(10);
+    for (const session of ["alice", "bob"]) await world.login(session, { remainingMs: 0 });
+    await world.clock.advance(5_000);
+    world.endpoint.respondNext({ status: 503 });
+    const gate = world.endpoint.hold();
+    const both = ["alice", "bob"].map(async (session) => ({ session, words: await world.fresh({ session }) }));
+    await until("both leases", () => world.store.calls.acquire === 12);
+    await gate.arrived();
+    gate.release();
+    const answers = await Promise.all(both);
+    expect(new Set(answers.map(({ words }) => words))).toEqual(new Set(["unavailable: http_503", "unavailable: breaker_open"]));
+    const unsent = answers.find(({ words }) => words === "unavailable: breaker_open");
+    expect([await other.fresh({ session: unsent?.session ?? "" }), other.metrics.events.presented_again]).toEqual([
+      expect.stringMatching(/^access/),
+      undefined,
+    ]);
+  });
+
+  test("is named in the log once when the breaker opens and once when it closes, however often it is tried in between", async () => {
+    const sessions = await manySessions();
+    const { world, ask, fail } = sessions;
+    await fail(10);
+    for (const seconds of [5, 10]) await probeInVain(sessions, seconds * 1_000);
+    await ask();
+    expect(world.events("breaker_open")).toMatchObject([{ level: "warn", upstream: "crm", failures: 10 }]);
+    await world.clock.advance(20_000);
+    await ask();
+    expect([world.events("breaker_open").length, world.events("breaker_closed")]).toMatchObject([1, [{ level: "info", upstream: "crm" }]]);
+  });
+
   test("is left alone twice as long each time it fails again, a minute at most; and for 5 s once it had been well", async () => {
     const sessions = await manySessions();
     await sessions.fail(10);

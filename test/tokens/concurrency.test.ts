@@ -47,6 +47,48 @@ test("who waits for another replica's lease holds no slot: a session that anothe
   expect(await world.fresh({ session: "bob" })).toBe("access-3");
 });
 
+test("who holds off holds no slot: of 180 sessions that another replica left marked none keeps an unrelated one from the provider", async () => {
+  const world = await startWorld(opened);
+  const other = world.replica();
+  const marked = Array.from({ length: 180 }, (_, at) => `session-${at}`);
+  for (const session of marked) {
+    await world.login(session, { remainingMs: 0 });
+    await acquireTheirs(other, { session, leaseMs: 1_000 });
+  }
+  await world.login("bob", { remainingMs: 0 });
+  await world.clock.advance(1_000);
+  const waiting = marked.map((session) => world.fresh({ session }));
+  await until("all leases", () => world.store.calls.acquire === 180);
+  expect([await world.fresh({ session: "bob" }), world.endpoint.calls]).toEqual([expect.stringMatching(/^access/), 1]);
+  await world.clock.advance(3_000);
+  for (const words of await Promise.all(waiting)) expect(words).toMatch(/^access/);
+  expect([world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual([181, 0]);
+  expect(world.endpoint.maxConcurrent).toBeLessThanOrEqual(32);
+});
+
+test("who waits for a slot after the hold-off keeps the lease, and looks a last time: what came meanwhile is adopted, also where no message tells of it", async () => {
+  const world = await startWorld(opened, { provider: { maxConcurrency: 1 } });
+  const other = world.replica();
+  await world.login("alice", { remainingMs: 0 });
+  await world.login("bob", { remainingMs: 0 });
+  const version = await versionOf(other);
+  await acquireTheirs(other, { leaseMs: 1_000 });
+  await world.clock.advance(1_000);
+  const alice = world.fresh();
+  await until("the lease", () => world.store.calls.acquire === 1);
+  const gate = world.endpoint.hold();
+  const bob = world.fresh({ session: "bob" });
+  await gate.arrived();
+  world.store.subscription.silent = true;
+  const { read } = world.store.calls;
+  await world.clock.advance(6_000);
+  await until("the end of the hold-off", () => world.store.calls.read >= read + 1);
+  expect(await acquireTheirs(other, { attempt: "third" })).toBe("busy");
+  await commitTheirs(other, version);
+  gate.release();
+  expect([await alice, await bob, world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual(["access-4", "access-3", 1, 0]);
+});
+
 test("who waits for the store to take new tokens holds no slot: a store that hangs does not keep others from the provider", async () => {
   const world = await startWorld(opened, { provider: { maxConcurrency: 1 } });
   await world.login("alice", { remainingMs: 0 });

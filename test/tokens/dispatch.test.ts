@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { OAuthProviderConfig } from "../../src/providers/oauth-provider.ts";
 import { resources } from "../support/resources.ts";
 import { acquireTheirs } from "./theirs.ts";
 import { startWorld } from "./world.ts";
@@ -77,5 +78,19 @@ describe("in the tick that sends, a refresh", () => {
     await world.tokens.settled();
     expect([await waiting, world.endpoint.calls, world.metrics.events.not_dispatched]).toEqual(["access-2", 0, undefined]);
     expect(await world.storedRefreshToken()).toBe("refresh-2");
+  });
+});
+
+describe("where no request can be made", () => {
+  test.each<[string, Partial<OAuthProviderConfig>, RegExp]>([
+    ["discovery fails", { tokenEndpoint: undefined, issuer: "http://127.0.0.1:1" }, /^unavailable: discovery failed/],
+    ["the client refuses to make it", { tokenEndpoint: "http://auth.example.com/token", allowInsecure: false }, /^unavailable: only requests to HTTPS/],
+  ])("nothing changes for others: another replica presents the token at once (%s)", async (_, provider, words) => {
+    const world = await startWorld(opened);
+    const broken = world.replica({ provider });
+    await world.login("alice", { remainingMs: 0 });
+    expect(await broken.fresh()).toMatch(words);
+    expect(broken.events("refresh")).toMatchObject([{ outcome: "unavailable", provider: "transient" }]);
+    expect([await world.fresh(), world.metrics.events.presented_again, broken.metrics.events.back_off]).toEqual(["access-2", undefined, undefined]);
   });
 });

@@ -8,9 +8,9 @@ export async function versionOf({ store, key }: World, session?: string): Promis
 }
 
 /** Another replica, of which nothing is seen but what it does in the store, takes the lease; what it is told. */
-export async function acquireTheirs(other: World, { leaseMs = 15_000, attempt = "theirs" } = {}): Promise<string> {
-  const seen = await versionOf(other);
-  return (await other.store.acquire(other.key(), { attempt, seen, leaseMs, usableMs: 1_000 })).kind;
+export async function acquireTheirs(other: World, { session = "alice", leaseMs = 15_000, attempt = "theirs" } = {}): Promise<string> {
+  const seen = await versionOf(other, session);
+  return (await other.store.acquire(other.key(session), { attempt, seen, leaseMs, usableMs: 1_000 })).kind;
 }
 
 /** It stores what the provider gives for `refreshToken`. */

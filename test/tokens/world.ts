@@ -41,6 +41,9 @@ export interface World<C extends Clock = ManualClock> {
   replica(options?: {
     /** The only upstream it knows; default crm. */ readonly upstream?: string /** Its own connection. */;
     readonly store?: TokenStore;
+    /** What it is told otherwise about the provider. */
+    readonly provider?: Partial<OAuthProviderConfig>;
+    readonly config?: Partial<TokenManagerConfig>;
   }): World<C>;
   /** Puts a login made at the provider, its access token expiring as the provider says; `write` overrides the grant. */
   login(
@@ -100,7 +103,8 @@ function worldAt<C extends Clock>(endpoint: TokenEndpoint, shared: TokenStore, c
     key,
     log: () => lines.join(""),
     events: (event) => lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line.event === event),
-    replica: ({ upstream, store = shared } = {}) => worldAt(endpoint, store, clock, { ...options, upstream }),
+    replica: ({ upstream, store = shared, provider, config } = {}) =>
+      worldAt(endpoint, store, clock, { ...options, upstream, provider: { ...options.provider, ...provider }, config: { ...options.config, ...config } }),
     async login(session, write = {}) {
       const login = endpoint.tokens.login();
       const { subject, remainingMs = login.expires_in && login.expires_in * 1_000 } = write;
