@@ -1,21 +1,31 @@
 import { z } from "zod";
 import { BearerswapError } from "../error.ts";
+import { instantField, numberField, scopeField } from "../providers/token-response.ts";
 
-const seconds = z.union([z.number(), z.string().regex(/^\d+$/).transform(Number)]).pipe(z.number().nonnegative());
-const text = z
-  .string()
-  .nullish()
-  .transform((value) => value ?? "");
+/** What the reader of provider answers makes of a field; a value that it makes nothing of is a problem here, as somebody is there to mend it. */
+const read = <T>(reader: (value: unknown) => T | undefined, form: string) =>
+  z
+    .unknown()
+    .transform((value, context) => {
+      if (value === null || value === "") return undefined;
+      const found = reader(value);
+      if (found === undefined) context.addIssue({ code: "custom", message: `must be ${form}` });
+      return found;
+    })
+    .optional();
+const text = read((value) => (typeof value === "string" ? value : undefined), "a text");
+const seconds = read(numberField, "a number of seconds");
 
 /** RFC 6749 §5.1, with the fields a login may add. Others, such as `id_token`, are left out. */
 const tokenInput = z.object({
   access_token: text,
   refresh_token: text,
   token_type: text,
-  scope: text,
-  expires_in: seconds.nullish(),
-  expires_at: z.union([seconds, z.iso.datetime({ offset: true }).transform((date) => Date.parse(date) / 1_000)]).nullish(),
-  refresh_expires_in: seconds.nullish(),
+  scope: read(scopeField, "a text or a list of texts"),
+  expires_in: seconds,
+  expires_at: read(instantField, "epoch seconds, epoch milliseconds or a date (RFC 3339)"),
+  refresh_expires_in: seconds,
+  refresh_token_expires_in: seconds,
 });
 
 /** A token response in the admin service's words. */
@@ -39,22 +49,20 @@ export function parseTokenInput(input: string): TokenInput {
   if (/^[^\s{["]+$/.test(trimmed)) return { accessToken: "", refreshToken: trimmed, tokenType: "", scope: "" };
   const parsed = tokenInput.safeParse(parseJson(trimmed));
   if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) =>
-      issue.path.length === 0 ? "it must be an object" : `${issue.path.join(".")} is not what it should be`,
-    );
+    const problems = parsed.error.issues.map((issue) => (issue.path.length === 0 ? "it must be an object" : `${issue.path.join(".")} ${issue.message}`));
     throw new BearerswapError("input", `standard input is no token response (RFC 6749 section 5.1): ${[...new Set(problems)].join(", ")}`);
   }
   const token = parsed.data;
-  if (token.access_token === "" && token.refresh_token === "")
+  if (token.access_token === undefined && token.refresh_token === undefined)
     throw new BearerswapError("input", "the token response on standard input has neither access_token nor refresh_token");
   return {
-    accessToken: token.access_token,
-    refreshToken: token.refresh_token,
-    tokenType: token.token_type,
-    scope: token.scope,
+    accessToken: token.access_token ?? "",
+    refreshToken: token.refresh_token ?? "",
+    tokenType: token.token_type ?? "",
+    scope: token.scope ?? "",
     expiresIn: whole(token.expires_in),
-    expiresAt: whole(token.expires_at),
-    refreshExpiresIn: whole(token.refresh_expires_in),
+    expiresAt: whole(token.expires_at === undefined ? undefined : token.expires_at / 1_000),
+    refreshExpiresIn: whole(token.refresh_expires_in ?? token.refresh_token_expires_in),
   };
 }
 
@@ -67,6 +75,6 @@ function parseJson(input: string): unknown {
   }
 }
 
-function whole(value: number | null | undefined): number | undefined {
-  return value === null || value === undefined ? undefined : Math.floor(value);
+function whole(value: number | undefined): number | undefined {
+  return value === undefined ? undefined : Math.floor(Math.min(value, Number.MAX_SAFE_INTEGER));
 }

@@ -113,11 +113,11 @@ export function createFinish(context: ConnectContext): Finish {
 
   function writeOf(response: TokenResponse, subject: string | undefined, provider: Provider, sentAt: number): GrantWrite {
     const now = clock.wallMs();
-    const { refreshToken, refreshExpiresInMs, scope } = response;
+    const { refreshToken, refreshExpiresInMs, scope, lifeMs } = response;
     return {
       version: random.id(),
-      grant: { refreshToken, scope, subject, createdAt: now, refreshedAt: now },
-      access: issuedAccess(response, clock.monotonicMs() - sentAt),
+      grant: { refreshToken, scope, subject, accessLifeMs: lifeMs, createdAt: now, refreshedAt: now },
+      access: issuedAccess(response, clock.monotonicMs() - sentAt, provider.accessTokenLifeMs),
       life: { ms: refreshExpiresInMs ?? provider.refreshTokenLifeMs, stated: refreshExpiresInMs !== undefined },
     };
   }

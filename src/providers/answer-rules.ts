@@ -1,4 +1,4 @@
-import { parseTokenResponse, type TokenResponse } from "./token-response.ts";
+import { instantField, isGarbled, numberField, parseTokenResponse, scopeField, type TokenResponse } from "./token-response.ts";
 
 /** Keys from the top of a JSON object to a value in it. */
 export type Path = readonly string[];
@@ -55,22 +55,20 @@ export interface ErrorRules {
 export interface AnswerRules {
   readonly response?: ResponseRules | undefined;
   readonly errors?: ErrorRules | undefined;
-  /** Life of an access token for which the answer states none, ms; absent: then it has no expiry. */
-  readonly accessTokenLifeMs?: number | undefined;
 }
 
 /** The fields of a successful answer under their standard names, whatever it calls them and wherever it puts them. */
-export function standardFields(json: Json, { response: rules = {} }: AnswerRules, wallMs: number): Json {
+export function standardFields(json: Json, { response: rules = {} }: AnswerRules): Json {
   const base = objectAt(json, rules.root ?? []) ?? {};
-  const fields = renamed(base, rules, wallMs);
+  const fields = renamed(base, rules);
   const isElsewhere = rules.fallbackTokenType !== undefined && json.token_type === rules.fallbackTokenType;
-  return isElsewhere && parseTokenResponse(fields) === undefined ? renamed(json, rules, wallMs) : fields;
+  return isElsewhere && parseTokenResponse(fields, 0) === undefined ? renamed(json, rules) : fields;
 }
 
-/** The tokens of a successful answer; undefined where it holds none. */
-export function tokensIn(json: Json, rules: AnswerRules, wallMs: number): TokenResponse | undefined {
-  const tokens = parseTokenResponse(standardFields(json, rules, wallMs));
-  return tokens && { ...tokens, expiresInMs: tokens.expiresInMs ?? rules.accessTokenLifeMs };
+/** The tokens of a successful answer; undefined where it holds none, `garbled` where its refresh token cannot be read. */
+export function tokensIn(json: Json, rules: AnswerRules, wallMs: number): TokenResponse | "garbled" | undefined {
+  const fields = standardFields(json, rules);
+  return isGarbled(fields.refresh_token) ? "garbled" : parseTokenResponse(fields, wallMs);
 }
 
 /** The meaning of an answer that one of the exact rules is about. */
@@ -85,7 +83,7 @@ export function errorWords(json: Json | undefined, { errors }: AnswerRules): { r
   return { own: errors?.path && word(valueAt(json, errors.path)), standard: typeof json?.error === "string" ? word(json.error) : undefined };
 }
 
-function renamed(base: Json, rules: ResponseRules, wallMs: number): Json {
+function renamed(base: Json, rules: ResponseRules): Json {
   const fields: Record<string, unknown> = { ...base };
   const rename = (name: string, path: Path | undefined) => {
     if (path !== undefined) fields[name] = valueAt(base, path);
@@ -95,28 +93,12 @@ function renamed(base: Json, rules: ResponseRules, wallMs: number): Json {
   rename("expires_in", rules.expiresIn);
   rename("refresh_expires_in", rules.refreshExpiresIn);
   rename("scope", rules.scope);
-  if (rules.expiresInUnit === "ms") fields.expires_in = fromMs(fields.expires_in);
-  const until = rules.expiresAt && epochMs(valueAt(base, rules.expiresAt));
-  // Over already is not the same as not stated, which zero would be.
-  if (until !== undefined) fields.expires_in = Math.max(until - wallMs, 1) / 1_000;
+  rename("expires_at", rules.expiresAt);
+  if (rules.expiresInUnit === "ms") fields.expires_in = (numberField(fields.expires_in) ?? 0) / 1_000;
+  // Where the operator says that there is an end, it wins.
+  if (rules.expiresAt !== undefined && (instantField(fields.expires_at) ?? 0) > 0) delete fields.expires_in;
+  fields.scope = scopeField(fields.scope);
   return fields;
-}
-
-function fromMs(value: unknown): number | undefined {
-  const ms = numberOf(value);
-  return ms === undefined ? undefined : ms / 1_000;
-}
-
-function epochMs(value: unknown): number | undefined {
-  const number = numberOf(value);
-  if (number !== undefined) return number >= 1e11 ? number : number > 0 ? number * 1_000 : undefined;
-  const date = typeof value === "string" ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(date) ? undefined : date;
-}
-
-function numberOf(value: unknown): number | undefined {
-  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
-  return typeof number === "number" && Number.isFinite(number) ? number : undefined;
 }
 
 /** Codes come as texts or as numbers. */

@@ -45,6 +45,7 @@ export function readAnswer(
 ): { readonly kind: "tokens"; readonly tokens: TokenResponse } | Failure {
   const succeeded = answer.status >= 200 && answer.status < 300;
   const tokens = succeeded && answer.json !== undefined ? tokensIn(answer.json, rules, wallMs) : undefined;
+  if (tokens === "garbled") return { kind: "unknown", why: "response_garbled" };
   if (tokens !== undefined) return { kind: "tokens", tokens };
   const wait = retryAfterMs(answer.retryAfter, wallMs);
   const said = { description: descriptionOf(answer.json, hide), retryAfterMs: wait, hide };

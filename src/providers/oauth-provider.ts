@@ -30,7 +30,7 @@ export interface OAuthProviderConfig extends ServerConfig {
   readonly request?: RequestRules | undefined;
   readonly response?: ResponseRules | undefined;
   readonly errors?: ErrorRules | undefined;
-  /** Life of an access token for which the provider states none; absent: such a token has no expiry. */
+  /** Life of an access token for which the provider states none; absent: what it stated last, and no expiry where it never stated any. */
   readonly accessTokenLifeMs?: number | undefined;
 }
 

@@ -50,7 +50,7 @@ export interface Provider {
   readonly maxConcurrency: number;
   /** Milliseconds a refresh token lives where neither response nor store says so. */
   readonly refreshTokenLifeMs: number;
-  /** Milliseconds an access token lives where the provider does not say; absent: such a token has no expiry. */
+  /** Milliseconds an access token lives where an answer does not say; absent: what the login or the last answer said, and no expiry where nothing ever did. */
   readonly accessTokenLifeMs?: number | undefined;
   /** The old access token dies at rotation: nothing is refreshed ahead of need. */
   readonly killsOldAccess: boolean;

@@ -42,7 +42,7 @@ export async function sendTokenRequest(
     const now = clock.wallMs();
     const outcome = readAnswer(answer, now, rules, (text) => without(text, presented));
     onOutcome(outcome);
-    if (outcome.kind === "tokens") return conforming(standardFields(answer.json ?? {}, rules, now), checksIdToken);
+    if (outcome.kind === "tokens") return conforming(standardFields(answer.json ?? {}, rules), checksIdToken);
     return new Response(bodyAllowed(response.status) ? text : null, response);
   } catch (error) {
     onOutcome(wasSent(error) ? { kind: "unknown", why: sendProblem(error) } : { kind: "transient", why: sendProblem(error) });
@@ -59,7 +59,8 @@ function without(text: string, presented: readonly string[]): string {
 
 /** What openid-client takes: no null or empty fields, a token type it knows, an ID token only where there is an issuer to check it against. */
 function conforming(json: Readonly<Record<string, unknown>>, checksIdToken: boolean): Response {
-  const fields = Object.entries(json).filter(([name, value]) => value !== null && value !== "" && (name !== "id_token" || checksIdToken));
+  const isStated = (value: unknown) => value !== null && value !== "" && value !== undefined;
+  const fields = Object.entries(json).filter(([name, value]) => isStated(value) && (name !== "id_token" || checksIdToken));
   const body = { access_token: "none", ...Object.fromEntries(fields), token_type: "bearer" };
   return Response.json(body);
 }
@@ -73,7 +74,8 @@ export async function readText(response: Response): Promise<string> {
     if (bytes > maxBodyBytes) throw new Error(`the token response is longer than ${maxBodyBytes} bytes`);
     chunks.push(chunk);
   }
-  return new TextDecoder().decode(Buffer.concat(chunks)); // drops a byte order mark, which JSON.parse refuses
+  // Drops a byte order mark, which JSON.parse refuses. Bytes that are no UTF-8 become U+FFFD, with which no token is taken (isGarbled); beside the tokens they cost nobody a login.
+  return new TextDecoder().decode(Buffer.concat(chunks));
 }
 
 /** The JSON object in a text; undefined where it is something else. */

@@ -6,12 +6,21 @@ export interface TokenResponse {
   readonly accessToken?: Secret | undefined;
   /** Absent where the provider keeps the old one: omitted, null or empty. */
   readonly refreshToken?: Secret | undefined;
-  /** Life of the access token in ms from the response; absent where nothing is stated: then it has no expiry. */
+  /** Life that the access token has left, ms, 0 where it is over; absent where nothing is stated. */
   readonly expiresInMs?: number | undefined;
+  /** The whole life that the provider gives access tokens, ms, as far as this response tells: it counts for later ones that state none. */
+  readonly lifeMs?: number | undefined;
   /** Life of the refresh token in ms, where the provider states it (`refresh_expires_in`, `refresh_token_expires_in`). */
   readonly refreshExpiresInMs?: number | undefined;
+  /** Space-separated. */
   readonly scope?: string | undefined;
 }
+
+/**
+ * Where a response comes from. `answer`: from the provider just now. `copy`: from somebody who handed it on, perhaps long after the provider gave it, so that an end counts
+ * for more than a duration, and no life left means that it is over.
+ */
+export type ResponseOrigin = "answer" | "copy";
 
 /** Visible ASCII and space: what RFC 6749 appendix A allows in a token, and what no header can be broken with. */
 const accessTokenSyntax = /^[\x20-\x7e]+$/;
@@ -19,18 +28,68 @@ const accessTokenSyntax = /^[\x20-\x7e]+$/;
 const refreshTokenSyntax = /^\P{Cc}+$/u;
 /** Longer than any lifetime in use, ms; a longer one means as much, and stores take it. */
 const longestMs = 10 * 365 * 86_400_000;
+/** An end that is nearer says little about the whole life, ms: taken for it, tokens would be refreshed all the time. */
+const shortestTellingMs = 60_000;
 
-/** Reads the fields of a token response. Returns undefined where neither an access token nor a refresh token is in it. */
-export function parseTokenResponse(body: Readonly<Record<string, unknown>>): TokenResponse | undefined {
+/** Reads the fields of a token response, the one place that does. Returns undefined where neither an access token nor a refresh token is in it. */
+export function parseTokenResponse(body: Readonly<Record<string, unknown>>, wallMs: number, origin: ResponseOrigin = "answer"): TokenResponse | undefined {
   const accessToken = tokenField(body.access_token, accessTokenSyntax);
-  const refreshToken = tokenField(body.refresh_token, refreshTokenSyntax);
+  const refreshToken = isGarbled(body.refresh_token) ? undefined : tokenField(body.refresh_token, refreshTokenSyntax);
   if (accessToken === undefined && refreshToken === undefined) return undefined;
   return {
     accessToken,
     refreshToken,
-    expiresInMs: secondsField(body.expires_in),
-    refreshExpiresInMs: secondsField(body.refresh_expires_in) ?? secondsField(body.refresh_token_expires_in),
-    scope: typeof body.scope === "string" && body.scope !== "" ? body.scope : undefined,
+    ...accessLife(body, wallMs, origin),
+    refreshExpiresInMs: lifeField(body.refresh_expires_in) ?? lifeField(body.refresh_token_expires_in),
+    scope: scopeField(body.scope),
+  };
+}
+
+/**
+ * Whether a value that should be a refresh token holds what stands for bytes that were no UTF-8, or half a surrogate pair. What was meant cannot be told: presented, it would
+ * be another token, and stored, it would replace a good one.
+ */
+export function isGarbled(value: unknown): boolean {
+  return typeof value === "string" && (value.includes("\ufffd") || !value.isWellFormed());
+}
+
+/** Whether a token of this type can be sent as a bearer (RFC 6750): `user` and `bot` are Slack's words for whose it is; unnamed, it is taken for one. */
+export function isBearerType(type: unknown): boolean {
+  return type === undefined || type === null || type === "" || (typeof type === "string" && /^(?:bearer|user|bot)$/i.test(type));
+}
+
+/** A finite number, also as a text; undefined for anything else. */
+export function numberField(value: unknown): number | undefined {
+  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  return typeof number === "number" && Number.isFinite(number) ? number : undefined;
+}
+
+/** An instant as epoch ms: epoch seconds, epoch ms (from 10^11 on), each also as a text, or a date as in RFC 3339, in UTC where it names no zone. */
+export function instantField(value: unknown): number | undefined {
+  const number = numberField(value);
+  if (number !== undefined) return number >= 1e11 ? number : number * 1_000;
+  if (typeof value !== "string" || value.length > 64) return undefined;
+  const date = Date.parse(/\d:\d\d(?:\.\d+)?$/.test(value) && !/[+-]\d\d:\d\d$/.test(value) ? `${value}Z` : value);
+  return Number.isNaN(date) ? undefined : date;
+}
+
+/** Scopes as one text, separated by spaces, also from a list. */
+export function scopeField(value: unknown): string | undefined {
+  const text = Array.isArray(value) && value.every((one) => typeof one === "string") ? value.join(" ") : value;
+  return typeof text === "string" && text !== "" ? text : undefined;
+}
+
+function accessLife(body: Readonly<Record<string, unknown>>, wallMs: number, origin: ResponseOrigin): Pick<TokenResponse, "expiresInMs" | "lifeMs"> {
+  const statedMs = lifeField(body.expires_in);
+  const isOver = origin === "copy" && (numberField(body.expires_in) ?? 1) <= 0;
+  const until = instantField(body.expires_at);
+  // In an answer such numbers mean "never".
+  const leftMs = until === undefined || (until <= 0 && origin === "answer") ? undefined : Math.min(Math.max(until - wallMs, 0), longestMs);
+  const inMs = isOver ? 0 : statedMs;
+  return {
+    // Counted from now, a duration depends on no clock but ours.
+    expiresInMs: origin === "answer" ? (inMs ?? leftMs) : (leftMs ?? inMs),
+    lifeMs: statedMs ?? (leftMs !== undefined && leftMs >= shortestTellingMs ? leftMs : undefined),
   };
 }
 
@@ -39,7 +98,7 @@ function tokenField(value: unknown, syntax: RegExp): Secret | undefined {
 }
 
 /** Seconds as a number or a decimal string, as ms. Anything else, also zero for "never" and negatives, states nothing. */
-function secondsField(value: unknown): number | undefined {
-  const seconds = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
-  return typeof seconds === "number" && Number.isFinite(seconds) && seconds > 0 ? Math.min(Math.round(seconds * 1000), longestMs) : undefined;
+function lifeField(value: unknown): number | undefined {
+  const seconds = numberField(value);
+  return seconds !== undefined && seconds > 0 ? Math.min(Math.round(seconds * 1000), longestMs) : undefined;
 }

@@ -9,6 +9,7 @@ const grantSchema = z.object({
   refreshToken: secret.optional(),
   scope: z.string().optional(),
   subject: z.string().optional(),
+  accessLifeMs: z.number().optional(),
   createdAt: z.number(),
   refreshedAt: z.number(),
 });

@@ -17,6 +17,8 @@ export interface Grant {
   readonly scope?: string | undefined;
   /** Whose session may use it; compared where the session's source states a subject. */
   readonly subject?: string | undefined;
+  /** The whole life that the provider last stated for an access token, ms: later answers may leave it out. Unknown in rows of versions that did not keep it. */
+  readonly accessLifeMs?: number | undefined;
   /** When the user logged in, epoch ms. For people to read, never for decisions. */
   readonly createdAt: number;
   /** When the tokens last changed, epoch ms. For people to read, never for decisions. */

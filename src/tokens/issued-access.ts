@@ -1,9 +1,13 @@
 import type { TokenResponse } from "../providers/token-response.ts";
 import type { StoredAccess } from "./grant.ts";
 
-/** A response's access token with the life it has left `elapsedMs` after it was asked for; undefined where the response holds none. */
-export function issuedAccess({ accessToken, expiresInMs }: TokenResponse, elapsedMs: number): StoredAccess | undefined {
+/**
+ * A response's access token with the life it has left `elapsedMs` after it was asked for; undefined where the response holds none. Where it states no life, `knownMs` counts:
+ * what is configured, or was stated before. Where nothing is known, the token has no expiry: none is invented.
+ */
+export function issuedAccess({ accessToken, expiresInMs, lifeMs }: TokenResponse, elapsedMs: number, knownMs: number | undefined): StoredAccess | undefined {
   if (accessToken === undefined) return undefined;
-  if (expiresInMs === undefined) return { token: accessToken };
-  return { token: accessToken, remainingMs: Math.max(expiresInMs - elapsedMs, 0), lifeMs: expiresInMs };
+  const leftMs = expiresInMs ?? knownMs;
+  if (leftMs === undefined) return { token: accessToken };
+  return { token: accessToken, remainingMs: Math.max(leftMs - elapsedMs, 0), lifeMs: expiresInMs === undefined ? leftMs : Math.max(lifeMs ?? 0, leftMs) };
 }

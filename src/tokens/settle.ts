@@ -151,7 +151,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     switch (result) {
       case "written":
       case "already":
-        return { kind: "refreshed", version, grant: write().grant, access: issuedAccess(tokens, 0), sentAt };
+        return { kind: "refreshed", version, grant: write().grant, access: issuedAccess(tokens, 0, knownLifeMs(presentation)), sentAt };
       case "superseded":
         return { kind: "superseded" };
       case "revoked":
@@ -175,14 +175,16 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     });
   }
 
-  function writeOf({ row, provider, sentAt }: SentPresentation, version: string, tokens: TokenResponse): GrantWrite {
+  function writeOf(presentation: SentPresentation, version: string, tokens: TokenResponse): GrantWrite {
+    const { row, provider, sentAt } = presentation;
     const grant: Grant = {
       ...row.grant,
       refreshToken: tokens.refreshToken ?? row.grant.refreshToken,
       scope: tokens.scope ?? row.grant.scope,
+      accessLifeMs: tokens.lifeMs ?? row.grant.accessLifeMs,
       refreshedAt: clock.wallMs(),
     };
-    return { version, grant, access: issuedAccess(tokens, clock.monotonicMs() - sentAt), life: lifeOf(row, provider, tokens) };
+    return { version, grant, access: issuedAccess(tokens, clock.monotonicMs() - sentAt, knownLifeMs(presentation)), life: lifeOf(row, provider, tokens) };
   }
 
   /** The refusal is for the token presented: somebody else may have rotated it just before, and be about to store what he got. */
@@ -287,6 +289,11 @@ function endingOf(outcome: RefreshOutcome, result: RefreshResult): RefreshEnding
   if (outcome.kind !== "tokens") return outcome.kind;
   if (result.kind === "unavailable") return "unknown"; // the store never took them
   return result.kind === "missing" ? "revoked" : "refreshed";
+}
+
+/** How long an access token lives where the answer does not say: as configured, or as the login or an earlier answer said. */
+function knownLifeMs({ provider, row }: Presentation): number | undefined {
+  return provider.accessTokenLifeMs ?? row.grant.accessLifeMs ?? row.access?.lifeMs;
 }
 
 /** A life the provider stated for a refresh token that it did not replace runs on. */

@@ -65,10 +65,24 @@ describe("grants put", () => {
     expect(provider.requests.map(({ form }) => form.refresh_token)).toEqual([refresh_token]);
   });
 
-  test("lets expires_at win over expires_in, in seconds or as a date", async () => {
+  test("takes a Slack login, a scope as a list, and the refresh token's life by either name", async () => {
+    const { grants, check } = await start();
+    const days = 183 * 86_400;
+    for (const fields of [
+      { token_type: "user", scope: ["chat:write", "users:read"], refresh_token_expires_in: days },
+      { token_type: "bot", scope: "chat:write users:read", refresh_expires_in: String(days) },
+    ]) {
+      const stdin = JSON.stringify({ ok: true, access_token: "access-9", refresh_token: "refresh-9", expires_in: 43_200, ...fields });
+      expect((await grants("put", crm, { stdin })).stdout).toMatch(/kept for (?:15811200|158111\d\d)s, scope "chat:write users:read"\n$/);
+      expect(await check(bearer())).toMatchObject({ status: 200, headers: { authorization: "Bearer access-9" } });
+    }
+  });
+
+  test("lets expires_at win over expires_in, in seconds, milliseconds or as a date", async () => {
     const { grants, provider } = await start();
     const inTenMinutes = Math.floor(Date.now() / 1_000) + 600;
-    for (const expires_at of [inTenMinutes, String(inTenMinutes), new Date(inTenMinutes * 1_000).toISOString()]) {
+    const dates = [new Date(inTenMinutes * 1_000).toISOString(), new Date(inTenMinutes * 1_000).toISOString().replace("T", " ").replace("Z", "+00:00")];
+    for (const expires_at of [inTenMinutes, String(inTenMinutes), inTenMinutes * 1_000, String(inTenMinutes * 1_000), ...dates]) {
       const { stdout } = await grants("put", crm, { stdin: JSON.stringify({ ...provider.tokens.login(), expires_in: 3600, expires_at }) });
       expect(stdout).toMatch(/access token for (?:600|59\d)s/);
     }
@@ -110,10 +124,16 @@ describe("grants put", () => {
     [
       "fields of other types",
       '{"access_token": ["s3cr3t"], "expires_in": "soon s3cr3t"}',
-      /access_token is not what it should be, expires_in is not what it should be\n$/,
+      /access_token must be a text, expires_in must be a number of seconds\n$/,
     ],
     ["a response without tokens", '{"token_type": "Bearer", "scope": "s3cr3t"}', /has neither access_token nor refresh_token\n$/],
     ["an error response", '{"error": "invalid_grant", "error_description": "s3cr3t"}', /has neither access_token nor refresh_token\n$/],
+    [
+      "an end that is none",
+      '{"refresh_token": "s3cr3t", "expires_at": "s3cr3t"}',
+      /: expires_at must be epoch seconds, epoch milliseconds or a date \(RFC 3339\)\n$/,
+    ],
+    ["a refresh token that was no UTF-8", '{"refresh_token": "s3cr3t-\ufffd"}', /^bearerswap: refresh_token holds a character that .* was not UTF-8\n$/],
     ["a token that breaks headers", '{"access_token": "s3cr3t\\r\\nx-evil: 1"}', /^bearerswap: access_token holds a character/],
     ["a token of another type", '{"access_token": "s3cr3t", "token_type": "DPoP"}', /^bearerswap: token_type is "DPoP": only Bearer/],
   ])("refuses %s on standard input, and quotes nothing of it (pitfall 22)", async (_what, stdin, sentence) => {

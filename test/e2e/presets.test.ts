@@ -219,6 +219,16 @@ test("GitHub with 8 hours left is not asked; expired it is, once, and the grant 
   expect([simulator.refreshes.length, Math.round((await keptForMs(user, "github")) / day)]).toEqual([asked + 1, 184]);
 });
 
+test("a life that a login's answer states counts for refreshes whose answers state none", async () => {
+  const simulator = simulatorOf("google");
+  const { user } = await login("google");
+  expire(simulator);
+  simulator.failRefresh({ status: 200, body: { access_token: "without-a-life", token_type: "Bearer" } });
+  await user.call("google");
+  const { grant } = await stack.admin.get({ session: user.session(), upstream: "google" });
+  expect(grant?.accessTokenExpiresInMs).toBeGreaterThan(3_590_000);
+});
+
 /** What the presets say, or what is kept where a provider states nothing. */
 const keptDays = { "atlassian-mcp": 90, asana: 30, "slack-gov": 30, google: 180 };
 

@@ -22,7 +22,14 @@ describe("tokens are found where the rules say", () => {
   test("under a root, by other names", () => {
     const response = { root: ["data", "token"], accessToken: ["key"], refreshToken: ["next", "key"], scope: ["for"], refreshExpiresIn: ["next", "life"] };
     const body = { data: { token: { key: "a", next: { key: "r", life: 60 }, for: "read", expires_in: "5" } }, access_token: "other" };
-    expect(read({ response }, body)).toEqual({ access: "a", refresh: "r", scope: "read", expiresInMs: 5_000, refreshExpiresInMs: 60_000 });
+    expect(read({ response }, body)).toEqual({
+      access: "a",
+      refresh: "r",
+      scope: "read",
+      expiresInMs: 5_000,
+      lifeMs: 5_000,
+      refreshExpiresInMs: 60_000,
+    });
     expect(read({ response }, { access_token: "other" })).toMatchObject({ kind: "unknown", why: "response_without_tokens" });
     for (const data of [null, 5, "x", [], [{ key: "a" }]]) expect(read({ response }, { data })).toMatchObject({ kind: "unknown" });
     expect(read({ response: { root: ["constructor"] } }, {})).toMatchObject({ kind: "unknown" });
@@ -47,15 +54,16 @@ describe("tokens are found where the rules say", () => {
     ["a date", { expiresAt: ["until"] }, { until: "2026-01-01T01:01:00+01:00" }, 60_000],
     ["an instant, which wins over a duration", { expiresAt: ["until"] }, { until: now + 60_000, expires_in: 5 }, 60_000],
     ["an instant that is not there", { expiresAt: ["until"] }, { expires_in: 5 }, 5_000],
-    ["an instant that has passed: over, not endless", { expiresAt: ["until"] }, { until: now - 60_000 }, 1],
+    ["an instant that has passed: over, not endless", { expiresAt: ["until"] }, { until: now - 60_000 }, 0],
+    ["expires_at, which nobody has to configure", {}, { expires_at: now + 60_000 }, 60_000],
+    ["zero for never, at the place of the instant", { expiresAt: ["until"] }, { until: 0, expires_in: 5 }, 5_000],
     ["nothing: then there is no expiry", { expiresAt: ["until"], expiresInUnit: "ms" }, { until: "soon" }, undefined],
   ] as const)("a life stated as %s", (_, response, fields, expected) => {
     expect(read({ response }, { access_token: "a", ...fields })).toMatchObject({ expiresInMs: expected });
   });
 
-  test("a configured life counts where none is stated, and only there", () => {
-    expect(read({ accessTokenLifeMs: 7_200_000 }, { access_token: "a" })).toMatchObject({ expiresInMs: 7_200_000 });
-    expect(read({ accessTokenLifeMs: 7_200_000 }, { access_token: "a", expires_in: 60 })).toMatchObject({ expiresInMs: 60_000 });
+  test("scope as a list", () => {
+    expect(read({ response: { scope: ["scopes"] } }, { access_token: "a", scopes: ["read", "write"] })).toMatchObject({ scope: "read write" });
   });
 });
 
