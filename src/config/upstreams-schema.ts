@@ -64,12 +64,10 @@ export const upstreamSchema = z
     refreshTokenLife: positiveDuration()
       .default(30 * 86_400_000)
       .meta({ description: "How long a refresh token lives where the provider does not say; default 30d" }),
-    accessTokenLife: positiveDuration()
-      .nullish()
-      .meta({
-        description:
-          "How long an access token lives where an answer does not say; default: what the login or the last answer said, and no expiry where none ever did",
-      }),
+    accessTokenLife: positiveDuration().nullish().meta({
+      description:
+        "How long an access token lives where an answer does not say; default: what the login or the last answer said, and no expiry where none ever did",
+    }),
     request: requestSchema.nullish().meta({ description: "How the token request differs from RFC 6749" }),
     response: responseSchema.nullish().meta({ description: "Where a successful answer differs from RFC 6749 section 5.1" }),
     errors: errorsSchema.nullish().meta({ description: "What the provider's own error words mean" }),

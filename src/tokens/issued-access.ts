@@ -1,4 +1,6 @@
+import type { Provider } from "../providers/provider.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
+import type { GrantRow } from "../stores/token-store.ts";
 import type { StoredAccess } from "./grant.ts";
 
 /**
@@ -10,4 +12,9 @@ export function issuedAccess({ accessToken, expiresInMs, lifeMs }: TokenResponse
   const leftMs = expiresInMs ?? knownMs;
   if (leftMs === undefined) return { token: accessToken };
   return { token: accessToken, remainingMs: Math.max(leftMs - elapsedMs, 0), lifeMs: expiresInMs === undefined ? leftMs : Math.max(lifeMs ?? 0, leftMs) };
+}
+
+/** How long an access token lives where an answer does not say, ms: as configured, or as the login or an earlier answer said; undefined where nobody ever did. */
+export function knownLifeMs({ provider, row }: { readonly provider: Provider; readonly row: GrantRow }): number | undefined {
+  return provider.accessTokenLifeMs ?? row.grant.accessLifeMs ?? row.access?.lifeMs;
 }

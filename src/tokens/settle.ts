@@ -11,7 +11,7 @@ import type { EndedAttempts } from "./ended-attempts.ts";
 import type { FlightTask } from "./flight-task.ts";
 import { type Grant, type GrantKey, type GrantLife, type StoredAccess, shortHash } from "./grant.ts";
 import { holdOff } from "./hold-off.ts";
-import { issuedAccess } from "./issued-access.ts";
+import { issuedAccess, knownLifeMs } from "./issued-access.ts";
 import { giveBack, type Lease } from "./lease.ts";
 import type { Recommits } from "./recommits.ts";
 import { untilStored } from "./until-stored.ts";
@@ -289,11 +289,6 @@ function endingOf(outcome: RefreshOutcome, result: RefreshResult): RefreshEnding
   if (outcome.kind !== "tokens") return outcome.kind;
   if (result.kind === "unavailable") return "unknown"; // the store never took them
   return result.kind === "missing" ? "revoked" : "refreshed";
-}
-
-/** How long an access token lives where the answer does not say: as configured, or as the login or an earlier answer said. */
-function knownLifeMs({ provider, row }: Presentation): number | undefined {
-  return provider.accessTokenLifeMs ?? row.grant.accessLifeMs ?? row.access?.lifeMs;
 }
 
 /** A life the provider stated for a refresh token that it did not replace runs on. */
