@@ -21,11 +21,11 @@ export type SigningAlgorithm = (typeof signingAlgorithms)[number];
 export function clientAuthOf(config: ClientAuthConfig): openid.ClientAuth {
   switch (config.method) {
     case "client_secret_basic":
-      return openid.ClientSecretBasic(config.secret.reveal());
+      return basic(config.secret, formEncoded);
     case "client_secret_post":
       return openid.ClientSecretPost(config.secret.reveal());
     case "client_secret_basic_raw":
-      return basicWithoutEncoding(config.secret);
+      return basic(config.secret, (text) => text);
     case "private_key_jwt": {
       const key = importSigningKey(config.key, config.algorithm);
       return openid.PrivateKeyJwt(config.keyId === undefined ? key : { key, kid: config.keyId }, {
@@ -62,8 +62,18 @@ function keyAlgorithm(algorithm: SigningAlgorithm): { name: string; hash?: strin
   return { name: algorithm.startsWith("PS") ? "RSA-PSS" : "RSASSA-PKCS1-v1_5", hash: `SHA-${bits}` };
 }
 
-function basicWithoutEncoding(secret: Secret): openid.ClientAuth {
+/** RFC 6749 §2.3.1: id and secret are encoded, each by itself, before they are put together. */
+function basic(secret: Secret, encoded: (text: string) => string): openid.ClientAuth {
   return (_server, client, _body, headers) => {
-    headers.set("authorization", `Basic ${Buffer.from(`${client.client_id}:${secret.reveal()}`).toString("base64")}`);
+    const credentials = `${encoded(client.client_id)}:${encoded(secret.reveal())}`;
+    headers.set("authorization", `Basic ${Buffer.from(credentials).toString("base64")}`);
   };
+}
+
+/**
+ * application/x-www-form-urlencoded as RFC 6749 appendix B has it: letters, digits and `* - . _` stay as they are. openid-client encodes those four too, and a server that does
+ * not decode then refuses every id or secret that is a UUID or base64url.
+ */
+function formEncoded(text: string): string {
+  return new URLSearchParams({ "": text }).toString().slice(1);
 }

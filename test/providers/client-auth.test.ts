@@ -32,10 +32,16 @@ test("client_secret_basic encodes id and secret as RFC 6749 §2.3.1 says, so tha
   const [id = "", password = "", ...rest] = basicCredentials(request).split(":");
   expect(rest).toEqual([]);
   expect(id).toBe("gate+way%3A%C3%A9%2F1");
-  expect(password).toBe("s%21%7E%2A%27%28%29%2B%25+%26%3D%3A%C3%BC");
+  expect(password).toBe("s%21%7E*%27%28%29%2B%25+%26%3D%3A%C3%BC");
   const decoded = new URLSearchParams(`id=${id}&password=${password}`);
   expect([decoded.get("id"), decoded.get("password")]).toEqual([clientId, secret]);
   expect(Object.keys(request.form).sort()).toEqual(["grant_type", "refresh_token"]);
+});
+
+test("client_secret_basic leaves UUIDs and base64url as they are, so that servers that do not decode know them too", async () => {
+  const plain = { id: "2b1f6c9e-0d3a-4c57-9f1e-6a7b8c9d0e1f", secret: "aZ09-_.*" };
+  const request = await onTheWire({ method: "client_secret_basic", secret: new Secret(plain.secret) }, { clientId: plain.id });
+  expect(basicCredentials(request)).toBe(`${plain.id}:${plain.secret}`);
 });
 
 test("client_secret_basic_raw encodes nothing, for servers that do not decode", async () => {

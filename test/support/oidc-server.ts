@@ -8,6 +8,8 @@ import { approveUnasked, askUser } from "./oidc-interaction.ts";
 import { loginByCode, type OidcClient, type OidcTokens, postForm } from "./oidc-login.ts";
 
 export interface OidcServerOptions {
+  /** Known beside `client` and `postClient`. */
+  readonly clients?: readonly OidcClient[];
   /** Default 5. The provider counts whole seconds, so up to one second less is left. */
   readonly accessTokenLifeSeconds?: number;
   /** Default 14 days. */
@@ -126,6 +128,7 @@ async function configurationOf({
   refreshTokenLifeSeconds = 14 * 86_400,
   reuseGraceMs = 0,
   redirectUris = [],
+  clients = [],
   backchannelLogoutUri,
 }: OidcServerOptions) {
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
@@ -134,7 +137,7 @@ async function configurationOf({
   const hour = 3600;
   return {
     adapter: createOidcAdapter({ reuseGraceMs }),
-    clients: [client, postClient].map(({ id, secret, method }) => ({
+    clients: [client, postClient, ...clients].map(({ id, secret, method }) => ({
       client_id: id,
       client_secret: secret,
       token_endpoint_auth_method: method,
