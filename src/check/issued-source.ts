@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
 import { createLruCache } from "../lru-cache.ts";
-import { cookieCredential } from "./credential.ts";
+import { cookieCredential } from "./cookies.ts";
 import { type Identification, identified, type SessionSource } from "./session.ts";
 
 /** The browser sessions that we issued. */
@@ -39,7 +39,7 @@ export function createIssuedSource({ name, cookie, idleMs, maxEntries, sessions,
   const known = createLruCache<Entry>(maxEntries);
   return {
     identify(input) {
-      const credential = cookieCredential(cookie, input.header("cookie"));
+      const credential = cookieCredential(cookie, input.cookies);
       if (credential.kind !== "present" || !issuedSyntax.test(credential.value)) return missing;
       const entry = known.get(credential.value);
       return entry !== undefined && clock.monotonicMs() < entry.askAt ? entry.identification : ask(credential.value, entry);

@@ -1,6 +1,7 @@
 import { decodeJwt, type JWTPayload } from "jose";
 import type { Clock } from "../clock.ts";
-import { type Credential, cookieCredential, headerCredential, type Place } from "./credential.ts";
+import { cookieCredential } from "./cookies.ts";
+import { type Credential, headerCredential, type Place } from "./credential.ts";
 import type { KeySet } from "./key-set.ts";
 import type { CheckInput } from "./request.ts";
 import { type Identification, identified, type SessionSource } from "./session.ts";
@@ -61,7 +62,7 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
   };
 
   function credentialOf(input: CheckInput, raw: string | undefined): Credential {
-    return "cookie" in from ? cookieCredential(from.cookie, input.header("cookie")) : headerCredential(from.header, raw);
+    return "cookie" in from ? cookieCredential(from.cookie, input.cookies) : headerCredential(from.header, raw);
   }
 
   function verify(jwt: string, place: CachePlace): Identification | Promise<Identification> {

@@ -1,4 +1,5 @@
-import { cookieCredential, headerCredential, type Place } from "./credential.ts";
+import { cookieCredential } from "./cookies.ts";
+import { headerCredential, type Place } from "./credential.ts";
 import { type Identification, identified, type SessionSource } from "./session.ts";
 import type { SessionCache } from "./session-cache.ts";
 
@@ -9,7 +10,7 @@ const opaqueSyntax = /^[A-Za-z0-9._~+/=-]{22,}$/;
 export function createOpaqueSource({ name, from, cache }: { name: string; from: Place; cache: SessionCache }): SessionSource {
   return {
     identify(input) {
-      const credential = "cookie" in from ? cookieCredential(from.cookie, input.header("cookie")) : headerCredential(from.header, input.header(from.header));
+      const credential = "cookie" in from ? cookieCredential(from.cookie, input.cookies) : headerCredential(from.header, input.header(from.header));
       if (credential.kind !== "present") return credential;
       return cache.get(credential.value) ?? remember(credential.value);
     },

@@ -1,19 +1,25 @@
-import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { Metadata } from "../gen/envoy/config/core/v3/base.ts";
+import { walk } from "./wire.ts";
 
 /** What one Check asks about. Only what the configuration needs is decoded, and that when it is first looked at. */
 export interface CheckInput {
   /** The value of a header that was asked for at creation of the decoder; duplicates arrive joined by commas. */
   header(name: string): string | undefined;
-  /** The last characters of a header's value, a short key for a long credential; undefined where it is short itself, or came in `header_map`. */
+  /**
+   * The `cookie` header, one character for each byte (latin1): cookies are told apart by their bytes. Lines that came one by one are joined by `; `, as Envoy
+   * joins those of HTTP/2 (RFC 9113 §8.2.3); without `encode_raw_headers` it has joined those of HTTP/1 by a comma already.
+   */
+  readonly cookies: string | undefined;
+  /** The last characters of a header's value, a short key for a long credential; undefined where it is short itself, or there are duplicates of it. */
   tail(name: string): string | undefined;
-  /** Whether a header's value is this, and came in `headers`. Cheaper than a look-up by it: nothing is hashed. */
+  /** Whether a header's value is this, and the only one. Cheaper than a look-up by it: nothing is hashed. */
   equals(name: string, value: string): boolean;
   /** The request's `:path`, query included. */
   readonly path: string;
   readonly host: string;
   readonly method: string;
-  /** Envoy's request id (`x-request-id`), for log lines. */
+  /** `x-request-id`, by which Envoy's access logs know the request; empty where Envoy sets none. A client may have chosen it. */
   readonly requestId: string;
   /** What the route's `context_extensions` say under `upstream`. */
   readonly upstream: string | undefined;
@@ -46,13 +52,13 @@ export interface Wanted {
  * Field numbers are those of proto/envoy/service/auth/v3; later occurrences of a field win, as protobuf demands.
  */
 export function createDecoder({ headers, metadata, body = false }: Wanted): DecodeCheck {
-  const names = [...new Set(headers)];
-  const plan: Plan = { index: new Map(names.map((name, at) => [name, at])), lengths: new Set(names.map((name) => name.length)), body };
+  const names = [...new Set([requestIdHeader, ...headers])];
+  const index = new Map(names.map((name, at) => [name, at]));
+  const plan: Plan = { index, lengths: new Set(names.map((name) => name.length)), cookie: index.get("cookie"), metadata, body };
   return function decode(bytes) {
     const input = new DecodedCheck(bytes, plan);
     try {
       walk(input, input.reader.len, readCheckRequest);
-      if (metadata) input.readMetadata();
       return input.hasHttp ? input : undefined;
     } catch {
       return undefined; // RangeError or Error of the wire reader: truncated, or no protobuf
@@ -60,27 +66,32 @@ export function createDecoder({ headers, metadata, body = false }: Wanted): Deco
   };
 }
 
-/** A decoder's plan, made once: which header names count, and where their values go. */
+/** Made once: which header names count, and where their values go. */
 interface Plan {
   readonly index: ReadonlyMap<string, number>;
   readonly lengths: ReadonlySet<number>;
+  readonly cookie: number | undefined;
+  readonly metadata: boolean;
   readonly body: boolean;
 }
 
+/** The field `id` of a CheckRequest is another number, which Envoy writes to its debug log only. */
+const requestIdHeader = "x-request-id";
+
 /** Characters of a JWT's signature, which is as good as random. */
 const tailLength = 40;
-
-type Visit = (input: DecodedCheck, field: number, end: number) => void;
 
 /** Positions of strings in the message; they are decoded only if somebody looks. -1 where there is none. */
 class DecodedCheck implements CheckInput {
   readonly reader: BinaryReader;
   readonly buffer: Buffer;
   readonly plan: Plan;
-  /** By the plan's index: where the values of `headers` lie, and the values of `header_map`, which win. */
+  /** By the plan's index: where the values lie, and those that occur more than once, joined, one character for each byte. */
   headerAt: number[] | undefined = undefined;
   headerEnd: number[] | undefined = undefined;
-  rawHeaders: (string | undefined)[] | undefined = undefined;
+  joined: (string | undefined)[] | undefined = undefined;
+  /** The headers come in `header_map`: what stands in `headers` does not count. */
+  hasHeaderMap = false;
   hasHttp = false;
   upstream: string | undefined = undefined;
   mcp = false;
@@ -91,15 +102,12 @@ class DecodedCheck implements CheckInput {
   hostEnd = -1;
   methodAt = -1;
   methodEnd = -1;
-  idAt = -1;
-  idEnd = -1;
   principalAt = -1;
   principalEnd = -1;
   keyAt = -1;
   keyEnd = -1;
   valueAt = -1;
   valueEnd = -1;
-  metadataBytes: Buffer[] | undefined = undefined;
   namespaces: Metadata["filterMetadata"] | undefined = undefined;
 
   constructor(bytes: Uint8Array, plan: Plan) {
@@ -110,21 +118,32 @@ class DecodedCheck implements CheckInput {
 
   header(name: string): string | undefined {
     const index = this.plan.index.get(name);
-    if (index === undefined) return undefined;
+    const at = index === undefined ? undefined : this.headerAt?.[index];
+    if (index === undefined || at === undefined) return undefined;
+    const joined = this.joined?.[index];
+    return joined === undefined ? this.text(at, this.headerEnd?.[index] ?? at) : Buffer.from(joined, "latin1").toString("utf8");
+  }
+
+  get cookies(): string | undefined {
+    const index = this.plan.cookie;
+    return index === undefined ? undefined : this.bytesOf(index);
+  }
+
+  bytesOf(index: number): string | undefined {
     const at = this.headerAt?.[index];
-    return this.rawHeaders?.[index] ?? (at === undefined ? undefined : this.text(at, this.headerEnd?.[index] ?? at));
+    return at === undefined ? undefined : (this.joined?.[index] ?? this.buffer.toString("latin1", at, this.headerEnd?.[index]));
   }
 
   tail(name: string): string | undefined {
     const index = this.plan.index.get(name);
-    const at = index === undefined || this.rawHeaders !== undefined ? undefined : this.headerAt?.[index];
+    const at = index === undefined || this.joined !== undefined ? undefined : this.headerAt?.[index];
     const end = index === undefined ? undefined : this.headerEnd?.[index];
     return at === undefined || end === undefined || end - at < 2 * tailLength ? undefined : this.buffer.toString("latin1", end - tailLength, end);
   }
 
   equals(name: string, value: string): boolean {
     const index = this.plan.index.get(name);
-    const at = index === undefined || this.rawHeaders !== undefined ? undefined : this.headerAt?.[index];
+    const at = index === undefined || this.joined !== undefined ? undefined : this.headerAt?.[index];
     const end = index === undefined ? undefined : this.headerEnd?.[index];
     return at !== undefined && end !== undefined && end - at === value.length && this.buffer.toString("latin1", at, end) === value;
   }
@@ -144,7 +163,7 @@ class DecodedCheck implements CheckInput {
     return this.text(this.methodAt, this.methodEnd);
   }
   get requestId(): string {
-    return this.text(this.idAt, this.idEnd);
+    return this.header(requestIdHeader) ?? "";
   }
   get principal(): string {
     return this.text(this.principalAt, this.principalEnd);
@@ -154,44 +173,9 @@ class DecodedCheck implements CheckInput {
     return this.namespaces?.get(namespace);
   }
 
-  /** A message field that occurs twice is merged (protobuf encoding, "Last One Wins"): so are the maps in it. */
-  readMetadata(): void {
-    for (const bytes of this.metadataBytes ?? []) {
-      const { filterMetadata } = Metadata.decode(bytes);
-      this.namespaces = this.namespaces === undefined ? filterMetadata : new Map([...this.namespaces, ...filterMetadata]);
-    }
-  }
-
   text(from: number, to: number): string {
     return from === -1 ? "" : this.buffer.toString("utf8", from, to);
   }
-}
-
-/** Most tags and lengths are one byte. */
-function varint({ reader, buffer }: DecodedCheck): number {
-  const byte = buffer[reader.pos];
-  if (byte === undefined || byte >= 0x80) return reader.uint32();
-  reader.pos += 1;
-  return byte;
-}
-
-/** Hands every length-delimited field up to `end` to `visit`, which may leave it unread; other fields are skipped. */
-function walk(input: DecodedCheck, end: number, visit: Visit): void {
-  const { reader } = input;
-  while (reader.pos < end) {
-    const tag = varint(input);
-    const field = tag >>> 3;
-    if (field === 0) throw new RangeError("field number 0");
-    if ((tag & 7) !== WireType.LengthDelimited) {
-      reader.skip(tag & 7, field);
-      continue;
-    }
-    const length = varint(input);
-    const fieldEnd = reader.pos + length;
-    visit(input, field, fieldEnd);
-    reader.pos = fieldEnd;
-  }
-  if (reader.pos !== end) throw new RangeError("field reaches past its message");
 }
 
 function readCheckRequest(input: DecodedCheck, field: number, end: number): void {
@@ -202,7 +186,14 @@ function readAttributes(input: DecodedCheck, field: number, end: number): void {
   if (field === 4) walk(input, end, readRequest);
   else if (field === 10) readContextExtension(input, end);
   else if (field === 1) walk(input, end, readPeer);
-  else if (field === 11) input.metadataBytes = [...(input.metadataBytes ?? []), input.buffer.subarray(input.reader.pos, end)];
+  else if (field === 11 && input.plan.metadata) readMetadata(input, end);
+}
+
+/** A message field that occurs twice is merged (protobuf encoding, "Last One Wins"): so are the maps in it. */
+function readMetadata(input: DecodedCheck, end: number): void {
+  const { filterMetadata } = Metadata.decode(input.buffer.subarray(input.reader.pos, end));
+  if (input.namespaces === undefined) input.namespaces = filterMetadata;
+  else for (const [name, value] of filterMetadata) input.namespaces.set(name, value);
 }
 
 function readPeer(input: DecodedCheck, field: number, end: number): void {
@@ -237,10 +228,6 @@ function readHttp(input: DecodedCheck, field: number, end: number): void {
       input.methodAt = input.reader.pos;
       input.methodEnd = end;
       return;
-    case 1:
-      input.idAt = input.reader.pos;
-      input.idEnd = end;
-      return;
     case 11:
     case 12: // `raw_body`, where Envoy is told `pack_as_bytes`
       if (input.plan.body && end > input.reader.pos) input.body = input.text(input.reader.pos, end);
@@ -249,22 +236,34 @@ function readHttp(input: DecodedCheck, field: number, end: number): void {
 
 /** An entry of the `headers` map: Envoy has joined duplicates. */
 function readHeader(input: DecodedCheck, end: number): void {
+  const index = input.hasHeaderMap ? undefined : readEntry(input, end);
+  if (index !== undefined) keepPlace(input, index, end);
+}
+
+/** An entry of `header_map` (`encode_raw_headers`): duplicates come one by one. */
+function readHeaderMap(input: DecodedCheck, field: number, end: number): void {
+  if (field !== 1) return;
+  if (!input.hasHeaderMap) input.headerAt = undefined;
+  input.hasHeaderMap = true;
   const index = readEntry(input, end);
   if (index === undefined) return;
+  const earlier = input.bytesOf(index);
+  if (earlier === undefined) keepPlace(input, index, end);
+  else joinDuplicate(input, index, earlier);
+}
+
+function keepPlace(input: DecodedCheck, index: number, end: number): void {
   input.headerAt ??= [];
   input.headerEnd ??= [];
   input.headerAt[index] = input.valueAt === -1 ? end : input.valueAt;
   input.headerEnd[index] = input.valueAt === -1 ? end : input.valueEnd;
 }
 
-/** An entry of `header_map`: duplicates come one by one, and are joined here the way Envoy joins them in `headers`. */
-function readHeaderMap(input: DecodedCheck, field: number, end: number): void {
-  const at = field === 1 ? readEntry(input, end) : undefined;
-  if (at === undefined) return;
-  input.rawHeaders ??= [];
-  const earlier = input.rawHeaders[at];
-  const value = input.text(input.valueAt, input.valueEnd);
-  input.rawHeaders[at] = earlier === undefined ? value : `${earlier},${value}`;
+/** The way Envoy joins duplicates in `headers`, but for cookies, see {@link CheckInput.cookies}. */
+function joinDuplicate(input: DecodedCheck, index: number, earlier: string): void {
+  const value = input.valueAt === -1 ? "" : input.buffer.toString("latin1", input.valueAt, input.valueEnd);
+  input.joined ??= [];
+  input.joined[index] = `${earlier}${index === input.plan.cookie ? "; " : ","}${value}`;
 }
 
 /** Leaves the value's place in the input. The header's index in the plan; undefined where nobody wants it. */

@@ -1,7 +1,7 @@
 import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from "../gen/envoy/config/core/v3/base.ts";
 import { CheckResponse } from "../gen/envoy/service/auth/v3/external_auth.ts";
 import type { StatusCode } from "../gen/envoy/type/v3/http_status.ts";
-import { withoutCookies } from "./credential.ts";
+import { withoutCookies } from "./cookies.ts";
 import type { PageStatus, Reply, ReplyCookie } from "./reply.ts";
 import type { CheckInput } from "./request.ts";
 import type { Denial, DenyReason } from "./verdict.ts";
@@ -56,7 +56,7 @@ export function allowResponse(
 /** The request's cookies, where the answer has to rewrite them: a session credential may be among them. */
 export function cookiesToRewrite(credentials: Credentials, input: CheckInput): string | undefined {
   if (credentials.cookies.size === 0) return undefined;
-  const cookies = input.header("cookie") ?? "";
+  const cookies = input.cookies ?? "";
   return [...credentials.cookies].some((name) => cookies.includes(name)) ? cookies : undefined;
 }
 

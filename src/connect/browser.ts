@@ -1,5 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
-import { cookieCredential } from "../check/credential.ts";
+import { cookieCredential } from "../check/cookies.ts";
 import type { ReplyCookie } from "../check/reply.ts";
 import type { CheckInput } from "../check/request.ts";
 import type { Random } from "../random.ts";
@@ -23,7 +23,7 @@ const valueSyntax = /^[A-Za-z0-9_-]{44}$/;
 
 /** The browser that a request comes from; undefined where it brings no cookie of ours. */
 export function knownBrowser(input: CheckInput): Browser | undefined {
-  const credential = cookieCredential(browserCookie, input.header("cookie"));
+  const credential = cookieCredential(browserCookie, input.cookies);
   return credential.kind === "present" && valueSyntax.test(credential.value) ? browserOf(credential.value) : undefined;
 }
 

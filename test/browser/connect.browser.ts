@@ -109,6 +109,30 @@ describe("in Chromium, through Envoy", () => {
     ]);
   });
 
+  test("a cookie tossed by another site of the domain, which only looks like ours, puts nobody's session in the place of the user's", async () => {
+    const attackers = await chromium.newContext({ ignoreHTTPSErrors: true });
+    const attacker = await attackers.newPage();
+    await attacker.goto(`${world.publicUrl}/tracker/issues`);
+    const stolen = await attackers.cookies(world.publicUrl);
+    await page.goto(`${world.publicUrl}/favicon.ico`);
+    for (const { name, value } of stolen) {
+      for (const look of [`foo=x,${name}`, `\u2000${name}`, `\u00a0${name}`, `\ufeff${name}`]) {
+        await page.evaluate((text) => void Reflect.set(Reflect.get(globalThis, "document"), "cookie", text), `${look}=${value}; path=/; secure`);
+      }
+    }
+    expect(await page.evaluate("document.cookie.split('; ').length")).toBe(3 * stolen.length + 1); // of those named "foo" the last one
+    const answer = await page.goto(`${world.publicUrl}/wiki/pages`);
+    expect(answer?.status()).toBe(200);
+    await page.goto(world.overview);
+    expect([await item("wiki").textContent(), await item("tracker").textContent()]).toEqual([
+      expect.stringContaining("Connected since"),
+      expect.stringContaining("Not connected"),
+    ]);
+    await attacker.goto(world.overview);
+    expect(await attacker.getByRole("listitem").filter({ hasText: "wiki" }).textContent()).toContain("Not connected");
+    await attackers.close();
+  });
+
   test("a form of another site disconnects nothing", async () => {
     await page.goto(`${world.publicUrl}/wiki/pages`);
     await page.goto(world.overview);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { cookieCredential, headerCredential, maxCredentialLength, withoutCookies } from "../../src/check/credential.ts";
+import { headerCredential, maxCredentialLength } from "../../src/check/credential.ts";
 
 describe("a credential in a header", () => {
   test.each([
@@ -32,52 +32,5 @@ describe("a credential in a header", () => {
     expect(headerCredential("x-session", "abc")).toEqual({ kind: "present", value: "abc" });
     expect(headerCredential("x-session", "Bearer abc")).toEqual({ kind: "present", value: "abc" });
     expect(headerCredential("x-session", "a,b").kind).toBe("invalid");
-  });
-});
-
-describe("a credential in a cookie", () => {
-  test("is found among others, also where headers were joined by a comma", () => {
-    for (const header of ["session=abc", "a=b; session=abc", "a=b,session=abc", "a=b;session=abc;c=d", 'a=b; session="abc"']) {
-      expect(cookieCredential("session", header), header).toEqual({ kind: "present", value: "abc" });
-    }
-  });
-
-  test("is missing where only similar names are there", () => {
-    for (const header of [undefined, "", "xsession=abc", "session2=abc", "Session=abc", "session", "a=session=abc"]) {
-      expect(cookieCredential("session", header), header).toEqual({ kind: "missing" });
-    }
-  });
-
-  test("is nobody's where two cookies differ, and one where they agree", () => {
-    expect(cookieCredential("session", "session=a; session=b").kind).toBe("invalid");
-    expect(cookieCredential("session", "session=a; session=a")).toEqual({ kind: "present", value: "a" });
-  });
-
-  test("is invalid when empty or not ASCII", () => {
-    expect(cookieCredential("session", "session=").kind).toBe("invalid");
-    expect(cookieCredential("session", "session=é").kind).toBe("invalid");
-  });
-});
-
-describe("the cookie header without the credential", () => {
-  const names = new Set(["session"]);
-  test.each([
-    ["session=abc", undefined],
-    ["a=b; session=abc; c=d", "a=b; c=d"],
-    ["session=abc; a=b", "a=b"],
-    ["a=b; session=abc", "a=b"],
-    ["a=b,session=abc", "a=b"],
-    ["session=1; session=2; a=b", "a=b"],
-    ["a=1,2; session=abc", "a=1,2"],
-    ["a=b", "a=b"],
-    ["session=abc; ", undefined],
-  ])("of %j is %j", (header, expected) => {
-    expect(withoutCookies(header, names)).toBe(expected);
-  });
-
-  test("never holds the credential, however it is written", () => {
-    for (const header of ["a=b;session=abc", " session=abc ;a=b", "session =abc; a=b", "a=b;\tsession=abc", "session=abc,a=b"]) {
-      expect(withoutCookies(header, names), header).toBe("a=b");
-    }
   });
 });

@@ -17,7 +17,7 @@ test("reads what Envoy's own descriptors wrote", () => {
         method: "POST",
         path: "/a?b=c",
         host: "crm.example.com",
-        headers: { Authorization: "Bearer x", "x-other": "y" },
+        headers: { Authorization: "Bearer x", "x-other": "y", "x-request-id": "1f-2e" },
         contextExtensions: { upstream: "crm", other: "hr" },
         metadata: { filter: { payload: { tsid: "s1", deep: [1, true, null] } } },
         principal: "spiffe://example.org/agent",
@@ -28,7 +28,7 @@ test("reads what Envoy's own descriptors wrote", () => {
     method: "POST",
     path: "/a?b=c",
     host: "crm.example.com",
-    requestId: "1",
+    requestId: "1f-2e",
     upstream: "crm",
     principal: "spiffe://example.org/agent",
   });

@@ -15,6 +15,7 @@ function input(host: string, path: string, upstream?: string): CheckInput {
     principal: "",
     mcp: false,
     body: "",
+    cookies: undefined,
     pathStartsWith: () => false,
     header: () => undefined,
     tail: () => undefined,

@@ -42,7 +42,7 @@ const extAuthzFilter = {
   failure_mode_allow: false,
   status_on_error: { code: "ServiceUnavailable" },
   // All that bearerswap has to see of a request's headers: what sessions come in, what tells browsers from other clients, where a form was sent from.
-  allowed_headers: { patterns: ["authorization", "cookie", "origin", "accept", "sec-fetch-mode"].map((exact) => ({ exact })) },
+  allowed_headers: { patterns: ["authorization", "x-request-id", "cookie", "origin", "accept", "sec-fetch-mode"].map((exact) => ({ exact })) },
 };
 
 const http2 = {
