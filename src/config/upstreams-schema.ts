@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { BearerswapError } from "../error.ts";
-import { type ClientAuthConfig, importSigningKey, signingAlgorithms } from "../providers/client-auth.ts";
+import { type ClientAuthConfig, importSigningKey, signingAlgorithms, thumbprintsOf } from "../providers/client-auth.ts";
 import { presetNames, presetParameterNames } from "../providers/presets.ts";
 import { upstreamConnectSchema } from "./connect-schema.ts";
 import { errorsSchema, requestSchema, responseSchema, revocationSchema } from "./rules-schema.ts";
@@ -52,6 +52,12 @@ export const upstreamSchema = z
       .meta({ description: "Default: client_secret_basic with a clientSecret, private_key_jwt with a privateKey, else none" }),
     privateKey: secret().optional().meta({ description: "PEM private key for private_key_jwt: ${file:/path}" }),
     privateKeyId: z.string().min(1).optional().meta({ description: "The assertion's kid" }),
+    privateKeyCertificate: z.string().optional().meta({
+      description: "PEM certificate of the privateKey: ${file:/path}. The assertion names it by x5t and x5t#S256, as Microsoft Entra wants it",
+    }),
+    privateKeyIdIsThumbprint: z.boolean().default(false).meta({
+      description: "A privateKeyId that is a certificate's SHA-1 thumbprint (hexadecimal or base64url) is sent as x5t too. Default false; preset entra: true",
+    }),
     privateKeyAlgorithm: z.enum(signingAlgorithms).default("RS256"),
     parameters: parameters.optional().meta({ description: "Sent with each refresh: scope, resource, audience, …" }),
     inject: inject.prefault({}).meta({ description: "Default: authorization: Bearer {token}" }),
@@ -120,12 +126,15 @@ interface RawClientAuth {
   readonly clientSecret?: ClientSecret | undefined;
   readonly privateKey?: ClientSecret | undefined;
   readonly privateKeyId?: string | undefined;
+  readonly privateKeyCertificate?: string | undefined;
+  readonly privateKeyIdIsThumbprint: boolean;
   readonly privateKeyAlgorithm: (typeof signingAlgorithms)[number];
 }
 type ClientSecret = z.output<ReturnType<typeof secret>>;
 type IssueSink = Pick<z.core.$RefinementCtx, "addIssue">;
 
 function clientAuthOf(raw: RawClientAuth, context: IssueSink): ClientAuthConfig {
+  if (raw.privateKeyCertificate !== undefined && raw.privateKey === undefined) problem(context, "privateKeyCertificate", "goes with privateKey");
   const method = raw.clientAuth ?? (raw.clientSecret ? "client_secret_basic" : raw.privateKey ? "private_key_jwt" : "none");
   if (method === "none") {
     for (const key of ["clientSecret", "privateKey"] as const) if (raw[key] !== undefined) problem(context, key, "is not used with clientAuth: none");
@@ -138,19 +147,35 @@ function clientAuthOf(raw: RawClientAuth, context: IssueSink): ClientAuthConfig 
   return z.NEVER;
 }
 
-function privateKeyJwt({ clientSecret, privateKey, privateKeyId, privateKeyAlgorithm }: RawClientAuth, context: IssueSink): ClientAuthConfig {
+function privateKeyJwt(raw: RawClientAuth, context: IssueSink): ClientAuthConfig {
+  const { clientSecret, privateKey, privateKeyId, privateKeyAlgorithm, privateKeyCertificate, privateKeyIdIsThumbprint: idIsThumbprint } = raw;
   if (clientSecret !== undefined) problem(context, "clientSecret", "is not used with clientAuth: private_key_jwt");
   if (privateKey === undefined) {
     problem(context, "privateKey", "is needed for clientAuth: private_key_jwt");
     return z.NEVER;
   }
+  const isKey = check(context, "privateKey", () => importSigningKey(privateKey, privateKeyAlgorithm));
+  if (isKey && privateKeyCertificate !== undefined) check(context, "privateKeyCertificate", () => thumbprintsOf(privateKeyCertificate, privateKey));
+  return {
+    method: "private_key_jwt",
+    key: privateKey,
+    keyId: privateKeyId,
+    algorithm: privateKeyAlgorithm,
+    certificate: privateKeyCertificate,
+    idIsThumbprint,
+  };
+}
+
+/** Reports what makes the use of a setting fail. */
+function check(context: IssueSink, key: string, use: () => unknown): boolean {
   try {
-    importSigningKey(privateKey, privateKeyAlgorithm);
+    use();
+    return true;
   } catch (error) {
     if (!(error instanceof BearerswapError)) throw error;
-    problem(context, "privateKey", error.message);
+    problem(context, key, error.message);
+    return false;
   }
-  return { method: "private_key_jwt", key: privateKey, keyId: privateKeyId, algorithm: privateKeyAlgorithm };
 }
 
 function problem(context: IssueSink, key: string, message: string): void {

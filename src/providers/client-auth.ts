@@ -1,4 +1,4 @@
-import { createPrivateKey } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import * as openid from "openid-client";
 import { BearerswapError } from "../error.ts";
 import type { Secret } from "../secret.ts";
@@ -10,7 +10,16 @@ export type ClientAuthConfig =
       readonly method: "client_secret_basic" | "client_secret_basic_raw" | "client_secret_post";
       readonly secret: Secret;
     }
-  | { readonly method: "private_key_jwt"; readonly key: Secret; readonly keyId?: string | undefined; readonly algorithm: SigningAlgorithm }
+  | {
+      readonly method: "private_key_jwt";
+      readonly key: Secret;
+      readonly keyId?: string | undefined;
+      readonly algorithm: SigningAlgorithm;
+      /** PEM, of the key. With it the assertion names the certificate by its thumbprints, as Entra wants it. */
+      readonly certificate?: string | undefined;
+      /** `keyId` is the certificate's SHA-1 thumbprint, if it looks like one: then it is sent as `x5t` too, and the certificate itself need not be at hand. */
+      readonly idIsThumbprint?: boolean | undefined;
+    }
   | { readonly method: "none" };
 
 /** JWS algorithms (RFC 7518 §3.1, RFC 8037) for `private_key_jwt`. */
@@ -28,10 +37,12 @@ export function clientAuthOf(config: ClientAuthConfig): openid.ClientAuth {
       return basic(config.secret, (text) => text);
     case "private_key_jwt": {
       const key = importSigningKey(config.key, config.algorithm);
+      const fromId = config.idIsThumbprint ? { x5t: thumbprintIn(config.keyId) } : {};
+      const thumbprints = config.certificate === undefined ? fromId : thumbprintsOf(config.certificate, config.key);
       return openid.PrivateKeyJwt(config.keyId === undefined ? key : { key, kid: config.keyId }, {
         // openid-client would write Ed25519 (RFC 9864), which servers that know EdDSA (RFC 8037) may not.
         [openid.modifyAssertion]: (header) => {
-          header.alg = config.algorithm;
+          Object.assign(header, { alg: config.algorithm }, thumbprints);
         },
       });
     }
@@ -52,6 +63,35 @@ export function importSigningKey(pem: Secret, algorithm: SigningAlgorithm): open
   } catch {
     // The cause would quote the key.
     throw new BearerswapError("config", `is not a PEM private key for ${algorithm}`);
+  }
+}
+
+/**
+ * The JWS header fields that name a certificate (RFC 7515 §4.1.7 and §4.1.8). Of a chain in one file the first is meant, which is the client's own.
+ * @throws BearerswapError `config` where it is no PEM certificate or belongs to another key
+ */
+export function thumbprintsOf(certificate: string, key: Secret): { readonly x5t: string; readonly "x5t#S256": string } {
+  const parsed = parseCertificate(certificate);
+  if (!parsed.checkPrivateKey(createPrivateKey(key.reveal()))) throw new BearerswapError("config", "belongs to another key than privateKey");
+  return { x5t: fromHex(parsed.fingerprint), "x5t#S256": fromHex(parsed.fingerprint256) };
+}
+
+/** As consoles show a thumbprint, in hexadecimal, or as the header has it; undefined where it is neither. */
+function thumbprintIn(keyId = ""): string | undefined {
+  if (/^[0-9a-f]{40}$/i.test(keyId)) return fromHex(keyId);
+  return /^[\w-]{27}$/.test(keyId) ? keyId : undefined;
+}
+
+function fromHex(fingerprint: string): string {
+  return Buffer.from(fingerprint.replaceAll(":", ""), "hex").toString("base64url");
+}
+
+function parseCertificate(pem: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    // The cause would say in OpenSSL's words what the next line says.
+    throw new BearerswapError("config", "is not a PEM certificate");
   }
 }
 

@@ -34,6 +34,7 @@ export const entra: Preset = {
   settings: {
     issuer: "https://login.microsoftonline.com/{tenant}/v2.0",
     clientAuth: "client_secret_post",
+    privateKeyIdIsThumbprint: true,
     grace: "90d",
     refreshTokenLife: "90d",
     errors: {
@@ -45,12 +46,14 @@ export const entra: Preset = {
   notes: [
     "Each answer holds a new refresh token; the old one stays valid (`grace`). A refresh token lives 90 days, 24 hours for single-page applications.",
     "`parameters: {scope: …}` chooses which API's token a refresh yields. `interaction_required`, `consent_required` and their like mean that the user has to log in.",
+    "With `privateKey` in place of a secret it wants to know which certificate of the app registration is meant: give that as `privateKeyCertificate`, or its thumbprint as `privateKeyId`, in hexadecimal or base64url.",
     "There is no revocation endpoint: end the user's sessions in Entra.",
   ],
   sources: [
     "Microsoft identity platform: Refresh tokens",
     "OAuth 2.0 authorization code flow",
     "Error codes (AADSTS)",
+    "Application authentication certificate credentials",
     "for the words that call for the user: MSAL's InteractionRequiredAuthErrorCodes",
   ],
 };

@@ -9,6 +9,7 @@ export interface PresetSettings {
   readonly revocationEndpoint?: string;
   readonly revocation?: RevocationRequest;
   readonly clientAuth?: "client_secret_basic" | "client_secret_basic_raw" | "client_secret_post";
+  readonly privateKeyIdIsThumbprint?: boolean;
   readonly grace?: string;
   readonly killsOldAccess?: boolean;
   readonly refreshTokenLife?: string;

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { generate } from "selfsigned";
 import { describe, expect, test } from "vitest";
 import { crm, environment, load, minimal, problemsOf } from "./config-text.ts";
 
@@ -17,6 +18,9 @@ const keys: Record<string, string> = {
   ENCRYPTED: encrypted,
   JUNK: "hunter2",
 };
+
+const own = await generate([{ name: "commonName", value: "gateway" }], { keyType: "ec" });
+Object.assign(keys, { OWN: own.private, CERTIFICATE: own.cert });
 
 const upstream = (settings: object) => ({ upstreams: { crm: { issuer: "https://idp.example.com", clientId: "gateway", ...settings } } });
 const authOf = (settings: object) => load(upstream(settings), { ...environment, ...keys }).config.upstreams.crm?.clientAuth;
@@ -72,6 +76,16 @@ describe("a client's authentication", () => {
     expect(problemsOfUpstream({ privateKey: `\${env:${key}}`, privateKeyAlgorithm })).toEqual([
       `privateKey: is not a PEM private key for ${privateKeyAlgorithm}`,
     ]);
+  });
+
+  test("takes the key's certificate, and refuses one that is none, or another key's, at start", () => {
+    const jwt = { privateKey: "${env:OWN}", privateKeyAlgorithm: "ES256" };
+    expect(authOf({ ...jwt, privateKeyCertificate: "${env:CERTIFICATE}" })).toMatchObject({ method: "private_key_jwt", certificate: own.cert });
+    const problems = (settings: object) => problemsOfUpstream({ ...jwt, privateKeyCertificate: "${env:CERTIFICATE}", ...settings });
+    expect(problems({ privateKeyCertificate: "${env:JUNK}" })).toEqual(["privateKeyCertificate: is not a PEM certificate"]);
+    expect(problems({ privateKey: "${env:EC}" })).toEqual(["privateKeyCertificate: belongs to another key than privateKey"]);
+    expect(problems({ privateKey: "${env:JUNK}" })).toEqual(["privateKey: is not a PEM private key for ES256"]);
+    expect(problemsOfUpstream({ ...secret, privateKeyCertificate: "${env:CERTIFICATE}" })).toEqual(["privateKeyCertificate: goes with privateKey"]);
   });
 });
 

@@ -1,5 +1,6 @@
-import { createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { jwtVerify } from "jose";
+import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
+import { decodeProtectedHeader, jwtVerify } from "jose";
+import { generate } from "selfsigned";
 import { describe, expect, test } from "vitest";
 import { type ClientAuthConfig, importSigningKey, type SigningAlgorithm, signingAlgorithms } from "../../src/providers/client-auth.ts";
 import { Secret } from "../../src/secret.ts";
@@ -93,6 +94,34 @@ describe("private_key_jwt signs an assertion that the server can verify", () => 
     const auth: ClientAuthConfig = { method: "private_key_jwt", key: new Secret(pem), algorithm: "ES256" };
     const { form } = await onTheWire(auth, { issuer: "https://idp.example.com" });
     await expect(jwtVerify(form.client_assertion ?? "", publicKey, { audience: "https://idp.example.com" })).resolves.toBeDefined();
+  });
+
+  test.each([
+    ["RS256", "rsa"],
+    ["ES256", "ec"],
+  ] as const)("and names the key's certificate by its thumbprints, with %s, the first of a chain", async (algorithm, keyType) => {
+    const own = await generate([{ name: "commonName", value: "gateway" }], { keyType, keySize: 2048 });
+    const other = await generate([{ name: "commonName", value: "authority" }], { keyType });
+    const auth: ClientAuthConfig = { method: "private_key_jwt", key: new Secret(own.private), algorithm, certificate: `${own.cert}\n${other.cert}` };
+    const { form } = await onTheWire(auth, { clientId: "gateway" });
+    const { raw, publicKey } = new X509Certificate(own.cert);
+    const hash = (name: string) => createHash(name).update(raw).digest("base64url");
+    const { protectedHeader } = await jwtVerify(form.client_assertion ?? "", publicKey);
+    expect(protectedHeader).toEqual({ alg: algorithm, x5t: hash("sha1"), "x5t#S256": hash("sha256") });
+  });
+
+  test.each([
+    ["base64url", "QHQ0fsVaR0w8U4BTGqa2FAJ9olU", "QHQ0fsVaR0w8U4BTGqa2FAJ9olU"],
+    ["hexadecimal", Buffer.from("QHQ0fsVaR0w8U4BTGqa2FAJ9olU", "base64url").toString("hex").toUpperCase(), "QHQ0fsVaR0w8U4BTGqa2FAJ9olU"],
+    ["something else", "my-key-2026", undefined],
+  ])("and sends a key id that is a certificate's thumbprint as x5t too, where that is configured: %s", async (_, keyId, x5t) => {
+    const { pem } = keyFor("ES256");
+    for (const idIsThumbprint of [true, false]) {
+      const auth: ClientAuthConfig = { method: "private_key_jwt", key: new Secret(pem), keyId, algorithm: "ES256", idIsThumbprint };
+      const { form } = await onTheWire(auth, { clientId: "gateway" });
+      const header = decodeProtectedHeader(form.client_assertion ?? "");
+      expect(header).toEqual({ alg: "ES256", kid: keyId, ...(idIsThumbprint && x5t !== undefined ? { x5t } : {}) });
+    }
   });
 
   test("anew at each refresh: a server may refuse an assertion id it has seen", async () => {
