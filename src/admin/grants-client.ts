@@ -13,21 +13,24 @@ export interface GrantsClientOptions {
   readonly caFile?: string | undefined;
 }
 
-/** The four calls. They throw BearerswapError: `input` where the service blames the request, `address` where it cannot be reached. */
+/** The calls. They throw BearerswapError: `input` where the service blames the request, `address` where it cannot be reached. */
 export interface GrantsClient {
   put(request: proto.PutRequest): Promise<proto.PutResponse>;
   get(request: proto.GetRequest): Promise<proto.GetResponse>;
   list(request: proto.ListRequest): Promise<proto.ListResponse>;
+  refresh(request: proto.RefreshRequest): Promise<proto.RefreshResponse>;
   revoke(request: proto.RevokeRequest): Promise<proto.RevokeResponse>;
   close(): void;
 }
 
 /** The names of grant states, for people and scripts. */
 export const grantStates: Readonly<Record<number, string>> = { 1: "active", 2: "dead", 3: "revoked", 4: "unreadable" };
+/** The names of what came of a refresh. */
+export const refreshOutcomes: Readonly<Record<number, string>> = { 1: "refreshed", 2: "refused", 3: "unavailable" };
 
 const deadlineMs = 10_000;
-/** Providers are given ten seconds. */
-const revokeDeadlineMs = 30_000;
+/** Where a provider has to answer first. */
+const providerDeadlineMs = 30_000;
 
 type Callback<Response> = (error: ServiceError | null, response: Response) => void;
 type Method<Request, Response> = (request: Request, metadata: Metadata, options: { deadline: number }, callback: Callback<Response>) => unknown;
@@ -49,7 +52,8 @@ export function createGrantsClient({ address, token, caFile }: GrantsClientOptio
     put: (request) => call<proto.PutRequest, proto.PutResponse>(client.put, request),
     get: (request) => call<proto.GetRequest, proto.GetResponse>(client.get, request),
     list: (request) => call<proto.ListRequest, proto.ListResponse>(client.list, request),
-    revoke: (request) => call<proto.RevokeRequest, proto.RevokeResponse>(client.revoke, request, revokeDeadlineMs),
+    refresh: (request) => call<proto.RefreshRequest, proto.RefreshResponse>(client.refresh, request, providerDeadlineMs),
+    revoke: (request) => call<proto.RevokeRequest, proto.RevokeResponse>(client.revoke, request, providerDeadlineMs),
     close: () => client.close(),
   };
 }

@@ -21,7 +21,7 @@ import { revokeAtProvider } from "./provider-revocation.ts";
 
 export interface GrantsServiceDeps {
   readonly store: Pick<TokenStore, "read" | "list">;
-  readonly tokens: Pick<TokenManager, "put" | "revoke">;
+  readonly tokens: Pick<TokenManager, "put" | "refreshNow" | "revoke">;
   /** Names of the configured session sources. */
   readonly sources: readonly string[];
   /** The providers of the configured upstreams. */
@@ -52,6 +52,7 @@ interface Handlers {
   put(request: proto.PutRequest): Promise<proto.PutResponse>;
   get(request: proto.GetRequest): Promise<proto.GetResponse>;
   list(request: proto.ListRequest): Promise<proto.ListResponse>;
+  refresh(request: proto.RefreshRequest): Promise<proto.RefreshResponse>;
   revoke(request: proto.RevokeRequest): Promise<proto.RevokeResponse>;
 }
 
@@ -77,6 +78,15 @@ export function createGrantsHandlers({ store, tokens, sources, upstreams, onPut,
       const names = [...(await store.list(hash, [...upstreams.keys()]))].sort();
       const grants = await Promise.all(names.map((upstream) => glance({ session: hash, upstream })));
       return { grants: grants.filter((grant) => grant !== undefined) };
+    },
+
+    async refresh({ session, upstream }) {
+      const key = keyOf(session, upstream);
+      const answer = await tokens.refreshNow(key);
+      if (answer.kind === "missing") throw new NotFoundError(noGrant);
+      const { why = "", retryAfterMs = undefined } = answer.kind === "unavailable" ? answer : answer.kind === "refused" ? { why: answer.why } : {};
+      log.info({ event: "grant_refresh", upstream, session: shortHash(key.session), outcome: answer.kind }, "a refresh was asked for");
+      return { outcome: outcomes[answer.kind], why, retryAfterMs: retryAfterMs && Math.ceil(retryAfterMs), grant: view(upstream, await store.read(key)) };
     },
 
     async revoke({ session, upstream, keepUpstream }) {
@@ -131,6 +141,12 @@ export function createGrantsHandlers({ store, tokens, sources, upstreams, onPut,
   }
 }
 
+const outcomes = {
+  refreshed: proto.RefreshOutcome.REFRESHED,
+  refused: proto.RefreshOutcome.REFUSED,
+  unavailable: proto.RefreshOutcome.UNAVAILABLE,
+} as const;
+
 /** Errors that are about one row. */
 const unreadable: ReadonlySet<string> = new Set(["store_sealed", "store_corrupt"]);
 
@@ -175,15 +191,17 @@ function guarded(handlers: Handlers, token: Secret | undefined, { log, metrics }
     put: unary("put", handlers.put),
     get: unary("get", async (request: proto.GetRequest) => found(await handlers.get(request))),
     list: unary("list", handlers.list),
+    refresh: unary("refresh", handlers.refresh),
     revoke: unary("revoke", handlers.revoke),
   };
 }
 
 class DeniedError extends Error {}
 class NotFoundError extends Error {}
+const noGrant = "there is no grant for this session and upstream";
 
 function found(response: proto.GetResponse): proto.GetResponse {
-  if (response.grant === undefined) throw new NotFoundError("there is no grant for this session and upstream");
+  if (response.grant === undefined) throw new NotFoundError(noGrant);
   return response;
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
-import { createGrantsClient, type GrantsClient, grantStates } from "../admin/grants-client.ts";
+import { createGrantsClient, type GrantsClient, grantStates, refreshOutcomes } from "../admin/grants-client.ts";
 import { parseAddress } from "../config/address.ts";
 import { BearerswapError, messageOf } from "../error.ts";
 import { Secret } from "../secret.ts";
@@ -23,9 +23,9 @@ interface GrantsOptions {
 
 type Grant = NonNullable<Awaited<ReturnType<GrantsClient["get"]>>["grant"]>;
 
-/** `grants put|get|list|revoke`: what the store holds for a session. */
+/** `grants put|get|list|refresh|revoke`: what the store holds for a session. */
 export function addGrantsCommand(program: Command, { stdin, stdout, stderr }: CliContext): void {
-  const grants = program.command("grants").description("put, show and revoke the grants of a session, through the admin service (listen.admin)");
+  const grants = program.command("grants").description("put, show, refresh and revoke the grants of a session, through the admin service (listen.admin)");
 
   verb("put", "store a token response (RFC 6749 section 5.1, JSON) or a bare refresh token from standard input")
     .requiredOption("--upstream <name>", "upstream the tokens are for")
@@ -53,6 +53,19 @@ export function addGrantsCommand(program: Command, { stdin, stdout, stderr }: Cl
       print(options, found, (lines) => (found.length === 0 ? "no grants\n" : lines));
     }),
   );
+
+  verb("refresh", "get a new access token now although the one in use is fresh, for example after an API refused it")
+    .requiredOption("--upstream <name>", "upstream the grant is for")
+    .action((options: GrantsOptions) =>
+      withClient(options, async (client) => {
+        const { upstream = "" } = options;
+        const { outcome, why, retryAfterMs, grant } = await client.refresh({ session: sessionOf(options), upstream });
+        const name = refreshOutcomes[outcome] ?? "unknown";
+        if (options.json) stdout.write(`${JSON.stringify({ outcome: name, why, retryAfterMs, grants: grant === undefined ? [] : [jsonOf(grant)] })}\n`);
+        else if (name === "refreshed") stdout.write(`refreshed\n${grant === undefined ? "" : `${lineOf(grant)}\n`}`);
+        if (name !== "refreshed") throw new BearerswapError("input", notRefreshed(upstream, name, why, retryAfterMs));
+      }),
+    );
 
   verb("revoke", "end a session's grants, at their providers and here: one upstream's, or all of them")
     .option("--upstream <name>", "only this upstream's")
@@ -110,6 +123,13 @@ function readLine(file: string): string {
   } catch (error) {
     throw new BearerswapError("input", `cannot read ${file}: ${messageOf(error)}`, { cause: error });
   }
+}
+
+function notRefreshed(upstream: string, outcome: string, why: string, retryAfterMs: number | undefined): string {
+  if (outcome === "refused")
+    return `${upstream} was not refreshed (${why}): the user has to log in again. A token in use is served until it ends; "grants revoke" ends it now`;
+  const when = retryAfterMs === undefined ? "later" : `in ${Math.ceil(retryAfterMs / 1_000)}s`;
+  return `${upstream} was not refreshed (${why}): nothing is lost and the token in use stays, try again ${when}`;
 }
 
 function jsonOf({ state, ...grant }: Grant) {

@@ -4,7 +4,7 @@ import type { DenyReason } from "../check/verdict.ts";
 export type RefreshEnding = "refreshed" | "adopted" | "revoked" | "refused" | "misconfigured" | "transient" | "unknown";
 
 /** What started a refresh: a request that needs a token, or one that was answered with a token near its end. */
-export type RefreshTrigger = "expired" | "ahead";
+export type RefreshTrigger = "expired" | "ahead" | "asked";
 
 /** Where the refresh protocol stands with one upstream. Every call is cheap and never throws. */
 export interface TokenMetrics {

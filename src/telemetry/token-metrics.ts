@@ -6,7 +6,7 @@ import { createCells, createDistributions, type Shape } from "./series.ts";
 const bounds = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60];
 
 const endings = ["refreshed", "adopted", "revoked", "refused", "misconfigured", "transient", "unknown"] as const satisfies readonly RefreshEnding[];
-const triggers = ["expired", "ahead"] as const satisfies readonly RefreshTrigger[];
+const triggers = ["expired", "ahead", "asked"] as const satisfies readonly RefreshTrigger[];
 const states = ["closed", "open", "half_open"] as const;
 
 /** The counter of each event, and what it says. */
@@ -40,7 +40,7 @@ export function createTokenMetrics(registry: Registry, upstreams: readonly strin
   const labels = ["upstream"];
   const refreshes = createCells(registry, "counter", {
     name: "bearerswap_refreshes_total",
-    help: "Presentations of a refresh token that ended. ending: refreshed, or adopted, revoked, refused, misconfigured, transient, unknown; trigger: expired, or ahead of need.",
+    help: "Presentations of a refresh token that ended. ending: refreshed, or adopted, revoked, refused, misconfigured, transient, unknown; trigger: expired, ahead of need, or asked for by an operator.",
     labels: ["upstream", "ending", "trigger"],
   });
   const durationShape: Shape = { name: "bearerswap_refresh_duration_seconds", help: "Time from a presentation's begin to its ending.", labels };

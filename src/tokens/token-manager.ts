@@ -14,6 +14,7 @@ import { type GrantKey, grantId, shortHash } from "./grant.ts";
 import { mayUse, type Owner } from "./owner.ts";
 import { createRecommits } from "./recommits.ts";
 import { createRefresher, type RefreshConfig } from "./refresh.ts";
+import { createRefreshNow, type RefreshNowAnswer } from "./refresh-now.ts";
 import { createResolve, type FlightResult, unavailable } from "./resolve.ts";
 import { createTokenCache } from "./token-cache.ts";
 
@@ -46,6 +47,8 @@ export interface TokenManager {
   cached(owner: Owner, upstream: string): AccessToken | undefined;
   /** A fresh token, from the store or by a refresh that all callers share; answered before the deadline. Never rejects. */
   fresh(owner: Owner, upstream: string, deadline: Deadline): Promise<TokenAnswer>;
+  /** Replaces a grant's access token although it is fresh; throws what the store throws. */
+  refreshNow(key: GrantKey): Promise<RefreshNowAnswer>;
   /** Stores a login. */
   put(key: GrantKey, write: GrantWrite): Promise<void>;
   /** Ends a grant: no refresh under way brings it back. False where there was none. */
@@ -82,6 +85,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   const resolve = createResolve({ store, coherence, refresher, cache, clock, random, metrics, freshnessOf });
   const flights = createFlights<FlightResult>();
   const flying = new Map<string, Flying>();
+  const join = (task: Parameters<typeof fly>[0]) => flights.join(grantId(task.key), () => fly(task));
   store.listen({ changed, heard: coherence.heard, gap });
 
   return {
@@ -100,7 +104,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
       const key = { session: owner.session, upstream };
       metrics.count("cache_miss", upstream);
       for (;;) {
-        const flight = flights.join(grantId(key), () => fly({ owner, key, trigger: "expired" }));
+        const flight = join({ owner, key, trigger: "expired" });
         const result = await wait(flight, owner, key, deadline);
         const answer = answerOf(owner, key, result);
         // The token in hand, whose end came near, may have been dropped in that moment: the flight goes on, and so does the wait.
@@ -109,6 +113,8 @@ export function createTokenManager({ store, providers, clock, random, log, metri
         if (result.kind === "not_begun") await flight.done;
       }
     },
+
+    refreshNow: createRefreshNow({ store, join, clock, timeoutMs: config.timeoutMs }),
 
     async put(key, write) {
       try {
@@ -203,14 +209,14 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     if (token.unaskedUntil === Number.NEGATIVE_INFINITY || !coherence.isBearable(token.confirmedAt, now)) return false;
     metrics.count("stale_served", upstream);
     const key = { session: owner.session, upstream };
-    if (now >= token.unaskedUntil) flights.join(grantId(key), () => fly({ owner, key, trigger: "ahead" }));
+    if (now >= token.unaskedUntil) join({ owner, key, trigger: "ahead" });
     return true;
   }
 
   function refreshAhead(owner: Owner, upstream: string, token: AccessToken): void {
     const key = { session: owner.session, upstream };
     if (flights.has(grantId(key))) return;
-    const flight = flights.join(grantId(key), () => fly({ owner, key, trigger: "ahead", replacing: token.version }));
+    const flight = join({ owner, key, trigger: "ahead", replacing: token.version });
     void flight.result.then((result) => {
       const held = cache.get(key.session, upstream);
       if (result.kind === "token" || held?.version !== token.version) return;

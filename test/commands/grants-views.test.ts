@@ -49,6 +49,48 @@ describe("grants --json", () => {
   });
 });
 
+describe("grants refresh", () => {
+  test("replaces a token that is fresh, as a process, and prints neither", async () => {
+    const { service, login, check, provider } = await start();
+    await login();
+    expect(await check(bearer())).toMatchObject({ headers: { authorization: "Bearer access-1" } });
+    const place = service.listening.admin;
+    const args = ["grants", "refresh", "--admin", place === undefined ? "" : formatAddress(place), ...crm];
+    const { code, stdout, stderr } = await runProcess(args);
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/^refreshed\ncrm: active, access token for \d+s, refresh token, kept for \d+s(?:, scope ".*")?\n$/);
+    expect(await check(bearer())).toMatchObject({ headers: { authorization: "Bearer access-2" } });
+    expect(provider.calls).toBe(1);
+  });
+
+  test("says why there is no new token, what becomes of the one in use, and what to do, and fails", async () => {
+    const { grants, login, provider, clock } = await start();
+    expectSentence(await grants("refresh", ...crm), /^bearerswap: there is no grant for this session and upstream\n$/);
+    await login();
+    provider.respondNext({ status: 503, body: { error: "temporarily_unavailable" } });
+    expectSentence(
+      await grants("refresh", ...crm),
+      /^bearerswap: crm was not refreshed \(temporarily_unavailable\): nothing is lost and the token in use stays, try again in [12]s\n$/,
+    );
+    const again = await grants("refresh", "--json", ...crm);
+    expect([again.code, JSON.parse(again.stdout)]).toEqual([
+      1,
+      {
+        outcome: "unavailable",
+        why: "back_off",
+        retryAfterMs: expect.any(Number),
+        grants: [expect.objectContaining({ state: "active", hasAccessToken: true })],
+      },
+    ]);
+    clock.shift(2_000);
+    provider.respondNext({ status: 400, body: { error: "invalid_grant" } });
+    expectSentence(
+      await grants("refresh", ...crm),
+      /^bearerswap: crm was not refreshed \(invalid_grant\): the user has to log in again\. A token in use is served/,
+    );
+  });
+});
+
 describe("grants list and revoke", () => {
   test("know all upstreams of a session, and end all or one", async () => {
     const upstream = { tokenEndpoint: "https://idp.example.com/token", clientId: "gateway" };
@@ -79,7 +121,7 @@ describe("grants list and revoke", () => {
     await login({ token: { accessToken: "" } });
     provider.respondNext({ status: 400, body: { error: "invalid_grant" } });
     expect(await check(bearer())).toMatchObject({ status: 401, body: { reason: "grant_refused" } });
-    expect((await grants("get", ...crm)).stdout).toMatch(/^crm: dead, \(invalid_grant\), no access token, refresh token, kept for \d+s\n$/);
+    expect((await grants("get", ...crm)).stdout).toMatch(/^crm: dead, \(invalid_grant\), no access token, refresh token, kept for \d+s(?:, scope ".*")?\n$/);
   });
 });
 

@@ -28,6 +28,17 @@ export namespace GrantState {
   export type UNREADABLE = typeof GrantState.UNREADABLE;
 }
 
+export const RefreshOutcome = { UNSPECIFIED: 0, REFRESHED: 1, REFUSED: 2, UNAVAILABLE: 3 } as const;
+
+export type RefreshOutcome = typeof RefreshOutcome[keyof typeof RefreshOutcome];
+
+export namespace RefreshOutcome {
+  export type UNSPECIFIED = typeof RefreshOutcome.UNSPECIFIED;
+  export type REFRESHED = typeof RefreshOutcome.REFRESHED;
+  export type REFUSED = typeof RefreshOutcome.REFUSED;
+  export type UNAVAILABLE = typeof RefreshOutcome.UNAVAILABLE;
+}
+
 export interface SessionKey {
   readonly source: string;
   readonly id: string;
@@ -82,6 +93,18 @@ export interface ListRequest {
 
 export interface ListResponse {
   readonly grants: readonly Grant[];
+}
+
+export interface RefreshRequest {
+  readonly session: SessionKey | undefined;
+  readonly upstream: string;
+}
+
+export interface RefreshResponse {
+  readonly outcome: RefreshOutcome;
+  readonly why: string;
+  readonly retryAfterMs?: number | undefined;
+  readonly grant: Grant | undefined;
 }
 
 export interface RevokeRequest {
@@ -862,6 +885,166 @@ export const ListResponse: MessageFns<ListResponse> = {
   },
 };
 
+function createBaseRefreshRequest(): RefreshRequest {
+  return { session: undefined, upstream: "" };
+}
+
+export const RefreshRequest: MessageFns<RefreshRequest> = {
+  encode(message: RefreshRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.session !== undefined) {
+      SessionKey.encode(message.session, writer.uint32(10).fork()).join();
+    }
+    if (message.upstream !== "") {
+      writer.uint32(18).string(message.upstream);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RefreshRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefreshRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.session = SessionKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.upstream = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RefreshRequest>): RefreshRequest {
+    return RefreshRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RefreshRequest>): RefreshRequest {
+    const message = createBaseRefreshRequest() as any;
+    message.session = (object.session !== undefined && object.session !== null)
+      ? SessionKey.fromPartial(object.session)
+      : undefined;
+    message.upstream = object.upstream ?? "";
+    return message;
+  },
+};
+
+function createBaseRefreshResponse(): RefreshResponse {
+  return { outcome: 0, why: "", retryAfterMs: undefined, grant: undefined };
+}
+
+export const RefreshResponse: MessageFns<RefreshResponse> = {
+  encode(message: RefreshResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outcome !== 0) {
+      writer.uint32(8).int32(message.outcome);
+    }
+    if (message.why !== "") {
+      writer.uint32(18).string(message.why);
+    }
+    if (message.retryAfterMs !== undefined) {
+      writer.uint32(24).int64(message.retryAfterMs);
+    }
+    if (message.grant !== undefined) {
+      Grant.encode(message.grant, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RefreshResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefreshResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.outcome = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.retryAfterMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.grant = Grant.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RefreshResponse>): RefreshResponse {
+    return RefreshResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RefreshResponse>): RefreshResponse {
+    const message = createBaseRefreshResponse() as any;
+    message.outcome = object.outcome ?? 0;
+    message.why = object.why ?? "";
+    message.retryAfterMs = object.retryAfterMs ?? undefined;
+    message.grant = (object.grant !== undefined && object.grant !== null) ? Grant.fromPartial(object.grant) : undefined;
+    return message;
+  },
+};
+
 function createBaseRevokeRequest(): RevokeRequest {
   return { session: undefined, upstream: "", keepUpstream: false };
 }
@@ -1106,6 +1289,15 @@ export const GrantsService = {
     responseSerialize: (value: ListResponse): Buffer => Buffer.from(ListResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListResponse => ListResponse.decode(value),
   },
+  refresh: {
+    path: "/bearerswap.grants.v1.Grants/Refresh" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RefreshRequest): Buffer => Buffer.from(RefreshRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RefreshRequest => RefreshRequest.decode(value),
+    responseSerialize: (value: RefreshResponse): Buffer => Buffer.from(RefreshResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RefreshResponse => RefreshResponse.decode(value),
+  },
   revoke: {
     path: "/bearerswap.grants.v1.Grants/Revoke" as const,
     requestStream: false as const,
@@ -1121,6 +1313,7 @@ export interface GrantsServer extends UntypedServiceImplementation {
   put: handleUnaryCall<PutRequest, PutResponse>;
   get: handleUnaryCall<GetRequest, GetResponse>;
   list: handleUnaryCall<ListRequest, ListResponse>;
+  refresh: handleUnaryCall<RefreshRequest, RefreshResponse>;
   revoke: handleUnaryCall<RevokeRequest, RevokeResponse>;
 }
 
@@ -1160,6 +1353,21 @@ export interface GrantsClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListResponse) => void,
+  ): ClientUnaryCall;
+  refresh(
+    request: RefreshRequest,
+    callback: (error: ServiceError | null, response: RefreshResponse) => void,
+  ): ClientUnaryCall;
+  refresh(
+    request: RefreshRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RefreshResponse) => void,
+  ): ClientUnaryCall;
+  refresh(
+    request: RefreshRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RefreshResponse) => void,
   ): ClientUnaryCall;
   revoke(
     request: RevokeRequest,

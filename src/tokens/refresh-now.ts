@@ -1,0 +1,48 @@
+import type { Clock } from "../clock.ts";
+import type { TokenStore } from "../stores/token-store.ts";
+import type { FlightTask } from "./flight-task.ts";
+import type { Flight } from "./flights.ts";
+import type { GrantKey } from "./grant.ts";
+import type { FlightResult } from "./resolve.ts";
+
+/** What came of a refresh that somebody asked for. */
+export type RefreshNowAnswer =
+  /** A newer access token is in the store, by this refresh or by one that was under way. */
+  | { readonly kind: "refreshed" }
+  | { readonly kind: "missing" }
+  | { readonly kind: "refused"; readonly why: string }
+  /** Nothing is lost by it. */
+  | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
+
+export interface RefreshNowDeps {
+  readonly store: Pick<TokenStore, "read">;
+  /** The grant's flight that is under way, or a new one for this task. */
+  readonly join: (task: Pick<FlightTask, "owner" | "key" | "trigger" | "replacing">) => Flight<FlightResult>;
+  readonly clock: Clock;
+  /** How long somebody waits for the result, ms. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Replaces an access token although it is fresh, say after an API refused it. It is a flight like any other: with what is asked for here and elsewhere meanwhile it is one
+ * refresh. Invariant: `refreshed` means that the version which was stored when this was called is not the one that is served after.
+ * @throws BearerswapError what the store throws
+ */
+export function createRefreshNow({ store, join, clock, timeoutMs }: RefreshNowDeps): (key: GrantKey) => Promise<RefreshNowAnswer> {
+  return async function refreshNow(key) {
+    const until = clock.monotonicMs() + timeoutMs;
+    const read = await store.read(key);
+    if (read.kind !== "found") return { kind: "missing" };
+    const { version } = read.row;
+    for (;;) {
+      const flight = join({ owner: { session: key.session }, key, trigger: "asked", replacing: version });
+      const result = await flight.result;
+      if (result.kind === "token" && result.token.version !== version) return { kind: "refreshed" };
+      if (result.kind === "missing" || result.kind === "unavailable") return result;
+      if (result.kind === "refused") return { kind: "refused", why: result.why };
+      if (clock.monotonicMs() >= until) return { kind: "unavailable", why: "refresh_timeout" };
+      // A flight of somebody else's, which found the token fresh, or might not refresh it; one that is history lets a new one begin at once.
+      if (result.kind !== "outdated") await flight.done;
+    }
+  };
+}
