@@ -95,6 +95,7 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
   const routing = createUpstreams(
     Object.entries(upstreams).map(([name, { inject }]) => ({ name, inject })),
     config.routes,
+    config,
   );
   const ownCookies = config.connect === undefined ? [] : [browserCookie];
   const wanted = wantedBy(sessions, ownCookies);

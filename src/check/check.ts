@@ -87,7 +87,7 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
       case "none":
         return deny("no_upstream", { why: route.why });
       case "ambiguous":
-        return deny("bad_request", { why: "ambiguous path" });
+        return deny("bad_request", { why: route.why });
       default:
         return route satisfies never;
     }

@@ -1,3 +1,5 @@
+import { matchHost, type RouteHost, requestHost, routeHost } from "./host-match.ts";
+import { readingOf } from "./path-reading.ts";
 import type { CheckInput } from "./request.ts";
 
 /** How an upstream wants its token. */
@@ -16,7 +18,7 @@ export interface CheckUpstream {
 
 /** A route of the configuration: for requests that Envoy's `context_extensions` do not already assign. */
 export interface Route {
-  /** Lower-case, without port; absent for any. */
+  /** Lower-case, with a port where requests have to name it; absent for any. */
   readonly host?: string | undefined;
   /** Begins with `/`; matches whole segments. */
   readonly pathPrefix: string;
@@ -30,7 +32,8 @@ export type RouteResult =
   | { readonly kind: "upstream"; readonly upstream: CheckUpstream }
   | { readonly kind: "passthrough" }
   | { readonly kind: "none"; readonly why: string }
-  | { readonly kind: "ambiguous" };
+  /** Envoy, or the API, may read the request in another way than we do. */
+  | { readonly kind: "ambiguous"; readonly why: string };
 
 /** Tells which upstream a request is for. */
 export interface Upstreams {
@@ -39,49 +42,84 @@ export interface Upstreams {
   isMcp(input: CheckInput): boolean;
 }
 
+export interface RoutingOptions {
+  /** Whether Envoy ignores ports where it looks for a host's routes (`ignore_port_in_host_matching`). */
+  readonly ignorePort: boolean;
+}
+
 const passthrough: RouteResult = { kind: "passthrough" };
-const ambiguous: RouteResult = { kind: "ambiguous" };
+const ambiguousPath: RouteResult = { kind: "ambiguous", why: "ambiguous path" };
+const encodedSlash: RouteResult = { kind: "ambiguous", why: "ambiguous path: %2F, and not all routes of the host lead to one upstream" };
+const ambiguousHost: RouteResult = {
+  kind: "ambiguous",
+  why: "ambiguous host: a route matches only without its port or trailing dot; let Envoy strip them, name the port in the route, or set ignorePort",
+};
 const noRoute: RouteResult = { kind: "none", why: "no route of the configuration matches, and Envoy named no upstream" };
 
-/**
- * Paths that servers read in different ways: dot segments, empty segments, backslashes, encoded separators, control characters, and what is no path.
- * Envoy by default neither normalises them for routing nor for us, so that a guess could pick another API's token.
- */
-const ambiguousPath = /^[^/]|\/\/|\\|%2f|%5c|[\p{Cc} ]|%(?:[01][0-9a-f]|7f)|\/(?:\.|%2e){1,2}(?:\/|;|$)/iu;
+/** A route as requests are compared with it. */
+interface Candidate {
+  readonly route: Route;
+  readonly host: RouteHost | undefined;
+}
 
-export function createUpstreams(upstreams: readonly CheckUpstream[], routes: readonly Route[]): Upstreams {
+export function createUpstreams(upstreams: readonly CheckUpstream[], routes: readonly Route[], { ignorePort }: RoutingOptions): Upstreams {
   const byName = new Map<string, RouteResult>(upstreams.map((upstream) => [upstream.name, { kind: "upstream", upstream }]));
-  const ordered = [...routes].sort(moreSpecificFirst);
+  const candidates: readonly Candidate[] = [...routes]
+    .sort(moreSpecificFirst)
+    .map((route) => ({ route, host: route.host === undefined ? undefined : routeHost(route.host) }));
   return {
     of(input) {
       if (input.upstream !== undefined)
         return byName.get(input.upstream) ?? { kind: "none", why: "Envoy's context_extensions name an upstream that is not configured" };
-      if (ordered.length === 0) return noRoute;
-      return route(input);
+      if (candidates.length === 0) return noRoute;
+      return resultOf(input);
     },
-    isMcp: (input) => (input.upstream === undefined ? routeOf(input)?.mcp === true : input.mcp),
+    isMcp(input) {
+      if (input.upstream !== undefined) return input.mcp;
+      const found = routeOf(pathOf(input.path), requestHost(input.host, ignorePort));
+      return typeof found === "object" && found.mcp === true;
+    },
   };
 
-  function routeOf(input: CheckInput): Route | undefined {
-    const [path, host] = [pathOf(input.path), hostOf(input.host)];
-    return ordered.find((candidate) => (candidate.host === undefined || candidate.host === host) && hasPrefix(path, candidate.pathPrefix));
-  }
-
-  function route(input: CheckInput): RouteResult {
-    if (ambiguousPath.test(pathOf(input.path))) return ambiguous;
-    const found = routeOf(input);
+  function resultOf(input: CheckInput): RouteResult {
+    const path = pathOf(input.path);
+    const host = requestHost(input.host, ignorePort);
+    const reading = readingOf(path);
+    if (reading === "ambiguous") return ambiguousPath;
+    if (reading === "encoded_slash" && !leadsToOne(host)) return encodedSlash;
+    const found = routeOf(path, host);
+    if (found === "ambiguous_host") return ambiguousHost;
     if (found === undefined) return noRoute;
     return found.upstream === undefined ? passthrough : (byName.get(found.upstream) ?? noRoute);
+  }
+
+  /**
+   * Routes that name the host come before those for any host. Where they name it only nearly, Envoy may have taken the request for any host's, and
+   * another API may stand there: nothing is guessed then.
+   */
+  function routeOf(path: string, host: string): Route | "ambiguous_host" | undefined {
+    let isNear = false;
+    for (const candidate of candidates) {
+      if (!hasPrefix(path, candidate.route.pathPrefix)) continue;
+      if (candidate.host === undefined) return isNear ? "ambiguous_host" : candidate.route;
+      const match = matchHost(host, candidate.host);
+      if (match === "same") return candidate.route;
+      isNear ||= match === "near";
+    }
+    return isNear ? "ambiguous_host" : undefined;
+  }
+
+  /** Whether it makes no difference which of the routes that the host could have is taken: an encoded slash then means what the API says it means. */
+  function leadsToOne(host: string): boolean {
+    const possible = candidates.filter((candidate) => candidate.host === undefined || matchHost(host, candidate.host) !== "other");
+    const first = possible[0]?.route;
+    return first?.upstream !== undefined && possible.every(({ route }) => route.upstream === first.upstream && (route.mcp === true) === (first.mcp === true));
   }
 }
 
 /** The path alone: the query, or a fragment that should not be there, has no part in routing. */
 function pathOf(target: string): string {
   return target.split(/[?#]/, 1)[0] ?? "";
-}
-
-function hostOf(authority: string): string {
-  return authority.toLowerCase().replace(/:\d*$/, "").replace(/\.$/, "");
 }
 
 function hasPrefix(path: string, prefix: string): boolean {

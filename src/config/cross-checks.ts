@@ -26,6 +26,7 @@ export function crossCheck(config: Parsed, given: readonly string[]): Problem[] 
     ...distinctSources(config.sessions ?? []),
     ...secureEndpoints(config),
     ...knownUpstreams(config),
+    ...reachableHosts(config),
     ...orderedTimeouts(config),
     ...adminAccess(config),
     ...distinctAddresses(config),
@@ -128,6 +129,16 @@ function knownUpstreams({ routes, upstreams }: Parsed): Problem[] {
     route?.upstream === undefined || Object.hasOwn(upstreams, route.upstream)
       ? []
       : [{ path: `routes[${at}].upstream`, message: `"${route.upstream}" is not in upstreams` }],
+  );
+}
+
+/** Envoy leaves the port out of the request's host and not out of its routes' domains, so that one with a port never matches. */
+function reachableHosts({ routes, ignorePort }: Parsed): Problem[] {
+  if (ignorePort !== true) return [];
+  return (routes ?? []).flatMap((route, at) =>
+    route?.host !== undefined && /:\d+$/.test(route.host)
+      ? [{ path: `routes[${at}].host`, message: "names a port, and ignorePort says that Envoy ignores ports: leave it out" }]
+      : [],
   );
 }
 

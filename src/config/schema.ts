@@ -53,9 +53,10 @@ const route = z
   .strictObject({
     host: z
       .string()
-      .regex(/^[A-Za-z0-9.-]+$/, "must be a host name without port")
+      .regex(/^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/, "must be a host name, with a port where requests have to name it")
       .transform((host) => host.toLowerCase())
-      .optional(),
+      .optional()
+      .meta({ description: "As requests name it: one that differs in the port or a trailing dot is answered 400; see ignorePort" }),
     pathPrefix: z
       .string()
       .regex(/^\/[\x21-\x7e]*$/, "must begin with /")
@@ -87,6 +88,10 @@ export const sections = {
   check: checkSchema.prefault({}),
   cache: cacheSchema.prefault({}),
   routes: z.array(route).default([]),
+  ignorePort: z
+    .boolean()
+    .default(false)
+    .meta({ description: "Envoy ignores ports where it looks for a host's routes (ignore_port_in_host_matching), so that routes do too; default false" }),
   connect: connectSchema.optional(),
   log: logSchema.prefault({}),
   shutdown: shutdownSchema.prefault({}),

@@ -35,7 +35,7 @@ function setUp(accessToken: string, identify: () => object = () => ({ kind: "ide
   const check = createCheck({
     decode: createDecoder({ headers: ["authorization"], metadata: false }),
     sessions: { identify: () => identify() as never },
-    upstreams: createUpstreams([upstream], []),
+    upstreams: createUpstreams([upstream], [], { ignorePort: false }),
     tokens: { cached: () => token, fresh: () => Promise.reject(new Error("the token is cached")) },
     credentials: { headers: new Set(["authorization"]), cookies: new Set() },
     challenge: { realm: "test" },

@@ -149,8 +149,15 @@ describe("a route", () => {
   test("is written plainly: what Envoy would see in two ways is no prefix", () => {
     for (const pathPrefix of ["api", "", "/a b", "/a?x", "/a#x", "/a%2fb", "/a\\b", "/a//b", "/a/../b", "/a/.", "/é"])
       expect(problemsOf({ routes: [{ pathPrefix, upstream: "crm" }] })).toHaveLength(1);
-    for (const host of ["crm.example.com:443", "https://crm.example.com", "*.example.com", ""])
+    for (const host of ["crm.example.com:", "crm.example.com:x", "crm.example.com:443:443", "https://crm.example.com", "*.example.com", ""])
       expect(problemsOf({ routes: [{ host, upstream: "crm" }] })).toHaveLength(1);
     expect(problemsOf({ ...minimal, routes: [{ pathPrefix: "/a/..b/.c/d.e", upstream: "crm" }] })).toEqual([]);
+  });
+
+  test("may name a port, unless Envoy ignores ports", () => {
+    const routes = ["crm.example.com:8443", "[::1]:8443", "[::1]"].map((host) => ({ host, upstream: "crm" }));
+    expect(load({ routes }).config).toMatchObject({ ignorePort: false, routes: routes.map(({ host }) => ({ host })) });
+    const message = "names a port, and ignorePort says that Envoy ignores ports: leave it out";
+    expect(problemsOf({ routes, ignorePort: true })).toEqual([`routes[0].host: ${message}`, `routes[1].host: ${message}`]);
   });
 });

@@ -10,7 +10,7 @@ import { formatAddress } from "../../src/config/address.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { visitPage } from "../demo/page-visit.ts";
 import { startChildServer } from "../support/child-process.ts";
-import { startEnvoy } from "../support/envoy-process.ts";
+import { startEnvoy, validateEnvoyConfig } from "../support/envoy-process.ts";
 import { createHttpBrowser } from "../support/http-browser.ts";
 import { postForm } from "../support/oidc-login.ts";
 import { freePort, startRedis } from "../support/redis-server.ts";
@@ -49,11 +49,13 @@ test("docker-compose.yml, Envoy's configuration and the service's agree on names
   expect(idp.REDIRECT_URI).toBe(`${config.connect?.publicUrl}${config.connect?.prefix}callback`);
   expect(at(services.idp, "ports")).toEqual([`127.0.0.1:\${IDP_PORT:-9400}:${new URL(idp.ISSUER ?? "").port}`]);
   expect([idp.PUBLIC_URL, new URL(config.connect?.publicUrl ?? "").port]).toEqual(["http://127.0.0.1:9400", "10000"]);
-  expect(at<{ match: { prefix: string } }[]>(findAll(envoyConfig, "virtual_hosts")[0], "0.routes")[0]?.match.prefix).toBe(config.connect?.prefix);
+  expect(`${findAll(envoyConfig, "path_separated_prefix")[0]}/`).toBe(config.connect?.prefix);
   expect(compose.text).toContain(` ${config.connect?.publicUrl}${config.connect?.prefix} `);
   expect(config.store.kind === "redis" && config.store.url?.reveal()).toBe("redis://valkey:6379");
   expect(compose.text.match(/Bearer (\S+?)'/)?.[1]).toBe(session);
 });
+
+test("Envoy takes the configuration that docker-compose.yml gives it", () => validateEnvoyConfig(load("test/demo/compose/envoy.yaml").text));
 
 test("docker-compose.yml runs the versions that the tests run, with files that are there", () => {
   const [major, minor] = wheels.envoy.version.split(".");

@@ -6,7 +6,7 @@ import { connectHeaders } from "../../src/connect/connect.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
 import { validateEnvoyConfig } from "../support/envoy-process.ts";
 import { resources } from "../support/resources.ts";
-import { at, durationMs, type Example, example, examples, examplesOf, findAll, replaceAll, type Tree } from "./examples.ts";
+import { at, durationMs, type Example, example, examples, examplesOf, findAll, type Tree } from "./examples.ts";
 
 const { use } = resources();
 const env = { CRM_CLIENT_SECRET: "secret", AS_CLIENT_SECRET: "secret" };
@@ -20,8 +20,9 @@ test("every file in envoy/ is of a kind that is loaded by a test", () => {
 test.each(examplesOf("envoy").map((file) => [file.name, file] as const))("Envoy takes %s", async (_, file) => {
   const ca = await use(createCertificateAuthority());
   const { certPath, keyPath } = await ca.server();
-  const config = replaceAll(file.documents[0], "filename", (path) => (String(path).endsWith("-key.pem") ? keyPath : certPath));
-  await validateEnvoyConfig(config as Tree, { mounts: [ca.dir] });
+  // As text: Envoy reads YAML by itself.
+  const config = file.text.replace(/filename: (\/[^,}\s]+)/g, (_all, path: string) => `filename: ${path.endsWith("-key.pem") ? keyPath : certPath}`);
+  await validateEnvoyConfig(config, { mounts: [ca.dir] });
 });
 
 test.each(examplesOf("bearerswap").map((file) => [file.name, file] as const))("bearerswap takes %s, and warns of the memory store alone", (_, file) => {
@@ -68,13 +69,14 @@ describe.each(pairs)("%s and its service agree", (_, envoy, bearerswap) => {
   });
 });
 
-test.each(examplesOf("envoy").map((file) => [file.name, file] as const))("%s fails closed, with 503, and on plain paths", (_, file) => {
+test.each(examplesOf("envoy").map((file) => [file.name, file] as const))("%s fails closed, with 503, on plain paths and hosts", (_, file) => {
   expect(extAuthzOf(file)).toMatchObject({
     failure_mode_allow: false,
     status_on_error: { code: "ServiceUnavailable" },
     clear_route_cache: false,
     grpc_service: { retry_policy: { retry_on: "connect-failure,refused-stream,reset-before-request" } },
     validate_mutations: true,
+    encode_raw_headers: true,
   });
   // Envoy takes the longest pause between tries for the longest that a try may take.
   const { timeout, retry_policy } = at<Tree>(extAuthzOf(file), "grpc_service");
@@ -84,7 +86,11 @@ test.each(examplesOf("envoy").map((file) => [file.name, file] as const))("%s fai
     merge_slashes: true,
     path_with_escaped_slashes_action: "REJECT_REQUEST",
     common_http_protocol_options: { headers_with_underscores_action: "REJECT_REQUEST" },
+    strip_any_host_port: true,
+    strip_trailing_host_dot: true,
   });
+  // Whole segments; jwt_authn's rule is for all paths.
+  expect(findAll(at(file.documents[0], connectionManager), "prefix").filter((prefix) => prefix !== "/")).toEqual([]);
   expect(findAll(file.documents[0], "disabled")).toEqual([]);
 });
 

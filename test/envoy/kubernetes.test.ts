@@ -61,6 +61,8 @@ describe.each(environments)("%s/", (environment) => {
       expect.stringMatching(/^store\.redis: .* is reached in plaintext/),
     ]);
     expect(load().config.store.kind).toBe("redis");
+    // Both let Envoy ignore ports, and their users cannot let it strip them.
+    expect(load().config.ignorePort).toBe(true);
   });
 
   test("it is what the container is started with, where the volume puts it", () => {

@@ -38,6 +38,18 @@ describe("envoy.yaml with bearerswap.yaml", () => {
     expect(upstream.requests.map(({ path }) => path)).toEqual(["/leads"]);
   });
 
+  test("takes the host in all its forms, and whole segments of the path alone", async () => {
+    const installation = await install(tracked, { variant: "" });
+    const headers = { authorization: `Bearer ${await loggedIn(installation)}` };
+    for (const host of ["gateway.example.com", "gateway.example.com:10000", "gateway.example.com."])
+      expect([host, (await installation.send("/crm/contacts", { headers: { ...headers, host } })).status]).toEqual([host, 200]);
+    const statuses = await Promise.all(
+      ["/crm", "/crm?x=1", "/crmx", "/crmx/contacts"].map(async (path) => (await installation.send(path, { headers })).status),
+    );
+    expect(statuses).toEqual([200, 200, 404, 404]);
+    expect(new Set(installation.upstream.requests.map(({ path }) => path))).toEqual(new Set(["/contacts", "/", "/?x=1"]));
+  });
+
   test("refuses headers that some servers would take for a session's", async () => {
     const { upstream, send } = await install(tracked, { variant: "" });
     expect((await send("/crm/contacts", { headers: { x_session: "secret" } })).status).toBe(400);
@@ -107,6 +119,15 @@ describe("envoy.yaml with bearerswap.yaml", () => {
       expect.objectContaining({ ...common, status: 401, bearerswap_outcome: "session_missing", details: "ext_authz_denied" }),
     ]);
     for (const secret of [session, upstream.requests[0]?.headers.authorization ?? "", "in-the-query"]) expect(envoy.output()).not.toContain(secret);
+  });
+});
+
+describe("istio/, as Istio translates it", () => {
+  test("finds a host's routes whatever port the client names, and takes a trailing dot for no host of theirs", async () => {
+    const installation = await install(tracked, { variant: "istio" });
+    const headers = { authorization: `Bearer ${await loggedIn(installation)}` };
+    const statusOf = async (host: string) => (await installation.send("/crm/contacts", { headers: { ...headers, host } })).status;
+    expect([await statusOf("gateway.example.com"), await statusOf("gateway.example.com:443"), await statusOf("gateway.example.com.")]).toEqual([200, 200, 400]);
   });
 });
 

@@ -1,0 +1,48 @@
+/** What servers may make of a path: all the same, the same but for encoded slashes, or different things. */
+export type PathReading = "plain" | "encoded_slash" | "ambiguous";
+
+/**
+ * Paths that servers read in different ways: dot segments, empty segments, backslashes, control characters, the overlong encodings of dot and slash,
+ * and what is no path. Envoy by default neither normalises them for routing nor for us, so that a guess could pick another API's token.
+ */
+const ambiguous = /^[^/]|\/\/|\\|%5c|[\p{Cc} ]|%(?:[01][0-9a-f]|7f)|%(?:c0|e0%80)%a[ef]|\/(?:\.|%2e){1,2}(?:\/|;|$)/iu;
+
+/** Of a path that has no encodings left; a separator or the end of the path may follow, in the words of one server or another. */
+const dotSegment = /[/\\]\.{1,2}(?:[/\\;?#\p{Cc}]|$)/u;
+
+export function readingOf(path: string): PathReading {
+  if (ambiguous.test(path)) return "ambiguous";
+  if (!path.includes("%")) return "plain";
+  if (dotSegment.test(withoutEncodings(path))) return "ambiguous";
+  return /%2f/i.test(path) ? "encoded_slash" : "plain";
+}
+
+/**
+ * Takes all percent-encodings off, those inside others too (`%252e` is `%2e` to the first server and `.` to the next). Each character is written once
+ * and taken back at most once, so that a path of nested encodings costs no more than another of its length.
+ */
+function withoutEncodings(path: string): string {
+  const written = new Uint16Array(path.length);
+  let length = 0;
+  for (let at = 0; at < path.length; at++) {
+    written[length++] = path.charCodeAt(at);
+    for (let byte = encodedByte(written, length); byte !== undefined; byte = encodedByte(written, length)) {
+      length -= 2;
+      written[length - 1] = byte;
+    }
+  }
+  return Buffer.from(written.buffer, 0, 2 * length).toString("utf16le");
+}
+
+/** What the last three characters encode. */
+function encodedByte(written: Uint16Array, length: number): number | undefined {
+  if (length < 3 || written[length - 3] !== 0x25) return undefined;
+  const [high, low] = [hexDigit(written[length - 2]), hexDigit(written[length - 1])];
+  return high === undefined || low === undefined ? undefined : 16 * high + low;
+}
+
+function hexDigit(code = 0): number | undefined {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const letter = code | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : undefined;
+}
