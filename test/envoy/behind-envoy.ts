@@ -41,6 +41,8 @@ export interface SendOptions {
   readonly certificate?: Certificate;
   /** Sent by POST. */
   readonly body?: string;
+  /** The address it comes from; default 127.0.0.1. */
+  readonly from?: string;
 }
 
 export interface Answer {
@@ -173,7 +175,12 @@ export function portOf(address: string): number {
 }
 
 /** A request with the path as it is given; over TLS with a `ca`. */
-export function send(port: number, path: string, ca: CertificateAuthority | undefined, { headers = {}, certificate, body }: SendOptions = {}): Promise<Answer> {
+export function send(
+  port: number,
+  path: string,
+  ca: CertificateAuthority | undefined,
+  { headers = {}, certificate, body, from }: SendOptions = {},
+): Promise<Answer> {
   const common = {
     host: "127.0.0.1",
     port,
@@ -181,6 +188,7 @@ export function send(port: number, path: string, ca: CertificateAuthority | unde
     method: body === undefined ? "GET" : "POST",
     headers: { host: "gateway.example.com", ...headers },
     agent: false,
+    ...(from === undefined ? {} : { localAddress: from }),
   };
   return new Promise((resolve, reject) => {
     const call =

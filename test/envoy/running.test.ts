@@ -176,7 +176,6 @@ describe("envoy-mtls.yaml with bearerswap-mtls.yaml", () => {
   });
 });
 
-/** A JWT for a session that has a grant. */
 describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
   const navigation = { accept: "text/html", "sec-fetch-mode": "navigate" };
 
@@ -198,6 +197,42 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
     expect([forged.status, upstream.requests]).toEqual([403, []]);
   });
 
+  test("limits how often an address opens the pages, with 429, and nothing else", async () => {
+    const { envoy, service, send, issuer, grant } = await install(tracked, { variant: "-connect" });
+    const headers = { authorization: `Bearer ${await loggedIn({ issuer, grant })}` };
+    const statuses = new Map<number | undefined, number>();
+    const visit = async () => {
+      const answer = await send("/_bearerswap/connect/crm", { headers: navigation });
+      statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
+      return answer;
+    };
+
+    while (!statuses.has(429)) await Promise.all(Array.from({ length: 20 }, visit));
+    const limited = await until("a limited visit", async () => ((answer) => answer.status === 429 && answer)(await visit()));
+
+    expect(limited.headers["retry-after"]).toBe("10");
+    expect(statuses.get(302)).toBeGreaterThanOrEqual(100);
+    expect(statuses.get(302)).toBeLessThan(500);
+    expect((await send("/_bearerswap/connect/crm", { headers: navigation, from: "127.0.0.2" })).status).toBe(302);
+    const others = ["/crm/contacts", "/mcp", "/.well-known/oauth-protected-resource/mcp"];
+    for (let round = 0; round < 40; round++)
+      for (const path of others) expect([path, (await send(path, { headers })).status]).toEqual([path, path === "/mcp" ? 401 : 200]);
+    const stats = await (await fetch(`${envoy.adminUrl}/stats?filter=http_local_rate_limit.enforced`)).text();
+    expect(Number(/connect\.http_local_rate_limit\.enforced: (\d+)/.exec(stats)?.[1])).toBe(statuses.get(429));
+    expect(service.events("check_failed")).toEqual([]);
+  });
+
+  test("lets cookies of others through as they are, and leaves out what Envoy could not pass on beside one of ours", async () => {
+    const { upstream, send, issuer, grant } = await install(tracked, { variant: "-connect" });
+    const authorization = `Bearer ${await loggedIn({ issuer, grant })}`;
+    const [utf8, latin1] = [Buffer.from("n=J\u00fcrgen").toString("latin1"), "l=J\u00fcrgen"];
+
+    await send("/crm/contacts", { headers: { authorization, cookie: `${utf8}; ${latin1}; b=2` } });
+    await send("/crm/contacts", { headers: { authorization, cookie: `${utf8}; __Host-bearerswap-browser=x; ${latin1}; b=2` } });
+
+    expect(upstream.requests.map(({ headers }) => headers.cookie)).toEqual([`${utf8}; ${latin1}; b=2`, `${utf8}; b=2`]);
+  });
+
   test("asks an MCP client to open the page, where the whole request is at hand", async () => {
     const { issuer, send } = await install(tracked, { variant: "-connect" });
     const jwt = await issuer.sign({ tsid: "session-1", sub: "user-1", aud: audience });
@@ -214,7 +249,8 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
   });
 });
 
-async function loggedIn({ issuer, grant }: Installation): Promise<string> {
+/** A JWT for a session that has a grant. */
+async function loggedIn({ issuer, grant }: Pick<Installation, "issuer" | "grant">): Promise<string> {
   await grant("session-1", "user-1");
   return issuer.sign({ tsid: "session-1", sub: "user-1", aud: audience });
 }
