@@ -17,7 +17,8 @@ export function routeHost(host: string): RouteHost {
 
 /** A request's host in the form that `matchHost` takes. */
 export function requestHost(authority: string, ignorePort: boolean): string {
-  const host = authority.toLowerCase();
+  // Envoy lower-cases ASCII alone. JavaScript makes a k of the Kelvin sign too, and so another host's name of what Envoy takes for none.
+  const host = /^[\x20-\x7e]*$/.test(authority) ? authority.toLowerCase() : authority;
   const colon = ignorePort ? portAt(host) : -1;
   // What else follows a colon stays, and is near at best.
   return colon !== -1 && /^\d{1,5}$/.test(host.slice(colon + 1)) ? host.slice(0, colon) : host;

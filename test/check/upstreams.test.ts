@@ -127,6 +127,8 @@ describe("a host that a route names with another port, or without the dot at its
     ["a.example.com:443", "crm", "crm"],
     ["wiki.example.com.evil.org", "crm", "crm"],
     ["xwiki.example.com", "crm", "crm"],
+    ["wi\u212ai.example.com", "crm", "crm"],
+    ["user@wiki.example.com", "crm", "crm"],
     ["wiki.example.co", "crm", "crm"],
     [":443", "crm", "crm"],
     ["", "crm", "crm"],

@@ -98,6 +98,9 @@ test("no API gets another's token by a port, a dot or an absolute target that En
   for (const host of ["wiki.example.com:443", "wiki.example.com:8443", "wiki.example.com.", "wiki.example.com.:443", "wiki.example.com:"]) {
     expect([host, await apis.get("/x", host), await apis.get2("/x", host)]).toEqual([host, "400", "400"]);
   }
+  // The Kelvin sign, which becomes a k where Unicode is lower-cased, and a host behind a user's name.
+  for (const host of [Buffer.from("wi\u212ai.example.com").toString("latin1"), "user@wiki.example.com"])
+    expect([host, await apis.get("/x", host)]).toEqual([host, expect.stringMatching(/^(?:crm \/x|40\d)$/)]);
   expect(await apis.get("http://wiki.example.com/x", "a.example.com")).toBe("wiki /x");
   for (const target of ["http://wiki.example.com:80/x", "http://wiki.example.com./x", "http://WIKI.example.com:443/x"])
     expect([target, await apis.get(target, "a.example.com")]).toEqual([target, "400"]);
