@@ -14,9 +14,10 @@ WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json LICENSE ./
 COPY proto proto
+COPY bin bin
 COPY src src
 # On PATH for `docker exec … bearerswap grants`, and a place for unix sockets that the user below may write to.
-RUN ln -s /app/src/main.ts /usr/local/bin/bearerswap && install -d -o 1000 -g 1000 -m 0750 /run/bearerswap
+RUN ln -s /app/bin/bearerswap.mjs /usr/local/bin/bearerswap && install -d -o 1000 -g 1000 -m 0750 /run/bearerswap
 # The image's user `node`, as a number, so that Kubernetes can tell that it is not root. Nothing in /app is writable for it.
 USER 1000:1000
 ENTRYPOINT ["bearerswap"]

@@ -1,5 +1,6 @@
-import { chmodSync, lstatSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, rmSync } from "node:fs";
 import { connect } from "node:net";
+import { dirname } from "node:path";
 import { Metadata, type Server, ServerCredentials, ServerInterceptingCall, type ServerInterceptor, ServerListenerBuilder, status } from "@grpc/grpc-js";
 import { type Address, formatAddress } from "./config/address.ts";
 import type { TlsConfig } from "./config/listen-schema.ts";
@@ -22,6 +23,11 @@ export function namedClientsOnly(tls: TlsConfig | undefined): ServerInterceptor[
 
 /** Makes room for a unix socket, listens with the mode as umask, and sets the mode once it is there. */
 export async function withSocketMode<T>(place: Address & { readonly kind: "unix" }, mode: number, listen: () => Promise<T>): Promise<T> {
+  if (!existsSync(dirname(place.path)))
+    throw new BearerswapError(
+      "address",
+      `cannot listen on unix:${place.path}: the folder ${dirname(place.path)} does not exist; make it, or choose another path`,
+    );
   await removeStaleSocket(place.path);
   const umask = process.umask(0o777 & ~mode);
   try {
@@ -75,8 +81,8 @@ function answers(path: string): Promise<boolean> {
 /** Lets in only clients whose certificate carries one of the names; TLS has verified its authority. */
 function onlyFrom(allowed: ReadonlySet<string>): ServerInterceptor {
   return (_method, call) => {
-    const names = (call.getAuthContext()?.sslPeerCertificate?.subjectaltname ?? "").split(", ");
-    if (names.some((name) => allowed.has(name) || allowed.has(name.replace(/^[^:]+:/, "")))) return new ServerInterceptingCall(call);
+    if (subjectNames(call.getAuthContext()?.sslPeerCertificate?.subjectaltname ?? "").some((name) => allowed.has(name)))
+      return new ServerInterceptingCall(call);
     const refuse = new ServerListenerBuilder()
       .withOnReceiveMetadata(() =>
         call.sendStatus({ code: status.PERMISSION_DENIED, details: "the client certificate carries no allowed name", metadata: new Metadata() }),
@@ -84,4 +90,9 @@ function onlyFrom(allowed: ReadonlySet<string>): ServerInterceptor {
       .build();
     return new ServerInterceptingCall(call, { start: (next) => next(refuse) });
   };
+}
+
+/** Node's list of a certificate's names. It quotes a name that holds a comma or a quote: split there, one name could pass for another. */
+function subjectNames(list: string): string[] {
+  return list.match(/[^:",]+:(?:"(?:[^"\\]|\\.)*"|[^",]*)/g)?.map((name) => name.replace(/^[, ]+/, "")) ?? [];
 }

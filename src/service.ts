@@ -133,7 +133,8 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
   const logout = names && flows && createLogoutEndpoint(createBackchannelLogout({ ...logoutDeps, names, flows }));
   const probes = listen.http && createProbeServer({ address: listen.http, readiness, scrape: metrics.scrape, logout });
   const sources = sessions.map(({ name }) => name);
-  const adminDeps = { store, tokens, sources, upstreams: providers, onPut: names?.granted, clock, random, log, metrics: metrics.admin };
+  const boundSources = new Set(sessions.filter((source) => "subject" in source && source.subject !== undefined).map(({ name }) => name));
+  const adminDeps = { store, tokens, sources, boundSources, upstreams: providers, onPut: names?.granted, clock, random, log, metrics: metrics.admin };
   const admin = listen.admin && createAdminServer(adminDeps, { ...listen, admin: listen.admin });
 
   return {

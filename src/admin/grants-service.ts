@@ -24,6 +24,8 @@ export interface GrantsServiceDeps {
   readonly tokens: Pick<TokenManager, "put" | "refreshNow" | "revoke">;
   /** Names of the configured session sources. */
   readonly sources: readonly string[];
+  /** Those of them whose sessions may only use grants of their own subject. */
+  readonly boundSources: ReadonlySet<string>;
   /** The providers of the configured upstreams. */
   readonly upstreams: ReadonlyMap<string, TokenLives & Pick<Provider, "revoke">>;
   /** Told of a grant with a subject before it is stored. */
@@ -57,10 +59,25 @@ interface Handlers {
 }
 
 /** What each call does; a {@link BearerswapError} `input` is the caller's mistake. No response holds a token. */
-export function createGrantsHandlers({ store, tokens, sources, upstreams, onPut, clock, random, log }: Omit<GrantsServiceDeps, "metrics">): Handlers {
+export function createGrantsHandlers({
+  store,
+  tokens,
+  sources,
+  boundSources,
+  upstreams,
+  onPut,
+  clock,
+  random,
+  log,
+}: Omit<GrantsServiceDeps, "metrics">): Handlers {
   return {
     async put({ session, upstream, subject, token }) {
       const key = keyOf(session, upstream);
+      if (subject === "" && boundSources.has(sourceOf(session)))
+        throw new BearerswapError(
+          "input",
+          `source "${sourceOf(session)}" binds its sessions to a subject, and nobody could use a grant without one: name its owner (--subject)`,
+        );
       const lives = upstreams.get(upstream) ?? { refreshTokenLifeMs: 0 };
       const write = grantWrite(token, subject, lives, { clock, random });
       if (subject !== "") await onPut?.(sourceOf(session), key.session, subject, write.life.ms);

@@ -2,14 +2,14 @@ import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import { createGrantsClient, type GrantsClient, grantStates, refreshOutcomes } from "../admin/grants-client.ts";
-import { parseAddress } from "../config/address.ts";
+import { type Address, parseAddress } from "../config/address.ts";
 import { BearerswapError, messageOf } from "../error.ts";
 import { Secret } from "../secret.ts";
 import type { CliContext } from "./cli.ts";
 import { parseTokenInput } from "./token-input.ts";
 
 interface GrantsOptions {
-  readonly admin: string;
+  readonly admin?: string;
   readonly adminTokenFile?: string;
   readonly adminCa?: string;
   readonly source?: string;
@@ -24,14 +24,14 @@ interface GrantsOptions {
 type Grant = NonNullable<Awaited<ReturnType<GrantsClient["get"]>>["grant"]>;
 
 /** `grants put|get|list|refresh|revoke`: what the store holds for a session. */
-export function addGrantsCommand(program: Command, { stdin, stdout, stderr }: CliContext): void {
+export function addGrantsCommand(program: Command, { env, stdin, stdout, stderr }: CliContext): void {
   const grants = program.command("grants").description("put, show, refresh and revoke the grants of a session, through the admin service (listen.admin)");
 
   verb("put", "store a token response (RFC 6749 section 5.1, JSON) or a bare refresh token from standard input")
     .requiredOption("--upstream <name>", "upstream the tokens are for")
     .option("--subject <subject>", "whose grant it is, where sessions are bound to a subject")
     .action((options: GrantsOptions) =>
-      withClient(options, async (client) => {
+      withClient(options, env, async (client) => {
         const token = parseTokenInput(await text(stdin));
         const { grant } = await client.put({ session: sessionOf(options), upstream: options.upstream ?? "", subject: options.subject ?? "", token });
         print(options, grant === undefined ? [] : [grant], (lines) => `stored\n${lines}`);
@@ -41,14 +41,14 @@ export function addGrantsCommand(program: Command, { stdin, stdout, stderr }: Cl
   verb("get", "show one grant, without its tokens")
     .requiredOption("--upstream <name>", "upstream the grant is for")
     .action((options: GrantsOptions) =>
-      withClient(options, async (client) => {
+      withClient(options, env, async (client) => {
         const { grant } = await client.get({ session: sessionOf(options), upstream: options.upstream ?? "" });
         print(options, grant === undefined ? [] : [grant], (lines) => lines);
       }),
     );
 
   verb("list", "show all grants of a session, without their tokens").action((options: GrantsOptions) =>
-    withClient(options, async (client) => {
+    withClient(options, env, async (client) => {
       const { grants: found } = await client.list({ session: sessionOf(options) });
       print(options, found, (lines) => (found.length === 0 ? "no grants\n" : lines));
     }),
@@ -57,7 +57,7 @@ export function addGrantsCommand(program: Command, { stdin, stdout, stderr }: Cl
   verb("refresh", "get a new access token now although the one in use is fresh, for example after an API refused it")
     .requiredOption("--upstream <name>", "upstream the grant is for")
     .action((options: GrantsOptions) =>
-      withClient(options, async (client) => {
+      withClient(options, env, async (client) => {
         const { upstream = "" } = options;
         const { outcome, why, retryAfterMs, grant } = await client.refresh({ session: sessionOf(options), upstream });
         const name = refreshOutcomes[outcome] ?? "unknown";
@@ -71,7 +71,7 @@ export function addGrantsCommand(program: Command, { stdin, stdout, stderr }: Cl
     .option("--upstream <name>", "only this upstream's")
     .option("--keep-upstream", "leave the tokens valid at the provider")
     .action((options: GrantsOptions) =>
-      withClient(options, async (client) => {
+      withClient(options, env, async (client) => {
         const { upstream = "", keepUpstream = false } = options;
         const { upstreams, unconfirmed } = await client.revoke({ session: sessionOf(options), upstream, keepUpstream });
         for (const { upstream: name, why } of unconfirmed)
@@ -85,7 +85,7 @@ export function addGrantsCommand(program: Command, { stdin, stdout, stderr }: Cl
     return grants
       .command(name)
       .description(description)
-      .requiredOption("--admin <address>", "the admin service: unix:/path or host:port")
+      .option("--admin <address>", "the admin service: unix:/path or host:port; default: the variable BEARERSWAP_ADMIN")
       .option("--admin-token-file <file>", "file with the admin token (listen.adminToken)")
       .option("--admin-ca <file>", "certificate authority of the admin service, PEM; turns TLS on")
       .option("--source <name>", "session source; may be left out where only one is configured")
@@ -100,9 +100,8 @@ export function addGrantsCommand(program: Command, { stdin, stdout, stderr }: Cl
   }
 }
 
-async function withClient(options: GrantsOptions, run: (client: GrantsClient) => Promise<void>): Promise<void> {
-  const address = parseAddress(options.admin);
-  if (address === undefined) throw new BearerswapError("input", `--admin ${options.admin} is no address: write unix:/path or host:port`);
+async function withClient(options: GrantsOptions, env: CliContext["env"], run: (client: GrantsClient) => Promise<void>): Promise<void> {
+  const address = adminOf(options, env);
   const token = options.adminTokenFile === undefined ? undefined : new Secret(readLine(options.adminTokenFile));
   const client = createGrantsClient({ address, token, caFile: options.adminCa });
   try {
@@ -110,6 +109,15 @@ async function withClient(options: GrantsOptions, run: (client: GrantsClient) =>
   } finally {
     client.close();
   }
+}
+
+function adminOf({ admin }: GrantsOptions, env: CliContext["env"]): Address {
+  const [name, text] = admin === undefined ? ["BEARERSWAP_ADMIN", env.BEARERSWAP_ADMIN ?? ""] : ["--admin", admin];
+  if (admin === undefined && text === "")
+    throw new BearerswapError("input", "say where the admin service is: give --admin unix:/path or host:port, or set the variable BEARERSWAP_ADMIN");
+  const address = parseAddress(text);
+  if (address === undefined) throw new BearerswapError("input", `${name} ${text} is no address: write unix:/path or host:port`);
+  return address;
 }
 
 function sessionOf({ source, session, sessionFile }: GrantsOptions): { source: string; id: string } {

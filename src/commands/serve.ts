@@ -1,7 +1,9 @@
-import type { Command } from "commander";
+import { setLogger } from "@grpc/grpc-js";
+import { type Command, CommanderError } from "commander";
 import { systemClock } from "../clock.ts";
 import { formatAddress } from "../config/address.ts";
-import { loadConfig } from "../config/load.ts";
+import { loadConfig, readLogConfig } from "../config/load.ts";
+import { BearerswapError, messageOf } from "../error.ts";
 import { systemRandom } from "../random.ts";
 import { createService } from "../service.ts";
 import { createLog } from "../telemetry/log.ts";
@@ -9,24 +11,41 @@ import { version } from "../version.ts";
 import type { CliContext } from "./cli.ts";
 
 /** `serve`: runs until SIGTERM or SIGINT. */
-export function addServeCommand(program: Command, { env, untilStopped }: CliContext): void {
+export function addServeCommand(program: Command, context: CliContext): void {
   program
     .command("serve")
     .description("serve Envoy's checks")
     .requiredOption("--config <file>", "configuration, YAML")
     .action(async ({ config: file }: { config: string }) => {
-      const { config, warnings } = loadConfig(file, { env });
-      const log = createLog(config.log);
-      const stopped = untilStopped();
-      const service = createService({ config, clock: systemClock(), random: systemRandom(), fetch, log });
-      for (const warning of warnings) log.warn({ event: "config" }, warning);
-      const { grpc, http, admin } = await service.start();
-      log.info(
-        { event: "listening", version, grpc: formatAddress(grpc), http: http && formatAddress(http), admin: admin && formatAddress(admin) },
-        "listening",
-      );
-      log.info({ event: "stopping", signal: await stopped }, "stopping");
-      await service.stop();
-      log.info({ event: "stopped" }, "stopped");
+      try {
+        await serve(file, context);
+      } catch (error) {
+        logFailure(file, error);
+        throw new CommanderError(1, "start_failed", "");
+      }
     });
+}
+
+async function serve(file: string, { env, untilStopped }: CliContext): Promise<void> {
+  const { config, warnings } = loadConfig(file, { env });
+  const log = createLog(config.log);
+  // What grpc-js says of an address is said again, with more, by what it throws.
+  setLogger({ error: (message: string) => log.debug({ event: "grpc" }, message) });
+  const stopped = untilStopped();
+  const service = createService({ config, clock: systemClock(), random: systemRandom(), fetch, log });
+  for (const warning of warnings) log.warn({ event: "config" }, warning);
+  const { grpc, http, admin } = await service.start();
+  log.info({ event: "listening", version, grpc: formatAddress(grpc), http: http && formatAddress(http), admin: admin && formatAddress(admin) }, "listening");
+  log.info({ event: "stopping", signal: await stopped }, "stopping");
+  await service.stop();
+  log.info({ event: "stopped" }, "stopped");
+}
+
+/** One line where the log goes and in its format, so that whoever collects it sees why there is nothing else. It is told at every level. */
+function logFailure(file: string, error: unknown): void {
+  const log = createLog({ ...readLogConfig(file), level: "fatal" });
+  const [sentence = "", ...problems] = (error instanceof BearerswapError ? error.message : `unexpected: ${messageOf(error)}`)
+    .split("\n")
+    .map((line) => line.trim());
+  log.fatal({ event: "start_failed", ...(problems.length === 0 ? {} : { problems }) }, sentence);
 }

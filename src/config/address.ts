@@ -8,12 +8,21 @@ const tcpSyntax = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):(\d{1,5})$/;
 
 /** `host:port`, `[::1]:port` or `unix:/path`. */
 export function address(): z.ZodType<Address, string> {
-  return z.string().transform((text, context) => {
+  return z.string({ error: ({ input }) => (typeof input === "number" ? withHost(input) : undefined) }).transform((text, context) => {
     const parsed = parseAddress(text);
-    if (parsed !== undefined) return parsed;
-    context.addIssue("must be host:port, [ipv6]:port or unix:/absolute/path");
+    if (parsed?.kind === "unix" && Buffer.byteLength(parsed.path) > longestSocketPath)
+      context.addIssue(`is too long: the path of a unix socket has at most ${longestSocketPath} bytes`);
+    else if (parsed !== undefined) return parsed;
+    else context.addIssue(/^:?\d+$/.test(text) ? withHost(text.replace(":", "")) : "must be host:port, [ipv6]:port or unix:/absolute/path");
     return z.NEVER;
   });
+}
+
+/** `sun_path` of Linux without its closing zero. */
+const longestSocketPath = 107;
+
+function withHost(port: number | string): string {
+  return `must name the host too: write 127.0.0.1:${port} for this machine alone, or 0.0.0.0:${port} for every interface`;
 }
 
 /** Undefined where the text is no address. */

@@ -1,10 +1,10 @@
 import type { Parsed } from "./cross-checks.ts";
-import type { Problem } from "./references.ts";
+import type { Problem } from "./problem.ts";
 
 /** What the sections must agree on for users to connect accounts. */
-export function connectChecks({ connect, sessions = [], upstreams = {}, routes = [] }: Parsed, hasSection: boolean): Problem[] {
-  const problems: Problem[] = [];
-  if (!hasSection) {
+export function connectChecks({ connect, sessions = [], upstreams = {}, routes = [] }: Parsed, raw: Readonly<Record<string, unknown>>): Problem[] {
+  const problems = unusedSection(raw);
+  if (!Object.hasOwn(raw, "connect")) {
     const message = "needs the section connect, with publicUrl";
     for (const [name, upstream] of Object.entries(upstreams)) if (upstream?.connect) problems.push({ path: `upstreams.${name}.connect`, message });
     for (const [at, source] of sessions.entries()) if (source?.kind === "cookie") problems.push({ path: `sessions[${at}].cookie`, message });
@@ -16,6 +16,14 @@ export function connectChecks({ connect, sessions = [], upstreams = {}, routes =
     if (route?.mcp && route.upstream === undefined)
       problems.push({ path: `routes[${at}].mcp`, message: "goes with upstream: what passes through needs no account" });
   return [...problems, ...loginChecks({ connect, sessions })];
+}
+
+/** The pages would offer nothing. Asked of what the file says: an upstream that cannot be parsed may have it. */
+function unusedSection({ connect, upstreams }: Readonly<Record<string, unknown>>): Problem[] {
+  if (typeof connect !== "object" || connect === null || "resources" in connect || typeof upstreams !== "object" || upstreams === null) return [];
+  if (Object.values(upstreams).some((upstream) => typeof upstream === "object" && upstream !== null && "connect" in upstream)) return [];
+  const [name = "NAME"] = Object.keys(upstreams);
+  return [{ path: "connect", message: `is used by no upstream: write \`connect: {}\` into each that users connect, such as upstreams.${name}` }];
 }
 
 /** The user who follows a link is compared with the session's `sub`: the session has to state it. */

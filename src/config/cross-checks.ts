@@ -3,9 +3,11 @@ import type { Route } from "../check/upstreams.ts";
 import { type HostPort, parseRedisUrl, type RedisConfig } from "../stores/redis-config.ts";
 import { type Address, formatAddress, isLocal } from "./address.ts";
 import { connectChecks } from "./connect-checks.ts";
-import type { Problem } from "./references.ts";
+import { contradictions, repeatedMembers, repeatedRoutes, repeatedSources } from "./duplicates.ts";
+import type { Problem } from "./problem.ts";
 import type { Config } from "./schema.ts";
 import type { SourceConfig } from "./sessions-schema.ts";
+import { nearest } from "./suggestions.ts";
 import { isLoopback } from "./units.ts";
 import type { UpstreamConfig } from "./upstreams-schema.ts";
 
@@ -18,9 +20,9 @@ export type Parsed = Partial<Omit<Config, "sessions" | "routes" | "upstreams">> 
 
 /**
  * What no section can tell alone.
- * @param given the sections that the file has, readable or not
+ * @param raw the file's content, for what stands in a part that cannot be parsed
  */
-export function crossCheck(config: Parsed, given: readonly string[]): Problem[] {
+export function crossCheck(config: Parsed, raw: Readonly<Record<string, unknown>>): Problem[] {
   return [
     ...believableSources(config),
     ...distinctSources(config.sessions ?? []),
@@ -31,13 +33,20 @@ export function crossCheck(config: Parsed, given: readonly string[]): Problem[] 
     ...adminAccess(config),
     ...distinctAddresses(config),
     ...reachableLogout(config),
-    ...connectChecks(config, given.includes("connect")),
+    ...connectChecks(config, raw),
+    ...repeatedMembers(raw),
+    ...repeatedRoutes(config),
+    ...repeatedSources(config),
+    ...contradictions(config),
   ];
 }
 
 /** What is allowed, but should be known. */
-export function warningsOf(config: Config): string[] {
-  const { grpc, tls } = config.listen;
+export function warningsOf({ listen, store }: Pick<Parsed, "listen" | "store">): string[] {
+  return [...(listen === undefined ? [] : openListener(listen)), ...(store === undefined ? [] : exposedStore(store))];
+}
+
+function openListener({ grpc, tls }: Config["listen"]): string[] {
   const warnings: string[] = [];
   if (!isLocal(grpc) && tls === undefined)
     warnings.push(
@@ -45,9 +54,13 @@ export function warningsOf(config: Config): string[] {
     );
   if (!isLocal(grpc) && tls !== undefined && tls.clientCa === undefined)
     warnings.push("listen.tls: without clientCa any client that reaches the listener is handed tokens");
-  if (config.store.kind === "memory") warnings.push("store: memory: grants are lost when the process ends, and one replica is all there may be");
-  if (config.store.kind === "redis") warnings.push(...plaintextRedis(config.store));
-  if (config.store.kind === "redis" && config.store.encryption?.allowPlain)
+  return warnings;
+}
+
+function exposedStore(store: Config["store"]): string[] {
+  if (store.kind === "memory") return ["store: memory: grants are lost when the process ends, and one replica is all there may be"];
+  const warnings = plaintextRedis(store);
+  if (store.encryption?.allowPlain)
     warnings.push("store.encryption.allowPlain: whoever can write to Redis can put tokens in the clear there; set it back to false once every row is sealed");
   return warnings;
 }
@@ -128,7 +141,7 @@ function knownUpstreams({ routes, upstreams }: Parsed): Problem[] {
   return (routes ?? []).flatMap((route, at) =>
     route?.upstream === undefined || Object.hasOwn(upstreams, route.upstream)
       ? []
-      : [{ path: `routes[${at}].upstream`, message: `"${route.upstream}" is not in upstreams` }],
+      : [{ path: `routes[${at}].upstream`, message: unknownUpstream(route.upstream, Object.keys(upstreams)) }],
   );
 }
 
@@ -140,6 +153,11 @@ function reachableHosts({ routes, ignorePort }: Parsed): Problem[] {
       ? [{ path: `routes[${at}].host`, message: "names a port, and ignorePort says that Envoy ignores ports: leave it out" }]
       : [],
   );
+}
+
+function unknownUpstream(name: string, known: readonly string[]): string {
+  const meant = nearest(name, known);
+  return `"${name}" is not in upstreams${meant === undefined ? "" : `; did you mean ${meant}?`}`;
 }
 
 function orderedTimeouts({ refresh, check, cache }: Parsed): Problem[] {

@@ -1,11 +1,15 @@
 import { z } from "zod";
 import { type SealingConfig, sealingKeyBytes } from "../stores/sealing.ts";
+import { isStandIn } from "./stand-in.ts";
 import { name, secret } from "./units.ts";
 
 const keySchema = z.strictObject({
   id: name().meta({ description: "Stands in what the key sealed; never give it to another key" }),
   key: secret()
-    .refine((key) => sealingKeyBytes(key.reveal()) !== undefined, "must be 256 bits in base64 or base64url: `bearerswap keys generate` makes one")
+    .refine(
+      (key) => isStandIn(key.reveal()) || sealingKeyBytes(key.reveal()) !== undefined,
+      "must be 256 bits in base64 or base64url: `bearerswap keys generate` makes one",
+    )
     .meta({ description: "256 bits, base64 or base64url: ${env:NAME} or ${file:/path}" }),
 });
 

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Secret } from "../secret.ts";
 import { address } from "./address.ts";
 import { keyFile, pemFile, tlsProblem } from "./pem-file.ts";
+import { isStandIn } from "./stand-in.ts";
 import { secret } from "./units.ts";
 
 /** A server's certificate, and whom it lets in. PEM contents. */
@@ -10,16 +11,28 @@ export interface TlsConfig {
   readonly key: Secret;
   /** Clients must show a certificate of this authority. */
   readonly clientCa?: string | undefined;
-  /** …with one of these subject alternative names: `URI:spiffe://…` or `DNS:…`, without the kind any of both. */
+  /** …with one of these subject alternative names, each with its kind: `URI:spiffe://…`, `DNS:…`. */
   readonly allowedSans: readonly string[];
 }
+
+/** Without its kind, a name would be let in as another kind too: `DNS:` takes what an authority checks less than a URI. */
+const subjectName = z
+  .string()
+  .min(1, "must not be empty")
+  .refine((name) => isStandIn(name) || /^(?:URI|DNS|IP Address|email):./.test(name), {
+    error: ({ input }) => `must begin with its kind: write ${String(input).includes("://") ? "URI" : "DNS"}:${String(input)}`,
+  });
 
 const tls = z
   .strictObject({
     cert: pemFile().meta({ description: "Path of the certificate chain, PEM" }),
     key: keyFile().meta({ description: "Path of the private key, PEM" }),
     clientCa: pemFile().optional().meta({ description: "Path of the authority that client certificates must come from, PEM" }),
-    allowedSans: z.array(z.string().min(1)).min(1).optional().meta({ description: "Subject alternative names let in; needs clientCa" }),
+    allowedSans: z
+      .array(subjectName)
+      .min(1)
+      .optional()
+      .meta({ description: "Subject alternative names let in, each with its kind: URI:spiffe://… or DNS:…; needs clientCa" }),
   })
   .refine((value) => value.allowedSans === undefined || value.clientCa !== undefined, {
     path: ["allowedSans"],
@@ -32,7 +45,7 @@ const tls = z
   .transform(({ allowedSans = [], ...rest }): TlsConfig => ({ ...rest, allowedSans }));
 
 const mode = z
-  .string()
+  .string('must be an octal mode in quotes, such as "0660"')
   .regex(/^0[0-7]{3}$/, 'must be an octal mode in quotes, such as "0660"')
   .transform((text) => Number.parseInt(text, 8));
 

@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
-import { type Document, parseDocument } from "yaml";
 import type { z } from "zod";
 import { BearerswapError, messageOf } from "../error.ts";
 import { Secret } from "../secret.ts";
 import { crossCheck, type Parsed, warningsOf } from "./cross-checks.ts";
+import { describeIssue } from "./describe.ts";
+import { type ConfigDocument, readDocument } from "./document.ts";
 import { applyPresets } from "./presets.ts";
-import { type Environment, type Problem, resolveReferences } from "./references.ts";
+import type { Problem } from "./problem.ts";
+import { type Environment, type Resolved, resolveReferences } from "./references.ts";
 import { type Config, members, type SectionName, sections } from "./schema.ts";
 
 /** A configuration that can be served, and what its operator should know about it. */
@@ -16,71 +18,94 @@ export interface LoadedConfig {
 
 /**
  * Reads a configuration file.
- * @throws BearerswapError `config`; its message names the file and lists every problem, one a line, with its path
+ * @throws BearerswapError `config`; its message names the file and lists every problem, one a line, with its line and path
  */
 export function loadConfig(file: string, environment: Environment): LoadedConfig {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    throw new BearerswapError("config", `${file}: cannot be read: ${messageOf(error)}`, { cause: error });
-  }
-  return parseConfig(text, file, environment);
+  return parseConfig(readText(file), file, environment);
 }
 
 /** Like {@link loadConfig}, from the file's text. */
 export function parseConfig(text: string, file: string, environment: Environment): LoadedConfig {
-  const document = parseDocument(text);
-  if (document.errors.length > 0)
-    throw failure(
-      file,
-      document.errors.map((error) => ({ path: "", message: withoutQuote(error.message) })),
-    );
-  const problems: Problem[] = [];
-  const raw = resolveReferences(contentOf(document, file), environment, problems);
-  if (!isMapping(raw)) throw failure(file, [{ path: "", message: "must be a mapping with listen, sessions and upstreams" }]);
-  const parsed = parseSections(applyPresets(raw, problems), problems);
-  problems.push(...crossCheck(parsed, Object.keys(raw)));
-  if (problems.length > 0) throw failure(file, problems);
-  const config = deepFreeze(parsed as Config);
+  const config = deepFreeze(examine(text, file, environment).parsed as Config);
   return { config, warnings: warningsOf(config) };
 }
 
-function contentOf(document: Document, file: string): unknown {
+/**
+ * Checks a file where its secrets are not: no variable and no file that it names is looked up.
+ * @returns warnings, and how many values were left out
+ * @throws like {@link loadConfig}
+ */
+export function checkWithoutValues(file: string): { readonly warnings: readonly string[]; readonly leftOut: number } {
+  const { parsed, replaced } = examine(readText(file), file, { env: {}, withoutValues: true });
+  return { warnings: warningsOf(parsed), leftOut: replaced.size };
+}
+
+/** The file's section `log` alone, as far as it can be read: for saying, in that format, why the rest cannot be used. */
+export function readLogConfig(file: string): Config["log"] {
   try {
-    return document.toJS();
+    const { content } = readDocument(readFileSync(file, "utf8"));
+    const { format } = isMapping(content) && isMapping(content.log) ? content.log : {};
+    return sections.log.safeParse({ format }).data ?? sections.log.parse({});
   } catch {
-    // The cause would quote what follows the asterisk.
-    throw failure(file, [{ path: "", message: "holds a YAML alias (*name) without the anchor it stands for, or far too many of them" }]);
+    // Why it cannot be read is what the caller is about to say.
+    return sections.log.parse({});
   }
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new BearerswapError("config", `${file}: cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** What could be parsed. Nothing is missing there but what stands in place of a value that was left out. */
+function examine(text: string, file: string, environment: Environment): { readonly parsed: Parsed; readonly replaced: ReadonlySet<string> } {
+  const document = readDocument(text);
+  if (document.content === undefined && document.problems.length > 0) throw failure(file, document.problems, document);
+  const resolved = resolveReferences(document.content, environment);
+  const problems = [...document.problems, ...resolved.problems];
+  const raw = resolved.content;
+  if (!isMapping(raw)) throw failure(file, [{ path: "", message: "must be a mapping with listen, sessions and upstreams" }], document);
+  const parsed = createParser(document, resolved, problems)(applyPresets(raw, problems));
+  problems.push(...crossCheck(parsed, raw));
+  if (problems.length > 0) throw failure(file, problems, document);
+  return { parsed, replaced: resolved.replaced };
 }
 
 type Mapping = Readonly<Record<string, unknown>>;
 
-function parseSections(raw: Mapping, problems: Problem[]): Parsed {
-  for (const name of Object.keys(raw)) {
-    if (!Object.hasOwn(sections, name)) problems.push({ path: name, message: `is no known key; known are ${Object.keys(sections).join(", ")}` });
+/** Parses section by section, and lists and maps member by member, so that a problem hides no other. */
+function createParser(document: ConfigDocument, { replaced }: Resolved, problems: Problem[]): (raw: Mapping) => Parsed {
+  return function parseSections(raw) {
+    for (const name of Object.keys(raw))
+      if (!Object.hasOwn(sections, name)) report({ code: "unrecognized_keys", keys: [name], path: [], message: "" }, [], raw);
+    const names = Object.keys(sections) as SectionName[];
+    return Object.fromEntries(names.map((name) => [name, parseSection(name, raw[name])])) as Parsed;
+  };
+
+  /** What can be parsed of a section; what cannot becomes problems, and undefined in its place. */
+  function parseSection(name: SectionName, raw: unknown): unknown {
+    const result = (sections[name] as z.ZodType).safeParse(raw);
+    if (result.success) return result.data;
+    for (const issue of result.error.issues) report(issue, [name], raw);
+    const member = members[name];
+    if (member === undefined) return withoutUnknownKeys(sections[name], raw, result.error.issues);
+    if (name !== "upstreams") return Array.isArray(raw) ? raw.map((item, at) => parseMember(member, item, [name, at])) : undefined;
+    return isMapping(raw) ? Object.fromEntries(Object.entries(raw).map(([key, item]) => [key, parseMember(member, item, [name, key])])) : undefined;
   }
-  const names = Object.keys(sections) as SectionName[];
-  return Object.fromEntries(names.map((name) => [name, parseSection(name, raw[name], problems)])) as Parsed;
-}
 
-/** What can be parsed of a section; what cannot becomes problems, and undefined in its place. */
-function parseSection(name: SectionName, raw: unknown, problems: Problem[]): unknown {
-  const result = (sections[name] as z.ZodType).safeParse(raw);
-  if (result.success) return result.data;
-  problems.push(...result.error.issues.flatMap((issue) => describe(issue, [name])));
-  const member = members[name];
-  if (member === undefined) return withoutUnknownKeys(sections[name], raw, result.error.issues);
-  if (name !== "upstreams") return Array.isArray(raw) ? raw.map((item, at) => parseMember(member, item, [name, at], problems)) : undefined;
-  return isMapping(raw) ? Object.fromEntries(Object.entries(raw).map(([key, item]) => [key, parseMember(member, item, [name, key], problems)])) : undefined;
-}
+  function parseMember(schema: z.ZodType, raw: unknown, path: readonly PropertyKey[]): unknown {
+    const result = schema.safeParse(raw);
+    if (result.success) return result.data;
+    for (const issue of result.error.issues) report(issue, path, raw);
+    return withoutUnknownKeys(schema, raw, result.error.issues);
+  }
 
-function parseMember(schema: z.ZodType, raw: unknown, path: readonly PropertyKey[], problems: Problem[]): unknown {
-  const result = schema.safeParse(raw);
-  if (result.success) return result.data;
-  problems.push(...result.error.issues.flatMap((issue) => describe(issue, path)));
-  return withoutUnknownKeys(schema, raw, result.error.issues);
+  function report(issue: z.core.$ZodIssue, path: readonly PropertyKey[], value: unknown): void {
+    problems.push(...describeIssue(issue, { path, value, document }).filter((problem) => !replaced.has(problem.path)));
+  }
 }
 
 /** A key too many hides nothing else. */
@@ -94,48 +119,16 @@ function isMapping(value: unknown): value is Mapping {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** An issue in our words: none of them quotes the value, which may be a secret. */
-function describe(issue: z.core.$ZodIssue, section: readonly PropertyKey[]): Problem[] {
-  const path = [...section, ...issue.path];
-  switch (issue.code) {
-    case "unrecognized_keys":
-      return issue.keys.map((key) => ({ path: pathOf([...path, key]), message: "is no known key" }));
-    case "invalid_type":
-      return [{ path: pathOf(path), message: isMissing(issue) ? "is missing" : `must be ${article(issue.expected)}` }];
-    case "invalid_value":
-      return [{ path: pathOf(path), message: `must be one of ${issue.values.join(", ")}` }];
-    case "invalid_key":
-      return issue.issues.map(({ message }) => ({ path: pathOf(path), message: `as a name ${message}` }));
-    case "invalid_union":
-      return [{ path: pathOf(path), message: issue.errors.every(([first]) => isMissing(first)) ? "is missing" : "must be a text or a list of texts" }];
-    default:
-      return [{ path: pathOf(path), message: issue.message }];
-  }
-}
-
-function isMissing(issue: z.core.$ZodIssue | undefined): boolean {
-  return issue?.code === "invalid_type" && issue.message.endsWith("received undefined");
-}
-
-function article(type: string): string {
-  const words: Readonly<Record<string, string>> = { object: "a mapping", record: "a mapping", array: "a list", string: "a text", int: "a whole number" };
-  return words[type] ?? `a ${type}`;
-}
-
-function pathOf(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((text, key) => (typeof key === "number" ? `${text}[${key}]` : text === "" ? String(key) : `${text}.${String(key)}`), "");
-}
-
-function failure(file: string, problems: readonly Problem[]): BearerswapError {
-  const lines = [...new Set(problems.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`)))];
+/** Every problem on a line of its own, in the order of the file. */
+function failure(file: string, problems: readonly Problem[], { lineOf }: ConfigDocument): BearerswapError {
+  const placed = problems.map(({ path, message, line = lineOf(path), other }) => {
+    const said = other === undefined ? message : message.replace(other, `${other} (line ${lineOf(other)})`);
+    return { line, text: path === "" ? said : `${path}: ${said}` };
+  });
+  const ordered = placed.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+  const lines = [...new Set(ordered.map(({ line, text }) => (line === undefined ? text : `line ${line}: ${text}`)))];
   const count = lines.length === 1 ? "1 problem" : `${lines.length} problems`;
   return new BearerswapError("config", `${file}: ${count}\n${lines.map((line) => `  ${line}`).join("\n")}`);
-}
-
-/** The parser's words and place without what it quotes of the file, which may be a secret. */
-function withoutQuote(message: string): string {
-  const [line = ""] = message.split("\n", 1);
-  return line.replace(/:$/, "").replace(/: .*( at line \d+, column \d+)$/, "$1");
 }
 
 function deepFreeze<T>(value: T): T {

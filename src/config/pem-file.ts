@@ -4,10 +4,12 @@ import { createSecureContext } from "node:tls";
 import { z } from "zod";
 import { messageOf } from "../error.ts";
 import { Secret } from "../secret.ts";
+import { isStandIn } from "./stand-in.ts";
 
 /** The path of a PEM file; in the Config its contents. */
 export function pemFile(): z.ZodType<string, string> {
   return z.string().transform((path, context) => {
+    if (isStandIn(path)) return path;
     try {
       const text = readFileSync(path, "utf8");
       if (text.includes("-----BEGIN ")) return text;
@@ -25,6 +27,7 @@ export function caFile(): z.ZodType<string, string> {
 }
 
 function isCertificate(pem: string): boolean {
+  if (isStandIn(pem)) return true;
   try {
     return new X509Certificate(pem).subject !== undefined;
   } catch {
@@ -39,6 +42,7 @@ export function keyFile(): z.ZodType<Secret, string> {
 
 /** Why TLS cannot use these together; undefined where it can. */
 export function tlsProblem({ cert, key, ca }: { cert?: string | undefined; key?: Secret | undefined; ca?: string | undefined }): string | undefined {
+  if ([cert, key?.reveal(), ca].some((pem) => pem !== undefined && isStandIn(pem))) return undefined;
   try {
     createSecureContext({ cert, key: key?.reveal(), ca });
     return undefined;

@@ -1,6 +1,6 @@
 import { loginOf, type Preset, type PresetLogin, parameterProblem, settingsOf } from "../providers/preset.ts";
 import { presetNamed } from "../providers/presets.ts";
-import type { Problem } from "./references.ts";
+import type { Problem } from "./problem.ts";
 
 type Mapping = Readonly<Record<string, unknown>>;
 

@@ -1,69 +1,92 @@
 import { readFileSync } from "node:fs";
 import { messageOf } from "../error.ts";
-
-/** One thing wrong with the configuration. */
-export interface Problem {
-  /** Where: `upstreams.crm.clientId`, `sessions[0].jwt`. */
-  readonly path: string;
-  readonly message: string;
-}
+import { type Problem, pathOf } from "./problem.ts";
+import { standIn } from "./stand-in.ts";
 
 /** Where references are looked up. */
 export interface Environment {
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** True: no variable and no file is looked up, and a stand-in is put in place of each. */
+  readonly withoutValues?: boolean;
+}
+
+/** The file's content with values in place of its references. */
+export interface Resolved {
+  readonly content: unknown;
+  readonly problems: readonly Problem[];
+  /** The paths whose value is not the one that will be served: what the schema finds wrong with it says nothing. */
+  readonly replaced: ReadonlySet<string>;
 }
 
 /** The keys whose values must come from outside the file: it is committed, mailed and printed. */
 const secretKeys = new Set(["clientSecret", "privateKey", "password", "adminToken"]);
 /** The same by path: elsewhere `key` is the name of a file. */
 const secretPath = /^store\.encryption\.keys\[\d+\]\.key$/;
+/** The keys whose values are names of files that are read at start. */
+const fileKeys = new Set(["cert", "key", "ca", "clientCa"]);
 /** Looked for in what is left without the references. */
 const passwordInUrl = /^\w+:\/\/[^@]*:[^@]+@/;
 const reference = /\$\{([^}]*)\}/g;
 
 /** Replaces `${env:NAME}` and `${file:/path}` in every string of the parsed file. Problems name the path, never a value. */
-export function resolveReferences(raw: unknown, { env }: Environment, problems: Problem[]): unknown {
-  return resolve(raw, "");
+export function resolveReferences(raw: unknown, { env, withoutValues = false }: Environment): Resolved {
+  const problems: Problem[] = [];
+  const replaced = new Set<string>();
+  const standIns = new Map<string, string>();
+  return { content: resolve(raw, []), problems, replaced };
 
-  function resolve(value: unknown, path: string): unknown {
-    if (typeof value === "string") return resolveString(value, path);
-    if (Array.isArray(value)) return value.map((item, at) => resolve(item, `${path}[${at}]`));
-    if (typeof value !== "object" || value === null) return value;
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolve(item, path === "" ? key : `${path}.${key}`)]));
+  function resolve(value: unknown, path: readonly PropertyKey[]): unknown {
+    if (Array.isArray(value)) return value.map((item, at) => resolve(item, [...path, at]));
+    if (typeof value === "object" && value !== null)
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolve(item, [...path, key])]));
+    const [key, text] = [String(path.at(-1)), pathOf(path)];
+    const isSecret = secretKeys.has(key) || secretPath.test(text);
+    if (isSecret && value !== null && value !== undefined && !/^\$\{(?:env|file):[^}]+\}$/.test(String(value)))
+      problem(text, "must not stand in the file: write ${env:NAME} or ${file:/path}");
+    if (isSecret && typeof value !== "string") replaced.add(text);
+    if (typeof value !== "string") return value;
+    if (key === "url" && passwordInUrl.test(value.replace(reference, "")))
+      problem(text, "must not hold a password: write ${env:NAME} or ${file:/path} in its place");
+    const resolved = value.replace(reference, (_whole, inside: string) => lookUp(inside, text));
+    return withoutValues && fileKeys.has(key) && !isSecret ? unknown(text, resolved) : resolved;
   }
 
-  function resolveString(text: string, path: string): string {
-    const key = path.slice(path.lastIndexOf(".") + 1);
-    if ((secretKeys.has(key) || secretPath.test(path)) && !/^\$\{(?:env|file):[^}]+\}$/.test(text)) {
-      problems.push({ path, message: "must not stand in the file: write ${env:NAME} or ${file:/path}" });
-    }
-    if (key === "url" && passwordInUrl.test(text.replace(reference, ""))) {
-      problems.push({ path, message: "must not hold a password: write ${env:NAME} or ${file:/path} in its place" });
-    }
-    return text.replace(reference, (_whole, inside: string) => lookUp(inside, path));
+  function problem(path: string, message: string): void {
+    problems.push({ path, message });
+  }
+
+  /** The same for the same reference, so that what must differ differs. */
+  function unknown(path: string, inside: string): string {
+    replaced.add(path);
+    const known = standIns.get(inside) ?? standIn(standIns.size + 1);
+    standIns.set(inside, known);
+    return known;
   }
 
   function lookUp(inside: string, path: string): string {
     const [, kind, target = ""] = /^(env|file):(.+)$/.exec(inside) ?? [];
-    if (kind === "env") return fromEnvironment(target, path);
-    if (kind === "file") return fromFile(target, path);
-    problems.push({ path, message: "has a ${…} that is neither ${env:NAME} nor ${file:/path}" });
-    return "unresolved";
+    if (kind !== undefined && withoutValues) return unknown(path, inside);
+    if (kind === "env") return fromEnvironment(target, path) ?? unknown(path, inside);
+    if (kind === "file") return fromFile(target, path) ?? unknown(path, inside);
+    problem(path, "has a ${…} that is neither ${env:NAME} nor ${file:/path}");
+    return unknown(path, inside);
   }
 
-  function fromEnvironment(variable: string, path: string): string {
+  function fromEnvironment(variable: string, path: string): string | undefined {
     const value = env[variable];
     if (value !== undefined && value !== "") return value;
-    problems.push({ path, message: `needs the environment variable ${variable}, which is not set` });
-    return "unresolved";
+    problem(path, `needs the environment variable ${variable}, which is ${value === undefined ? "not set" : "empty"}`);
+    return undefined;
   }
 
-  function fromFile(file: string, path: string): string {
+  function fromFile(file: string, path: string): string | undefined {
     try {
-      return readFileSync(file, "utf8").replace(/\r?\n$/, "");
+      const value = readFileSync(file, "utf8").replace(/\r?\n$/, "");
+      if (value !== "") return value;
+      problem(path, `needs the file ${file}, which is empty`);
     } catch (error) {
-      problems.push({ path, message: `needs the file ${file}: ${messageOf(error)}` });
-      return "unresolved";
+      problem(path, `needs the file ${file}: ${messageOf(error)}`);
     }
+    return undefined;
   }
 }

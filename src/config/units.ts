@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Secret } from "../secret.ts";
+import { isStandIn } from "./stand-in.ts";
 
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const durationSyntax = /^(\d+)(ms|s|m|h|d)$/;
@@ -9,8 +10,10 @@ const longestMs = 10 * 365 * unitMs.d;
 /** A duration such as `500ms`, `10s`, `5m`, `2h` or `30d`; in ms in the Config. */
 export function duration(): z.ZodType<number, string> {
   return z
-    .string()
-    .regex(durationSyntax, "must be a duration such as 500ms, 10s, 5m, 2h or 30d")
+    .string({ error: ({ input }) => (typeof input === "number" ? withUnit(String(input)) : undefined) })
+    .regex(durationSyntax, {
+      error: ({ input }) => (/^\d+$/.test(String(input)) ? withUnit(String(input)) : "must be a duration such as 500ms, 10s, 5m, 2h or 30d"),
+    })
     .transform(parseDuration)
     .refine((ms) => ms <= longestMs, "must be at most 3650d");
 }
@@ -18,6 +21,12 @@ export function duration(): z.ZodType<number, string> {
 /** A duration that would switch off what it measures at zero. */
 export function positiveDuration(): z.ZodType<number, string> {
   return duration().refine((ms) => ms > 0, "must be longer than zero");
+}
+
+function withUnit(amount: string): string {
+  return /^\d+$/.test(amount)
+    ? `needs a unit: write ${amount}s for seconds, or ${amount}ms for milliseconds`
+    : "must be a duration such as 500ms, 10s, 5m, 2h or 30d";
 }
 
 function parseDuration(text: string): number {
@@ -56,7 +65,7 @@ export function cookieName(): z.ZodString {
 
 /** An absolute http or https URL without user, password and fragment. Whether http may be used is checked with `allowInsecure`. */
 export function url(): z.ZodString {
-  return z.string().refine(isUrl, "must be an https:// URL without user, password or fragment");
+  return z.string().refine((value) => isStandIn(value) || isUrl(value), "must be an https:// URL without user, password or fragment");
 }
 
 function isUrl(value: string): boolean {

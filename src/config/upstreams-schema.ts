@@ -4,6 +4,7 @@ import { type ClientAuthConfig, importSigningKey, signingAlgorithms, thumbprints
 import { presetNames, presetParameterNames } from "../providers/presets.ts";
 import { upstreamConnectSchema } from "./connect-schema.ts";
 import { errorsSchema, requestSchema, responseSchema, revocationSchema } from "./rules-schema.ts";
+import { isStandIn } from "./stand-in.ts";
 import { headerName, name, positiveDuration, secret, url } from "./units.ts";
 
 /** Set by the client for the refresh itself (RFC 6749 §6, RFC 7521 §4.2). */
@@ -154,8 +155,9 @@ function privateKeyJwt(raw: RawClientAuth, context: IssueSink): ClientAuthConfig
     problem(context, "privateKey", "is needed for clientAuth: private_key_jwt");
     return z.NEVER;
   }
-  const isKey = check(context, "privateKey", () => importSigningKey(privateKey, privateKeyAlgorithm));
-  if (isKey && privateKeyCertificate !== undefined) check(context, "privateKeyCertificate", () => thumbprintsOf(privateKeyCertificate, privateKey));
+  const isKey = !isStandIn(privateKey.reveal()) && check(context, "privateKey", () => importSigningKey(privateKey, privateKeyAlgorithm));
+  if (isKey && privateKeyCertificate !== undefined && !isStandIn(privateKeyCertificate))
+    check(context, "privateKeyCertificate", () => thumbprintsOf(privateKeyCertificate, privateKey));
   return {
     method: "private_key_jwt",
     key: privateKey,

@@ -127,7 +127,7 @@ describe("the admin service over mTLS", () => {
   test("lets in only the names of adminTls.allowedSans: it takes and shows everybody's grants", async () => {
     const ca = await use(createCertificateAuthority());
     const server = await ca.server();
-    const tls = { cert: server.certPath, key: server.keyPath, clientCa: ca.certPath, allowedSans: ["spiffe://example.org/operator"] };
+    const tls = { cert: server.certPath, key: server.keyPath, clientCa: ca.certPath, allowedSans: ["URI:spiffe://example.org/operator"] };
     const service = await use(
       startService({
         config: {

@@ -23,14 +23,15 @@ test("lists every problem at once on standard error, with exit code 1 and no val
   });
   const { code, stdout, stderr } = await runProcess(["check", "--config", file], { env });
   expect([code, stdout]).toEqual([1, ""]);
-  expect(stderr.split("\n").map((line) => line.split(": ")[0]?.trim())).toEqual([
-    "bearerswap",
-    "upstreams.crm.clientSecret",
-    "upstreams.wiki.clientSecret",
-    "refresh.timeout",
-    "routes[0].upstream",
-    "",
-  ]);
+  expect(
+    stderr.split("\n").map(
+      (line) =>
+        line
+          .trim()
+          .replace(/^line 1: /, "")
+          .split(": ")[0],
+    ),
+  ).toEqual(["bearerswap", "upstreams.crm.clientSecret", "upstreams.wiki.clientSecret", "refresh.timeout", "routes[0].upstream", ""]);
   expect(stderr).toContain(`${file}: 4 problems`);
   expect(stderr).not.toMatch(/secret-literal|secret-value|\n {4}at /);
 });

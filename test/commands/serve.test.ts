@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { httpRequest } from "../support/check-request.ts";
 import { createExtAuthzClient } from "../support/ext-authz-client.ts";
@@ -5,7 +6,7 @@ import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { startTokenEndpoint, type TokenEndpoint } from "../support/token-endpoint.ts";
 import { until } from "../support/until.ts";
-import { failToServe, runHere, type Serve, startServe, temporaryDirectory } from "./cli-process.ts";
+import { failToServe, runHere, runProcess, type Serve, startFailure, startServe, temporaryDirectory } from "./cli-process.ts";
 
 const opened = resources();
 const { use } = opened;
@@ -110,9 +111,29 @@ describe("serve", () => {
 });
 
 describe("serve with a configuration that cannot be served", () => {
-  test("ends with exit code 1 and lists every problem, before it listens", async () => {
-    const { code, stdout, stderr } = await failToServe(opened, { listen: { grpc: "x" }, sessions: [], upstreams: {} });
-    expect([code, stdout]).toEqual([1, ""]);
-    expect(stderr).toMatch(/3 problems\n {2}listen\.grpc: .*\n {2}sessions: .*\n {2}upstreams: .*\n$/);
+  test("ends with exit code 1 and one line of its log that lists every problem, before it listens", async () => {
+    expect(startFailure(await failToServe(opened, { listen: { grpc: "x" }, sessions: [], upstreams: {} }))).toMatchObject({
+      msg: expect.stringMatching(/gateway\.yaml: 3 problems$/),
+      problems: [
+        "line 1: listen.grpc: must be host:port, [ipv6]:port or unix:/absolute/path",
+        "line 1: sessions: must name at least one source of sessions",
+        "line 1: upstreams: must name at least one upstream",
+      ],
+    });
+  });
+
+  test("says so in the format that the file asks for, and at a level that hides all else", async () => {
+    const { code, stdout, stderr } = await failToServe(opened, { log: { level: "silent", format: "pretty" } });
+    expect([code, stderr]).toEqual([1, ""]);
+    expect(stdout).toMatch(/^\[[\d:.]+\] FATAL: \S+gateway\.yaml: 3 problems\n/);
+  });
+
+  test("says so where the file is no YAML, or not there", async () => {
+    const file = `${await temporaryDirectory(opened)}/broken.yaml`;
+    await writeFile(file, "listen: grpc: x");
+    expect(startFailure(await runProcess(["serve", "--config", file]))).toMatchObject({ problems: [expect.stringMatching(/^line 1: is no YAML: Nested/)] });
+    expect(startFailure(await runProcess(["serve", "--config", "/nowhere.yaml"]))).toMatchObject({
+      msg: expect.stringMatching(/^\/nowhere\.yaml: cannot be read: ENOENT/),
+    });
   });
 });

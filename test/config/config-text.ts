@@ -19,8 +19,13 @@ export function load(config: string | Readonly<Record<string, unknown>>, env = e
   return parseConfig(typeof config === "string" ? config : JSON.stringify({ ...minimal, ...config }), "gateway.yaml", { env });
 }
 
-/** Every problem, one a line; none where it can be served. Fails the test where the message is not of the promised form, or holds a secret. */
+/** Every problem without its line's number, in the order of the file; none where it can be served. See {@link placedProblemsOf}. */
 export function problemsOf(config: string | Readonly<Record<string, unknown>>, env = environment): string[] {
+  return placedProblemsOf(config, env).map((line) => line.replace(/^line \d+: /, "").replace(/ \(line \d+\)/, ""));
+}
+
+/** Every problem, one a line. Fails the test where the message is not of the promised form, or holds a secret. */
+export function placedProblemsOf(config: string | Readonly<Record<string, unknown>>, env = environment): string[] {
   try {
     load(config, env);
     return [];

@@ -112,7 +112,8 @@ describe("an upstream's connect", () => {
 });
 
 describe("a source of cookies that are issued", () => {
-  const withCookie = (...cookies: object[]) => ({ ...minimal, connect, sessions: cookies.map((cookie, at) => ({ name: `c${at}`, cookie })) });
+  const upstreams = { crm: { ...crm, connect: {} } };
+  const withCookie = (...cookies: object[]) => ({ ...minimal, upstreams, connect, sessions: cookies.map((cookie, at) => ({ name: `c${at}`, cookie })) });
 
   test("has a name that no other host can set, and lifetimes", () => {
     expect(load(withCookie({ issue: true })).config.sessions).toEqual([
@@ -127,7 +128,7 @@ describe("a source of cookies that are issued", () => {
     expect(problemsOf(withCookie({ issue: true }, { issue: true, name: "__Host-b" }))).toEqual([
       expect.stringContaining("sessions[1].cookie: is the second of its kind"),
     ]);
-    const shared = { ...minimal, connect, sessions: [{ opaque: { from: { cookie: "__Host-bearerswap" } } }, { cookie: { issue: true } }] };
+    const shared = { ...minimal, upstreams, connect, sessions: [{ opaque: { from: { cookie: "__Host-bearerswap" } } }, { cookie: { issue: true } }] };
     expect(problemsOf(shared)).toEqual([expect.stringContaining("sessions[1].cookie.name: cookie __Host-bearerswap is read by")]);
   });
 });

@@ -81,8 +81,10 @@ describe("store.encryption", () => {
   });
 
   test("knows no other keys", () => {
-    expect(problems(store({ keys: [{ ...key("k1"), algorithm: "none" }] }))).toEqual(["store.encryption.keys[0].algorithm: is no known key"]);
-    expect(problems(store({ keys: [key("k1")], allow_plain: true }))).toEqual(["store.encryption.allow_plain: is no known key"]);
+    expect(problems(store({ keys: [{ ...key("k1"), algorithm: "none" }] }))).toEqual([
+      "store.encryption.keys[0].algorithm: is no known key; known are id, key",
+    ]);
+    expect(problems(store({ keys: [key("k1")], allow_plain: true }))).toEqual(["store.encryption.allow_plain: is no known key; did you mean allowPlain?"]);
   });
 
   test("is an error where nothing is in Redis", () => {

@@ -35,12 +35,23 @@ describe("an address", () => {
     expect([formatAddress(place), isLocal(place)]).toEqual([formatted, local]);
   });
 
-  test.each(["9191", ":9191", "127.0.0.1", "127.0.0.1:65536", "127.0.0.1:-1", "::1:9191", "unix:run/x.sock", "unix:", "http://127.0.0.1:1", "127.0.0.1:"])(
+  test.each(["127.0.0.1", "127.0.0.1:65536", "127.0.0.1:-1", "::1:9191", "unix:run/x.sock", "unix:", "http://127.0.0.1:1", "127.0.0.1:"])(
     "is not %j",
     (text) => {
       expect(problemsOf(listen({ grpc: text }))).toEqual(["listen.grpc: must be host:port, [ipv6]:port or unix:/absolute/path"]);
     },
   );
+
+  test.each([9191, "9191", ":9191"])("is not a port alone, %j: which hosts may reach it is said", (grpc) => {
+    expect(problemsOf(listen({ grpc }))).toEqual([
+      "listen.grpc: must name the host too: write 127.0.0.1:9191 for this machine alone, or 0.0.0.0:9191 for every interface",
+    ]);
+  });
+
+  test("of a unix socket is no longer than the system takes", () => {
+    expect(problemsOf(listen({ grpc: `unix:/${"s".repeat(106)}` }))).toEqual([]);
+    expect(problemsOf(listen({ grpc: `unix:/${"s".repeat(107)}` }))).toEqual(["listen.grpc: is too long: the path of a unix socket has at most 107 bytes"]);
+  });
 
   test("belongs to one listener", () => {
     expect(problemsOf(listen({ http: "127.0.0.1:9191", admin: "unix:/a" }))).toEqual(["listen.http: is the address of listen.grpc"]);
@@ -57,14 +68,14 @@ describe("a socket's mode", () => {
     expect(load({ listen: { grpc: "unix:/a", grpcMode: "0600" } }).config.listen.grpcMode).toBe(0o600);
     for (const mode of ["660", "0888", "0o660", "07777", "rw-rw----"])
       expect(problemsOf(listen({ grpcMode: mode }))).toEqual(['listen.grpcMode: must be an octal mode in quotes, such as "0660"']);
-    expect(problemsOf(listen({ grpcMode: 0o660 }))).toEqual(["listen.grpcMode: must be a text"]);
+    expect(problemsOf(listen({ grpcMode: 0o660 }))).toEqual(['listen.grpcMode: must be an octal mode in quotes, such as "0660"']);
   });
 });
 
 describe("TLS", () => {
   test("is read from PEM files, and its key is a secret", () => {
-    const { config } = load(listen({ tls: { ...tls(), clientCa: ca.certPath, allowedSans: ["spiffe://example.org/envoy"] } }));
-    expect(config.listen.tls).toMatchObject({ cert: server.cert, clientCa: ca.cert, allowedSans: ["spiffe://example.org/envoy"] });
+    const { config } = load(listen({ tls: { ...tls(), clientCa: ca.certPath, allowedSans: ["URI:spiffe://example.org/envoy"] } }));
+    expect(config.listen.tls).toMatchObject({ cert: server.cert, clientCa: ca.cert, allowedSans: ["URI:spiffe://example.org/envoy"] });
     expect(config.listen.tls?.key.reveal()).toBe(server.key);
     expect(JSON.stringify(config)).not.toContain("PRIVATE KEY");
   });
@@ -93,7 +104,7 @@ describe("TLS", () => {
   });
 
   test("with names let in needs an authority that vouches for them", () => {
-    expect(problemsOf(listen({ tls: { ...tls(), allowedSans: ["spiffe://x/y"] } }))).toEqual([
+    expect(problemsOf(listen({ tls: { ...tls(), allowedSans: ["URI:spiffe://x/y"] } }))).toEqual([
       "listen.tls.allowedSans: needs clientCa: without it nobody vouches for the names",
     ]);
     expect(problemsOf(listen({ tls: { ...tls(), clientCa: ca.certPath, allowedSans: [] } }))).toHaveLength(1);

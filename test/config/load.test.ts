@@ -170,7 +170,7 @@ describe("a file", () => {
     await writeFile(file, JSON.stringify(minimal));
     expect(loadConfig(file, { env: environment }).config.upstreams.crm?.clientId).toBe("gateway");
     expect(() => loadConfig(file, { env: {} })).toThrow(
-      `${file}: 1 problem\n  upstreams.crm.clientSecret: needs the environment variable CRM_SECRET, which is not set`,
+      `${file}: 1 problem\n  line 1: upstreams.crm.clientSecret: needs the environment variable CRM_SECRET, which is not set`,
     );
     expect(() => loadConfig(join(dir, "none.yaml"), { env: {} })).toThrow(/none\.yaml: cannot be read: ENOENT/);
   });

@@ -67,7 +67,7 @@ describe("a preset", () => {
     expect(connected({ scope: "chat:write" }, { preset: "slack", tokens: "bot" })?.scopeParameter).toBeUndefined();
     expect(connected({ pkce: true }, { preset: "notion" })?.pkce).toBe(true);
     expect(upstream(google)?.connect).toBeUndefined();
-    expect(problems({ preset: "google", connect: { scope: 7 } })).toContainEqual("connect.scope: must be a text");
+    expect(problems({ preset: "google", connect: { scope: 7 } })).toContainEqual('connect.scope: must be a text: put it in quotes, "7"');
   });
 
   test("builds the issuer from its parameters", () => {
@@ -110,7 +110,7 @@ describe("a preset", () => {
 
 describe("a mistake in a preset's use is named with its path", () => {
   test("an unknown preset, with those there are", () => {
-    expect(problems({ preset: "attlasian" })).toEqual([expect.stringMatching(/^preset: must be one of asana, atlassian, .*zoom$/)]);
+    expect(problems({ preset: "attlasian" })).toEqual([expect.stringMatching(/^preset: must be one of asana, atlassian, .*zoom; did you mean atlassian\?$/)]);
     expect(problems({ preset: "constructor" })).toHaveLength(1);
   });
 
@@ -212,7 +212,9 @@ describe("the rules of a provider without a preset", () => {
     expect(problems({ ...plain, request: { headers: { "x-a": "a\r\nb" } } })).toEqual(["request.headers.x-a: must be visible ASCII"]);
     expect(problems({ ...plain, response: { root: "data" } })).toEqual(["response.root: must be a list"]);
     expect(problems({ ...plain, errors: { path: [] } })).toEqual(["errors.path: must name at least one key"]);
-    expect(problems({ ...plain, errors: { denied: ["x"] } })).toEqual(["errors.denied: is no known key"]);
+    expect(problems({ ...plain, errors: { denied: ["x"] } })).toEqual([
+      "errors.denied: is no known key; known are path, refused, misconfigured, transient, unknown",
+    ]);
     expect(problems({ ...plain, accessTokenLife: "0s" })).toEqual(["accessTokenLife: must be longer than zero"]);
   });
 });

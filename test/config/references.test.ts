@@ -69,11 +69,13 @@ describe("references", () => {
     expect(problemsOf({ upstreams: { crm: { ...crm, clientSecret: "${env:NOT_SET}" } } })).toEqual([
       "upstreams.crm.clientSecret: needs the environment variable NOT_SET, which is not set",
     ]);
-    expect(problemsOf({}, { CRM_SECRET: "" })).toEqual(["upstreams.crm.clientSecret: needs the environment variable CRM_SECRET, which is not set"]);
+    expect(problemsOf({}, { CRM_SECRET: "" })).toEqual(["upstreams.crm.clientSecret: needs the environment variable CRM_SECRET, which is empty"]);
     expect(problemsOf({ upstreams: { crm: { ...crm, clientSecret: "${file:/nowhere/secret}" } } })).toEqual([
       expect.stringMatching(/^upstreams\.crm\.clientSecret: needs the file \/nowhere\/secret: ENOENT/),
     ]);
-    expect(problemsOf({ upstreams: { crm: { ...crm, clientSecret: secretFile("empty", "\n") } } })).toEqual(["upstreams.crm.clientSecret: must not be empty"]);
+    expect(problemsOf({ upstreams: { crm: { ...crm, clientSecret: secretFile("empty", "\n") } } })).toEqual([
+      `upstreams.crm.clientSecret: needs the file ${join(dir, "empty")}, which is empty`,
+    ]);
   });
 
   test("of another kind are errors, also in places that are no secrets", () => {

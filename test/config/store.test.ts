@@ -75,7 +75,7 @@ describe("settings that do not go together are named with their path", () => {
     [{ url, connectionName: "two words" }, [".connectionName: must be visible ASCII without spaces"]],
     [{ url, database: 1.5 }, [".database: must be a whole number"]],
     [{ url: "rediss://h", tls: { minVersion: "TLSv1.1" } }, [".tls.minVersion: must be one of TLSv1.2, TLSv1.3"]],
-    [{ url: "rediss://h", tls: { rejectUnauthorized: false } }, [".tls.rejectUnauthorized: is no known key"]],
+    [{ url: "rediss://h", tls: { rejectUnauthorized: false } }, [".tls.rejectUnauthorized: is no known key; known are ca, cert, key, serverName, minVersion"]],
   ])("%j", (settings, expected) => expect(problems(settings)).toEqual(expected));
 
   test.each(["http://h", "redis:h", "redis://", "redis://h:0x", "redis://h/x", "redis://h/1?family=6", "redis://h/#x", "redis://h h", "redis://u:%zz@h"])(

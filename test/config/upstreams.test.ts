@@ -114,7 +114,7 @@ describe("a provider", () => {
     ]);
     for (const name of ["grant_type", "refresh_token", "client_id", "client_secret", "client_assertion", "client_assertion_type"])
       expect(problemsOfUpstream({ parameters: { [name]: "x" } })).toEqual([expect.stringMatching(/^parameters: must not hold grant_type, /)]);
-    expect(problemsOfUpstream({ parameters: { scope: 5 } })).toEqual(["parameters.scope: must be a text or a list of texts"]);
+    expect(problemsOfUpstream({ parameters: { scope: 5 } })).toEqual(["parameters.scope: must be a text or a list of texts: put it in quotes"]);
   });
 });
 
@@ -135,10 +135,10 @@ describe("an injected token", () => {
 
 describe("a route", () => {
   test("leads to an upstream that there is, or passes by them", () => {
-    expect(problemsOf({ routes: [{ upstream: "nobody" }, { upstream: "crm" }, { passthrough: true }] })).toEqual([
-      'routes[0].upstream: "nobody" is not in upstreams',
-    ]);
-    expect(problemsOf({ routes: [{ upstream: "constructor" }, { upstream: "__proto__" }] })).toHaveLength(2);
+    expect(
+      problemsOf({ routes: [{ upstream: "nobody" }, { pathPrefix: "/crm", upstream: "crm" }, { pathPrefix: "/", host: "x", passthrough: true }] }),
+    ).toEqual(['routes[0].upstream: "nobody" is not in upstreams']);
+    expect(problemsOf({ routes: [{ upstream: "constructor" }, { pathPrefix: "/p", upstream: "__proto__" }] })).toHaveLength(2);
     const one = "must have exactly one of upstream, passthrough";
     expect(problemsOf({ routes: [{}, { upstream: "crm", passthrough: true }] })).toEqual([`routes[0]: ${one}`, `routes[1]: ${one}`]);
     expect(load({ routes: [{ host: "CRM.Example.com", upstream: "crm" }] }).config.routes).toEqual([

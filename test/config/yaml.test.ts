@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { load, problemsOf } from "./config-text.ts";
+import { load, placedProblemsOf, problemsOf } from "./config-text.ts";
 
 const rest = "sessions: [{opaque: {from: {cookie: s}}}]\nupstreams: {crm: {issuer: 'https://idp.example.com', clientId: gateway}}\n";
 
@@ -12,21 +12,25 @@ describe("YAML", () => {
   });
 
   const broken: [what: string, text: string, problem: RegExp][] = [
-    ["with a tab for indentation", `listen:\n\tgrpc: hunter2\n${rest}`, /Tabs are not allowed as indentation at line 2, column 1/],
-    ["with an open quote", `${rest}listen: {grpc: "hunter2`, /at line 3/],
-    ["with a key too deep", `${rest}listen: grpc: hunter2`, /Nested mappings are not allowed.* at line 3, column 9/],
+    ["with a tab for indentation", `listen:\n\tgrpc: hunter2\n${rest}`, /^line 2: is no YAML: Tabs are not allowed as indentation \(column 1\)$/],
+    ["with an open quote", `${rest}listen: {grpc: "hunter2`, /^line 3: is no YAML: Missing closing "quote \(column 24\)$/],
+    ["with a key too deep", `${rest}listen: grpc: hunter2`, /^line 3: is no YAML: Nested mappings are not allowed in compact mappings \(column 9\)$/],
     [
       "with a key that occurs twice: the second would win in silence",
       `${rest}log: {level: info}\nlog: {level: hunter2}`,
-      /Map keys must be unique at line 4, column 1/,
+      /^line 4: log: stands twice, on lines 3 and 4: keep one of them$/m,
     ],
-    ["with a twin key further down", `${rest}listen:\n  grpc: "127.0.0.1:1"\n  grpc: "hunter2"`, /Map keys must be unique at line 5, column 3/],
-    ["with two documents", `${rest}---\n${rest}`, /multiple documents.* at line 3, column 1/],
-    ["with text after the value", `${rest}log: |x hunter2`, /extra characters at line 3/],
-    ["with a brace too many", `{${rest.split("\n")[0]}}} hunter2`, /Unexpected flow-map-end token/],
+    [
+      "with a twin key further down",
+      `${rest}listen:\n  grpc: "127.0.0.1:1"\n  grpc: "hunter2"`,
+      /^line 5: listen\.grpc: stands twice, on lines 4 and 5: keep one of them$/m,
+    ],
+    ["with two documents", `${rest}---\n${rest}`, /^line 3: is no YAML: Source contains multiple documents \(column 1\)$/],
+    ["with text after the value", `${rest}log: |x hunter2`, /^line 3: is no YAML: Block scalar header includes extra characters \(column 7\)$/],
+    ["with a brace too many", `{${rest.split("\n")[0]}}} hunter2`, /^line 1: is no YAML: Unexpected flow-map-end token in YAML stream \(column \d+\)$/],
   ];
   test.each(broken)("%s is said with its place, without quoting the file", (_what, text, problem) => {
-    expect(problemsOf(text).join("\n")).toMatch(problem);
+    expect(placedProblemsOf(text).join("\n")).toMatch(problem);
   });
 
   test("with an alias of nothing is a problem of the file like any other, and the alias is not quoted: a password may begin with *", () => {
@@ -47,11 +51,11 @@ describe("YAML", () => {
     expect(problemsOf(text)).toEqual([
       "listen: must be a mapping",
       "sessions: must be a list",
-      "store: must be a mapping",
       "upstreams: must be a mapping",
-      "cache.maxSessions: must be a whole number",
       "routes: must be a list",
+      "store: has no value: leave it out, or write a mapping",
       "log: must be a mapping",
+      "cache.maxSessions: must be a whole number",
     ]);
   });
 });

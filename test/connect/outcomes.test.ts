@@ -221,7 +221,7 @@ test("a page for upstreams that users do not connect shows those only that hold 
   const { world, browser } = await scripted();
   const page = await browser.visit(prefix);
   expect(textOf(page)).toContain("crm Not connected Connect");
-  const none = await startWorld(use, { upstream: { connect: undefined } });
+  const none = await startWorld(use, { upstream: { connect: undefined }, connect: { resources: [{ resource: "https://gateway.example.com/mcp" }] } });
   expect(textOf(await none.browser().visit(prefix))).toContain("There is nothing to connect here");
   expect((await none.browser().request(`${prefix}connect/crm`)).status).toBe(404);
   expect(connectUrlOf(await none.call(cookie))).toBeUndefined();

@@ -21,8 +21,8 @@ export function connectedUpstream(simulator: ProviderSimulator): object {
 export const presetEnvironment = { PRESET_SECRET: simulatedClient.secret };
 
 function configOf(upstream: object): UpstreamConfig {
-  const connect = { publicUrl: "https://gateway.example.com" };
-  const config = { listen: { grpc: "127.0.0.1:0" }, sessions: [{ opaque: { from: { cookie: "s" } } }], connect, upstreams: { it: upstream } };
+  const section = "connect" in upstream ? { connect: { publicUrl: "https://gateway.example.com" } } : {};
+  const config = { listen: { grpc: "127.0.0.1:0" }, sessions: [{ opaque: { from: { cookie: "s" } } }], ...section, upstreams: { it: upstream } };
   const { it } = parseConfig(JSON.stringify(config), "preset.yaml", { env: presetEnvironment }).config.upstreams;
   if (it === undefined) throw new Error("the upstream is gone");
   return it;

@@ -1,0 +1,86 @@
+import type { Parsed } from "./cross-checks.ts";
+import type { Problem } from "./problem.ts";
+
+type Mapping = Readonly<Record<string, unknown>>;
+
+/** Lists whose members stand for different things: one that is there twice was meant to be another. */
+const distinctLists = new Set([
+  ...["allowedSans", "audience", "authorizationServers", "nodes", "resource", "scopes", "strip", "trustDomains"],
+  ...["refused", "misconfigured", "transient", "unknown"],
+]);
+/** Of these, the ones that are read without regard to letter case. */
+const caseless = new Set(["nodes", "strip"]);
+
+/** Members that stand twice in a list of the file. */
+export function repeatedMembers(value: unknown, path = ""): Problem[] {
+  if (Array.isArray(value)) return value.flatMap((item, at) => repeatedMembers(item, `${path}[${at}]`));
+  if (!isMapping(value)) return [];
+  return Object.entries(value).flatMap(([key, item]) => {
+    const inner = path === "" ? key : `${path}.${key}`;
+    const repeated = distinctLists.has(key) && Array.isArray(item) ? repetitions(item, inner, caseless.has(key)) : [];
+    return [...repeated, ...repeatedMembers(item, inner)];
+  });
+}
+
+function repetitions(list: readonly unknown[], path: string, ignoresCase: boolean): Problem[] {
+  const seen = new Map<string, number>();
+  return list.flatMap((item, at) => {
+    if (typeof item !== "string") return [];
+    const name = ignoresCase ? item.toLowerCase() : item;
+    const first = seen.get(name);
+    if (first === undefined) seen.set(name, at);
+    return first === undefined ? [] : [twin(`${path}[${at}]`, `${path}[${first}]`, "is the same as")];
+  });
+}
+
+/** A second route for the same requests would never be used. */
+export function repeatedRoutes({ routes = [] }: Pick<Parsed, "routes">): Problem[] {
+  const seen = new Map<string, number>();
+  return routes.flatMap((route, at) => {
+    if (route === undefined) return [];
+    const name = `${route.host ?? "*"} ${route.pathPrefix}`;
+    const first = seen.get(name);
+    if (first === undefined) seen.set(name, at);
+    const problem = twin(`routes[${at}]`, `routes[${first}]`, "has the host and pathPrefix of");
+    return first === undefined ? [] : [{ ...problem, message: `${problem.message}, and would never be used: remove one of them` }];
+  });
+}
+
+/** Sources that find the same credential: the later one would never be asked. Places in headers and cookies are compared elsewhere. */
+export function repeatedSources({ sessions = [] }: Pick<Parsed, "sessions">): Problem[] {
+  const seen = new Map<string, number>();
+  const problems: Problem[] = [];
+  for (const [at, source] of sessions.entries()) {
+    const names = source?.kind === "principal" ? source.trustDomains : source?.kind === "metadata" ? [JSON.stringify([source.namespace, source.path])] : [];
+    for (const name of names) {
+      const first = seen.get(name);
+      if (first === undefined || first === at) seen.set(name, at);
+      else problems.push(twin(`sessions[${at}].${source?.kind}`, `sessions[${first}].${source?.kind}`, "finds what is found already by"));
+    }
+  }
+  return problems;
+}
+
+/** Words of a provider that would mean two things. */
+export function contradictions({ upstreams = {} }: Pick<Parsed, "upstreams">): Problem[] {
+  return Object.entries(upstreams).flatMap(([name, upstream]) => {
+    const seen = new Map<string, string>();
+    return (["refused", "misconfigured", "transient", "unknown"] as const).flatMap((meaning) =>
+      (upstream?.errors?.[meaning] ?? []).flatMap((word) => {
+        const first = seen.get(word);
+        if (first === undefined) seen.set(word, meaning);
+        if (first === undefined || first === meaning) return [];
+        const other = `upstreams.${name}.errors.${first}`;
+        return [{ path: `upstreams.${name}.errors.${meaning}`, other, message: `"${word}" stands in ${other} too: a word has one meaning` }];
+      }),
+    );
+  });
+}
+
+function twin(path: string, other: string, words: string): Problem {
+  return { path, other, message: `${words} ${other}` };
+}
+
+function isMapping(value: unknown): value is Mapping {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,15 @@
+/** One thing wrong with the configuration. */
+export interface Problem {
+  /** Where: `upstreams.crm.clientId`, `sessions[0].jwt`; empty for the file as a whole. */
+  readonly path: string;
+  readonly message: string;
+  /** The line, where it is not where the path stands first. */
+  readonly line?: number | undefined;
+  /** Another path that the message names: its line is told too. */
+  readonly other?: string;
+}
+
+/** A path as messages write it: `sessions[0].jwt.issuer`. */
+export function pathOf(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, key) => (typeof key === "number" ? `${text}[${key}]` : text === "" ? String(key) : `${text}.${String(key)}`), "");
+}
