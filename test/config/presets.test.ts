@@ -213,7 +213,7 @@ describe("the rules of a provider without a preset", () => {
     expect(problems({ ...plain, response: { root: "data" } })).toEqual(["response.root: must be a list"]);
     expect(problems({ ...plain, errors: { path: [] } })).toEqual(["errors.path: must name at least one key"]);
     expect(problems({ ...plain, errors: { denied: ["x"] } })).toEqual([
-      "errors.denied: is no known key; known are path, refused, misconfigured, transient, unknown",
+      "errors.denied: is no known key; known are exact, path, refused, misconfigured, transient, unknown",
     ]);
     expect(problems({ ...plain, accessTokenLife: "0s" })).toEqual(["accessTokenLife: must be longer than zero"]);
   });
