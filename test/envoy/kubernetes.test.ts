@@ -147,10 +147,10 @@ describe("envoy-gateway/", () => {
     expect(durationMs(baseInterval ?? "")).toBeGreaterThanOrEqual(1_000);
   });
 
-  test("the policy names a configured upstream, and sends the headers that sessions come in", () => {
+  test("the policy names a configured upstream, and sends the headers that sessions come in and the request's id", () => {
     const extensions = at<{ name: string; type: string; value: string }[]>(policy, "spec.extAuth.contextExtensions");
     expect(extensions).toEqual(Object.keys(config().upstreams).map((value) => ({ name: "upstream", type: "Value", value })));
-    expect(at(policy, "spec.extAuth.headersToExtAuth")).toEqual(["authorization"]);
+    expect(at(policy, "spec.extAuth.headersToExtAuth")).toEqual(["authorization", "x-request-id"]);
     expect(config().sessions).toMatchObject([{ kind: "jwt", from: { header: "authorization" } }]);
   });
 
