@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Route } from "../check/upstreams.ts";
 import { logLevels } from "../telemetry/log.ts";
+import { type Address, parseAddress } from "./address.ts";
 import { connectSchema } from "./connect-schema.ts";
 import { listenSchema } from "./listen-schema.ts";
 import { sessionsSchema, sourceSchema } from "./sessions-schema.ts";
@@ -49,11 +50,16 @@ const cacheSchema = z
   })
   .transform(({ maxSessions, maxStaleness, maxOutage }) => ({ maxSessions, maxStalenessMs: maxStaleness, maxOutageMs: maxOutage }));
 
+function isTcp(address: Address | undefined): boolean {
+  return address?.kind === "tcp" && address.port > 0;
+}
+
 const route = z
   .strictObject({
     host: z
       .string()
-      .regex(/^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/, "must be a host name, with a port where requests have to name it")
+      .regex(/^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/, { error: "must be a host name, with a port where requests have to name it", abort: true })
+      .refine((host) => !/:\d+$/.test(host) || isTcp(parseAddress(host)), "must name a port from 1 to 65535")
       .transform((host) => host.toLowerCase())
       .optional()
       .meta({ description: "As requests name it: one that differs in the port or a trailing dot is answered 400; see ignorePort" }),

@@ -149,7 +149,16 @@ describe("a route", () => {
   test("is written plainly: what Envoy would see in two ways is no prefix", () => {
     for (const pathPrefix of ["api", "", "/a b", "/a?x", "/a#x", "/a%2fb", "/a\\b", "/a//b", "/a/../b", "/a/.", "/é"])
       expect(problemsOf({ routes: [{ pathPrefix, upstream: "crm" }] })).toHaveLength(1);
-    for (const host of ["crm.example.com:", "crm.example.com:x", "crm.example.com:443:443", "https://crm.example.com", "*.example.com", ""])
+    for (const host of [
+      "crm.example.com:",
+      "crm.example.com:x",
+      "crm.example.com:443:443",
+      "crm.example.com:0",
+      "crm.example.com:65536",
+      "https://crm.example.com",
+      "*.example.com",
+      "",
+    ])
       expect(problemsOf({ routes: [{ host, upstream: "crm" }] })).toHaveLength(1);
     expect(problemsOf({ ...minimal, routes: [{ pathPrefix: "/a/..b/.c/d.e", upstream: "crm" }] })).toEqual([]);
   });
