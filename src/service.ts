@@ -36,6 +36,7 @@ import type { Log } from "./telemetry/log.ts";
 import { addProcessMetrics, createMetrics } from "./telemetry/prometheus.ts";
 import { shortHash } from "./tokens/grant.ts";
 import { createTokenManager } from "./tokens/token-manager.ts";
+import type { FetchFor, TrustingFetch } from "./trusting-fetch.ts";
 import { version } from "./version.ts";
 
 export interface ServiceDeps {
@@ -43,6 +44,8 @@ export interface ServiceDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly fetch: typeof globalThis.fetch;
+  /** In its place for upstreams and sources with an authority of their own (`ca`). */
+  readonly fetchTrusting: TrustingFetch;
   readonly log: Log;
 }
 
@@ -62,7 +65,8 @@ export interface Service {
 }
 
 /** The composition root: each line uses only lines above it. */
-export function createService({ config, clock, random, fetch, log }: ServiceDeps): Service {
+export function createService({ config, clock, random, fetch, fetchTrusting, log }: ServiceDeps): Service {
+  const fetchFor: FetchFor = (ca) => (ca === undefined ? fetch : fetchTrusting(ca));
   const { listen, sessions, upstreams } = config;
   const issuers = sessions.filter(({ kind }) => kind === "jwt").map(({ name }) => name);
   const metrics = createMetrics({ version, upstreams: Object.keys(upstreams), issuers });
@@ -72,7 +76,7 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
       ? createRedisStore({ config: config.store, clock, random, log, metrics: metrics.store })
       : createMemoryStore({ clock, maxGrants: config.store.maxGrants });
   const providers = new Map(
-    Object.entries(upstreams).map(([name, upstream]) => [name, createOAuthProvider({ config: providerConfig(upstream), fetch, clock })]),
+    Object.entries(upstreams).map(([name, upstream]) => [name, createOAuthProvider({ config: providerConfig(upstream), fetch: fetchFor(upstream.ca), clock })]),
   );
   const tokens = createTokenManager({
     store,
@@ -88,7 +92,7 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
   const { flows, index } = config.connect || logoutSources.length > 0 ? flowStoresOf(config.store, { clock, random, log }) : {};
   const grantLifeMs = Math.max(0, ...[...providers.values()].map(({ refreshTokenLifeMs }) => refreshTokenLifeMs));
   const names = logoutSources.length > 0 && index ? createSessionNames({ sources: logoutSources, index, grantLifeMs, clock, log }) : undefined;
-  const keys = createKeySets({ config: sessions, fetch, clock, log, metrics: metrics.keys });
+  const keys = createKeySets({ config: sessions, fetchFor, clock, log, metrics: metrics.keys });
   const cookieSource = sessions.find((source) => source.kind === "cookie");
   const issuer = flows && cookieSource && createSessionIssuer(cookieSource, { flows, random });
   const identify = createSources({ config: sessions, maxEntries: config.cache.maxSessions, clock, keys, onVerified: names?.seen, issued: issuer, metrics });
@@ -108,7 +112,7 @@ export function createService({ config, clock, random, fetch, log }: ServiceDeps
       sessions: identify,
       upstreams: routing,
       decode: createDecoder({ ...wanted, headers: [...wanted.headers, ...connectHeaders], body: true }),
-      sourcesByName: loginSources(config, { fetch, clock }),
+      sourcesByName: loginSources(config, { fetchFor, clock }),
       ...{ issuer, providers, tokens, store, flows, clock, random, log },
     });
   const check = createCheck({
@@ -182,7 +186,7 @@ function flowStoresOf(
 }
 
 /** Our clients at the issuers of sessions that never come to a browser. */
-function loginSources({ connect, sessions }: Config, { fetch, clock }: Pick<ServiceDeps, "fetch" | "clock">): ReadonlyMap<string, LoginSource> {
+function loginSources({ connect, sessions }: Config, { fetchFor, clock }: { fetchFor: FetchFor; clock: Clock }): ReadonlyMap<string, LoginSource> {
   const found = new Map<string, LoginSource>();
   for (const source of sessions) {
     const client = source.kind === "jwt" ? connect?.login[source.name] : undefined;
@@ -198,7 +202,7 @@ function loginSources({ connect, sessions }: Config, { fetch, clock }: Pick<Serv
         // Nothing is refreshed there: who logs in is all that is asked.
         ...{ parameters: [], refreshTokenLifeMs: 0, killsOldAccess: false, maxConcurrency: 1 },
       },
-      fetch,
+      fetch: fetchFor(source.ca),
       clock,
     });
     if (provider.login !== undefined) found.set(source.name, { issuer: source.issuer, login: provider.login });

@@ -7,6 +7,7 @@ import { BearerswapError, messageOf } from "../error.ts";
 import { systemRandom } from "../random.ts";
 import { createService } from "../service.ts";
 import { createLog } from "../telemetry/log.ts";
+import { createTrustingFetch } from "../trusting-fetch.ts";
 import { version } from "../version.ts";
 import type { CliContext } from "./cli.ts";
 
@@ -32,7 +33,7 @@ async function serve(file: string, { env, untilStopped }: CliContext): Promise<v
   // What grpc-js says of an address is said again, with more, by what it throws.
   setLogger({ error: (message: string) => log.debug({ event: "grpc" }, message) });
   const stopped = untilStopped();
-  const service = createService({ config, clock: systemClock(), random: systemRandom(), fetch, log });
+  const service = createService({ config, clock: systemClock(), random: systemRandom(), fetch, fetchTrusting: createTrustingFetch(env), log });
   for (const warning of warnings) log.warn({ event: "config" }, warning);
   const { grpc, http, admin } = await service.start();
   log.info({ event: "listening", version, grpc: formatAddress(grpc), http: http && formatAddress(http), admin: admin && formatAddress(admin) }, "listening");

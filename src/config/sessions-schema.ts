@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Place } from "../check/credential.ts";
+import { caFile } from "./pem-file.ts";
 import { cookieName, duration, headerName, name, positiveDuration, url } from "./units.ts";
 
 const place = z
@@ -32,6 +33,9 @@ const jwt = z.strictObject({
   subject: text.optional().meta({ description: "The claim that must equal the grant's subject" }),
   clockTolerance: duration().default(30_000).meta({ description: "For exp and nbf; default 30s" }),
   jwksCooldown: duration().default(30_000).meta({ description: "An unknown key is looked for at the issuer once in this time; default 30s" }),
+  ca: caFile().optional().meta({
+    description: "Path of the authority that the issuer's certificates must come from, PEM; default: those that Node trusts, and NODE_EXTRA_CA_CERTS",
+  }),
   allowInsecure: z.boolean().default(false).meta({ description: "Lets issuer and jwks be plain http off loopback" }),
   backchannelLogout: backchannelLogout.optional().meta({
     description: "The issuer may end sessions: it posts logout tokens to /backchannel-logout on listen.http (OpenID Connect Back-Channel Logout 1.0)",

@@ -3,6 +3,7 @@ import { BearerswapError } from "../error.ts";
 import { type ClientAuthConfig, importSigningKey, signingAlgorithms, thumbprintsOf } from "../providers/client-auth.ts";
 import { presetNames, presetParameterNames } from "../providers/presets.ts";
 import { upstreamConnectSchema } from "./connect-schema.ts";
+import { caFile } from "./pem-file.ts";
 import { errorsSchema, requestSchema, responseSchema, revocationSchema } from "./rules-schema.ts";
 import { isStandIn } from "./stand-in.ts";
 import { headerName, name, positiveDuration, secret, url } from "./units.ts";
@@ -78,6 +79,9 @@ export const upstreamSchema = z
     request: requestSchema.nullish().meta({ description: "How the token request differs from RFC 6749" }),
     response: responseSchema.nullish().meta({ description: "Where a successful answer differs from RFC 6749 section 5.1" }),
     errors: errorsSchema.nullish().meta({ description: "What the provider's own error words mean" }),
+    ca: caFile().optional().meta({
+      description: "Path of the authority that the provider's certificate must come from, PEM; default: those that Node trusts, and NODE_EXTRA_CA_CERTS",
+    }),
     allowInsecure: z.boolean().default(false).meta({ description: "Lets the provider be plain http off loopback" }),
   })
   .transform((raw, context) => {
@@ -114,6 +118,7 @@ export const upstreamSchema = z
       killsOldAccess: raw.killsOldAccess,
       refreshTokenLifeMs: raw.refreshTokenLife,
       accessTokenLifeMs: raw.accessTokenLife ?? undefined,
+      ca: raw.ca,
       allowInsecure: raw.allowInsecure,
     };
   });

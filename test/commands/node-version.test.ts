@@ -19,7 +19,7 @@ async function runAs(version: string, ...args: string[]): Promise<{ code: number
   }
 }
 
-test.each(["18.20.8", "20.20.2", "22.17.1"])("on Node %s one sentence says which Node is needed", async (version) => {
+test.each(["18.20.8", "20.20.2", "22.18.0"])("on Node %s one sentence says which Node is needed", async (version) => {
   const { code, stdout, stderr } = await runAs(version, "--version");
   expect([code, stdout]).toEqual([1, ""]);
   expect(stderr).toBe(`bearerswap: needs Node ${engines.node.slice(2)} or later, and this is Node ${version}: install a newer one, or use the Docker image\n`);
@@ -27,5 +27,5 @@ test.each(["18.20.8", "20.20.2", "22.17.1"])("on Node %s one sentence says which
 
 test("on a Node that it runs on, the launcher is the program", async () => {
   expect(await runAs(process.versions.node, "schema")).toMatchObject({ code: 0, stdout: expect.stringContaining("bearerswap configuration") });
-  expect((await runAs("22.18.0", "--version")).code).toBe(0);
+  expect((await runAs("22.19.0", "--version")).code).toBe(0);
 });

@@ -4,6 +4,7 @@ import { parseConfig } from "../../src/config/load.ts";
 import { systemRandom } from "../../src/random.ts";
 import { createService, type Listening } from "../../src/service.ts";
 import { createLog } from "../../src/telemetry/log.ts";
+import { createTrustingFetch } from "../../src/trusting-fetch.ts";
 
 /** bearerswap inside the test's process, on real ports. */
 export interface RunningService {
@@ -31,7 +32,7 @@ export async function startService({ config, env = {}, clock = systemClock(), fe
   const text = JSON.stringify({ listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0" }, ...config });
   const { config: parsed } = parseConfig(text, "test.yaml", { env });
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
-  const service = createService({ config: parsed, clock, random: systemRandom(), fetch, log });
+  const service = createService({ config: parsed, clock, random: systemRandom(), fetch, fetchTrusting: createTrustingFetch({}), log });
   const listening = await service.start();
   return {
     listening,
