@@ -6,6 +6,7 @@ import type { ListenConfig } from "./config/listen-schema.ts";
 import { AuthorizationService } from "./gen/envoy/service/auth/v3/external_auth.ts";
 import { addReflection } from "./grpc-services.ts";
 import { listenGrpc, namedClientsOnly } from "./listen.ts";
+import { createOpenCalls } from "./open-calls.ts";
 import { deadlineMarginMs, serveDirectly } from "./unary-stream.ts";
 
 /** The health service's name for the store's live state. */
@@ -33,8 +34,9 @@ export interface CheckServer {
 const maxRequestBytes = 16 * 1024 * 1024;
 
 export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps): CheckServer {
-  const interceptors = namedClientsOnly(config.tls);
-  const server = new Server({ "grpc.max_receive_message_length": maxRequestBytes, interceptors });
+  const namedClients = namedClientsOnly(config.tls);
+  const calls = createOpenCalls();
+  const server = new Server({ "grpc.max_receive_message_length": maxRequestBytes, interceptors: [calls.interceptor, ...namedClients] });
   const health = new HealthImplementation({
     "": "NOT_SERVING",
     [AuthorizationService.check.path.split("/")[1] ?? ""]: "NOT_SERVING",
@@ -44,7 +46,7 @@ export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps
     { check: { ...AuthorizationService.check, requestDeserialize: identity, responseSerialize: identity } },
     { check: handler(check, deadlineMs) },
   );
-  if (interceptors.length === 0) serveDirectly(server, { path: AuthorizationService.check.path, handle: check, deadlineMs });
+  if (namedClients.length === 0) serveDirectly(server, { path: AuthorizationService.check.path, handle: check, deadlineMs }, calls.direct);
   health.addToServer(server);
   addReflection(server, ["envoy/service/auth/v3/external_auth.proto"]);
 
@@ -54,22 +56,8 @@ export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps
       for (const name of ["", AuthorizationService.check.path.split("/")[1] ?? ""]) health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
     },
     setStoreUp: (up) => health.setStatus(storeHealth, up ? "SERVING" : "NOT_SERVING"),
-    drain: (timeoutMs) => drain(server, timeoutMs),
+    drain: (timeoutMs) => calls.drain(server, timeoutMs),
   };
-}
-
-/** Resolves when the server has answered its calls; what is left after `timeoutMs` is cut off. */
-export function drain(server: Server, timeoutMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      server.forceShutdown();
-      resolve();
-    }, timeoutMs);
-    server.tryShutdown(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }
 
 /** Messages stay bytes: the pipeline decodes them, so that what cannot be decoded gets a verdict too. */

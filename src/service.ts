@@ -21,7 +21,7 @@ import { createSessionNames, isLogoutSource } from "./logout/session-names.ts";
 import { createOAuthProvider } from "./providers/oauth-provider.ts";
 import type { Random } from "./random.ts";
 import { createReadiness } from "./readiness.ts";
-import { createCheckServer, drain } from "./server.ts";
+import { createCheckServer } from "./server.ts";
 import type { FlowStore } from "./stores/flow-store.ts";
 import { createMemoryFlowStore } from "./stores/memory-flow-store.ts";
 import { createMemorySessionIndex } from "./stores/memory-session-index.ts";
@@ -151,7 +151,7 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
     async stop() {
       const deadline = deadlineIn(clock, config.shutdown.timeoutMs);
       readiness.drain();
-      await Promise.all([server.drain(deadline.leftMs()), admin && drain(admin.server, deadline.leftMs())]);
+      await Promise.all([server.drain(deadline.leftMs()), admin?.drain(deadline.leftMs())]);
       const stored = await deadline.before(
         Promise.all([connect?.settled(), tokens.settled()]).then(() => true),
         () => false,

@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { type Server, status } from "@grpc/grpc-js";
 
 /** One method of a gRPC service, a message in and a message out, both as bytes. */
@@ -11,6 +11,13 @@ export interface UnaryMethod {
   readonly deadlineMs: number;
 }
 
+/** The calls under way, as far as they are answered directly. */
+export interface DirectCalls {
+  readonly streams: Set<ServerHttp2Stream>;
+  /** A caller that has begun a call and sends nothing, or not all of it, is cut off after this, ms. */
+  readonly silenceMs: number;
+}
+
 /** What grpc-js does with a new stream; `interceptors` are those of its listener's credentials. */
 type StreamHandler = (this: Server, interceptors: readonly unknown[], stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 
@@ -20,7 +27,7 @@ type StreamHandler = (this: Server, interceptors: readonly unknown[], stream: Se
  * to be registered too. It has no public way to do so: this wraps a private method of the pinned version, and is false where that is missing; then
  * grpc-js serves all calls, only slower. Calls answered here count neither for its `grpc.max_connection_idle_ms` nor in channelz.
  */
-export function serveDirectly(server: Server, method: UnaryMethod): boolean {
+export function serveDirectly(server: Server, method: UnaryMethod, calls: DirectCalls): boolean {
   const inner = server as unknown as { _channelzHandler?: StreamHandler };
   const grpcJs = inner._channelzHandler;
   if (typeof grpcJs !== "function") return false;
@@ -28,7 +35,7 @@ export function serveDirectly(server: Server, method: UnaryMethod): boolean {
     const leave = () => grpcJs.call(this, interceptors, stream, headers);
     const timeoutMs = isOrdinary(headers, method.path) && interceptors.length === 0 ? timeoutOf(headers["grpc-timeout"]) : undefined;
     if (timeoutMs === undefined) leave();
-    else receive(stream, method, timeoutMs, leave);
+    else receive(stream, method, timeoutMs, calls, leave);
   };
   return true;
 }
@@ -55,11 +62,15 @@ function timeoutOf(header: string | string[] | undefined): number | undefined {
 const prefixLength = 5;
 
 /** Waits for the call's one message. Unless it is uncompressed and comes in one piece, the stream is left to grpc-js as if nothing had been read. */
-function receive(stream: ServerHttp2Stream, method: UnaryMethod, timeoutMs: number, leave: () => void): void {
+function receive(stream: ServerHttp2Stream, method: UnaryMethod, timeoutMs: number, { streams, silenceMs }: DirectCalls, leave: () => void): void {
   const deadlineAt = performance.now() + timeoutMs;
   let framed: Buffer | undefined;
-  const timer = timeoutMs === Number.POSITIVE_INFINITY ? undefined : setTimeout(fail, timeoutMs, stream, status.DEADLINE_EXCEEDED, "Deadline exceeded");
-  stream.on("close", () => clearTimeout(timer));
+  let timer = setTimeout(onTimer, Math.min(timeoutMs, silenceMs));
+  streams.add(stream);
+  stream.on("close", () => {
+    clearTimeout(timer);
+    streams.delete(stream);
+  });
   stream.on("error", ignore);
   stream.on("data", onData);
   stream.on("end", onEnd);
@@ -71,14 +82,23 @@ function receive(stream: ServerHttp2Stream, method: UnaryMethod, timeoutMs: numb
       return;
     }
     clearTimeout(timer);
+    streams.delete(stream);
     stream.off("data", onData).off("end", onEnd).pause();
     stream.unshift(framed === undefined ? chunk : Buffer.concat([framed, chunk]));
     leave();
   }
 
   function onEnd(): void {
-    if (framed === undefined) fail(stream, status.UNIMPLEMENTED, "Received no request message");
+    if (framed === undefined) failStream(stream, status.UNIMPLEMENTED, "Received no request message");
     else answer(stream, method, framed.subarray(prefixLength), deadlineAt - performance.now());
+  }
+
+  /** At the caller's deadline, or before it where the request is still not there. */
+  function onTimer(): void {
+    const leftMs = timeoutMs - silenceMs;
+    if (leftMs <= 0) failStream(stream, status.DEADLINE_EXCEEDED, "Deadline exceeded");
+    else if (!stream.readableEnded) failStream(stream, status.DEADLINE_EXCEEDED, "the caller sends nothing");
+    else if (leftMs < longestMs) timer = setTimeout(failStream, leftMs, stream, status.DEADLINE_EXCEEDED, "Deadline exceeded");
   }
 }
 
@@ -129,11 +149,13 @@ function sendOk(this: ServerHttp2Stream): void {
 }
 
 function failUnknown(stream: ServerHttp2Stream): void {
-  fail(stream, status.UNKNOWN, "Unknown error");
+  failStream(stream, status.UNKNOWN, "Unknown error");
 }
 
-/** `details` must be fit for a header as they are. */
-function fail(stream: ServerHttp2Stream, code: status, details: string): void {
+/** Ends a call that is not answered yet. `details` must be fit for a header as they are. */
+export function failStream(stream: ServerHttp2Stream, code: status, details: string): void {
   if (stream.destroyed || stream.closed || stream.headersSent) return;
   stream.respond({ ...answerHeaders, "grpc-status": String(code), "grpc-message": details }, { endStream: true });
+  // Whatever the caller would still send is not waited for.
+  if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
 }

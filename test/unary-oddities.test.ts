@@ -2,6 +2,7 @@ import type { ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
 import { setImmediate as immediate } from "node:timers/promises";
 import { compressionAlgorithms, experimental, type Server, ServerCredentials, ServerInterceptingCall, status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
+import { createOpenCalls } from "../src/open-calls.ts";
 import { serveDirectly } from "../src/unary-stream.ts";
 import { answerTo, connectRawGrpc, framed, type RawAnswer, type RawGrpcClient } from "./support/raw-grpc.ts";
 import { resources } from "./support/resources.ts";
@@ -97,7 +98,7 @@ describe("a call that is out of the ordinary", () => {
 
   test("is served by grpc-js, as is every other, where the hook is missing or not in use", async () => {
     const withoutHook = {};
-    expect(serveDirectly(withoutHook as Server, { path: unaryPath, handle: sayDirectly, deadlineMs: 1_000 })).toBe(false);
+    expect(serveDirectly(withoutHook as Server, { path: unaryPath, handle: sayDirectly, deadlineMs: 1_000 }, createOpenCalls().direct)).toBe(false);
     expect(withoutHook).toEqual({});
     const { address } = await start({ options: { "grpc.enable_channelz": 0 } });
     expect(await callUnary(address, Buffer.from("hello"))).toBe("grpc-js:hello");

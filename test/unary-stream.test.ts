@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
-import { drain } from "../src/server.ts";
 import { createAnswerGate } from "./support/answer-gate.ts";
 import { httpRequest } from "./support/check-request.ts";
 import { answerTo, connectRawGrpc, framed } from "./support/raw-grpc.ts";
@@ -170,12 +169,12 @@ describe("a caller that is gone", () => {
 describe("a server that ends", () => {
   test("waits for calls under way, and takes no new ones", async () => {
     const gate = createAnswerGate();
-    const { server, address } = await start({ handle: (message) => gate.pass().then(() => message) });
+    const { server, calls, address } = await start({ handle: (message) => gate.pass().then(() => message) });
     const client = await connect(address);
     const pending = callRaw(client, "hello");
     await gate.arrived();
     let drained = false;
-    const draining = drain(server, 60_000).then(() => void (drained = true));
+    const draining = calls.drain(server, 60_000).then(() => void (drained = true));
     await once(client.session, "goaway");
     await expect(connectRawGrpc(address)).rejects.toMatchObject({ code: "ECONNREFUSED" });
     expect(drained).toBe(false);
@@ -186,11 +185,11 @@ describe("a server that ends", () => {
 
   test("cuts them off when its time is up", async () => {
     const gate = createAnswerGate();
-    const { server, address } = await start({ handle: (message) => gate.pass().then(() => message) });
+    const { server, calls, address } = await start({ handle: (message) => gate.pass().then(() => message) });
     const client = await connect(address);
     const pending = callRaw(client, "hello");
     await gate.arrived();
-    await drain(server, 100);
+    await calls.drain(server, 100);
     expect((await pending).grpcStatus).toBeUndefined();
     await until("the connection to be closed", () => client.session.destroyed);
     gate.release();

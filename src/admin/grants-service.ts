@@ -8,6 +8,7 @@ import { BearerswapError, messageOf } from "../error.ts";
 import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
 import { addReflection } from "../grpc-services.ts";
 import { listenGrpc, namedClientsOnly } from "../listen.ts";
+import { createOpenCalls } from "../open-calls.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Random } from "../random.ts";
 import type { Secret } from "../secret.ts";
@@ -36,18 +37,23 @@ export interface GrantsServiceDeps {
   readonly metrics: AdminMetrics;
 }
 
+/** The gRPC server of the admin API. */
+export interface AdminServer {
+  listen(): Promise<Address>;
+  /** Takes no new calls and resolves when those under way are answered, at the latest after `timeoutMs`. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
 const socketMode = 0o600;
 
 /** The admin server: `bearerswap.grants.v1.Grants`, where `listen.admin` says. */
-export function createAdminServer(
-  deps: GrantsServiceDeps,
-  config: ListenConfig & { readonly admin: Address },
-): { listen(): Promise<Address>; readonly server: Server } {
-  const server = new Server({ interceptors: namedClientsOnly(config.adminTls) });
+export function createAdminServer(deps: GrantsServiceDeps, config: ListenConfig & { readonly admin: Address }): AdminServer {
+  const calls = createOpenCalls();
+  const server = new Server({ interceptors: [calls.interceptor, ...namedClientsOnly(config.adminTls)] });
   server.addService(proto.GrantsService, guarded(createGrantsHandlers(deps), config.adminToken, deps));
   new HealthImplementation({ "": "SERVING" }).addToServer(server);
   addReflection(server, ["bearerswap/grants/v1/grants.proto"]);
-  return { server, listen: () => listenGrpc(server, config.admin, config.adminTls, socketMode) };
+  return { listen: () => listenGrpc(server, config.admin, config.adminTls, socketMode), drain: (timeoutMs) => calls.drain(server, timeoutMs) };
 }
 
 interface Handlers {

@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders } from "node:http2";
 import { type ChannelOptions, Client, credentials, Server, ServerCredentials } from "@grpc/grpc-js";
+import { createOpenCalls, type OpenCalls } from "../../src/open-calls.ts";
 import { serveDirectly, type UnaryMethod } from "../../src/unary-stream.ts";
 import { answerTo, framed, type RawAnswer, type RawGrpcClient } from "./raw-grpc.ts";
 
@@ -15,6 +16,7 @@ export interface UnaryServer {
   readonly address: string;
   /** Whether grpc-js has the hook that calls are answered through. */
   readonly hooked: boolean;
+  readonly calls: OpenCalls;
   stop(): void;
 }
 
@@ -23,6 +25,8 @@ export interface UnaryServerOptions {
   readonly handle?: Handle;
   /** False: a server on grpc-js as it is, to compare with. */
   readonly direct?: boolean;
+  /** How long callers may send nothing, ms. */
+  readonly silenceMs?: number;
   readonly options?: ChannelOptions;
   readonly credentials?: ServerCredentials;
 }
@@ -35,16 +39,17 @@ export const sayDirectly: Handle = (message) => Buffer.concat([Buffer.from("dire
 
 /** A server with one method; where grpc-js itself serves a call, the answer is `grpc-js:` and the message. */
 export async function startUnaryServer(given: UnaryServerOptions = {}): Promise<UnaryServer> {
-  const server = new Server({ "grpc.max_receive_message_length": maxMessageBytes, ...given.options });
+  const calls = createOpenCalls(given);
+  const server = new Server({ "grpc.max_receive_message_length": maxMessageBytes, interceptors: [calls.interceptor], ...given.options });
   const say = ({ request }: { request: Buffer }, done: (error: null, answer: Buffer) => void) => done(null, Buffer.concat([Buffer.from("grpc-js:"), request]));
   server.addService(service, { say });
-  const hooked = given.direct !== false && serveDirectly(server, { path: unaryPath, handle: given.handle ?? sayDirectly, deadlineMs: 10_000 });
+  const hooked = given.direct !== false && serveDirectly(server, { path: unaryPath, handle: given.handle ?? sayDirectly, deadlineMs: 10_000 }, calls.direct);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", given.credentials ?? ServerCredentials.createInsecure(), (error, bound) =>
       error === null ? resolve(bound) : reject(error),
     );
   });
-  return { server, address: `127.0.0.1:${port}`, hooked, stop: () => server.forceShutdown() };
+  return { server, address: `127.0.0.1:${port}`, hooked, calls, stop: () => server.forceShutdown() };
 }
 
 /** One call as any gRPC client makes it, with these headers besides. */

@@ -1,0 +1,112 @@
+import type { ServerHttp2Stream } from "node:http2";
+import { ResponderBuilder, type Server, ServerInterceptingCall, type ServerInterceptor, ServerListenerBuilder, status } from "@grpc/grpc-js";
+import { type DirectCalls, failStream } from "./unary-stream.ts";
+
+/** When the server ends, what a caller has begun to send may still arrive for so long, ms. */
+const lastWordMs = 1_000;
+/** Answers that were sent last get so long to leave, ms. */
+const flushMs = 100;
+
+/** A server's calls under way, so that none holds a stream for nothing, or the server's end. */
+export interface OpenCalls {
+  /** Watches the calls that grpc-js runs, and ends those whose caller falls silent; for the server's options. */
+  readonly interceptor: ServerInterceptor;
+  /** The calls that are answered without grpc-js: whoever does that keeps them here. */
+  readonly direct: DirectCalls;
+  /**
+   * Takes no new calls, and resolves when those under way are answered, at the latest after `timeoutMs`. Calls without an end of their own (health watches, reflection) are
+   * ended at once with UNAVAILABLE, and requests that were begun and not sent to their end after a second.
+   */
+  drain(server: Server, timeoutMs: number): Promise<void>;
+}
+
+/** A call that grpc-js runs. */
+interface Call {
+  /** Answered once, and done: not a stream of messages. */
+  readonly unary: boolean;
+  /** The caller has sent all of it. */
+  received: boolean;
+  end(code: status, details: string): void;
+}
+
+/** @param silenceMs how long a caller may take to send its request, or the next message of a stream */
+export function createOpenCalls({ silenceMs = 30_000 }: { readonly silenceMs?: number } = {}): OpenCalls {
+  const calls = new Set<Call>();
+  const streams = new Set<ServerHttp2Stream>();
+
+  return {
+    interceptor: ({ requestStream, responseStream }, next) => {
+      const unary = !requestStream && !responseStream;
+      let timer: NodeJS.Timeout | undefined;
+      const call: Call = { unary, received: false, end: (code, details) => intercepted.sendStatus({ code, details, metadata: null }) };
+      const listen = () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => call.end(status.DEADLINE_EXCEEDED, "the caller sends nothing"), silenceMs);
+      };
+      const gone = () => {
+        clearTimeout(timer);
+        calls.delete(call);
+      };
+      const listener = new ServerListenerBuilder()
+        .withOnReceiveMessage((message, pass) => {
+          listen();
+          pass(message);
+        })
+        .withOnReceiveHalfClose((pass) => {
+          clearTimeout(timer);
+          call.received = true;
+          pass();
+        })
+        .withOnCancel(gone)
+        .build();
+      const responder = new ResponderBuilder()
+        .withStart((pass) => {
+          calls.add(call);
+          listen();
+          pass(listener);
+        })
+        .withSendStatus((sent, pass) => {
+          gone();
+          pass(sent);
+        })
+        .build();
+      const intercepted = new ServerInterceptingCall(next, responder);
+      return intercepted;
+    },
+
+    direct: { streams, silenceMs },
+
+    drain(server, timeoutMs) {
+      return new Promise((resolve) => {
+        const latest = setTimeout(cutOff, timeoutMs);
+        const impatient = setTimeout(endUnsent, Math.min(lastWordMs, timeoutMs));
+        const looking = setInterval(() => calls.size + streams.size === 0 && done(), flushMs / 2);
+        server.tryShutdown(done);
+        for (const call of calls) if (!call.unary) call.end(status.UNAVAILABLE, shuttingDown);
+
+        /** Also with connections left that nobody uses: a client may leave its side of a stream open, or never get through its TLS handshake. */
+        function done(): void {
+          stop();
+          setTimeout(cutOff, flushMs);
+        }
+
+        function cutOff(): void {
+          stop();
+          server.forceShutdown();
+          resolve();
+        }
+
+        function stop(): void {
+          for (const timer of [latest, impatient, looking]) clearTimeout(timer);
+        }
+      });
+    },
+  };
+
+  function endUnsent(): void {
+    for (const call of calls) if (!call.received) call.end(status.UNAVAILABLE, shuttingDown);
+    for (const stream of streams) if (!stream.readableEnded) failStream(stream, status.UNAVAILABLE, shuttingDown);
+  }
+}
+
+const shuttingDown = "the server is shutting down";
