@@ -210,7 +210,8 @@ function loginSources({ connect, sessions }: Config, { fetchFor, clock }: { fetc
   return found;
 }
 
-function providerConfig(upstream: UpstreamConfig) {
+/** The upstream as its provider is made of it: on loopback plain http is harmless. */
+export function providerConfig(upstream: UpstreamConfig) {
   const endpoint = URL.parse(upstream.tokenEndpoint ?? upstream.issuer ?? "");
   return { ...upstream, allowInsecure: upstream.allowInsecure || isLoopback(endpoint?.hostname ?? "") };
 }

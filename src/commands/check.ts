@@ -1,11 +1,16 @@
-import type { Command } from "commander";
+import { type Command, CommanderError } from "commander";
 import { checkWithoutValues, loadConfig } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
+import { BearerswapError } from "../error.ts";
+import { createTrustingFetch } from "../trusting-fetch.ts";
 import type { CliContext } from "./cli.ts";
+import { onlineFindings } from "./online-checks.ts";
 
 interface CheckOptions {
   readonly config: string;
   /** False under `--no-secrets`. */
   readonly secrets: boolean;
+  readonly online?: boolean;
 }
 
 /** `check`: says whether `serve` would take the file, with every problem at once. */
@@ -15,11 +20,28 @@ export function addCheckCommand(program: Command, { env, stdout, stderr }: CliCo
     .description("validate a configuration file; exit code 1 and a list of all problems if it cannot be served")
     .requiredOption("--config <file>", "configuration, YAML")
     .option("--no-secrets", "look up no variable and no file that the configuration names: for a place that has none of them, such as CI")
-    .action(({ config: file, secrets }: CheckOptions) => {
+    .option("--online", "ask each issuer, provider and the store, too: one harmless request each, and one line on what it showed")
+    .action(async ({ config: file, secrets, online }: CheckOptions) => {
+      if (online && !secrets) throw new BearerswapError("input", "--online needs the secrets that --no-secrets leaves out: give one of them");
       const { warnings, note } = secrets ? { ...loadConfig(file, { env }), note: "" } : withoutValues(file);
       for (const warning of warnings) stderr.write(`warning: ${warning}\n`);
       stdout.write(`${file}: ok${note}\n`);
+      if (online) await askAll(loadConfig(file, { env }).config, { env, stdout });
     });
+}
+
+const labels = { ok: "OK", problem: "PROBLEM", untold: "UNTOLD" } as const;
+
+/** One line for each, as soon as those before it are known. */
+async function askAll(config: Config, { env, stdout }: Pick<CliContext, "env" | "stdout">): Promise<void> {
+  const trusting = createTrustingFetch(env);
+  let problems = 0;
+  for (const pending of onlineFindings(config, (ca) => (ca === undefined ? fetch : trusting(ca)))) {
+    const { path, kind, text } = await pending;
+    if (kind === "problem") problems++;
+    stdout.write(`${labels[kind].padEnd(7)} ${path}: ${text.replaceAll(/\s+/g, " ")}\n`);
+  }
+  if (problems > 0) throw new CommanderError(1, "online", "");
 }
 
 function withoutValues(file: string): { readonly warnings: readonly string[]; readonly note: string } {

@@ -1,0 +1,96 @@
+import { createKeySets } from "../check/key-sets.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import type { Config } from "../config/schema.ts";
+import type { UpstreamConfig } from "../config/upstreams-schema.ts";
+import { messageOf } from "../error.ts";
+import { createOAuthProvider } from "../providers/oauth-provider.ts";
+import { type Random, systemRandom } from "../random.ts";
+import { Secret } from "../secret.ts";
+import { providerConfig } from "../service.ts";
+import { createLog } from "../telemetry/log.ts";
+import type { FetchFor } from "../trusting-fetch.ts";
+import { storeFinding } from "./online-store.ts";
+
+/** What asking one server has shown. `untold`: it answered, and its answer does not tell. */
+export interface Finding {
+  readonly path: string;
+  readonly kind: "ok" | "problem" | "untold";
+  readonly text: string;
+}
+
+/** A server that does not answer for this long is a problem, ms. */
+const patienceMs = 15_000;
+
+/** Asks each issuer for its keys, each provider about our client and the store about itself: one harmless request each, beside the discovery that leads to it. */
+export function onlineFindings(config: Config, fetchFor: FetchFor): Promise<Finding>[] {
+  const deps = { clock: systemClock(), random: systemRandom(), log: createLog({ level: "silent", format: "json" }) };
+  const keys = createKeySets({ config: config.sessions, fetchFor, ...deps, metrics: { fetched: () => {} } });
+  const issuers = [...keys].map(([name, set]) => {
+    const path = `sessions.${name}.jwt`;
+    return patiently(path, async () => {
+      const result = await set.verify(unknownJwt(), {});
+      if (result.kind === "unavailable") return { path, kind: "problem", text: `the issuer's keys cannot be had: ${result.why}` };
+      return { path, kind: "ok", text: "the issuer's keys are there" };
+    });
+  });
+  const logins = Object.keys(config.connect?.login ?? {}).map((name): Promise<Finding> => {
+    return Promise.resolve({ path: `connect.login.${name}`, kind: "untold", text: "only a login tells whether the issuer takes this client" });
+  });
+  const clients = Object.entries(config.upstreams).map(([name, upstream]) => {
+    const path = `upstreams.${name}`;
+    return patiently(path, () => clientFinding(path, upstream, { fetch: fetchFor(upstream.ca), ...deps }));
+  });
+  const { store } = config;
+  const ownCommands = config.connect !== undefined || config.sessions.some((source) => source.kind === "jwt" && source.backchannelLogout !== undefined);
+  return [...issuers, ...clients, ...logins, patiently("store", () => storeFinding(store, ownCommands, deps))];
+}
+
+interface ClientDeps {
+  readonly fetch: typeof globalThis.fetch;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** A refresh with a token that cannot exist: a provider that knows the client refuses the token, one that does not refuses the client (RFC 6749 §5.2). */
+async function clientFinding(path: string, upstream: UpstreamConfig, { fetch, clock, random }: ClientDeps): Promise<Finding> {
+  let isAnswered = false;
+  const watched: typeof globalThis.fetch = async (url, init) => {
+    const response = await fetch(url, init);
+    if (init?.method === "POST") isAnswered = true;
+    return response;
+  };
+  const provider = createOAuthProvider({ config: providerConfig(upstream), fetch: watched, clock });
+  const outcome = await provider.refresh({ refreshToken: new Secret(`bearerswap-check-${random.id()}`), beforeSend: () => true });
+  switch (outcome.kind) {
+    case "refused":
+      return { path, kind: "ok", text: `the provider takes the client: it refused a made-up refresh token, and not the client (${outcome.why})` };
+    case "misconfigured":
+      return { path, kind: "problem", text: `the provider refuses the client: check clientId, its secret or key, and clientAuth (${outcome.why})` };
+    case "tokens":
+      return { path, kind: "untold", text: "the provider answered a made-up refresh token with tokens: nothing can be told" };
+    case "transient":
+    case "unknown":
+      if (!isAnswered) return { path, kind: "problem", text: `the provider cannot be asked: ${outcome.why}` };
+      return { path, kind: "untold", text: `the provider is there, and its answer does not tell whether it takes the client (${outcome.why})` };
+    default:
+      return outcome satisfies never;
+  }
+}
+
+/** A JWT that no key has signed: whoever says so has the keys. */
+function unknownJwt(): string {
+  const part = (content: object) => Buffer.from(JSON.stringify(content)).toString("base64url");
+  return `${part({ alg: "RS256", kid: "bearerswap-check" })}.${part({})}.${Buffer.alloc(256).toString("base64url")}`;
+}
+
+async function patiently(path: string, ask: () => Promise<Finding>): Promise<Finding> {
+  const { promise, resolve } = Promise.withResolvers<Finding>();
+  const timer = setTimeout(() => resolve({ path, kind: "problem", text: `no answer within ${patienceMs / 1_000} s` }), patienceMs);
+  try {
+    return await Promise.race([ask(), promise]);
+  } catch (error) {
+    return { path, kind: "problem", text: `unexpected: ${messageOf(error)}` };
+  } finally {
+    clearTimeout(timer);
+  }
+}
