@@ -1,4 +1,4 @@
-import type { Reply } from "../check/reply.ts";
+import type { Reply, ReplyCookie } from "../check/reply.ts";
 import type { CheckInput } from "../check/request.ts";
 import type { Login } from "../providers/code-flow.ts";
 import { browserFor, equalSecrets, knownBrowser } from "./browser.ts";
@@ -10,7 +10,8 @@ import { visitorOf } from "./visitor.ts";
 
 /** `callback`: where providers send users back to. */
 export interface Callback {
-  handle(input: CheckInput, query: URLSearchParams): Promise<Reply>;
+  /** @param late gets the cookies that the browser must have also if the answer comes too late for it */
+  handle(input: CheckInput, query: URLSearchParams, late: ReplyCookie[]): Promise<Reply>;
   /** Resolves when no code is being redeemed, and what came of it is stored. */
   settled(): Promise<void>;
 }
@@ -21,7 +22,7 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
   const working = new Set<Promise<unknown>>();
 
   return {
-    async handle(input, query) {
+    async handle(input, query, late) {
       // Asked before anything is used up: a code that is redeemed while grants cannot be stored is a login lost. Loading the page again is then enough.
       await store.ping();
       const [state, ...others] = query.getAll("state");
@@ -35,7 +36,7 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
       const owner = await ownerNow(input, flow);
       if (owner === "another") return refuse(flow, "another session", messages.otherBrowser());
       if (owner === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
-      return tracked(finish(flow, owner, login, callback));
+      return tracked(finish({ flow, owner, login, callback, late }));
     },
 
     async settled() {

@@ -1,4 +1,4 @@
-import type { ConnectHooks, Reply } from "../check/reply.ts";
+import type { ConnectHooks, Reply, ReplyCookie } from "../check/reply.ts";
 import type { CheckInput, DecodeCheck } from "../check/request.ts";
 import type { Upstreams } from "../check/upstreams.ts";
 import type { Verdict } from "../check/verdict.ts";
@@ -59,14 +59,16 @@ export function createConnect({ config, sources, upstreams, decode, ...parts }: 
       const input = decode(bytes);
       if (input === undefined) return { kind: "deny", reason: "bad_request" };
       // A provider that is slow must not cost the page its words; the work goes on.
-      return { kind: "reply", reply: await deadline.before(reply(input).catch(failed), messages.slow) };
+      const cookies: ReplyCookie[] = [];
+      return { kind: "reply", reply: await deadline.before(reply(input, cookies).catch(failed), () => messages.slow(cookies)) };
     },
 
     offer: createOffer({ context, decode, sources, upstreams, resources, assumeUrlElicitation: config.assumeUrlElicitation }),
     settled: callback.settled,
   };
 
-  async function reply(input: CheckInput): Promise<Reply> {
+  /** @param cookies what the browser must get also if it does not wait for the answer */
+  async function reply(input: CheckInput, cookies: ReplyCookie[]): Promise<Reply> {
     const target = input.path;
     if (target.length > longestPath) return messages.unreadable("Its address is longer than any that is handed out here.");
     const [path = "", search = ""] = split(target);
@@ -76,7 +78,7 @@ export function createConnect({ config, sources, upstreams, decode, ...parts }: 
     const pages: Readonly<Record<string, { readonly method: string; readonly show: () => Promise<Reply> }>> = {
       "": { method: "GET", show: () => overview(input) },
       connect: { method: "GET", show: () => start.begin(input, upstream, query) },
-      callback: { method: "GET", show: () => callback.handle(input, query) },
+      callback: { method: "GET", show: () => callback.handle(input, query, cookies) },
       disconnect: { method: "POST", show: () => disconnect(input, upstream, query) },
     };
     const found = Object.hasOwn(pages, page) && more.length === 0 && (upstream !== "") === takesUpstream.has(page) ? pages[page] : undefined;

@@ -27,7 +27,7 @@ export interface ConnectContext {
   /** By the source's name. */
   readonly sourcesByName: ReadonlyMap<string, LoginSource>;
   readonly providers: ReadonlyMap<string, Provider>;
-  readonly tokens: Pick<TokenManager, "put" | "revoke">;
+  readonly tokens: Pick<TokenManager, "beginLogin" | "endIf">;
   readonly store: Pick<TokenStore, "read" | "ping">;
   readonly flows: FlowStore;
   readonly states: States;

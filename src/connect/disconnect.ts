@@ -9,7 +9,7 @@ import { visitorOf } from "./visitor.ts";
 
 /** `POST disconnect/<upstream>?token=…`: only from our own page, in the browser and the session it was made for. */
 export function createDisconnect(context: ConnectContext): (input: CheckInput, upstream: string, query: URLSearchParams) => Promise<Reply> {
-  const { providers, sessions, issuer, store, tokens, links, messages, log } = context;
+  const { providers, sessions, issuer, tokens, links, messages, log } = context;
 
   return async function disconnect(input, upstream, query) {
     if (!providers.has(upstream)) return messages.notFound();
@@ -22,11 +22,13 @@ export function createDisconnect(context: ConnectContext): (input: CheckInput, u
     const expected = knownBrowser(input)?.formToken(session, upstream);
     if (expected === undefined || !equalSecrets(query.get("token") ?? "", expected)) return messages.staleForm();
     const key = { session, upstream };
-    const read = await store.read(key);
-    if (read.kind === "found" && !mayUse(visitor.session, read.row.grant.subject)) return messages.staleForm();
-    await tokens.revoke(key);
-    log.info({ event: "disconnected", upstream, session: shortHash(session) }, "an account was disconnected");
-    if (read.kind === "found") void endAtProvider(key, read.row.grant.refreshToken, read.row.access?.token);
+    const owner = visitor.session;
+    const end = await tokens.endIf(key, ({ subject }) => mayUse(owner, subject));
+    if (end.kind === "another") return messages.staleForm();
+    if (end.kind === "ended") {
+      log.info({ event: "disconnected", upstream, session: shortHash(session) }, "an account was disconnected");
+      void endAtProvider(key, end.row?.grant.refreshToken, end.row?.access?.token);
+    }
     return { kind: "redirect", to: links.overview, afterPost: true };
   };
 

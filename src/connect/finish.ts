@@ -6,15 +6,36 @@ import type { TokenResponse } from "../providers/token-response.ts";
 import type { GrantWrite } from "../stores/token-store.ts";
 import { type GrantKey, shortHash } from "../tokens/grant.ts";
 import { issuedAccess } from "../tokens/issued-access.ts";
+import type { Login as PendingLogin } from "../tokens/logins.ts";
+import { untilStored } from "../tokens/until-stored.ts";
 import { createAccounts } from "./accounts.ts";
 import type { ConnectContext } from "./context.ts";
+import type { BegunSession } from "./issued-sessions.ts";
 import { messagePage } from "./message-page.ts";
-import type { FlowOwner, FlowState } from "./states.ts";
+import { type FlowOwner, type FlowState, flowLifeMs } from "./states.ts";
 
 /** The last step of a login: from the provider's answer to a stored grant. */
 export interface Finish {
-  /** @param owner whose grant it becomes; undefined for a newcomer, whose session begins now */
-  finish(flow: FlowState, owner: FlowOwner | undefined, login: Login, callback: URL): Promise<Reply>;
+  finish(returning: Returning): Promise<Reply>;
+}
+
+/** A browser that came back from a provider. */
+export interface Returning {
+  readonly flow: FlowState;
+  /** Whose grant it becomes; undefined for a newcomer, whose session begins now. */
+  readonly owner: FlowOwner | undefined;
+  readonly login: Login;
+  readonly callback: URL;
+  /** Gets the cookies that the browser must have also if the answer comes too late for it. */
+  readonly late: ReplyCookie[];
+}
+
+/** Where the grant will be: made ready before the code is redeemed, so that nothing but the grant's own write stands between the tokens and the store. */
+interface Place {
+  readonly key: GrantKey;
+  readonly subject: string | undefined;
+  readonly begun: BegunSession | undefined;
+  readonly pending: PendingLogin;
 }
 
 type Tokens = LoginOutcome & { readonly kind: "tokens" };
@@ -24,14 +45,16 @@ export function createFinish(context: ConnectContext): Finish {
   const accounts = createAccounts(flows);
 
   return {
-    async finish(flow, owner, login, callback) {
+    async finish(returning) {
+      const { flow, login, callback } = returning;
       const provider = providers.get(flow.upstream);
       if (provider?.login === undefined) return messages.notFound();
+      const place = callback.searchParams.has("code") ? await prepare(returning) : undefined;
       const sentAt = clock.monotonicMs();
       const outcome = await provider.login.redeem(callback, login);
       switch (outcome.kind) {
         case "tokens":
-          return keep(flow, owner, provider, outcome, sentAt);
+          return place === undefined ? messages.stranger() : keep(flow, place, provider, outcome, sentAt);
         case "denied":
           log.info(
             { event: "connect_denied", upstream: flow.upstream, reason: outcome.error.replace(/[^\w.-]/g, "?").slice(0, 64) },
@@ -47,21 +70,43 @@ export function createFinish(context: ConnectContext): Finish {
     },
   };
 
-  /** Stored first: whatever is wrong with the rest of the response must not cost the user the login. */
-  async function keep(flow: FlowState, owner: FlowOwner | undefined, provider: Provider, outcome: Tokens, sentAt: number): Promise<Reply> {
-    const begun = owner === undefined ? await issuer?.begin() : undefined;
+  async function prepare({ flow, owner, late }: Returning): Promise<Place | undefined> {
+    const begun = owner === undefined ? await issuer?.begin(flowLifeMs) : undefined;
     const session = owner?.session ?? begun?.session;
-    if (session === undefined) return messages.stranger();
+    if (session === undefined) return undefined;
     const key = { session, upstream: flow.upstream };
-    const write = writeOf(outcome.tokens, owner?.subject, provider, sentAt);
-    try {
-      await tokens.put(key, write);
-    } catch (error) {
-      log.error({ event: "connect_failed", ...about(key), reason: messageOf(error) }, "the grant could not be stored");
-      void giveBack(provider, outcome.tokens);
-      return messages.unavailable("Your login could not be stored.");
+    const pending = await tokens.beginLogin(key);
+    if (begun !== undefined) late.push(begun.cookie);
+    return { key, subject: owner?.subject, begun, pending };
+  }
+
+  /** Stored first: whatever is wrong with the rest of the response must not cost the user the login. */
+  async function keep(flow: FlowState, { key, subject, begun, pending }: Place, provider: Provider, outcome: Tokens, sentAt: number): Promise<Reply> {
+    const write = writeOf(outcome.tokens, subject, provider, sentAt);
+    const cookies = begun === undefined ? [] : [begun.cookie];
+    const result = await pending.store(write);
+    if (result !== "stored") log.error({ event: "connect_failed", ...about(key), reason: result }, "the grant was not stored");
+    switch (result) {
+      case "stored":
+        if (begun !== undefined) await keepSession(begun);
+        return verified(flow, key, write, provider, await outcome.identity, cookies);
+      case "superseded":
+        void giveBack(provider, outcome.tokens);
+        return messages.newerLogin(flow.upstream);
+      case "full":
+        void giveBack(provider, outcome.tokens);
+        return messages.unavailable("Your login could not be stored.");
+      case "unknown":
+        return messages.uncertain(flow.upstream, cookies);
+      default:
+        return result satisfies never;
     }
-    return verified(flow, key, write, provider, await outcome.identity, begun === undefined ? [] : [begun.cookie]);
+  }
+
+  /** Its grant is stored: a session that cannot be kept now would end with the flow. */
+  async function keepSession({ session }: BegunSession): Promise<void> {
+    const failed = (reason: unknown) => log.warn({ event: "session_not_kept", session: shortHash(session), reason: messageOf(reason) });
+    await untilStored(clock, async () => issuer?.keep(session), flowLifeMs, failed).catch(() => undefined);
   }
 
   async function verified(
@@ -74,7 +119,7 @@ export function createFinish(context: ConnectContext): Finish {
   ): Promise<Reply> {
     if (identity.kind === "unverified") log.warn({ event: "connect_unverified", ...about(key), reason: identity.why }, "the ID token is not as it should be");
     if (identity.kind === "unverified" && identity.foreign) {
-      await tokens.revoke(key);
+      await tokens.endIf(key, ({ createdAt }) => createdAt === write.grant.createdAt);
       void giveBack(provider, { refreshToken: write.grant.refreshToken, accessToken: write.access?.token });
       return messages.foreignLogin(flow.upstream);
     }

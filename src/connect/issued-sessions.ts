@@ -12,12 +12,19 @@ export interface IssuedSessionsConfig {
   readonly absoluteMs: number;
 }
 
+export interface BegunSession {
+  readonly session: string;
+  readonly cookie: ReplyCookie;
+}
+
 /** Begins sessions of our own. */
 export interface SessionIssuer extends IssuedSessions {
   /** The source's name. */
   readonly source: string;
-  /** A new session: its hash, and the cookie that is it. */
-  begin(): Promise<{ readonly session: string; readonly cookie: ReplyCookie }>;
+  /** A new session: its hash, and the cookie that is it. It ends after so long, ms, unless it is kept. */
+  begin(lifeMs: number): Promise<BegunSession>;
+  /** The session holds a grant now: gives it its two whole lives. Can be repeated. */
+  keep(session: string): Promise<void>;
 }
 
 /**
@@ -35,11 +42,20 @@ export function createSessionIssuer(config: IssuedSessionsConfig, { flows, rando
       return begun !== undefined && seen !== undefined;
     },
 
-    async begin() {
+    async begin(lifeMs) {
       const id = `${random.id()}${random.id()}`;
       const session = hashSession(name, id);
-      await Promise.all([flows.put("session", session, "begun", absoluteMs), flows.put("seen", session, "seen", idleMs)]);
+      await Promise.all([flows.put("session", session, "begun", lifeMs), flows.put("seen", session, "seen", lifeMs)]);
       return { session, cookie: { name: from.cookie, value: id, maxAgeMs: absoluteMs } };
     },
+
+    async keep(session) {
+      await Promise.all([keepFor("session", session, "begun", absoluteMs), keepFor("seen", session, "seen", idleMs)]);
+    },
   };
+
+  /** Where the store was away for longer than the session's first life, its record is made again. */
+  async function keepFor(kind: "session" | "seen", session: string, value: string, lifeMs: number): Promise<void> {
+    if ((await flows.read(kind, session, lifeMs)) === undefined) await flows.put(kind, session, value, lifeMs);
+  }
 }

@@ -1,4 +1,4 @@
-import type { Reply } from "../check/reply.ts";
+import type { Reply, ReplyCookie } from "../check/reply.ts";
 import { foreignText, html } from "./html.ts";
 import type { Links } from "./links.ts";
 import { type Message, messagePage } from "./message-page.ts";
@@ -21,7 +21,12 @@ export interface Messages {
   lostLogin(): Reply;
   denied(from: string, retry: string | undefined, error: string, description: string | undefined): Reply;
   foreignLogin(upstream: string): Reply;
-  slow(): Reply;
+  /** Something newer than the login is stored. */
+  newerLogin(upstream: string): Reply;
+  /** Nobody knows whether the login is stored. */
+  uncertain(upstream: string, cookies: readonly ReplyCookie[]): Reply;
+  /** @param cookies that the answer would have set */
+  slow(cookies: readonly ReplyCookie[]): Reply;
   staleForm(): Reply;
 }
 
@@ -107,8 +112,25 @@ export function createMessages(links: Links): Messages {
         title: "This login belongs to another one",
         text: [`What came back from ${upstream} was made for a different login than yours. Nothing was connected.`, "Begin again here."],
       }),
-    slow: () =>
+    newerLogin: (upstream) =>
       show({
+        status: "forbidden",
+        title: "Something newer is stored",
+        text: [
+          `While you logged in, ${upstream} was connected or disconnected elsewhere. That stays, and this login was not kept.`,
+          "Begin again here if you want it in its place.",
+        ],
+      }),
+    uncertain: (upstream, cookies) =>
+      show({
+        status: "unavailable",
+        title: "It is not certain that your login was stored",
+        text: [`See whether ${upstream} is connected. If not, connect it again.`],
+        cookies,
+      }),
+    slow: (cookies) =>
+      show({
+        cookies,
         status: "unavailable",
         title: "This takes long",
         text: ["A provider has not answered yet. We go on waiting for it.", "See in a minute whether the account is connected."],

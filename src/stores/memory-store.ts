@@ -38,8 +38,12 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       return { kind: "found", row: view(renew(key, row)) };
     },
 
-    async put(key, write) {
+    async put(key, write, over) {
+      const found = living(key)?.write.version;
+      if (found === write.version) return "already";
+      if (over !== undefined && found !== undefined && found !== over) return "superseded";
       save(key, write);
+      return "written";
     },
 
     async acquire(key, { attempt, seen, leaseMs, usableMs, again = false }): Promise<AcquireResult> {

@@ -12,6 +12,7 @@ import { createRowCodec } from "./row-codec.ts";
 import { createSealer, type SealingConfig } from "./sealing.ts";
 import { minTombstoneMs, type TokenStore } from "./token-store.ts";
 
+const putReply = z.enum(["written", "already", "superseded"]);
 const commitReply = z.enum(["written", "already", "superseded", "revoked"]);
 const revokeReply = z.string().nullable();
 const refuseReply = z.enum(["dead", "superseded", "revoked", "absent"]);
@@ -40,10 +41,12 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
       return rows.readResult(name, await redis.run("read", name));
     },
 
-    async put(key, write) {
+    async put(key, write, over) {
       const name = grantKey(key);
-      await redis.run("put", name, [channel, ...rows.writeArgs(name, write)]);
-      await index(key, write.life.ms);
+      const args = [over === undefined ? "1" : "", over ?? "", channel, ...rows.writeArgs(name, write)];
+      const result = parseReply(putReply, await redis.run("put", name, args), name);
+      if (result !== "superseded") await index(key, write.life.ms);
+      return result;
     },
 
     async acquire(key, { attempt, seen, leaseMs, usableMs, again }) {

@@ -78,6 +78,9 @@ export interface Release {
 /** What a commit found: `already` means that this very write was there and nothing was changed; `superseded` that a newer login or refresh is there and stays; `revoked` that a tombstone is there and stays. */
 export type CommitResult = "written" | "already" | "superseded" | "revoked";
 
+/** What a login found: `already` means that this very write was there and nothing was changed; `superseded` that another version than the one to be replaced is there and stays. */
+export type PutResult = "written" | "already" | "superseded";
+
 /** What a refusal found: `superseded` means that the refused refresh token was no longer the stored one. */
 export type RefuseResult = "dead" | "superseded" | "revoked" | "absent";
 
@@ -102,8 +105,11 @@ export interface ChangeListener {
 export interface TokenStore {
   /** One round trip. Extends the life of a grant with under half of its life left, unless the provider stated that life. */
   read(key: GrantKey): Promise<ReadResult>;
-  /** A login: replaces whatever is there, a tombstone or a dead grant too. */
-  put(key: GrantKey, write: GrantWrite): Promise<void>;
+  /**
+   * A login. With `over` it is written in place of that version only, a tombstone's or a dead grant's too, or where nothing is; the empty text is the version of nothing.
+   * Without, it replaces whatever is there: for a row that cannot be read.
+   */
+  put(key: GrantKey, write: GrantWrite, over?: string): Promise<PutResult>;
   /** Takes the lease for one presentation of the refresh token and writes its marker, where nothing speaks against it. */
   acquire(key: GrantKey, request: LeaseRequest): Promise<AcquireResult>;
   /** Extends the lease of an attempt; false where it is no longer that attempt's. */

@@ -19,7 +19,7 @@ export interface Grant {
   readonly subject?: string | undefined;
   /** The whole life that the provider last stated for an access token, ms: later answers may leave it out. Unknown in rows of versions that did not keep it. */
   readonly accessLifeMs?: number | undefined;
-  /** When the user logged in, epoch ms. For people to read, never for decisions. */
+  /** When the user logged in, epoch ms: equal in all that comes of one login, and different after another one. Never compared but for equality. */
   readonly createdAt: number;
   /** When the tokens last changed, epoch ms. For people to read, never for decisions. */
   readonly refreshedAt: number;

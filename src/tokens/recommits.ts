@@ -42,6 +42,8 @@ export interface Recommits {
   hasNewer(key: GrantKey, version: string): boolean;
   /** The store may just have lost something: all are written again now. */
   gap(): void;
+  /** Whether it may have lost something since that {@link Recommits.mark}. */
+  gapSince(mark: number): boolean;
 }
 
 export interface RecommitsDeps {
@@ -109,6 +111,7 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
       gapAt = ++moment;
       for (const entry of entries.values()) chase(entry);
     },
+    gapSince: (mark) => gapAt > mark,
   };
 
   function writing(commit: Commit): Write {

@@ -3,14 +3,16 @@ import { type Deadline, deadlineAt, deadlineIn } from "../deadline.ts";
 import { BearerswapError, messageOf } from "../error.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Random } from "../random.ts";
-import type { Change, GrantWrite, TokenStore } from "../stores/token-store.ts";
+import type { Change, TokenStore } from "../stores/token-store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type AccessToken, type FreshnessConfig, usableUntil } from "./access-token.ts";
 import { type CoherenceConfig, createCoherence } from "./coherence.ts";
+import { createEndings, type Endings } from "./endings.ts";
 import type { FlightTask } from "./flight-task.ts";
 import { createFlights, type Flight } from "./flights.ts";
 import { type GrantKey, grantId, shortHash } from "./grant.ts";
+import { createLogins, type Logins } from "./logins.ts";
 import { mayUse, type Owner } from "./owner.ts";
 import { createRecommits } from "./recommits.ts";
 import { createRefresher, type RefreshConfig } from "./refresh.ts";
@@ -49,10 +51,12 @@ export interface TokenManager {
   fresh(owner: Owner, upstream: string, deadline: Deadline): Promise<TokenAnswer>;
   /** Replaces a grant's access token although it is fresh; throws what the store throws. */
   refreshNow(key: GrantKey): Promise<RefreshNowAnswer>;
-  /** Stores a login. */
-  put(key: GrantKey, write: GrantWrite): Promise<void>;
-  /** Ends a grant: no refresh under way brings it back. False where there was none. */
-  revoke(key: GrantKey): Promise<boolean>;
+  /** Looks at what a login will replace, before its code is redeemed. */
+  beginLogin: Logins["begin"];
+  /** Stores tokens over whatever is there. */
+  put: Logins["put"];
+  revoke: Endings["revoke"];
+  endIf: Endings["endIf"];
   /** Access tokens that this process holds for an upstream. */
   held(upstream: string): number;
   /** Resolves when no refresh is under way and everything received is stored. */
@@ -86,6 +90,8 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   const flights = createFlights<FlightResult>();
   const flying = new Map<string, Flying>();
   const join = (task: Parameters<typeof fly>[0]) => flights.join(grantId(task.key), () => fly(task));
+  const logins = createLogins({ store, recommits, onWrite: drop, clock, log, metrics });
+  const endings = createEndings({ store, recommits, random, onEnd: drop, isUnderWay });
   store.listen({ changed, heard: coherence.heard, gap });
 
   return {
@@ -115,41 +121,23 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     },
 
     refreshNow: createRefreshNow({ store, join, clock, timeoutMs: config.timeoutMs }),
-
-    async put(key, write) {
-      try {
-        const askedAt = clock.monotonicMs();
-        const aged = () => agedWrite(write, clock.monotonicMs() - askedAt);
-        const from = await versionOf(key);
-        const since = recommits.mark();
-        await store.put(key, aged());
-        recommits.addLogin({ key, from, since, until: since, version: write.version, write: aged });
-      } finally {
-        drop(key);
-      }
-    },
-
-    async revoke(key) {
-      try {
-        const since = recommits.mark();
-        const version = random.id();
-        const from = await store.revoke(key, version);
-        recommits.addRevocation({ key, from, since, until: since, version });
-        return from !== undefined;
-      } finally {
-        drop(key);
-      }
-    },
-
+    beginLogin: logins.begin,
+    put: logins.put,
+    revoke: endings.revoke,
+    endIf: endings.endIf,
     held: (upstream) => cache.size(upstream),
     settled: () => flights.settled(),
-    unstored: () => refresher.unstored(),
+    unstored,
   };
 
-  /** What a login is about to replace. Where that cannot be read, the login is stored all the same. */
-  async function versionOf(key: GrantKey): Promise<string | undefined> {
-    const read = await store.read(key).catch(() => undefined);
-    return read?.kind === "found" ? read.row.version : undefined;
+  function unstored(): readonly GrantKey[] {
+    return [...refresher.unstored(), ...logins.unstored()];
+  }
+
+  /** A flight counts once it has found a grant: anybody can begin one for a session that has none. */
+  function isUnderWay(key: GrantKey): boolean {
+    const id = grantId(key);
+    return flying.get(id)?.task.seen !== undefined || unstored().some((other) => grantId(other) === id);
   }
 
   /** With `killsOldAccess` a refresh ahead of need would take from requests under way the token they were sent with. */
@@ -281,11 +269,4 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     log.error({ event: "flight_failed", upstream: key.upstream, session: shortHash(key.session), reason: messageOf(error) }, "no token could be had");
     return unavailable(error instanceof BearerswapError ? error.code : "internal_error");
   }
-}
-
-/** The write after so long, with the life that its access token has left. */
-function agedWrite(write: GrantWrite, elapsedMs: number): GrantWrite {
-  const { access } = write;
-  if (access?.remainingMs === undefined) return write;
-  return { ...write, access: { ...access, remainingMs: Math.max(access.remainingMs - elapsedMs, 0) } };
 }

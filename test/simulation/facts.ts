@@ -119,7 +119,6 @@ export function createFacts(now: () => number): Facts {
 function afterwards({ call, result, at }: Executed, before: Stretch): Stretch | undefined {
   switch (call.op) {
     case "put":
-      return written(call, at);
     case "commit":
       return result === "written" ? written(call, at) : undefined;
     case "refuse":

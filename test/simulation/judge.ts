@@ -16,6 +16,7 @@ export type Rule =
   | "lease_not_taken_again"
   | "clobbered"
   | "resurrected"
+  | "given_back"
   | "dead_without_refusal"
   | "unstored_served"
   | "expired_served"

@@ -1,7 +1,7 @@
 import { deadlineIn } from "../../src/deadline.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { Secret } from "../../src/secret.ts";
-import type { TokenStore } from "../../src/stores/token-store.ts";
+import type { GrantWrite, TokenStore } from "../../src/stores/token-store.ts";
 import type { GrantKey } from "../../src/tokens/grant.ts";
 import type { TokenManagerConfig } from "../../src/tokens/token-manager.ts";
 import { managerConfig } from "../tokens/manager-config.ts";
@@ -80,6 +80,7 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
   const processes = new Map<string, Member["process"]>();
   const commitsRefused: { readonly from: number; readonly to: number }[] = [];
   const open = new Set<Asking>();
+  const givenBack: string[] = [];
   const sessions = ["alice", "bob"].slice(0, plan.sessions);
   let providerDownUntil = 0;
   let calm = false;
@@ -123,18 +124,8 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
     sessions,
     ask,
     logIn(member, session) {
-      const { access, refresh, login } = server.logIn(session);
-      const at = member.process.clock.wallMs();
-      const life = plan.provider.accessLifeMs;
-      history.note(member.process.name, "stores login", login, session, refresh);
-      const grant = { refreshToken: new Secret(refresh), createdAt: at, refreshedAt: at };
-      const write = {
-        version: `login${login}`,
-        grant,
-        access: { token: new Secret(access), remainingMs: life, lifeMs: life },
-        life: { ms: month, stated: false },
-      };
-      member.tokens.put(keyOf(session), write).catch(() => {});
+      if (rng.chance(0.5)) member.tokens.put(keyOf(session), issue(member, session)).catch(() => {});
+      else connect(member, session).catch(() => {});
     },
     needsLogin: (session) => facts.now(session).state !== "active",
     revoke(member, session) {
@@ -217,6 +208,32 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
     });
   }
 
+  /** A login at the provider: what is to be stored of it. */
+  function issue({ process }: Member, session: string): GrantWrite & { readonly refresh: string } {
+    const { access, refresh, login } = server.logIn(session);
+    const at = process.clock.wallMs();
+    const life = plan.provider.accessLifeMs;
+    history.note(process.name, "stores login", login, session, refresh);
+    return {
+      version: `login${login}`,
+      grant: { refreshToken: new Secret(refresh), createdAt: at, refreshedAt: at },
+      access: { token: new Secret(access), remainingMs: life, lifeMs: life },
+      life: { ms: month, stated: false },
+      refresh,
+    };
+  }
+
+  /** As a user does it in a browser: the code is redeemed between the look and the write, and tokens that were not stored are given back. */
+  async function connect(member: Member, session: string): Promise<void> {
+    const login = await member.tokens.beginLogin(keyOf(session));
+    await new Promise<void>((resolve) => member.process.clock.after(rng.between(20, 3_000), resolve));
+    const { refresh, ...write } = issue(member, session);
+    if ((await login.store(write)) !== "superseded") return;
+    history.note(member.process.name, "gives back", refresh);
+    server.revoke(refresh);
+    givenBack.push(write.version);
+  }
+
   async function end(): Promise<void> {
     for (const session of sessions) {
       for (const { process, tokens } of members.values()) {
@@ -232,6 +249,8 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
       judgeHeld(judge, session);
       countLost(judge, session);
     }
+    for (const version of givenBack)
+      if (facts.wasWritten(version)) verdict.violated("given_back", `the tokens of ${version} were given back, and it was stored`);
     judgeEnd(judge);
   }
 

@@ -10,13 +10,14 @@ export function judgeCall(judge: Judge, executed: Executed, before: Stretch): vo
     isSuccessor(judge, executed, before);
     if (before.byLoss) judge.count("writtenBack");
   }
+  if (call.op === "put" && result === "written") isNoStepBack(judge, executed, before);
   if (call.op === "refuse" && result === "dead") isRefused(judge, executed, before);
 }
 
 /** Whether it wrote what came of a refresh; by whichever operation. */
 function isRefresh({ server }: Judge, { call, result }: Executed): boolean {
   if (call.op === "commit") return result === "written";
-  return call.op === "put" && server.refreshToken(call.write.grant.refreshToken?.reveal() ?? "")?.parent !== undefined;
+  return call.op === "put" && result === "written" && server.refreshToken(call.write.grant.refreshToken?.reveal() ?? "")?.parent !== undefined;
 }
 
 /** Nothing but a login brings an ended session back. */
@@ -39,6 +40,14 @@ function isSuccessor({ facts, server, violated }: Judge, { by, call }: Executed,
 function isWrittenBackInOrder(writes: readonly Executed[], before: string, version: string): boolean {
   const versions = writes.map(({ call }) => ("write" in call ? call.write.version : ""));
   return versions.includes(before) && versions.indexOf(before) < versions.indexOf(version);
+}
+
+/** A login that is written again, or late, leaves alone what came of it meanwhile, and what ended it. */
+function isNoStepBack({ server, violated }: Judge, { by, call }: Executed, before: Stretch): void {
+  if (call.op !== "put") return;
+  const token = call.write.grant.refreshToken?.reveal() ?? "";
+  if (server.descends(before.refreshToken, token)) violated("clobbered", `${by} writes the login of ${token} over ${before.refreshToken}, which came of it`);
+  if (before.state === "revoked" && call.over !== before.version) violated("resurrected", `${by} writes a login over a tombstone that it has not seen`);
 }
 
 /** A grant is dead only where the provider refused the very token that it holds. */

@@ -41,7 +41,7 @@ const leaseMs = fc.constantFrom(between(1), between(3));
 const backOffMs = fc.constantFrom(0, between(0), between(2));
 const call: fc.Arbitrary<Without<StoreCall>> = fc.oneof(
   { weight: 3, arbitrary: fc.constant({ op: "read" } as const) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant("put" as const), write }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant("put" as const), write, over: fc.option(fc.oneof(known, fc.constant("")), { nil: undefined }) }) },
   {
     weight: 8,
     arbitrary: fc.record({
@@ -140,6 +140,8 @@ function named(call: StoreCall, last: Last): StoreCall {
     case "commit":
     case "refuse":
       return { ...call, from: version(call.from) };
+    case "put":
+      return { ...call, over: call.over && version(call.over) };
     case "revoke":
       return { ...call, from: call.from && version(call.from) };
     default:

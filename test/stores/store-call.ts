@@ -1,10 +1,20 @@
-import type { AcquireResult, CommitResult, GrantWrite, LeaseRequest, ReadResult, RefuseResult, Release, TokenStore } from "../../src/stores/token-store.ts";
+import type {
+  AcquireResult,
+  CommitResult,
+  GrantWrite,
+  LeaseRequest,
+  PutResult,
+  ReadResult,
+  RefuseResult,
+  Release,
+  TokenStore,
+} from "../../src/stores/token-store.ts";
 import type { GrantKey } from "../../src/tokens/grant.ts";
 
 /** One operation on a grant, as a value: it can be sent late, repeated, and carried out on two stores. */
 export type StoreCall = { readonly key: GrantKey } & (
   | { readonly op: "read" }
-  | { readonly op: "put"; readonly write: GrantWrite }
+  | { readonly op: "put"; readonly write: GrantWrite; readonly over?: string | undefined }
   | { readonly op: "acquire"; readonly request: LeaseRequest }
   | { readonly op: "renew"; readonly attempt: string; readonly leaseMs: number }
   | { readonly op: "release"; readonly release: Release }
@@ -13,7 +23,7 @@ export type StoreCall = { readonly key: GrantKey } & (
   | { readonly op: "revoke"; readonly version: string; readonly from?: string | undefined }
 );
 
-export type StoreReply = ReadResult | AcquireResult | CommitResult | RefuseResult | boolean | string | undefined;
+export type StoreReply = ReadResult | PutResult | AcquireResult | CommitResult | RefuseResult | boolean | string | undefined;
 
 /** Carries a call out. */
 export async function carryOut(store: TokenStore, call: StoreCall): Promise<StoreReply> {
@@ -21,7 +31,7 @@ export async function carryOut(store: TokenStore, call: StoreCall): Promise<Stor
     case "read":
       return store.read(call.key);
     case "put":
-      return (await store.put(call.key, call.write)) ?? undefined;
+      return store.put(call.key, call.write, call.over);
     case "acquire":
       return store.acquire(call.key, call.request);
     case "renew":
@@ -43,7 +53,7 @@ export async function carryOut(store: TokenStore, call: StoreCall): Promise<Stor
 export function storeOf(send: (call: StoreCall) => Promise<StoreReply>): Omit<TokenStore, "list" | "listen" | "ping" | "close"> {
   return {
     read: (key) => send({ op: "read", key }) as Promise<ReadResult>,
-    put: (key, write) => send({ op: "put", key, write }) as Promise<undefined>,
+    put: (key, write, over) => send({ op: "put", key, write, over }) as Promise<PutResult>,
     acquire: (key, request) => send({ op: "acquire", key, request }) as Promise<AcquireResult>,
     renew: (key, attempt, leaseMs) => send({ op: "renew", key, attempt, leaseMs }) as Promise<boolean>,
     release: (key, release) => send({ op: "release", key, release }) as Promise<boolean>,

@@ -115,9 +115,9 @@ function forgetfulStore(remainingMs: number): TokenStore {
   let stated: Parameters<TokenStore["put"]>[1]["access"];
   return {
     ...store,
-    async put(key, write) {
+    put(key, write, over) {
       stated = write.access;
-      await store.put(key, write);
+      return store.put(key, write, over);
     },
     async read(key) {
       const read = await store.read(key);

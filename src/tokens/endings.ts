@@ -1,0 +1,66 @@
+import type { Random } from "../random.ts";
+import type { GrantRow, TokenStore } from "../stores/token-store.ts";
+import type { GrantKey } from "./grant.ts";
+import type { Recommits } from "./recommits.ts";
+
+/** What a grant's end found. `ended` is what was there, whose tokens are still good at the provider. */
+export type EndResult = { readonly kind: "ended"; readonly row?: GrantRow } | { readonly kind: "another" } | { readonly kind: "nothing" };
+
+/** Ends grants so that no refresh under way brings them back. */
+export interface Endings {
+  /** Ends whatever is there, and leaves a tombstone also where nothing is: for who may say so of any session. False where there was no grant. */
+  revoke(key: GrantKey): Promise<boolean>;
+  /**
+   * Ends the grant that is there, if it is the one meant. A stranger can ask for this with a session that nobody has seen before: a grant that never was leaves nothing behind.
+   */
+  endIf(key: GrantKey, isMeant: (subject: GrantRow["grant"]) => boolean): Promise<EndResult>;
+}
+
+export interface EndingsDeps {
+  readonly store: Pick<TokenStore, "read" | "revoke">;
+  readonly recommits: Recommits;
+  readonly random: Random;
+  /** The grant has changed, or may have. */
+  readonly onEnd: (key: GrantKey) => void;
+  /** This process refreshes the grant, or holds tokens of it that are not stored: it would come back although the store has lost it. */
+  readonly isUnderWay: (key: GrantKey) => boolean;
+}
+
+/** Refreshes elsewhere may come in between so often. */
+const maxTries = 10;
+
+export function createEndings({ store, recommits, random, onEnd, isUnderWay }: EndingsDeps): Endings {
+  return {
+    async revoke(key) {
+      return (await end(key)) !== undefined;
+    },
+
+    async endIf(key, isMeant) {
+      for (let tries = 0; tries < maxTries; tries++) {
+        const read = await store.read(key);
+        if (read.kind === "revoked") return { kind: "nothing" };
+        if (read.kind === "absent") {
+          if (!isUnderWay(key)) return { kind: "nothing" };
+          await end(key);
+          return { kind: "ended" };
+        }
+        if (!isMeant(read.row.grant)) return { kind: "another" };
+        // Only what was looked at: a login that came in between is left alone, and a refresh is looked at in turn.
+        if ((await end(key, read.row.version)) !== undefined) return { kind: "ended", row: read.row };
+      }
+      return { kind: "another" };
+    },
+  };
+
+  async function end(key: GrantKey, only?: string): Promise<string | undefined> {
+    try {
+      const since = recommits.mark();
+      const version = random.id();
+      const from = await store.revoke(key, version, only);
+      if (from !== undefined || only === undefined) recommits.addRevocation({ key, from, since, until: since, version });
+      return from;
+    } finally {
+      onEnd(key);
+    }
+  }
+}

@@ -1,0 +1,197 @@
+import type { Clock } from "../clock.ts";
+import { BearerswapError, messageOf } from "../error.ts";
+import type { GrantWrite, TokenStore } from "../stores/token-store.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { TokenMetrics } from "../telemetry/metrics.ts";
+import { type GrantKey, shortHash } from "./grant.ts";
+import type { Recommits } from "./recommits.ts";
+import { untilStored } from "./until-stored.ts";
+
+/**
+ * What became of a login's tokens. `superseded`: a newer login or the session's end is in the store, and this login never was. `full`: the store has no room, and
+ * took nothing. `unknown`: it was perhaps stored. Only after the first two may the tokens be given back at the provider: of what was stored somebody may live.
+ */
+export type LoginResult = "stored" | "superseded" | "full" | "unknown";
+
+/** A login under way, by what the store held before its code was redeemed. */
+export interface Login {
+  /** Repeats one write until the store answers, for a day at most. Never rejects. */
+  store(write: GrantWrite): Promise<LoginResult>;
+}
+
+export interface Logins {
+  /** Looks at what the login will replace: before its code is redeemed. @throws BearerswapError `store_unavailable` */
+  begin(key: GrantKey): Promise<Login>;
+  /** Replaces whatever is there. Repeated for some seconds. @throws BearerswapError `store_unavailable` (it may have been stored), `store_full` */
+  put(key: GrantKey, write: GrantWrite): Promise<void>;
+  /** Grants whose tokens the store has not taken yet. */
+  unstored(): readonly GrantKey[];
+}
+
+export interface LoginsDeps {
+  readonly store: Pick<TokenStore, "read" | "put">;
+  readonly recommits: Recommits;
+  /** The grant has changed, or may have. */
+  readonly onWrite: (key: GrantKey) => void;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: TokenMetrics;
+}
+
+/** What a login replaces. */
+interface Before {
+  /** As {@link TokenStore.put} takes it; undefined for a row that cannot be read. */
+  readonly over: string | undefined;
+  readonly createdAt?: number | undefined;
+  /** {@link Recommits.mark}, before it was read. */
+  readonly since: number;
+}
+
+/** One write, and how far its repetitions have come. */
+interface Writing {
+  readonly key: GrantKey;
+  readonly write: GrantWrite;
+  /** The write with the life that its access token has left now. */
+  readonly aged: () => GrantWrite;
+  readonly first: Before;
+  /** What was written between the look and the first try does not stand in the way. */
+  readonly replacesAll: boolean;
+  before: Before;
+  /** A try was carried out: one that was slow has nothing left to do. */
+  isStored: boolean;
+  /** Writes sent of which nobody knows whether they were carried out. */
+  unanswered: number;
+}
+
+/** The tokens may be the only copy of the user's login, ms. */
+const loginGiveUpMs = 24 * 60 * 60 * 1_000;
+/** Whoever puts tokens waits for ten seconds. */
+const putGiveUpMs = 7_000;
+/** Others that write the same grant at the same time cost a login so many tries at most before it pauses. */
+const triesInARow = 10;
+/** A write that keeps failing is logged once in so many tries. */
+const logEvery = 30;
+
+export function createLogins({ store, recommits, onWrite, clock, log, metrics }: LoginsDeps): Logins {
+  const storing = new Set<Writing>();
+
+  return {
+    async begin(key) {
+      const first = await look(key);
+      return {
+        store: (write) => storeLogin({ key, write, aged: agedSince(write, clock), first, replacesAll: false, before: first, isStored: false, unanswered: 0 }),
+      };
+    },
+
+    async put(key, write) {
+      const aged = agedSince(write, clock);
+      let writing: Writing | undefined;
+      const attempt = async () => {
+        const first = writing?.first ?? (await look(key));
+        // An earlier try, whose look was slow, may be under way by now: they share what is known of the write.
+        writing ??= { key, write, aged, first, replacesAll: true, before: first, isStored: false, unanswered: 0 };
+        return attemptOnce(writing);
+      };
+      if ((await untilStored(clock, attempt, putGiveUpMs, failing(key))) === "full") throw noRoom();
+    },
+
+    unstored: () => [...storing].map(({ key }) => key),
+  };
+
+  async function storeLogin(writing: Writing): Promise<LoginResult> {
+    storing.add(writing);
+    try {
+      const result = await untilStored(clock, () => attemptOnce(writing), loginGiveUpMs, failing(writing.key));
+      // After a failover what looks newer may be older: whoever has what came after it writes that again.
+      const isCertain = writing.unanswered === 0 && !recommits.gapSince(writing.first.since);
+      return result === "stored" || isCertain ? result : "unknown";
+    } catch {
+      const { upstream, session } = writing.key;
+      log.error(
+        { event: "commit_lost", upstream, session: shortHash(session) },
+        "the store did not take a login for a day; it is given up, and the user has to log in again",
+      );
+      return "unknown";
+    } finally {
+      storing.delete(writing);
+    }
+  }
+
+  /**
+   * Writes where the store still holds what was read. What else is there by now is one of four: this very login, which an earlier try has stored and somebody has
+   * refreshed; a refresh of what was read, which the login replaces as well; the past, brought back by a failover; or something newer, which wins.
+   */
+  async function attemptOnce(writing: Writing): Promise<"stored" | "superseded" | "full"> {
+    const { key, write } = writing;
+    for (let tries = 0; tries < triesInARow; tries++) {
+      if (writing.before.over === undefined && writing.unanswered > 0) writing.before = await look(key);
+      const earlier = writing.unanswered;
+      const result = await send(writing);
+      if (result !== "superseded") return result;
+      const found = await look(key);
+      if (writing.isStored) return "stored";
+      const mayBeStored = earlier > 0 || writing.unanswered > 0;
+      if (mayBeStored && (found.over === write.version || found.createdAt === write.grant.createdAt)) return "stored";
+      const isRefreshed = found.createdAt !== undefined && found.createdAt === writing.first.createdAt;
+      const isOlder = found.over === "" || isRefreshed || recommits.hasNewer(key, found.over ?? "");
+      // What is newer than a try that may have been carried out is newer than this write: two that replace everything would else replace each other in turn.
+      if (!isOlder && (!writing.replacesAll || mayBeStored)) return "superseded";
+      writing.before = found;
+    }
+    throw new BearerswapError("store_unavailable", "others write this grant at the same time");
+  }
+
+  async function send(writing: Writing): Promise<"stored" | "superseded" | "full"> {
+    const { key, write, aged, before } = writing;
+    writing.unanswered++;
+    try {
+      const result = await store.put(key, aged(), before.over);
+      writing.unanswered--;
+      if (result === "superseded") return result;
+      writing.isStored = true;
+      const { since } = before;
+      recommits.addLogin({ key, from: before.over === "" ? undefined : before.over, since, until: since, version: write.version, write: aged });
+      return "stored";
+    } catch (error) {
+      if (!(error instanceof BearerswapError) || error.code !== "store_full") throw error;
+      writing.unanswered--;
+      return "full";
+    } finally {
+      onWrite(key);
+    }
+  }
+
+  async function look(key: GrantKey): Promise<Before> {
+    const since = recommits.mark();
+    try {
+      const read = await store.read(key);
+      if (read.kind === "found") return { over: read.row.version, createdAt: read.row.grant.createdAt, since };
+      return { over: read.kind === "revoked" ? read.version : "", since };
+    } catch (error) {
+      if (error instanceof BearerswapError && (error.code === "store_corrupt" || error.code === "store_sealed")) return { over: undefined, since };
+      throw error;
+    }
+  }
+
+  function failing({ upstream, session }: GrantKey): (error: unknown) => void {
+    let failures = 0;
+    return (error) => {
+      metrics.count("commit_retry", upstream);
+      if (failures++ % logEvery === 0)
+        log.error({ event: "login_not_stored", upstream, session: shortHash(session), reason: messageOf(error) }, "a login is not stored yet; trying again");
+    };
+  }
+}
+
+function noRoom(): BearerswapError {
+  return new BearerswapError("store_full", "the memory store has no room for a further grant: raise store.memory.maxGrants, or use Redis");
+}
+
+/** The write with the life that its access token has left, counted from now. */
+function agedSince(write: GrantWrite, clock: Clock): () => GrantWrite {
+  const { access } = write;
+  const from = clock.monotonicMs();
+  if (access?.remainingMs === undefined) return () => write;
+  const { remainingMs } = access;
+  return () => ({ ...write, access: { ...access, remainingMs: Math.max(remainingMs - (clock.monotonicMs() - from), 0) } });
+}
