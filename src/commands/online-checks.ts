@@ -65,7 +65,11 @@ async function clientFinding(path: string, upstream: UpstreamConfig, { fetch, cl
     case "refused":
       return { path, kind: "ok", text: `the provider takes the client: it refused a made-up refresh token, and not the client (${outcome.why})` };
     case "misconfigured":
-      return { path, kind: "problem", text: `the provider refuses the client: check clientId, its secret or key, and clientAuth (${outcome.why})` };
+      return {
+        path,
+        kind: "problem",
+        text: `the provider refuses the client or what it sends: check clientId, its secret or key, clientAuth and parameters (${outcome.why})`,
+      };
     case "tokens":
       return { path, kind: "untold", text: "the provider answered a made-up refresh token with tokens: nothing can be told" };
     case "transient":
