@@ -12,7 +12,7 @@ import { bentRequest, type RequestRules } from "./request-rules.ts";
 import { type RevocationAttempt, untilRevoked } from "./revocation.ts";
 import { type RevocationRequest, requestRevocation } from "./revocation-request.ts";
 import { createServerConfiguration, type ServerConfig } from "./server-configuration.ts";
-import { type Fetch, NotSentError, type SentOutcome, sendTokenRequest } from "./token-request.ts";
+import { bounded, type Fetch, NotSentError, type SentOutcome, sendTokenRequest } from "./token-request.ts";
 
 /** One upstream's authorization server, our client there, and what is known of both. */
 export interface OAuthProviderConfig extends ServerConfig {
@@ -121,7 +121,7 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
   function customFetch(url: string, options: openid.CustomFetchOptions): Promise<Response> {
     const send = () => fetch(url, bentRequest(options as RequestInit, config.request ?? {}));
     const exchange = exchanges.getStore();
-    if (exchange === undefined) return send();
+    if (exchange === undefined) return send().then(bounded);
     const sendOnce = async () => {
       if (!exchange.beforeSend()) throw new NotSentError("not sent");
       return send();

@@ -14,7 +14,7 @@ export type SentOutcome = Exclude<RefreshOutcome, { readonly kind: "tokens" }> |
 /** Thrown in place of a request that may not be sent. */
 export class NotSentError extends Error {}
 
-/** More than any token response holds. */
+/** More than any token response, metadata or key set holds. */
 const maxBodyBytes = 1_048_576;
 
 export interface TokenRequestOptions {
@@ -65,13 +65,19 @@ function conforming(json: Readonly<Record<string, unknown>>, checksIdToken: bool
   return Response.json(body);
 }
 
+/** The same response with its body read: metadata, keys and revocations have the limit of token responses, as openid-client has none. */
+export async function bounded(response: Response): Promise<Response> {
+  const text = await readText(response);
+  return new Response(bodyAllowed(response.status) ? text : null, { status: response.status, statusText: response.statusText, headers: response.headers });
+}
+
 /** The body, which must not be longer than any token response is. */
 export async function readText(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of response.body ?? []) {
     bytes += chunk.length;
-    if (bytes > maxBodyBytes) throw new Error(`the token response is longer than ${maxBodyBytes} bytes`);
+    if (bytes > maxBodyBytes) throw new Error(`the answer is longer than ${maxBodyBytes} bytes`);
     chunks.push(chunk);
   }
   // Drops a byte order mark, which JSON.parse refuses. Bytes that are no UTF-8 become U+FFFD, with which no token is taken (isGarbled); beside the tokens they cost nobody a login.

@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
+import { Secret } from "../../src/secret.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
 import { sendJson, startHttpServer } from "../support/http-servers.ts";
 import { freePort } from "../support/redis-server.ts";
@@ -63,16 +64,29 @@ describe("once the request was sent, its loss is unknown: the token may be used 
 
   test("a body that never ends is cut off: memory is bounded", async () => {
     const endpoint = await use(startTokenEndpoint());
-    let sent = 0;
-    const endless = new Readable({
-      read() {
-        sent += 65_536;
-        this.push(" ".repeat(65_536));
-      },
-    });
-    endpoint.respondNext({ body: endless });
-    expect(await present(providerOf({ tokenEndpoint: endpoint.url }))).toEqual({ kind: "unknown", why: "the token response is longer than 1048576 bytes" });
-    expect(sent).toBeLessThan(64 * 1_048_576);
+    const { body, sent } = endless();
+    endpoint.respondNext({ body });
+    expect(await present(providerOf({ tokenEndpoint: endpoint.url }))).toEqual({ kind: "unknown", why: "the answer is longer than 1048576 bytes" });
+    expect(sent()).toBeLessThan(64 * 1_048_576);
+  });
+
+  test.each([
+    ["metadata", 200],
+    ["a refused revocation", 400],
+  ])("so are %s", async (what, status) => {
+    const { body, sent } = endless();
+    const server = await use(
+      startHttpServer((_, response) => {
+        response.writeHead(status, { "content-type": "application/json" });
+        body.pipe(response as NodeJS.WritableStream);
+      }),
+    );
+    const outcome =
+      what === "metadata"
+        ? await present(providerOf({ issuer: server.url })).then((refused) => (refused.kind === "tokens" ? "" : refused.why))
+        : await providerOf({ tokenEndpoint: `${server.url}/token`, revocationEndpoint: `${server.url}/revoke` }).revoke?.(new Secret("refresh-0"));
+    expect(outcome).toMatch(what === "metadata" ? /^discovery failed/ : /the answer is longer than 1048576 bytes/);
+    expect(sent()).toBeLessThan(64 * 1_048_576);
   });
 
   test("a provider that never answers is given up after a minute: nothing waits for ever", async () => {
@@ -129,6 +143,17 @@ describe("a refresh token goes to the configured endpoint, once", () => {
     expect(endpoint.calls).toBe(1);
   });
 });
+
+function endless() {
+  let sent = 0;
+  const body = new Readable({
+    read() {
+      sent += 65_536;
+      this.push(" ".repeat(65_536));
+    },
+  });
+  return { body, sent: () => sent };
+}
 
 async function* neverEnding() {
   yield '{"access_token":';
