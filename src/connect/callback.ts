@@ -26,16 +26,18 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
       // Asked before anything is used up: a code that is redeemed while grants cannot be stored is a login lost. Loading the page again is then enough.
       await store.ping();
       const [state, ...others] = query.getAll("state");
-      const begun = state === undefined || others.length > 0 ? undefined : await states.take(state);
+      const begun = state === undefined || others.length > 0 ? undefined : await states.look(state);
       if (begun === undefined) return messages.lostLogin();
       const { flow, login } = begun;
       const browser = knownBrowser(input);
       if (browser === undefined || !equalSecrets(browser.hash, flow.browser)) return refuse(flow, "another browser", messages.otherBrowser());
       const callback = new URL(`?${query}`, links.callback);
-      if (flow.step === "identify") return identified(input, flow, login, callback);
+      if (flow.step === "identify") return (await states.take(login.state)) ? identified(input, flow, login, callback) : messages.lostLogin();
       const owner = await ownerNow(input, flow);
       if (owner === "another") return refuse(flow, "another session", messages.otherBrowser());
       if (owner === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
+      // Used up only now: nobody but the browser and the session that began it ends a login by opening its address.
+      if (!(await states.take(login.state))) return messages.lostLogin();
       return tracked(finish({ flow, owner, login, callback, late }));
     },
 

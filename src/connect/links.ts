@@ -1,8 +1,10 @@
+import { isHostOf } from "../check/own-host.ts";
+
 /** Every address that we hand out. They begin with the configured public URL, whatever Host a request named. */
 export interface Links {
   readonly origin: string;
-  /** The public URL's host, with its port where that is not the scheme's own. */
-  readonly host: string;
+  /** Whether a request names the public URL's host. */
+  isOwnHost(host: string): boolean;
   /** The page with the session's upstreams. */
   readonly overview: string;
   /** The redirect URI of every login (RFC 6749 §3.1.2). */
@@ -15,9 +17,10 @@ export interface Links {
 
 export function createLinks({ publicUrl, prefix }: { readonly publicUrl: string; readonly prefix: string }): Links {
   const base = `${publicUrl}${prefix}`;
+  const own = new URL(publicUrl);
   return {
     origin: publicUrl,
-    host: new URL(publicUrl).host,
+    isOwnHost: (host) => isHostOf(own, host),
     overview: base,
     callback: `${base}callback`,
     connect(upstream, { ticket, returnTo } = {}) {

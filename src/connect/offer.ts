@@ -54,7 +54,7 @@ export function createOffer({ context, decode, sources, upstreams, resources, as
 
   async function lead(denial: Denial, upstream: string, way: Way, input: CheckInput): Promise<Verdict> {
     if (way.kind === "direct" && isNavigation(input)) {
-      const returnTo = input.host.toLowerCase() === links.host ? returnPath(input.path, links.origin) : undefined;
+      const returnTo = links.isOwnHost(input.host) ? returnPath(input.path, links.origin) : undefined;
       return led(denial, "redirect", { kind: "redirect", to: links.connect(upstream, { returnTo }) });
     }
     const elicit =

@@ -1,3 +1,4 @@
+import { isHostOf } from "../check/own-host.ts";
 import type { CheckInput } from "../check/request.ts";
 
 /** A protected resource that clients can be told about. */
@@ -21,9 +22,10 @@ export const wellKnownPath = "/.well-known/oauth-protected-resource";
 
 export function createResourceMetadata(resources: readonly ResourceConfig[], issuers: readonly string[]): ResourceMetadata {
   const entries = resources.map((config) => {
-    const { origin, host, pathname } = new URL(config.resource);
+    const url = new URL(config.resource);
+    const { origin, pathname } = url;
     const path = pathname === "/" ? "" : pathname;
-    return { host, path, wellKnown: `${wellKnownPath}${path}`, url: `${origin}${wellKnownPath}${path}`, document: documentOf(config, issuers) };
+    return { resource: url, path, wellKnown: `${wellKnownPath}${path}`, url: `${origin}${wellKnownPath}${path}`, document: documentOf(config, issuers) };
   });
   const longestFirst = [...entries].sort((a, b) => b.path.length - a.path.length);
 
@@ -32,7 +34,7 @@ export function createResourceMetadata(resources: readonly ResourceConfig[], iss
     urlFor({ host, path: target }) {
       const path = target.split(/[?#]/, 1)[0] ?? "";
       const covers = (prefix: string) => path === prefix || path.startsWith(prefix.endsWith("/") ? prefix : `${prefix}/`);
-      return longestFirst.find((entry) => entry.host === host.toLowerCase() && covers(entry.path))?.url;
+      return longestFirst.find((entry) => isHostOf(entry.resource, host) && covers(entry.path))?.url;
     },
   };
 }

@@ -34,7 +34,9 @@ export interface States {
   /** @returns what the provider is told */
   begin(state: Omit<FlowState, "nonce" | "verifier">): Promise<Login>;
   /** What was begun under this state; undefined where nothing was, it took too long, or it was finished already. */
-  take(state: string): Promise<{ readonly flow: FlowState; readonly login: Login } | undefined>;
+  look(state: string): Promise<{ readonly flow: FlowState; readonly login: Login } | undefined>;
+  /** Uses it up: of several who do at the same time one gets true. */
+  take(state: string): Promise<boolean>;
 }
 
 const stateSyntax = /^[A-Za-z0-9_-]{22}$/;
@@ -49,8 +51,10 @@ export function createStates({ flows, random, redirectUri }: { readonly flows: F
       return login;
     },
 
-    async take(state) {
-      const value = stateSyntax.test(state) ? await flows.take("state", hashOf(state)) : undefined;
+    take: async (state) => (await flows.take("state", hashOf(state))) !== undefined,
+
+    async look(state) {
+      const value = stateSyntax.test(state) ? await flows.read("state", hashOf(state)) : undefined;
       if (value === undefined) return undefined;
       const flow = parseRecord(stateSchema, value, "state");
       return { flow, login: { redirectUri, state, nonce: flow.nonce, verifier: flow.verifier } };

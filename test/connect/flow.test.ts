@@ -54,6 +54,24 @@ test("redirects browsers that navigate and nobody else", async () => {
   expect((await world.call({ accept: navigation.accept, ...cookie })).status).toBe(401);
 });
 
+test.each(["gateway.example.com:443", "gateway.example.com.", "Gateway.Example.com", "gateway.example.com.:443"])(
+  "takes a browser back that named our host as %s, and names the resource's metadata",
+  async (host) => {
+    const resources = [{ resource: `${publicUrl}/contacts` }];
+    const world = await startWorld(use, { connect: { resources } });
+    const navigation = await world.call({ accept: "text/html", "sec-fetch-mode": "navigate", ...cookie }, { host });
+    expect(navigation.headers.get("location")).toEqual([`${prefix}connect/crm?return_to=%2Fcontacts`]);
+    const denied = await world.call({}, { host });
+    expect(denied.headers.get("www-authenticate")?.[0]).toContain(`resource_metadata="${publicUrl}/.well-known/oauth-protected-resource/contacts"`);
+  },
+);
+
+test.each(["gateway.example.com:80", "gateway.example.com:8443", "gateway.example.com.evil.example"])("takes nobody back who named %s", async (host) => {
+  const world = await startWorld(use);
+  const denied = await world.call({ accept: "text/html", "sec-fetch-mode": "navigate", ...cookie }, { host });
+  expect(denied.headers.get("location")).toEqual([`${prefix}connect/crm`]);
+});
+
 test("does not take a browser back to another host's path", async () => {
   const world = await startWorld(use);
   const denied = await world.call({ accept: "text/html", "sec-fetch-mode": "navigate", ...cookie }, { host: "api.example.com" });

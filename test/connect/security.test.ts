@@ -58,6 +58,16 @@ describe("a state", () => {
     expect((await browser.request(callback.url)).status).toBe(403);
   });
 
+  test("is not used up by others who open its address: who began the login still finishes it", async () => {
+    const world = await startWorld(use);
+    const [browser, stranger] = [world.browser(), world.browser(otherSession)];
+    const callback = await browser.visit(`${prefix}connect/crm`, { until: isCallback });
+    await stranger.request(prefix);
+    expect((await stranger.request(callback.url)).status).toBe(403);
+    expect((await browser.request(callback.url)).status).toBe(302);
+    expect(await grantReason(world.call(cookie))).toBe("connected");
+  });
+
   test("ends after ten minutes", async () => {
     const world = await startWorld(use);
     const browser = world.browser();
