@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
+import { nearest } from "../config/suggestions.ts";
 import { BearerswapError } from "../error.ts";
 import type { Preset } from "../providers/preset.ts";
 import { presetNamed, presetNames, presets } from "../providers/presets.ts";
@@ -22,7 +23,9 @@ export function addPresetsCommand(program: Command, { stdout }: CliContext): voi
 function known(name: string): Preset {
   const preset = presetNamed(name);
   if (preset !== undefined) return preset;
-  throw new BearerswapError("input", `no preset is named "${name}"; there are ${presetNames.join(", ")}`);
+  const meant = nearest(name, presetNames);
+  const suggestion = meant === undefined ? "" : `; did you mean ${meant}?`;
+  throw new BearerswapError("input", `no preset is named "${name}"; there are ${presetNames.join(", ")}${suggestion}`);
 }
 
 function listed(): string {

@@ -139,12 +139,16 @@ describe("the admin service over mTLS", () => {
       }),
     );
     const port = service.listening.admin?.kind === "tcp" ? service.listening.admin.port : 0;
-    const codeFor = async (name: string) => {
-      const { key, cert } = await ca.client({ commonName: "client", uris: [`spiffe://example.org/${name}`] });
+    const codeFor = async (...uris: string[]) => {
+      const { key, cert } = await ca.client({ commonName: "client", uris });
       const client = await use(new GrantsClient(`localhost:${port}`, credentials.createSsl(Buffer.from(ca.cert), Buffer.from(key), Buffer.from(cert))));
       return new Promise((resolve) => client.list({ session }, (error) => resolve(error?.code)));
     };
-    expect(await codeFor("operator")).toBe(status.UNAUTHENTICATED);
-    expect(await codeFor("somebody")).toBe(status.PERMISSION_DENIED);
+    const operator = "spiffe://example.org/operator";
+    expect(await codeFor(operator)).toBe(status.UNAUTHENTICATED);
+    expect(await codeFor("spiffe://example.org/other", operator)).toBe(status.UNAUTHENTICATED);
+    expect(await codeFor("spiffe://example.org/somebody")).toBe(status.PERMISSION_DENIED);
+    // One name whose text looks like several.
+    expect(await codeFor(`https://example.org/a, URI:${operator}, URI:https://example.org/b`)).toBe(status.PERMISSION_DENIED);
   });
 });

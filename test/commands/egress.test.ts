@@ -3,10 +3,11 @@ import { createCertificateAuthority } from "../support/certificates.ts";
 import { httpRequest } from "../support/check-request.ts";
 import { startConnectProxy } from "../support/connect-proxy.ts";
 import { createExtAuthzClient } from "../support/ext-authz-client.ts";
+import { startJwtIssuer } from "../support/jwt-issuer.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { startTokenEndpoint, type TokenEndpoint } from "../support/token-endpoint.ts";
-import { runProcess, startServe, temporaryDirectory } from "./cli-process.ts";
+import { runHere, runProcess, startServe, temporaryDirectory, writeConfig } from "./cli-process.ts";
 
 const opened = resources();
 const { use } = opened;
@@ -69,4 +70,18 @@ test("a provider on plain http is reached through the proxy of HTTP_PROXY", asyn
   const env = { NODE_USE_ENV_PROXY: "1", HTTP_PROXY: proxy.url };
   expect(await answerBy(endpoint, { upstream: { tokenEndpoint, allowInsecure: true }, env })).toMatch(/^Bearer access-/);
   expect(proxy.tunnels).toHaveLength(1);
+});
+
+test("an issuer's keys are fetched under the `ca` of its source alone", async () => {
+  const ca = await use(createCertificateAuthority());
+  const issuer = await use(startJwtIssuer({ tls: await ca.server() }));
+  const online = async (settings: object) => {
+    const jwt = { issuer: issuer.issuer, audience: "gateway", claim: "sid", ...settings };
+    const upstreams = { crm: { tokenEndpoint: (await use(startTokenEndpoint())).url, clientId: "gateway" } };
+    const file = await writeConfig(opened, { listen: { grpc: "127.0.0.1:0" }, sessions: [{ jwt }], upstreams });
+    return (await runHere(["check", "--online", "--config", file])).stdout.split("\n")[1];
+  };
+  expect(await online({})).toMatch(/^PROBLEM sessions\.jwt\.jwt: the issuer's keys cannot be had: /);
+  expect(await online({ ca: ca.certPath })).toBe("OK      sessions.jwt.jwt: the issuer's keys are there");
+  expect(await online({ ca: ca.certPath, jwks: issuer.jwksUrl })).toBe("OK      sessions.jwt.jwt: the issuer's keys are there");
 });

@@ -34,6 +34,24 @@ async function start(options?: ScenarioOptions): Promise<Cli> {
 
 const crm = ["--upstream", "crm", "--session", sessionId];
 
+test("put needs the grant's owner where the source binds its sessions to one: nobody could use it else", async () => {
+  const jwt = { issuer: "https://as.example.com", audience: "gateway", claim: "sid", subject: "sub" };
+  const metadata = { namespace: "envoy.filters.http.jwt_authn", path: ["payload", "sid"], subject: ["payload", "sub"] };
+  const sources = [
+    { name: "agents", jwt },
+    { name: "verified", metadata },
+    { name: "free", opaque: { from: { header: "x-session" } } },
+  ];
+  const { grants, provider } = await start({ config: { sessions: sources } });
+  const put = (source: string, ...more: string[]) => grants("put", [...crm, "--source", source, ...more], { stdin: provider.tokens.login().refresh_token });
+  for (const source of ["agents", "verified"]) {
+    expectSentence(await put(source), new RegExp(`^bearerswap: source "${source}" binds its sessions to a subject, .* name its owner \\(--subject\\)$`, "m"));
+    expect(await grants("list", ["--session", sessionId, "--source", source])).toMatchObject({ stdout: "no grants\n" });
+    expect(await put(source, "--subject", "alice")).toMatchObject({ code: 0, stderr: "" });
+  }
+  expect(await put("free")).toMatchObject({ code: 0, stderr: "" });
+});
+
 describe("grants, as processes", () => {
   test("put stores a login that checks are answered with, get and list show it, revoke ends it (pitfall 17)", async () => {
     const { grants, provider, check } = await start();

@@ -20,4 +20,5 @@ test("presets NAME shows everything that one fills in, as YAML and as JSON", asy
 test("presets names those there are where it is asked for another", async () => {
   for (const name of ["jira", "constructor"])
     expectSentence(await runHere(["presets", name]), new RegExp(`^bearerswap: no preset is named "${name}"; there are asana, atlassian, `));
+  expectSentence(await runHere(["presets", "keyclock"]), /zoom; did you mean keycloak\?\n$/);
 });
