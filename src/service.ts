@@ -136,9 +136,11 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
   const logoutDeps = { sources: logoutSources, keys, store, tokens, upstreams: Object.keys(upstreams), clock, log, metrics: metrics.logouts };
   const logout = names && flows && createLogoutEndpoint(createBackchannelLogout({ ...logoutDeps, names, flows }));
   const probes = listen.http && createProbeServer({ address: listen.http, readiness, scrape: metrics.scrape, logout });
-  const sources = sessions.map(({ name }) => name);
   const boundSources = new Set(sessions.filter((source) => "subject" in source && source.subject !== undefined).map(({ name }) => name));
-  const adminDeps = { store, tokens, sources, boundSources, upstreams: providers, onPut: names?.granted, clock, random, log, metrics: metrics.admin };
+  const adminDeps = {
+    ...{ store, tokens, sources: sessions, boundSources, upstreams: providers, onPut: names?.granted },
+    ...{ clock, random, log, metrics: metrics.admin },
+  };
   const admin = listen.admin && createAdminServer(adminDeps, { ...listen, admin: listen.admin });
 
   return {

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type handleUnaryCall, type Metadata, Server, status } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
+import { type IdSource, idProblem } from "../check/session-id.ts";
 import type { Clock } from "../clock.ts";
 import type { Address } from "../config/address.ts";
 import type { ListenConfig } from "../config/listen-schema.ts";
@@ -23,9 +24,9 @@ import { revokeAtProvider } from "./provider-revocation.ts";
 export interface GrantsServiceDeps {
   readonly store: Pick<TokenStore, "read" | "list">;
   readonly tokens: Pick<TokenManager, "put" | "refreshNow" | "revoke">;
-  /** Names of the configured session sources. */
-  readonly sources: readonly string[];
-  /** Those of them whose sessions may only use grants of their own subject. */
+  /** The configured session sources. */
+  readonly sources: readonly (IdSource & { readonly name: string })[];
+  /** The names of those whose sessions may only use grants of their own subject. */
   readonly boundSources: ReadonlySet<string>;
   /** The providers of the configured upstreams. */
   readonly upstreams: ReadonlyMap<string, TokenLives & Pick<Provider, "revoke">>;
@@ -79,14 +80,17 @@ export function createGrantsHandlers({
   return {
     async put({ session, upstream, subject, token }) {
       const key = keyOf(session, upstream);
-      if (subject === "" && boundSources.has(sourceOf(session)))
+      const source = sourceOf(session);
+      if (subject === "" && boundSources.has(source.name))
         throw new BearerswapError(
           "input",
-          `source "${sourceOf(session)}" binds its sessions to a subject, and nobody could use a grant without one: name its owner (--subject)`,
+          `source "${source.name}" binds its sessions to a subject, and nobody could use a grant without one: name its owner (--subject)`,
         );
+      const problem = idProblem(source, session?.id ?? "");
+      if (problem !== undefined) throw new BearerswapError("input", `no request can have this id: ${problem}`);
       const lives = upstreams.get(upstream) ?? { refreshTokenLifeMs: 0 };
       const write = grantWrite(token, subject, lives, { clock, random });
-      if (subject !== "") await onPut?.(sourceOf(session), key.session, subject, write.life.ms);
+      if (subject !== "") await onPut?.(source.name, key.session, subject, write.life.ms);
       await tokens.put(key, write);
       log.info({ event: "grant_put", upstream, session: shortHash(key.session) }, "grant stored");
       return { grant: view(upstream, await store.read(key)) };
@@ -149,18 +153,20 @@ export function createGrantsHandlers({
     return { session: sessionOf(session), upstream };
   }
 
-  function sourceOf(session: proto.SessionKey | undefined): string {
+  function sourceOf(session: proto.SessionKey | undefined): IdSource & { readonly name: string } {
     const [only, ...others] = sources;
-    const source = session?.source || (others.length === 0 ? only : undefined);
-    if (source === undefined) throw new BearerswapError("input", `say which source the session belongs to; configured: ${sources.join(", ")}`);
-    if (!sources.includes(source)) throw new BearerswapError("input", `no session source is named "${source}"; configured: ${sources.join(", ")}`);
+    const names = sources.map(({ name }) => name);
+    const name = session?.source || (others.length === 0 ? only?.name : undefined);
+    if (name === undefined) throw new BearerswapError("input", `say which source the session belongs to; configured: ${names.join(", ")}`);
+    const source = sources.find((each) => each.name === name);
+    if (source === undefined) throw new BearerswapError("input", `no session source is named "${name}"; configured: ${names.join(", ")}`);
     return source;
   }
 
   function sessionOf(session: proto.SessionKey | undefined): string {
-    const source = sourceOf(session);
+    const { name } = sourceOf(session);
     if (session === undefined || session.id === "") throw new BearerswapError("input", "the session id is empty");
-    return hashSession(source, session.id);
+    return hashSession(name, session.id);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { type Deadline, deadlineAt } from "../deadline.ts";
 import { messageOf } from "../error.ts";
+import { foreignText } from "../foreign-text.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { CheckMetrics, CheckOutcome } from "../telemetry/metrics.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
@@ -151,7 +152,7 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
       session: denial.session && shortHash(denial.session),
       reason: denial.reason,
       why: denial.why,
-      requestId: input?.requestId.slice(0, 64),
+      requestId: input && foreignText(input.requestId, 64),
       durationMs: Math.round(durationMs),
     };
     log[levelOf(denial)](fields, "denied");

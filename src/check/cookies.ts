@@ -95,3 +95,8 @@ function isText(bytes: string): boolean {
 function textOf(bytes: string): string {
   return notAscii.test(bytes) ? Buffer.from(bytes, "latin1").toString("utf8") : bytes;
 }
+
+/** The same text, in memory of its own. What is cut out of a header otherwise keeps all of that header, 60 KB perhaps, for as long as itself. */
+export function ownCopy(text: string): string {
+  return Buffer.from(text).toString();
+}

@@ -1,8 +1,9 @@
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
 import { createLruCache } from "../lru-cache.ts";
-import { cookieCredential } from "./cookies.ts";
+import { cookieCredential, ownCopy } from "./cookies.ts";
 import { type Identification, identified, type SessionSource } from "./session.ts";
+import { idProblem } from "./session-id.ts";
 
 /** The browser sessions that we issued. */
 export interface IssuedSessions {
@@ -25,8 +26,6 @@ interface Entry {
   askAt: number;
 }
 
-/** Two random ids of 128 bits. */
-const issuedSyntax = /^[A-Za-z0-9_-]{44}$/;
 /** A session in use is looked up this often, ms. What one replica does not notice for so long must not end it: a quarter of the idle life at most. */
 const longestUnaskedMs = 60_000;
 /** A session that was alive is taken to be so for this long while the store does not answer, ms; it is tried again after the second. */
@@ -36,11 +35,12 @@ const missing: Identification = { kind: "missing" };
 
 /** Sessions that began when the user connected an account. A cookie that names none is no credential at all: the user gets a new one by connecting. */
 export function createIssuedSource({ name, cookie, idleMs, maxEntries, sessions, clock }: IssuedSourceDeps): SessionSource & { readonly size: () => number } {
+  const source = { kind: "cookie", name } as const;
   const known = createLruCache<Entry>(maxEntries);
   return {
     identify(input) {
       const credential = cookieCredential(cookie, input.cookies);
-      if (credential.kind !== "present" || !issuedSyntax.test(credential.value)) return missing;
+      if (credential.kind !== "present" || idProblem(source, credential.value) !== undefined) return missing;
       const entry = known.get(credential.value);
       return entry !== undefined && clock.monotonicMs() < entry.askAt ? entry.identification : ask(credential.value, entry);
     },
@@ -48,7 +48,7 @@ export function createIssuedSource({ name, cookie, idleMs, maxEntries, sessions,
   };
 
   async function ask(value: string, entry: Entry | undefined): Promise<Identification> {
-    const identification = identified(name, value);
+    const identification = identified(source, value);
     if (identification.kind !== "identified") return missing;
     const from = clock.monotonicMs();
     try {
@@ -56,7 +56,7 @@ export function createIssuedSource({ name, cookie, idleMs, maxEntries, sessions,
         known.delete(value);
         return missing;
       }
-      known.set(value, { identification, confirmedAt: from, askAt: from + Math.min(longestUnaskedMs, idleMs / 4) });
+      known.set(ownCopy(value), { identification, confirmedAt: from, askAt: from + Math.min(longestUnaskedMs, idleMs / 4) });
       return identification;
     } catch (error) {
       if (entry === undefined || from - entry.confirmedAt > outageMs) return { kind: "unavailable", why: `issued sessions: ${messageOf(error)}` };

@@ -1,8 +1,8 @@
 import { decodeJwt, type JWTPayload } from "jose";
 import type { Clock } from "../clock.ts";
-import { cookieCredential } from "./cookies.ts";
+import { cookieCredential, ownCopy } from "./cookies.ts";
 import { type Credential, headerCredential, type Place } from "./credential.ts";
-import type { KeySet } from "./key-set.ts";
+import type { KeySet, VerifyResult } from "./key-set.ts";
 import type { CheckInput } from "./request.ts";
 import { type Identification, identified, type SessionSource } from "./session.ts";
 import type { SessionCache } from "./session-cache.ts";
@@ -57,7 +57,7 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
       const credential = credentialOf(input, raw);
       if (credential.kind !== "present") return credential;
       if (tail !== undefined && raw !== undefined) return verify(credential.value, { key: tail, whole: raw });
-      return cache.get(credential.value) ?? verify(credential.value, { key: credential.value, whole: undefined });
+      return cache.get(credential.value) ?? verify(credential.value, { key: ownCopy(credential.value), whole: undefined });
     },
   };
 
@@ -81,14 +81,23 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
     });
     if (result.kind !== "verified") return result;
     const { payload } = result;
+    if (isLogoutToken(result)) return { kind: "invalid", why: "a token that ends sessions is none itself" };
     const owner = issuer.subject === undefined ? undefined : { subject: payload[issuer.subject] };
-    const identification = identified(issuer.name, payload[issuer.claim], owner);
+    const identification = identified({ kind: "jwt", name: issuer.name }, payload[issuer.claim], owner);
     if (identification.kind !== "identified") return identification;
     const told = (await issuer.onVerified?.(identification.session.session, payload)) ?? true;
     const expiresAt = (payload.exp ?? 0) * 1_000 + issuer.clockToleranceMs;
     cache.set(place.key, identification, told ? expiresAt : Math.min(expiresAt, clock.wallMs() + tellAgainMs), place.whole);
     return identification;
   }
+}
+
+/**
+ * Logout tokens are signed with the same keys, and where nobody types them, look like session tokens but for `events`, which OpenID Connect Back-Channel Logout
+ * 1.0 §2.4 demands of them and everybody else may not have.
+ */
+function isLogoutToken({ payload, typ }: VerifyResult & { readonly kind: "verified" }): boolean {
+  return Object.hasOwn(payload, "events") || /^(?:application\/)?logout\+jwt$/i.test(typ ?? "");
 }
 
 function unverifiedIssuer(jwt: string): string | undefined {

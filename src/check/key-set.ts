@@ -1,12 +1,13 @@
-import { createRemoteJWKSet, customFetch, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify, type RemoteJWKSet } from "jose";
+import { createRemoteJWKSet, customFetch, errors, type JWTPayload, type JWTVerifyOptions, type JWTVerifyResult, jwtVerify, type RemoteJWKSet } from "jose";
 import * as openid from "openid-client";
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
+import { foreignText } from "../foreign-text.ts";
 import type { Log } from "../telemetry/log.ts";
 
 /** A verified payload, or why there is none: `invalid` is the token's fault, `unavailable` the key server's. */
 export type VerifyResult =
-  | { readonly kind: "verified"; readonly payload: JWTPayload }
+  | { readonly kind: "verified"; readonly payload: JWTPayload; readonly typ: string | undefined }
   | { readonly kind: "invalid"; readonly why: string }
   | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs: number };
 
@@ -63,7 +64,8 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
       try {
         const keys = await load();
         refreshInBackground(keys);
-        return { kind: "verified", payload: await verifyWith(keys, jwt, options) };
+        const { payload, protectedHeader } = await verifyWith(keys, jwt, options);
+        return { kind: "verified", payload, typ: protectedHeader.typ };
       } catch (error) {
         return failure(error, fetches > fetchesBefore);
       }
@@ -128,7 +130,7 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
 
   function failure(error: unknown, fetched: boolean): VerifyResult {
     const code = error instanceof errors.JOSEError ? error.code : undefined;
-    if (code !== undefined && invalidCodes.has(code)) return { kind: "invalid", why: messageOf(error) };
+    if (code !== undefined && invalidCodes.has(code)) return { kind: "invalid", why: foreignText(messageOf(error)) }; // may name what the token holds
     if (code === errors.JWKSNoMatchingKey.code || code === errors.JWKSMultipleMatchingKeys.code) {
       return fetched
         ? { kind: "invalid", why: "signed with an unknown key" }
@@ -139,14 +141,14 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
 }
 
 /** Where the token names no key, several may fit: each is tried. */
-async function verifyWith(keys: RemoteJWKSet, jwt: string, options: JWTVerifyOptions): Promise<JWTPayload> {
+async function verifyWith(keys: RemoteJWKSet, jwt: string, options: JWTVerifyOptions): Promise<JWTVerifyResult> {
   try {
-    return (await jwtVerify(jwt, keys, options)).payload;
+    return await jwtVerify(jwt, keys, options);
   } catch (error) {
     if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
     for await (const key of error) {
       try {
-        return (await jwtVerify(jwt, key, options)).payload;
+        return await jwtVerify(jwt, key, options);
       } catch (inner) {
         if (!(inner instanceof errors.JWSSignatureVerificationFailed)) throw inner;
       }

@@ -13,12 +13,13 @@ export interface MetadataSourceConfig {
 
 /** Sessions that a filter before us has verified and put into the dynamic metadata. Believed as it is, hence only from where nobody else can call. */
 export function createMetadataSource({ name, namespace, path, subject }: MetadataSourceConfig): SessionSource {
+  const source = { kind: "metadata", name } as const;
   return {
     identify(input) {
       const metadata = input.metadata(namespace);
       const id = valueAt(metadata, path);
       if (id === undefined) return { kind: "missing" };
-      return identified(name, id, subject && { subject: valueAt(metadata, subject) });
+      return identified(source, id, subject && { subject: valueAt(metadata, subject) });
     },
   };
 }

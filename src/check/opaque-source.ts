@@ -1,25 +1,17 @@
 import { cookieCredential } from "./cookies.ts";
 import { headerCredential, type Place } from "./credential.ts";
-import { type Identification, identified, type SessionSource } from "./session.ts";
-import type { SessionCache } from "./session-cache.ts";
+import { identified, type SessionSource } from "./session.ts";
 
-/** What 128 random bits take at least: 22 characters of base64url, 32 of hex. */
-const opaqueSyntax = /^[A-Za-z0-9._~+/=-]{22,}$/;
-
-/** Sessions named by a random value that the client holds: whoever knows it is the session, so that it must not be guessable. */
-export function createOpaqueSource({ name, from, cache }: { name: string; from: Place; cache: SessionCache }): SessionSource {
+/**
+ * Sessions named by a random value that the client holds: whoever knows it is the session, so that it must not be guessable. Nothing is kept of a value: a
+ * stranger can send as many as there are, and to find one again takes the hash that is its session's name already.
+ */
+export function createOpaqueSource({ name, from }: { readonly name: string; readonly from: Place }): SessionSource {
+  const source = { kind: "opaque", name } as const;
   return {
     identify(input) {
       const credential = "cookie" in from ? cookieCredential(from.cookie, input.cookies) : headerCredential(from.header, input.header(from.header));
-      if (credential.kind !== "present") return credential;
-      return cache.get(credential.value) ?? remember(credential.value);
+      return credential.kind === "present" ? identified(source, credential.value) : credential;
     },
   };
-
-  function remember(value: string): Identification {
-    if (!opaqueSyntax.test(value)) return { kind: "invalid", why: "no random value of 128 bits or more" };
-    const identification = identified(name, value);
-    cache.set(value, identification, Number.POSITIVE_INFINITY);
-    return identification;
-  }
 }

@@ -1,6 +1,6 @@
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { Metadata } from "../gen/envoy/config/core/v3/base.ts";
-import { walk } from "./wire.ts";
+import { textOnly, walk } from "./wire.ts";
 
 /** What one Check asks about. Only what the configuration needs is decoded, and that when it is first looked at. */
 export interface CheckInput {
@@ -230,7 +230,7 @@ function readHttp(input: DecodedCheck, field: number, end: number): void {
       return;
     case 11:
     case 12: // `raw_body`, where Envoy is told `pack_as_bytes`
-      if (input.plan.body && end > input.reader.pos) input.body = input.text(input.reader.pos, end);
+      if (input.plan.body && end > input.reader.pos) input.body = textOnly(input.buffer.subarray(input.reader.pos, end));
   }
 }
 

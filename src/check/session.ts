@@ -1,6 +1,7 @@
 import { hashSession } from "../tokens/grant.ts";
 import type { Owner } from "../tokens/owner.ts";
 import type { CheckInput } from "./request.ts";
+import { type IdSource, idProblem, nameText } from "./session-id.ts";
 
 /** Whose request it is. Holds the hash of the session's id, never the credential. */
 export interface Session extends Owner {
@@ -22,17 +23,15 @@ export interface SessionSource {
   identify(input: CheckInput): Identification | Promise<Identification>;
 }
 
-/** Session ids come from claims and metadata of others: longer ones, in characters, are refused. */
-const maxIdLength = 1_024;
-
-/** A session of a source, or what is wrong with its id. `subject` is left out where the source states none. */
-export function identified(source: string, id: unknown, owner?: { readonly subject: unknown }): Identification {
-  if (typeof id !== "string" || id === "") return { kind: "invalid", why: "the session id is no string, or empty" };
-  if (id.length > maxIdLength) return { kind: "invalid", why: `the session id is longer than ${maxIdLength} characters` };
-  const session = { source, session: hashSession(source, id) };
+/** A session of a source, or what is wrong with its id. `owner` is left out where the source states none. */
+export function identified(source: IdSource & { readonly name: string }, claim: unknown, owner?: { readonly subject: unknown }): Identification {
+  const id = nameText(claim);
+  if (id === undefined) return { kind: "invalid", why: "the session id is no text and no whole number, or empty" };
+  const why = idProblem(source, id);
+  if (why !== undefined) return { kind: "invalid", why };
+  const session = { source: source.name, session: hashSession(source.name, id) };
   if (owner === undefined) return { kind: "identified", session };
-  const subject = typeof owner.subject === "string" && owner.subject !== "" ? owner.subject : undefined;
-  return { kind: "identified", session: { ...session, owner: { subject } } };
+  return { kind: "identified", session: { ...session, owner: { subject: nameText(owner.subject) } } };
 }
 
 /** Tries the sources in order: the first that finds anything decides. */

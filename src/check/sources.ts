@@ -49,7 +49,7 @@ export function createSources({ config, maxEntries, clock, keys, onVerified, iss
       case "metadata":
         return createMetadataSource(source);
       case "opaque":
-        return createOpaqueSource({ name: source.name, from: source.from, cache: cacheOf(source) });
+        return createOpaqueSource(source);
       case "cookie":
         return createIssued(source);
       case "principal":

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { type BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
 /** A protobuf message that is read field by field, where it lies. */
@@ -37,4 +38,9 @@ function varint({ reader, buffer }: WireMessage): number {
   if (byte === undefined || byte >= 0x80) return reader.uint32();
   reader.pos += 1;
   return byte;
+}
+
+/** JSON is UTF-8 (RFC 8259 §8.1): of a body that is none, no text can be given back as it came. */
+export function textOnly(bytes: Buffer): string {
+  return isUtf8(bytes) ? bytes.toString("utf8") : "";
 }

@@ -1,5 +1,6 @@
 import type { CheckInput } from "../check/request.ts";
 import { hashOf } from "./browser.ts";
+import { memberText } from "./json-member.ts";
 
 /** What an MCP client is asked to let its user do. */
 export interface ElicitationRequest {
@@ -28,6 +29,9 @@ export function elicitationFor({ input, upstream, assumeAble }: ElicitationReque
   if (input.method !== "POST" || input.body === "" || /true/i.test(input.header("x-envoy-auth-partial-body") ?? "")) return undefined;
   const request = parseObject(input.body);
   if (request?.jsonrpc !== "2.0" || !methods.has(request.method) || !isId(request.id)) return undefined;
+  // Byte for byte: a client that counts beyond 2^53, or writes 1e2, waits for its own id.
+  const id = memberText(input.body, "id");
+  if (id === undefined) return undefined;
   const params = objectOf(request.params);
   const meta = objectOf(params?._meta);
   const version = input.header("mcp-protocol-version") ?? meta?.[versionKey];
@@ -38,13 +42,13 @@ export function elicitationFor({ input, upstream, assumeAble }: ElicitationReque
     if (objectOf(objectOf(meta?.[capabilitiesKey])?.elicitation)?.url === undefined || wasDeclined(params, key)) return undefined;
     return (url) => {
       const inputRequests = { [key]: { method: "elicitation/create", params: { mode: "url", url, message } } };
-      return JSON.stringify({ jsonrpc: "2.0", id: request.id, result: { resultType: "input_required", inputRequests } });
+      return `{"jsonrpc":"2.0","id":${id},"result":${JSON.stringify({ resultType: "input_required", inputRequests })}}`;
     };
   }
   if (version < urlElicitation || !assumeAble) return undefined;
   return (url) => {
     const elicitations = [{ mode: "url", elicitationId: hashOf(url), url, message }];
-    return JSON.stringify({ jsonrpc: "2.0", id: request.id, error: { code: urlElicitationRequired, message, data: { elicitations } } });
+    return `{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify({ code: urlElicitationRequired, message, data: { elicitations } })}}`;
   };
 }
 

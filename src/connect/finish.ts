@@ -1,5 +1,6 @@
 import type { Reply, ReplyCookie } from "../check/reply.ts";
 import { messageOf } from "../error.ts";
+import { foreignWord } from "../foreign-text.ts";
 import type { Login, LoginIdentity, LoginOutcome } from "../providers/code-flow.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
@@ -56,10 +57,7 @@ export function createFinish(context: ConnectContext): Finish {
         case "tokens":
           return place === undefined ? messages.stranger() : keep(flow, place, provider, outcome, sentAt);
         case "denied":
-          log.info(
-            { event: "connect_denied", upstream: flow.upstream, reason: outcome.error.replace(/[^\w.-]/g, "?").slice(0, 64) },
-            "the provider sent the user back without a code",
-          );
+          log.info({ event: "connect_denied", upstream: flow.upstream, reason: foreignWord(outcome.error) }, "the provider sent the user back without a code");
           return messages.denied(flow.upstream, retryOf(flow), outcome.error, outcome.description);
         case "failed":
           log.error({ event: "connect_failed", upstream: flow.upstream, reason: outcome.why }, "the code could not be redeemed");

@@ -28,15 +28,6 @@ function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (character) => entities[character] ?? "");
 }
 
-/** What a provider says, cut to what a page shows: one line, no control or direction characters that would change how the rest reads. */
-export function foreignText(text: string, maxLength = 200): string {
-  const line = text
-    .replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ")
-    .replace(/[\p{Cf}\p{Cs}\p{Co}\p{Cn}]/gu, "")
-    .trim();
-  return line.length > maxLength ? `${line.slice(0, maxLength)}…` : line;
-}
-
 const style = `
 :root{color-scheme:light dark;--text:#1b1f24;--soft:#57606a;--back:#f6f8fa;--card:#fff;--line:#d0d7de;--accent:#0b57d0;--on:#fff;--good:#116329;--bad:#a40e26}
 @media (prefers-color-scheme:dark){:root{--text:#e6edf3;--soft:#9da7b3;--back:#0d1117;--card:#161b22;--line:#3d444d;--accent:#7cacf8;--on:#0d1117;--good:#5dd879;--bad:#ff9492}}

@@ -1,12 +1,13 @@
 import type { Reply } from "../check/reply.ts";
 import type { CheckInput } from "../check/request.ts";
 import type { Session } from "../check/session.ts";
+import { foreignText } from "../foreign-text.ts";
 import type { GrantRow } from "../stores/token-store.ts";
 import { mayUse } from "../tokens/owner.ts";
 import { createAccounts } from "./accounts.ts";
 import { type Browser, browserFor } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
-import { contentSecurityPolicy, foreignText, type Html, html, layout } from "./html.ts";
+import { contentSecurityPolicy, type Html, html, layout } from "./html.ts";
 import { visitorOf } from "./visitor.ts";
 
 /** How one upstream stands with the session. */

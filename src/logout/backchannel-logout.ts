@@ -38,6 +38,8 @@ interface Ordered {
 }
 
 const retryAfterMs = 5_000;
+/** Stood in the place of the token's hash up to version 0.1. */
+const seenBefore = "done";
 
 export function createBackchannelLogout({
   sources,
@@ -63,10 +65,14 @@ export function createBackchannelLogout({
     if (!Array.isArray(orders)) return orders;
     const [first] = orders;
     const id = createHash("sha256").update(first.source.issuer).update("\0").update(first.token.jti).digest("base64url");
-    if ((await flows.read("logout", id)) !== undefined) return { kind: "invalid", why: "its jti was seen before" };
+    const token = createHash("sha256").update(jwt).digest("base64url");
+    const seen = await flows.read("logout", id);
+    // An issuer sends again what it had no answer to. A login since then is safe from it: nothing is done.
+    if (seen === token || seen === seenBefore) return { kind: "done" };
+    if (seen !== undefined) return { kind: "invalid", why: "its jti was seen before, in another token" };
     for (const order of orders) await carryOut(order);
     // Only now, so that an issuer can send again what failed halfway: all of it can be repeated.
-    await flows.put("logout", id, "done", Math.max(...orders.map(({ token }) => token.lifeMs)));
+    await flows.put("logout", id, token, Math.max(...orders.map(({ token }) => token.lifeMs)));
     return { kind: "done" };
   }
 

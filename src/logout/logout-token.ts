@@ -1,6 +1,7 @@
 import { decodeProtectedHeader, type JWTPayload } from "jose";
 import { algorithms } from "../check/jwt-source.ts";
 import type { KeySet, VerifyResult } from "../check/key-set.ts";
+import { nameText } from "../check/session-id.ts";
 import type { Clock } from "../clock.ts";
 
 /** An issuer whose word ends sessions. */
@@ -31,7 +32,7 @@ const maxAgeSeconds = 300;
 
 /** Validates a logout token: OpenID Connect Back-Channel Logout 1.0 §2.6, all but whether its `jti` was seen before. */
 export async function verifyLogoutToken(jwt: string, { issuer, audience, clockToleranceMs, keys }: LogoutIssuer, clock: Clock): Promise<LogoutTokenResult> {
-  if (!isTypedRight(jwt)) return { kind: "invalid", why: "typ is not logout+jwt" };
+  if (!isTypedRight(jwt)) return { kind: "invalid", why: "typ is neither logout+jwt nor JWT" };
   const now = clock.wallMs();
   const currentDate = new Date(now);
   const result = await keys.verify(jwt, { algorithms, issuer, audience: [...audience], clockTolerance: clockToleranceMs / 1_000, currentDate });
@@ -39,15 +40,15 @@ export async function verifyLogoutToken(jwt: string, { issuer, audience, clockTo
   const { payload } = result;
   const why = wrongTimes(payload, now, clockToleranceMs) ?? wrongClaims(payload);
   if (why !== undefined) return { kind: "invalid", why };
-  const { sid, sub, jti = "", iat = 0, exp = iat + maxAgeSeconds } = payload as JWTPayload & { readonly sid?: string };
-  return { kind: "valid", token: { sid, sub, jti, lifeMs: Math.max(exp * 1_000 + clockToleranceMs - now, 1) } };
+  const { sid, sub, jti = "", iat = 0, exp = iat + maxAgeSeconds } = payload;
+  return { kind: "valid", token: { sid: nameText(sid), sub: nameText(sub), jti, lifeMs: Math.max(exp * 1_000 + clockToleranceMs - now, 1) } };
 }
 
-/** Explicit typing keeps tokens of other kinds out (RFC 8725 §3.11); issuers from before it was recommended set none. */
+/** Explicit typing keeps tokens of other kinds out (RFC 8725 §3.11); issuers from before it was recommended set none, or `JWT` (Keycloak before 25). */
 function isTypedRight(jwt: string): boolean {
   try {
     const { typ } = decodeProtectedHeader(jwt);
-    return typ === undefined || /^(application\/)?logout\+jwt$/i.test(typ);
+    return typ === undefined || /^(?:application\/)?(?:logout\+)?jwt$/i.test(typ);
   } catch {
     return true; // no JWT, which its verification says
   }
@@ -63,16 +64,12 @@ function wrongTimes({ iat, exp }: JWTPayload, now: number, toleranceMs: number):
 function wrongClaims({ events, nonce, jti, sid, sub }: JWTPayload): string | undefined {
   if (!isObject(events) || !Object.hasOwn(events, event) || !isObject(events[event])) return `events does not hold ${event}`;
   if (nonce !== undefined) return "nonce is there: it must not be taken for an ID token";
-  if (!isName(jti)) return "jti is missing, or no text";
+  if (typeof jti !== "string" || jti === "") return "jti is missing, or no text";
   if (sid === undefined && sub === undefined) return "sub and sid are missing: one has to be there";
-  if ((sid !== undefined && !isName(sid)) || (sub !== undefined && !isName(sub))) return "sub or sid is no text, or empty";
+  if ([sid, sub].some((claim) => claim !== undefined && nameText(claim) === undefined)) return "sub or sid is no text and no whole number, or empty";
   return undefined;
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isName(value: unknown): value is string {
-  return typeof value === "string" && value !== "";
 }

@@ -1,4 +1,5 @@
 import type { JWTPayload } from "jose";
+import { nameText } from "../check/session-id.ts";
 import type { Clock } from "../clock.ts";
 import type { BackchannelLogoutConfig, SourceConfig } from "../config/sessions-schema.ts";
 import { messageOf } from "../error.ts";
@@ -76,5 +77,6 @@ const other = { sid: "sub", sub: "sid" } as const;
 
 /** Nothing where the claim is the session's id itself: then its hash is known without looking. */
 function nameOf(source: LogoutSource, claim: SessionName["claim"], value: unknown): SessionName | undefined {
-  return source.claim === claim || typeof value !== "string" || value === "" ? undefined : { source: source.name, claim, value };
+  const text = nameText(value);
+  return source.claim === claim || text === undefined ? undefined : { source: source.name, claim, value: text };
 }

@@ -1,3 +1,4 @@
+import { foreignText, foreignWord } from "../foreign-text.ts";
 import { type AnswerRules, errorWords, exactMeaning, type FailureKind, tokensIn } from "./answer-rules.ts";
 import type { RefreshOutcome } from "./provider.ts";
 import type { TokenResponse } from "./token-response.ts";
@@ -87,7 +88,7 @@ function kindOf(word: string, status: number, { errors = {} }: AnswerRules): Fai
 }
 
 function failure(kind: FailureKind, word: string, status: number, { description, retryAfterMs, hide }: Said): Failure {
-  const why = printable(hide(word));
+  const why = foreignWord(hide(word));
   const words = description === undefined ? {} : { description };
   if (kind === "refused" || kind === "misconfigured") return { kind, why, ...words };
   return kind === "transient" && status === 429 ? { kind, why, retryAfterMs, tooMany: true, ...words } : { kind, why, retryAfterMs, ...words };
@@ -96,7 +97,7 @@ function failure(kind: FailureKind, word: string, status: number, { description,
 /** The provider's words for people (RFC 6749 §5.2; HubSpot, Notion and others call them `message`), for the log alone. */
 function descriptionOf(json: RawAnswer["json"], hide: (text: string) => string): string | undefined {
   const text = [json?.error_description, json?.message].find((value) => typeof value === "string" && value.trim() !== "");
-  return typeof text === "string" ? loggable(hide(text)) : undefined;
+  return typeof text === "string" ? foreignText(hide(text)) : undefined;
 }
 
 /** Milliseconds of a `Retry-After`: delay-seconds or an HTTP date, at most an hour. */
@@ -104,14 +105,4 @@ export function retryAfterMs(value: string | null, wallMs: number): number | und
   if (value === null) return undefined;
   const waitMs = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - wallMs;
   return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(waitMs, 0), 3_600_000);
-}
-
-/** A provider's sentence as a log takes it: one line of at most 200 characters, without control and formatting characters, which would change what a terminal shows. */
-function loggable(text: string): string {
-  return text.slice(0, 200).replace(/\p{C}|\p{Zl}|\p{Zp}/gu, "?");
-}
-
-/** An error code as the provider sent it, cut to what a log line and a JSON body take: RFC 6749 §5.2 allows visible ASCII without quote and backslash. */
-export function printable(error: string): string {
-  return error.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, "?").slice(0, 64);
 }

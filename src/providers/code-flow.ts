@@ -1,6 +1,6 @@
 import * as openid from "openid-client";
 import { messageOf } from "../error.ts";
-import { printable } from "./classify.ts";
+import { foreignWord } from "../foreign-text.ts";
 import type { SentOutcome } from "./token-request.ts";
 import type { TokenResponse } from "./token-response.ts";
 
@@ -89,7 +89,7 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, captur
       const named = callback.searchParams.get("iss");
       // Nothing to compare it with, and unseen it could be another provider's code (RFC 9207 §2.4).
       if (named !== null && !hasIssuer)
-        return { kind: "failed", why: `iss is "${printable(named)}" and no issuer is configured: if it is this provider, set issuer to it` };
+        return { kind: "failed", why: `iss is "${foreignWord(named)}" and no issuer is configured: if it is this provider, set issuer to it` };
       try {
         return await exchange(await configure(), callback, login);
       } catch (error) {

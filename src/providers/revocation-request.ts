@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
-import { printable, retryAfterMs } from "./classify.ts";
+import { foreignWord } from "../foreign-text.ts";
+import { retryAfterMs } from "./classify.ts";
 import type { ClientAuthConfig } from "./client-auth.ts";
 import { bentRequest, type RequestRules } from "./request-rules.ts";
 import type { RevocationAttempt } from "./revocation.ts";
@@ -33,7 +34,7 @@ export async function requestRevocation(
     const values = { token, clientId: config.clientId };
     const response = await fetch(urlWith(revocation.url, values), initOf(revocation, values, config));
     const { error } = parseObject(await readText(response)) ?? {};
-    const word = typeof error === "string" && error !== "" ? printable(error) : undefined;
+    const word = typeof error === "string" && error !== "" ? foreignWord(error) : undefined;
     if (response.ok && word === undefined) return { kind: "done" };
     const why = word ?? `http_${response.status}`;
     if (response.status !== 503) return { kind: "failed", why };

@@ -97,7 +97,7 @@ describe("the admin service", () => {
   test("says that the memory store is full, and drops nothing for it", async () => {
     const { admin, login, check } = await startScenario(opened, { config: { store: { memory: { maxGrants: 1 } } } });
     await login();
-    const another = { source: "", id: "another" };
+    const another = { source: "", id: "YW5vdGhlci1yYW5kb20tdmFsdWU" };
     expect(await statusOf(admin.put({ session: another, upstream: "crm", subject: "", token: token() }))).toMatchObject({
       code: status.RESOURCE_EXHAUSTED,
       message: expect.stringContaining("store.memory.maxGrants"),

@@ -102,7 +102,7 @@ describe("JWT confusion gets nowhere", () => {
       `${head}.${changed}.${signature}`,
       await issuer.sign({ aud: "gw" }),
       await issuer.sign({ aud: "gw", tsid: "" }),
-      await issuer.sign({ aud: "gw", tsid: 7 }),
+      await issuer.sign({ aud: "gw", tsid: 7.5 }),
       "not.a.jwt",
       "x",
     ];

@@ -102,7 +102,7 @@ describe("a session from metadata", () => {
       removed: ["x-session-token"],
     });
     expect(await outcome(scenario, request({ tsid: "s1", sub: "bob" }))).toBe("403 subject_mismatch");
-    expect(await outcome(scenario, request({ tsid: 5 }))).toBe("401 session_invalid");
+    expect(await outcome(scenario, request({ tsid: 5.5 }))).toBe("401 session_invalid");
     expect(await outcome(scenario, request({}))).toBe("401 session_missing");
     expect(await outcome(scenario, { metadata: { other: { payload: { tsid: "s1", sub: "alice" } } } })).toBe("401 session_missing");
     expect(await outcome(scenario, { headers: { "x-session-token": "s1" } })).toBe("401 session_missing");

@@ -118,9 +118,9 @@ describe("the provider's sentence goes into the log: nothing is decided on it", 
   test.each([
     ["error_description", { error: "invalid_grant", error_description: "Token is not active" }, "Token is not active"],
     ["the message of those who have none", { error: "invalid_grant", message: "Invalid refresh token." }, "Invalid refresh token."],
-    ["control, bidi and invisible characters", { error: "x", error_description: "a\r\nb\u202ec\u200bd\u2028e" }, "a??b?c?d?e"],
+    ["control, bidi and invisible characters", { error: "x", error_description: "a\r\nb\u202ec\u200bd\u2028e" }, "a bcd e"],
     ["letters of other languages", { error: "x", error_description: "Ungültiges Token: 無効" }, "Ungültiges Token: 無効"],
-    ["a long one", { error: "x", error_description: "e".repeat(5_000) }, "e".repeat(200)],
+    ["a long one", { error: "x", error_description: "e".repeat(5_000) }, `${"e".repeat(200)}…`],
     ["none", { error: "x", error_description: "" }, undefined],
     ["no text", { error: "x", error_description: { a: 1 } }, undefined],
   ])("%s", (_, body, description) => {
@@ -132,7 +132,7 @@ describe("the provider's sentence goes into the log: nothing is decided on it", 
     const hide = (text: string) => text.replaceAll("rt-secret-1", "[redacted]");
     const body = { error: "no rt-secret-1", error_description: `${"x".repeat(195)}rt-secret-1 not found` };
     const outcome = readAnswer({ status: 400, json: body, retryAfter: null }, now, {}, hide);
-    expect(outcome).toMatchObject({ why: "no [redacted]", description: `${"x".repeat(195)}[reda` });
+    expect(outcome).toMatchObject({ why: "no [redacted]", description: `${"x".repeat(195)}[reda…` });
   });
 });
 
