@@ -123,7 +123,7 @@ describe("a request that is kept back", () => {
     const jwt = { issuer: issuer.issuer, audience: "gw", claim: "tsid", subject: "sub" };
     const store = { redis: { url: (await use.use(startRedis())).url } };
     // A grant from before the source was bound to a subject: today none can be put without one.
-    const before = await startScenario(use, { config: { store, sessions: [{ name: "jwt", opaque: { from: { header: "authorization" } } }] } });
+    const before = await startScenario(use, { config: { store, sessions: [{ name: "jwt", jwt: { ...jwt, subject: undefined } }] } });
     await before.login({ id: "s2" });
     const scenario = await startScenario(use, { config: { store, sessions: [{ jwt }] } });
     await scenario.login({ id: "s1", subject: "alice" });
