@@ -7,8 +7,6 @@ import { createUpstreams } from "./check/upstreams.ts";
 import type { Clock } from "./clock.ts";
 import type { Address } from "./config/address.ts";
 import type { Config } from "./config/schema.ts";
-import { isLoopback } from "./config/units.ts";
-import type { UpstreamConfig } from "./config/upstreams-schema.ts";
 import { browserCookie } from "./connect/browser.ts";
 import { connectHeaders, createConnect } from "./connect/connect.ts";
 import type { LoginSource } from "./connect/context.ts";
@@ -76,7 +74,7 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
       ? createRedisStore({ config: config.store, clock, random, log, metrics: metrics.store })
       : createMemoryStore({ clock, maxGrants: config.store.maxGrants });
   const providers = new Map(
-    Object.entries(upstreams).map(([name, upstream]) => [name, createOAuthProvider({ config: providerConfig(upstream), fetch: fetchFor(upstream.ca), clock })]),
+    Object.entries(upstreams).map(([name, upstream]) => [name, createOAuthProvider({ config: upstream, fetch: fetchFor(upstream.ca), clock })]),
   );
   const tokens = createTokenManager({
     store,
@@ -200,7 +198,7 @@ function loginSources({ connect, sessions }: Config, { fetchFor, clock }: { fetc
         clientId,
         clientAuth: secret === undefined ? { method: "none" } : { method: "client_secret_basic", secret },
         connect: { scope, parameters: {} },
-        allowInsecure: source.allowInsecure || isLoopback(URL.parse(source.issuer)?.hostname ?? ""),
+        allowInsecure: source.allowInsecure,
         // Nothing is refreshed there: who logs in is all that is asked.
         ...{ parameters: [], refreshTokenLifeMs: 0, killsOldAccess: false, maxConcurrency: 1 },
       },
@@ -210,10 +208,4 @@ function loginSources({ connect, sessions }: Config, { fetchFor, clock }: { fetc
     if (provider.login !== undefined) found.set(source.name, { issuer: source.issuer, login: provider.login });
   }
   return found;
-}
-
-/** The upstream as its provider is made of it: on loopback plain http is harmless. */
-export function providerConfig(upstream: UpstreamConfig) {
-  const endpoint = URL.parse(upstream.tokenEndpoint ?? upstream.issuer ?? "");
-  return { ...upstream, allowInsecure: upstream.allowInsecure || isLoopback(endpoint?.hostname ?? "") };
 }

@@ -1,6 +1,17 @@
-import { createRemoteJWKSet, customFetch, errors, type JWTPayload, type JWTVerifyOptions, type JWTVerifyResult, jwtVerify, type RemoteJWKSet } from "jose";
-import * as openid from "openid-client";
+import {
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  type JWTVerifyResult,
+  jwtVerify,
+  type RemoteJWKSet,
+} from "jose";
+import type * as openid from "openid-client";
 import type { Clock } from "../clock.ts";
+import { discoverServer, fetchProblem } from "../discovery.ts";
 import { messageOf } from "../error.ts";
 import { foreignText } from "../foreign-text.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -57,6 +68,7 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
   let fetches = 0;
   let fetchedAt = 0;
   let failedUntil = Number.NEGATIVE_INFINITY;
+  let lastProblem = "";
 
   return {
     async verify(jwt, options) {
@@ -75,7 +87,7 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
   function load(): Promise<RemoteJWKSet> {
     remote ??= create().catch((error: unknown) => {
       remote = undefined;
-      throw error;
+      throw new KeysError(error);
     });
     return remote;
   }
@@ -91,9 +103,10 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
   }
 
   async function discover(): Promise<string> {
-    const execute = config.allowInsecure ? [openid.allowInsecureRequests] : [];
-    const options = { [openid.customFetch]: attempt as openid.CustomFetch, execute, timeout: timeoutSeconds };
-    const { jwks_uri } = (await openid.discovery(new URL(config.issuer), "bearerswap", undefined, undefined, options)).serverMetadata();
+    const { issuer, allowInsecure } = config;
+    const customFetch = attempt as openid.CustomFetch;
+    const options = { clientId: "bearerswap", customFetch, allowInsecure, timeoutSeconds, used: ["jwks_uri"] };
+    const { jwks_uri } = (await discoverServer(issuer, options)).serverMetadata();
     if (jwks_uri === undefined) throw new Error("the issuer's metadata names no jwks_uri");
     return jwks_uri;
   }
@@ -109,23 +122,29 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
 
   /** One request to the key server, unless one has just failed. */
   async function attempt(url: string, options: RequestInit): Promise<Response> {
-    if (clock.monotonicMs() < failedUntil) throw new Error("a fetch has just failed");
+    if (clock.monotonicMs() < failedUntil) throw new Error(`fetched too recently to ask again: ${lastProblem}`);
     try {
       const response = await fetch(url, options);
-      if (response.status >= 500 || response.status === 429) throw new Error(`HTTP ${response.status}`);
+      if (response.status >= 500 || response.status === 429) throw new Error(`HTTP ${response.status} from ${url}`);
       onFetched(response.ok);
       return response;
     } catch (error) {
       onFetched(false);
-      failedUntil = clock.monotonicMs() + failureCooldownMs;
-      log.warn({ event: "jwks_fetch", issuer: config.issuer, reason: causeOf(error) }, "the issuer's keys cannot be fetched");
       throw error;
     }
   }
 
+  /** Whatever is no keys and no metadata counts: else each unverified token would be a request to its issuer. Logged once for each cool-down. */
+  function coolDown(error: unknown): void {
+    if (clock.monotonicMs() < failedUntil) return;
+    failedUntil = clock.monotonicMs() + failureCooldownMs;
+    lastProblem = fetchProblem(error);
+    log.warn({ event: "jwks_fetch", issuer: config.issuer, reason: lastProblem }, "the issuer's keys cannot be fetched; those that are known stay in use");
+  }
+
   function refreshInBackground(keys: RemoteJWKSet): void {
     if (fetches === 0 || keys.reloading || clock.monotonicMs() - fetchedAt < maxAgeMs || clock.monotonicMs() < failedUntil) return;
-    keys.reload().catch((error: unknown) => log.warn({ event: "jwks_fetch", issuer: config.issuer, reason: causeOf(error) }, "the known keys stay in use"));
+    keys.reload().catch(coolDown);
   }
 
   function failure(error: unknown, fetched: boolean): VerifyResult {
@@ -136,14 +155,38 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
         ? { kind: "invalid", why: "signed with an unknown key" }
         : { kind: "unavailable", why: "unknown key, fetched too recently to ask again", retryAfterMs: config.cooldownMs };
     }
-    return { kind: "unavailable", why: `keys: ${causeOf(error)}`, retryAfterMs: failureCooldownMs };
+    // Only what the key server did: nobody's token may keep the keys from being fetched.
+    if (error instanceof KeysError) coolDown(error.cause);
+    return { kind: "unavailable", why: `keys: ${fetchProblem(error instanceof KeysError ? error.cause : error)}`, retryAfterMs: failureCooldownMs };
   }
+}
+
+/** The keys, or the metadata that say where they are, cannot be had. */
+class KeysError extends Error {
+  constructor(cause: unknown) {
+    super("the keys cannot be had", { cause });
+  }
+}
+
+/** jose's codes for keys that were had and do not fit. */
+const selectionCodes: ReadonlySet<string> = new Set([errors.JWKSNoMatchingKey.code, errors.JWKSMultipleMatchingKeys.code]);
+
+/** The same keys; that they could not be had is told apart from what is wrong with a token. */
+function toldApart(keys: RemoteJWKSet): JWTVerifyGetKey {
+  return async (header, token) => {
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      const code = error instanceof errors.JOSEError ? error.code : "";
+      throw invalidCodes.has(code) || selectionCodes.has(code) ? error : new KeysError(error);
+    }
+  };
 }
 
 /** Where the token names no key, several may fit: each is tried. */
 async function verifyWith(keys: RemoteJWKSet, jwt: string, options: JWTVerifyOptions): Promise<JWTVerifyResult> {
   try {
-    return await jwtVerify(jwt, keys, options);
+    return await jwtVerify(jwt, toldApart(keys), options);
   } catch (error) {
     if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
     for await (const key of error) {
@@ -155,8 +198,4 @@ async function verifyWith(keys: RemoteJWKSet, jwt: string, options: JWTVerifyOpt
     }
     throw new errors.JWSSignatureVerificationFailed();
   }
-}
-
-function causeOf(error: unknown): string {
-  return error instanceof Error && error.cause instanceof Error ? `${messageOf(error)}: ${messageOf(error.cause)}` : messageOf(error);
 }

@@ -1,6 +1,5 @@
 import type { Clock } from "../clock.ts";
 import type { SourceConfig } from "../config/sessions-schema.ts";
-import { isLoopback } from "../config/units.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { KeyMetrics } from "../telemetry/metrics.ts";
 import { createKeySet, type KeySet } from "./key-set.ts";
@@ -20,7 +19,7 @@ export function createKeySets({ config, fetchFor, clock, log, metrics }: KeySets
   for (const source of config) {
     if (source.kind !== "jwt") continue;
     const { name, issuer, jwks, jwksCooldown: cooldownMs } = source;
-    const allowInsecure = source.allowInsecure || isLoopback(URL.parse(issuer)?.hostname ?? "");
+    const { allowInsecure } = source;
     const onFetched = (ok: boolean) => metrics.fetched(name, ok);
     sets.set(name, createKeySet({ config: { issuer, jwks, cooldownMs, allowInsecure }, fetch: fetchFor(source.ca), clock, log, onFetched }));
   }

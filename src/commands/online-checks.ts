@@ -6,7 +6,6 @@ import { messageOf } from "../error.ts";
 import { createOAuthProvider } from "../providers/oauth-provider.ts";
 import { type Random, systemRandom } from "../random.ts";
 import { Secret } from "../secret.ts";
-import { providerConfig } from "../service.ts";
 import { createLog } from "../telemetry/log.ts";
 import type { FetchFor } from "../trusting-fetch.ts";
 import { storeFinding } from "./online-store.ts";
@@ -59,7 +58,7 @@ async function clientFinding(path: string, upstream: UpstreamConfig, { fetch, cl
     if (init?.method === "POST") isAnswered = true;
     return response;
   };
-  const provider = createOAuthProvider({ config: providerConfig(upstream), fetch: watched, clock });
+  const provider = createOAuthProvider({ config: upstream, fetch: watched, clock });
   const outcome = await provider.refresh({ refreshToken: new Secret(`bearerswap-check-${random.id()}`), beforeSend: () => true });
   switch (outcome.kind) {
     case "refused":

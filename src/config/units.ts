@@ -75,8 +75,4 @@ function isUrl(value: string): boolean {
   );
 }
 
-/** Whether plain http is harmless there: the request does not leave the machine. */
-export function isLoopback(host: string): boolean {
-  const bare = host.replace(/^\[|\]$/g, "").toLowerCase();
-  return bare === "localhost" || bare.endsWith(".localhost") || bare === "::1" || /^127(?:\.\d{1,3}){3}$/.test(bare);
-}
+export { isLoopback } from "../loopback.ts";

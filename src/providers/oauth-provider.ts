@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import * as openid from "openid-client";
 import type { Clock } from "../clock.ts";
+import { fetchProblem } from "../discovery.ts";
 import { messageOf } from "../error.ts";
 import type { Secret } from "../secret.ts";
 import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
@@ -72,7 +73,7 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
       try {
         configuration = await configure();
       } catch (error) {
-        return { kind: "transient", why: `discovery failed: ${messageOf(error)}` };
+        return { kind: "transient", why: `discovery failed: ${fetchProblem(error)}` };
       }
       return present(configuration, request);
     },

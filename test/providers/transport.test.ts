@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { Secret } from "../../src/secret.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
-import { sendJson, startHttpServer } from "../support/http-servers.ts";
+import { type HttpServer, sendJson, startHttpServer } from "../support/http-servers.ts";
 import { freePort } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { startTokenEndpoint } from "../support/token-endpoint.ts";
@@ -29,10 +29,16 @@ test("a server that is not the one meant, by its certificate, is transient and g
   expect(endpoint.calls).toBe(0);
 });
 
-test("plain http is refused before anything is sent, unless it is allowed", async () => {
+test("plain http is refused before anything is sent, unless it stays on this machine or is allowed; a discovered endpoint is no exception", async () => {
   const endpoint = await use(startTokenEndpoint());
-  expect(await present(providerOf({ tokenEndpoint: endpoint.url, allowInsecure: false }))).toMatchObject({ kind: "transient" });
-  expect(endpoint.calls).toBe(0);
+  const refresh = (more: object) => present(providerOf({ allowInsecure: false, ...more }), endpoint.tokens.login().refresh_token);
+  expect((await refresh({ tokenEndpoint: endpoint.url })).kind).toBe("tokens");
+  expect(await refresh({ tokenEndpoint: "http://idp.example.com/token" })).toMatchObject({ kind: "transient", why: expect.stringMatching(/https/i) });
+  const issuer: HttpServer = await use(
+    startHttpServer((_, response) => sendJson(response, 200, { issuer: issuer.url, token_endpoint: "http://idp.example.com/token" })),
+  );
+  const discovered = await refresh({ tokenEndpoint: undefined, issuer: issuer.url });
+  expect(discovered).toMatchObject({ kind: "transient", why: expect.stringContaining("token_endpoint http://idp.example.com/token is not https") });
 });
 
 describe("once the request was sent, its loss is unknown: the token may be used up", () => {

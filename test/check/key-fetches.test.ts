@@ -1,0 +1,73 @@
+import { expect, test } from "vitest";
+import { type HttpHandler, sendJson, startHttpServer } from "../support/http-servers.ts";
+import { startJwtIssuer } from "../support/jwt-issuer.ts";
+import { resources } from "../support/resources.ts";
+import { bearer, startScenario } from "../support/scenario.ts";
+
+const opened = resources();
+const { use } = opened;
+const claims = { aud: "gateway", sid: "session-1" };
+
+/** Sessions of an issuer that answers as told; without `jwks` its metadata are asked for the place of the keys. */
+async function issuerThat(handler: HttpHandler, jwks: boolean) {
+  const asked: string[] = [];
+  const signer = await use(startJwtIssuer());
+  const server = await use(
+    startHttpServer((request, response) => {
+      asked.push(request.url ?? "");
+      return handler(request, response);
+    }),
+  );
+  const stated = jwks ? { jwks: `${server.url}/jwks` } : {};
+  const scenario = await startScenario(opened, { config: { sessions: [{ jwt: { issuer: server.url, audience: "gateway", claim: "sid", ...stated } }] } });
+  const ask = async () => scenario.check(bearer(await signer.sign({ ...claims, iss: server.url })));
+  const why = () => scenario.service.events("denied").at(-1)?.why;
+  return { ...scenario, ask, why, asked, url: server.url, signer };
+}
+
+const unusable: [string, HttpHandler][] = [
+  ["404", (_, response) => sendJson(response, 404, {})],
+  ["a redirect", (_, response) => response.writeHead(302, { location: "/elsewhere" }).end()],
+  ["a web page", (_, response) => response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html>")],
+  ["JSON that is no key set", (_, response) => sendJson(response, 200, { error: "none" })],
+];
+
+test.each(unusable.flatMap(([what, handler]) => [true, false].map((jwks) => [what, jwks ? "keys" : "metadata", handler, jwks] as const)))(
+  "an issuer that answers %s for its %s is asked once in a cool-down, which is logged once, however many tokens come",
+  async (_, __, handler, jwks) => {
+    const { ask, asked, clock, service } = await issuerThat(handler, jwks);
+    for (let round = 0; round < 3; round++) expect((await Promise.all([ask(), ask(), ask(), ask()])).map(({ status }) => status)).toEqual([503, 503, 503, 503]);
+    const once = jwks ? 1 : 2; // metadata have two places
+    expect([asked.length, service.events("jwks_fetch").length]).toEqual([once, 1]);
+    clock.shift(4_000);
+    await ask();
+    expect([asked.length, service.events("jwks_fetch").length]).toEqual([2 * once, 2]);
+  },
+);
+
+test("an issuer with RFC 8414 metadata only works for sessions too", async () => {
+  const { asked, ask, signer, url } = await issuerThat((request, response) => {
+    if (request.url !== "/.well-known/oauth-authorization-server") return sendJson(response, 404, {});
+    return sendJson(response, 200, { issuer: url, jwks_uri: signer.jwksUrl });
+  }, false);
+  expect((await ask()).body).toMatchObject({ reason: "grant_missing" });
+  expect(asked).toEqual(["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"]);
+});
+
+test("keys are not fetched over plain http because metadata say so, and the log says what is wrong", async () => {
+  const { ask, why, url } = await issuerThat((_, response) => sendJson(response, 200, { issuer: url, jwks_uri: "http://keys.example.com/jwks" }), false);
+  expect((await ask()).status).toBe(503);
+  expect(why()).toBe("keys: the issuer's jwks_uri http://keys.example.com/jwks is not https: set allowInsecure to use it all the same");
+});
+
+test("the log names both issuers where metadata are another's, and the status and address where they are none", async () => {
+  const other = await issuerThat(
+    (_, response) => sendJson(response, 200, { issuer: "https://other.example.com", jwks_uri: "https://other.example.com/jwks" }),
+    false,
+  );
+  await other.ask();
+  expect(other.why()).toMatch(new RegExp(`expected "${other.url}/?", got "https://other.example.com"$`));
+  const none = await issuerThat((_, response) => sendJson(response, 404, {}), false);
+  await none.ask();
+  expect(none.why()).toContain(`HTTP 404 from ${none.url}/.well-known/openid-configuration`);
+});
