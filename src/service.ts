@@ -111,6 +111,7 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
       upstreams: routing,
       decode: createDecoder({ ...wanted, headers: [...wanted.headers, ...connectHeaders], body: true }),
       sourcesByName: loginSources(config, { fetchFor, clock }),
+      titleOf: (upstream) => upstreams[upstream]?.displayName ?? upstream,
       ...{ issuer, providers, tokens, store, flows, clock, random, log },
     });
   const check = createCheck({

@@ -67,6 +67,12 @@ export const upstreamSchema = z
     grace: positiveDuration().nullish().meta({ description: "How long the provider still accepts a refresh token that it has rotated, where that is known" }),
     revocationEndpoint: url().nullish().meta({ description: "RFC 7009; goes with tokenEndpoint, else it is discovered" }),
     revocation: revocationSchema.nullish().meta({ description: "The provider's own way to end a grant, in place of RFC 7009" }),
+    displayName: z
+      .string()
+      .max(60, "must be 60 characters at most")
+      .regex(/^[^\s\p{C}](?:[^\p{C}]*[^\s\p{C}])?$/u, "must hold visible characters, and no space at its ends")
+      .optional()
+      .meta({ description: "What users read on the connect pages; default: the upstream's name here" }),
     connect: upstreamConnectSchema.optional().meta({ description: "Lets users connect their accounts by themselves" }),
     killsOldAccess: z.boolean().default(false).meta({ description: "The old access token dies at rotation: nothing is refreshed ahead of need" }),
     refreshTokenLife: positiveDuration()
@@ -113,6 +119,7 @@ export const upstreamSchema = z
       errors: raw.errors ?? undefined,
       inject: raw.inject,
       connect: raw.connect,
+      displayName: raw.displayName,
       maxConcurrency: raw.maxConcurrentRefreshes,
       graceMs: raw.grace ?? undefined,
       killsOldAccess: raw.killsOldAccess,

@@ -40,7 +40,7 @@ const longestPath = 8_192;
 export function createConnect({ config, sources, upstreams, decode, ...parts }: ConnectDeps): Connect {
   const links = createLinks(config);
   const states = createStates({ ...parts, redirectUri: links.callback });
-  const context: ConnectContext = { ...parts, links, messages: createMessages(links), states, tickets: createTickets(parts) };
+  const context: ConnectContext = { ...parts, links, messages: createMessages(links, parts.titleOf), states, tickets: createTickets(parts) };
   const resources = createResourceMetadata(
     config.resources,
     sources.flatMap((source) => (source.kind === "jwt" ? [source.issuer] : [])),

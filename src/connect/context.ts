@@ -27,6 +27,8 @@ export interface ConnectContext {
   /** By the source's name. */
   readonly sourcesByName: ReadonlyMap<string, LoginSource>;
   readonly providers: ReadonlyMap<string, Provider>;
+  /** What users read of an upstream: its `displayName`, else its name. */
+  readonly titleOf: (upstream: string) => string;
   readonly tokens: Pick<TokenManager, "beginLogin" | "endIf">;
   readonly store: Pick<TokenStore, "read" | "ping">;
   readonly flows: FlowStore;

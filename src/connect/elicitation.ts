@@ -6,6 +6,8 @@ import { memberText } from "./json-member.ts";
 export interface ElicitationRequest {
   readonly input: CheckInput;
   readonly upstream: string;
+  /** What users read of it. */
+  readonly title: string;
   /** Clients before revision 2026-07-28 are taken to be able to open URLs: in a request they do not say. */
   readonly assumeAble: boolean;
 }
@@ -24,7 +26,7 @@ const capabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
 const versionKey = "io.modelcontextprotocol/protocolVersion";
 
 /** URL-mode elicitation (MCP, "Elicitation") in the form of the client's revision, for a request that waits for an account. */
-export function elicitationFor({ input, upstream, assumeAble }: ElicitationRequest): Elicitation | undefined {
+export function elicitationFor({ input, upstream, title, assumeAble }: ElicitationRequest): Elicitation | undefined {
   // Of a partial body nothing is known: not even that it is one request. Envoy says so in its own header, last where a client sent one too.
   if (input.method !== "POST" || input.body === "" || /true/i.test(input.header("x-envoy-auth-partial-body") ?? "")) return undefined;
   const request = parseObject(input.body);
@@ -37,7 +39,7 @@ export function elicitationFor({ input, upstream, assumeAble }: ElicitationReque
   const version = input.header("mcp-protocol-version") ?? meta?.[versionKey];
   if (typeof version !== "string" || !/^\d{4}-\d{2}-\d{2}$/.test(version)) return undefined;
   const key = `bearerswap-connect-${upstream}`;
-  const message = `Connect your ${upstream} account to go on.`;
+  const message = `Connect your ${title} account to go on.`;
   if (version >= multiRoundTrip) {
     if (objectOf(objectOf(meta?.[capabilitiesKey])?.elicitation)?.url === undefined || wasDeclined(params, key)) return undefined;
     return (url) => {

@@ -42,7 +42,7 @@ interface Place {
 type Tokens = LoginOutcome & { readonly kind: "tokens" };
 
 export function createFinish(context: ConnectContext): Finish {
-  const { providers, tokens, flows, issuer, links, messages, clock, random, log } = context;
+  const { providers, tokens, flows, issuer, links, messages, titleOf, clock, random, log } = context;
   const accounts = createAccounts(flows);
 
   return {
@@ -58,7 +58,7 @@ export function createFinish(context: ConnectContext): Finish {
           return place === undefined ? messages.stranger() : keep(flow, place, provider, outcome, sentAt);
         case "denied":
           log.info({ event: "connect_denied", upstream: flow.upstream, reason: foreignWord(outcome.error) }, "the provider sent the user back without a code");
-          return messages.denied(flow.upstream, retryOf(flow), outcome.error, outcome.description);
+          return messages.denied(titleOf(flow.upstream), retryOf(flow), outcome.error, outcome.description);
         case "failed":
           log.error({ event: "connect_failed", upstream: flow.upstream, reason: outcome.why }, "the code could not be redeemed");
           return messages.providerTrouble(flow.upstream);
@@ -135,7 +135,7 @@ export function createFinish(context: ConnectContext): Finish {
     if (grant.refreshToken === undefined) return withoutRefreshToken(flow, cookies);
     if (by === "ticket") {
       const text = ["You can close this page and go back to your application."];
-      return messagePage({ status: "ok", title: `${upstream} is connected`, text, cookies });
+      return messagePage({ status: "ok", title: `${titleOf(upstream)} is connected`, text, cookies });
     }
     return { kind: "redirect", to: returnTo === undefined ? links.overview : links.back(returnTo), cookies };
   }
@@ -144,7 +144,7 @@ export function createFinish(context: ConnectContext): Finish {
     const further = { label: "Go on", href: returnTo === undefined ? links.overview : links.back(returnTo) };
     return messagePage({
       status: "ok",
-      title: `${upstream} is connected for a short time`,
+      title: `${titleOf(upstream)} is connected for a short time`,
       text: [
         "The provider gave no refresh token: when the access it gave ends, you will have to connect again.",
         "You can go on for now. Tell whoever runs this site: often the provider has to be asked for offline access.",

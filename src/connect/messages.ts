@@ -31,7 +31,8 @@ export interface Messages {
   staleForm(): Reply;
 }
 
-export function createMessages(links: Links): Messages {
+/** @param titleOf what users read of an upstream */
+export function createMessages(links: Links, titleOf: (upstream: string) => string): Messages {
   const overview = { label: "Show my connections", href: links.overview };
   const show = (message: Message) => messagePage({ actions: [overview], ...message });
 
@@ -57,9 +58,9 @@ export function createMessages(links: Links): Messages {
     providerTrouble: (upstream) =>
       show({
         status: "unavailable",
-        title: `${upstream} cannot be connected right now`,
+        title: `${titleOf(upstream)} cannot be connected right now`,
         text: [
-          `The provider of ${upstream} did not answer as it should.`,
+          `The provider of ${titleOf(upstream)} did not answer as it should.`,
           "Nothing has changed. Try again in a moment; if it stays like this, tell whoever runs this site.",
         ],
         actions: [overview],
@@ -111,14 +112,14 @@ export function createMessages(links: Links): Messages {
       show({
         status: "forbidden",
         title: "This login belongs to another one",
-        text: [`What came back from ${upstream} was made for a different login than yours. Nothing was connected.`, "Begin again here."],
+        text: [`What came back from ${titleOf(upstream)} was made for a different login than yours. Nothing was connected.`, "Begin again here."],
       }),
     newerLogin: (upstream) =>
       show({
         status: "forbidden",
         title: "Something newer is stored",
         text: [
-          `While you logged in, ${upstream} was connected or disconnected elsewhere. That stays, and this login was not kept.`,
+          `While you logged in, ${titleOf(upstream)} was connected or disconnected elsewhere. That stays, and this login was not kept.`,
           "Begin again here if you want it in its place.",
         ],
       }),
@@ -126,7 +127,7 @@ export function createMessages(links: Links): Messages {
       show({
         status: "unavailable",
         title: "It is not certain that your login was stored",
-        text: [`See whether ${upstream} is connected. If not, connect it again.`],
+        text: [`See whether ${titleOf(upstream)} is connected. If not, connect it again.`],
         cookies,
       }),
     slow: (cookies) =>

@@ -26,7 +26,7 @@ type Way = { readonly kind: "direct" } | { readonly kind: "ticket"; readonly ses
 
 /** Makes of a denial what leads its user to a login: a link, a redirect for a browser, a question for an MCP client. */
 export function createOffer({ context, decode, sources, upstreams, resources, assumeUrlElicitation }: OfferDeps) {
-  const { providers, sessions, issuer, sourcesByName, tickets, links, log } = context;
+  const { providers, sessions, issuer, sourcesByName, tickets, links, titleOf, log } = context;
   const kinds = new Map(sources.map((source) => [source.name, source]));
 
   return async function offer(denial: Denial, bytes: Uint8Array, deadline: Deadline): Promise<Verdict> {
@@ -58,7 +58,9 @@ export function createOffer({ context, decode, sources, upstreams, resources, as
       return led(denial, "redirect", { kind: "redirect", to: links.connect(upstream, { returnTo }) });
     }
     const elicit =
-      denial.reason !== "session_missing" && upstreams.isMcp(input) ? elicitationFor({ input, upstream, assumeAble: assumeUrlElicitation }) : undefined;
+      denial.reason !== "session_missing" && upstreams.isMcp(input)
+        ? elicitationFor({ input, upstream, title: titleOf(upstream), assumeAble: assumeUrlElicitation })
+        : undefined;
     const url = links.connect(upstream, { ticket: way.kind === "ticket" ? await ticketOf(way, upstream) : undefined });
     return elicit === undefined ? { ...denial, connectUrl: url } : led(denial, "elicitation", { kind: "json", body: elicit(url) });
   }

@@ -64,25 +64,25 @@ const states = {
   none: { words: "Not connected", look: "soft", hint: undefined },
 } as const;
 
-function list({ links }: ConnectContext, connections: readonly Connection[], session: string | undefined, browser: Browser): Html {
+function list({ links, titleOf }: ConnectContext, connections: readonly Connection[], session: string | undefined, browser: Browser): Html {
   if (connections.length === 0) return html`<div class="card"><p>There is nothing to connect here.</p></div>`;
   return html`<p>Applications behind this site can use these accounts for you.</p>
 <ul>
-${connections.map((connection) => html`<li>${item(connection)}<div class="actions">${actions(connection)}</div></li>\n`)}</ul>`;
+${connections.map((connection) => html`<li>${item(connection, titleOf(connection.upstream))}<div class="actions">${actions(connection)}</div></li>\n`)}</ul>`;
 
   function actions({ upstream, state, canConnect }: Connection): Html[] {
     const label = state === "none" ? "Connect" : "Connect again";
-    const connect = html`<a class="button${state === "none" || state === "needs_login" ? " primary" : ""}" href="${links.connect(upstream)}" aria-label="${label}: ${upstream}">${label}</a>`;
-    const disconnect = html`<form method="post" action="${links.disconnect(upstream, browser.formToken(session ?? "", upstream))}"><button class="button" aria-label="Disconnect: ${upstream}">Disconnect</button></form>`;
+    const connect = html`<a class="button${state === "none" || state === "needs_login" ? " primary" : ""}" href="${links.connect(upstream)}" aria-label="${label}: ${titleOf(upstream)}">${label}</a>`;
+    const disconnect = html`<form method="post" action="${links.disconnect(upstream, browser.formToken(session ?? "", upstream))}"><button class="button" aria-label="Disconnect: ${titleOf(upstream)}">Disconnect</button></form>`;
     return [...(canConnect ? [connect] : []), ...(state === "none" ? [] : [disconnect])];
   }
 }
 
-function item({ upstream, state, since, account }: Connection): Html {
+function item({ state, since, account }: Connection, title: string): Html {
   const { words, look, hint } = states[state];
   const as = account === undefined ? "" : html` as <bdi>${foreignText(account, 100)}</bdi>`;
   const connected = since === undefined ? "" : html` since ${time(since)}${as}`;
-  return html`<h2>${upstream}</h2>
+  return html`<h2>${title}</h2>
 <p><span class="state ${look}">${words}</span>${state === "connected" ? connected : ""}</p>
 ${hint === undefined ? "" : html`<p>${hint}</p><p class="soft">Connected${connected}</p>`}`;
 }
