@@ -7,6 +7,7 @@ import { AuthorizationService } from "./gen/envoy/service/auth/v3/external_auth.
 import { addReflection } from "./grpc-services.ts";
 import { listenGrpc, namedClientsOnly } from "./listen.ts";
 import { createOpenCalls } from "./open-calls.ts";
+import { raiseResetLimits } from "./reset-limits.ts";
 import { deadlineMarginMs, serveDirectly } from "./unary-stream.ts";
 
 /** The health service's name for the store's live state. */
@@ -37,6 +38,7 @@ export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps
   const namedClients = namedClientsOnly(config.tls);
   const calls = createOpenCalls();
   const server = new Server({ "grpc.max_receive_message_length": maxRequestBytes, interceptors: [calls.interceptor, ...namedClients] });
+  raiseResetLimits(server);
   const health = new HealthImplementation({
     "": "NOT_SERVING",
     [AuthorizationService.check.path.split("/")[1] ?? ""]: "NOT_SERVING",
