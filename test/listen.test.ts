@@ -53,12 +53,12 @@ describe("TLS", () => {
 });
 
 describe("mTLS with allowed names", () => {
-  const allowedSans = ["URI:spiffe://example.org/envoy", "gateway.example.org"];
+  const allowedSans = ["URI:spiffe://example.org/envoy", "DNS:gateway.example.org"];
   const client = (options: Partial<CertificateOptions>) => ca.client({ commonName: "client", ...options });
 
   test.each<[what: string, options: Partial<CertificateOptions>]>([
     ["the URI listed", { uris: ["spiffe://example.org/envoy"] }],
-    ["the name listed without kind, as DNS name", { dnsNames: ["gateway.example.org"] }],
+    ["the DNS name listed", { dnsNames: ["gateway.example.org"] }],
     ["one of the listed among others", { uris: ["spiffe://example.org/a", "spiffe://example.org/envoy"], dnsNames: ["a.example.org"] }],
   ])("lets in a certificate with %s", async (_what, options) => {
     const address = await start({ clientCa: ca.certPath, allowedSans });
