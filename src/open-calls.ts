@@ -2,7 +2,7 @@ import type { ServerHttp2Stream } from "node:http2";
 import { ResponderBuilder, type Server, ServerInterceptingCall, type ServerInterceptor, ServerListenerBuilder, status } from "@grpc/grpc-js";
 import { type DirectCalls, failStream } from "./unary-stream.ts";
 
-/** When the server ends, what a caller has begun to send may still arrive for so long, ms. */
+/** When the server ends, what a caller has begun to send may still arrive, and an answer may still be taken, for so long, ms. */
 const lastWordMs = 1_000;
 /** Answers that were sent last get so long to leave, ms. */
 const flushMs = 100;
@@ -15,7 +15,7 @@ export interface OpenCalls {
   readonly direct: DirectCalls;
   /**
    * Takes no new calls, and resolves when those under way are answered, at the latest after `timeoutMs`. Calls without an end of their own (health watches, reflection) are
-   * ended at once with UNAVAILABLE, and requests that were begun and not sent to their end after a second.
+   * ended at once with UNAVAILABLE; requests that were begun and not sent to their end, and answers that nobody takes, after a second.
    */
   drain(server: Server, timeoutMs: number): Promise<void>;
 }
@@ -80,9 +80,17 @@ export function createOpenCalls({ silenceMs = 30_000 }: { readonly silenceMs?: n
       return new Promise((resolve) => {
         const latest = setTimeout(cutOff, timeoutMs);
         const impatient = setTimeout(endUnsent, Math.min(lastWordMs, timeoutMs));
-        const looking = setInterval(() => calls.size + streams.size === 0 && done(), flushMs / 2);
+        const looking = setInterval(look, flushMs / 2);
+        let untaken: NodeJS.Timeout | undefined;
         server.tryShutdown(done);
         for (const call of calls) if (!call.unary) call.end(status.UNAVAILABLE, shuttingDown);
+
+        function look(): void {
+          if (calls.size > 0) return;
+          if (streams.size === 0) done();
+          // Their callers have closed HTTP/2's window, and may never open it.
+          else if ([...streams].every((stream) => stream.headersSent)) untaken ??= setTimeout(done, lastWordMs);
+        }
 
         /** Also with connections left that nobody uses: a client may leave its side of a stream open, or never get through its TLS handshake. */
         function done(): void {
@@ -97,7 +105,7 @@ export function createOpenCalls({ silenceMs = 30_000 }: { readonly silenceMs?: n
         }
 
         function stop(): void {
-          for (const timer of [latest, impatient, looking]) clearTimeout(timer);
+          for (const timer of [latest, impatient, looking, untaken]) clearTimeout(timer);
         }
       });
     },

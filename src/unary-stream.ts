@@ -14,7 +14,7 @@ export interface UnaryMethod {
 /** The calls under way, as far as they are answered directly. */
 export interface DirectCalls {
   readonly streams: Set<ServerHttp2Stream>;
-  /** A caller that has begun a call and sends nothing, or not all of it, is cut off after this, ms. */
+  /** A caller that has begun a call and sends nothing, or not all of it, or does not take the answer, is cut off after this, ms. */
   readonly silenceMs: number;
 }
 
@@ -65,6 +65,7 @@ const prefixLength = 5;
 function receive(stream: ServerHttp2Stream, method: UnaryMethod, timeoutMs: number, { streams, silenceMs }: DirectCalls, leave: () => void): void {
   const deadlineAt = performance.now() + timeoutMs;
   let framed: Buffer | undefined;
+  let isUntaken = false;
   let timer = setTimeout(onTimer, Math.min(timeoutMs, silenceMs));
   streams.add(stream);
   stream.on("close", () => {
@@ -93,12 +94,17 @@ function receive(stream: ServerHttp2Stream, method: UnaryMethod, timeoutMs: numb
     else answer(stream, method, framed.subarray(prefixLength), deadlineAt - performance.now());
   }
 
-  /** At the caller's deadline, or before it where the request is still not there. */
+  /** At the caller's deadline, and from time to time before it: for a request that is still not there, and for an answer that the caller does not take. */
   function onTimer(): void {
-    const leftMs = timeoutMs - silenceMs;
-    if (leftMs <= 0) failStream(stream, status.DEADLINE_EXCEEDED, "Deadline exceeded");
+    const leftMs = deadlineAt - performance.now();
+    if (isUntaken || (leftMs < 1 && stream.headersSent)) stream.close(constants.NGHTTP2_CANCEL);
+    else if (leftMs < 1) failStream(stream, status.DEADLINE_EXCEEDED, "Deadline exceeded");
     else if (!stream.readableEnded) failStream(stream, status.DEADLINE_EXCEEDED, "the caller sends nothing");
-    else if (leftMs < longestMs) timer = setTimeout(failStream, leftMs, stream, status.DEADLINE_EXCEEDED, "Deadline exceeded");
+    else {
+      // It may have been answered just now: it gets as long again.
+      isUntaken = stream.headersSent;
+      timer = setTimeout(onTimer, Math.min(leftMs, silenceMs));
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { constants } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
@@ -78,6 +79,15 @@ describe("a stop is not held up", () => {
     expect(await stopped).toBeLessThan(soonMs);
   });
 
+  test("by callers that never take their answers", async () => {
+    const { service, client: caller } = await startScenario(opened);
+    const client = await use(connectRawGrpc(service.grpc, { settings: { initialWindowSize: 0 } }));
+    const unread = client.open(checkPath);
+    unread.on("error", () => {}).end(framed(caller.encode(httpRequest())));
+    await once(unread, "response");
+    expect(await stopping(() => service.stop())).toBeLessThan(soonMs);
+  });
+
   test("by connections that say nothing, or that keep their side of a stream open for ever", async () => {
     const { service } = await startScenario(opened);
     const [host, port] = service.grpc.split(":");
@@ -104,6 +114,16 @@ describe("a caller that falls silent", () => {
       expect(answers.map(([headers]) => headers["grpc-status"])).toEqual(Array(2).fill(String(status.DEADLINE_EXCEEDED)));
       expect((await callRaw(client, "hello")).grpcStatus).toBe(status.OK);
     }
+  });
+
+  test("before it has taken its answer is cut off after a time", async () => {
+    const { address } = await use(startUnaryServer({ silenceMs: 100 }));
+    const client = await use(connectRawGrpc(address, { settings: { initialWindowSize: 0 } }));
+    const unread = [client.open(unaryPath), client.open(unaryPath, { "grpc-timeout": "50m" }), client.open(unaryPath, { "grpc-timeout": "9S" })];
+    for (const stream of unread) stream.end(framed("hello"));
+    const answers = await Promise.all(unread.map(answerTo));
+    expect(answers.map(({ httpStatus, grpcStatus }) => [httpStatus, grpcStatus])).toEqual(Array(3).fill([200, undefined]));
+    expect(unread.map(({ rstCode }) => rstCode)).toEqual(Array(3).fill(constants.NGHTTP2_CANCEL));
   });
 
   test("is not one that waits for its answer", async () => {
