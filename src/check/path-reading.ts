@@ -2,18 +2,22 @@
 export type PathReading = "plain" | "encoded_slash" | "ambiguous";
 
 /**
- * Paths that servers read in different ways: dot segments, empty segments, backslashes, control characters, the overlong encodings of dot and slash,
- * and what is no path. Envoy by default neither normalises them for routing nor for us, so that a guess could pick another API's token.
+ * Paths that servers read in different ways: dot segments, empty segments, backslashes, control characters, and what is no path. Envoy by default neither
+ * normalises them for routing nor for us, so that a guess could pick another API's token.
  */
-const ambiguous = /^[^/]|\/\/|\\|%5c|[\p{Cc} ]|%(?:[01][0-9a-f]|7f)|%(?:c0|e0%80)%a[ef]|\/(?:\.|%2e){1,2}(?:\/|;|$)/iu;
+const ambiguous = /^[^/]|\/\/|\\|%5c|[\p{Cc} ]|%(?:[01][0-9a-f]|7f)|\/(?:\.|%2e){1,2}(?:\/|;|$)/iu;
 
 /** Of a path that has no encodings left; a separator or the end of the path may follow, in the words of one server or another. */
-const dotSegment = /[/\\]\.{1,2}(?:[/\\;?#\p{Cc}]|$)/u;
+const dotSegment = /[/\\]\.{1,2} *(?:[/\\;?#\p{Cc}]|$)/u;
+
+/** Dot, slash and backslash in more bytes of UTF-8 than they need, one character for each byte. Some servers take them for what they encode. */
+const overlong = /(?:\xc0|\xe0\x80|\xf0\x80\x80)[\xae\xaf]|(?:\xc1|\xe0\x81|\xf0\x80\x81)\x9c/;
 
 export function readingOf(path: string): PathReading {
   if (ambiguous.test(path)) return "ambiguous";
   if (!path.includes("%")) return "plain";
-  if (dotSegment.test(withoutEncodings(path))) return "ambiguous";
+  const plain = withoutEncodings(path);
+  if (dotSegment.test(plain) || overlong.test(plain)) return "ambiguous";
   return /%2f/i.test(path) ? "encoded_slash" : "plain";
 }
 

@@ -78,6 +78,12 @@ describe("routes", () => {
     "/crm/%c0%ae%c0%ae/hr",
     "/crm/%e0%80%ae%e0%80%ae/hr",
     "/crm%c0%afhr",
+    "/crm/..%c1%9chr",
+    "/crm/..%E0%81%9Chr",
+    "/crm/%f0%80%80%ae%f0%80%80%ae/hr",
+    "/crm/%25c0%25ae%25c0%25ae/hr",
+    "/crm/..%20/hr",
+    "/crm/..%2520/hr",
     "/crm/%252e%252e/hr",
     "/crm/%25252e%25252e/hr",
     "/crm/%%32e%%32e/hr",
@@ -100,7 +106,7 @@ describe("routes", () => {
 
   test("look at the path only, not at what the query says", () => {
     expect(pick(routes, "a.example.com", "/crm?x=/../hr//%2f")).toBe("crm");
-    expect(pick(routes, "a.example.com", "/crm/x.y/...z")).toBe("crm");
+    for (const path of ["/crm/x.y/...z", "/crm/%C3%A0%20..%20x", "/crm/%E2%82%AE", "/crm/%c0"]) expect(pick(routes, "a.example.com", path)).toBe("crm");
   });
 });
 
