@@ -45,7 +45,18 @@ export function createMetrics({ version, upstreams, issuers }: MetricsOptions): 
     admin: createAdminMetrics(registry),
     logouts: createLogoutMetrics(registry),
     registry,
-    scrape: { contentType: registry.contentType, text: () => registry.metrics() },
+    scrape: { contentType: registry.contentType, text: shared(() => registry.metrics()) },
+  };
+}
+
+/** One run for all who ask while it lasts: a connection can ask a thousand times in one packet, and each text takes tens of kilobytes. */
+function shared<T>(run: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined;
+  return () => {
+    running ??= run().finally(() => {
+      running = undefined;
+    });
+    return running;
   };
 }
 

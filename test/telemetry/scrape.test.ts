@@ -1,6 +1,11 @@
 import { randomBytes } from "node:crypto";
+import { connect } from "node:net";
+import { buffer } from "node:stream/consumers";
+import { Gauge } from "prom-client";
 import { expect, test } from "vitest";
+import { createProbeServer } from "../../src/http.ts";
 import type { Listening } from "../../src/service.ts";
+import { createMetrics } from "../../src/telemetry/prometheus.ts";
 import { get } from "../support/http-client.ts";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
 import { parsePrometheusText, type ScrapedMetric, scrapedValue } from "../support/prometheus-text.ts";
@@ -111,4 +116,22 @@ test("holds no session, token, header or path of a client (pitfall 22)", async (
   await scenario.admin.get({ session: { source: "", id: session }, upstream: secret("admin upstream") }).catch(() => {});
   leaks.printed("the scrape", (await scrape(scenario.service.listening)).body);
   leaks.expectNone();
+});
+
+test("is made once for all who ask at the same time, however many requests one connection sends in a packet", async () => {
+  const { registry, scrape: shared } = createMetrics({ version: "1", upstreams: [], issuers: [] });
+  let made = 0;
+  new Gauge({ name: "made", help: "Times that a text was made.", registers: [registry], collect: () => void made++ });
+  const server = createProbeServer({ address: { kind: "tcp", host: "127.0.0.1", port: 0 }, readiness: { reason: () => undefined }, scrape: shared });
+  const place = await server.listen();
+  opened.onStop(server.close);
+  const port = place.kind === "tcp" ? place.port : 0;
+  const socket = connect(port, "127.0.0.1");
+  socket.write(`${"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100)}GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+  const answers = (await buffer(socket)).toString("latin1").match(/^HTTP\/1\.1 \d+/gm);
+  expect(answers).toEqual(Array(101).fill("HTTP/1.1 200"));
+  expect(made).toBeLessThan(10);
+  const before = made;
+  await get(port, "/metrics");
+  expect(made).toBe(before + 1);
 });
