@@ -2,7 +2,10 @@ import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
 import type { Log } from "../telemetry/log.ts";
 
-/** What Redis or the way to it says, and what to do about it. The first that fits is taken. */
+/**
+ * What Redis or the way to it says, and what to do about it. The first that fits is taken. Here and in the rewordings no pattern looks on from each of many
+ * places: whatever answers at that address decides how long the text is.
+ */
 const advices: readonly (readonly [RegExp, string])[] = [
   [/WRONGPASS|NOAUTH|invalid password/, "check store.redis.username and password (of sentinels: store.redis.sentinel.username and password)"],
   [/NOPERM|ACL failure|can't run this command/, "the ACL user lacks a right: give it the line under Redis ACL in docs/operations.md"],
@@ -21,7 +24,7 @@ const advices: readonly (readonly [RegExp, string])[] = [
   [/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/, "check the address in store.redis, and whether a server is there"],
   [/ETIMEDOUT/, "nobody answers there, or not in TLS: check the address, firewalls, and whether that is a TLS port"],
   [
-    /alert .*(?:certificate|unknown ca|handshake failure|access denied)/i,
+    /alert (?:(?!alert ).)*(?:certificate|unknown ca|handshake failure|access denied)/i,
     "the server asks for a client certificate that it trusts: set store.redis.tls.cert and key",
   ],
   [/unable to (?:verify|get)|self[- ]signed/i, "set store.redis.tls.ca to the authority that signed the server's certificate"],
@@ -41,7 +44,7 @@ const rewordings: readonly (readonly [RegExp, string])[] = [
   [/^All sentinels are unreachable.*?after [\d.]+ms\.(?: Last error: )?/s, "no sentinel tells the master: "],
   [/^no sentinel tells the master: (?:Connection is closed.*)?$/, "no sentinel can be reached"],
   [/^Reached the max retries per request limit.*/s, "the connection was lost while the command was under way"],
-  [/^Socket timeout\..*?(\d+)ms\.$/, "no answer for $1 ms: the connection is dropped"],
+  [/^Socket timeout\.(?:.*\D)?(\d+)ms\.$/, "no answer for $1 ms: the connection is dropped"],
   [/^Command timed out$/, "timed out"],
   [/^Unknown RESP type.*/s, "what answers there speaks no Redis"],
   [/^(?:Stream isn't writeable|Cluster isn't ready|Connection is closed).*/, notConnected],

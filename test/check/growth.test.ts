@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { withoutCookies } from "../../src/check/cookies.ts";
 import { foreignText, foreignWord } from "../../src/foreign-text.ts";
 import { parseTokenResponse } from "../../src/providers/token-response.ts";
+import { adviceOn, reasonOf } from "../../src/stores/redis-problems.ts";
 import { type HttpRequestOptions, httpRequest } from "../support/check-request.ts";
 import { createExtAuthzClient, type ExtAuthzClient } from "../support/ext-authz-client.ts";
 import { growth } from "../support/growth.ts";
@@ -136,6 +137,13 @@ describe("64 KiB of the worst input take no more than linear time", () => {
       expect(await growth((size) => parseTokenResponse({ access_token: fill(unit)(size), refresh_token: fill(unit)(size) }, 0)), unit).toBeLessThan(limit);
     }
   });
+
+  test("in what a store or whatever answers in its place says", async () => {
+    const begins = ["", "Socket timeout.", "All sentinels are unreachable", "AB:error:AB:SSL routines:", "no sentinel tells the master: "];
+    for (const begin of begins)
+      for (const unit of ["alert ", "1", " ", ", ", ":", "after 1", "after 1ms", "with args beginning with", "Connection is closed", "unable to ", "self "])
+        expect(await growth((size) => adviceOn(reasonOf(new Error(`${begin}${fill(unit)(size)}x`)))), `${begin}${unit}`).toBeLessThan(limit);
+  }, 60_000);
 
   test("in cookies that are written anew", async () => {
     for (const unit of [";", ",", " ", ";,", "session=a;", "\xa0", "="]) {
