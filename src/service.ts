@@ -31,6 +31,7 @@ import { createRedisStore } from "./stores/redis-store.ts";
 import { createSealer } from "./stores/sealing.ts";
 import type { SessionIndex } from "./stores/session-index.ts";
 import type { Log } from "./telemetry/log.ts";
+import type { RevocationEnding } from "./telemetry/metrics.ts";
 import { addProcessMetrics, createMetrics } from "./telemetry/prometheus.ts";
 import { shortHash } from "./tokens/grant.ts";
 import { createTokenManager } from "./tokens/token-manager.ts";
@@ -74,7 +75,10 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
       ? createRedisStore({ config: config.store, clock, random, log, metrics: metrics.store })
       : createMemoryStore({ clock, maxGrants: config.store.maxGrants });
   const providers = new Map(
-    Object.entries(upstreams).map(([name, upstream]) => [name, createOAuthProvider({ config: upstream, fetch: fetchFor(upstream.ca), clock })]),
+    Object.entries(upstreams).map(([name, upstream]) => {
+      const onRevocation = (ending: RevocationEnding) => metrics.grants.revocation(name, ending);
+      return [name, createOAuthProvider({ config: upstream, fetch: fetchFor(upstream.ca), clock, onRevocation })];
+    }),
   );
   const tokens = createTokenManager({
     store,
@@ -112,7 +116,7 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
       decode: createDecoder({ ...wanted, headers: [...wanted.headers, ...connectHeaders], body: true }),
       sourcesByName: loginSources(config, { fetchFor, clock }),
       titleOf: (upstream) => upstreams[upstream]?.displayName ?? upstream,
-      ...{ issuer, providers, tokens, store, flows, clock, random, log },
+      ...{ issuer, providers, tokens, store, flows, clock, random, log, metrics: metrics.grants },
     });
   const check = createCheck({
     decode: createDecoder(wanted),

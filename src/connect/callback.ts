@@ -17,7 +17,7 @@ export interface Callback {
 }
 
 export function createCallback(context: ConnectContext, start: Start): Callback {
-  const { store, states, tickets, sessions, sourcesByName, providers, issuer, links, messages, random, log } = context;
+  const { store, states, tickets, sessions, sourcesByName, providers, issuer, links, messages, random, log, metrics } = context;
   const { finish } = createFinish(context);
   const working = new Set<Promise<unknown>>();
 
@@ -68,9 +68,13 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
     const provider = providers.get(flow.upstream)?.login;
     if (ticket === undefined || source === undefined || provider === undefined || ticket.upstream !== flow.upstream) return messages.ticketGone();
     const outcome = await source.login.redeem(callback, login);
-    if (outcome.kind === "denied") return messages.denied("The sign-in", undefined, outcome.error, outcome.description);
+    if (outcome.kind === "denied") {
+      metrics.login(flow.upstream, "denied");
+      return messages.denied("The sign-in", undefined, outcome.error, outcome.description);
+    }
     const identity = outcome.kind === "tokens" ? await outcome.identity : undefined;
     if (identity?.kind !== "verified") {
+      metrics.login(flow.upstream, "failed");
       log.error({ event: "connect_failed", upstream: flow.upstream, step: flow.step, reason: outcome.kind === "failed" ? outcome.why : why(identity) });
       return messages.providerTrouble(flow.upstream);
     }
@@ -82,6 +86,7 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
   }
 
   function refuse(flow: FlowState, reason: string, page: Reply): Reply {
+    metrics.login(flow.upstream, "refused");
     log.warn({ event: "connect_refused", upstream: flow.upstream, step: flow.step, reason }, "a login was not finished by who began it");
     return page;
   }

@@ -6,6 +6,7 @@ import type { Random } from "../random.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { GrantMetrics } from "../telemetry/metrics.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import type { SessionIssuer } from "./issued-sessions.ts";
 import type { Links } from "./links.ts";
@@ -39,4 +40,5 @@ export interface ConnectContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly metrics: Pick<GrantMetrics, "login">;
 }

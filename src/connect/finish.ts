@@ -42,7 +42,7 @@ interface Place {
 type Tokens = LoginOutcome & { readonly kind: "tokens" };
 
 export function createFinish(context: ConnectContext): Finish {
-  const { providers, tokens, flows, issuer, links, messages, titleOf, clock, random, log } = context;
+  const { providers, tokens, flows, issuer, links, messages, titleOf, clock, random, log, metrics } = context;
   const accounts = createAccounts(flows);
 
   return {
@@ -57,9 +57,11 @@ export function createFinish(context: ConnectContext): Finish {
         case "tokens":
           return place === undefined ? messages.stranger() : keep(flow, place, provider, outcome, sentAt);
         case "denied":
+          metrics.login(flow.upstream, "denied");
           log.info({ event: "connect_denied", upstream: flow.upstream, reason: foreignWord(outcome.error) }, "the provider sent the user back without a code");
           return messages.denied(titleOf(flow.upstream), retryOf(flow), outcome.error, outcome.description);
         case "failed":
+          metrics.login(flow.upstream, "failed");
           log.error({ event: "connect_failed", upstream: flow.upstream, reason: outcome.why }, "the code could not be redeemed");
           return messages.providerTrouble(flow.upstream);
         default:
@@ -68,7 +70,17 @@ export function createFinish(context: ConnectContext): Finish {
     },
   };
 
-  async function prepare({ flow, owner, late }: Returning): Promise<Place | undefined> {
+  /** A store that fails now ends the login: its state is used up. */
+  async function prepare(returning: Returning): Promise<Place | undefined> {
+    try {
+      return await placeOf(returning);
+    } catch (error) {
+      metrics.login(returning.flow.upstream, "failed");
+      throw error;
+    }
+  }
+
+  async function placeOf({ flow, owner, late }: Returning): Promise<Place | undefined> {
     const begun = owner === undefined ? await issuer?.begin(flowLifeMs) : undefined;
     const session = owner?.session ?? begun?.session;
     if (session === undefined) return undefined;
@@ -83,7 +95,10 @@ export function createFinish(context: ConnectContext): Finish {
     const write = writeOf(outcome.tokens, subject, provider, sentAt);
     const cookies = begun === undefined ? [] : [begun.cookie];
     const result = await pending.store(write);
-    if (result !== "stored") log.error({ event: "connect_failed", ...about(key), reason: result }, "the grant was not stored");
+    if (result !== "stored") {
+      metrics.login(key.upstream, result === "superseded" ? "superseded" : "failed");
+      log.error({ event: "connect_failed", ...about(key), reason: result }, "the grant was not stored");
+    }
     switch (result) {
       case "stored":
         if (begun !== undefined) await keepSession(begun);
@@ -117,6 +132,7 @@ export function createFinish(context: ConnectContext): Finish {
   ): Promise<Reply> {
     if (identity.kind === "unverified") log.warn({ event: "connect_unverified", ...about(key), reason: identity.why }, "the ID token is not as it should be");
     if (identity.kind === "unverified" && identity.foreign) {
+      metrics.login(key.upstream, "failed");
       await tokens.endIf(key, ({ createdAt }) => createdAt === write.grant.createdAt);
       void giveBack(provider, { refreshToken: write.grant.refreshToken, accessToken: write.access?.token });
       return messages.foreignLogin(flow.upstream);
@@ -126,6 +142,7 @@ export function createFinish(context: ConnectContext): Finish {
       await accounts
         .remember(key, write.grant, name)
         .catch((error: unknown) => log.warn({ event: "account_not_kept", ...about(key), reason: messageOf(error) }));
+    metrics.login(key.upstream, "connected");
     log.info({ event: "connected", ...about(key), refreshable: write.grant.refreshToken !== undefined }, "an account was connected");
     return done(flow, write, cookies);
   }

@@ -4,6 +4,7 @@ import type { Clock } from "../clock.ts";
 import { fetchProblem } from "../discovery.ts";
 import { messageOf } from "../error.ts";
 import type { Secret } from "../secret.ts";
+import type { RevocationEnding } from "../telemetry/metrics.ts";
 import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
 import { retryAfterMs } from "./classify.ts";
 import type { ClientAuthConfig } from "./client-auth.ts";
@@ -39,6 +40,8 @@ export interface OAuthProviderDeps {
   readonly config: OAuthProviderConfig;
   readonly fetch: Fetch;
   readonly clock: Clock;
+  /** Told of each token that was to be ended at the provider. */
+  readonly onRevocation?: ((ending: RevocationEnding) => void) | undefined;
 }
 
 /** One exchange: what decides whether it is sent, and who is told how it ended. */
@@ -48,7 +51,7 @@ interface Exchange {
 }
 
 /** A standard OAuth 2 client (RFC 6749 §6) on openid-client. */
-export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps): Provider {
+export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAuthProviderDeps): Provider {
   const exchanges = new AsyncLocalStorage<Exchange>();
   const configure = createServerConfiguration({ ...config, authorizationEndpoint: config.connect?.authorizationEndpoint }, customFetch);
 
@@ -78,19 +81,25 @@ export function createOAuthProvider({ config, fetch, clock }: OAuthProviderDeps)
       return present(configuration, request);
     },
 
-    revoke(token, accessToken) {
-      const { revocation } = config;
-      if (revocation === undefined) return untilRevoked(clock, () => revokeByStandard(token));
-      const wanted = revocation.token === "access" ? accessToken : token;
-      if (wanted === undefined) return Promise.resolve("the provider ends grants by their access token, and none is held");
-      return untilRevoked(clock, () => requestRevocation(revocation, wanted.reveal(), { config, fetch, clock }));
+    async revoke(token, accessToken) {
+      const { ending, why } = await untilRevoked(clock, () => tryRevoke(token, accessToken));
+      onRevocation?.(ending);
+      return why;
     },
   };
+
+  async function tryRevoke(token: Secret, accessToken: Secret | undefined): Promise<RevocationAttempt> {
+    const { revocation } = config;
+    if (revocation === undefined) return revokeByStandard(token);
+    const wanted = revocation.token === "access" ? accessToken : token;
+    if (wanted === undefined) return { kind: "none", why: "the provider ends grants by their access token, and none is held" };
+    return requestRevocation(revocation, wanted.reveal(), { config, fetch, clock });
+  }
 
   async function revokeByStandard(token: Secret): Promise<RevocationAttempt> {
     try {
       const configuration = await configure();
-      if (configuration.serverMetadata().revocation_endpoint === undefined) return { kind: "failed", why: "the provider names no revocation endpoint" };
+      if (configuration.serverMetadata().revocation_endpoint === undefined) return { kind: "none", why: "the provider names no revocation endpoint" };
       await openid.tokenRevocation(configuration, token.reveal());
       return { kind: "done" };
     } catch (error) {

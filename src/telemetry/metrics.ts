@@ -75,6 +75,21 @@ export interface AdminMetrics {
   called(method: string, code: string): void;
 }
 
+/**
+ * How a login ended: `connected` with its grant stored, `denied` by the provider or its user, `refused` as another browser, session or user came back with it,
+ * `superseded` as something newer was stored meanwhile, `failed` for whatever else, of ours or the provider's.
+ */
+export type LoginEnding = "connected" | "denied" | "refused" | "superseded" | "failed";
+
+/** What came of asking a provider to end a token: it did, it did not say so, or it cannot be asked. */
+export type RevocationEnding = "done" | "unconfirmed" | "none";
+
+/** Where grants begin and end at their provider. Upstreams other than the configured ones are not counted. */
+export interface GrantMetrics {
+  login(upstream: string, ending: LoginEnding): void;
+  revocation(upstream: string, ending: RevocationEnding): void;
+}
+
 /** What issuers ask of us. */
 export interface LogoutMetrics {
   /** One logout token was carried out, refused, or has to be sent again. */

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { createCheckMetrics } from "./check-metrics.ts";
-import type { AdminMetrics, CheckMetrics, KeyMetrics, LogoutMetrics, SizeMetrics, StoreMetrics, TokenMetrics } from "./metrics.ts";
+import { createGrantMetrics } from "./grant-metrics.ts";
+import type { AdminMetrics, CheckMetrics, GrantMetrics, KeyMetrics, LogoutMetrics, SizeMetrics, StoreMetrics, TokenMetrics } from "./metrics.ts";
 import { createAskedGauge, createCells } from "./series.ts";
 import { createStoreMetrics } from "./store-metrics.ts";
 import { createTokenMetrics } from "./token-metrics.ts";
@@ -27,6 +28,7 @@ export interface Metrics {
   readonly sizes: SizeMetrics;
   readonly admin: AdminMetrics;
   readonly logouts: LogoutMetrics;
+  readonly grants: GrantMetrics;
   readonly registry: Registry;
   readonly scrape: Scrape;
 }
@@ -44,6 +46,7 @@ export function createMetrics({ version, upstreams, issuers }: MetricsOptions): 
     sizes: createSizeMetrics(registry),
     admin: createAdminMetrics(registry),
     logouts: createLogoutMetrics(registry),
+    grants: createGrantMetrics(registry, upstreams),
     registry,
     scrape: { contentType: registry.contentType, text: shared(() => registry.metrics()) },
   };

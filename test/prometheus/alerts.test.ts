@@ -43,6 +43,8 @@ test("there is an alert for each thing that somebody has to know", () => {
     "BearerswapRefreshesFailing warning",
     "BearerswapBreakerOpen warning",
     "BearerswapDeadGrants warning",
+    "BearerswapLoginsFailing warning",
+    "BearerswapRevocationsUnconfirmed warning",
     "BearerswapLeaseLost warning",
     "BearerswapRepeatedPresentations warning",
     "BearerswapChecksSlow warning",

@@ -4,26 +4,17 @@ import { buffer } from "node:stream/consumers";
 import { Gauge } from "prom-client";
 import { expect, test } from "vitest";
 import { createProbeServer } from "../../src/http.ts";
-import type { Listening } from "../../src/service.ts";
 import { createMetrics } from "../../src/telemetry/prometheus.ts";
-import { get } from "../support/http-client.ts";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
-import { parsePrometheusText, type ScrapedMetric, scrapedValue } from "../support/prometheus-text.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { bearer, startScenario } from "../support/scenario.ts";
+import { scrape } from "../support/scrape.ts";
 import { until } from "../support/until.ts";
 import { createLeakSearch } from "./leaks.ts";
 
 const opened = resources();
 const { use } = opened;
-
-async function scrape({ http }: Listening) {
-  const { status, headers, body } = await get(http?.kind === "tcp" ? http.port : 0, "/metrics");
-  expect([status, headers["content-type"]]).toEqual([200, "text/plain; version=0.0.4; charset=utf-8"]);
-  const metrics: ReadonlyMap<string, ScrapedMetric> = parsePrometheusText(body);
-  return { body, value: (name: string, labels: Readonly<Record<string, string>> = {}) => scrapedValue(metrics, name, labels) };
-}
 
 test("after some checks a scrape shows each by upstream and reason, once, and what the caches hold", async () => {
   const scenario = await startScenario(opened, { config: { routes: [{ pathPrefix: "/public", passthrough: true }] } });

@@ -1,0 +1,31 @@
+import type { Registry } from "prom-client";
+import type { GrantMetrics, LoginEnding, RevocationEnding } from "./metrics.ts";
+import { createCells, type Shape } from "./series.ts";
+
+const logins = ["connected", "denied", "refused", "superseded", "failed"] as const satisfies readonly LoginEnding[];
+const revocations = ["done", "unconfirmed", "none"] as const satisfies readonly RevocationEnding[];
+
+/** Counts logins, and tokens ended at their provider, by upstream. */
+export function createGrantMetrics(registry: Registry, upstreams: readonly string[]): GrantMetrics {
+  const login = createCounter<LoginEnding>(logins, {
+    name: "bearerswap_logins_total",
+    help: "Users who came back from a login. result: connected, denied by the provider or the user, refused (another browser, session or user came back), superseded by a newer login, or failed.",
+    labels: ["upstream", "result"],
+  });
+  const revocation = createCounter<RevocationEnding>(revocations, {
+    name: "bearerswap_revocations_total",
+    help: "Tokens that were to be ended at their provider. result: done, unconfirmed where the provider did not say so, none where it cannot be asked.",
+    labels: ["upstream", "result"],
+  });
+  return { login, revocation };
+
+  /** All series exist from the start, so that rates are known from the first event on. */
+  function createCounter<E extends string>(endings: readonly E[], shape: Shape): (upstream: string, ending: E) => void {
+    const cells = createCells(registry, "counter", shape);
+    const known = new Set(upstreams);
+    for (const upstream of known) for (const ending of endings) cells.of(upstream, ending);
+    return (upstream, ending) => {
+      if (known.has(upstream)) cells.of(upstream, ending).value += 1;
+    };
+  }
+}
