@@ -58,7 +58,7 @@ export function createFinish(context: ConnectContext): Finish {
           return place === undefined ? messages.stranger() : keep(flow, place, provider, outcome, sentAt);
         case "denied":
           metrics.login(flow.upstream, "denied");
-          log.info({ event: "connect_denied", upstream: flow.upstream, reason: foreignWord(outcome.error) }, "the provider sent the user back without a code");
+          log.info({ event: "connect_denied", upstream: flow.upstream, reason: plainWord(outcome.error) }, "the provider sent the user back without a code");
           return messages.denied(titleOf(flow.upstream), retryOf(flow), outcome.error, outcome.description);
         case "failed":
           metrics.login(flow.upstream, "failed");
@@ -193,6 +193,11 @@ export function createFinish(context: ConnectContext): Finish {
   function retryOf({ upstream, by, returnTo }: FlowState): string | undefined {
     return by === "ticket" ? undefined : links.connect(upstream, { returnTo });
   }
+}
+
+/** Whoever holds the login's state writes what comes back with it: nothing but letters, digits and what parts words is taken into the log. */
+function plainWord(error: string): string {
+  return foreignWord(error).replace(/[^\w.-]/g, "?");
 }
 
 function about({ session, upstream }: GrantKey): { readonly upstream: string; readonly session: string } {

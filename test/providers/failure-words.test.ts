@@ -17,7 +17,7 @@ test("a refusal is logged with the provider's sentence, on one line, without the
   const body = { error: "invalid_grant", error_description: `Token TOKEN of client ${secret}\r\nis\u202e gone` };
   const { answer, refreshToken, event, output } = await refused(body, { clientAuth: "client_secret_post", clientSecret: "${env:SECRET}" });
   expect([answer.status, answer.body.reason]).toEqual([401, "grant_refused"]);
-  expect(event).toMatchObject({ reason: "invalid_grant", description: "Token [redacted] of client [redacted]??is? gone" });
+  expect(event).toMatchObject({ reason: "invalid_grant", description: "Token [redacted] of client [redacted] is gone" });
   expect(output).not.toMatch(new RegExp(`${refreshToken}|${secret}`));
   expect(JSON.stringify(answer)).not.toContain("gone");
 });

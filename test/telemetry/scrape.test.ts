@@ -5,6 +5,7 @@ import { Gauge } from "prom-client";
 import { expect, test } from "vitest";
 import { createProbeServer } from "../../src/http.ts";
 import { createMetrics } from "../../src/telemetry/prometheus.ts";
+import { get } from "../support/http-client.ts";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
