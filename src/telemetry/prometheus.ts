@@ -91,7 +91,7 @@ function createSizeMetrics(registry: Registry): SizeMetrics {
   });
   const sessions = createAskedGauge(registry, {
     name: "bearerswap_session_cache_entries",
-    help: `Verified sessions remembered in this process; ${help} source: the first of those that read the place.`,
+    help: `Verified JWTs and issued sessions remembered in this process; ${help} source: the first of those that read the place.`,
     labels: ["source"],
   });
   return {
