@@ -11,6 +11,7 @@ import { browserCookie } from "./connect/browser.ts";
 import { connectHeaders, createConnect } from "./connect/connect.ts";
 import type { LoginSource } from "./connect/context.ts";
 import { createSessionIssuer } from "./connect/issued-sessions.ts";
+import { loginCookiePrefix } from "./connect/login-cookies.ts";
 import { deadlineIn } from "./deadline.ts";
 import { createProbeServer } from "./http.ts";
 import { createBackchannelLogout } from "./logout/backchannel-logout.ts";
@@ -123,7 +124,7 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
     sessions: identify,
     upstreams: routing,
     tokens,
-    credentials: credentialsOf(sessions, ownCookies),
+    credentials: { ...credentialsOf(sessions, ownCookies), cookiePrefixes: config.connect === undefined ? [] : [loginCookiePrefix] },
     challenge: config.check,
     connect,
     clock,

@@ -25,15 +25,15 @@ export function cookieCredential(name: string, header: string | undefined): Cred
 }
 
 /**
- * The `cookie` header without the named cookies, as text for an answer; undefined where nothing is left. `header` holds one character for each byte.
+ * The `cookie` header without the named cookies and those whose names begin so, as text for an answer; undefined where nothing is left. `header` holds one character for each byte.
  *
  * Removes more than {@link cookieCredential} reads: names behind a comma too, and whatever else than visible ASCII surrounds a name, as the API may read it
  * that way. A cookie that is no UTF-8 is left out as well: Envoy takes no such text in an answer.
  */
-export function withoutCookies(header: string, names: ReadonlySet<string>): string | undefined {
+export function withoutCookies(header: string, names: ReadonlySet<string>, prefixes: readonly string[] = []): string | undefined {
   const kept = header
     .split(";")
-    .map((pair) => withoutNamed(pair, names))
+    .map((pair) => withoutNamed(pair, names, prefixes))
     .filter((pair) => pair !== undefined && isText(pair))
     .join(";");
   const rest = trimmed(kept, isBetweenCookies);
@@ -41,11 +41,15 @@ export function withoutCookies(header: string, names: ReadonlySet<string>): stri
 }
 
 /** Undefined where the pair is a named cookie, and nothing else is joined to it by a comma. */
-function withoutNamed(pair: string, names: ReadonlySet<string>): string | undefined {
+function withoutNamed(pair: string, names: ReadonlySet<string>, prefixes: readonly string[]): string | undefined {
   const pieces = pair.split(",");
-  const kept = pieces.filter((piece) => !names.has(nameOf(piece)));
+  const kept = pieces.filter((piece) => !isNamed(nameOf(piece), names, prefixes));
   if (kept.length === pieces.length) return pair;
   return kept.every((piece) => trimmed(piece, isBlank) === "") ? undefined : kept.join(",");
+}
+
+function isNamed(name: string, names: ReadonlySet<string>, prefixes: readonly string[]): boolean {
+  return names.has(name) || prefixes.some((prefix) => name.startsWith(prefix));
 }
 
 function nameOf(piece: string): string {

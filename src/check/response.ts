@@ -11,6 +11,8 @@ export interface Credentials {
   /** Lower-case names of headers. */
   readonly headers: ReadonlySet<string>;
   readonly cookies: ReadonlySet<string>;
+  /** What names of further cookies begin with. */
+  readonly cookiePrefixes?: readonly string[] | undefined;
 }
 
 /** What clients are told beside the reason. */
@@ -45,7 +47,7 @@ export function allowResponse(
   const headers = injected === undefined ? [] : [header(injected.name, injected.value)];
   const headersToRemove = [...credentials.headers].filter((name) => name !== injected?.name);
   if (cookies !== undefined) {
-    const rest = withoutCookies(cookies, credentials.cookies);
+    const rest = withoutCookies(cookies, credentials.cookies, credentials.cookiePrefixes);
     if (rest === undefined) headersToRemove.push("cookie");
     else headers.push(header("cookie", rest));
   }
@@ -57,7 +59,9 @@ export function allowResponse(
 export function cookiesToRewrite(credentials: Credentials, input: CheckInput): string | undefined {
   if (credentials.cookies.size === 0) return undefined;
   const cookies = input.cookies ?? "";
-  return [...credentials.cookies].some((name) => cookies.includes(name)) ? cookies : undefined;
+  for (const name of credentials.cookies) if (cookies.includes(name)) return cookies;
+  for (const prefix of credentials.cookiePrefixes ?? []) if (cookies.includes(prefix)) return cookies;
+  return undefined;
 }
 
 /** The serialized answer that keeps a request back. */

@@ -12,7 +12,9 @@ const accountLifeMs = 400 * 86_400_000;
 
 export function createAccounts(flows: FlowStore): Accounts {
   return {
-    remember: (key, grant, name) => flows.put("account", accountId(key, grant), name, accountLifeMs),
+    async remember(key, grant, name) {
+      await flows.put("account", accountId(key, grant), name, accountLifeMs);
+    },
     nameOf: (key, grant) => flows.read("account", accountId(key, grant), accountLifeMs),
   };
 }

@@ -1,7 +1,7 @@
 import type { Reply, ReplyCookie } from "../check/reply.ts";
 import type { CheckInput } from "../check/request.ts";
 import type { Login } from "../providers/code-flow.ts";
-import { browserFor, equalSecrets, knownBrowser } from "./browser.ts";
+import { equalSecrets, knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { createFinish } from "./finish.ts";
 import type { Start } from "./start.ts";
@@ -17,7 +17,7 @@ export interface Callback {
 }
 
 export function createCallback(context: ConnectContext, start: Start): Callback {
-  const { store, states, tickets, sessions, sourcesByName, providers, issuer, links, messages, random, log, metrics } = context;
+  const { store, states, tickets, sessions, sourcesByName, providers, issuer, links, messages, log, metrics } = context;
   const { finish } = createFinish(context);
   const working = new Set<Promise<unknown>>();
 
@@ -26,19 +26,25 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
       // Asked before anything is used up: a code that is redeemed while grants cannot be stored is a login lost. Loading the page again is then enough.
       await store.ping();
       const [state, ...others] = query.getAll("state");
-      const begun = state === undefined || others.length > 0 ? undefined : await states.look(state);
+      const begun = state === undefined || others.length > 0 ? undefined : await states.look(state, input.cookies);
       if (begun === undefined) return messages.lostLogin();
       const { flow, login } = begun;
       const browser = knownBrowser(input);
       if (browser === undefined || !equalSecrets(browser.hash, flow.browser)) return refuse(flow, "another browser", messages.otherBrowser());
       const callback = new URL(`?${query}`, links.callback);
-      if (flow.step === "identify") return (await states.take(login.state)) ? identified(input, flow, login, callback) : messages.lostLogin();
+      const ended = begun.ended === undefined ? [] : [begun.ended];
+      if (flow.step === "identify") {
+        if (!(await states.take(begun))) return messages.lostLogin();
+        late.push(...ended);
+        return withCookies(await identified(input, flow, login, callback), ended);
+      }
       const owner = await ownerNow(input, flow);
       if (owner === "another") return refuse(flow, "another session", messages.otherBrowser());
       if (owner === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
       // Used up only now: nobody but the browser and the session that began it ends a login by opening its address.
-      if (!(await states.take(login.state))) return messages.lostLogin();
-      return tracked(finish({ flow, owner, login, callback, late }));
+      if (!(await states.take(begun))) return messages.lostLogin();
+      late.push(...ended);
+      return withCookies(await tracked(finish({ flow, owner, login, callback, late })), ended);
     },
 
     async settled() {
@@ -82,7 +88,7 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
       return refuse(flow, "another user", messages.otherUser());
     if ((await tickets.take(flow.ticket ?? "")) === undefined) return messages.ticketGone();
     const owner = { session: ticket.session, subject: ticket.subject };
-    return start.send(provider, browserFor(input, random), { step: "connect", upstream: flow.upstream, owner, by: "ticket" });
+    return start.send(provider, input, { step: "connect", upstream: flow.upstream, owner, by: "ticket" });
   }
 
   function refuse(flow: FlowState, reason: string, page: Reply): Reply {
@@ -98,6 +104,11 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
     work.then(done, done);
     return work;
   }
+}
+
+/** The reply, with further cookies. */
+function withCookies(reply: Reply, further: readonly ReplyCookie[]): Reply {
+  return reply.kind === "json" ? reply : { ...reply, cookies: [...(reply.cookies ?? []), ...further] };
 }
 
 function why(identity: { readonly kind: string; readonly why?: string } | undefined): string {

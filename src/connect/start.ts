@@ -2,9 +2,10 @@ import type { Reply } from "../check/reply.ts";
 import type { CheckInput } from "../check/request.ts";
 import { messageOf } from "../error.ts";
 import type { CodeFlow } from "../providers/code-flow.ts";
-import { type Browser, browserFor } from "./browser.ts";
+import { browserFor } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { returnPath } from "./links.ts";
+import { surplusCookies } from "./login-cookies.ts";
 import type { FlowState } from "./states.ts";
 import { ownerOf, visitorOf } from "./visitor.ts";
 
@@ -12,8 +13,8 @@ import { ownerOf, visitorOf } from "./visitor.ts";
 export interface Start {
   /** `connect/<upstream>`: for the session at the browser, or for that of a ticket. */
   begin(input: CheckInput, upstream: string, query: URLSearchParams): Promise<Reply>;
-  /** Sends a browser to one provider for one step. */
-  send(to: CodeFlow, browser: Browser, state: Omit<FlowState, "nonce" | "verifier" | "browser">): Promise<Reply>;
+  /** Sends the request's browser to one provider for one step. */
+  send(to: CodeFlow, input: CheckInput, state: Omit<FlowState, "nonce" | "verifier" | "browser">): Promise<Reply>;
 }
 
 export function createStart(context: ConnectContext): Start {
@@ -33,9 +34,9 @@ export function createStart(context: ConnectContext): Start {
         case "session":
           // Its grant could be used by nobody: the source compares subjects.
           if (visitor.session.owner !== undefined && visitor.session.owner.subject === undefined) return messages.withoutSubject();
-          return send(login, browserFor(input, random), { step: "connect", upstream, owner: ownerOf(visitor.session), by: "session", returnTo });
+          return send(login, input, { step: "connect", upstream, owner: ownerOf(visitor.session), by: "session", returnTo });
         case "newcomer":
-          return send(login, browserFor(input, random), { step: "connect", upstream, by: "session", returnTo });
+          return send(login, input, { step: "connect", upstream, by: "session", returnTo });
         case "stranger":
           return messages.stranger();
         case "unknown":
@@ -54,13 +55,15 @@ export function createStart(context: ConnectContext): Start {
     const source = ticket && sourcesByName.get(ticket.source);
     if (ticket === undefined || source === undefined || ticket.upstream !== upstream) return messages.ticketGone();
     const owner = { session: ticket.session, subject: ticket.subject };
-    return send(source.login, browserFor(input, random), { step: "identify", upstream, owner, by: "ticket", ticket: id });
+    return send(source.login, input, { step: "identify", upstream, owner, by: "ticket", ticket: id });
   }
 
-  async function send(to: CodeFlow, browser: Browser, begun: Omit<FlowState, "nonce" | "verifier" | "browser">): Promise<Reply> {
-    const login = await states.begin({ ...begun, browser: browser.hash });
+  async function send(to: CodeFlow, input: CheckInput, begun: Omit<FlowState, "nonce" | "verifier" | "browser">): Promise<Reply> {
+    const browser = browserFor(input, random);
+    const flow = await states.begin({ ...begun, browser: browser.hash });
+    if (flow === undefined) return messages.unreadable("Its session is longer than any that an account can be connected for.");
     try {
-      return { kind: "redirect", to: await to.authorizationUrl(login), cookies: [browser.cookie] };
+      return { kind: "redirect", to: await to.authorizationUrl(flow.login), cookies: [browser.cookie, flow.cookie, ...surplusCookies(input.cookies)] };
     } catch (error) {
       log.error({ event: "connect_failed", upstream: begun.upstream, step: begun.step, reason: messageOf(error) }, "the user cannot be sent to the provider");
       return messages.providerTrouble(begun.upstream);

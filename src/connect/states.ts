@@ -1,9 +1,15 @@
 import { z } from "zod";
+import { cookieCredential } from "../check/cookies.ts";
+import type { ReplyCookie } from "../check/reply.ts";
+import type { Clock } from "../clock.ts";
 import { BearerswapError } from "../error.ts";
 import type { Login } from "../providers/code-flow.ts";
 import type { Random } from "../random.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
+import type { Sealer } from "../stores/sealing.ts";
 import { hashOf } from "./browser.ts";
+import { createFlowKeys } from "./flow-keys.ts";
+import { endedCookie, loginCookieName, longestLoginCookie } from "./login-cookies.ts";
 
 /** A login has to be finished within this, ms. */
 export const flowLifeMs = 10 * 60 * 1_000;
@@ -29,37 +35,110 @@ const stateSchema = z.object({
 export type FlowOwner = z.output<typeof ownerSchema>;
 export type FlowState = z.output<typeof stateSchema>;
 
-/** Logins under way. Kept in the store, under the state's hash, so that any replica can finish them, once. */
+/** A login that was begun. */
+export interface Begun {
+  readonly flow: FlowState;
+  readonly login: Login;
+  /** Deletes the cookie that it was in; undefined where the store had it. */
+  readonly ended: ReplyCookie | undefined;
+}
+
+/**
+ * Logins under way. Each is in a cookie of its browser, sealed: what strangers begin costs the store nothing, and any replica can finish it.
+ * Only when a login comes back, a mark in the store sees to it that it is finished once.
+ */
 export interface States {
-  /** @returns what the provider is told */
-  begin(state: Omit<FlowState, "nonce" | "verifier">): Promise<Login>;
-  /** What was begun under this state; undefined where nothing was, it took too long, or it was finished already. */
-  look(state: string): Promise<{ readonly flow: FlowState; readonly login: Login } | undefined>;
-  /** Uses it up: of several who do at the same time one gets true. */
-  take(state: string): Promise<boolean>;
+  /** @returns what the provider is told, and the cookie; undefined where it would be too long for one */
+  begin(state: Omit<FlowState, "nonce" | "verifier">): Promise<{ readonly login: Login; readonly cookie: ReplyCookie } | undefined>;
+  /** What was begun under this state in a browser with these cookies; undefined where nothing was, or it took too long. */
+  look(state: string, cookies: string | undefined): Promise<Begun | undefined>;
+  /** Uses it up: of several who do at the same time one gets true, and nobody does later. */
+  take(begun: Begun): Promise<boolean>;
+}
+
+export interface StatesDeps {
+  readonly flows: FlowStore;
+  readonly random: Random;
+  readonly clock: Pick<Clock, "wallMs">;
+  readonly redirectUri: string;
 }
 
 const stateSyntax = /^[A-Za-z0-9_-]{22}$/;
+const valueSyntax = /^(\d{1,16})\.(s1\.([a-z0-9_-]{1,63})\.[A-Za-z0-9_-]+)$/;
+/** What is sealed; `state` is its hash. */
+const sealedSchema = stateSchema.extend({ state: z.string() });
+/** Longer than a login is accepted anywhere, also by a replica whose clock is twenty minutes behind. */
+const markLifeMs = 3 * flowLifeMs;
 
-export function createStates({ flows, random, redirectUri }: { readonly flows: FlowStore; readonly random: Random; readonly redirectUri: string }): States {
+export function createStates({ flows, random, clock, redirectUri }: StatesDeps): States {
+  const keys = createFlowKeys({ flows, clock });
+
   return {
     async begin(begun) {
       const state = random.id();
       const login = { redirectUri, state, nonce: random.id(), verifier: `${random.id()}${random.id()}` };
       const flow: FlowState = { ...begun, nonce: login.nonce, verifier: login.verifier };
-      await flows.put("state", hashOf(state), JSON.stringify(flow), flowLifeMs);
-      return login;
+      const sealer = await keys.current();
+      // The way back is the first to go: without it the user comes to the page of accounts.
+      const cookie = cookieOf(state, flow, sealer) ?? cookieOf(state, { ...flow, returnTo: undefined }, sealer);
+      return cookie && { login, cookie };
     },
 
-    take: async (state) => (await flows.take("state", hashOf(state))) !== undefined,
+    async look(state, cookies) {
+      if (!stateSyntax.test(state)) return undefined;
+      const sealed = await opened(state, cookies);
+      const flow = sealed ?? (await stored(state));
+      if (flow === undefined) return undefined;
+      const login = { redirectUri, state, nonce: flow.nonce, verifier: flow.verifier };
+      return { flow, login, ended: sealed && endedCookie(loginCookieName(state)) };
+    },
 
-    async look(state) {
-      const value = stateSyntax.test(state) ? await flows.read("state", hashOf(state)) : undefined;
-      if (value === undefined) return undefined;
-      const flow = parseRecord(stateSchema, value, "state");
-      return { flow, login: { redirectUri, state, nonce: flow.nonce, verifier: flow.verifier } };
+    async take({ login: { state }, ended }) {
+      const hash = hashOf(state);
+      return ended === undefined ? (await flows.take("state", hash)) !== undefined : flows.put("used", hash, "1", markLifeMs);
     },
   };
+
+  function cookieOf(state: string, flow: FlowState, sealer: Sealer): ReplyCookie | undefined {
+    const name = loginCookieName(state);
+    const expiry = String(clock.wallMs() + flowLifeMs);
+    const value = `${expiry}.${sealer.seal(JSON.stringify({ ...flow, state: hashOf(state) }), placeOf(name, expiry))}`;
+    return name.length + value.length > longestLoginCookie ? undefined : { name, value, maxAgeMs: flowLifeMs };
+  }
+
+  /** Undefined whatever is wrong with the cookie: it is the browser's word until the seal says otherwise. */
+  async function opened(state: string, cookies: string | undefined): Promise<FlowState | undefined> {
+    const name = loginCookieName(state);
+    const credential = cookieCredential(name, cookies);
+    if (credential.kind !== "present" || credential.value.length > longestLoginCookie) return undefined;
+    const [, expiry = "", value = "", keyId = ""] = valueSyntax.exec(credential.value) ?? [];
+    if (!(clock.wallMs() < Number(expiry)) || expiry === "") return undefined;
+    const sealer = await keys.named(keyId);
+    const text = sealer && openedBy(sealer, value, placeOf(name, expiry));
+    if (text === undefined) return undefined;
+    const { state: hash, ...flow } = parseRecord(sealedSchema, text, "state");
+    return hash === hashOf(state) ? flow : undefined;
+  }
+
+  /** A version before this one kept logins in the store; they are finished for one release. */
+  async function stored(state: string): Promise<FlowState | undefined> {
+    const value = await flows.read("state", hashOf(state));
+    return value === undefined ? undefined : parseRecord(stateSchema, value, "state");
+  }
+}
+
+/** Name and expiry are sealed in: a cookie opens under no other name, and lives no longer than it was given. */
+function placeOf(name: string, expiry: string) {
+  return { key: name, field: "flow", version: expiry } as const;
+}
+
+function openedBy(sealer: Sealer, value: string, place: ReturnType<typeof placeOf>): string | undefined {
+  try {
+    return sealer.open(value, place);
+  } catch (error) {
+    if (error instanceof BearerswapError) return undefined;
+    throw error;
+  }
 }
 
 /** @throws BearerswapError `store_corrupt`, without the value */

@@ -13,6 +13,10 @@ interface Entry {
   readonly expiresAt: number;
 }
 
+/** Kinds whose records take no more than their key, and are needed for a login to be stored at all: they have some room whatever is configured. */
+const small: ReadonlySet<FlowKind> = new Set<FlowKind>(["key", "used"]);
+const minSmall = 1_000;
+
 /** Records inside this process, gone with it. Full, it refuses a further one and never drops a living one. */
 export function createMemoryFlowStore({ clock, maxRecords }: MemoryFlowStoreDeps): FlowStore {
   const kinds = new Map<FlowKind, Map<string, Entry>>();
@@ -20,12 +24,14 @@ export function createMemoryFlowStore({ clock, maxRecords }: MemoryFlowStoreDeps
   return {
     async put(kind, id, value, lifeMs) {
       const entries = entriesOf(kind);
-      if (living(entries, id) !== undefined) return;
-      if (entries.size >= maxRecords) sweep(entries);
-      if (entries.size >= maxRecords) {
-        throw new BearerswapError("store_full", `the memory store holds its ${maxRecords} records of kind "${kind}": wait until some expire, or use Redis`);
+      if (living(entries, id) !== undefined) return false;
+      const room = small.has(kind) ? Math.max(maxRecords, minSmall) : maxRecords;
+      if (entries.size >= room) sweep(entries);
+      if (entries.size >= room) {
+        throw new BearerswapError("store_full", `the memory store holds its ${room} records of kind "${kind}": wait until some expire, or use Redis`);
       }
       entries.set(id, { value, expiresAt: clock.monotonicMs() + lifeMs });
+      return true;
     },
 
     async read(kind, id, renewMs) {

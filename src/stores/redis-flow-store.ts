@@ -18,7 +18,8 @@ export function createRedisFlowStore({ redis, keyPrefix, sealer = unsealed }: Re
   return {
     async put(kind, id, value, lifeMs) {
       const key = keyOf(kind, id);
-      await redis.pipeline([["set", key, sealer.seal(value, placeOf(key)), "PX", wholeMs(lifeMs), "NX"]]);
+      const [raw] = await redis.pipeline([["set", key, sealer.seal(value, placeOf(key)), "PX", wholeMs(lifeMs), "NX"]]);
+      return parseReply(reply, raw, key) !== null;
     },
     read: (kind, id, renewMs) => value(keyOf(kind, id), (key) => (renewMs === undefined ? ["get", key] : ["getex", key, "PX", wholeMs(renewMs)])),
     take: (kind, id) => value(keyOf(kind, id), (key) => ["getdel", key]),

@@ -93,7 +93,8 @@ async function atProvider(url: URL, cookie: string): Promise<Page> {
 function keep(jar: Map<string, string>, text: string): void {
   const [pair = ""] = text.split(";");
   const at = pair.indexOf("=");
-  jar.set(pair.slice(0, at), pair.slice(at + 1));
+  if (/; Max-Age=0(;|$)/.test(text)) jar.delete(pair.slice(0, at));
+  else jar.set(pair.slice(0, at), pair.slice(at + 1));
 }
 
 /** What a page says, without its markup. */

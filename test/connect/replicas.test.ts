@@ -108,7 +108,7 @@ test("Redis holds no state, ticket or cookie that could be used, only their hash
       .map((key) => key.split(":").slice(1, 3).join(":"))
       .filter((key) => key.startsWith("flow:"))
       .sort(),
-  ).toEqual(["account", "account", "seen", "seen", "session", "session", "state", "ticket"].map((kind) => `flow:${kind}`));
+  ).toEqual(["account", "account", "key", "seen", "seen", "session", "session", "ticket", "used", "used"].map((kind) => `flow:${kind}`));
   const values = await Promise.all(keys.filter((key) => key.includes("flow:")).map((key) => client.get(key)));
   for (const secret of [new URL(url).searchParams.get("state") ?? "", ...browser.cookies.values()]) expect([...keys, ...values].join()).not.toContain(secret);
   expect(keys.join()).not.toContain(ticket);

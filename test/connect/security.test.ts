@@ -2,15 +2,20 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { browserCookie } from "../../src/connect/browser.ts";
 import { returnPath } from "../../src/connect/links.ts";
+import { loginCookiePrefix } from "../../src/connect/login-cookies.ts";
 import type { OidcServer } from "../support/oidc-server.ts";
 import { resources } from "../support/resources.ts";
-import { createBrowser, type Page, prefix, publicUrl, textOf } from "./browser.ts";
+import { createBrowser, type Page, prefix, publicUrl, type TestBrowser, textOf } from "./browser.ts";
 import { connectUrlOf, isCallback, sessionCookie, sessionValue, startWorld, webCookie } from "./harness.ts";
 
 const use = resources();
 const cookie = { cookie: `${sessionCookie}=${sessionValue}` };
 const otherSession = "YW5vdGhlci1vcGFxdWUtc2Vzc2lvbg";
 const victimCookie = { cookie: `${sessionCookie}=${otherSession}` };
+
+function copyLogins(from: TestBrowser, to: TestBrowser): void {
+  for (const [name, value] of from.cookies) if (name.startsWith(loginCookiePrefix)) to.cookies.set(name, value);
+}
 
 async function grantReason(call: Promise<Page>): Promise<string> {
   const page = await call;
@@ -31,8 +36,12 @@ describe("a state", () => {
   test("is of no use to another session, nor to another browser with the same session", async () => {
     const world = await startWorld(use);
     for (const stranger of [world.browser(otherSession), world.browser(), createBrowser(world.client)]) {
-      const callback = await world.browser().visit(`${prefix}connect/crm`, { until: isCallback });
+      const browser = world.browser();
+      const callback = await browser.visit(`${prefix}connect/crm`, { until: isCallback });
       await stranger.request(prefix);
+      expect(textOf(await stranger.request(callback.url))).toContain("no longer known");
+      // Nor with the login's cookie, however they came by it.
+      copyLogins(browser, stranger);
       const page = await stranger.request(callback.url);
       expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("This login was begun elsewhere")]);
     }
@@ -63,6 +72,8 @@ describe("a state", () => {
     const [browser, stranger] = [world.browser(), world.browser(otherSession)];
     const callback = await browser.visit(`${prefix}connect/crm`, { until: isCallback });
     await stranger.request(prefix);
+    expect((await stranger.request(callback.url)).status).toBe(400);
+    copyLogins(browser, stranger);
     expect((await stranger.request(callback.url)).status).toBe(403);
     expect((await browser.request(callback.url)).status).toBe(302);
     expect(await grantReason(world.call(cookie))).toBe("connected");
@@ -375,7 +386,9 @@ test("cookies are for this host alone, out of scripts' reach, and not sent along
   const set = [...(begun.headers.get("set-cookie") ?? []), ...(ended.headers.get("set-cookie") ?? [])];
   expect(set).toEqual([
     expect.stringMatching(/^__Host-bearerswap-browser=[\w-]{44}; Path=\/; Max-Age=43200; HttpOnly; Secure; SameSite=Lax$/),
+    expect.stringMatching(/^__Host-bearerswap-login-[\w-]{16}=\d+\.s1\.[\w.-]+; Path=\/; Max-Age=600; HttpOnly; Secure; SameSite=Lax$/),
     expect.stringMatching(/^__Host-bearerswap=[\w-]{44}; Path=\/; Max-Age=15552000; HttpOnly; Secure; SameSite=Lax$/),
+    expect.stringMatching(/^__Host-bearerswap-login-[\w-]{16}=; Path=\/; Max-Age=0; HttpOnly; Secure; SameSite=Lax$/),
   ]);
 });
 

@@ -41,7 +41,7 @@ test("nor by an address of the provider that the attacker got by logging in firs
   const { url: address } = await world.browser(null).visit(url, { ...as("user-1", world), until: atProvider });
   const victim = world.browser(null);
   const page = await victim.visit(address, as("victim", world));
-  expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("This login was begun elsewhere")]);
+  expect([page.status, textOf(page)]).toEqual([400, expect.stringContaining("no longer known")]);
   expect((await world.call(headers)).status).toBe(401);
 });
 
@@ -49,7 +49,7 @@ test("nor by a callback of the issuer that the attacker did not visit", async ()
   const { world, headers, url } = await begin();
   const { url: callback } = await world.browser(null).visit(url, { ...as("user-1", world), until: isCallback });
   const page = await world.browser(null).visit(callback, as("victim", world));
-  expect([page.status, (await world.call(headers)).status, world.as.tokenRequests]).toEqual([403, 401, 0]);
+  expect([page.status, (await world.call(headers)).status, world.as.tokenRequests]).toEqual([400, 401, 0]);
 });
 
 test("a link works once: after a login has matched it, it is used", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { browserCookie } from "../../src/connect/browser.ts";
+import { loginCookiePrefix } from "../../src/connect/login-cookies.ts";
 import { resources } from "../support/resources.ts";
 import { prefix, publicUrl, type TestBrowser, textOf } from "./browser.ts";
 import { type ConnectWorld, isCallback, sessionCookie, sessionValue, startWorld, webCookie } from "./harness.ts";
@@ -66,6 +67,8 @@ describe.each(toss)("a tossed cookie that only looks like", (look) => {
     const callback = await attacker.visit(`${prefix}connect/crm`, { until: isCallback });
     const user = world.browser(null);
     user.cookies.set(look(browserCookie), attacker.cookies.get(browserCookie) ?? "");
+    // The login's cookie too, as if it could be tossed: the browser's must still be the right one.
+    for (const [name, value] of attacker.cookies) if (name.startsWith(loginCookiePrefix)) user.cookies.set(name, value);
     const page = await user.request(callback.url);
     expect([page.status, user.cookies.get(issuedCookie), world.provider.tokenRequests]).toEqual([403, undefined, 0]);
   });

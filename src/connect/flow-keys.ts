@@ -1,0 +1,70 @@
+import { createHash } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import { Secret } from "../secret.ts";
+import type { FlowStore } from "../stores/flow-store.ts";
+import { createSealer, newSealingKey, type Sealer } from "../stores/sealing.ts";
+
+/** The keys that seal logins under way. All replicas share them by way of the store: one for each day, made by whoever needs it first. */
+export interface FlowKeys {
+  /** Seals with today's key. */
+  current(): Promise<Sealer>;
+  /** Opens what the key of that id sealed; undefined where the id is not that of a key in use. */
+  named(id: string): Promise<Sealer | undefined>;
+}
+
+export interface FlowKeysDeps {
+  readonly flows: FlowStore;
+  readonly clock: Pick<Clock, "wallMs">;
+}
+
+const dayMs = 24 * 60 * 60 * 1_000;
+/** A login begun just before midnight ends the day after; clocks of replicas differ. */
+const keyLifeMs = 3 * dayMs;
+const idSyntax = /^d(\d{1,8})-[a-f0-9]{12}$/;
+
+export function createFlowKeys({ flows, clock }: FlowKeysDeps): FlowKeys {
+  /** The last key that was seen, so that it can be put back where the store has lost it. */
+  const seen = new Map<number, string>();
+
+  return {
+    current: async () => sealerOf(today(), await keyOf(today())),
+
+    async named(id) {
+      const day = Number(idSyntax.exec(id)?.[1] ?? Number.NaN);
+      // Yesterday's is accepted still, and tomorrow's from a replica whose clock is ahead.
+      if (!(Math.abs(day - today()) <= 1)) return undefined;
+      const key = await keyOf(day);
+      return idOf(day, key) === id ? sealerOf(day, key) : undefined;
+    },
+  };
+
+  function today(): number {
+    return Math.floor(clock.wallMs() / dayMs);
+  }
+
+  /** Read each time: a login begins only while the store answers, and all replicas see the same key at once. */
+  async function keyOf(day: number): Promise<string> {
+    const id = String(day);
+    const known = await flows.read("key", id);
+    if (known !== undefined) return remember(day, known);
+    const own = seen.get(day) ?? newSealingKey();
+    // Of several replicas that do this at the same time one is first, and all take what it put.
+    const isFirst = await flows.put("key", id, own, keyLifeMs);
+    return remember(day, isFirst ? own : ((await flows.read("key", id)) ?? own));
+  }
+
+  function remember(day: number, key: string): string {
+    seen.set(day, key);
+    for (const old of seen.keys()) if (Math.abs(old - today()) > 1) seen.delete(old);
+    return key;
+  }
+}
+
+function sealerOf(day: number, key: string): Sealer {
+  return createSealer({ keys: [{ id: idOf(day, key), key: new Secret(key) }], allowPlain: false });
+}
+
+/** The day, and a fingerprint that tells a key that was lost from the one in its place. */
+function idOf(day: number, key: string): string {
+  return `d${day}-${createHash("sha256").update(`flow key\0${key}`).digest("hex").slice(0, 12)}`;
+}
