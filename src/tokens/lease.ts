@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
-import type { TokenStore } from "../stores/token-store.ts";
+import type { Change, ReadResult, TokenStore } from "../stores/token-store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type GrantKey, shortHash } from "./grant.ts";
@@ -19,6 +19,8 @@ export interface Lease {
 
 export interface LeaseDeps {
   readonly store: Pick<TokenStore, "acquire" | "read" | "release" | "renew">;
+  /** Told of the version that is there in place of the one being refreshed: word of it may have been lost. */
+  readonly onMoved: (change: Change) => void;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: TokenMetrics;
@@ -41,7 +43,7 @@ const retryMs = 1_000;
  * Renews a lease, a third of its length after each time. One that the store has lost in a failover is taken again, to keep others from the provider while it works; but
  * it stays lost for its holder: somebody else may have had it in between.
  */
-export function keepLease({ store, clock, log, metrics }: LeaseDeps, { key, attempt, version, askedAt, leaseMs }: Leased): Lease {
+export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, { key, attempt, version, askedAt, leaseMs }: Leased): Lease {
   let until = askedAt + leaseMs;
   let lost = false;
   let stopped = false;
@@ -69,7 +71,7 @@ export function keepLease({ store, clock, log, metrics }: LeaseDeps, { key, atte
     if (stopped) return;
     if (renewed) until = asked + leaseMs;
     if (renewed === false) lose();
-    const held = renewed === false && maybeForgotten ? await takeAgain().catch(() => false) : renewed;
+    const held = renewed === false ? await takeAgain().catch(() => false) : renewed;
     cancel();
     if (!stopped && (held !== false || maybeForgotten)) cancel = clock.after(held ? leaseMs / 3 : retryMs, () => void renew());
   }
@@ -77,7 +79,12 @@ export function keepLease({ store, clock, log, metrics }: LeaseDeps, { key, atte
   /** Only of the version that is being refreshed: another one is not this attempt's, but others may yet write back what it is waiting for. */
   async function takeAgain(): Promise<boolean> {
     const read = await store.read(key);
-    if (stopped || read.kind !== "found" || read.row.version !== version) return false;
+    const found = versionIn(read);
+    if (found !== undefined && found !== version) onMoved({ ...key, version: found });
+    return found === version && maybeForgotten && !stopped && acquireAgain();
+  }
+
+  async function acquireAgain(): Promise<boolean> {
     const found = await store.acquire(key, { attempt, seen: version, leaseMs, usableMs: 0, again: true });
     if (found.kind !== "acquired") return false;
     if (!stopped && found.row.version === version) return true;
@@ -94,6 +101,11 @@ export function keepLease({ store, clock, log, metrics }: LeaseDeps, { key, atte
       "the lease ended while the refresh ran; what comes back is stored all the same",
     );
   }
+}
+
+function versionIn(read: ReadResult): string | undefined {
+  if (read.kind === "absent") return undefined;
+  return read.kind === "found" ? read.row.version : read.version;
 }
 
 /** Gives a lease back without tokens. A store that does not take that lets the lease run out instead. */

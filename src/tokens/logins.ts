@@ -67,6 +67,8 @@ interface Writing {
 const loginGiveUpMs = 24 * 60 * 60 * 1_000;
 /** Whoever puts tokens waits for ten seconds. */
 const putGiveUpMs = 7_000;
+/** A login that looks older than the last one by more than this, ms, is not one of the same moment: the wall clock was set. */
+const takenMs = 10_000;
 /** Others that write the same grant at the same time cost a login so many tries at most before it pauses. */
 const triesInARow = 10;
 /** A write that keeps failing is logged once in so many tries. */
@@ -74,16 +76,21 @@ const logEvery = 30;
 
 export function createLogins({ store, recommits, onWrite, clock, log, metrics }: LoginsDeps): Logins {
   const storing = new Set<Writing>();
+  let lastCreatedAt = Number.NEGATIVE_INFINITY;
 
   return {
     async begin(key) {
       const first = await look(key);
       return {
-        store: (write) => storeLogin({ key, write, aged: agedSince(write, clock), first, replacesAll: false, before: first, isStored: false, unanswered: 0 }),
+        store(given) {
+          const write = distinct(given);
+          return storeLogin({ key, write, aged: agedSince(write, clock), first, replacesAll: false, before: first, isStored: false, unanswered: 0 });
+        },
       };
     },
 
-    async put(key, write) {
+    async put(key, given) {
+      const write = distinct(given);
       const aged = agedSince(write, clock);
       let writing: Writing | undefined;
       const attempt = async () => {
@@ -97,6 +104,14 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
 
     unstored: () => [...storing].map(({ key }) => key),
   };
+
+  /** A refresh of a login is known by the moment of the login, which no two of this process share: one that was stored beside another would be taken for its refresh. */
+  function distinct(write: GrantWrite): GrantWrite {
+    const { createdAt } = write.grant;
+    const isTaken = createdAt <= lastCreatedAt && createdAt > lastCreatedAt - takenMs;
+    lastCreatedAt = isTaken ? lastCreatedAt + 1 : createdAt;
+    return isTaken ? { ...write, grant: { ...write.grant, createdAt: lastCreatedAt } } : write;
+  }
 
   async function storeLogin(writing: Writing): Promise<LoginResult> {
     storing.add(writing);

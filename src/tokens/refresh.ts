@@ -2,7 +2,7 @@ import pLimit from "p-limit";
 import type { Clock } from "../clock.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Random } from "../random.ts";
-import type { AcquireResult, GrantRow, TokenStore } from "../stores/token-store.ts";
+import type { AcquireResult, Change, GrantRow, TokenStore } from "../stores/token-store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { usableMs } from "./access-token.ts";
@@ -29,6 +29,8 @@ export interface RefresherDeps {
   readonly providers: ReadonlyMap<string, Provider>;
   readonly recommits: Recommits;
   readonly coherence: Pick<Coherence, "isCurrent" | "lastGapAt">;
+  /** A refresh under way has found another version in the store. */
+  readonly onMoved: (change: Change) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -108,7 +110,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       const current = coherence.isCurrent(askedAt, clock.monotonicMs());
       return () => Promise.resolve(current ? turnOf(found, task, askedAt) : { kind: "again" });
     }
-    const lease = keepLease({ store, clock, log, metrics }, { key: task.key, attempt, version: found.row.version, askedAt, leaseMs });
+    const lease = keepLease({ store, onMoved: deps.onMoved, clock, log, metrics }, { key: task.key, attempt, version: found.row.version, askedAt, leaseMs });
     leases.add(lease);
     const presentation: Presentation = {
       task,

@@ -85,7 +85,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   const cache = createTokenCache(providers.keys(), config.cacheEntries);
   const coherence = createCoherence(config, clock);
   const recommits = createRecommits({ store, onRestored: drop, clock, log, metrics, holdOffMs: config.holdOffMs });
-  const refresher = createRefresher({ store, providers, recommits, coherence, clock, random, log, metrics, config });
+  const refresher = createRefresher({ store, providers, recommits, coherence, onMoved: changed, clock, random, log, metrics, config });
   const resolve = createResolve({ store, coherence, refresher, cache, clock, random, metrics, freshnessOf });
   const flights = createFlights<FlightResult>();
   const flying = new Map<string, Flying>();
