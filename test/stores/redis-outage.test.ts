@@ -93,7 +93,7 @@ test("a master that was made a replica refuses writes with store_unavailable, an
   const key = newKey();
   await store.put(key, grantWrite({ version: "v1" }));
   await client.replicaof("127.0.0.1", 1);
-  for (const call of [() => store.put(key, secretWrite()), () => store.commit(key, "v1", secretWrite("v2"))])
+  for (const call of [() => store.put(key, secretWrite("v2")), () => store.commit(key, "v1", secretWrite("v2"))])
     expect((await failureOf(call)).error).toMatchObject({ code: "store_unavailable", message: expect.stringMatching(/^Redis: .*READONLY/) });
   await until("the connection made anew", () => answers(store));
   expect(await summaryOf(store, key)).toMatchObject({ version: "v1", state: "active" });
