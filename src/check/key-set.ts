@@ -69,12 +69,15 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
   let fetchedAt = 0;
   let failedUntil = Number.NEGATIVE_INFINITY;
   let lastProblem = "";
+  /** Discovered keys could not be fetched: they may have moved. */
+  let mayHaveMoved = false;
 
   return {
     async verify(jwt, options) {
       const fetchesBefore = fetches;
       try {
         const keys = await load();
+        if (mayHaveMoved) lookAgainInBackground();
         refreshInBackground(keys);
         const { payload, protectedHeader } = await verifyWith(keys, jwt, options);
         return { kind: "verified", payload, typ: protectedHeader.typ };
@@ -138,6 +141,7 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
   function coolDown(error: unknown): void {
     if (clock.monotonicMs() < failedUntil) return;
     failedUntil = clock.monotonicMs() + failureCooldownMs;
+    mayHaveMoved = config.jwks === undefined && remote !== undefined;
     lastProblem = fetchProblem(error);
     log.warn({ event: "jwks_fetch", issuer: config.issuer, reason: lastProblem }, "the issuer's keys cannot be fetched; those that are known stay in use");
   }
@@ -145,6 +149,18 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
   function refreshInBackground(keys: RemoteJWKSet): void {
     if (fetches === 0 || keys.reloading || clock.monotonicMs() - fetchedAt < maxAgeMs || clock.monotonicMs() < failedUntil) return;
     keys.reload().catch(coolDown);
+  }
+
+  /** Asks the issuer where its keys are now. Those that are known stay in use until there are others. */
+  function lookAgainInBackground(): void {
+    if (clock.monotonicMs() < failedUntil) return;
+    mayHaveMoved = false;
+    create()
+      .then(async (found) => {
+        await found.reload();
+        remote = Promise.resolve(found);
+      })
+      .catch(coolDown);
   }
 
   function failure(error: unknown, fetched: boolean): VerifyResult {

@@ -14,7 +14,7 @@ import { bentRequest, type RequestRules } from "./request-rules.ts";
 import { type RevocationAttempt, untilRevoked } from "./revocation.ts";
 import { type RevocationRequest, requestRevocation } from "./revocation-request.ts";
 import { createServerConfiguration, type ServerConfig } from "./server-configuration.ts";
-import { bounded, type Fetch, NotSentError, type SentOutcome, sendTokenRequest } from "./token-request.ts";
+import { bounded, type Fetch, NotSentError, type SentOutcome, sendTokenRequest, wasSent } from "./token-request.ts";
 
 /** One upstream's authorization server, our client there, and what is known of both. */
 export interface OAuthProviderConfig extends ServerConfig {
@@ -53,7 +53,11 @@ interface Exchange {
 /** A standard OAuth 2 client (RFC 6749 §6) on openid-client. */
 export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAuthProviderDeps): Provider {
   const exchanges = new AsyncLocalStorage<Exchange>();
-  const configure = createServerConfiguration({ ...config, authorizationEndpoint: config.connect?.authorizationEndpoint }, customFetch);
+  const { configure, gone } = createServerConfiguration({
+    config: { ...config, authorizationEndpoint: config.connect?.authorizationEndpoint },
+    customFetch,
+    clock,
+  });
 
   return {
     refreshTokenLifeMs: config.refreshTokenLifeMs,
@@ -128,8 +132,20 @@ export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAut
     });
   }
 
+  /** An endpoint that has moved away shows it by its status, or by a name, a connection or a certificate that is not there any more. */
+  async function sendTo(url: string, init: RequestInit): Promise<Response> {
+    try {
+      const response = await fetch(url, init);
+      if (goneStatus.has(response.status)) gone(url);
+      return response;
+    } catch (error) {
+      if (!wasSent(error)) gone(url);
+      throw error;
+    }
+  }
+
   function customFetch(url: string, options: openid.CustomFetchOptions): Promise<Response> {
-    const send = () => fetch(url, bentRequest(options as RequestInit, config.request ?? {}));
+    const send = () => sendTo(url, bentRequest(options as RequestInit, config.request ?? {}));
     const exchange = exchanges.getStore();
     if (exchange === undefined) return send().then(bounded);
     const sendOnce = async () => {
@@ -145,6 +161,9 @@ export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAut
     });
   }
 }
+
+/** What an address answers from which an endpoint has moved away. */
+const goneStatus: ReadonlySet<number> = new Set([404, 410]);
 
 /** The fields of a token request that are nobody's but the provider's and ours. */
 const secretFields = ["refresh_token", "code", "code_verifier", "client_secret", "client_assertion"] as const;

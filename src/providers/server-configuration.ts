@@ -1,4 +1,5 @@
 import * as openid from "openid-client";
+import type { Clock } from "../clock.ts";
 import { discoverServer } from "../discovery.ts";
 import { mayBeAsked } from "../loopback.ts";
 import { type ClientAuthConfig, clientAuthOf } from "./client-auth.ts";
@@ -23,18 +24,56 @@ const latestResponseSeconds = 60;
 const discoveryTimeoutSeconds = 8;
 const used = ["authorization_endpoint", "token_endpoint", "revocation_endpoint", "jwks_uri"];
 
-/** openid-client's view of the server: static endpoints at once; discovered ones once, and again after a failure. */
-export function createServerConfiguration(config: ServerConfig, customFetch: openid.CustomFetch): () => Promise<openid.Configuration> {
+/** Metadata are asked for again at most once in this time, ms, however often an endpoint that they name fails. */
+const rediscoveryCooldownMs = 30_000;
+
+/** openid-client's view of the server: static endpoints at once; discovered ones once, again after a failure, and again where they seem to have moved. */
+export interface ServerConfiguration {
+  /** Throws what discovery throws. */
+  configure(): Promise<openid.Configuration>;
+  /** The endpoint at this address is gone, or its server cannot be reached: the next `configure` asks where it is now, if it was discovered. */
+  gone(url: string): void;
+}
+
+export interface ServerConfigurationDeps {
+  readonly config: ServerConfig;
+  readonly customFetch: openid.CustomFetch;
+  readonly clock: Pick<Clock, "monotonicMs">;
+}
+
+export function createServerConfiguration({ config, customFetch, clock }: ServerConfigurationDeps): ServerConfiguration {
   const auth = clientAuthOf(config.clientAuth);
   let known: Promise<openid.Configuration> | undefined;
+  /** The last that was found: in use where it cannot be asked for anew. */
+  let last: openid.Configuration | undefined;
+  let goneAt = Number.NEGATIVE_INFINITY;
 
-  return function configure() {
-    known ??= (config.tokenEndpoint === undefined ? discover(config.issuer ?? "") : Promise.resolve(fixed(config.tokenEndpoint))).catch((error: unknown) => {
+  return {
+    configure() {
+      known ??= find().catch((error: unknown) => {
+        known = undefined;
+        throw error;
+      });
+      return known;
+    },
+    gone(url) {
+      if (last === undefined || clock.monotonicMs() - goneAt < rediscoveryCooldownMs) return;
+      const metadata: Readonly<Record<string, unknown>> = { ...last.serverMetadata() };
+      if (!used.some((name) => metadata[name] === url)) return;
+      goneAt = clock.monotonicMs();
       known = undefined;
-      throw error;
-    });
-    return known;
+    },
   };
+
+  async function find(): Promise<openid.Configuration> {
+    if (config.tokenEndpoint !== undefined) return fixed(config.tokenEndpoint);
+    try {
+      last = await discover(config.issuer ?? "");
+    } catch (error) {
+      if (last === undefined) throw error;
+    }
+    return last;
+  }
 
   function fixed(tokenEndpoint: string): openid.Configuration {
     const revocation = config.revocationEndpoint === undefined ? {} : { revocation_endpoint: config.revocationEndpoint };

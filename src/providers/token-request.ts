@@ -111,7 +111,8 @@ const notSentCodes = new Set([
   "DEPTH_ZERO_SELF_SIGNED_CERT",
 ]);
 
-function wasSent(error: unknown): boolean {
+/** Whether any of the request may have reached the server. */
+export function wasSent(error: unknown): boolean {
   if (error instanceof NotSentError) return false;
   const code = codeOf(error);
   return !(code !== undefined && (notSentCodes.has(code) || code.startsWith("ERR_TLS_") || code.includes("CERT") || code.startsWith("UNABLE_TO_")));

@@ -3,13 +3,14 @@ import { type HttpHandler, sendJson, startHttpServer } from "../support/http-ser
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
 import { resources } from "../support/resources.ts";
 import { bearer, startScenario } from "../support/scenario.ts";
+import { until } from "../support/until.ts";
 
 const opened = resources();
 const { use } = opened;
 const claims = { aud: "gateway", sid: "session-1" };
 
 /** Sessions of an issuer that answers as told; without `jwks` its metadata are asked for the place of the keys. */
-async function issuerThat(handler: HttpHandler, jwks: boolean) {
+async function issuerThat(handler: HttpHandler, jwks: boolean, more: object = {}) {
   const asked: string[] = [];
   const signer = await use(startJwtIssuer());
   const server = await use(
@@ -19,7 +20,9 @@ async function issuerThat(handler: HttpHandler, jwks: boolean) {
     }),
   );
   const stated = jwks ? { jwks: `${server.url}/jwks` } : {};
-  const scenario = await startScenario(opened, { config: { sessions: [{ jwt: { issuer: server.url, audience: "gateway", claim: "sid", ...stated } }] } });
+  const scenario = await startScenario(opened, {
+    config: { sessions: [{ jwt: { issuer: server.url, audience: "gateway", claim: "sid", ...stated, ...more } }] },
+  });
   const ask = async () => scenario.check(bearer(await signer.sign({ ...claims, iss: server.url })));
   const why = () => scenario.service.events("denied").at(-1)?.why;
   return { ...scenario, ask, why, asked, url: server.url, signer };
@@ -70,4 +73,30 @@ test("the log names both issuers where metadata are another's, and the status an
   const none = await issuerThat((_, response) => sendJson(response, 404, {}), false);
   await none.ask();
   expect(none.why()).toContain(`HTTP 404 from ${none.url}/.well-known/openid-configuration`);
+});
+
+test("keys that have moved are found again without a restart; those that are known stay in use meanwhile", async () => {
+  let place = "/old";
+  const scenario = await issuerThat(
+    (request, response) => {
+      if (request.url === "/.well-known/openid-configuration") return sendJson(response, 200, { issuer: scenario.url, jwks_uri: `${scenario.url}${place}` });
+      return request.url === place ? response.writeHead(200).end(JSON.stringify(keys)) : sendJson(response, 404, {});
+    },
+    false,
+    { jwksCooldown: "1ms" },
+  );
+  const { signer, ask, clock, asked } = scenario;
+  let keys = await (await fetch(signer.jwksUrl)).json();
+  expect((await ask()).body).toMatchObject({ reason: "grant_missing" });
+  const known = bearer(await signer.sign({ ...claims, iss: scenario.url, jti: "signed with the key that is known" }));
+
+  place = "/new";
+  await signer.rotate();
+  keys = await (await fetch(signer.jwksUrl)).json();
+  expect((await ask()).status).toBe(503);
+  expect((await scenario.check(known)).body).toMatchObject({ reason: "grant_missing" });
+  clock.shift(4_000);
+  await until("the new place to be known", async () => (await ask()).status !== 503);
+  expect((await ask()).body).toMatchObject({ reason: "grant_missing" });
+  expect(asked.filter((path) => path === "/.well-known/openid-configuration")).toHaveLength(2);
 });

@@ -191,7 +191,8 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
     expect([page.status, page.body]).toEqual([200, expect.stringContaining('aria-label="Connect: crm"')]);
     expect(page.headers).toMatchObject({ "cache-control": "no-store", "content-security-policy": expect.stringContaining("default-src 'none'") });
     expect(begun.headers.location).toMatch(new RegExp(`^${oidc.issuer}/auth\\?.*redirect_uri=https%3A%2F%2Fgateway.example.com%2F_bearerswap%2Fcallback&`));
-    expect(begun.headers["set-cookie"]).toEqual([expect.stringMatching(/^__Host-bearerswap-browser=/)]);
+    const cookies = [begun.headers["set-cookie"]].flat().sort();
+    expect(cookies).toEqual([expect.stringMatching(/^__Host-bearerswap-browser=/), expect.stringMatching(/^__Host-bearerswap-login-/)]);
     expect([led.status, led.headers.location]).toEqual([302, "https://gateway.example.com/_bearerswap/connect/crm?return_to=%2Fcrm%2Fcontacts%3Fx%3D1"]);
     expect(JSON.parse(metadata.body)).toMatchObject({ resource: "https://gateway.example.com/mcp", authorization_servers: [issuer.issuer] });
     expect([forged.status, upstream.requests]).toEqual([403, []]);

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import { type HttpHandler, type HttpServer, sendJson, startHttpServer } from "../support/http-servers.ts";
 import { freePort } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
@@ -89,4 +90,43 @@ test("tokenEndpoint wins over the issuer's metadata, and needs none", async () =
   const { issuer, asked } = await issuerFor(endpoint, "", []);
   expect((await present(providerOf({ issuer, tokenEndpoint: endpoint.url }), endpoint.tokens.login().refresh_token)).kind).toBe("tokens");
   expect(asked).toEqual([]);
+});
+
+test("a token endpoint that has moved is looked for again, once in a cool-down, and found without a restart", async () => {
+  const endpoint = await use(startTokenEndpoint());
+  const gone = await use(startHttpServer(notFound));
+  let tokenEndpoint = `${gone.url}/token`;
+  let asked = 0;
+  const server: HttpServer = await use(
+    startHttpServer((_, response) => {
+      asked += 1;
+      return sendJson(response, 200, { issuer: server.url, token_endpoint: tokenEndpoint });
+    }),
+  );
+  let now = 0;
+  const provider = providerOf({ issuer: server.url }, { clock: { ...systemClock(), monotonicMs: () => now } });
+  const refreshToken = endpoint.tokens.login().refresh_token;
+  for (let times = 0; times < 3; times++) expect(await present(provider, refreshToken)).toMatchObject({ why: "http_404" });
+  expect(asked).toBe(2);
+  tokenEndpoint = endpoint.url;
+  now += 30_000;
+  expect(await present(provider, refreshToken)).toMatchObject({ why: "http_404" });
+  expect((await present(provider, refreshToken)).kind).toBe("tokens");
+  expect(asked).toBe(3);
+});
+
+test("metadata that cannot be had again leave the endpoints as they were known", async () => {
+  const answers = [404, 200];
+  const endpoint = await use(startTokenEndpoint());
+  const gate = await use(startHttpServer((_, response) => sendJson(response, answers.shift() ?? 200, endpoint.tokens.login())));
+  let isDown = false;
+  const server: HttpServer = await use(
+    startHttpServer((_, response) =>
+      isDown ? sendJson(response, 500, {}) : sendJson(response, 200, { issuer: server.url, token_endpoint: `${gate.url}/token` }),
+    ),
+  );
+  const provider = providerOf({ issuer: server.url });
+  expect(await present(provider)).toMatchObject({ why: "http_404" });
+  isDown = true;
+  expect((await present(provider)).kind).toBe("tokens");
 });
