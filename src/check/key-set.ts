@@ -69,23 +69,31 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
   let fetchedAt = 0;
   let failedUntil = Number.NEGATIVE_INFINITY;
   let lastProblem = "";
-  /** Discovered keys could not be fetched: they may have moved. */
-  let mayHaveMoved = false;
+  let looking: Promise<RemoteJWKSet | undefined> | undefined;
 
   return {
     async verify(jwt, options) {
       const fetchesBefore = fetches;
       try {
         const keys = await load();
-        if (mayHaveMoved) lookAgainInBackground();
         refreshInBackground(keys);
-        const { payload, protectedHeader } = await verifyWith(keys, jwt, options);
-        return { kind: "verified", payload, typ: protectedHeader.typ };
+        return await verifiedBy(keys, jwt, options);
       } catch (error) {
         return failure(error, fetches > fetchesBefore);
       }
     },
   };
+
+  /** Where the keys cannot be fetched any more, they may be elsewhere by now. */
+  async function verifiedBy(keys: RemoteJWKSet, jwt: string, options: JWTVerifyOptions): Promise<VerifyResult> {
+    try {
+      return verified(await verifyWith(keys, jwt, options));
+    } catch (error) {
+      const found = error instanceof KeysError ? await lookAgain() : undefined;
+      if (found === undefined) throw error;
+      return verified(await verifyWith(found, jwt, options));
+    }
+  }
 
   function load(): Promise<RemoteJWKSet> {
     remote ??= create().catch((error: unknown) => {
@@ -141,26 +149,32 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
   function coolDown(error: unknown): void {
     if (clock.monotonicMs() < failedUntil) return;
     failedUntil = clock.monotonicMs() + failureCooldownMs;
-    mayHaveMoved = config.jwks === undefined && remote !== undefined;
     lastProblem = fetchProblem(error);
     log.warn({ event: "jwks_fetch", issuer: config.issuer, reason: lastProblem }, "the issuer's keys cannot be fetched; those that are known stay in use");
   }
 
   function refreshInBackground(keys: RemoteJWKSet): void {
     if (fetches === 0 || keys.reloading || clock.monotonicMs() - fetchedAt < maxAgeMs || clock.monotonicMs() < failedUntil) return;
-    keys.reload().catch(coolDown);
+    keys.reload().catch((error: unknown) => (config.jwks === undefined ? void lookAgain() : coolDown(error)));
   }
 
-  /** Asks the issuer where its keys are now. Those that are known stay in use until there are others. */
-  function lookAgainInBackground(): void {
-    if (clock.monotonicMs() < failedUntil) return;
-    mayHaveMoved = false;
-    create()
+  /** Asks the issuer where its keys are now, once for all who want to know. Those that are known stay in use until there are others. */
+  function lookAgain(): Promise<RemoteJWKSet | undefined> {
+    if (config.jwks !== undefined || clock.monotonicMs() < failedUntil) return Promise.resolve(undefined);
+    looking ??= create()
       .then(async (found) => {
         await found.reload();
         remote = Promise.resolve(found);
+        return found;
       })
-      .catch(coolDown);
+      .catch((error: unknown) => {
+        coolDown(error);
+        return undefined;
+      })
+      .finally(() => {
+        looking = undefined;
+      });
+    return looking;
   }
 
   function failure(error: unknown, fetched: boolean): VerifyResult {
@@ -175,6 +189,10 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
     if (error instanceof KeysError) coolDown(error.cause);
     return { kind: "unavailable", why: `keys: ${fetchProblem(error instanceof KeysError ? error.cause : error)}`, retryAfterMs: failureCooldownMs };
   }
+}
+
+function verified({ payload, protectedHeader }: JWTVerifyResult): VerifyResult {
+  return { kind: "verified", payload, typ: protectedHeader.typ };
 }
 
 /** The keys, or the metadata that say where they are, cannot be had. */
