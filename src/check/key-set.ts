@@ -179,7 +179,7 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
 
   function failure(error: unknown, fetched: boolean): VerifyResult {
     const code = error instanceof errors.JOSEError ? error.code : undefined;
-    if (code !== undefined && invalidCodes.has(code)) return { kind: "invalid", why: foreignText(messageOf(error)) }; // may name what the token holds
+    if (code !== undefined && invalidCodes.has(code)) return { kind: "invalid", why: foreignText(`${messageOf(error)}${claimOf(error)}`) };
     if (code === errors.JWKSNoMatchingKey.code || code === errors.JWKSMultipleMatchingKeys.code) {
       return fetched
         ? { kind: "invalid", why: "signed with an unknown key" }
@@ -189,6 +189,13 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
     if (error instanceof KeysError) coolDown(error.cause);
     return { kind: "unavailable", why: `keys: ${fetchProblem(error instanceof KeysError ? error.cause : error)}`, retryAfterMs: failureCooldownMs };
   }
+}
+
+/** What the token holds in place of the audience or the issuer that was expected: what an operator has to compare with the configuration. */
+function claimOf(error: unknown): string {
+  if (!(error instanceof errors.JWTClaimValidationFailed) || (error.claim !== "aud" && error.claim !== "iss")) return "";
+  const value = error.payload[error.claim];
+  return value === undefined ? "" : `: ${JSON.stringify(value)}`;
 }
 
 function verified({ payload, protectedHeader }: JWTVerifyResult): VerifyResult {

@@ -110,6 +110,17 @@ describe("JWT confusion gets nowhere", () => {
     expect(await ask(signed)).toBe("200");
   });
 
+  test("whose audience is another is refused with that audience in the log, cut and printable: it is what has to be compared with the configuration", async () => {
+    const { issuer, scenario, ask } = await setting();
+    const why = async (aud: string | string[]) => {
+      expect(await ask(await issuer.sign({ ...good, aud }))).toBe(invalid);
+      return scenario.service.events("denied").at(-1)?.why;
+    };
+    expect(await why(["other", "third"])).toBe('unexpected "aud" claim value: ["other","third"]');
+    expect(await why("\u202eother\n")).toBe('unexpected "aud" claim value: "other\\n"');
+    expect(await why("x".repeat(1_000))).toMatch(/^unexpected "aud" claim value: "x{100,200}…$/);
+  });
+
   test("a token without key id is tried with every key that fits, and with no other", async () => {
     const { issuer, ask } = await setting();
     await issuer.rotate({ keepOld: true });
