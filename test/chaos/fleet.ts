@@ -68,7 +68,7 @@ export async function startFleet(resources: Resources, options: FleetOptions): P
   const gate = await resources.use(startTokenGate(provider.tokenEndpoint));
   const names = Array.from({ length: count }, (_, at) => `replica-${at + 1}`);
   const replicas = await Promise.all(names.map((name, at) => startReplica(resources, { name, at, provider, gate, options })));
-  const stored = () => replicas.reduce((sum, { events }) => sum + events("refresh").filter(({ outcome }) => outcome === "refreshed").length, 0);
+  const stored = () => replicas.reduce((sum, replica) => sum + storedBy(replica), 0);
   const quiet: Fleet["quiet"] = async (lost = 0) => {
     await until("every refresh to be stored", () => gate.underWay === 0 && stored() === redeemed(provider) - lost, { timeoutMs: 30_000 });
   };
@@ -152,6 +152,20 @@ async function startReplica(resources: Resources, { name, at, provider, gate, op
 /** The `store` of a replica that reaches Redis there. */
 export function redisStore({ host, port }: Pick<RedisServer, "host" | "port">): object {
   return { redis: { url: `redis://${host}:${port}`, commandTimeout: `${commandTimeoutMs}ms` } };
+}
+
+/**
+ * Refreshes whose tokens are in the store. One that finds a predecessor which a failover has brought back is logged as superseded: its tokens are written when that predecessor's
+ * own successor is back, which the same replica logs as a write of its own.
+ */
+function storedBy({ events }: Pick<Replica, "events">): number {
+  const refreshes = events("refresh");
+  const rewritten = events("recommit");
+  const isRewritten = (refresh: (typeof refreshes)[number]) =>
+    refresh.outcome === "superseded" &&
+    refresh.provider === "tokens" &&
+    rewritten.some(({ session, time }) => session === refresh.session && String(time) >= String(refresh.time));
+  return refreshes.filter((refresh) => refresh.outcome === "refreshed" || isRewritten(refresh)).length;
 }
 
 /** Refreshes for which the provider gave tokens, whether they arrived or not. */
