@@ -10,6 +10,7 @@ import {
   type RemoteJWKSet,
 } from "jose";
 import type * as openid from "openid-client";
+import { bounded } from "../bounded-body.ts";
 import type { Clock } from "../clock.ts";
 import { discoverServer, fetchProblem } from "../discovery.ts";
 import { messageOf } from "../error.ts";
@@ -138,7 +139,7 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
       const response = await fetch(url, options);
       if (response.status >= 500 || response.status === 429) throw new Error(`HTTP ${response.status} from ${url}`);
       onFetched(response.ok);
-      return response;
+      return response.ok ? await bounded(response) : response;
     } catch (error) {
       onFetched(false);
       throw error;

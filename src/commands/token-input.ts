@@ -46,7 +46,12 @@ export interface TokenInput {
 export function parseTokenInput(input: string): TokenInput {
   const trimmed = input.trim();
   if (trimmed === "") throw new BearerswapError("input", "nothing on standard input: pipe in the provider's token response as JSON, or a refresh token");
-  if (/^[^\s{["]+$/.test(trimmed)) return { accessToken: "", refreshToken: trimmed, tokenType: "", scope: "" };
+  if (isNoToken(trimmed))
+    throw new BearerswapError(
+      "input",
+      "standard input is no refresh token but what programs print for a field that is missing, or a number: pipe in the provider's token response as JSON, or a refresh token",
+    );
+  if (/^[^\s{["<]+$/.test(trimmed)) return { accessToken: "", refreshToken: trimmed, tokenType: "", scope: "" };
   const parsed = tokenInput.safeParse(parseJson(trimmed));
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => (issue.path.length === 0 ? "it must be an object" : `${issue.path.join(".")} ${issue.message}`));
@@ -66,6 +71,11 @@ export function parseTokenInput(input: string): TokenInput {
   };
 }
 
+/** `jq -r .refresh_token` prints `null` where there is none: stored, it would take the place of a token that works. */
+function isNoToken(input: string): boolean {
+  return /^(?:null|undefined|none|nil|nan|true|false|[+-]?\d{1,20}(?:\.\d{1,20})?)$/i.test(input);
+}
+
 function parseJson(input: string): unknown {
   try {
     return JSON.parse(input);
@@ -76,5 +86,5 @@ function parseJson(input: string): unknown {
 }
 
 function whole(value: number | undefined): number | undefined {
-  return value === undefined ? undefined : Math.floor(Math.min(value, Number.MAX_SAFE_INTEGER));
+  return value === undefined ? undefined : Math.floor(Math.max(Math.min(value, Number.MAX_SAFE_INTEGER), Number.MIN_SAFE_INTEGER));
 }

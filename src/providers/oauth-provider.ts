@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import * as openid from "openid-client";
+import { bounded } from "../bounded-body.ts";
 import type { Clock } from "../clock.ts";
 import { fetchProblem } from "../discovery.ts";
 import { messageOf } from "../error.ts";
@@ -14,7 +15,7 @@ import { bentRequest, type RequestRules } from "./request-rules.ts";
 import { type RevocationAttempt, untilRevoked } from "./revocation.ts";
 import { type RevocationRequest, requestRevocation } from "./revocation-request.ts";
 import { createServerConfiguration, type ServerConfig } from "./server-configuration.ts";
-import { bounded, type Fetch, NotSentError, type SentOutcome, sendTokenRequest, wasSent } from "./token-request.ts";
+import { type Fetch, NotSentError, type SentOutcome, sendTokenRequest, wasSent } from "./token-request.ts";
 
 /** One upstream's authorization server, our client there, and what is known of both. */
 export interface OAuthProviderConfig extends ServerConfig {

@@ -1,10 +1,11 @@
+import { readText } from "../bounded-body.ts";
 import type { Clock } from "../clock.ts";
 import { foreignWord } from "../foreign-text.ts";
 import { retryAfterMs } from "./classify.ts";
 import type { ClientAuthConfig } from "./client-auth.ts";
 import { bentRequest, type RequestRules } from "./request-rules.ts";
 import type { RevocationAttempt } from "./revocation.ts";
-import { type Fetch, parseObject, readText, sendProblem } from "./token-request.ts";
+import { type Fetch, parseObject, sendProblem } from "./token-request.ts";
 
 /** A revocation that is not RFC 7009's. In `url`, `form` and `json`, `{token}` and `{clientId}` stand for the values. */
 export interface RevocationRequest {

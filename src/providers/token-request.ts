@@ -1,3 +1,4 @@
+import { bodyAllowed, readText } from "../bounded-body.ts";
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
 import { type AnswerRules, standardFields } from "./answer-rules.ts";
@@ -13,9 +14,6 @@ export type SentOutcome = Exclude<RefreshOutcome, { readonly kind: "tokens" }> |
 
 /** Thrown in place of a request that may not be sent. */
 export class NotSentError extends Error {}
-
-/** More than any token response, metadata or key set holds. */
-const maxBodyBytes = 1_048_576;
 
 export interface TokenRequestOptions {
   readonly clock: Clock;
@@ -65,25 +63,6 @@ function conforming(json: Readonly<Record<string, unknown>>, checksIdToken: bool
   return Response.json(body);
 }
 
-/** The same response with its body read: metadata, keys and revocations have the limit of token responses, as openid-client has none. */
-export async function bounded(response: Response): Promise<Response> {
-  const text = await readText(response);
-  return new Response(bodyAllowed(response.status) ? text : null, { status: response.status, statusText: response.statusText, headers: response.headers });
-}
-
-/** The body, which must not be longer than any token response is. */
-export async function readText(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > maxBodyBytes) throw new Error(`the answer is longer than ${maxBodyBytes} bytes`);
-    chunks.push(chunk);
-  }
-  // Drops a byte order mark, which JSON.parse refuses. Bytes that are no UTF-8 become U+FFFD, with which no token is taken (isGarbled); beside the tokens they cost nobody a login.
-  return new TextDecoder().decode(Buffer.concat(chunks));
-}
-
 /** The JSON object in a text; undefined where it is something else. */
 export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
@@ -92,11 +71,6 @@ export function parseObject(text: string): Readonly<Record<string, unknown>> | u
   } catch {
     return undefined; // not JSON: the caller decides what that means
   }
-}
-
-/** Fetch refuses a body for these (Fetch standard, null body status). */
-function bodyAllowed(status: number): boolean {
-  return status !== 204 && status !== 205 && status !== 304;
 }
 
 /** Failures before any byte of the request left: name, connection and TLS set-up. Anything else may have reached the provider. */

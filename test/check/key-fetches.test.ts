@@ -47,6 +47,15 @@ test.each(unusable.flatMap(([what, handler]) => [true, false].map((jwks) => [wha
   },
 );
 
+test("a key set longer than any that an issuer has is not read to its end", async () => {
+  const { ask, why, signer } = await issuerThat(async (_, response) => {
+    const { keys } = (await (await fetch(signer.jwksUrl)).json()) as { keys: object[] };
+    sendJson(response, 200, { padding: "x".repeat(2_000_000), keys });
+  }, true);
+  expect((await ask()).status).toBe(503);
+  expect(why()).toMatch(/^keys: .*the answer is longer than 1048576 bytes/);
+});
+
 test("an issuer with RFC 8414 metadata only works for sessions too", async () => {
   const { asked, ask, signer, url } = await issuerThat((request, response) => {
     if (request.url !== "/.well-known/oauth-authorization-server") return sendJson(response, 404, {});

@@ -137,6 +137,13 @@ describe("grants put", () => {
   test.each<[what: string, stdin: string, sentence: RegExp]>([
     ["nothing", " \n", /^bearerswap: nothing on standard input: pipe in/],
     ["prose", "the s3cr3t token\n", /^bearerswap: standard input is neither JSON nor a bare refresh token\n$/],
+    [
+      "what jq prints for a field that is missing",
+      "null\n",
+      /^bearerswap: standard input is no refresh token but what programs print for a field that is missing, or a number: /,
+    ],
+    ["a number", "404\n", /^bearerswap: standard input is no refresh token but what programs print/],
+    ["a web page", "<html>s3cr3t</html>\n", /^bearerswap: standard input is neither JSON nor a bare refresh token\n$/],
     ["half a response", '{"refresh_token": "s3cr3t"', /^bearerswap: standard input is neither JSON nor a bare refresh token\n$/],
     ["a list", '["s3cr3t"]', /^bearerswap: standard input is no token response \(RFC 6749 section 5\.1\): it must be an object\n$/],
     [
