@@ -30,7 +30,7 @@ export function describeIssue(issue: z.core.$ZodIssue, { path: section, value, d
       const values = issue.values.map(String);
       const meant = typeof given === "string" ? nearest(given, values) : undefined;
       const listed = values.map((one) => (/^[\w.-]+$/.test(one) ? one : JSON.stringify(one))).join(", ");
-      return one(`must be one of ${listed}${meant === undefined ? "" : `; did you mean ${meant}?`}`);
+      return one(`must be ${issue.values.length === 1 ? "" : "one of "}${listed}${meant === undefined ? "" : `; did you mean ${meant}?`}`);
     }
     case "invalid_key":
       return issue.issues.map(({ message }) => ({ path: pathOf(path), message: `as a name ${message}` }));

@@ -49,6 +49,8 @@ function withoutReplaced(settings: Mapping, own: Mapping): Mapping {
   if ("privateKey" in own) replaced.add("clientAuth");
   if ("revocationEndpoint" in own) replaced.add("revocation");
   if ("revocation" in own) replaced.add("revocationEndpoint");
+  if (own.rotates !== undefined && own.rotates !== null) replaced.add("grace");
+  if ("grace" in own) replaced.add("rotates");
   return Object.fromEntries(Object.entries(settings).filter(([key]) => !replaced.has(key)));
 }
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Route } from "../check/upstreams.ts";
 import { logLevels } from "../telemetry/log.ts";
+import { latestAnswerMs } from "../tokens/patience.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { connectSchema } from "./connect-schema.ts";
 import { listenSchema } from "./listen-schema.ts";
@@ -18,6 +19,13 @@ const refreshSchema = z
       .default(60_000)
       .meta({ description: "A token with less life left is refreshed in the background; default 60s, at most half of its life" }),
     timeout: positiveDuration().default(10_000).meta({ description: "How long requests wait for one refresh; default 10s" }),
+    giveUp: positiveDuration()
+      .optional()
+      .meta({
+        description:
+          "How long a call that hangs keeps other replicas from presenting the same refresh token, where nothing is known of the provider's rotation; default and at most 60s",
+      })
+      .refine((ms) => ms === undefined || ms <= latestAnswerMs, "must be at most 60s: no answer is waited for longer"),
     holdOff: positiveDuration()
       .default(3_000)
       .meta({
@@ -26,7 +34,14 @@ const refreshSchema = z
       })
       .refine((ms) => ms >= 2_000, "must be at least 2s: a commit that the store did not take is tried again once a second"),
   })
-  .transform(({ minRemaining, ahead, timeout, holdOff }) => ({ minRemainingMs: minRemaining, aheadMs: ahead, timeoutMs: timeout, holdOffMs: holdOff }));
+  .refine(({ giveUp, timeout }) => giveUp === undefined || giveUp >= timeout, { path: ["giveUp"], message: "must not be shorter than refresh.timeout" })
+  .transform(({ minRemaining, ahead, timeout, giveUp = latestAnswerMs, holdOff }) => ({
+    minRemainingMs: minRemaining,
+    aheadMs: ahead,
+    timeoutMs: timeout,
+    giveUpMs: giveUp,
+    holdOffMs: holdOff,
+  }));
 
 const checkSchema = z
   .strictObject({

@@ -65,6 +65,9 @@ export const upstreamSchema = z
     inject: inject.prefault({}).meta({ description: "Default: authorization: Bearer {token}" }),
     maxConcurrentRefreshes: z.int().min(1).default(32).meta({ description: "Refreshes that one replica asks of the provider at the same time; default 32" }),
     grace: positiveDuration().nullish().meta({ description: "How long the provider still accepts a refresh token that it has rotated, where that is known" }),
+    rotates: z.literal("never").nullish().meta({
+      description: "never: a refresh leaves the refresh token as it is, so that a time-out or a 5xx harms nothing. Only where the provider's documents say so",
+    }),
     revocationEndpoint: url().nullish().meta({ description: "RFC 7009; goes with tokenEndpoint, else it is discovered" }),
     revocation: revocationSchema.nullish().meta({ description: "The provider's own way to end a grant, in place of RFC 7009" }),
     displayName: z
@@ -103,6 +106,8 @@ export const upstreamSchema = z
     if (raw.revocation && raw.revocationEndpoint) problem(context, "revocation", "stands in place of revocationEndpoint: give one of them");
     if (raw.connect !== undefined && (raw.connect.authorizationEndpoint === undefined) !== (raw.tokenEndpoint === undefined))
       problem(context, "connect.authorizationEndpoint", "goes with tokenEndpoint, and tokenEndpoint with it");
+    if (raw.rotates && raw.grace)
+      problem(context, "grace", "is how long a rotated refresh token is still accepted, and rotates: never says that none is: give one of them");
     const clientAuth = clientAuthOf(raw, context);
     if (raw.revocation?.auth === "basic" && (clientAuth.method === "none" || clientAuth.method === "private_key_jwt"))
       problem(context, "revocation.auth", "basic needs a clientSecret");
@@ -122,6 +127,7 @@ export const upstreamSchema = z
       displayName: raw.displayName,
       maxConcurrency: raw.maxConcurrentRefreshes,
       graceMs: raw.grace ?? undefined,
+      neverRotates: raw.rotates === "never",
       killsOldAccess: raw.killsOldAccess,
       refreshTokenLifeMs: raw.refreshTokenLife,
       accessTokenLifeMs: raw.accessTokenLife ?? undefined,

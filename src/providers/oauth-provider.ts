@@ -25,6 +25,7 @@ export interface OAuthProviderConfig extends ServerConfig {
   readonly killsOldAccess: boolean;
   readonly maxConcurrency: number;
   readonly graceMs?: number | undefined;
+  readonly neverRotates?: boolean | undefined;
   /** How users log in by themselves; absent where they do not. */
   readonly connect?: CodeFlowConfig | undefined;
   /** In place of RFC 7009. */
@@ -66,6 +67,7 @@ export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAut
     accessTokenLifeMs: config.accessTokenLifeMs,
     maxConcurrency: config.maxConcurrency,
     graceMs: config.graceMs,
+    neverRotates: config.neverRotates,
     login:
       config.connect &&
       createCodeFlow({

@@ -39,13 +39,13 @@ export const hubspot: Preset = {
     tokenEndpoint: "https://api.hubapi.com/oauth/v1/token",
     revocation: { method: "DELETE", url: "https://api.hubapi.com/oauth/v1/refresh-tokens/{token}", auth: "none", token: "refresh" },
     clientAuth: "client_secret_post",
-    grace: "365d",
+    rotates: "never",
     refreshTokenLife: "365d",
     errors: { path: ["status"], refused: ["BAD_REFRESH_TOKEN"], misconfigured: ["BAD_CLIENT_ID", "BAD_CLIENT_SECRET"] },
   },
   login: { authorizationEndpoint: "https://app.hubspot.com/oauth/authorize", scopes: ["oauth"] },
   notes: [
-    "Access tokens live 30 minutes. A refresh answers with the same refresh token, which has no end (`grace`).",
+    "Access tokens live 30 minutes. A refresh answers with the same refresh token, which has no end (`rotates`).",
     "Errors are told by `status`, in capitals; sometimes by the standard `error`.",
     "For HubSpot's newer endpoint override `tokenEndpoint` with https://api.hubapi.com/oauth/v3/token.",
   ],
@@ -80,13 +80,11 @@ export const dropbox: Preset = {
     tokenEndpoint: "https://api.dropboxapi.com/oauth2/token",
     revocation: { method: "POST", url: "https://api.dropboxapi.com/2/auth/token/revoke", auth: "bearer", token: "access" },
     clientAuth: "client_secret_post",
-    grace: "365d",
+    rotates: "never",
     refreshTokenLife: "365d",
   },
   login: { authorizationEndpoint: "https://www.dropbox.com/oauth2/authorize", parameters: { token_access_type: "offline" } },
-  notes: [
-    "Access tokens live 4 hours. Refresh tokens do not rotate and have no end: an answer holds none, and the old one may always be presented again (`grace`).",
-  ],
+  notes: ["Access tokens live 4 hours. Refresh tokens do not rotate and have no end: an answer holds none, and the old one stays (`rotates`)."],
   sources: ["Dropbox OAuth Guide", "Dropbox API v2: /token/revoke"],
 };
 

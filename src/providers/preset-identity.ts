@@ -7,7 +7,7 @@ export const google: Preset = {
     tokenEndpoint: "https://oauth2.googleapis.com/token",
     revocation: { method: "POST", url: "https://oauth2.googleapis.com/revoke", auth: "none", token: "refresh", form: { token: "{token}" } },
     clientAuth: "client_secret_post",
-    grace: "180d",
+    rotates: "never",
     refreshTokenLife: "180d",
     errors: { misconfigured: ["deleted_client", "disabled_client", "org_internal"] },
   },
@@ -16,7 +16,7 @@ export const google: Preset = {
     parameters: { access_type: "offline", prompt: "consent" },
   },
   notes: [
-    "Refresh tokens do not rotate: an answer holds none, and the old one may always be presented again (`grace`).",
+    "Refresh tokens do not rotate: an answer holds none, and the old one stays (`rotates`).",
     "A login's answer names Google (`iss`): `issuer` is what that is compared with. With `openid` in the scope it also says who the user is.",
     "A refresh token ends after six months without use; after 7 days where the app's publishing status is Testing.",
     "Where a Workspace administrator wants users to sign in again after some hours, the answer is `invalid_grant` with the subtype `invalid_rapt`: exempt trusted apps, or users log in that often.",

@@ -11,6 +11,7 @@ export interface PresetSettings {
   readonly clientAuth?: "client_secret_basic" | "client_secret_basic_raw" | "client_secret_post";
   readonly privateKeyIdIsThumbprint?: boolean;
   readonly grace?: string;
+  readonly rotates?: "never";
   readonly killsOldAccess?: boolean;
   readonly refreshTokenLife?: string;
   readonly request?: { readonly body?: "form" | "json"; readonly headers?: Readonly<Record<string, string>> };

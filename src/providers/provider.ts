@@ -46,6 +46,8 @@ export interface Provider {
   readonly login?: CodeFlow | undefined;
   /** How long the provider accepts a refresh token again after it has rotated it, ms; absent where it is not known to. */
   readonly graceMs?: number | undefined;
+  /** It never rotates: presenting a refresh token changes nothing, however that ends. */
+  readonly neverRotates?: boolean | undefined;
   /** Refreshes that this process asks of the provider at the same time, at most. */
   readonly maxConcurrency: number;
   /** Milliseconds a refresh token lives where neither response nor store says so. */

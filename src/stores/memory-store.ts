@@ -14,10 +14,14 @@ interface Row {
   readonly marker?: { readonly count: number; readonly since: number } | undefined;
   readonly retryAt?: number | undefined;
   readonly failures?: number | undefined;
+  /** Until when a presentation that was given up may be answered, beside which somebody else has the lease. */
+  readonly answerUntil?: number | undefined;
 }
 
 /** Has the lease where nobody may acquire for a while. */
 const quiet = "quiet";
+/** Has it while a presentation that was given up may be answered. */
+const givenUp = "given_up";
 
 export interface MemoryStoreDeps {
   readonly clock: Pick<Clock, "monotonicMs" | "wallMs">;
@@ -46,7 +50,7 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       return "written";
     },
 
-    async acquire(key, { attempt, seen, leaseMs, usableMs, again = false }): Promise<AcquireResult> {
+    async acquire(key, { attempt, seen, leaseMs, usableMs, overlapMs = 0, again = false }): Promise<AcquireResult> {
       const row = living(key);
       if (row === undefined) return { kind: "absent" };
       if (row.state === "revoked") return { kind: "revoked" };
@@ -55,10 +59,15 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       if (row.state === "dead") return { kind: "dead", row: view(row) };
       const backOffMs = left(row.retryAt, now);
       if (backOffMs > 0) return { kind: "back_off", remainingMs: backOffMs };
-      const busyMs = left(row.lease?.until, now);
-      const mayPass = row.lease?.attempt === attempt || (again && row.lease?.attempt === quiet);
-      if (!mayPass && busyMs > 0) return { kind: "busy", remainingMs: busyMs };
-      return { kind: "acquired", row: view(row), ...lease(key, row, attempt, leaseMs) };
+      const isGivenUp = row.lease?.attempt === givenUp;
+      const answerUntil = isGivenUp ? row.lease?.until : row.answerUntil;
+      const answerMs = left(answerUntil, now);
+      if (row.lease?.attempt !== attempt) {
+        const busyMs = isGivenUp || (again && row.lease?.attempt === quiet) ? 0 : left(row.lease?.until, now);
+        if (busyMs > 0) return { kind: "busy", remainingMs: busyMs };
+        if (answerMs > 0 && now - (row.marker?.since ?? now) >= overlapMs) return { kind: "busy", remainingMs: answerMs };
+      }
+      return { kind: "acquired", row: view(row), ...lease(key, { ...row, answerUntil }, attempt, leaseMs), answerMs };
     },
 
     async renew(key, attempt, leaseMs) {
@@ -68,13 +77,15 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       return true;
     },
 
-    async release(key, { attempt, unused, backOffMs }) {
+    async release(key, { attempt, unused, backOffMs, answerMs = 0 }) {
       const row = living(key);
       if (row?.lease?.attempt !== attempt) return false;
       const count = (row.marker?.count ?? 1) - (unused ? 1 : 0);
       const marker = row.marker === undefined || count === 0 ? undefined : { ...row.marker, count };
       const backOff = backOffMs > 0 ? { retryAt: clock.monotonicMs() + backOffMs, failures: (row.failures ?? 0) + 1 } : {};
-      rows.set(grantId(key), { ...row, lease: undefined, marker, ...backOff });
+      const lateMs = Math.max(answerMs, left(row.answerUntil, clock.monotonicMs()));
+      const lease = lateMs > 0 ? { attempt: givenUp, until: clock.monotonicMs() + lateMs } : undefined;
+      rows.set(grantId(key), { ...row, lease, marker, answerUntil: undefined, ...backOff });
       tell(key, row.write.version);
       return true;
     },

@@ -50,9 +50,9 @@ export function createRedisRows(codec: RowCodec): RedisRows {
         case "dead":
           return { kind: parsed[0], row: rowOf(name, parsed.slice(5)) };
         case "acquired": {
-          const [, , count, sinceMs, failures, ...row] = parsed;
+          const [, answerMs, count, sinceMs, failures, ...row] = parsed;
           const earlier: EarlierAttempts | undefined = count === 0 ? undefined : { count, sinceMs };
-          return { kind: "acquired", row: rowOf(name, row), earlier, failures };
+          return { kind: "acquired", row: rowOf(name, row), earlier, failures, answerMs };
         }
         default:
           return parsed[0] satisfies never;

@@ -49,17 +49,20 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
       return result;
     },
 
-    async acquire(key, { attempt, seen, leaseMs, usableMs, again }) {
+    async acquire(key, { attempt, seen, leaseMs, usableMs, overlapMs = 0, again }) {
       const name = grantKey(key);
-      return rows.acquireResult(name, await redis.run("acquire", name, [attempt, seen, wholeMs(leaseMs), wholeMs(usableMs), again ? "1" : ""]));
+      return rows.acquireResult(
+        name,
+        await redis.run("acquire", name, [attempt, seen, wholeMs(leaseMs), wholeMs(usableMs), again ? "1" : "", wholeMs(overlapMs)]),
+      );
     },
 
     async renew(key, attempt, leaseMs) {
       return (await redis.run("renew", grantKey(key), [attempt, wholeMs(leaseMs)])) === 1;
     },
 
-    async release(key, { attempt, unused, backOffMs }) {
-      return (await redis.run("release", grantKey(key), [channel, attempt, unused ? "1" : "", wholeMs(backOffMs)])) === 1;
+    async release(key, { attempt, unused, backOffMs, answerMs = 0 }) {
+      return (await redis.run("release", grantKey(key), [channel, attempt, unused ? "1" : "", wholeMs(backOffMs), wholeMs(answerMs)])) === 1;
     },
 
     async commit(key, from, write, quietMs = 0) {

@@ -40,6 +40,8 @@ export interface LeaseRequest {
   readonly leaseMs: number;
   /** A token of another version is adopted where it has more than this left, ms. */
   readonly usableMs: number;
+  /** So long after the first presentation of a token it may be presented beside one that was given up and may still be answered, ms; default 0. */
+  readonly overlapMs?: number | undefined;
   /** This attempt had the lease before, and the store has lost it: it need not wait for the end of a commit's `quietMs`. */
   readonly again?: boolean | undefined;
 }
@@ -63,8 +65,14 @@ export type AcquireResult =
   | { readonly kind: "absent" }
   /** Another attempt has the lease, for so long at most. */
   | { readonly kind: "busy"; readonly remainingMs: number }
-  /** The lease is the caller's, and the marker is written. `failures` in a row ended without tokens before. */
-  | { readonly kind: "acquired"; readonly row: GrantRow; readonly earlier: EarlierAttempts | undefined; readonly failures: number };
+  /** The lease is the caller's, and the marker is written. `failures` in a row ended without tokens before; one that was given up may be answered for `answerMs`. */
+  | {
+      readonly kind: "acquired";
+      readonly row: GrantRow;
+      readonly earlier: EarlierAttempts | undefined;
+      readonly failures: number;
+      readonly answerMs: number;
+    };
 
 /** How an attempt ended that has nothing to commit. */
 export interface Release {
@@ -73,6 +81,8 @@ export interface Release {
   readonly unused: boolean;
   /** Nobody presents the token for so long, ms; 0 for no back-off, and then it counts as no failure. */
   readonly backOffMs: number;
+  /** The call was given up, and its answer may come for so long, ms: meanwhile nobody presents the token but within {@link LeaseRequest.overlapMs}. */
+  readonly answerMs?: number | undefined;
 }
 
 /** What a commit found: `already` means that this very write was there and nothing was changed; `superseded` that a newer login or refresh is there and stays; `revoked` that a tombstone is there and stays. */

@@ -24,7 +24,8 @@ export interface TokenMetrics {
  * had to be written again as the store did not take it. `recommit`: a failover had brought the predecessor back. `presented_again`: a refresh token was
  * presented although an earlier attempt may have used it. `dead`: the provider refused a grant. `back_off`: a failed refresh made all replicas wait.
  * `not_dispatched`: the lease was too short when the request would have been sent. `cache_hit`, `cache_miss`: a token was, or was not, in this process.
- * `invalidated`: a change elsewhere dropped a cached token. `stale_served`: a token was served although the store could not be asked.
+ * `invalidated`: a change elsewhere dropped a cached token. `stale_served`: a token was served although the store could not be asked. `unexpected_rotation`: a provider
+ * that is said never to rotate answered with another refresh token.
  */
 export type TokenEvent =
   | "lease_busy"
@@ -39,7 +40,8 @@ export type TokenEvent =
   | "cache_hit"
   | "cache_miss"
   | "invalidated"
-  | "stale_served";
+  | "stale_served"
+  | "unexpected_rotation";
 
 /** How the store answers. */
 export interface StoreMetrics {

@@ -33,6 +33,10 @@ const events: Readonly<Record<TokenEvent, readonly [name: string, help: string]>
   cache_miss: ["bearerswap_token_cache_misses_total", "Requests whose token this process did not hold, or no longer fresh."],
   invalidated: ["bearerswap_token_cache_invalidations_total", "Tokens dropped from this process as their grant was changed elsewhere."],
   stale_served: ["bearerswap_stale_served_total", "Tokens served although the store could not be asked whether they still stand."],
+  unexpected_rotation: [
+    "bearerswap_unexpected_rotations_total",
+    "Answers with another refresh token from a provider whose upstream says that it never rotates: the configuration is wrong.",
+  ],
 };
 
 /** Counts what the refresh protocol does, by upstream. Upstreams other than the given ones are not counted. */

@@ -2,11 +2,13 @@ import type { LimitFunction } from "p-limit";
 import type { Provider } from "../providers/provider.ts";
 import type { Breaker } from "./breaker.ts";
 import type { FlightTask } from "./flight-task.ts";
+import type { Rotation } from "./rotation.ts";
 import type { RefreshResult } from "./settle.ts";
 
 /** What stands before one upstream's provider in this process. */
 export interface Gate {
   readonly provider: Provider;
+  readonly rotation: Rotation;
   readonly breaker: Breaker;
   readonly slots: LimitFunction;
 }

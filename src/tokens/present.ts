@@ -10,8 +10,9 @@ import type { EndedAttempts } from "./ended-attempts.ts";
 import { type Gate, inSlot, type Settlement, type Turn } from "./gate.ts";
 import { hasMoved, holdOff } from "./hold-off.ts";
 import { giveBack } from "./lease.ts";
+import { overlapMs, type PatienceConfig, patienceOf, untilGivenUp } from "./patience.ts";
 import type { Recommits } from "./recommits.ts";
-import { isSent, type Presentation, type Settle } from "./settle.ts";
+import { isSent, mayHaveBeenUsed, type Presentation, type Settle } from "./settle.ts";
 
 export interface PresentDeps {
   readonly store: Pick<TokenStore, "read" | "release">;
@@ -22,7 +23,7 @@ export interface PresentDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: TokenMetrics;
-  readonly config: { readonly timeoutMs: number; readonly holdOffMs: number };
+  readonly config: PatienceConfig;
 }
 
 /** From the lease on one grant to what one presentation of its refresh token led to. */
@@ -43,7 +44,7 @@ export function createPresent({ store, recommits, coherence, endedAttempts, sett
     const { task, row } = presentation;
     if (row.version !== seen.version || row.grant.refreshToken === undefined) return withdraw(presentation, { kind: "superseded" });
     if (!task.outdated && recommits.hasNewer(task.key, row.version)) return withdraw(presentation, { kind: "wait", ms: writeBackMs });
-    if (mayHaveBeenUsed(presentation)) return () => presentLater(gate, presentation);
+    if (mayHaveBeenUsed(presentation, endedAttempts)) return () => presentLater(gate, presentation);
     return present(gate.breaker, presentation, row.grant.refreshToken);
   }
 
@@ -74,26 +75,40 @@ export function createPresent({ store, recommits, coherence, endedAttempts, sett
     return () => settle.settle(presentation, outcome);
   }
 
-  /** Another attempt's marker says so, whose holder may be about to commit. */
-  function mayHaveBeenUsed({ task, row, earlier }: Presentation): boolean {
-    return earlier !== undefined && !endedAttempts.areAll(task.key, row.version, earlier);
-  }
-
   /** The last look is in the tick that sends: where the lease may end before the provider has answered, or the grant has moved, nothing is sent. */
   async function send(
     breaker: Breaker,
     presentation: Presentation,
     refreshToken: Secret,
   ): Promise<{ readonly outcome: RefreshOutcome; readonly held: boolean }> {
-    const { task, provider, lease, startedAt, earlier } = presentation;
+    const { task, provider, rotation, startedAt, earlier } = presentation;
+    const patience = patienceOf(presentation, config);
+    const sent = Promise.withResolvers<void>();
     let held = true;
     const beforeSend = () => {
-      held = !task.outdated && lease.leftMs() >= config.timeoutMs && coherence.lastGapAt() < startedAt;
-      if (held) presentation.sentAt = clock.monotonicMs();
-      if (held && earlier !== undefined) metrics.count("presented_again", task.key.upstream);
-      return held;
+      held = !task.outdated && mayPresent(presentation) && coherence.lastGapAt() < startedAt;
+      if (!held) return false;
+      presentation.sentAt = clock.monotonicMs();
+      if (earlier !== undefined && !rotation.isNever()) metrics.count("presented_again", task.key.upstream);
+      sent.resolve();
+      return true;
     };
-    return { outcome: await breaker.run(() => provider.refresh({ refreshToken, beforeSend })), held };
+    const call = async (): Promise<RefreshOutcome> => {
+      const outcome = provider.refresh({ refreshToken, beforeSend });
+      const ending = await untilGivenUp(clock, { outcome, sent: sent.promise }, patience.ms);
+      if (ending !== "given_up") return ending;
+      presentation.givenUp = patience;
+      if (isSent(presentation)) settle.giveUp(presentation, outcome);
+      return { kind: "unknown", why: "timeout" };
+    };
+    return { outcome: await breaker.run(call), held };
+  }
+
+  /** With as much of the lease left as the provider may take; and beside a call that was given up, only where that cannot end the grant. */
+  function mayPresent({ lease, earlier, answerMs, provider, rotation, startedAt }: Presentation): boolean {
+    if (lease.leftMs() < config.timeoutMs) return false;
+    const passedMs = clock.monotonicMs() - startedAt;
+    return passedMs >= answerMs || (earlier?.sinceMs ?? 0) + passedMs <= overlapMs({ provider, rotation });
   }
 
   function withdraw(presentation: Presentation, turn: Turn): Settlement {

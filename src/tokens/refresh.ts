@@ -13,16 +13,14 @@ import { changeOrDelay, type FlightTask } from "./flight-task.ts";
 import { type Gate, inSlot, type Settlement, type Turn } from "./gate.ts";
 import { holdOff } from "./hold-off.ts";
 import { keepLease, type Lease } from "./lease.ts";
+import { overlapMs, type PatienceConfig } from "./patience.ts";
 import { createPresent } from "./present.ts";
 import type { Recommits } from "./recommits.ts";
+import { createRotation } from "./rotation.ts";
 import { createSettle, isSent, type Presentation, type RefreshResult } from "./settle.ts";
 
-export interface RefreshConfig {
-  /** How long a provider may take until nobody waits for it any more, ms; the lease outlives it. */
-  readonly timeoutMs: number;
-  /** How long an attempt waits where an earlier one may have redeemed the refresh token, ms. */
-  readonly holdOffMs: number;
-}
+/** `timeoutMs` is how long a provider may take until nobody waits for it any more; `holdOffMs` how long an attempt waits where an earlier one may have redeemed the token. */
+export type RefreshConfig = PatienceConfig;
 
 export interface RefresherDeps {
   readonly store: TokenStore;
@@ -50,6 +48,8 @@ export interface Refresher {
   gap(): void;
   /** The grants whose new tokens are not in the store yet. */
   unstored(): readonly FlightTask["key"][];
+  /** Resolves when no call that was given up can be answered any more. */
+  settled(): Promise<void>;
 }
 
 /** The lease outlives the provider call by this, ms. */
@@ -66,12 +66,18 @@ export function createRefresher(deps: RefresherDeps): Refresher {
   const gates = new Map<string, Gate>();
   const leases = new Set<Lease>();
   for (const [upstream, provider] of providers)
-    gates.set(upstream, { provider, breaker: createBreaker({ upstream, clock, log, metrics }), slots: pLimit(provider.maxConcurrency) });
+    gates.set(upstream, {
+      provider,
+      rotation: createRotation({ upstream, provider, log, metrics }),
+      breaker: createBreaker({ upstream, clock, log, metrics }),
+      slots: pLimit(provider.maxConcurrency),
+    });
 
   return {
     refresh,
     isWriting: settle.isWriting,
     unstored: settle.unstored,
+    settled: settle.settled,
     gap() {
       endedAttempts.clear();
       for (const lease of leases) lease.check();
@@ -105,7 +111,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     if (askedAt >= task.until) return () => Promise.resolve({ kind: "unavailable", why: "refresh_queue" });
     const attempt = random.id();
     const since = deps.recommits.mark();
-    const found = await acquire(task, row, attempt);
+    const found = await acquire(gate, task, row, attempt);
     if (found.kind !== "acquired") {
       const current = coherence.isCurrent(askedAt, clock.monotonicMs());
       return () => Promise.resolve(current ? turnOf(found, task, askedAt) : { kind: "again" });
@@ -115,6 +121,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     const presentation: Presentation = {
       task,
       provider: gate.provider,
+      rotation: gate.rotation,
       ...found,
       attempt,
       lease,
@@ -122,6 +129,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       until: deps.recommits.mark(),
       startedAt: askedAt,
       sentAt: undefined,
+      givenUp: undefined,
     };
     const settlement = await orAbandon(presentation, () => present.begin(gate, presentation, row));
     return () =>
@@ -144,9 +152,11 @@ export function createRefresher(deps: RefresherDeps): Refresher {
   }
 
   /** An acquire whose reply was lost may have been carried out: it is taken back, and the provider is not called on it. */
-  async function acquire(task: FlightTask, row: GrantRow, attempt: string): Promise<AcquireResult> {
+  async function acquire(gate: Gate, task: FlightTask, row: GrantRow, attempt: string): Promise<AcquireResult> {
     try {
-      return await store.acquire(task.key, { attempt, seen: row.version, leaseMs, usableMs });
+      // Who begins now may hold off before it presents the token.
+      const soonMs = Math.max(overlapMs(gate) - config.holdOffMs, 0);
+      return await store.acquire(task.key, { attempt, seen: row.version, leaseMs, usableMs, overlapMs: soonMs });
     } catch (error) {
       void present.abandon({ task, attempt });
       throw error;

@@ -1,19 +1,19 @@
 import type { Clock } from "../clock.ts";
-import { messageOf } from "../error.ts";
 import type { Provider, RefreshOutcome } from "../providers/provider.ts";
-import type { TokenResponse } from "../providers/token-response.ts";
 import type { Random } from "../random.ts";
-import type { CommitResult, EarlierAttempts, GrantRow, GrantWrite, RefuseResult, TokenStore } from "../stores/token-store.ts";
+import type { EarlierAttempts, GrantRow, RefuseResult, Release, TokenStore } from "../stores/token-store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { RefreshEnding, TokenMetrics } from "../telemetry/metrics.ts";
 import { backOffMs } from "./back-off.ts";
+import { createCommitTokens, logNowAndThen } from "./commit-tokens.ts";
 import type { EndedAttempts } from "./ended-attempts.ts";
 import type { FlightTask } from "./flight-task.ts";
-import { type Grant, type GrantKey, type GrantLife, type StoredAccess, shortHash } from "./grant.ts";
+import { type Grant, type GrantKey, type StoredAccess, shortHash } from "./grant.ts";
 import { holdOff } from "./hold-off.ts";
-import { issuedAccess, knownLifeMs } from "./issued-access.ts";
 import { giveBack, type Lease } from "./lease.ts";
+import { latestAnswerMs, type Patience } from "./patience.ts";
 import type { Recommits } from "./recommits.ts";
+import type { Rotation } from "./rotation.ts";
 import { untilStored } from "./until-stored.ts";
 
 /** What a refresh led to. */
@@ -38,12 +38,15 @@ export type RefreshResult =
 export interface Presentation {
   readonly task: FlightTask;
   readonly provider: Provider;
+  readonly rotation: Rotation;
   /** As it was when the lease was acquired. */
   readonly row: GrantRow;
   readonly attempt: string;
   readonly lease: Lease;
   readonly earlier: EarlierAttempts | undefined;
   readonly failures: number;
+  /** For so long an answer to an earlier one, which was given up, might come, ms. */
+  readonly answerMs: number;
   /** {@link Recommits.mark}, before and after the lease was acquired. */
   readonly since: number;
   readonly until: number;
@@ -51,10 +54,12 @@ export interface Presentation {
   readonly startedAt: number;
   /** Just before the request was sent, monotonic ms; undefined as long as it was not. */
   sentAt: number | undefined;
+  /** Set where no answer had come in that time. */
+  givenUp: Patience | undefined;
 }
 
 /** A presentation whose request has left this process. */
-type SentPresentation = Presentation & { readonly sentAt: number };
+export type SentPresentation = Presentation & { readonly sentAt: number };
 
 export function isSent(presentation: Presentation): presentation is SentPresentation {
   return presentation.sentAt !== undefined;
@@ -76,19 +81,21 @@ export interface Settle {
   settle(presentation: SentPresentation, outcome: RefreshOutcome): Promise<RefreshResult>;
   /** Nothing left this process: discovery failed, or the breaker is open, or no request could be made. That is nobody else's concern: it changes nothing in the store. */
   notSent(presentation: Presentation, outcome: RefreshOutcome): RefreshResult;
+  /** The lease of a call that hangs is given up; its answer is still awaited, and stored where the version stands. */
+  giveUp(presentation: SentPresentation, outcome: Promise<RefreshOutcome>): void;
   isWriting(version: string): boolean;
   unstored(): readonly GrantKey[];
+  /** Resolves when no call that was given up can be answered any more. */
+  settled(): Promise<void>;
 }
 
-/** New tokens are offered to the store for so long, ms: nobody knows when they stop being of use. */
-const commitGiveUpMs = 24 * 60 * 60 * 1_000;
 /** A refusal that cannot be stored is found out again. */
 const refuseGiveUpMs = 60_000;
-/** A write that keeps failing is logged once in so many tries. */
-const logEvery = 30;
 
 export function createSettle({ store, recommits, endedAttempts, clock, random, log, metrics, config }: SettleDeps): Settle {
-  const committing = new Map<string, GrantKey>();
+  const { commit, isWriting, unstored } = createCommitTokens({ recommits, clock, random, log, metrics });
+  /** Calls that were given up and may still be answered: each for a minute at most. */
+  const late = new Set<Promise<void>>();
 
   return {
     async settle(presentation, outcome) {
@@ -102,9 +109,26 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
       if (why !== "breaker_open") report(presentation, outcome, result);
       return result;
     },
-    isWriting: (version) => committing.has(version),
-    unstored: () => [...committing.values()],
+    giveUp(presentation, outcome) {
+      const ending = settleLate(presentation, outcome).finally(() => late.delete(ending));
+      late.add(ending);
+    },
+    isWriting,
+    unstored,
+    async settled() {
+      while (late.size > 0) await Promise.all(late);
+    },
   };
+
+  /** What comes after all is worth as much as before: it is stored where nobody has got on meanwhile. A failure changes nothing any more, and a refusal is found out again. */
+  async function settleLate(presentation: SentPresentation, call: Promise<RefreshOutcome>): Promise<void> {
+    const { key } = presentation.task;
+    const outcome = await call;
+    const result = outcome.kind === "tokens" ? (await commit(presentation, outcome.tokens, true)).kind : "dropped";
+    const durationMs = Math.round(clock.monotonicMs() - presentation.sentAt);
+    const fields = { event: "late_answer", upstream: key.upstream, session: shortHash(key.session), outcome: result, provider: outcome.kind, durationMs };
+    log[outcome.kind === "tokens" ? "info" : "debug"](fields, "the answer to a call that had been given up");
+  }
 
   function settleOutcome(presentation: SentPresentation, outcome: RefreshOutcome): Promise<RefreshResult> {
     switch (outcome.kind) {
@@ -122,79 +146,14 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     }
   }
 
-  /** Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated until the store takes it. */
-  async function commit(presentation: SentPresentation, tokens: TokenResponse): Promise<RefreshResult> {
-    const { row, provider, sentAt, since, until } = presentation;
-    const { key } = presentation.task;
-    const version = random.id();
-    const write = () => writeOf(presentation, version, tokens);
-    const failed = failing("commit_failed", key, "new tokens not stored yet");
-    const onError = (error: unknown) => {
-      metrics.count("commit_retry", key.upstream);
-      failed(error);
-    };
-    committing.set(version, key);
-    let result: CommitResult;
-    try {
-      const stored = () => recommits.commit({ key, from: row.version, since, until, version, write });
-      result = await untilStored(clock, stored, commitGiveUpMs, onError);
-      if (result === "written" || result === "already") recommits.add({ key, from: row.version, since, until, version, write });
-    } catch {
-      log.error(
-        { event: "commit_lost", upstream: key.upstream, session: shortHash(key.session) },
-        "the store did not take new tokens for a day; they are given up, and this session may have to log in again",
-      );
-      return { kind: "unavailable", why: "store_unavailable" };
-    } finally {
-      committing.delete(version);
-    }
-    switch (result) {
-      case "written":
-      case "already":
-        return { kind: "refreshed", version, grant: write().grant, access: issuedAccess(tokens, 0, knownLifeMs(presentation)), sentAt };
-      case "superseded":
-        return { kind: "superseded" };
-      case "revoked":
-        revokeAtProvider(key, provider, tokens);
-        return { kind: "missing" };
-      default:
-        return result satisfies never;
-    }
-  }
-
-  /** The session was ended while its refresh ran: what the provider has just issued is nobody's. */
-  function revokeAtProvider(key: GrantKey, provider: Provider, tokens: TokenResponse): void {
-    const token = tokens.refreshToken ?? tokens.accessToken;
-    if (token === undefined) return;
-    provider.revoke?.(token, tokens.accessToken).then((problem) => {
-      if (problem !== undefined)
-        log.warn(
-          { event: "revocation", upstream: key.upstream, session: shortHash(key.session), reason: problem },
-          "tokens issued after a revocation stay valid",
-        );
-    });
-  }
-
-  function writeOf(presentation: SentPresentation, version: string, tokens: TokenResponse): GrantWrite {
-    const { row, provider, sentAt } = presentation;
-    const grant: Grant = {
-      ...row.grant,
-      refreshToken: tokens.refreshToken ?? row.grant.refreshToken,
-      scope: tokens.scope ?? row.grant.scope,
-      accessLifeMs: tokens.lifeMs ?? row.grant.accessLifeMs,
-      refreshedAt: clock.wallMs(),
-    };
-    return { version, grant, access: issuedAccess(tokens, clock.monotonicMs() - sentAt, knownLifeMs(presentation)), life: lifeOf(row, provider, tokens) };
-  }
-
   /** The refusal is for the token presented: somebody else may have rotated it just before, and be about to store what he got. */
-  async function refuse({ task, row, earlier, lease }: Presentation, why: string): Promise<RefreshResult> {
+  async function refuse(presentation: Presentation, why: string): Promise<RefreshResult> {
+    const { task, row, lease } = presentation;
     const { key } = task;
     let result: RefuseResult;
     try {
-      if ((lease.isLost() || (earlier !== undefined && !endedAttempts.areAll(task.key, row.version, earlier))) && (await movesMeanwhile(task, row.version)))
-        return { kind: "superseded" };
-      const onError = failing("refusal_not_stored", key, "refusal not stored yet");
+      if ((lease.isLost() || mayHaveBeenUsed(presentation, endedAttempts)) && (await movesMeanwhile(task, row.version))) return { kind: "superseded" };
+      const onError = logNowAndThen(log, "refusal_not_stored", key, "refusal not stored yet");
       result = await untilStored(clock, () => store.refuse(key, row.version, why), refuseGiveUpMs, onError);
     } catch {
       return { kind: "unavailable", why: "store_unavailable" };
@@ -223,12 +182,14 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     outcome: Exclude<RefreshOutcome, { kind: "tokens" | "refused" }>,
     unused: boolean,
   ): Promise<RefreshResult> {
-    const { task, provider, row, attempt, earlier, failures, sentAt, lease } = presentation;
+    const { task, provider, rotation, row, attempt, earlier, failures, sentAt, lease, givenUp } = presentation;
     const firstAgoMs = earlier?.sinceMs ?? 0;
     const graceLeftMs = (provider.graceMs ?? 0) - firstAgoMs - (clock.monotonicMs() - sentAt);
+    const isNever = rotation.isNever();
     const retryAfterMs = retryAfterOf(outcome);
     const waitMs = backOffMs({
-      maybeUsed: !unused || earlier !== undefined,
+      maybeUsed: !unused || (earlier !== undefined && !isNever),
+      rotates: isNever ? "never" : rotation.wasKept() ? "not_seen" : "perhaps",
       failures,
       retryAfterMs,
       graceLeftMs,
@@ -236,17 +197,19 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
       jitter: random.fraction(),
     });
     metrics.count("back_off", task.key.upstream);
-    if (!unused && !lease.isLost()) endedAttempts.add(task.key, row.version, earlier);
+    if (!unused && givenUp === undefined && !lease.isLost()) endedAttempts.add(task.key, row.version, earlier);
+    const release = { attempt, unused, backOffMs: waitMs };
+    if (givenUp?.onlyInGrace) await giveUpLease(presentation, release);
     lease.stop();
-    await giveBack({ store, log }, task.key, { attempt, unused, backOffMs: waitMs });
+    if (!givenUp?.onlyInGrace) await giveBack({ store, log }, task.key, release);
     return { kind: "unavailable", why: outcome.why, retryAfterMs: waitMs };
   }
 
-  function failing(event: string, { upstream, session }: GrantKey, message: string): (error: unknown) => void {
-    let failures = 0;
-    return (error) => {
-      if (failures++ % logEvery === 0) log.error({ event, upstream, session: shortHash(session), reason: messageOf(error) }, message);
-    };
+  /** The others have to know until when an answer may come: until the store has that, or none can come any more, the lease is kept. */
+  async function giveUpLease({ task, sentAt }: SentPresentation, release: Release): Promise<void> {
+    const leftMs = () => Math.max(latestAnswerMs - (clock.monotonicMs() - sentAt), 0);
+    const onError = logNowAndThen(log, "release_failed", task.key, "lease of a call that hangs not given up yet");
+    await untilStored(clock, () => store.release(task.key, { ...release, answerMs: leftMs() }), leftMs(), onError).catch(() => {});
   }
 
   function report({ task, startedAt }: Presentation, outcome: RefreshOutcome, result: RefreshResult): void {
@@ -280,6 +243,11 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
   }
 }
 
+/** Another attempt's marker says so, whose holder may be about to commit. Where the provider never rotates it would change nothing. */
+export function mayHaveBeenUsed({ task, row, earlier, rotation }: Presentation, endedAttempts: EndedAttempts): boolean {
+  return earlier !== undefined && !rotation.isNever() && !endedAttempts.areAll(task.key, row.version, earlier);
+}
+
 function retryAfterOf(outcome: RefreshOutcome): number | undefined {
   return "retryAfterMs" in outcome ? outcome.retryAfterMs : undefined;
 }
@@ -289,11 +257,4 @@ function endingOf(outcome: RefreshOutcome, result: RefreshResult): RefreshEnding
   if (outcome.kind !== "tokens") return outcome.kind;
   if (result.kind === "unavailable") return "unknown"; // the store never took them
   return result.kind === "missing" ? "revoked" : "refreshed";
-}
-
-/** A life the provider stated for a refresh token that it did not replace runs on. */
-function lifeOf(row: GrantRow, provider: Provider, tokens: TokenResponse): GrantLife {
-  if (tokens.refreshExpiresInMs !== undefined) return { ms: tokens.refreshExpiresInMs, stated: true };
-  if (tokens.refreshToken === undefined && row.life.stated) return row.life;
-  return { ms: provider.refreshTokenLifeMs, stated: false };
 }

@@ -126,7 +126,10 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     revoke: endings.revoke,
     endIf: endings.endIf,
     held: (upstream) => cache.size(upstream),
-    settled: () => flights.settled(),
+    async settled() {
+      await flights.settled();
+      await refresher.settled();
+    },
     unstored,
   };
 

@@ -99,6 +99,16 @@ describe("a preset", () => {
     expect(upstream({ preset: "github", errors: null })).toMatchObject({ errors: undefined });
   });
 
+  test("says of a provider either that it never rotates or how long its grace is", () => {
+    expect(upstream({ preset: "google" })).toMatchObject({ neverRotates: true, graceMs: undefined });
+    expect(upstream({ preset: "google", grace: "90s" })).toMatchObject({ neverRotates: false, graceMs: 90_000 });
+    for (const taken of ["grace", "rotates"]) expect(upstream({ preset: "google", [taken]: null })).toMatchObject({ neverRotates: false, graceMs: undefined });
+    expect(upstream({ preset: "atlassian", rotates: "never" })).toMatchObject({ neverRotates: true, graceMs: undefined });
+    expect(upstream({ preset: "atlassian", rotates: null })).toMatchObject({ neverRotates: false, graceMs: 600_000 });
+    expect(problems({ ...crm, rotates: "never", grace: "1m" })).toEqual([expect.stringMatching(/^grace: is how long .*: give one of them$/)]);
+    expect(problems({ ...crm, rotates: true })).toEqual(["rotates: must be never"]);
+  });
+
   test("leaves the other ways of client authentication open", () => {
     expect(problems({ preset: "github", clientSecret: undefined })).toEqual(["clientSecret: is needed for clientAuth: client_secret_post"]);
     expect(upstream({ preset: "atlassian-mcp", clientSecret: undefined, clientAuth: "none" })).toMatchObject({ clientAuth: { method: "none" } });

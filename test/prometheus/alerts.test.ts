@@ -47,6 +47,7 @@ test("there is an alert for each thing that somebody has to know", () => {
     "BearerswapRevocationsUnconfirmed warning",
     "BearerswapLeaseLost warning",
     "BearerswapRepeatedPresentations warning",
+    "BearerswapUnexpectedRotation warning",
     "BearerswapChecksSlow warning",
     "BearerswapEventLoopLag warning",
   ]);

@@ -165,6 +165,68 @@ export function describeLeases(current: () => StoreUnderTest): void {
     });
   });
 
+  describe("a lease that was given up while its call may be answered", () => {
+    const answerMs = 50_000;
+
+    /** Acquired by a, and given up: an answer may come for so long. */
+    async function givenUp(): Promise<GrantKey> {
+      const key = await put(store(), { version: "v1", access: null });
+      await acquire(store(), key, "a");
+      await store().release(key, { attempt: "a", unused: false, backOffMs: 0, answerMs });
+      return key;
+    }
+
+    test("keeps away whoever may not present the token beside that call, until no answer can come any more", async () => {
+      const key = await givenUp();
+      const busy = await acquire(store(), key, "b");
+      expectAbout(busy.kind === "busy" ? busy.remainingMs : 0, answerMs);
+      await current().pass(answerMs);
+      expect(await acquire(store(), key, "b")).toMatchObject({ kind: "acquired", earlier: { count: 1 }, answerMs: 0 });
+    });
+
+    test("lets in whoever may, so long after the first presentation", async () => {
+      const key = await givenUp();
+      await current().pass(20_000);
+      expect(await acquire(store(), key, "b", { overlapMs: 20_000 })).toMatchObject({ kind: "busy" });
+      const second = await acquire(store(), key, "b", { overlapMs: 40_000 });
+      expect(second).toMatchObject({ kind: "acquired", earlier: { count: 1 } });
+      expectAbout(second.kind === "acquired" ? second.answerMs : 0, answerMs - 20_000);
+      expect(await acquire(store(), key, "c", { overlapMs: 40_000 })).toMatchObject({ kind: "busy" });
+    });
+
+    test.each([
+      ["gives it back unused", { unused: true, backOffMs: 0 }],
+      ["fails, and gives it back", { unused: false, backOffMs: 0 }],
+    ])("stands again when the one who had the lease beside it %s", async (_name, ending) => {
+      const key = await givenUp();
+      await acquire(store(), key, "b", { overlapMs: answerMs });
+      await store().release(key, { attempt: "b", ...ending });
+      const third = await acquire(store(), key, "c");
+      expectAbout(third.kind === "busy" ? third.remainingMs : 0, answerMs);
+      expect(await acquire(store(), key, "c", { overlapMs: answerMs })).toMatchObject({ kind: "acquired", earlier: { count: ending.unused ? 1 : 2 } });
+    });
+
+    test("stands also where the one who had the lease beside it vanished", async () => {
+      const key = await givenUp();
+      await acquire(store(), key, "b", { overlapMs: answerMs });
+      await current().pass(leaseMs + 5_000);
+      const third = await acquire(store(), key, "c");
+      expectAbout(third.kind === "busy" ? third.remainingMs : 0, answerMs - leaseMs - 5_000);
+    });
+
+    test("does not stand for what was written meanwhile", async () => {
+      const key = await givenUp();
+      await acquire(store(), key, "b", { overlapMs: answerMs });
+      await store().commit(key, "v1", grantWrite({ version: "v2", access: null }));
+      expect(await acquire(store(), key, "c", { seen: "v2" })).toMatchObject({ kind: "acquired", answerMs: 0, earlier: undefined });
+    });
+
+    test("cannot be renewed, nor given back, under that name", async () => {
+      const key = await givenUp();
+      expect([await store().renew(key, "a", leaseMs), await store().release(key, { attempt: "a", unused: true, backOffMs: 0 })]).toEqual([false, false]);
+    });
+  });
+
   describe("a lease, its marker and the back-off", () => {
     const endings: [name: string, end: (key: GrantKey) => Promise<unknown>][] = [
       ["a commit", (key) => store().commit(key, "v1", grantWrite({ version: "v2", access: null }))],
@@ -216,6 +278,6 @@ async function put(store: TokenStore, write: Parameters<typeof grantWrite>[0]): 
   return key;
 }
 
-function acquire(store: TokenStore, key: GrantKey, attempt: string, { seen = "v1" } = {}): Promise<AcquireResult> {
-  return store.acquire(key, { attempt, seen, leaseMs, usableMs: 1_000 });
+function acquire(store: TokenStore, key: GrantKey, attempt: string, { seen = "v1", overlapMs = 0 } = {}): Promise<AcquireResult> {
+  return store.acquire(key, { attempt, seen, leaseMs, usableMs: 1_000, overlapMs });
 }

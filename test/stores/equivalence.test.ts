@@ -46,11 +46,20 @@ const call: fc.Arbitrary<Without<StoreCall>> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({
       op: fc.constant("acquire" as const),
-      request: fc.record({ attempt, seen: known, leaseMs, usableMs: fc.constant(1_000), again: fc.boolean() }),
+      request: fc.record({
+        ...{ attempt, seen: known, leaseMs, usableMs: fc.constant(1_000), again: fc.boolean() },
+        overlapMs: fc.constantFrom(0, between(1), between(4), Number.POSITIVE_INFINITY),
+      }),
     }),
   },
   { weight: 2, arbitrary: fc.record({ op: fc.constant("renew" as const), attempt: holder, leaseMs }) },
-  { weight: 6, arbitrary: fc.record({ op: fc.constant("release" as const), release: fc.record({ attempt: holder, unused: fc.boolean(), backOffMs }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      op: fc.constant("release" as const),
+      release: fc.record({ attempt: holder, unused: fc.boolean(), backOffMs, answerMs: fc.constantFrom(0, between(1), between(4)) }),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ op: fc.constant("commit" as const), from: known, write, quietMs: fc.constantFrom(0, between(0), between(2)) }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant("refuse" as const), from: known, why: fc.constantFrom("invalid_grant", "bad_refresh_token") }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant("revoke" as const), version: fc.constantFrom("t1", "t2"), from: fc.option(known, { nil: undefined }) }) },

@@ -130,6 +130,7 @@ describe("refreshes", () => {
     ["cache_miss", "bearerswap_token_cache_misses_total"],
     ["invalidated", "bearerswap_token_cache_invalidations_total"],
     ["stale_served", "bearerswap_stale_served_total"],
+    ["unexpected_rotation", "bearerswap_unexpected_rotations_total"],
   ])("count %s in %s alone", async (event, name) => {
     const metrics = create();
     metrics.tokens.count(event, "crm");

@@ -8,7 +8,7 @@ import { until } from "../support/until.ts";
 import { patientMs, startWorld, type World } from "./world.ts";
 
 const opened = resources();
-const base = { maybeUsed: false, failures: 0, retryAfterMs: undefined, graceLeftMs: 0, holdOffMs: 0, jitter: 0 };
+const base = { maybeUsed: false, rotates: "perhaps" as const, failures: 0, retryAfterMs: undefined, graceLeftMs: 0, holdOffMs: 0, jitter: 0 };
 const row = (input: Partial<BackOffInput>, failures: readonly number[]) => failures.map((count) => backOffMs({ ...base, ...input, failures: count }) / 1_000);
 
 describe("the back-off", () => {
@@ -34,6 +34,17 @@ describe("the back-off", () => {
     expect(row({ maybeUsed: true, graceLeftMs: 2_000, holdOffMs: 3_000 }, [0, 5])).toEqual([1, 1]);
   });
 
+  test("of one that may have been used at a provider that never rotates: a second at most, or what the provider asked for", () => {
+    expect(row({ maybeUsed: true, rotates: "never" }, [0, 1, 5, 1_000])).toEqual([1, 1, 1, 1]);
+    expect(backOffMs({ ...base, maybeUsed: true, rotates: "never", jitter: 0.999 })).toBe(901);
+    expect(row({ maybeUsed: true, rotates: "never", retryAfterMs: 30_000 }, [3])).toEqual([30]);
+    expect(row({ rotates: "never" }, [0, 3, 9])).toEqual([1, 8, 60]);
+  });
+
+  test("of one that may have been used where the last answer left it in place: as if it was not", () => {
+    expect(row({ maybeUsed: true, rotates: "not_seen" }, [0, 1, 2, 9])).toEqual([1, 2, 4, 60]);
+  });
+
   test("is at least what the provider asked for, and not shortened by it", () => {
     expect(row({ retryAfterMs: 30_000 }, [0, 5, 6])).toEqual([30, 32, 60]);
     expect(row({ maybeUsed: true, retryAfterMs: 30_000 }, [0, 3])).toEqual([30, 40]);
@@ -45,6 +56,7 @@ describe("the back-off", () => {
     expect(backOffMs({ ...base, jitter: 0.5 })).toBe(1_050);
     const input = fc.record({
       maybeUsed: fc.boolean(),
+      rotates: fc.constantFrom("never" as const, "not_seen" as const, "perhaps" as const),
       failures: fc.nat(100),
       retryAfterMs: fc.option(fc.nat(3_600_000), { nil: undefined }),
       graceLeftMs: fc.integer({ min: -100_000, max: 100_000 }),
@@ -53,7 +65,8 @@ describe("the back-off", () => {
     fc.assert(
       fc.property(input, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (given, jitter) => {
         const [least, spread] = [backOffMs({ ...given, jitter: 0 }), backOffMs({ ...given, jitter })];
-        expect(spread).toBeGreaterThanOrEqual(Math.max(least, given.retryAfterMs ?? 0, 1_000));
+        const shortest = given.maybeUsed && given.rotates === "never" ? 900 : Math.max(least, 1_000);
+        expect(spread).toBeGreaterThanOrEqual(Math.max(shortest, given.retryAfterMs ?? 0));
         expect(spread).toBeLessThanOrEqual(Math.ceil(least * 1.1));
         expect(backOffMs({ ...given, failures: given.failures + 1, jitter: 0 })).toBeGreaterThanOrEqual(least);
       }),

@@ -5,6 +5,7 @@ export const managerConfig: TokenManagerConfig = {
   minRemainingMs: 10_000,
   aheadMs: 60_000,
   timeoutMs: 10_000,
+  giveUpMs: 60_000,
   holdOffMs: 3_000,
   maxStalenessMs: 5_000,
   maxOutageMs: 300_000,

@@ -1,0 +1,122 @@
+import type { Clock } from "../clock.ts";
+import { messageOf } from "../error.ts";
+import type { Provider } from "../providers/provider.ts";
+import type { TokenResponse } from "../providers/token-response.ts";
+import type { Random } from "../random.ts";
+import type { CommitResult, GrantRow, GrantWrite } from "../stores/token-store.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { TokenMetrics } from "../telemetry/metrics.ts";
+import { type Grant, type GrantKey, type GrantLife, shortHash } from "./grant.ts";
+import { issuedAccess, knownLifeMs } from "./issued-access.ts";
+import type { Recommits } from "./recommits.ts";
+import type { RefreshResult, SentPresentation } from "./settle.ts";
+import { untilStored } from "./until-stored.ts";
+
+export interface CommitTokensDeps {
+  readonly recommits: Recommits;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: TokenMetrics;
+}
+
+/** Puts what a provider answered into the store. */
+export interface CommitTokens {
+  /** `isLate`: the answer to a call that was given up. Another flight may be under way, which has to hear of it as if somebody else had written. */
+  commit(presentation: SentPresentation, tokens: TokenResponse, isLate?: boolean): Promise<RefreshResult>;
+  /** Whether this process writes that version just now for a flight that waits for it. */
+  isWriting(version: string): boolean;
+  unstored(): readonly GrantKey[];
+}
+
+/** New tokens are offered to the store for so long, ms: nobody knows when they stop being of use. */
+const commitGiveUpMs = 24 * 60 * 60 * 1_000;
+/** A write that keeps failing is logged once in so many tries. */
+const logEvery = 30;
+
+export function createCommitTokens({ recommits, clock, random, log, metrics }: CommitTokensDeps): CommitTokens {
+  const committing = new Map<string, { readonly key: GrantKey; readonly isLate: boolean }>();
+
+  return { commit, isWriting: (version) => committing.get(version)?.isLate === false, unstored: () => [...committing.values()].map(({ key }) => key) };
+
+  /** Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated until the store takes it. */
+  async function commit(presentation: SentPresentation, tokens: TokenResponse, isLate = false): Promise<RefreshResult> {
+    const { row, provider, rotation, sentAt, since, until } = presentation;
+    const { key } = presentation.task;
+    const version = random.id();
+    rotation.saw(row.grant.refreshToken, tokens);
+    const write = () => writeOf(presentation, version, tokens);
+    const failed = logNowAndThen(log, "commit_failed", key, "new tokens not stored yet");
+    const onError = (error: unknown) => {
+      metrics.count("commit_retry", key.upstream);
+      failed(error);
+    };
+    committing.set(version, { key, isLate });
+    let result: CommitResult;
+    try {
+      const stored = () => recommits.commit({ key, from: row.version, since, until, version, write });
+      result = await untilStored(clock, stored, commitGiveUpMs, onError);
+      if (result === "written" || result === "already") recommits.add({ key, from: row.version, since, until, version, write });
+    } catch {
+      log.error(
+        { event: "commit_lost", upstream: key.upstream, session: shortHash(key.session) },
+        "the store did not take new tokens for a day; they are given up, and this session may have to log in again",
+      );
+      return { kind: "unavailable", why: "store_unavailable" };
+    } finally {
+      committing.delete(version);
+    }
+    switch (result) {
+      case "written":
+      case "already":
+        return { kind: "refreshed", version, grant: write().grant, access: issuedAccess(tokens, 0, knownLifeMs(presentation)), sentAt };
+      case "superseded":
+        return { kind: "superseded" };
+      case "revoked":
+        revokeAtProvider(key, provider, tokens);
+        return { kind: "missing" };
+      default:
+        return result satisfies never;
+    }
+  }
+
+  /** The session was ended while its refresh ran: what the provider has just issued is nobody's. */
+  function revokeAtProvider(key: GrantKey, provider: Provider, tokens: TokenResponse): void {
+    const token = tokens.refreshToken ?? tokens.accessToken;
+    if (token === undefined) return;
+    provider.revoke?.(token, tokens.accessToken).then((problem) => {
+      if (problem !== undefined)
+        log.warn(
+          { event: "revocation", upstream: key.upstream, session: shortHash(key.session), reason: problem },
+          "tokens issued after a revocation stay valid",
+        );
+    });
+  }
+
+  function writeOf(presentation: SentPresentation, version: string, tokens: TokenResponse): GrantWrite {
+    const { row, provider, sentAt } = presentation;
+    const grant: Grant = {
+      ...row.grant,
+      refreshToken: tokens.refreshToken ?? row.grant.refreshToken,
+      scope: tokens.scope ?? row.grant.scope,
+      accessLifeMs: tokens.lifeMs ?? row.grant.accessLifeMs,
+      refreshedAt: clock.wallMs(),
+    };
+    return { version, grant, access: issuedAccess(tokens, clock.monotonicMs() - sentAt, knownLifeMs(presentation)), life: lifeOf(row, provider, tokens) };
+  }
+}
+
+/** Logs the first of many failures of one write, and one of each thirty that follow. */
+export function logNowAndThen(log: Log, event: string, { upstream, session }: GrantKey, message: string): (error: unknown) => void {
+  let failures = 0;
+  return (error) => {
+    if (failures++ % logEvery === 0) log.error({ event, upstream, session: shortHash(session), reason: messageOf(error) }, message);
+  };
+}
+
+/** A life the provider stated for a refresh token that it did not replace runs on. */
+function lifeOf(row: GrantRow, provider: Provider, tokens: TokenResponse): GrantLife {
+  if (tokens.refreshExpiresInMs !== undefined) return { ms: tokens.refreshExpiresInMs, stated: true };
+  if (tokens.refreshToken === undefined && row.life.stated) return row.life;
+  return { ms: provider.refreshTokenLifeMs, stated: false };
+}

@@ -1,0 +1,65 @@
+import type { Clock } from "../clock.ts";
+import type { RefreshOutcome } from "../providers/provider.ts";
+import type { Presentation } from "./settle.ts";
+
+/** How long a call that hangs keeps others from presenting the same refresh token. */
+export interface Patience {
+  /** From its sending until the lease is given up, ms. The answer is awaited beyond that, up to {@link latestAnswerMs}. */
+  readonly ms: number;
+  /** Others may present the token beside the call only within {@link overlapMs}: after that they wait until no answer can come any more. */
+  readonly onlyInGrace: boolean;
+}
+
+export interface PatienceConfig {
+  readonly timeoutMs: number;
+  readonly holdOffMs: number;
+  /** How long a call may hang where nothing is known of what its provider does to the refresh token, ms. */
+  readonly giveUpMs: number;
+}
+
+/** No answer of a provider comes later than this, ms: the client ends the connection. Nor is a token taken to be redeemed later than this after it was sent. */
+export const latestAnswerMs = 60_000;
+/** From the end of a lease until another replica's request is sent, beside the hold-off, ms: the shortest back-off, and the way to the store and to the provider. */
+const nextMs = 3_000;
+
+/**
+ * `refresh.timeout` where the provider never rotates, or where another presentation is sure to be redeemed inside its grace, counted from the first of this token; else as long
+ * as the configuration says.
+ */
+export function patienceOf({ provider, rotation, earlier }: Pick<Presentation, "provider" | "rotation" | "earlier">, config: PatienceConfig): Patience {
+  if (rotation.isNever()) return { ms: config.timeoutMs, onlyInGrace: false };
+  const nextAfterMs = (earlier?.sinceMs ?? 0) + config.timeoutMs + config.holdOffMs + nextMs;
+  if (nextAfterMs <= overlapMs({ provider, rotation })) return { ms: config.timeoutMs, onlyInGrace: true };
+  return { ms: Math.max(config.giveUpMs, config.timeoutMs), onlyInGrace: false };
+}
+
+/**
+ * So long after the first presentation of a token another may be sent beside one that was given up, ms: whichever of them the provider redeems first, and however late it
+ * redeems the others, all of that happens within its grace. Without end where it never rotates.
+ */
+export function overlapMs({ provider, rotation }: Pick<Presentation, "provider" | "rotation">): number {
+  return rotation.isNever() ? Number.POSITIVE_INFINITY : Math.max((provider.graceMs ?? 0) - latestAnswerMs, 0);
+}
+
+/** A call with what is waited for: `sent` is called when its request leaves. */
+export interface Call {
+  readonly outcome: Promise<RefreshOutcome>;
+  readonly sent: Promise<void>;
+}
+
+/** The call's outcome, or "given_up" where it has not come so long after the sending. The call goes on. */
+export async function untilGivenUp(clock: Clock, { outcome, sent }: Call, ms: number): Promise<RefreshOutcome | "given_up"> {
+  if (ms >= latestAnswerMs) return outcome;
+  const givenUp = Promise.withResolvers<"given_up">();
+  let cancel = () => {};
+  let isOver = false;
+  void sent.then(() => {
+    if (!isOver) cancel = clock.after(ms, () => givenUp.resolve("given_up"));
+  });
+  try {
+    return await Promise.race([outcome, givenUp.promise]);
+  } finally {
+    isOver = true;
+    cancel();
+  }
+}

@@ -1,0 +1,42 @@
+import type { Provider } from "../providers/provider.ts";
+import type { TokenResponse } from "../providers/token-response.ts";
+import type { Secret } from "../secret.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { TokenMetrics } from "../telemetry/metrics.ts";
+
+/** What is known of one upstream's rotation of refresh tokens: from the configuration, and from what this process has seen in the provider's answers. */
+export interface Rotation {
+  /** The configuration says that the provider never rotates, and no answer has shown the contrary: presenting a refresh token changes nothing, however it ends. */
+  isNever(): boolean;
+  /** The last answer left the presented token in place. It need not say the same next time: only so much may be built on it as costs nothing then. */
+  wasKept(): boolean;
+  /** An answer with tokens came for the presented refresh token. */
+  saw(presented: Secret | undefined, tokens: TokenResponse): void;
+}
+
+export interface RotationDeps {
+  readonly upstream: string;
+  readonly provider: Provider;
+  readonly log: Log;
+  readonly metrics: TokenMetrics;
+}
+
+export function createRotation({ upstream, provider, log, metrics }: RotationDeps): Rotation {
+  let kept = false;
+  let contradicted = false;
+  return {
+    isNever: () => provider.neverRotates === true && !contradicted,
+    wasKept: () => kept,
+    saw(presented, { refreshToken }) {
+      kept = refreshToken === undefined || refreshToken.reveal() === presented?.reveal();
+      if (kept || provider.neverRotates !== true) return;
+      metrics.count("unexpected_rotation", upstream);
+      if (contradicted) return;
+      contradicted = true;
+      log.error(
+        { event: "rotation", upstream },
+        "the provider answered with another refresh token, although its upstream says `rotates: never`: take that out. From here on this process treats its tokens as good for one use",
+      );
+    },
+  };
+}

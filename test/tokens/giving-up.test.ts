@@ -1,0 +1,222 @@
+import { describe, expect, test } from "vitest";
+import { deadlineIn } from "../../src/deadline.ts";
+import type { OAuthProviderConfig } from "../../src/providers/oauth-provider.ts";
+import { resources } from "../support/resources.ts";
+import type { RotatingTokensOptions } from "../support/rotating-tokens.ts";
+import { until } from "../support/until.ts";
+import { patientMs, startWorld, type World } from "./world.ts";
+
+const opened = resources();
+const timeoutMs = 10_000;
+const minute = 60_000;
+
+/** Two replicas, the second of which hears nothing from the first but by the store; alice's access token has expired. */
+async function startReplicas(
+  provider: Partial<OAuthProviderConfig>,
+  endpoint: RotatingTokensOptions = {},
+  config: { giveUpMs?: number } = {},
+): Promise<{ readonly world: World; readonly other: World }> {
+  const world = await startWorld(opened, { provider, endpoint, config });
+  await world.login("alice", { remainingMs: 0 });
+  return { world, other: world.replica() };
+}
+
+/** A request whose refresh the provider has got, and answers only when `answer` is called; it redeems the token then. */
+async function hang(world: World) {
+  const held = Promise.withResolvers<void>();
+  world.endpoint.respondNext(async (_, usual) => {
+    await held.promise;
+    return usual();
+  });
+  const { calls } = world.endpoint;
+  const asked = world.fresh();
+  await until("the call", () => world.endpoint.calls === calls + 1);
+  return { asked, answer: held.resolve };
+}
+
+/** Asks every 500 ms of the clock until a token is there, for so long at most; how long that took, ms. */
+async function servedAfter(world: World, longestMs: number): Promise<number | string> {
+  for (let passed = 0; passed <= longestMs; passed += 500) {
+    const owner = { session: world.key().session };
+    const asked = world.tokens.fresh(owner, "crm", deadlineIn(world.clock, 400));
+    let answer: Awaited<typeof asked> | undefined;
+    void asked.then((given) => (answer = given));
+    await until("an answer, or a wait", async () => {
+      if (answer === undefined) await world.clock.advance(100);
+      return answer !== undefined;
+    });
+    if (answer?.kind === "fresh") return passed;
+    if (answer?.kind !== "unavailable") return answer?.kind ?? "";
+    await world.clock.advance(100);
+  }
+  return "never";
+}
+
+describe("a call that hangs at a provider that never rotates", () => {
+  const never = { neverRotates: true };
+  const endpoint = { rotates: false };
+
+  test("gives its lease up at refresh.timeout: another replica has a token a second later, without a hold-off", async () => {
+    const { world, other } = await startReplicas(never, endpoint);
+    const { asked } = await hang(world);
+    await world.clock.advance(timeoutMs - 1);
+    expect(world.store.calls.release).toBe(0);
+    await world.clock.advance(1);
+    expect(await asked).toBe("unavailable: refresh_timeout");
+    await until("the lease is given up", () => world.store.calls.release === 1);
+    await world.clock.advance(1_000);
+    expect([await other.fresh(), other.endpoint.calls]).toEqual(["access-2", 2]);
+    expect(other.metrics.events.presented_again).toBeUndefined();
+  });
+
+  test("is answered after all: the tokens are stored where nobody has got any, and served", async () => {
+    const { world, other } = await startReplicas(never, endpoint);
+    const { asked, answer } = await hang(world);
+    await world.clock.advance(timeoutMs);
+    await asked;
+    answer();
+    await until("the late answer is stored", () => world.events("late_answer").length === 1);
+    expect(world.events("late_answer")).toMatchObject([{ outcome: "refreshed", provider: "tokens" }]);
+    expect([await other.fresh(), await world.fresh(), world.endpoint.calls]).toEqual(["access-2", "access-2", 1]);
+  });
+
+  test("is answered after somebody else had an answer: what is stored stays", async () => {
+    const { world, other } = await startReplicas(never, endpoint);
+    const { answer } = await hang(world);
+    await world.clock.advance(timeoutMs + 1_000);
+    expect(await other.fresh()).toBe("access-2");
+    answer();
+    await until("the late answer", () => world.events("late_answer").length === 1);
+    expect([await other.fresh(), await world.fresh(), world.endpoint.calls]).toEqual(["access-2", "access-2", 2]);
+  });
+
+  test("never rests longer than a second, however often it hangs", async () => {
+    const { world } = await startReplicas(never, endpoint);
+    for (let time = 0; time < 4; time++) {
+      const { asked } = await hang(world);
+      await world.clock.advance(timeoutMs);
+      await asked;
+      await world.clock.advance(1_000);
+    }
+    expect([await world.fresh(), world.endpoint.calls]).toEqual(["access-2", 5]);
+  });
+
+  test("is said in vain where the provider rotates all the same: from then on its tokens are good for one use", async () => {
+    const { world } = await startReplicas(never);
+    expect(await world.fresh()).toBe("access-2");
+    expect(world.events("rotation")).toMatchObject([{ level: "error", upstream: "crm" }]);
+    await world.clock.advance(3_600_000);
+    expect(await world.fresh()).toBe("access-3");
+    expect([world.events("rotation").length, world.metrics.events.unexpected_rotation]).toEqual([1, 2]);
+    await world.clock.advance(3_600_000);
+    const { asked } = await hang(world);
+    await world.clock.advance(timeoutMs);
+    expect(await asked).toBe("unavailable: refresh_timeout");
+    expect(world.store.calls.release).toBe(0);
+  });
+});
+
+describe("a call that hangs at a provider with a grace", () => {
+  const grace = { graceMs: 10 * minute };
+  const endpoint = { reuseGraceMs: 10 * minute };
+
+  test("gives its lease up at refresh.timeout; the token is presented again inside the grace, after back-off and hold-off", async () => {
+    const { world, other } = await startReplicas(grace, endpoint);
+    await hang(world);
+    await world.clock.advance(timeoutMs);
+    await until("the lease is given up", () => world.store.calls.release === 1);
+    expect(await servedAfter(other, 10_000)).toBeGreaterThanOrEqual(4_000);
+    expect([world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual([2, 0]);
+    expect(other.metrics.events.presented_again).toBe(1);
+  });
+
+  test("is answered during the other's hold-off: that one adopts what came, and presents nothing", async () => {
+    const { world, other } = await startReplicas(grace, endpoint);
+    const { answer } = await hang(world);
+    await world.clock.advance(timeoutMs);
+    await until("the lease is given up", () => world.store.calls.release === 1);
+    await world.clock.advance(1_100);
+    const waiting = other.fresh();
+    await until("the other has the lease", () => other.store.calls.acquire === 1);
+    answer();
+    expect([await waiting, world.endpoint.calls]).toEqual(["access-2", 1]);
+    expect(await world.fresh()).toBe("access-2");
+  });
+
+  test("is redeemed late, after another presentation had been answered: that is inside the grace, and the login lives", async () => {
+    const { world, other } = await startReplicas(grace, endpoint);
+    const { answer } = await hang(world);
+    await world.clock.advance(timeoutMs);
+    expect(await servedAfter(other, 10_000)).toBeGreaterThanOrEqual(4_000);
+    await world.clock.advance(40_000);
+    answer();
+    await until("the late answer", () => world.events("late_answer").length === 1);
+    await world.clock.advance(3_600_000);
+    expect([await other.fresh(), world.endpoint.tokens.reuses]).toMatchObject([expect.stringMatching(/^access-/), 0]);
+  });
+
+  test("keeps its lease where a redemption a minute late would be outside the grace", async () => {
+    const { world, other } = await startReplicas({ graceMs: 70_000 }, { reuseGraceMs: 70_000 });
+    const { answer } = await hang(world);
+    await world.clock.advance(50_000);
+    expect(world.store.calls.release).toBe(0);
+    const waiting = other.fresh();
+    await until("the other waits", () => other.metrics.events.lease_busy === 1);
+    answer();
+    expect([await waiting, world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual(["access-2", 1, 0]);
+  });
+
+  test("keeps others away, once the grace does not last for them, until no answer can come any more", async () => {
+    // The overlap ends 20 s after the first presentation; the second one has hung as well.
+    const { world, other } = await startReplicas({ graceMs: 80_000 }, { reuseGraceMs: 80_000 });
+    await hang(world);
+    await world.clock.advance(timeoutMs);
+    await until("the lease is given up", () => world.store.calls.release === 1);
+    await world.clock.advance(11_000);
+    const { calls } = world.endpoint;
+    const waiting = other.fresh();
+    await until("the other waits", () => other.metrics.events.lease_busy === 1);
+    await other.clock.advance(10_000);
+    expect([await waiting, world.endpoint.calls]).toEqual(["unavailable: refresh_timeout", calls]);
+    expect(await servedAfter(other, minute)).toBeGreaterThanOrEqual(25_000);
+  });
+});
+
+describe("a call that hangs where nothing is known of rotation", () => {
+  test("keeps its lease for as long as an answer may come", async () => {
+    const { world } = await startReplicas({});
+    const { answer } = await hang(world);
+    await world.clock.advance(59_000);
+    expect(world.store.calls.release).toBe(0);
+    answer();
+    await until("the answer is stored", () => world.store.calls.commit === 1);
+    expect([await world.fresh(), world.endpoint.calls]).toEqual(["access-2", 1]);
+  });
+
+  test("gives it up after refresh.giveUp where the operator says so", async () => {
+    const { world } = await startReplicas({}, {}, { giveUpMs: 20_000 });
+    await hang(world);
+    await world.clock.advance(19_999);
+    expect(world.store.calls.release).toBe(0);
+    await world.clock.advance(1);
+    await until("the lease is given up", () => world.store.calls.release === 1);
+  });
+
+  test("backs off shorter once an answer has left the token in place, and as before once one has not", async () => {
+    const { world } = await startReplicas({}, { rotates: false });
+    const backOff = async () => {
+      world.endpoint.respondNext({ status: 500 });
+      await world.clock.advance(3_600_000);
+      const answer = await world.tokens.fresh({ session: world.key().session }, "crm", deadlineIn(world.clock, patientMs));
+      return answer.kind === "unavailable" ? answer.retryAfterMs : answer.kind;
+    };
+    expect(await backOff()).toBe(5_000);
+    await world.clock.advance(5_000);
+    expect(await world.fresh()).toBe("access-2");
+    expect(await backOff()).toBe(1_000);
+    world.endpoint.tokens.options.rotates = true;
+    await world.clock.advance(1_000);
+    expect(await world.fresh()).toBe("access-3");
+    expect(await backOff()).toBe(5_000);
+  });
+});
