@@ -33,6 +33,12 @@ export interface Facts {
   wasLeaseLost(attempt: string | undefined): boolean;
   /** The attempt for which that process has the session's lease, as far as it knows. */
   attemptOf(by: string, session: string): string | undefined;
+  /** The attempt's lease was given back, though its token may have been used. */
+  wasGivenBack(attempt: string | undefined): boolean;
+  /** What the process was told last of a session, and when; undefined where it was told nothing yet. */
+  lastTold(by: string, session: string): { readonly op: StoreCall["op"]; readonly at: number } | undefined;
+  /** Until when the session's lease was somebody else's, as that process was told last. */
+  busyUntil(by: string, session: string): number;
   /** When the newest state that the process was told of was read. */
   lastLook(by: string, session: string): number;
   /** A message about a change reached a process. */
@@ -55,6 +61,9 @@ export function createFacts(now: () => number): Facts {
   const lostAt = new Map<Executed, number>();
   const signs = new Map<string, number>();
   const lostLeases = new Set<string>();
+  const givenBack = new Set<string>();
+  const busyUntil = new Map<string, number>();
+  const lastTold = new Map<string, { readonly op: StoreCall["op"]; readonly at: number }>();
   const attempts = new Map<string, string>();
   const looks = new Map<string, number>();
   const toldAt = new Map<Executed, number>();
@@ -67,6 +76,7 @@ export function createFacts(now: () => number): Facts {
       const { call, result, at } = executed;
       if (call.op === "acquire" && kindOf(result) === "acquired") signs.set(call.request.attempt, at);
       if (call.op === "renew" && result === true) signs.set(call.attempt, at);
+      if (call.op === "release" && result === true && !call.release.unused) givenBack.add(call.release.attempt);
       const next = afterwards(executed, facts.now(call.key.session));
       if (next === undefined) return;
       append(writes, call.key.session, executed);
@@ -91,6 +101,8 @@ export function createFacts(now: () => number): Facts {
       const { call, result, by, at } = executed;
       toldAt.set(executed, now());
       const of = `${by} ${call.key.session}`;
+      lastTold.set(of, { op: call.op, at: now() });
+      if (typeof result === "object" && result.kind === "busy") busyUntil.set(of, at + result.remainingMs);
       if (call.op === "read" || call.op === "acquire") looks.set(of, Math.max(looks.get(of) ?? 0, at));
       if (call.op === "acquire" && kindOf(result) === "acquired") attempts.set(of, call.request.attempt);
     },
@@ -104,6 +116,9 @@ export function createFacts(now: () => number): Facts {
     lostAt: (executed) => lostAt.get(executed),
     lastSignOf: (attempt) => signs.get(attempt ?? "") ?? Number.NEGATIVE_INFINITY,
     wasLeaseLost: (attempt) => lostLeases.has(attempt ?? ""),
+    wasGivenBack: (attempt) => givenBack.has(attempt ?? ""),
+    busyUntil: (by, session) => busyUntil.get(`${by} ${session}`) ?? Number.NEGATIVE_INFINITY,
+    lastTold: (by, session) => lastTold.get(`${by} ${session}`),
     attemptOf: (by, session) => attempts.get(`${by} ${session}`),
     lastLook: (by, session) => looks.get(`${by} ${session}`) ?? Number.NEGATIVE_INFINITY,
     heard: (by, version) => void heard.set(`${by} ${version}`, now()),

@@ -34,6 +34,7 @@ const meanings: Readonly<Record<Figure, string>> = {
   silentHolders: "  again, after an earlier holder had been silent for its lease and the hold-off",
   frozenDispatches: "  by a process that froze between its last check and the sending",
   frozenOverlaps: "    while another presentation of the same token was under way",
+  gracefulOverlaps: "  beside a call that hung and was given up, inside the provider's grace",
   overtaken: "  while a successor, written after the last look, was on its way to the one who presented",
   failoversWithLoss: "failovers that lost acknowledged writes",
   writtenBack: "  versions that a live process wrote back",

@@ -2,11 +2,16 @@ import type { AuthorizationServer } from "./authorization-server.ts";
 import type { Facts } from "./facts.ts";
 import type { History } from "./history.ts";
 import type { Ledger } from "./ledger.ts";
+import type { ProviderPlan } from "./plan.ts";
 import type { SimProcess } from "./sim-process.ts";
 
 /** What must never happen. Each is a function of its own, in presentation-rules.ts, store-rules.ts, answer-rules.ts and end-rules.ts. */
 export type Rule =
   | "at_once"
+  | "outside_grace"
+  | "not_given_up"
+  | "slots"
+  | "slot_kept"
   | "without_lease"
   | "holder_well"
   | "too_soon"
@@ -40,6 +45,7 @@ export type Figure =
   | "unknownEndings"
   | "frozenDispatches"
   | "frozenOverlaps"
+  | "gracefulOverlaps"
   | "overtaken"
   | "crashes"
   | "failoversWithLoss"
@@ -67,8 +73,7 @@ export interface Judge {
   readonly server: AuthorizationServer;
   readonly ledger: Ledger;
   process(name: string): SimProcess | undefined;
-  /** Whether a refresh token serves once only. */
-  readonly rotates: boolean;
+  readonly provider: ProviderPlan;
   /** From here on everything has to have come right. */
   readonly settledAt: () => number;
   /** The store refused commits at some time then. */
@@ -76,6 +81,7 @@ export interface Judge {
   readonly rules: {
     readonly leaseMs: number;
     readonly timeoutMs: number;
+    readonly giveUpMs: number;
     readonly holdOffMs: number;
     readonly maxStalenessMs: number;
     readonly maxOutageMs: number;

@@ -1,3 +1,5 @@
+import type { Clock } from "../../src/clock.ts";
+import type { RefreshOutcome } from "../../src/providers/provider.ts";
 import type { AcquireResult, GrantRow, TokenStore } from "../../src/stores/token-store.ts";
 import { type GrantKey, grantId } from "../../src/tokens/grant.ts";
 import type { Rule } from "./judge.ts";
@@ -19,6 +21,12 @@ export const mutants: readonly Mutant[] = [
   { name: "re-read under the lease", without: { store: withoutReRead }, breaks: ["after_successor"] },
   { name: "re-read while holding off", without: { store: withoutReReadUnderLease }, adapt: often("cut", 15_000), breaks: ["after_successor", "unfounded_401"] },
   { name: "compare-and-set", without: { store: withoutCompare }, breaks: ["resurrected", "clobbered"] },
+  {
+    name: "a login's compare",
+    adapt: (plan) => ({ ...plan, lost: 0.1, late: 0.06, work: { ...plan.work, putEveryMs: 4_000, revokeEveryMs: 20_000 } }),
+    without: { store: (store) => ({ ...store, put: (key, write) => store.put(key, write) }) },
+    breaks: ["clobbered", "resurrected", "given_back"],
+  },
   { name: "marker", without: { store: withoutMarker }, breaks: ["too_soon"] },
   { name: "hold-off", without: { config: { holdOffMs: 0 } }, breaks: ["too_soon"] },
   { name: "store before serve", without: { store: withoutWaiting }, breaks: ["unstored_served", "token_dropped"] },
@@ -44,7 +52,76 @@ export const mutants: readonly Mutant[] = [
     },
     breaks: ["without_lease"],
   },
+  {
+    name: "giving up a call that hangs",
+    adapt: hanging({ rotates: false, saysNever: true }),
+    without: { provider: (provider) => ({ ...provider, neverRotates: false }) },
+    breaks: ["not_given_up"],
+  },
+  {
+    name: "the end of what may be presented beside a call that was given up",
+    adapt: hanging({ rotates: true, saysNever: false, graceMs: 90_000 }),
+    without: { store: withoutOverlapsEnd },
+    breaks: ["outside_grace"],
+  },
+  {
+    name: "awaiting the answer to a call that was given up",
+    adapt: hanging({ rotates: true, saysNever: false, graceMs: 600_000 }),
+    without: { provider: (provider, clock) => ({ ...provider, refresh: (request) => orSilence(provider.refresh(request), clock) }) },
+    breaks: ["token_dropped", "holder_well"],
+  },
+  {
+    name: "slots",
+    adapt: (plan) => ({ ...hanging({ maxConcurrency: 1 })(plan), sessions: 2 }),
+    without: { provider: (provider) => ({ ...provider, maxConcurrency: 16 }) },
+    breaks: ["slots"],
+  },
+  {
+    name: "holding off outside the slot",
+    adapt: (plan) => ({
+      ...plan,
+      sessions: 2,
+      crash: 0.004,
+      provider: { ...plan.provider, rotates: true, saysNever: false, maxConcurrency: 1, serverError: 0.3 },
+    }),
+    without: { config: { holdOffMs: 8_000 }, store: (store, { clock }) => ({ ...store, acquire: holdingOff(store, clock) }) },
+    breaks: ["slot_kept"],
+  },
 ];
+
+/** Calls that take long, and are not lost. */
+function hanging(provider: Partial<Plan["provider"]>): (plan: Plan) => Plan {
+  return (plan) => ({ ...plan, crash: 0, provider: { ...plan.provider, slow: 0.5, timeoutBefore: 0, timeoutAfter: 0, ...provider } });
+}
+
+/** Lets everybody in beside a call that was given up, at any time, and says nothing of it. */
+function withoutOverlapsEnd(store: TokenStore): TokenStore {
+  return {
+    ...store,
+    async acquire(key, request): Promise<AcquireResult> {
+      const found = await store.acquire(key, { ...request, overlapMs: Number.POSITIVE_INFINITY });
+      return found.kind === "acquired" ? { ...found, answerMs: 0 } : found;
+    },
+  };
+}
+
+/** The outcome, unless it comes later than the call is given up. */
+function orSilence(outcome: Promise<RefreshOutcome>, clock: Clock): Promise<RefreshOutcome> {
+  const tooLate = new Promise<RefreshOutcome>((resolve) => clock.after(latestKeptMs, () => resolve({ kind: "unknown", why: "timeout" })));
+  return Promise.race([outcome, tooLate]);
+}
+
+const latestKeptMs = 10_600;
+
+/** Holds off right after the acquire, where nobody else gets the slot meanwhile. */
+function holdingOff(store: TokenStore, clock: Clock): TokenStore["acquire"] {
+  return async (key, request) => {
+    const found = await store.acquire(key, request);
+    if (found.kind !== "acquired" || found.earlier === undefined) return found;
+    await new Promise<void>((resolve) => clock.after(5_000, resolve));
+    return found;
+  };
+}
 
 function often(trouble: Trouble, everyMs: number): (plan: Plan) => Plan {
   return (plan) => ({ ...plan, crash: 0, every: { ...plan.every, [trouble]: everyMs } });

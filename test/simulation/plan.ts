@@ -30,7 +30,11 @@ export type Trouble = "freeze" | "longFreeze" | "cut" | "halfOpen" | "outage" | 
 export interface ProviderPlan {
   readonly accessLifeMs: number;
   readonly rotates: boolean;
+  /** The configuration says that it does not rotate. */
+  readonly saysNever: boolean;
   readonly graceMs: number;
+  /** Refreshes that one process asks of it at the same time. */
+  readonly maxConcurrency: number;
   /** A rotated token that comes again after the grace ends all tokens of the login. */
   readonly punishesReuse: boolean;
   readonly killsOldAccess: boolean;
@@ -81,10 +85,13 @@ export function drawPlan(rng: Rng): Plan {
 }
 
 function drawProvider(rng: Rng, some: (share: number, value: () => number) => number): ProviderPlan {
+  const rotates = rng.chance(0.85);
   return {
     accessLifeMs: rng.pick([2_000, 5_000, 5_000, 10_000, 20_000, 60_000]),
-    rotates: rng.chance(0.9),
-    graceMs: some(0.3, () => rng.between(5_000, 60_000)),
+    rotates,
+    saysNever: !rotates && rng.chance(0.6),
+    graceMs: some(0.4, () => rng.pick([rng.between(5_000, 60_000), rng.between(60_000, 120_000), 600_000])),
+    maxConcurrency: rng.pick([1, 1, 2, 16]),
     punishesReuse: rng.chance(0.7),
     killsOldAccess: rng.chance(0.15),
     timeoutBefore: some(0.4, () => rng.between(0.01, 0.2)),

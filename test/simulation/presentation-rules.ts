@@ -1,6 +1,8 @@
+import { latestAnswerMs } from "../../src/tokens/patience.ts";
 import type { Judge } from "./judge.ts";
 import type { Presentation } from "./ledger.ts";
 import type { Executed } from "./sim-store.ts";
+import { underWay } from "./slot-rules.ts";
 
 /** A live holder's commit is tried each second: so long after it became well it is in the store, ms. */
 const commitLandsMs = 1_500;
@@ -13,11 +15,15 @@ export function judgePresentation(judge: Judge, presentation: Presentation, earl
   if (earlier.length > 0) judge.count("presentedAgain");
   if (isFrozen(presentation)) judge.count("frozenDispatches");
   hasLease(judge, presentation);
-  if (!judge.rotates) return; // the same token is presented again and again
+  hasSlot(judge, presentation);
+  if (!judge.provider.rotates) return; // the same token is presented again and again
   isNotAfterSuccessor(judge, presentation);
   for (const other of earlier) {
     if (isFrozen(presentation) || isFrozen(other)) {
       if (other.wireEndAt > presentation.sentAt) judge.count("frozenOverlaps");
+    } else if (judge.facts.wasGivenBack(other.attempt)) {
+      if (other.wireEndAt > presentation.sentAt) isInsideGrace(judge, presentation, earlier);
+      else isFoundedOnLateAnswer(judge, presentation, other);
     } else {
       isAlone(judge, presentation, other);
       isFoundedOnEnding(judge, presentation, other);
@@ -34,6 +40,25 @@ function isFrozen({ sentAt, checkedAt }: Presentation): boolean {
 function hasLease({ facts, rules, violated }: Judge, { by, token, attempt, checkedAt }: Presentation): void {
   const until = facts.lastSignOf(attempt) + rules.leaseMs;
   if (checkedAt > until - rules.timeoutMs) violated("without_lease", `${by} presents ${token} with ${Math.round(until - checkedAt)} ms of its lease left`);
+}
+
+/** One process asks the provider for so much at the same time; calls that it has given up are not counted. */
+function hasSlot(judge: Judge, presentation: Presentation): void {
+  const { ledger, provider, violated } = judge;
+  const others = underWay(judge, presentation.by, presentation.checkedAt);
+  if (others.length < provider.maxConcurrency) return;
+  const numbers = others.map(({ number }) => number).join(", ");
+  violated("slots", `${presentation.by} presents ${presentation.token} beside ${numbers}; slots: ${provider.maxConcurrency} (of ${ledger.all().length})`);
+}
+
+/** Beside a call that hung and was given up: whatever the provider does, and however late, it redeems all of them within its grace. */
+function isInsideGrace({ facts, provider, violated, count }: Judge, presentation: Presentation, earlier: readonly Presentation[]): void {
+  const { by, session, token, checkedAt } = presentation;
+  const first = Math.min(...earlier.filter(({ ending }) => ending !== "unused").map(({ sentAt }) => sentAt));
+  count("gracefulOverlaps");
+  // The store has lost the marker of the first one, perhaps: nobody knows when that was.
+  if (facts.losses(session).length > 0 || checkedAt + latestAnswerMs <= first + provider.graceMs) return;
+  violated("outside_grace", `${by} presents ${token} beside a call, ${Math.round(checkedAt - first)} ms after the first; grace ${provider.graceMs}`);
 }
 
 /** No presentation begins after a successor is in the store: not where the process has looked since, nor where it has heard of it. */
@@ -54,6 +79,17 @@ function isAlone({ facts, rules, violated }: Judge, presentation: Presentation, 
   if (!overlap || facts.wasLeaseLost(other.attempt) || facts.wasLeaseLost(presentation.attempt)) return;
   if (other.ending === "unused" || other.ending === "unknown") return;
   violated("at_once", `${presentation.by} presents ${presentation.token} while ${other.by} does`);
+}
+
+/** What a call brought that had been given up is stored as any other. A refusal of it changes nothing any more, and is found out again. */
+function isFoundedOnLateAnswer(judge: Judge, presentation: Presentation, other: Presentation): void {
+  const { facts, violated } = judge;
+  const { by, session, token } = presentation;
+  if (other.ending !== "tokens" || other.successor === undefined) return;
+  const commit = facts.writes(session).find(({ call }) => call.op === "commit" && call.write.grant.refreshToken?.reveal() === other.successor);
+  if (commit !== undefined) isWrittenBack(judge, presentation, other, commit);
+  else if (couldStore(judge, facts.lastLook(by, session), other))
+    violated("holder_well", `${by} presents ${token} although ${other.by}, to whom it was answered late, is well (${other.number})`);
 }
 
 /** Presented again only where an earlier presentation is known to have ended without tokens, or nobody can be expected to know. */
@@ -87,13 +123,18 @@ function isFoundedOnEnding(judge: Judge, presentation: Presentation, other: Pres
 }
 
 /** Whether the earlier holder was able to do its part: keep the lease, or, where it has the tokens, store them. */
-function holderCould({ facts, process, commitsRefused }: Judge, { by, session }: Presentation, other: Presentation, sign: number): boolean {
+function holderCould(judge: Judge, { by, session }: Presentation, other: Presentation, sign: number): boolean {
+  const { facts, process } = judge;
   const look = facts.lastLook(by, session);
   const holder = process(other.by);
   if (holder === undefined) return false;
-  if (!holder.wasUnwell(sign, look)) return true;
+  return !holder.wasUnwell(sign, look) || couldStore(judge, look, other);
+}
+
+/** Whether a process that was answered with tokens was able to store them before that look. */
+function couldStore({ process, commitsRefused }: Judge, look: number, { by, ending, endedAt }: Presentation): boolean {
   const from = look - commitLandsMs;
-  return other.ending === "tokens" && other.endedAt < from && !commitsRefused(from, look) && !holder.wasUnwell(from, look);
+  return ending === "tokens" && endedAt < from && !commitsRefused(from, look) && process(by)?.wasUnwell(from, look) === false;
 }
 
 /** The store has lost the lease: a live holder takes it again before anybody else presents the token. A refusal that got lost is found out again, at nobody's cost. */

@@ -39,5 +39,5 @@ export function simRandom(name: string, rng: Rng): Random {
 /** Lines go into the history. */
 export function simLog(name: string, history: History): Log {
   const line = (level: string) => (fields: Readonly<Record<string, unknown>>, text: string) => history.note(name, level, text, fields);
-  return { error: line("error"), warn: line("warn"), info: line("info") } as unknown as Log;
+  return { error: line("error"), warn: line("warn"), info: line("info"), debug: line("debug") } as unknown as Log;
 }

@@ -44,8 +44,9 @@ export function createSimProvider(deps: SimProviderDeps): Provider {
   const { server, process, clock, rng, history, ledger, config, faults, attemptOf } = deps;
 
   return {
-    graceMs: config.graceMs > 0 ? config.graceMs : undefined,
-    maxConcurrency: 16,
+    graceMs: config.graceMs > 0 && !config.saysNever ? config.graceMs : undefined,
+    neverRotates: config.saysNever,
+    maxConcurrency: config.maxConcurrency,
     refreshTokenLifeMs: 30 * 86_400_000,
     killsOldAccess: config.killsOldAccess,
     refresh: ({ refreshToken, beforeSend }) =>
@@ -140,6 +141,6 @@ export function createSimProvider(deps: SimProviderDeps): Provider {
 
   /** Mostly quick; sometimes longer than anybody waits, and longer than a lease. */
   function latency(): number {
-    return rng.chance(faults().slow) ? rng.pick([rng.between(500, 9_000), rng.between(8_000, 35_000)]) : rng.between(10, 150);
+    return rng.chance(faults().slow) ? rng.pick([rng.between(500, 9_000), rng.between(8_000, 35_000), rng.between(10_000, 58_000)]) : rng.between(10, 150);
   }
 }

@@ -1,3 +1,4 @@
+import type { Clock } from "../../src/clock.ts";
 import { deadlineIn } from "../../src/deadline.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { Secret } from "../../src/secret.ts";
@@ -25,8 +26,8 @@ import { judgeCall } from "./store-rules.ts";
 
 /** What stands between a token manager and its surroundings, taken away or replaced. */
 export interface Protections {
-  readonly store?: (store: TokenStore, link: SimLink) => TokenStore;
-  readonly provider?: (provider: Provider) => Provider;
+  readonly store?: (store: TokenStore, process: { readonly clock: Clock }) => TokenStore;
+  readonly provider?: (provider: Provider, clock: Clock) => Provider;
   readonly config?: Partial<TokenManagerConfig>;
 }
 
@@ -91,7 +92,7 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
     server,
     ledger,
     process: (name) => processes.get(name),
-    rotates: plan.provider.rotates,
+    provider: plan.provider,
     settledAt: () => calmAt + settlingMs,
     commitsRefused: (from, to) => commitsRefused.some((span) => span.from <= to && span.to >= from),
     rules: { ...config, leaseMs },
@@ -176,7 +177,11 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
       attemptOf: (session) => facts.attemptOf(name, session),
     });
     const deps = { process, random, log, config: { ...config, ...without.config } };
-    const replica = createReplica({ ...deps, store: without.store?.(link.store, link) ?? link.store, provider: without.provider?.(provider) ?? provider });
+    const replica = createReplica({
+      ...deps,
+      store: without.store?.(link.store, process) ?? link.store,
+      provider: without.provider?.(provider, process.clock) ?? provider,
+    });
     processes.set(name, process);
     members.set(name, { ...replica, link });
   }

@@ -1,10 +1,13 @@
 import type { Stretch } from "./facts.ts";
 import type { Judge } from "./judge.ts";
 import type { Executed } from "./sim-store.ts";
+import { judgeRenewal, judgeWaiting } from "./slot-rules.ts";
 
 /** Judges a call that the store carried out; `before` is what it found. */
 export function judgeCall(judge: Judge, executed: Executed, before: Stretch): void {
   const { call, result } = executed;
+  judgeRenewal(judge, executed);
+  judgeWaiting(judge, executed);
   if (isRefresh(judge, executed)) {
     isNoResurrection(judge, executed, before);
     isSuccessor(judge, executed, before);
