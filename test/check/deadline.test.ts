@@ -7,6 +7,7 @@ import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { type Answer, bearer, sessionId, startScenario } from "../support/scenario.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 
 const opened = resources();
 const { use } = opened;
@@ -93,4 +94,31 @@ test("a session that is known and a token that is cached are served whatever sta
   // No time at all is left to this caller.
   expect((await check(bearer(sessionId), 40)).status).toBe(200);
   gate.release();
+});
+
+/** The provider reads one refresh and stays silent; the session that asked has had its 503. */
+async function hungOnce(upstream: object) {
+  const config = { refresh: { timeout: "300ms" }, check: { deadline: "5s" }, shutdown: { timeout: "200ms" } };
+  const scenario = await startScenario(opened, { config, upstream, provider: { rotates: false } });
+  await scenario.login();
+  scenario.clock.shift(3_600_000);
+  scenario.provider.hang();
+  expect(await scenario.check(bearer())).toMatchObject({ status: 503, body: { reason: "unavailable" } });
+  return scenario;
+}
+
+test("a call that hangs at a provider that never rotates is given up: the next request is answered while it still hangs", async () => {
+  const { check, provider, clock } = await hungOnce({ rotates: "never" });
+  clock.shift(1_100);
+  const answer = await until("a token", async () => {
+    const { status, headers } = await check(bearer());
+    return status === 200 && headers;
+  });
+  expect([answer, provider.calls]).toMatchObject([{ authorization: "Bearer access-2" }, 2]);
+});
+
+test("where nothing is known of rotation, it keeps the token from being presented a second time", async () => {
+  const { check, provider, service } = await hungOnce({});
+  expect(await check(bearer())).toMatchObject({ status: 503, body: { reason: "unavailable" } });
+  expect([provider.calls, service.events("denied").map(({ why }) => why)]).toEqual([1, ["refresh_timeout", "refresh_timeout"]]);
 });
