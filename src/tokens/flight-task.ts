@@ -20,15 +20,15 @@ export interface FlightTask {
   wake: ((version?: string) => void) | undefined;
 }
 
-/** Waits until somebody changes the task's grant or gives its lease back, at most so long. */
-export function changeOrDelay(clock: Clock, task: FlightTask, delayMs: number): Promise<void> {
+/** Waits until somebody changes the task's grant or gives its lease back, at most so long. True where somebody did. */
+export function changeOrDelay(clock: Clock, task: FlightTask, delayMs: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const cancel = clock.after(delayMs, done);
-    task.wake = done;
-    function done(): void {
+    const cancel = clock.after(delayMs, () => done(false));
+    task.wake = () => done(true);
+    function done(changed: boolean): void {
       cancel();
       task.wake = undefined;
-      resolve();
+      resolve(changed);
     }
   });
 }

@@ -11,6 +11,8 @@ export interface Lease {
   leftMs(): number;
   /** Somebody else may have had it, or has it. */
   isLost(): boolean;
+  /** The store has perhaps lost it, and it is still being taken again. */
+  mayReturn(): boolean;
   /** The store may have lost it: renews it now. */
   check(): void;
   /** Ends the renewing; the lease itself is ended by commit, refuse or release. */
@@ -54,6 +56,7 @@ export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, { 
   return {
     leftMs: () => (lost ? 0 : until - clock.monotonicMs()),
     isLost: () => lost || clock.monotonicMs() >= until,
+    mayReturn: () => maybeForgotten && !stopped,
     check() {
       maybeForgotten = true;
       void renew();

@@ -20,7 +20,10 @@ import { createRotation } from "./rotation.ts";
 import { createSettle, isSent, type Presentation, type RefreshResult } from "./settle.ts";
 
 /** `timeoutMs` is how long a provider may take until nobody waits for it any more; `holdOffMs` how long an attempt waits where an earlier one may have redeemed the token. */
-export type RefreshConfig = PatienceConfig;
+export interface RefreshConfig extends PatienceConfig {
+  /** So long word of a change may be missing without anybody knowing, ms. */
+  readonly maxStalenessMs: number;
+}
 
 export interface RefresherDeps {
   readonly store: TokenStore;
@@ -101,8 +104,15 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       if (turn.kind !== "wait" && turn.kind !== "again") return turn;
       const leftMs = task.until - clock.monotonicMs();
       if (leftMs <= 0) return { kind: "unavailable", why: turn.kind === "wait" ? "lease_busy" : "lease_too_short" };
-      if (turn.kind === "wait") await changeOrDelay(clock, task, Math.min(turn.ms, leftMs));
+      if (turn.kind === "wait") await waitForOthers(task, Math.min(turn.ms, leftMs));
     }
+  }
+
+  /** Until word comes from who has the lease, or the time is over; or until such word may have been lost, so that the store has to be asked. */
+  async function waitForOthers(task: FlightTask, ms: number): Promise<void> {
+    const from = clock.monotonicMs();
+    for (let now = from; now < from + ms && coherence.isCurrent(from, now); now = clock.monotonicMs())
+      if (await changeOrDelay(clock, task, Math.min(from + ms - now, config.maxStalenessMs))) return;
   }
 
   /** Inside the slot: as long as the provider works. What comes after, the store's part, does not keep others from the provider; nor does a hold-off. */

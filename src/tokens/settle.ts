@@ -206,10 +206,14 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
   }
 
   /** The others have to know until when an answer may come: until the store has that, or none can come any more, the lease is kept. */
-  async function giveUpLease({ task, sentAt }: SentPresentation, release: Release): Promise<void> {
+  async function giveUpLease({ task, lease, sentAt }: SentPresentation, release: Release): Promise<void> {
     const leftMs = () => Math.max(latestAnswerMs - (clock.monotonicMs() - sentAt), 0);
     const onError = logNowAndThen(log, "release_failed", task.key, "lease of a call that hangs not given up yet");
-    await untilStored(clock, () => store.release(task.key, { ...release, answerMs: leftMs() }), leftMs(), onError).catch(() => {});
+    const giveUp = async () => {
+      const released = await store.release(task.key, { ...release, answerMs: leftMs() });
+      if (!released && lease.mayReturn()) throw new Error("the store has lost the lease; it is being taken again");
+    };
+    await untilStored(clock, giveUp, leftMs(), onError).catch(() => {});
   }
 
   function report({ task, startedAt }: Presentation, outcome: RefreshOutcome, result: RefreshResult): void {

@@ -37,6 +37,8 @@ export interface AuthorizationServer {
   descends(token: string | undefined, ancestor: string): boolean;
   /** Whether `token` came of a later login than `other`, or of the same one and later. */
   isLater(token: string, other: string): boolean;
+  /** Whether both came of the same token, which was presented twice inside its grace. */
+  areSiblings(token: string, other: string): boolean;
   /** Whether it would be taken now. */
   isGood(token: string): boolean;
 }
@@ -72,6 +74,10 @@ export function createAuthorizationServer(plan: ProviderPlan, now: () => number,
       const [one, two] = [refreshTokens.get(token), refreshTokens.get(other)];
       if (one === undefined || two === undefined) return false;
       return one.family === two.family ? one.number > two.number : one.family.login > two.family.login;
+    },
+    areSiblings(token, other) {
+      const parent = refreshTokens.get(token)?.parent;
+      return parent !== undefined && parent === refreshTokens.get(other)?.parent;
     },
     isGood(token) {
       const issued = refreshTokens.get(token);

@@ -37,6 +37,8 @@ export interface Facts {
   wasGivenBack(attempt: string | undefined): boolean;
   /** What the process was told last of a session, and when; undefined where it was told nothing yet. */
   lastTold(by: string, session: string): { readonly op: StoreCall["op"]; readonly at: number } | undefined;
+  /** When the first attempt on what the store holds of a session had the lease; Infinity where none had. */
+  firstAttemptAt(session: string): number;
   /** Until when the session's lease was somebody else's, as that process was told last. */
   busyUntil(by: string, session: string): number;
   /** When the newest state that the process was told of was read. */
@@ -62,6 +64,7 @@ export function createFacts(now: () => number): Facts {
   const signs = new Map<string, number>();
   const lostLeases = new Set<string>();
   const givenBack = new Set<string>();
+  const firstAttempts = new Map<string, number>();
   const busyUntil = new Map<string, number>();
   const lastTold = new Map<string, { readonly op: StoreCall["op"]; readonly at: number }>();
   const attempts = new Map<string, string>();
@@ -74,11 +77,15 @@ export function createFacts(now: () => number): Facts {
   const facts: Facts = {
     executed(executed) {
       const { call, result, at } = executed;
-      if (call.op === "acquire" && kindOf(result) === "acquired") signs.set(call.request.attempt, at);
+      if (call.op === "acquire" && kindOf(result) === "acquired") {
+        signs.set(call.request.attempt, at);
+        if (!firstAttempts.has(call.key.session)) firstAttempts.set(call.key.session, at);
+      }
       if (call.op === "renew" && result === true) signs.set(call.attempt, at);
       if (call.op === "release" && result === true && !call.release.unused) givenBack.add(call.release.attempt);
       const next = afterwards(executed, facts.now(call.key.session));
       if (next === undefined) return;
+      firstAttempts.delete(call.key.session);
       append(writes, call.key.session, executed);
       append(stretches, call.key.session, next);
       versions.set(next.version, Math.max(versions.get(next.version) ?? 0, at - executed.sentAt));
@@ -117,6 +124,7 @@ export function createFacts(now: () => number): Facts {
     lastSignOf: (attempt) => signs.get(attempt ?? "") ?? Number.NEGATIVE_INFINITY,
     wasLeaseLost: (attempt) => lostLeases.has(attempt ?? ""),
     wasGivenBack: (attempt) => givenBack.has(attempt ?? ""),
+    firstAttemptAt: (session) => firstAttempts.get(session) ?? Number.POSITIVE_INFINITY,
     busyUntil: (by, session) => busyUntil.get(`${by} ${session}`) ?? Number.NEGATIVE_INFINITY,
     lastTold: (by, session) => lastTold.get(`${by} ${session}`),
     attemptOf: (by, session) => attempts.get(`${by} ${session}`),

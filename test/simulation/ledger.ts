@@ -9,6 +9,8 @@ export interface Presentation {
   readonly token: string;
   /** The attempt whose lease it was sent under. */
   readonly attempt: string | undefined;
+  /** When the first attempt on this token had the lease. */
+  readonly firstAttemptAt: number;
   /** When the process looked last, and when it sent: apart where it froze in between. */
   readonly checkedAt: number;
   readonly sentAt: number;
@@ -24,7 +26,7 @@ export interface Presentation {
 
 /** All presentations there were. */
 export interface Ledger {
-  begin(sending: Pick<Presentation, "by" | "session" | "token" | "attempt" | "checkedAt" | "sentAt">): Presentation;
+  begin(sending: Pick<Presentation, "by" | "session" | "token" | "attempt" | "firstAttemptAt" | "checkedAt" | "sentAt">): Presentation;
   all(): readonly Presentation[];
   of(token: string): readonly Presentation[];
 }

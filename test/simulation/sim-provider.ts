@@ -18,8 +18,8 @@ export interface SimProviderDeps {
   readonly config: ProviderPlan;
   /** What holds now; all good once the troubles are over. */
   readonly faults: () => Faults;
-  /** The attempt under which this process may present this session's token now. */
-  readonly attemptOf: (session: string) => string | undefined;
+  /** The attempt under which this process may present this session's token now, and when the first one had the lease. */
+  readonly attemptOf: (session: string) => Pick<Presentation, "attempt" | "firstAttemptAt">;
 }
 
 /** What can go wrong at one moment. */
@@ -73,12 +73,12 @@ export function createSimProvider(deps: SimProviderDeps): Provider {
       return;
     }
     const session = server.refreshToken(token)?.family.session ?? "";
-    const sending = { by: process.name, session, token, attempt: attemptOf(session), checkedAt: clock.now() };
+    const sending = { by: process.name, session, token, ...attemptOf(session), checkedAt: clock.now() };
     if (rng.chance(faults().frozenDispatch)) process.freeze(rng.between(1_000, 40_000));
     process.deliver(() => exchange(sending, resolve));
   }
 
-  function exchange(sending: Pick<Presentation, "by" | "session" | "token" | "attempt" | "checkedAt">, resolve: Resolve): void {
+  function exchange(sending: Pick<Presentation, "by" | "session" | "token" | "attempt" | "firstAttemptAt" | "checkedAt">, resolve: Resolve): void {
     const presentation = ledger.begin({ ...sending, sentAt: clock.now() });
     history.note(process.name, "presents", presentation.token, `(${presentation.number})`);
     const spared = sparing();

@@ -174,7 +174,7 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
       ledger,
       config: plan.provider,
       faults: providerFaults,
-      attemptOf: (session) => facts.attemptOf(name, session),
+      attemptOf: (session) => ({ attempt: facts.attemptOf(name, session), firstAttemptAt: facts.firstAttemptAt(session) }),
     });
     const deps = { process, random, log, config: { ...config, ...without.config } };
     const replica = createReplica({

@@ -13,21 +13,21 @@ const besideCallsMs = 2_500;
 const nextMs = 3_000;
 
 /** How long a call keeps its lease and its slot while nothing comes, ms. A doubt about the moment of the first presentation, positive for the longer time, negative for the shorter. */
-function patienceMs({ provider, rules, ledger }: Judge, { token, sentAt }: Presentation, doubtMs: number): number {
+function patienceMs({ provider, rules }: Judge, { firstAttemptAt, sentAt }: Presentation, doubtMs: number): number {
   if (provider.saysNever) return rules.timeoutMs;
-  const others = doubtMs > 0 ? ledger.of(token).map((other) => other.sentAt) : [];
-  const next = sentAt - Math.min(sentAt, ...others) + rules.timeoutMs + rules.holdOffMs + nextMs;
+  const firstAt = doubtMs > 0 ? Math.min(firstAttemptAt, sentAt) : sentAt;
+  const next = sentAt - firstAt + rules.timeoutMs + rules.holdOffMs + nextMs;
   return next + doubtMs + latestAnswerMs <= provider.graceMs ? rules.timeoutMs : rules.giveUpMs;
 }
 
-/** The calls for which that process holds a slot then. */
-export function underWay(judge: Judge, by: string, at: number): readonly Presentation[] {
-  return judge.ledger.all().filter((call) => call.by === by && call.sentAt <= at && at < slotEnd(judge, call));
+/** The calls for which that process holds a slot then: surely so, or perhaps, where it may have given them up. */
+export function underWay(judge: Judge, by: string, at: number, doubtMs = -slackMs): readonly Presentation[] {
+  return judge.ledger.all().filter((call) => call.by === by && call.sentAt <= at && at < slotEnd(judge, call, doubtMs));
 }
 
 /** Counted from the last look: a process may freeze before what it sends is on its way. */
-function slotEnd(judge: Judge, call: Presentation): number {
-  return Math.min(call.endedAt, call.checkedAt + patienceMs(judge, call, -slackMs));
+function slotEnd(judge: Judge, call: Presentation, doubtMs: number): number {
+  return Math.min(call.endedAt, call.checkedAt + patienceMs(judge, call, doubtMs));
 }
 
 /** A call that hangs does not keep its lease for longer. */
@@ -58,7 +58,7 @@ function longestIdle(judge: Judge, by: string, from: number, to: number): number
   let longest = 0;
   let idle = 0;
   for (let at = from; at < to; at += stepMs) {
-    idle = underWay(judge, by, at).length < judge.provider.maxConcurrency ? idle + stepMs : 0;
+    idle = underWay(judge, by, at, slackMs).length < judge.provider.maxConcurrency ? idle + stepMs : 0;
     longest = Math.max(longest, idle);
   }
   return longest;

@@ -35,6 +35,8 @@ function isSuccessor({ facts, server, violated }: Judge, { by, call }: Executed,
   if (token === before.refreshToken || server.descends(token, before.refreshToken)) return;
   if (isWrittenBackInOrder(facts.writes(call.key.session), before.version, call.write.version)) return;
   const lost = facts.losses(call.key.session).length > 0;
+  // A failover took what the first answer had brought, and the late answer to a call that had been given up came before that was written back: either is good.
+  if (lost && server.areSiblings(token, before.refreshToken) && server.isGood(token)) return;
   if (!lost || !server.isLater(token, before.refreshToken))
     violated("clobbered", `${by} commits ${token} over ${before.refreshToken}, which it did not come of`);
 }

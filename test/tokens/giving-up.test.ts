@@ -155,6 +155,21 @@ describe("a call that hangs at a provider with a grace", () => {
     expect([await other.fresh(), world.endpoint.tokens.reuses]).toMatchObject([expect.stringMatching(/^access-/), 0]);
   });
 
+  test("keeps its lease until the store has heard that it was given up: until then nobody knows how long an answer may come", async () => {
+    const { world, other } = await startReplicas(grace, endpoint);
+    await hang(world);
+    world.store.down.add("release");
+    await world.clock.advance(timeoutMs);
+    await until("the first try", () => world.store.calls.release === 1);
+    await world.clock.advance(20_000);
+    const waiting = other.fresh();
+    await until("the other waits", () => other.metrics.events.lease_busy === 1);
+    world.store.down.clear();
+    await world.clock.advance(1_000);
+    expect(await waiting).toBe("unavailable: back_off");
+    expect(world.endpoint.calls).toBe(1);
+  });
+
   test("keeps its lease where a redemption a minute late would be outside the grace", async () => {
     const { world, other } = await startReplicas({ graceMs: 70_000 }, { reuseGraceMs: 70_000 });
     const { answer } = await hang(world);

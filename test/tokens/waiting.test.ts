@@ -7,8 +7,8 @@ import { startWorld, type World } from "./world.ts";
 const opened = resources();
 
 /** A refresh that waits, as another replica has the lease. */
-async function waitingForTheirs({ leaseMs = 15_000 } = {}) {
-  const world = await startWorld(opened);
+async function waitingForTheirs({ leaseMs = 15_000, heartbeats = "real" as "real" | "by hand" } = {}) {
+  const world = await startWorld(opened, { heartbeats });
   const other = world.replica();
   await world.login("alice", { remainingMs: 0 });
   const version = await versionOf(other);
@@ -59,6 +59,16 @@ describe("a refresh that finds the lease taken", () => {
     expect(world.store.calls.acquire).toBe(1);
     await world.clock.advance(1);
     expect([await waiting, world.store.calls.acquire, world.endpoint.calls]).toEqual(["access-2", 2, 0]);
+  });
+
+  test("looks again after cache.maxStaleness where its subscription is dead: what has become of the grant may not have been heard", async () => {
+    const { world, other, waiting } = await waitingForTheirs({ heartbeats: "by hand" });
+    world.store.subscription.silent = true;
+    await other.store.revoke(world.key(), "tombstone");
+    await world.clock.advance(4_999);
+    expect(world.store.calls.acquire).toBe(1);
+    await world.clock.advance(1);
+    expect([await waiting, world.endpoint.calls]).toEqual(["missing", 0]);
   });
 
   test("waits as long as a refresh may take, and no caller longer than its own deadline", async () => {
