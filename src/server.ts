@@ -4,6 +4,7 @@ import type { Check } from "./check/check.ts";
 import type { Address } from "./config/address.ts";
 import type { ListenConfig } from "./config/listen-schema.ts";
 import { AuthorizationService } from "./gen/envoy/service/auth/v3/external_auth.ts";
+import type { GrpcHook, GrpcHooks } from "./grpc-hooks.ts";
 import { addReflection } from "./grpc-services.ts";
 import { listenGrpc, namedClientsOnly } from "./listen.ts";
 import { createOpenCalls } from "./open-calls.ts";
@@ -22,6 +23,7 @@ export interface CheckServerDeps {
 
 /** The gRPC server that Envoy calls. */
 export interface CheckServer {
+  readonly hooks: GrpcHooks;
   /** Resolves to the address, with its port. */
   listen(): Promise<Address>;
   /** Overall health, and that of the Authorization service. */
@@ -38,7 +40,7 @@ export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps
   const namedClients = namedClientsOnly(config.tls);
   const calls = createOpenCalls();
   const server = new Server({ "grpc.max_receive_message_length": maxRequestBytes, interceptors: [calls.interceptor, ...namedClients] });
-  raiseResetLimits(server);
+  const hooks = new Map<GrpcHook, boolean>([["reset_limits", raiseResetLimits(server)]]);
   const health = new HealthImplementation({
     "": "NOT_SERVING",
     [AuthorizationService.check.path.split("/")[1] ?? ""]: "NOT_SERVING",
@@ -48,11 +50,13 @@ export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps
     { check: { ...AuthorizationService.check, requestDeserialize: identity, responseSerialize: identity } },
     { check: handler(check, deadlineMs) },
   );
-  if (namedClients.length === 0) serveDirectly(server, { path: AuthorizationService.check.path, handle: check, deadlineMs }, calls.direct);
+  if (namedClients.length === 0)
+    hooks.set("direct_answers", serveDirectly(server, { path: AuthorizationService.check.path, handle: check, deadlineMs }, calls.direct));
   health.addToServer(server);
   addReflection(server, ["envoy/service/auth/v3/external_auth.proto"]);
 
   return {
+    hooks,
     listen: () => listenGrpc(server, config.grpc, config.tls, config.grpcMode),
     setServing(serving) {
       for (const name of ["", AuthorizationService.check.path.split("/")[1] ?? ""]) health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");

@@ -13,6 +13,7 @@ import type { LoginSource } from "./connect/context.ts";
 import { createSessionIssuer } from "./connect/issued-sessions.ts";
 import { loginCookiePrefix } from "./connect/login-cookies.ts";
 import { deadlineIn } from "./deadline.ts";
+import { reportHooks } from "./grpc-hooks.ts";
 import { createProbeServer } from "./http.ts";
 import { createBackchannelLogout } from "./logout/backchannel-logout.ts";
 import { createLogoutEndpoint } from "./logout/logout-endpoint.ts";
@@ -132,6 +133,7 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
     metrics: metrics.checks,
   });
   const server = createCheckServer({ check, config: listen, deadlineMs: config.check.deadlineMs });
+  for (const [hook, isActive] of server.hooks) metrics.hook(hook, isActive);
   const onStoreUp = (up: boolean) => {
     server.setStoreUp(up);
     metrics.store.up(up);
@@ -149,6 +151,7 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
 
   return {
     async start() {
+      reportHooks(server.hooks, log);
       const listening = { grpc: await server.listen(), http: await probes?.listen(), admin: await admin?.listen() };
       readiness.start();
       return listening;

@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
+import type { GrpcHook } from "../grpc-hooks.ts";
 import { createCheckMetrics } from "./check-metrics.ts";
 import { createGrantMetrics } from "./grant-metrics.ts";
 import type { AdminMetrics, CheckMetrics, GrantMetrics, KeyMetrics, LogoutMetrics, SizeMetrics, StoreMetrics, TokenMetrics } from "./metrics.ts";
@@ -29,6 +30,7 @@ export interface Metrics {
   readonly admin: AdminMetrics;
   readonly logouts: LogoutMetrics;
   readonly grants: GrantMetrics;
+  hook(hook: GrpcHook, isActive: boolean): void;
   readonly registry: Registry;
   readonly scrape: Scrape;
 }
@@ -47,6 +49,7 @@ export function createMetrics({ version, upstreams, issuers }: MetricsOptions): 
     admin: createAdminMetrics(registry),
     logouts: createLogoutMetrics(registry),
     grants: createGrantMetrics(registry, upstreams),
+    hook: createHookMetrics(registry),
     registry,
     scrape: { contentType: registry.contentType, text: shared(() => registry.metrics()) },
   };
@@ -97,6 +100,17 @@ function createSizeMetrics(registry: Registry): SizeMetrics {
   return {
     tokens: (upstream, size) => tokens.ask([upstream], size),
     sessions: (source, size) => sessions.ask([source], size),
+  };
+}
+
+function createHookMetrics(registry: Registry): Metrics["hook"] {
+  const active = createCells(registry, "gauge", {
+    name: "bearerswap_grpc_hook_active",
+    help: "1 where the installed @grpc/grpc-js takes what is done to it from inside, 0 where it lacks the place for it. hook: reset_limits; direct_answers, unless allowedSans rules it out.",
+    labels: ["hook"],
+  });
+  return (hook, isActive) => {
+    active.of(hook).value = isActive ? 1 : 0;
   };
 }
 
