@@ -2,6 +2,7 @@ import { type Command, CommanderError } from "commander";
 import { checkWithoutValues, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { BearerswapError } from "../error.ts";
+import { proxyWarning } from "../proxy-warning.ts";
 import { createTrustingFetch } from "../trusting-fetch.ts";
 import type { CliContext } from "./cli.ts";
 import { onlineFindings } from "./online-checks.ts";
@@ -14,7 +15,7 @@ interface CheckOptions {
 }
 
 /** `check`: says whether `serve` would take the file, with every problem at once. */
-export function addCheckCommand(program: Command, { env, stdout, stderr }: CliContext): void {
+export function addCheckCommand(program: Command, { env, nodeVersion, stdout, stderr }: CliContext): void {
   program
     .command("check")
     .description("validate a configuration file; exit code 1 and a list of all problems if it cannot be served")
@@ -24,7 +25,8 @@ export function addCheckCommand(program: Command, { env, stdout, stderr }: CliCo
     .action(async ({ config: file, secrets, online }: CheckOptions) => {
       if (online && !secrets) throw new BearerswapError("input", "--online needs the secrets that --no-secrets leaves out: give one of them");
       const { warnings, note } = secrets ? { ...loadConfig(file, { env }), note: "" } : withoutValues(file);
-      for (const warning of warnings) stderr.write(`warning: ${warning}\n`);
+      const ignored = proxyWarning(env, nodeVersion);
+      for (const warning of ignored === undefined ? warnings : [...warnings, ignored]) stderr.write(`warning: ${warning}\n`);
       stdout.write(`${file}: ok${note}\n`);
       if (online) await askAll(loadConfig(file, { env }).config, { env, stdout });
     });

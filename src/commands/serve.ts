@@ -4,6 +4,7 @@ import { systemClock } from "../clock.ts";
 import { formatAddress } from "../config/address.ts";
 import { loadConfig, readLogConfig } from "../config/load.ts";
 import { BearerswapError, messageOf } from "../error.ts";
+import { proxyWarning } from "../proxy-warning.ts";
 import { systemRandom } from "../random.ts";
 import { createService } from "../service.ts";
 import { createLog } from "../telemetry/log.ts";
@@ -27,13 +28,15 @@ export function addServeCommand(program: Command, context: CliContext): void {
     });
 }
 
-async function serve(file: string, { env, untilStopped }: CliContext): Promise<void> {
+async function serve(file: string, { env, nodeVersion, untilStopped }: CliContext): Promise<void> {
   const { config, warnings } = loadConfig(file, { env });
   const log = createLog(config.log);
   // What grpc-js says of an address is said again, with more, by what it throws.
   setLogger({ error: (message: string) => log.debug({ event: "grpc" }, message) });
   const stopped = untilStopped();
   const service = createService({ config, clock: systemClock(), random: systemRandom(), fetch, fetchTrusting: createTrustingFetch(env), log });
+  const ignored = proxyWarning(env, nodeVersion);
+  if (ignored !== undefined) log.warn({ event: "proxy_ignored" }, ignored);
   for (const warning of warnings) log.warn({ event: "config" }, warning);
   const { grpc, http, admin } = await service.start();
   log.info({ event: "listening", version, grpc: formatAddress(grpc), http: http && formatAddress(http), admin: admin && formatAddress(admin) }, "listening");

@@ -155,5 +155,13 @@ function put(admin: string, tokenResponse: string): Promise<number> {
   const [, command = ""] = /\| bearerswap (.+)$/.exec(line) ?? [];
   const args = command.split(" ").map((word) => (word === "$$DEMO_SESSION" ? session : word.startsWith("unix:") ? admin : word));
   const sink = () => new Writable({ write: (_chunk, _encoding, done) => done() });
-  return runCli(args, { env: {}, stdin: Readable.from([tokenResponse]), stdout: sink(), stderr: sink(), untilStopped: () => new Promise(() => {}) });
+  const nodeVersion = process.versions.node;
+  return runCli(args, {
+    env: {},
+    nodeVersion,
+    stdin: Readable.from([tokenResponse]),
+    stdout: sink(),
+    stderr: sink(),
+    untilStopped: () => new Promise(() => {}),
+  });
 }
