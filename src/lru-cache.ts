@@ -5,6 +5,8 @@ export interface LruCache<V> {
   get(key: string): V | undefined;
   set(key: string, value: V): void;
   delete(key: string): void;
+  /** Walks over all that are kept: for what is asked for seldom. */
+  values(): Iterable<V>;
   /** Entries kept, `maxEntries` at most. Counted along: the library's own `size` walks over all entries, which takes milliseconds of everybody's time. */
   size(): number;
 }
@@ -21,6 +23,9 @@ export function createLruCache<V>(maxEntries: number): LruCache<V> {
     },
     delete(key) {
       if (entries.delete(key)) size -= 1;
+    },
+    *values() {
+      for (const [, value] of entries) yield value;
     },
     size: () => size,
   };

@@ -91,7 +91,10 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
     metrics: metrics.tokens,
     config: { ...config.refresh, ...config.cache, cacheEntries: config.cache.maxSessions },
   });
-  for (const upstream of providers.keys()) metrics.sizes.tokens(upstream, () => tokens.held(upstream));
+  for (const upstream of providers.keys()) {
+    metrics.sizes.tokens(upstream, () => tokens.held(upstream));
+    metrics.sizes.failing(upstream, () => tokens.failing(upstream));
+  }
   const logoutSources = sessions.filter(isLogoutSource);
   const { flows, index } = config.connect || logoutSources.length > 0 ? flowStoresOf(config.store, { clock, random, log }) : {};
   const grantLifeMs = Math.max(0, ...[...providers.values()].map(({ refreshTokenLifeMs }) => refreshTokenLifeMs));

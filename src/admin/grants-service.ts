@@ -183,7 +183,7 @@ const unreadable: ReadonlySet<string> = new Set(["store_sealed", "store_corrupt"
 function view(upstream: string, read: ReadResult): proto.Grant | undefined {
   if (read.kind === "absent") return undefined;
   if (read.kind === "revoked") return proto.Grant.create({ upstream, version: read.version, state: proto.GrantState.REVOKED });
-  const { version, state, why, grant, access, life } = read.row;
+  const { version, state, why, grant, access, life, failingMs } = read.row;
   return {
     upstream,
     version,
@@ -195,6 +195,7 @@ function view(upstream: string, read: ReadResult): proto.Grant | undefined {
     hasAccessToken: access !== undefined,
     accessTokenExpiresInMs: access?.remainingMs === undefined ? undefined : Math.floor(access.remainingMs),
     expiresInMs: Math.floor(life.ms),
+    failingForMs: failingMs === undefined ? undefined : Math.floor(failingMs),
   };
 }
 

@@ -154,6 +154,7 @@ function lineOf(grant: Grant): string {
     grant.why && `(${grant.why})`,
     isHeld ? access : "",
     !isHeld ? "" : grant.hasRefreshToken ? "refresh token" : "no refresh token",
+    grant.failingForMs === undefined ? "" : `refreshes failing for ${seconds(grant.failingForMs)}`,
     grant.expiresInMs === undefined ? "" : `kept for ${seconds(grant.expiresInMs)}`,
     grant.subject && `subject ${grant.subject}`,
     grant.scope && `scope "${grant.scope}"`,

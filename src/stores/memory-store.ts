@@ -14,6 +14,7 @@ interface Row {
   readonly marker?: { readonly count: number; readonly since: number } | undefined;
   readonly retryAt?: number | undefined;
   readonly failures?: number | undefined;
+  readonly failingSince?: number | undefined;
   /** Until when a presentation that was given up may be answered, beside which somebody else has the lease. */
   readonly answerUntil?: number | undefined;
 }
@@ -82,9 +83,10 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       if (row?.lease?.attempt !== attempt) return false;
       const count = (row.marker?.count ?? 1) - (unused ? 1 : 0);
       const marker = row.marker === undefined || count === 0 ? undefined : { ...row.marker, count };
-      const backOff = backOffMs > 0 ? { retryAt: clock.monotonicMs() + backOffMs, failures: (row.failures ?? 0) + 1 } : {};
-      const lateMs = Math.max(answerMs, left(row.answerUntil, clock.monotonicMs()));
-      const lease = lateMs > 0 ? { attempt: givenUp, until: clock.monotonicMs() + lateMs } : undefined;
+      const now = clock.monotonicMs();
+      const backOff = backOffMs > 0 ? { retryAt: now + backOffMs, failures: (row.failures ?? 0) + 1, failingSince: row.failingSince ?? now } : {};
+      const lateMs = Math.max(answerMs, left(row.answerUntil, now));
+      const lease = lateMs > 0 ? { attempt: givenUp, until: now + lateMs } : undefined;
       rows.set(grantId(key), { ...row, lease, marker, answerUntil: undefined, ...backOff });
       tell(key, row.write.version);
       return true;
@@ -178,7 +180,11 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
     const remainingMs = row.accessUntil - now;
     const held = access !== undefined && remainingMs > 0 ? { ...access, remainingMs: Number.isFinite(remainingMs) ? remainingMs : undefined } : undefined;
     const state = row.state === "dead" ? "dead" : "active";
-    return { version, state, why: row.why, grant, access: held, life: { ms: row.expiresAt - now, stated: life.stated }, backOffMs: left(row.retryAt, now) };
+    return {
+      ...{ version, state, why: row.why, grant, access: held, life: { ms: row.expiresAt - now, stated: life.stated } },
+      backOffMs: left(row.retryAt, now),
+      failingMs: row.failingSince === undefined ? undefined : now - row.failingSince,
+    };
   }
 
   function tell(key: GrantKey, version: string): void {

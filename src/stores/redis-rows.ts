@@ -15,7 +15,7 @@ export interface RedisRows {
 }
 
 /** As `view` in row.lua gives it. */
-const rowReply = z.tuple([z.string(), z.string(), z.string(), z.string(), z.string(), z.string(), z.number(), z.string(), z.number()]);
+const rowReply = z.tuple([z.string(), z.string(), z.string(), z.string(), z.string(), z.string(), z.number(), z.string(), z.number(), z.string()]);
 const acquireReply = z.union([
   z.tuple([z.enum(["moved", "dead", "acquired"]), z.number(), z.number(), z.number(), z.number()], z.unknown()),
   z.tuple([z.enum(["back_off", "busy"]), z.number()]),
@@ -61,7 +61,7 @@ export function createRedisRows(codec: RowCodec): RedisRows {
   };
 
   function rowOf(name: string, reply: unknown): GrantRow {
-    const [version, state, why, grant, access, accessMs, ttlMs, stated, backOffMs] = parseReply(rowReply, reply, name);
+    const [version, state, why, grant, access, accessMs, ttlMs, stated, backOffMs, failingMs] = parseReply(rowReply, reply, name);
     if (state !== "active" && state !== "dead")
       throw new BearerswapError("store_corrupt", `${name} field state is "${state}"; it was left as it is: put the grant anew, or delete the key`);
     const place = { key: name, version };
@@ -73,6 +73,7 @@ export function createRedisRows(codec: RowCodec): RedisRows {
       access: access === "" ? undefined : accessOf(access, accessMs, place),
       life: { ms: ttlMs, stated: stated === "1" },
       backOffMs,
+      failingMs: failingMs === "" ? undefined : Number(failingMs),
     };
   }
 

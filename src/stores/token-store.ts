@@ -14,6 +14,8 @@ export interface GrantRow {
   readonly life: GrantLife;
   /** Milliseconds until its refresh token may be presented again; 0 where nothing stands in the way. */
   readonly backOffMs: number;
+  /** Milliseconds since the first of the refreshes that have failed since the last login or refresh; absent where none has. */
+  readonly failingMs?: number | undefined;
 }
 
 /** What a read finds. */

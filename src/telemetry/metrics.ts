@@ -67,6 +67,8 @@ export interface KeyMetrics {
 /** How full the caches are, asked when somebody wants to know. */
 export interface SizeMetrics {
   tokens(upstream: string, size: () => number): void;
+  /** Grants whose refreshes have been failing for an hour. */
+  failing(upstream: string, count: () => number): void;
   /** Verified sessions, in the cache of the place that `source` reads. */
   sessions(source: string, size: () => number): void;
 }

@@ -97,8 +97,14 @@ function createSizeMetrics(registry: Registry): SizeMetrics {
     help: `Verified JWTs and issued sessions remembered in this process; ${help} source: the first of those that read the place.`,
     labels: ["source"],
   });
+  const failing = createAskedGauge(registry, {
+    name: "bearerswap_failing_grants",
+    help: "Grants whose refreshes have been failing for an hour or more, without the provider having refused one in words that we know. Those that this process was asked for in the last quarter of an hour, 20000 at most.",
+    labels: ["upstream"],
+  });
   return {
     tokens: (upstream, size) => tokens.ask([upstream], size),
+    failing: (upstream, count) => failing.ask([upstream], count),
     sessions: (source, size) => sessions.ask([source], size),
   };
 }

@@ -4,6 +4,7 @@ import type { GrantRow, TokenStore } from "../stores/token-store.ts";
 import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type AccessToken, type FreshnessConfig, placeAccessToken, usableUntil } from "./access-token.ts";
 import type { Coherence } from "./coherence.ts";
+import type { FailingGrants } from "./failing-grants.ts";
 import type { FlightTask } from "./flight-task.ts";
 import type { StoredAccess } from "./grant.ts";
 import { mayUse } from "./owner.ts";
@@ -29,6 +30,7 @@ export interface ResolveDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly metrics: TokenMetrics;
+  readonly failing: FailingGrants;
   readonly freshnessOf: (upstream: string) => FreshnessConfig;
 }
 
@@ -41,6 +43,7 @@ export function createResolve({
   clock,
   random,
   metrics,
+  failing,
   freshnessOf,
 }: ResolveDeps): (task: FlightTask) => Promise<FlightResult> {
   return async function resolve(task) {
@@ -53,6 +56,7 @@ export function createResolve({
     const read = await store.read(task.key);
     // The process stood still meanwhile, or the store was slow: a login may have come since, and "no login" would be wrong.
     if (!again && !coherence.isCurrent(from, clock.monotonicMs())) return load(task, true);
+    failing.saw(task.key, read.kind === "found" && read.row.state === "active" ? read.row.failingMs : undefined);
     if (read.kind !== "found") return missing(task);
     const { row } = read;
     task.seen = row.version;
@@ -74,6 +78,7 @@ export function createResolve({
     const result = await refresher.refresh(task, row);
     switch (result.kind) {
       case "refreshed":
+        failing.saw(task.key, undefined);
         if (result.access === undefined) return unavailable("no_usable_access_token");
         return servable(keep(task, result, result.access, result.sentAt)) ?? unavailable("token_expired_meanwhile");
       case "moved":
@@ -83,6 +88,8 @@ export function createResolve({
       case "missing":
         return missing(task);
       case "refused":
+        failing.saw(task.key, undefined);
+        return result;
       case "unavailable":
         return result;
       default:

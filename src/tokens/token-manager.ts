@@ -9,6 +9,7 @@ import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type AccessToken, type FreshnessConfig, usableUntil } from "./access-token.ts";
 import { type CoherenceConfig, createCoherence } from "./coherence.ts";
 import { createEndings, type Endings } from "./endings.ts";
+import { createFailingGrants } from "./failing-grants.ts";
 import type { FlightTask } from "./flight-task.ts";
 import { createFlights, type Flight } from "./flights.ts";
 import { type GrantKey, grantId, shortHash } from "./grant.ts";
@@ -59,6 +60,8 @@ export interface TokenManager {
   endIf: Endings["endIf"];
   /** Access tokens that this process holds for an upstream. */
   held(upstream: string): number;
+  /** Grants at an upstream whose refreshes have been failing for an hour, of those that this process was asked for lately. */
+  failing(upstream: string): number;
   /** Resolves when no refresh is under way and everything received is stored. */
   settled(): Promise<void>;
   /** The grants whose new tokens the store has not taken yet. */
@@ -86,7 +89,8 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   const coherence = createCoherence(config, clock);
   const recommits = createRecommits({ store, onRestored: drop, clock, log, metrics, holdOffMs: config.holdOffMs });
   const refresher = createRefresher({ store, providers, recommits, coherence, onMoved: changed, clock, random, log, metrics, config });
-  const resolve = createResolve({ store, coherence, refresher, cache, clock, random, metrics, freshnessOf });
+  const failing = createFailingGrants(clock);
+  const resolve = createResolve({ store, coherence, refresher, cache, clock, random, metrics, failing, freshnessOf });
   const flights = createFlights<FlightResult>();
   const flying = new Map<string, Flying>();
   const join = (task: Parameters<typeof fly>[0]) => flights.join(grantId(task.key), () => fly(task));
@@ -126,6 +130,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     revoke: endings.revoke,
     endIf: endings.endIf,
     held: (upstream) => cache.size(upstream),
+    failing: failing.count,
     async settled() {
       await flights.settled();
       await refresher.settled();

@@ -82,7 +82,9 @@ describe("grants refresh", () => {
         grants: [expect.objectContaining({ state: "active", hasAccessToken: true })],
       },
     ]);
-    clock.shift(2_000);
+    clock.shift(3_700_000);
+    expect((await grants("get", ...crm)).stdout).toMatch(/^crm: active, .*, refreshes failing for 370\ds, kept for \d+s/);
+    expect(JSON.parse((await grants("list", "--json", ...session)).stdout)).toMatchObject({ grants: [{ failingForMs: expect.any(Number) }] });
     provider.respondNext({ status: 400, body: { error: "invalid_grant" } });
     expectSentence(
       await grants("refresh", ...crm),

@@ -43,6 +43,7 @@ test("there is an alert for each thing that somebody has to know", () => {
     "BearerswapRefreshesFailing warning",
     "BearerswapBreakerOpen warning",
     "BearerswapDeadGrants warning",
+    "BearerswapGrantsFailing warning",
     "BearerswapLoginsFailing warning",
     "BearerswapRevocationsUnconfirmed warning",
     "BearerswapLeaseLost warning",

@@ -5,6 +5,7 @@ export function sampleMetrics(): Metrics {
   const metrics = createMetrics({ version: "0.0.0", upstreams: ["crm"], issuers: ["agents"] });
   addProcessMetrics(metrics);
   metrics.sizes.tokens("crm", () => 0);
+  metrics.sizes.failing("crm", () => 0);
   metrics.sizes.sessions("agents", () => 0);
   return metrics;
 }

@@ -165,6 +165,50 @@ export function describeLeases(current: () => StoreUnderTest): void {
     });
   });
 
+  describe("how long refreshes have been failing", () => {
+    async function failingMs(key: GrantKey): Promise<number | undefined> {
+      const read = await store().read(key);
+      return read.kind === "found" ? read.row.failingMs : undefined;
+    }
+
+    /** Failed a minute ago for the first time, and just now. */
+    async function failed(): Promise<GrantKey> {
+      const key = await put(store(), { version: "v1", access: null });
+      for (const attempt of ["a", "b"]) {
+        await acquire(store(), key, attempt);
+        await store().release(key, { attempt, unused: true, backOffMs: 1_000 });
+        await current().pass(minuteMs);
+      }
+      return key;
+    }
+
+    test("is counted from the first failure", async () => {
+      const key = await failed();
+      const read = await failingMs(key);
+      expect(read).toBeGreaterThanOrEqual(2 * minuteMs);
+      expect(read).toBeLessThan(2 * minuteMs + 5_000);
+      const found = await acquire(store(), key, "c");
+      expect(found.kind === "acquired" && found.row.failingMs).toBeGreaterThanOrEqual(2 * minuteMs);
+    });
+
+    test("begins with a failure, not with what gave the lease back", async () => {
+      const key = await put(store(), { version: "v1", access: null });
+      await acquire(store(), key, "a");
+      await store().release(key, { attempt: "a", unused: true, backOffMs: 0 });
+      expect(await failingMs(key)).toBeUndefined();
+    });
+
+    test.each([
+      ["a refresh", (key: GrantKey) => store().commit(key, "v1", grantWrite({ version: "v2" }))],
+      ["a login", (key: GrantKey) => store().put(key, grantWrite({ version: "v2" }))],
+      ["a refusal", (key: GrantKey) => store().refuse(key, "v1", "invalid_grant")],
+    ])("ends with %s", async (_name, end) => {
+      const key = await failed();
+      await end(key);
+      expect(await failingMs(key)).toBeUndefined();
+    });
+  });
+
   describe("a lease that was given up while its call may be answered", () => {
     const answerMs = 50_000;
 

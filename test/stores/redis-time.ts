@@ -17,7 +17,7 @@ export async function letTimePass(client: Redis, ms: number): Promise<void> {
 }
 
 async function ageFields(client: Redis, key: string, ms: number): Promise<void> {
-  for (const field of ["leaseUntil", "answerUntil", "attemptAt", "retryAt"]) {
+  for (const field of ["leaseUntil", "answerUntil", "attemptAt", "retryAt", "failingSince"]) {
     const instant = await client.hget(key, field);
     if (instant !== null) await client.hset(key, field, String(Number(instant) - ms));
   }

@@ -19,6 +19,7 @@ if unused == '1' then
 end
 if backOffMs > 0 then
   redis.call('HSET', key, 'retryAt', string.format('%.0f', now + backOffMs), 'failures', (tonumber(failures) or 0) + 1)
+  redis.call('HSETNX', key, 'failingSince', string.format('%.0f', now))
 end
 -- This one's call, or an earlier one's beside which it had the lease.
 answerMs = math.max(answerMs, left(answerUntil, now))

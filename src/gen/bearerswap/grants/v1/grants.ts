@@ -65,6 +65,7 @@ export interface Grant {
   readonly hasAccessToken: boolean;
   readonly accessTokenExpiresInMs?: number | undefined;
   readonly expiresInMs?: number | undefined;
+  readonly failingForMs?: number | undefined;
 }
 
 export interface PutRequest {
@@ -337,6 +338,7 @@ function createBaseGrant(): Grant {
     hasAccessToken: false,
     accessTokenExpiresInMs: undefined,
     expiresInMs: undefined,
+    failingForMs: undefined,
   };
 }
 
@@ -371,6 +373,9 @@ export const Grant: MessageFns<Grant> = {
     }
     if (message.expiresInMs !== undefined) {
       writer.uint32(80).int64(message.expiresInMs);
+    }
+    if (message.failingForMs !== undefined) {
+      writer.uint32(88).int64(message.failingForMs);
     }
     return writer;
   },
@@ -468,6 +473,14 @@ export const Grant: MessageFns<Grant> = {
             message.expiresInMs = longToNumber(reader.int64());
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.failingForMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -495,6 +508,7 @@ export const Grant: MessageFns<Grant> = {
     message.hasAccessToken = object.hasAccessToken ?? false;
     message.accessTokenExpiresInMs = object.accessTokenExpiresInMs ?? undefined;
     message.expiresInMs = object.expiresInMs ?? undefined;
+    message.failingForMs = object.failingForMs ?? undefined;
     return message;
   },
 };
