@@ -72,6 +72,20 @@ test.each(["gateway.example.com:80", "gateway.example.com:8443", "gateway.exampl
   expect(denied.headers.get("location")).toEqual([`${prefix}connect/crm`]);
 });
 
+test("takes :80 for our host where the public URL is on plain http, and :443 for another", async () => {
+  const own = "http://127.0.0.1";
+  const world = await startWorld(use, { connect: { publicUrl: own, resources: [{ resource: `${own}/contacts` }] } });
+  const navigate = async (host: string) => {
+    const page = await world.call({ accept: "text/html", "sec-fetch-mode": "navigate", ...cookie }, { host });
+    const denied = await world.call({}, { host });
+    const isNamed = denied.headers.get("www-authenticate")?.[0]?.includes(`resource_metadata="${own}/`) === true;
+    return [page.headers.get("location"), isNamed];
+  };
+  const back = [`${own}/_bearerswap/connect/crm?return_to=%2Fcontacts`];
+  for (const host of ["127.0.0.1", "127.0.0.1:80"]) expect(await navigate(host)).toEqual([back, true]);
+  for (const host of ["127.0.0.1:443", "127.0.0.1:8080"]) expect(await navigate(host)).toEqual([[`${own}/_bearerswap/connect/crm`], false]);
+});
+
 test("does not take a browser back to another host's path", async () => {
   const world = await startWorld(use);
   const denied = await world.call({ accept: "text/html", "sec-fetch-mode": "navigate", ...cookie }, { host: "api.example.com" });

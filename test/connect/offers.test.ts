@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { HttpRequestOptions } from "../support/check-request.ts";
+import { oddIds } from "../support/json-rpc-ids.ts";
 import { resources } from "../support/resources.ts";
 import { type Page, prefix, publicUrl, textOf } from "./browser.ts";
 import { type ConnectWorld, connectUrlOf, sessionCookie, sessionValue, startWorld, webCookie } from "./harness.ts";
@@ -98,6 +99,11 @@ describe("a request for an MCP server", () => {
         result: { resultType: "input_required", inputRequests: { "bearerswap-connect-crm": { method: "elicitation/create", params } } },
       },
     ]);
+  });
+
+  test.each(oddIds)("is answered with its id byte for byte: %s", async (id) => {
+    const { status, body } = await post(await startWorld(use), JSON.stringify(call()).replace('"id":7', `"id":${id}`));
+    expect([status, body.slice(0, body.indexOf(',"result":'))]).toEqual([200, `{"jsonrpc":"2.0","id":${id}`]);
   });
 
   test("says so by a route of the configuration too", async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { oddIds } from "../support/json-rpc-ids.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 import { tokenHash } from "../support/upstream-api.ts";
@@ -247,6 +248,13 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
     expect([asked.status, asked.body]).toEqual([200, expect.stringContaining('"resultType":"input_required"')]);
     expect([long.status, JSON.parse(long.body)]).toEqual([401, expect.objectContaining({ connect_url: expect.stringContaining("/connect/wiki?ticket=") })]);
     expect(long.headers["www-authenticate"]).toContain('resource_metadata="https://gateway.example.com/.well-known/oauth-protected-resource/mcp"');
+
+    for (const id of oddIds) {
+      const answer = await send("/mcp", { headers, body: call("").replace('"id":1,', `"id":${id},`) });
+      expect([answer.status, answer.body]).toEqual([200, expect.stringMatching(/"resultType":"input_required"/)]);
+      expect(answer.body.startsWith(`{"jsonrpc":"2.0","id":${id},"result":`), id).toBe(true);
+    }
+    expect((await send("/mcp", { headers, body: call("").replace('"id":1,', '"id":null,') })).status).toBe(401);
   });
 });
 
