@@ -1,4 +1,4 @@
-import { decodeJwt, type JWTPayload } from "jose";
+import type { JWTPayload } from "jose";
 import type { Clock } from "../clock.ts";
 import { cookieCredential, ownCopy } from "./cookies.ts";
 import { type Credential, headerCredential, type Place } from "./credential.ts";
@@ -6,6 +6,7 @@ import type { KeySet, VerifyResult } from "./key-set.ts";
 import type { CheckInput } from "./request.ts";
 import { type Identification, identified, type SessionSource } from "./session.ts";
 import type { SessionCache } from "./session-cache.ts";
+import { namedIssuer, unverifiedIssuer } from "./unverified-issuer.ts";
 
 /** One issuer whose tokens name sessions. */
 export interface JwtIssuer {
@@ -66,8 +67,9 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
   }
 
   function verify(jwt: string, place: CachePlace): Identification | Promise<Identification> {
-    const issuer = byIssuer.get(unverifiedIssuer(jwt) ?? "");
-    return issuer === undefined ? { kind: "invalid", why: "no JWT of a configured issuer" } : verifyAs(issuer, jwt, place);
+    const named = unverifiedIssuer(jwt);
+    const issuer = byIssuer.get(named ?? "");
+    return issuer === undefined ? { kind: "invalid", why: `no JWT of a configured issuer: ${namedIssuer(named)}` } : verifyAs(issuer, jwt, place);
   }
 
   async function verifyAs(issuer: JwtIssuer, jwt: string, place: CachePlace): Promise<Identification> {
@@ -98,12 +100,4 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
  */
 function isLogoutToken({ payload, typ }: VerifyResult & { readonly kind: "verified" }): boolean {
   return Object.hasOwn(payload, "events") || /^(?:application\/)?logout\+jwt$/i.test(typ ?? "");
-}
-
-function unverifiedIssuer(jwt: string): string | undefined {
-  try {
-    return decodeJwt(jwt).iss;
-  } catch {
-    return undefined; // no JWT
-  }
 }

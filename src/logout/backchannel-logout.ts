@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { decodeJwt } from "jose";
 import type { KeySet } from "../check/key-set.ts";
+import { namedIssuer, unverifiedIssuer } from "../check/unverified-issuer.ts";
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../error.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
@@ -80,7 +80,10 @@ export function createBackchannelLogout({
   async function verified(jwt: string): Promise<[Ordered, ...Ordered[]] | Exclude<LogoutOutcome, { readonly kind: "done" }>> {
     const iss = unverifiedIssuer(jwt);
     const orders: Ordered[] = [];
-    let failure: Exclude<LogoutOutcome, { readonly kind: "done" }> = { kind: "invalid", why: "no JWT of an issuer with backchannelLogout" };
+    let failure: Exclude<LogoutOutcome, { readonly kind: "done" }> = {
+      kind: "invalid",
+      why: `no JWT of an issuer with backchannelLogout: ${namedIssuer(iss)}`,
+    };
     for (const source of sources.filter(({ issuer }) => issuer === iss)) {
       const keySet = keys.get(source.name);
       if (keySet === undefined) continue;
@@ -105,13 +108,5 @@ export function createBackchannelLogout({
       grants += revoked.filter(Boolean).length;
     }
     log.info({ event: "backchannel_logout", source: source.name, sessions: sessions.length, grants }, "the issuer ended sessions");
-  }
-}
-
-function unverifiedIssuer(jwt: string): string | undefined {
-  try {
-    return decodeJwt(jwt).iss;
-  } catch {
-    return undefined; // no JWT
   }
 }

@@ -121,6 +121,20 @@ describe("JWT confusion gets nowhere", () => {
     expect(await why("x".repeat(1_000))).toMatch(/^unexpected "aud" claim value: "x{100,200}…$/);
   });
 
+  test("of another issuer is refused with that issuer in the log, cut and printable", async () => {
+    const { issuer, scenario, ask } = await setting();
+    const why = async (iss: string) => {
+      expect(await ask(await issuer.sign({ ...good, iss }))).toBe(invalid);
+      return scenario.service.events("denied").at(-1)?.why;
+    };
+    expect(await why("https://evil.example.com")).toBe('no JWT of a configured issuer: its "iss" is "https://evil.example.com"');
+    expect(await why(`${issuer.issuer}/`)).toBe(`no JWT of a configured issuer: its "iss" is "${issuer.issuer}/"`);
+    expect(await why("\u202eevil\n")).toBe('no JWT of a configured issuer: its "iss" is "evil\\n"');
+    expect(await why("x".repeat(1_000))).toMatch(/^no JWT of a configured issuer: its "iss" is "x{100,200}…$/);
+    expect(await ask("not.a.jwt")).toBe(invalid);
+    expect(scenario.service.events("denied").at(-1)?.why).toBe('no JWT of a configured issuer: it has no "iss"');
+  });
+
   test("a token without key id is tried with every key that fits, and with no other", async () => {
     const { issuer, ask } = await setting();
     await issuer.rotate({ keepOld: true });
