@@ -103,17 +103,29 @@ export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAut
     return requestRevocation(revocation, wanted.reveal(), { config, fetch, clock });
   }
 
-  async function revokeByStandard(token: Secret): Promise<RevocationAttempt> {
+  /** A revocation is asked for once in a token's life: where its endpoint has just been found elsewhere, it goes there too. */
+  async function revokeByStandard(token: Secret, triedAt?: string): Promise<RevocationAttempt> {
+    let endpoint: string | undefined;
     try {
       const configuration = await configure();
-      if (configuration.serverMetadata().revocation_endpoint === undefined) return { kind: "none", why: "the provider names no revocation endpoint" };
+      endpoint = configuration.serverMetadata().revocation_endpoint;
+      if (endpoint === undefined) return { kind: "none", why: "the provider names no revocation endpoint" };
       await openid.tokenRevocation(configuration, token.reveal());
       return { kind: "done" };
     } catch (error) {
       const response = responseOf(error);
-      if (response?.status !== 503) return { kind: "failed", why: problemOf(error) };
+      if (triedAt === undefined && endpoint !== undefined && (await hasMoved(endpoint))) return revokeByStandard(token, endpoint);
+      if (response?.status !== 503) return { kind: "failed", why: response === undefined ? problemOf(error) : `${problemOf(error)}: HTTP ${response.status}` };
       return { kind: "busy", why: "http_503", retryAfterMs: retryAfterMs(response.headers.get("retry-after"), clock.wallMs()) };
     }
+  }
+
+  async function hasMoved(revocationEndpoint: string): Promise<boolean> {
+    const now = await configure().then(
+      (configuration) => configuration.serverMetadata().revocation_endpoint,
+      () => undefined,
+    );
+    return now !== undefined && now !== revocationEndpoint;
   }
 
   /** The outcome is what the injected fetch saw; openid-client's view of the response comes after, as `checks`. */

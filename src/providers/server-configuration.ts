@@ -24,7 +24,7 @@ const latestResponseSeconds = 60;
 const discoveryTimeoutSeconds = 8;
 const used = ["authorization_endpoint", "token_endpoint", "revocation_endpoint", "jwks_uri"];
 
-/** Metadata are asked for again at most once in this time, ms, however often an endpoint that they name fails. */
+/** Metadata are asked for again at most once in this time for each endpoint that they name, ms, however often it fails. */
 const rediscoveryCooldownMs = 30_000;
 
 /** openid-client's view of the server: static endpoints at once; discovered ones once, again after a failure, and again where they seem to have moved. */
@@ -46,7 +46,8 @@ export function createServerConfiguration({ config, customFetch, clock }: Server
   let known: Promise<openid.Configuration> | undefined;
   /** The last that was found: in use where it cannot be asked for anew. */
   let last: openid.Configuration | undefined;
-  let goneAt = Number.NEGATIVE_INFINITY;
+  /** When each endpoint, by its name in the metadata, was last found gone: one that moves must not have to wait for another that was looked for just before. */
+  const goneAt = new Map<string, number>();
 
   return {
     configure() {
@@ -57,10 +58,13 @@ export function createServerConfiguration({ config, customFetch, clock }: Server
       return known;
     },
     gone(url) {
-      if (last === undefined || clock.monotonicMs() - goneAt < rediscoveryCooldownMs) return;
+      if (last === undefined) return;
+      const now = clock.monotonicMs();
       const metadata: Readonly<Record<string, unknown>> = { ...last.serverMetadata() };
-      if (!used.some((name) => metadata[name] === url)) return;
-      goneAt = clock.monotonicMs();
+      const isDue = (name: string) => now - (goneAt.get(name) ?? Number.NEGATIVE_INFINITY) >= rediscoveryCooldownMs;
+      const found = used.filter((name) => metadata[name] === url && isDue(name));
+      if (found.length === 0) return;
+      for (const name of found) goneAt.set(name, now);
       known = undefined;
     },
   };
