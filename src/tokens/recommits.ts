@@ -78,6 +78,8 @@ interface Entry extends Write {
   readonly ancestors: string[];
   /** How often it is still tried in a row. */
   triesLeft: number;
+  /** Who waits to hear whether it is there: called once, when it is, or when it is not tried in a row any more. */
+  readonly waiting: Set<(isThere: boolean) => void>;
   cancel: () => void;
 }
 
@@ -90,11 +92,15 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
   return {
     mark: () => ++moment,
     async commit(commit) {
+      const known = entries.get(grantId(commit.key));
+      if (known?.version === commit.version && known.triesLeft > 0) return landed(known);
       const first = await store.commit(commit.key, commit.from, commit.write());
       const result = first === "superseded" ? await writeOver(writing(commit), ancestorsOf(commit), 0) : first;
       // The store may have gone back to before what this refresh began with: whoever wrote that writes it back, and this comes next.
-      if (result === "superseded" && gapAt > commit.since) chase(rememberRefresh(commit));
-      return result;
+      if (result !== "superseded" || gapAt <= commit.since) return result;
+      const entry = rememberRefresh(commit);
+      chase(entry);
+      return entry.version === commit.version ? landed(entry) : result;
     },
     add: (commit) => void rememberRefresh(commit),
     addLogin: (login) => add(writing(login)),
@@ -132,6 +138,7 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
   /** A refresh. What this process has of a version that came later is newer: had the store not lost that, this would not have been written. */
   function rememberRefresh(commit: Commit): Entry {
     const before = entries.get(grantId(commit.key));
+    if (before?.version === commit.version) return before;
     const isNewer = before === undefined || before.version === commit.from || (before.since < commit.until && !isAncestor(before, commit.from));
     if (isNewer) return remember(writing(commit));
     before.ancestors.push(commit.version);
@@ -140,7 +147,15 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
   }
 
   function remember(write: Write): Entry {
-    const entry: Entry = { ...write, at: clock.monotonicMs(), known: ++moment, ancestors: ancestorsOf(write), triesLeft: 0, cancel: () => {} };
+    const entry: Entry = {
+      ...write,
+      at: clock.monotonicMs(),
+      known: ++moment,
+      ancestors: ancestorsOf(write),
+      triesLeft: 0,
+      waiting: new Set(),
+      cancel: () => {},
+    };
     end(entries.get(grantId(write.key)));
     entries.set(grantId(write.key), entry);
     schedule(entry, 0);
@@ -185,8 +200,21 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
   }
 
   async function tryInARow(entry: Entry): Promise<void> {
-    if ((await again(entry)) !== undefined) entry.triesLeft--;
+    const result = await again(entry);
+    if (result !== undefined) entry.triesLeft--;
+    if (result === "written" || result === "already") tell(entry, true);
     if (entry.triesLeft > 0 && isRemembered(entry)) clock.after(retryMs, () => void tryInARow(entry));
+    else tell(entry, false);
+  }
+
+  /** Until then this process has the only copy of what a refresh brought. */
+  function landed(entry: Entry): Promise<CommitResult> {
+    return new Promise((resolve) => entry.waiting.add((isThere) => resolve(isThere ? "written" : "superseded")));
+  }
+
+  function tell(entry: Entry, isThere: boolean): void {
+    for (const hear of entry.waiting) hear(isThere);
+    entry.waiting.clear();
   }
 
   /** What came of it; undefined where the store did not say: the connection tells what is wrong. */
@@ -227,5 +255,6 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
     if (entry === undefined || !isRemembered(entry)) return;
     entry.cancel();
     entries.delete(grantId(entry.key));
+    tell(entry, false);
   }
 }

@@ -345,3 +345,43 @@ describe("a gap, after which the store may have lost something", () => {
     expect([await waiting, presented(world), world.endpoint.tokens.reuses]).toEqual(["access-2", ["refresh-1"], 0]);
   });
 });
+
+describe("a commit that finds the store gone back behind what it began with", () => {
+  test("counts as unstored until who wrote that has written it back, and is then written over it", async () => {
+    const { world, other, row, bringBack } = await forgetfulWorld({ expiresIn: 20 });
+    await other.login("alice", { remainingMs: 0 });
+    const before = await row();
+    expect(await other.fresh()).toBe("access-2");
+    await world.clock.advance(16_000);
+    const gate = world.endpoint.hold();
+    const waiting = world.fresh();
+    await gate.arrived();
+    await bringBack(before);
+    world.store.subscription.gap();
+    gate.release();
+    await until("the write that is too early", () => world.store.calls.commit >= 1 && world.tokens.unstored().length === 1);
+    await world.clock.advance(1_100);
+    expect([world.tokens.unstored(), await world.storedRefreshToken()]).toEqual([[world.key()], "refresh-1"]);
+    other.store.subscription.gap();
+    await until("the one before", async () => (await world.storedRefreshToken()) !== "refresh-1");
+    await world.clock.advance(1_000);
+    expect([await waiting, await world.storedRefreshToken(), world.tokens.unstored()]).toEqual(["access-3", "refresh-3", []]);
+  });
+
+  test("gives up where nobody does, and the caller looks at what is there", async () => {
+    const { world, other, row, bringBack } = await forgetfulWorld({ expiresIn: 20, reuseGraceMs: hourMs });
+    await other.login("alice", { remainingMs: 0 });
+    const before = await row();
+    expect(await other.fresh()).toBe("access-2");
+    await world.clock.advance(16_000);
+    const gate = world.endpoint.hold();
+    void world.fresh();
+    await gate.arrived();
+    await bringBack(before);
+    world.store.subscription.gap();
+    gate.release();
+    await until("the write that is too early", () => world.tokens.unstored().length === 1);
+    await world.clock.advance(5_000);
+    await until("the end of the tries", () => world.tokens.unstored().length === 0);
+  });
+});
