@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { type Address, formatAddress } from "./config/address.ts";
-import { BearerswapError, messageOf } from "./error.ts";
-import { withSocketMode } from "./listen.ts";
+import type { Address } from "./config/address.ts";
+import { messageOf } from "./error.ts";
+import { listenError, withSocketMode } from "./listen.ts";
 import { type LogoutEndpoint, logoutPath } from "./logout/logout-endpoint.ts";
 import type { Readiness } from "./readiness.ts";
 import type { Scrape } from "./telemetry/prometheus.ts";
@@ -62,7 +62,7 @@ function send(response: ServerResponse, status: number, body: Readonly<Record<st
 
 function listen(server: Server, address: Address): Promise<Address> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error) => reject(new BearerswapError("address", `cannot listen on ${formatAddress(address)}: ${error.message}`, { cause: error })));
+    server.once("error", (error) => reject(listenError(address, error)));
     server.listen(address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port }, () => {
       const bound = server.address();
       resolve(address.kind === "unix" || bound === null || typeof bound === "string" ? address : { ...address, port: bound.port });

@@ -39,10 +39,26 @@ export async function withSocketMode<T>(place: Address & { readonly kind: "unix"
   }
 }
 
+/** What to do about the ways in which systems refuse an address; grpc-js has their codes only in its sentences. */
+const cures = [
+  ["EADDRINUSE", "another process listens there: stop it, or choose another port"],
+  ["EADDRNOTAVAIL", "this machine has no such address: write one of its own, or 0.0.0.0 for every interface"],
+  ["EACCES", "this user may not: choose a port from 1024 on, or a place that it may write to"],
+  ["ENOTFOUND", "nobody knows the host's name: write an address of this machine"],
+  ["Name resolution failed", "nobody knows the host's name: write an address of this machine"],
+] as const;
+
+/** Why nothing listens at a place, with what to do where that is known. */
+export function listenError(place: Address, error: Error): BearerswapError {
+  const [code, cure] = cures.find(([word]) => error.message.includes(word)) ?? [];
+  const why = cure === undefined ? error.message : `${cure} (${code})`;
+  return new BearerswapError("address", `cannot listen on ${formatAddress(place)}: ${why}`, { cause: error });
+}
+
 function bindGrpc(server: Server, place: Address, credentials: ServerCredentials): Promise<Address> {
   return new Promise((resolve, reject) => {
     server.bindAsync(formatAddress(place), credentials, (error, port) => {
-      if (error !== null) reject(new BearerswapError("address", `cannot listen on ${formatAddress(place)}: ${error.message}`, { cause: error }));
+      if (error !== null) reject(listenError(place, error));
       else resolve(place.kind === "unix" ? place : { ...place, port });
     });
   });

@@ -70,13 +70,20 @@ function readCa(file: string): Buffer {
 }
 
 function wrapped(error: ServiceError, address: Address): BearerswapError {
-  const details = error.details.replaceAll(/\s+/g, " ").trim(); // OpenSSL's reasons end in line breaks
+  const details = error.details
+    .replaceAll(/\s+/g, " ") // OpenSSL's reasons end in line breaks
+    .replace(/\.? ?Resolution note:? ?$/, "") // grpc-js ends in this, with nothing behind it, where no name had to be resolved
+    .trim();
   if (error.code === status.UNAVAILABLE && channelFailure.test(details)) {
     return new BearerswapError(
       "address",
       `no admin service answers at ${formatAddress(address)}: is bearerswap running with listen.admin set to it? (${details})`,
       { cause: error },
     );
+  }
+  if (error.code === status.UNIMPLEMENTED) {
+    const message = `what answers at ${formatAddress(address)} is no admin service: give the address of listen.admin (${details})`;
+    return new BearerswapError("address", message, { cause: error });
   }
   return new BearerswapError("input", details, { cause: error });
 }

@@ -86,8 +86,7 @@ export function createGrantsHandlers({
           "input",
           `source "${source.name}" binds its sessions to a subject, and nobody could use a grant without one: name its owner (--subject)`,
         );
-      const problem = idProblem(source, session?.id ?? "");
-      if (problem !== undefined) throw new BearerswapError("input", `no request can have this id: ${problem}`);
+      checkId(session);
       const lives = upstreams.get(upstream) ?? { refreshTokenLifeMs: 0 };
       const write = grantWrite(token, subject, lives, { clock, random });
       if (subject !== "") await onPut?.(source.name, key.session, subject, write.life.ms);
@@ -97,12 +96,15 @@ export function createGrantsHandlers({
     },
 
     async get({ session, upstream }) {
-      return { grant: view(upstream, await store.read(keyOf(session, upstream))) };
+      const grant = view(upstream, await store.read(keyOf(session, upstream)));
+      if (grant === undefined) checkId(session);
+      return { grant };
     },
 
     async list({ session }) {
       const hash = sessionOf(session);
       const names = [...(await store.list(hash, [...upstreams.keys()]))].sort();
+      if (names.length === 0) checkId(session);
       const grants = await Promise.all(names.map((upstream) => glance({ session: hash, upstream })));
       return { grants: grants.filter((grant) => grant !== undefined) };
     },
@@ -110,7 +112,10 @@ export function createGrantsHandlers({
     async refresh({ session, upstream }) {
       const key = keyOf(session, upstream);
       const answer = await tokens.refreshNow(key);
-      if (answer.kind === "missing") throw new NotFoundError(noGrant);
+      if (answer.kind === "missing") {
+        checkId(session);
+        throw new NotFoundError(noGrant);
+      }
       const { why = "", retryAfterMs = undefined } = answer.kind === "unavailable" ? answer : answer.kind === "refused" ? { why: answer.why } : {};
       log.info({ event: "grant_refresh", upstream, session: shortHash(key.session), outcome: answer.kind }, "a refresh was asked for");
       return { outcome: outcomes[answer.kind], why, retryAfterMs: retryAfterMs && Math.ceil(retryAfterMs), grant: view(upstream, await store.read(key)) };
@@ -123,6 +128,7 @@ export function createGrantsHandlers({
       const revoked = ended.filter(({ wasThere }) => wasThere).map(({ name }) => name);
       const unconfirmed = ended.flatMap(({ name, why }) => (why === undefined ? [] : [{ upstream: name, why }]));
       log.info({ event: "grant_revoked", upstream: revoked.join(","), session: shortHash(hash) }, "grants revoked");
+      if (revoked.length === 0) checkId(session);
       return { upstreams: revoked, unconfirmed };
     },
   };
@@ -161,6 +167,12 @@ export function createGrantsHandlers({
     const source = sources.find((each) => each.name === name);
     if (source === undefined) throw new BearerswapError("input", `no session source is named "${name}"; configured: ${names.join(", ")}`);
     return source;
+  }
+
+  /** Where nothing is found, the id may be why. What an id of former rules has left behind is shown and revoked all the same. */
+  function checkId(session: proto.SessionKey | undefined): void {
+    const problem = idProblem(sourceOf(session), session?.id ?? "");
+    if (problem !== undefined) throw new BearerswapError("input", `no request can have this id: ${problem}`);
   }
 
   function sessionOf(session: proto.SessionKey | undefined): string {

@@ -48,5 +48,5 @@ async function askAll(config: Config, { env, stdout }: Pick<CliContext, "env" | 
 
 function withoutValues(file: string): { readonly warnings: readonly string[]; readonly note: string } {
   const { warnings, leftOut } = checkWithoutValues(file);
-  return { warnings, note: leftOut === 0 ? "" : `, but for ${leftOut === 1 ? "1 value" : `${leftOut} values`} that stand outside the file` };
+  return { warnings, note: leftOut === 0 ? "" : `, but for ${leftOut === 1 ? "1 value" : `${leftOut} values`} from outside the file` };
 }

@@ -32,8 +32,9 @@ export function addGrantsCommand(program: Command, { env, stdin, stdout, stderr 
     .option("--subject <subject>", "whose grant it is, where sessions are bound to a subject")
     .action((options: GrantsOptions) =>
       withClient(options, env, async (client) => {
+        const session = sessionOf(options); // before somebody types a token for nothing
         const token = parseTokenInput(await text(stdin));
-        const { grant } = await client.put({ session: sessionOf(options), upstream: options.upstream ?? "", subject: options.subject ?? "", token });
+        const { grant } = await client.put({ session, upstream: options.upstream ?? "", subject: options.subject ?? "", token });
         print(options, grant === undefined ? [] : [grant], (lines) => `stored\n${lines}`);
       }),
     );

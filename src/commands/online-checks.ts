@@ -2,6 +2,7 @@ import { createKeySets } from "../check/key-sets.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Config } from "../config/schema.ts";
 import type { UpstreamConfig } from "../config/upstreams-schema.ts";
+import { fetchProblem } from "../discovery.ts";
 import { messageOf } from "../error.ts";
 import { createOAuthProvider } from "../providers/oauth-provider.ts";
 import { type Random, systemRandom } from "../random.ts";
@@ -53,9 +54,14 @@ interface ClientDeps {
 /** A refresh with a token that cannot exist: a provider that knows the client refuses the token, one that does not refuses the client (RFC 6749 §5.2). */
 async function clientFinding(path: string, upstream: UpstreamConfig, { fetch, clock, random }: ClientDeps): Promise<Finding> {
   let isAnswered = false;
+  let problem: string | undefined;
   const watched: typeof globalThis.fetch = async (url, init) => {
-    const response = await fetch(url, init);
-    if (init?.method === "POST") isAnswered = true;
+    const isPost = init?.method === "POST";
+    const response = await fetch(url, init).catch((error: unknown) => {
+      if (isPost) problem = `${String(url)}: ${fetchProblem(error)}`;
+      throw error;
+    });
+    if (isPost) isAnswered = true;
     return response;
   };
   const provider = createOAuthProvider({ config: upstream, fetch: watched, clock });
@@ -73,7 +79,7 @@ async function clientFinding(path: string, upstream: UpstreamConfig, { fetch, cl
       return { path, kind: "untold", text: "the provider answered a made-up refresh token with tokens: nothing can be told" };
     case "transient":
     case "unknown":
-      if (!isAnswered) return { path, kind: "problem", text: `the provider cannot be asked: ${outcome.why}` };
+      if (!isAnswered) return { path, kind: "problem", text: `the provider cannot be asked: ${problem ?? outcome.why}` };
       return { path, kind: "untold", text: `the provider is there, and its answer does not tell whether it takes the client (${outcome.why})` };
     default:
       return outcome satisfies never;

@@ -13,6 +13,7 @@ export function address(): z.ZodType<Address, string> {
     if (parsed?.kind === "unix" && Buffer.byteLength(parsed.path) > longestSocketPath)
       context.addIssue(`is too long: the path of a unix socket has at most ${longestSocketPath} bytes`);
     else if (parsed !== undefined) return parsed;
+    else if (tcpSyntax.test(text)) context.addIssue("has no such port: the highest is 65535");
     else context.addIssue(/^:?\d+$/.test(text) ? withHost(text.replace(":", "")) : "must be host:port, [ipv6]:port or unix:/absolute/path");
     return z.NEVER;
   });

@@ -43,6 +43,7 @@ test("check --online tells a client that the provider refuses, what cannot be re
   const upstreams = {
     wrong: { issuer: oidc.issuer, clientId: oidc.client.id, clientSecret: "${env:SECRET}" },
     gone: { issuer: `http://127.0.0.1:${gone}`, clientId: "x" },
+    shut: { tokenEndpoint: `http://127.0.0.1:${gone}/token`, clientId: "x" },
     silent: { tokenEndpoint: endpoint.url, clientId: "x" },
   };
   const { code, lines } = await online({ sessions: [{ jwt }], upstreams }, { SECRET: "hunter2" });
@@ -50,6 +51,7 @@ test("check --online tells a client that the provider refuses, what cannot be re
     expect.stringMatching(/^PROBLEM sessions\.jwt\.jwt: the issuer's keys cannot be had: .*ECONNREFUSED/),
     expect.stringMatching(/^PROBLEM upstreams\.wrong: the provider refuses the client or what it sends: check clientId, .*invalid_client/),
     expect.stringMatching(/^PROBLEM upstreams\.gone: the provider cannot be asked: .*discovery failed/),
+    `PROBLEM upstreams.shut: the provider cannot be asked: http://127.0.0.1:${gone}/token: fetch failed: connect ECONNREFUSED 127.0.0.1:${gone}`,
     expect.stringMatching(/^UNTOLD {2}upstreams\.silent: the provider is there, and its answer does not tell .*500/),
     "OK      store: memory: there is nothing to ask",
   ]);

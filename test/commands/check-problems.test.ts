@@ -164,7 +164,7 @@ test("check --no-secrets needs none of the variables and files, and says how man
   const file = `${await temporaryDirectory(opened)}/gateway.yaml`;
   await writeFile(file, elsewhere);
   const { code, stdout } = await runHere(["check", "--no-secrets", "--config", file]);
-  expect([code, stdout]).toEqual([0, `${file}: ok, but for 14 values that stand outside the file\n`]);
+  expect([code, stdout]).toEqual([0, `${file}: ok, but for 14 values from outside the file\n`]);
   expect((await runHere(["check", "--config", file])).code).toBe(1);
 });
 

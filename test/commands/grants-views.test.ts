@@ -102,7 +102,7 @@ describe("grants list and revoke", () => {
     expect((await grants("revoke", ...session, "--upstream", "mail")).stdout).toBe("revoked: mail\n");
     expect((await grants("revoke", ...session)).stdout).toBe("revoked: crm, wiki\n");
     expect((await grants("revoke", ...session)).stdout).toBe("nothing to revoke\n");
-    expect((await grants("list", "--session", "another")).stdout).toBe("no grants\n");
+    expect((await grants("list", "--session", `${sessionId}-other`)).stdout).toBe("no grants\n");
   });
 
   test("show a grant that cannot be read beside those that can", async () => {
@@ -153,12 +153,27 @@ describe("grants of a session", () => {
   });
 });
 
+test("an id that no request can have is said to be none, whichever the verb, and not to be without a grant", async () => {
+  const { grants } = await start({ config: { sessions: [{ opaque: { from: { header: "x-session" } } }] } });
+  for (const verb of ["get", "list", "refresh", "revoke"])
+    expectSentence(
+      await grants(verb, "--session", "short", ...(verb === "list" ? [] : ["--upstream", "crm"])),
+      /^bearerswap: no request can have this id: the session id is no random value of 128 bits or more: /,
+    );
+});
+
+test("put without a session says so before it reads a token", async () => {
+  expectSentence(await runHere(["grants", "put", "--admin", "127.0.0.1:1", "--upstream", "crm"]), /^bearerswap: give one of --session and --session-file\n$/);
+});
+
 describe("an admin service that does not answer", () => {
   const unreachable = /^bearerswap: no admin service answers at .*: is bearerswap running with listen\.admin set to it\?/;
 
   test("is said in a sentence, with the address", async () => {
     const socket = `unix:${await temporaryDirectory(opened)}/none.sock`;
-    expectSentence(await runProcess(["grants", "list", "--admin", socket, ...session]), unreachable);
+    const absent = await runProcess(["grants", "list", "--admin", socket, ...session]);
+    expectSentence(absent, unreachable);
+    expect(absent.stderr).toMatch(/ENOENT .*none\.sock\)\n$/);
     expectSentence(await runHere(["grants", "list", "--admin", "127.0.0.1:1", ...session]), unreachable);
     expectSentence(
       await runHere(["grants", "list", "--admin", "127.0.0.1:1", "--admin-token-file", "/nowhere", ...session]),
@@ -167,6 +182,14 @@ describe("an admin service that does not answer", () => {
     expectSentence(
       await runHere(["grants", "list", "--admin", "127.0.0.1:1", "--admin-ca", "/nowhere", ...session]),
       /^bearerswap: cannot read \/nowhere: ENOENT/,
+    );
+  });
+
+  test("is told from another service at that address", async () => {
+    const { service } = await start();
+    expectSentence(
+      await runHere(["grants", "list", "--admin", formatAddress(service.listening.grpc), ...session]),
+      /^bearerswap: what answers at 127\.0\.0\.1:\d+ is no admin service: give the address of listen\.admin/,
     );
   });
 

@@ -29,7 +29,16 @@ describe("an address in use", () => {
     onStop(() => new Promise((resolve) => taken.close(resolve)));
     const address = `127.0.0.1:${(taken.address() as { port: number }).port}`;
     const answers = await Promise.all([failToServe(opened, config({ grpc: address })), failToServe(opened, config({ grpc: "127.0.0.1:0", http: address }))]);
-    for (const answer of answers) expectFailure(answer, new RegExp(`^cannot listen on ${address}: .*EADDRINUSE`));
+    for (const answer of answers)
+      expectFailure(answer, new RegExp(`^cannot listen on ${address}: another process listens there: stop it, or choose another port \\(EADDRINUSE\\)$`));
+  });
+
+  test("of another machine, or of a host that nobody knows, is said with what to do", async () => {
+    const [elsewhere, unknown] = ["203.0.113.1:9191", "nowhere.invalid:9191"];
+    for (const listen of [{ grpc: elsewhere }, { grpc: "127.0.0.1:0", http: elsewhere }])
+      expectFailure(await failToServe(opened, config(listen)), /^cannot listen on 203\.0\.113\.1:9191: this machine has no such address: write one of its own/);
+    for (const listen of [{ grpc: unknown }, { grpc: "127.0.0.1:0", http: unknown }])
+      expectFailure(await failToServe(opened, config(listen)), /^cannot listen on nowhere\.invalid:9191: nobody knows the host's name: /);
   });
 });
 

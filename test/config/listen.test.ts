@@ -35,12 +35,13 @@ describe("an address", () => {
     expect([formatAddress(place), isLocal(place)]).toEqual([formatted, local]);
   });
 
-  test.each(["127.0.0.1", "127.0.0.1:65536", "127.0.0.1:-1", "::1:9191", "unix:run/x.sock", "unix:", "http://127.0.0.1:1", "127.0.0.1:"])(
-    "is not %j",
-    (text) => {
-      expect(problemsOf(listen({ grpc: text }))).toEqual(["listen.grpc: must be host:port, [ipv6]:port or unix:/absolute/path"]);
-    },
-  );
+  test.each(["127.0.0.1", "127.0.0.1:-1", "::1:9191", "unix:run/x.sock", "unix:", "http://127.0.0.1:1", "127.0.0.1:"])("is not %j", (text) => {
+    expect(problemsOf(listen({ grpc: text }))).toEqual(["listen.grpc: must be host:port, [ipv6]:port or unix:/absolute/path"]);
+  });
+
+  test("has no port above the highest", () => {
+    expect(problemsOf(listen({ grpc: "127.0.0.1:65536" }))).toEqual(["listen.grpc: has no such port: the highest is 65535"]);
+  });
 
   test.each([9191, "9191", ":9191"])("is not a port alone, %j: which hosts may reach it is said", (grpc) => {
     expect(problemsOf(listen({ grpc }))).toEqual([
