@@ -15,7 +15,7 @@ import { bentRequest, type RequestRules } from "./request-rules.ts";
 import { type RevocationAttempt, untilRevoked } from "./revocation.ts";
 import { type RevocationRequest, requestRevocation } from "./revocation-request.ts";
 import { createServerConfiguration, type ServerConfig } from "./server-configuration.ts";
-import { type Fetch, NotSentError, type SentOutcome, sendTokenRequest, wasSent } from "./token-request.ts";
+import { type Fetch, isUnreachable, NotSentError, type SentOutcome, sendTokenRequest } from "./token-request.ts";
 
 /** One upstream's authorization server, our client there, and what is known of both. */
 export interface OAuthProviderConfig extends ServerConfig {
@@ -154,7 +154,7 @@ export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAut
       if (goneStatus.has(response.status)) gone(url);
       return response;
     } catch (error) {
-      if (!wasSent(error)) gone(url);
+      if (isUnreachable(error)) gone(url);
       throw error;
     }
   }

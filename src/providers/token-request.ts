@@ -92,6 +92,12 @@ export function wasSent(error: unknown): boolean {
   return !(code !== undefined && (notSentCodes.has(code) || code.startsWith("ERR_TLS_") || code.includes("CERT") || code.startsWith("UNABLE_TO_")));
 }
 
+/** Whether nobody seems to be there any more: not even a connection came about, or one whose other end does not speak TLS. */
+export function isUnreachable(error: unknown): boolean {
+  const code = codeOf(error) ?? "";
+  return !wasSent(error) || code === "EPROTO" || code.startsWith("ERR_SSL_");
+}
+
 /** What kept a request from being sent or answered, as a code or a few words. */
 export function sendProblem(error: unknown): string {
   if (error instanceof NotSentError) return "not_sent";

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
+import { createCertificateAuthority } from "../support/certificates.ts";
 import { type HttpHandler, sendJson, startHttpServer } from "../support/http-servers.ts";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
+import { freePort } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { bearer, startScenario } from "../support/scenario.ts";
 
@@ -81,6 +83,24 @@ test("the log names both issuers where metadata are another's, and the status an
   const none = await issuerThat((_, response) => sendJson(response, 404, {}), false);
   await none.ask();
   expect(none.why()).toContain(`HTTP 404 from ${none.url}/.well-known/openid-configuration`);
+});
+
+const goneKeys: [string, () => Promise<string>][] = [
+  ["410", async () => (await use(startHttpServer((_, response) => sendJson(response, 410, {})))).url],
+  ["a certificate that does not verify", async () => (await use(startJwtIssuer({ tls: await (await use(createCertificateAuthority())).server() }))).issuer],
+  ["a name that is gone", async () => "https://moved-away.invalid"],
+  ["no server any more", async () => `http://127.0.0.1:${await freePort()}`],
+];
+
+test.each(goneKeys)("keys behind an address with %s are looked for again without a restart", async (_, where) => {
+  let place = `${await where()}/jwks`;
+  const { ask, asked, clock, signer, url } = await issuerThat((_, response) => sendJson(response, 200, { issuer: url, jwks_uri: place }), false);
+  expect((await ask()).status).toBe(503);
+  place = signer.jwksUrl;
+  expect([(await ask()).status, asked.length]).toEqual([503, 2]);
+  clock.shift(4_000);
+  expect((await ask()).body).toMatchObject({ reason: "grant_missing" });
+  expect(asked).toHaveLength(3);
 });
 
 test("keys that have moved are found again without a restart; those that are known stay in use meanwhile", async () => {

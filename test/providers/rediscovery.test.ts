@@ -34,6 +34,7 @@ const gone: readonly (readonly [string, () => Promise<string>, RegExp])[] = [
     async () => (await use(startHttpServer(answering(200), { tls: await (await use(createCertificateAuthority())).server() }))).url,
     /^unable_to_verify_leaf_signature$/,
   ],
+  ["a server that does not speak TLS", async () => (await use(startHttpServer(answering(200)))).url.replace("http:", "https:"), /^(eproto|err_ssl_.*)$/],
   ["no server any more", async () => `http://127.0.0.1:${await freePort()}`, /^econnrefused$/],
   ["a name that is gone", async () => "http://moved-away.invalid", /^(enotfound|eai_again)$/],
 ];
