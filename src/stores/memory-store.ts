@@ -66,7 +66,7 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       if (row.lease?.attempt !== attempt) {
         const busyMs = isGivenUp || (again && row.lease?.attempt === quiet) ? 0 : left(row.lease?.until, now);
         if (busyMs > 0) return { kind: "busy", remainingMs: busyMs };
-        if (answerMs > 0 && now - (row.marker?.since ?? now) >= overlapMs) return { kind: "busy", remainingMs: answerMs };
+        if (answerMs > 0 && !again && now - (row.marker?.since ?? now) >= overlapMs) return { kind: "busy", remainingMs: answerMs };
       }
       return { kind: "acquired", row: view(row), ...lease(key, { ...row, answerUntil }, attempt, leaseMs), answerMs };
     },

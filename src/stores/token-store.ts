@@ -44,7 +44,7 @@ export interface LeaseRequest {
   readonly usableMs: number;
   /** So long after the first presentation of a token it may be presented beside one that was given up and may still be answered, ms; default 0. */
   readonly overlapMs?: number | undefined;
-  /** This attempt had the lease before, and the store has lost it: it need not wait for the end of a commit's `quietMs`. */
+  /** This attempt had the lease before, and the store has lost it: it waits neither for the end of a commit's `quietMs`, nor for the answer to a call that was given up. */
   readonly again?: boolean | undefined;
 }
 

@@ -22,7 +22,7 @@ export interface EndingsDeps {
   readonly random: Random;
   /** The grant has changed, or may have. */
   readonly onEnd: (key: GrantKey) => void;
-  /** This process refreshes the grant, or holds tokens of it that are not stored: it would come back although the store has lost it. */
+  /** This process refreshes the grant, holds tokens of it that are not stored, or may yet get some from a call that it gave up: it would come back although the store has lost it. */
   readonly isUnderWay: (key: GrantKey) => boolean;
 }
 

@@ -15,6 +15,8 @@ export interface Lease {
   mayReturn(): boolean;
   /** The store may have lost it: renews it now. */
   check(): void;
+  /** Its holder gives it up and keeps it until the store says so: a renewal that fails from here on tells of no loss. */
+  giveUp(): void;
   /** Ends the renewing; the lease itself is ended by commit, refuse or release. */
   stop(): void;
 }
@@ -49,6 +51,7 @@ export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, { 
   let until = askedAt + leaseMs;
   let lost = false;
   let stopped = false;
+  let givenUp = false;
   /** Only then is a lease that is gone perhaps nobody's: else somebody has ended or taken it. */
   let maybeForgotten = false;
   let cancel = clock.after(leaseMs / 3, () => void renew());
@@ -60,6 +63,9 @@ export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, { 
     check() {
       maybeForgotten = true;
       void renew();
+    },
+    giveUp() {
+      givenUp = true;
     },
     stop() {
       stopped = true;
@@ -96,7 +102,7 @@ export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, { 
   }
 
   function lose(): void {
-    if (lost) return;
+    if (lost || givenUp) return;
     lost = true;
     metrics.count("lease_lost", key.upstream);
     log.warn(

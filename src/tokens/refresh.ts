@@ -51,6 +51,8 @@ export interface Refresher {
   gap(): void;
   /** The grants whose new tokens are not in the store yet. */
   unstored(): readonly FlightTask["key"][];
+  /** The grants for which the answer to a call that was given up may still come. */
+  awaited(): readonly FlightTask["key"][];
   /** Resolves when no call that was given up can be answered any more. */
   settled(): Promise<void>;
 }
@@ -80,6 +82,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     refresh,
     isWriting: settle.isWriting,
     unstored: settle.unstored,
+    awaited: settle.awaited,
     settled: settle.settled,
     gap() {
       endedAttempts.clear();

@@ -85,6 +85,8 @@ export interface Settle {
   giveUp(presentation: SentPresentation, outcome: Promise<RefreshOutcome>): void;
   isWriting(version: string): boolean;
   unstored(): readonly GrantKey[];
+  /** The grants for which the answer to a call that was given up may still come. */
+  awaited(): readonly GrantKey[];
   /** Resolves when no call that was given up can be answered any more. */
   settled(): Promise<void>;
 }
@@ -95,7 +97,7 @@ const refuseGiveUpMs = 60_000;
 export function createSettle({ store, recommits, endedAttempts, clock, random, log, metrics, config }: SettleDeps): Settle {
   const { commit, isWriting, unstored } = createCommitTokens({ recommits, clock, random, log, metrics });
   /** Calls that were given up and may still be answered: each for a minute at most. */
-  const late = new Set<Promise<void>>();
+  const late = new Map<Promise<void>, GrantKey>();
 
   return {
     async settle(presentation, outcome) {
@@ -111,12 +113,13 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     },
     giveUp(presentation, outcome) {
       const ending = settleLate(presentation, outcome).finally(() => late.delete(ending));
-      late.add(ending);
+      late.set(ending, presentation.task.key);
     },
     isWriting,
     unstored,
+    awaited: () => [...late.values()],
     async settled() {
-      while (late.size > 0) await Promise.all(late);
+      while (late.size > 0) await Promise.all(late.keys());
     },
   };
 
@@ -207,6 +210,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
 
   /** The others have to know until when an answer may come: until the store has that, or none can come any more, the lease is kept. */
   async function giveUpLease({ task, lease, sentAt }: SentPresentation, release: Release): Promise<void> {
+    lease.giveUp();
     const leftMs = () => Math.max(latestAnswerMs - (clock.monotonicMs() - sentAt), 0);
     const onError = logNowAndThen(log, "release_failed", task.key, "lease of a call that hangs not given up yet");
     const giveUp = async () => {

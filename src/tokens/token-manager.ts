@@ -145,7 +145,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   /** A flight counts once it has found a grant: anybody can begin one for a session that has none. */
   function isUnderWay(key: GrantKey): boolean {
     const id = grantId(key);
-    return flying.get(id)?.task.seen !== undefined || unstored().some((other) => grantId(other) === id);
+    return flying.get(id)?.task.seen !== undefined || [...unstored(), ...refresher.awaited()].some((other) => grantId(other) === id);
   }
 
   /** With `killsOldAccess` a refresh ahead of need would take from requests under way the token they were sent with. */

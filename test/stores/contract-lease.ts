@@ -258,6 +258,16 @@ export function describeLeases(current: () => StoreUnderTest): void {
       expectAbout(third.kind === "busy" ? third.remainingMs : 0, answerMs - leaseMs - 5_000);
     });
 
+    test("does not keep an attempt whose lease the store has lost from taking it again, and stands after it", async () => {
+      const key = await givenUp();
+      const again = { attempt: "b", seen: "v1", leaseMs, usableMs: 0, again: true };
+      expect(await store().acquire(key, again)).toMatchObject({ kind: "acquired", earlier: { count: 1 } });
+      expect(await acquire(store(), key, "c", { overlapMs: answerMs })).toMatchObject({ kind: "busy" });
+      await store().release(key, { attempt: "b", unused: false, backOffMs: 0 });
+      const third = await acquire(store(), key, "c");
+      expectAbout(third.kind === "busy" ? third.remainingMs : 0, answerMs);
+    });
+
     test("does not stand for what was written meanwhile", async () => {
       const key = await givenUp();
       await acquire(store(), key, "b", { overlapMs: answerMs });

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { deadlineIn } from "../../src/deadline.ts";
 import type { OAuthProviderConfig } from "../../src/providers/oauth-provider.ts";
+import { createMemoryStore } from "../../src/stores/memory-store.ts";
+import type { TokenStore } from "../../src/stores/token-store.ts";
+import { manualClock } from "../support/manual-clock.ts";
 import { resources } from "../support/resources.ts";
 import type { RotatingTokensOptions } from "../support/rotating-tokens.ts";
 import { until } from "../support/until.ts";
@@ -90,6 +93,31 @@ describe("a call that hangs at a provider that never rotates", () => {
     expect([await other.fresh(), await world.fresh(), world.endpoint.calls]).toEqual(["access-2", "access-2", 2]);
   });
 
+  test("is answered after the user has ended the session, which the store had lost: it stays ended", async () => {
+    let isLost = false;
+    const clock = manualClock();
+    const kept = createMemoryStore({ clock, maxGrants: 10 });
+    const empty = createMemoryStore({ clock, maxGrants: 10 });
+    const held = () => (isLost ? empty : kept);
+    const store: TokenStore = {
+      ...kept,
+      read: (key) => held().read(key),
+      revoke: (...args) => held().revoke(...args),
+      commit: (...args) => held().commit(...args),
+    };
+    const world = await startWorld(opened, { provider: never, endpoint, clock, store });
+    await world.login("alice", { remainingMs: 0 });
+    const { asked, answer } = await hang(world);
+    await world.clock.advance(timeoutMs);
+    await asked;
+    await until("the lease is given up", () => world.store.calls.release === 1);
+    isLost = true;
+    expect(await world.tokens.endIf(world.key(), () => true)).toEqual({ kind: "ended" });
+    answer();
+    await until("the late answer", () => world.events("late_answer").length === 1);
+    expect([world.events("late_answer"), await store.read(world.key())]).toMatchObject([[{ outcome: "missing" }], { kind: "revoked" }]);
+  });
+
   test("never rests longer than a second, however often it hangs", async () => {
     const { world } = await startReplicas(never, endpoint);
     for (let time = 0; time < 4; time++) {
@@ -128,6 +156,19 @@ describe("a call that hangs at a provider with a grace", () => {
     expect(await servedAfter(other, 10_000)).toBeGreaterThanOrEqual(4_000);
     expect([world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual([2, 0]);
     expect(other.metrics.events.presented_again).toBe(1);
+  });
+
+  test("gives its lease up although the store's reply gets lost: that is no lost lease", async () => {
+    const { world } = await startReplicas(grace, endpoint);
+    await hang(world);
+    world.store.deaf.add("release");
+    await world.clock.advance(timeoutMs);
+    await until("the lease is given up", () => world.store.calls.release === 1);
+    await world.clock.advance(6_000);
+    await until("renewals, and another try", () => world.store.calls.renew > 1 && world.store.calls.release > 1);
+    world.store.deaf.clear();
+    await world.clock.advance(1_000);
+    expect([world.events("lease_lost"), world.metrics.events.lease_lost]).toEqual([[], undefined]);
   });
 
   test("is answered during the other's hold-off: that one adopts what came, and presents nothing", async () => {

@@ -25,7 +25,8 @@ if lease == attempt then
   earlier = math.max(earlier - 1, 0)
 else
   if lease and leaseLeft > 0 and not (again and lease == 'quiet') then return { 'busy', leaseLeft } end
-  if answerLeft > 0 and now - (tonumber(attemptAt) or now) >= overlapMs then return { 'busy', answerLeft } end
+  -- Who had the lease before has presented the token already.
+  if answerLeft > 0 and not again and now - (tonumber(attemptAt) or now) >= overlapMs then return { 'busy', answerLeft } end
   if earlier == 0 then attemptAt = string.format('%.0f', now) end
   redis.call('HSET', key, 'lease', attempt, 'attempt', attempt, 'attempts', earlier + 1, 'attemptAt', attemptAt)
   if answerLeft > 0 then redis.call('HSET', key, 'answerUntil', answerUntil) end
