@@ -1,11 +1,14 @@
 import { connect } from "node:net";
 import { expect, test } from "vitest";
+import { createGrantsClient } from "../src/admin/grants-client.ts";
+import { Secret } from "../src/secret.ts";
 import { ack, encodeFrame, frame, frameHeaderLength, type Header, indexedHeaders, opening, tableHeaders } from "./bench/h2-frames.ts";
 import { portOf } from "./envoy/behind-envoy.ts";
 import { httpRequest } from "./support/check-request.ts";
 import { createExtAuthzClient } from "./support/ext-authz-client.ts";
 import { resources } from "./support/resources.ts";
-import { answerOf, bearer, startScenario } from "./support/scenario.ts";
+import { answerOf, bearer, sessionId, startScenario } from "./support/scenario.ts";
+import { startService } from "./support/service.ts";
 import { until } from "./support/until.ts";
 
 const opened = resources();
@@ -83,4 +86,22 @@ test("a caller that begins and resets Checks without end loses its connection, a
   expect(statuses.length).toBeGreaterThanOrEqual(others.length);
   expect(new Set(statuses)).toEqual(new Set([200]));
   expect((await check(bearer())).status).toBe(200);
+}, 120_000);
+
+test("the admin listener, whose callers are few, ends such a connection by Node's own limits, and others go on", async () => {
+  const listen = { grpc: "127.0.0.1:0", admin: "127.0.0.1:0", adminToken: "${env:ADMIN_TOKEN}" };
+  const upstreams = { crm: { tokenEndpoint: "http://127.0.0.1:9/token", clientId: "gateway" } };
+  const token = "an-admin-token-of-thirty-two-bytes";
+  const sessions = [{ opaque: { from: { header: "authorization" } } }];
+  const service = await opened.use(startService({ config: { listen, sessions, upstreams }, env: { ADMIN_TOKEN: token } }));
+  const address = service.listening.admin;
+  if (address?.kind !== "tcp") throw new Error("the admin service has no port");
+  const admin = await opened.use(createGrantsClient({ address, token: new Secret(token) }));
+  const list = () => admin.list({ session: { source: "", id: sessionId } });
+  await list();
+  const flooded = await flood(address.port);
+  expect(flooded.ended).toBe(true);
+  expect(flooded.taken).toBeGreaterThanOrEqual(1_000);
+  expect(flooded.taken).toBeLessThan(20_000);
+  expect(await list()).toMatchObject({ grants: [] });
 }, 120_000);
