@@ -92,9 +92,10 @@ export function createFinish(context: ConnectContext): Finish {
 
   /** Stored first: whatever is wrong with the rest of the response must not cost the user the login. */
   async function keep(flow: FlowState, { key, subject, begun, pending }: Place, provider: Provider, outcome: Tokens, sentAt: number): Promise<Reply> {
-    const write = writeOf(outcome.tokens, subject, provider, sentAt);
+    const given = writeOf(outcome.tokens, subject, provider, sentAt);
     const cookies = begun === undefined ? [] : [begun.cookie];
-    const result = await pending.store(write);
+    const { result, createdAt } = await pending.store(given);
+    const write = { ...given, grant: { ...given.grant, createdAt } };
     if (result !== "stored") {
       metrics.login(key.upstream, result === "superseded" ? "superseded" : "failed");
       log.error({ event: "connect_failed", ...about(key), reason: result }, "the grant was not stored");

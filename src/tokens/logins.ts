@@ -13,10 +13,16 @@ import { untilStored } from "./until-stored.ts";
  */
 export type LoginResult = "stored" | "superseded" | "full" | "unknown";
 
+/** `createdAt` is the instant by which the login is known from now on: not the given one where another login of this process has that. */
+export interface StoredLogin {
+  readonly result: LoginResult;
+  readonly createdAt: number;
+}
+
 /** A login under way, by what the store held before its code was redeemed. */
 export interface Login {
   /** Repeats one write until the store answers, for a day at most. Never rejects. */
-  store(write: GrantWrite): Promise<LoginResult>;
+  store(write: GrantWrite): Promise<StoredLogin>;
 }
 
 export interface Logins {
@@ -82,9 +88,11 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
     async begin(key) {
       const first = await look(key);
       return {
-        store(given) {
+        async store(given) {
           const write = distinct(given);
-          return storeLogin({ key, write, aged: agedSince(write, clock), first, replacesAll: false, before: first, isStored: false, unanswered: 0 });
+          const aged = agedSince(write, clock);
+          const result = await storeLogin({ key, write, aged, first, replacesAll: false, before: first, isStored: false, unanswered: 0 });
+          return { result, createdAt: write.grant.createdAt };
         },
       };
     },

@@ -183,9 +183,10 @@ test("tokens that come too late for the browser are stored all the same", async 
 });
 
 /** What the scripted provider says of its user. */
-async function withIdToken(claims: (nonce: string) => object) {
+async function withIdToken(claims: (nonce: string) => object, before?: (all: Awaited<ReturnType<typeof scripted>>) => Promise<void>) {
   const keys = await use.use(startJwtIssuer({ alg: "RS256" }));
   const all = await scripted({}, "openid");
+  await before?.(all);
   const asked = await all.begin();
   const id_token = await keys.sign({ iss: issuer, aud: "gateway", sub: "user-7", nonce: asked.get("nonce") ?? "", ...claims(asked.get("nonce") ?? "") });
   all.endpoint.respondNext({ body: { ...tokens, id_token } });
@@ -214,6 +215,22 @@ test.each([
 ])("an ID token with %s belongs to another login: the grant is taken back, here and at the provider", async (_, claims) => {
   const { world, page } = await withIdToken(() => claims);
   expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("This login belongs to another one")]);
+  expect(await callOf(world)).toBe("grant_missing");
+});
+
+/** A login of the same process, whose instant the wall clock then shows again. */
+async function loginThenClockSetBack({ world, endpoint }: Awaited<ReturnType<typeof scripted>>): Promise<void> {
+  const other = world.browser("YW5vdGhlci1vcGFxdWUtc2Vzc2lvbg");
+  const state = new URL((await other.request(`${prefix}connect/crm`)).headers.get("location")?.[0] ?? "").searchParams.get("state");
+  endpoint.respondNext({ body: { ...tokens, access_token: "access-0", refresh_token: "refresh-0" } });
+  await other.visit(`${prefix}callback?code=x&state=${state}`);
+  world.clock.stepWall(-5_000);
+}
+
+test("after the wall clock was set back, a login has its account's name, and one that belongs to another is taken back, as ever", async () => {
+  expect(textOf((await withIdToken(() => ({ name: "Ada Lovelace" }), loginThenClockSetBack)).page)).toMatch(/crm Connected since .* as Ada Lovelace/);
+  const { world, page } = await withIdToken(() => ({ nonce: "of-another-login" }), loginThenClockSetBack);
+  expect(page.status).toBe(403);
   expect(await callOf(world)).toBe("grant_missing");
 });
 

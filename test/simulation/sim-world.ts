@@ -233,7 +233,7 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
     const login = await member.tokens.beginLogin(keyOf(session));
     await new Promise<void>((resolve) => member.process.clock.after(rng.between(20, 3_000), resolve));
     const { refresh, ...write } = issue(member, session);
-    if ((await login.store(write)) !== "superseded") return;
+    if ((await login.store(write)).result !== "superseded") return;
     history.note(member.process.name, "gives back", refresh);
     server.revoke(refresh);
     givenBack.push(write.version);
