@@ -1,6 +1,6 @@
 import type { Reply } from "../check/reply.ts";
 import type { CheckInput } from "../check/request.ts";
-import type { Secret } from "../secret.ts";
+import type { GrantRow } from "../stores/token-store.ts";
 import { type GrantKey, shortHash } from "../tokens/grant.ts";
 import { mayUse } from "../tokens/owner.ts";
 import { equalSecrets, knownBrowser } from "./browser.ts";
@@ -25,16 +25,19 @@ export function createDisconnect(context: ConnectContext): (input: CheckInput, u
     const owner = visitor.session;
     const end = await tokens.endIf(key, ({ subject }) => mayUse(owner, subject));
     if (end.kind === "another") return messages.staleForm();
-    if (end.kind === "ended") {
-      log.info({ event: "disconnected", upstream, session: shortHash(session) }, "an account was disconnected");
-      void endAtProvider(key, end.row?.grant.refreshToken, end.row?.access?.token);
+    if (end.kind === "unknown") {
+      void end.isEnded.then((isEnded) => (isEnded ? ended(key, end.row) : undefined));
+      return messages.unavailable("It cannot be told right now whether this account was disconnected.");
     }
+    if (end.kind === "ended") void ended(key, end.row);
     return { kind: "redirect", to: links.overview, afterPost: true };
   };
 
   /** Here it has ended already: a provider that is slow or has no such endpoint keeps nobody waiting. */
-  async function endAtProvider({ upstream, session }: GrantKey, refreshToken: Secret | undefined, accessToken: Secret | undefined): Promise<void> {
-    const token = refreshToken ?? accessToken;
+  async function ended({ upstream, session }: GrantKey, row: GrantRow | undefined): Promise<void> {
+    log.info({ event: "disconnected", upstream, session: shortHash(session) }, "an account was disconnected");
+    const accessToken = row?.access?.token;
+    const token = row?.grant.refreshToken ?? accessToken;
     const problem = token && (await providers.get(upstream)?.revoke?.(token, accessToken));
     if (problem !== undefined)
       log.warn({ event: "revocation_failed", upstream, session: shortHash(session), reason: problem }, "the token may still be good at the provider");

@@ -134,7 +134,9 @@ export function createFinish(context: ConnectContext): Finish {
     if (identity.kind === "unverified") log.warn({ event: "connect_unverified", ...about(key), reason: identity.why }, "the ID token is not as it should be");
     if (identity.kind === "unverified" && identity.foreign) {
       metrics.login(key.upstream, "failed");
-      await tokens.endIf(key, ({ createdAt }) => createdAt === write.grant.createdAt);
+      const end = await tokens.endIf(key, ({ createdAt }) => createdAt === write.grant.createdAt);
+      // As long as the store may still hold these tokens, which are somebody else's, nobody is told that they are gone.
+      if (end.kind === "unknown" && !(await end.isEnded)) return messages.unavailable("It cannot be told right now what became of this login.");
       void giveBack(provider, { refreshToken: write.grant.refreshToken, accessToken: write.access?.token });
       return messages.foreignLogin(flow.upstream);
     }

@@ -37,19 +37,28 @@ const ticketSyntax = /^[A-Za-z0-9_-]{22}$/;
 
 export function createTickets({ flows, random, clock }: TicketsDeps): Tickets {
   const issued = createLruCache<{ readonly id: string; readonly until: number }>(maxRemembered);
+  /** Being issued: requests that come in at the same time share one ticket. */
+  const issuing = new Map<string, Promise<string>>();
 
   return {
-    async issue(ticket) {
-      const known = issued.get(grantId(ticket));
-      if (known !== undefined && clock.monotonicMs() < known.until && (await look(known.id)) !== undefined) return known.id;
-      const id = random.id();
-      await flows.put("ticket", hashOf(id), JSON.stringify(ticket), flowLifeMs);
-      issued.set(grantId(ticket), { id, until: clock.monotonicMs() + sameTicketMs });
-      return id;
+    issue(ticket) {
+      const key = grantId(ticket);
+      const underWay = issuing.get(key) ?? issue(ticket).finally(() => issuing.delete(key));
+      issuing.set(key, underWay);
+      return underWay;
     },
     look,
     take: (id) => parsed(id, (hash) => flows.take("ticket", hash)),
   };
+
+  async function issue(ticket: Ticket): Promise<string> {
+    const known = issued.get(grantId(ticket));
+    if (known !== undefined && clock.monotonicMs() < known.until && (await look(known.id)) !== undefined) return known.id;
+    const id = random.id();
+    await flows.put("ticket", hashOf(id), JSON.stringify(ticket), flowLifeMs);
+    issued.set(grantId(ticket), { id, until: clock.monotonicMs() + sameTicketMs });
+    return id;
+  }
 
   function look(id: string): Promise<Ticket | undefined> {
     return parsed(id, (hash) => flows.read("ticket", hash));

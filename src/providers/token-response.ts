@@ -46,11 +46,12 @@ export function parseTokenResponse(body: Readonly<Record<string, unknown>>, wall
 }
 
 /**
- * Whether a value that should be a refresh token holds what stands for bytes that were no UTF-8, or half a surrogate pair. What was meant cannot be told: presented, it would
- * be another token, and stored, it would replace a good one.
+ * Whether a refresh token is stated that cannot be used: no text, or one with control characters, or with what stands for bytes that were no UTF-8. What was meant cannot be
+ * told: presented, it would be another token, and stored, it would replace a good one. Nor does the old one stay good: the provider has perhaps rotated it.
  */
 export function isGarbled(value: unknown): boolean {
-  return typeof value === "string" && (value.includes("\ufffd") || !value.isWellFormed());
+  if (value === undefined || value === null || value === "" || value === false) return false;
+  return typeof value !== "string" || value.includes("\ufffd") || !value.isWellFormed() || !refreshTokenSyntax.test(value);
 }
 
 /** Whether a token of this type can be sent as a bearer (RFC 6750): `user` and `bot` are Slack's words for whose it is; unnamed, it is taken for one. */

@@ -1,10 +1,20 @@
+import type { Clock } from "../clock.ts";
+import { BearerswapError } from "../error.ts";
 import type { Random } from "../random.ts";
 import type { GrantRow, TokenStore } from "../stores/token-store.ts";
 import type { GrantKey } from "./grant.ts";
 import type { Recommits } from "./recommits.ts";
+import { untilStored } from "./until-stored.ts";
 
-/** What a grant's end found. `ended` is what was there, whose tokens are still good at the provider. */
-export type EndResult = { readonly kind: "ended"; readonly row?: GrantRow } | { readonly kind: "another" } | { readonly kind: "nothing" };
+/**
+ * What a grant's end found. `ended` is what was there, whose tokens are still good at the provider. `unknown`: the store did not answer; `isEnded` says, within a minute,
+ * whether the grant ended all the same.
+ */
+export type EndResult =
+  | { readonly kind: "ended"; readonly row?: GrantRow }
+  | { readonly kind: "another" }
+  | { readonly kind: "nothing" }
+  | { readonly kind: "unknown"; readonly row: GrantRow; readonly isEnded: Promise<boolean> };
 
 /** Ends grants so that no refresh under way brings them back. */
 export interface Endings {
@@ -19,6 +29,7 @@ export interface Endings {
 export interface EndingsDeps {
   readonly store: Pick<TokenStore, "read" | "revoke">;
   readonly recommits: Recommits;
+  readonly clock: Clock;
   readonly random: Random;
   /** The grant has changed, or may have. */
   readonly onEnd: (key: GrantKey) => void;
@@ -28,11 +39,13 @@ export interface EndingsDeps {
 
 /** Refreshes elsewhere may come in between so often. */
 const maxTries = 10;
+/** So long it is found out what became of a write that was not answered, ms. */
+const lookForMs = 60_000;
 
-export function createEndings({ store, recommits, random, onEnd, isUnderWay }: EndingsDeps): Endings {
+export function createEndings({ store, recommits, clock, random, onEnd, isUnderWay }: EndingsDeps): Endings {
   return {
     async revoke(key) {
-      return (await end(key)) !== undefined;
+      return (await end(key, random.id())) !== undefined;
     },
 
     async endIf(key, isMeant) {
@@ -41,21 +54,46 @@ export function createEndings({ store, recommits, random, onEnd, isUnderWay }: E
         if (read.kind === "revoked") return { kind: "nothing" };
         if (read.kind === "absent") {
           if (!isUnderWay(key)) return { kind: "nothing" };
-          await end(key);
+          await end(key, random.id());
           return { kind: "ended" };
         }
         if (!isMeant(read.row.grant)) return { kind: "another" };
         // Only what was looked at: a login that came in between is left alone, and a refresh is looked at in turn.
-        if ((await end(key, read.row.version)) !== undefined) return { kind: "ended", row: read.row };
+        const version = random.id();
+        try {
+          if ((await end(key, version, read.row.version)) !== undefined) return { kind: "ended", row: read.row };
+        } catch (error) {
+          if (!(error instanceof BearerswapError) || error.code !== "store_unavailable") throw error;
+          return { kind: "unknown", row: read.row, isEnded: hasEnded(key, version, read.row.version) };
+        }
       }
       return { kind: "another" };
     },
   };
 
-  async function end(key: GrantKey, only?: string): Promise<string | undefined> {
+  /** The command may have been carried out although its answer was lost: then the tombstone of that version is there. */
+  async function hasEnded(key: GrantKey, version: string, from: string): Promise<boolean> {
+    const since = recommits.mark();
+    try {
+      const read = await untilStored(
+        clock,
+        () => store.read(key),
+        lookForMs,
+        () => {},
+      );
+      if (read.kind !== "revoked" || read.version !== version) return false;
+      recommits.addRevocation({ key, from, since, until: since, version });
+      return true;
+    } catch {
+      return false;
+    } finally {
+      onEnd(key);
+    }
+  }
+
+  async function end(key: GrantKey, version: string, only?: string): Promise<string | undefined> {
     try {
       const since = recommits.mark();
-      const version = random.id();
       const from = await store.revoke(key, version, only);
       if (from !== undefined || only === undefined) recommits.addRevocation({ key, from, since, until: since, version });
       return from;

@@ -95,7 +95,7 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   const flying = new Map<string, Flying>();
   const join = (task: Parameters<typeof fly>[0]) => flights.join(grantId(task.key), () => fly(task));
   const logins = createLogins({ store, recommits, onWrite: drop, clock, log, metrics });
-  const endings = createEndings({ store, recommits, random, onEnd: drop, isUnderWay });
+  const endings = createEndings({ store, recommits, clock, random, onEnd: drop, isUnderWay });
   store.listen({ changed, heard: coherence.heard, gap });
 
   return {

@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { openClient } from "../stores/redis-harness.ts";
+import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { prefix, textOf } from "./browser.ts";
 import { type ConnectWorld, connectUrlOf, isCallback, startWorld, type WorldOptions } from "./harness.ts";
@@ -122,4 +124,14 @@ test("says what happened where the user does not sign in, or the issuer fails", 
   world.as.failNext(500);
   const failed = await browser.visit(url, as("user-1", world));
   expect([failed.status, textOf(failed)]).toEqual([503, expect.stringContaining("cannot be connected right now")]);
+});
+
+test("checks of one session at the same time share one link, and one record in the store", async () => {
+  const redis = await use.use(startRedis());
+  const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } } });
+  const headers = await world.bearer("session-1", "user-1");
+  const answers = await Promise.all(Array.from({ length: 20 }, () => world.call(headers)));
+  expect(new Set(answers.map(connectUrlOf)).size).toBe(1);
+  const client = await openClient(use, redis.url);
+  expect((await client.keys("*")).filter((key) => key.includes("ticket"))).toHaveLength(1);
 });

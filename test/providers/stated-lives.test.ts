@@ -105,6 +105,18 @@ describe("bytes that are no UTF-8", () => {
     expect(scenario.provider.requests.map(({ form }) => form.refresh_token)).toEqual([refreshToken, refreshToken]);
   });
 
+  test.each([
+    ["a number", 7],
+    ["a text with a control character", "new\u0007token"],
+    ["an object", { value: "refresh-9" }],
+  ])("nor does a refresh token that is %s pass for none: the old one has perhaps been rotated", async (_name, refresh_token) => {
+    const scenario = await startScenario(opened);
+    await scenario.login({ token: { accessToken: "" } });
+    scenario.provider.respondNext({ body: { access_token: "access-9", expires_in: 600, refresh_token } });
+    expect(await scenario.check(bearer())).toMatchObject({ status: 503, body: { reason: "unavailable" } });
+    expect(scenario.service.events("refresh").at(-1)).toMatchObject({ provider: "unknown", reason: "response_garbled" });
+  });
+
   test("beside the tokens cost nobody a rotated one", async () => {
     const scenario = await startScenario(opened);
     await scenario.login({ token: { accessToken: "" } });

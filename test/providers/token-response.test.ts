@@ -141,7 +141,8 @@ test("a refresh token with what stands for broken bytes is none: it would replac
     expect(isGarbled(refresh_token)).toBe(true);
     expect(parse({ access_token: "access-1", refresh_token })).toMatchObject({ refreshToken: undefined, accessToken: expect.anything() });
   }
-  for (const other of ["rafraîchir-✓", "pair-\ud83d\ude00", "", 7, null, undefined]) expect(isGarbled(other)).toBe(false);
+  for (const other of ["with\u0000nul", "two\nlines", 7, true, {}, ["refresh-1"]]) expect(isGarbled(other), String(other)).toBe(true);
+  for (const other of ["rafraîchir-✓", "pair-\ud83d\ude00", "", false, null, undefined]) expect(isGarbled(other)).toBe(false);
 });
 
 test("a token can be sent as a bearer whose type says so, or says whose it is, or says nothing", () => {

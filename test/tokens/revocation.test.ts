@@ -231,3 +231,24 @@ test("a grant that the store lost is written anew by the refresh that was under 
   expect(await world.store.read(world.key())).toMatchObject({ row: { state: "active", grant: { subject: "alice@example.com" } } });
   expect(await world.replica().fresh()).toBe("access-2");
 });
+
+describe("the end of a grant that the store does not answer", () => {
+  const meant = () => true;
+
+  test("is found out afterwards, where it was carried out: its tokens can be ended at the provider then", async () => {
+    const world = await startWorld(opened);
+    await world.login("alice");
+    world.store.deaf.add("revoke");
+    const end = await world.tokens.endIf(world.key(), meant);
+    expect(end).toMatchObject({ kind: "unknown", row: { grant: { refreshToken: expect.anything() } } });
+    expect([end.kind === "unknown" && (await end.isEnded), await world.fresh()]).toEqual([true, "missing"]);
+  });
+
+  test("says no where it was not", async () => {
+    const world = await startWorld(opened);
+    await world.login("alice");
+    world.store.down.add("revoke");
+    const end = await world.tokens.endIf(world.key(), meant);
+    expect([end.kind === "unknown" && (await end.isEnded), await world.fresh()]).toEqual([false, "access-1"]);
+  });
+});
