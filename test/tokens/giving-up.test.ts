@@ -1,41 +1,16 @@
 import { describe, expect, test } from "vitest";
 import { deadlineIn } from "../../src/deadline.ts";
-import type { OAuthProviderConfig } from "../../src/providers/oauth-provider.ts";
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { resources } from "../support/resources.ts";
-import type { RotatingTokensOptions } from "../support/rotating-tokens.ts";
 import { until } from "../support/until.ts";
+import { hang, startReplicas } from "./hanging.ts";
 import { patientMs, startWorld, type World } from "./world.ts";
 
 const opened = resources();
 const timeoutMs = 10_000;
 const minute = 60_000;
-
-/** Two replicas, the second of which hears nothing from the first but by the store; alice's access token has expired. */
-async function startReplicas(
-  provider: Partial<OAuthProviderConfig>,
-  endpoint: RotatingTokensOptions = {},
-  config: { giveUpMs?: number } = {},
-): Promise<{ readonly world: World; readonly other: World }> {
-  const world = await startWorld(opened, { provider, endpoint, config });
-  await world.login("alice", { remainingMs: 0 });
-  return { world, other: world.replica() };
-}
-
-/** A request whose refresh the provider has got, and answers only when `answer` is called; it redeems the token then. */
-async function hang(world: World) {
-  const held = Promise.withResolvers<void>();
-  world.endpoint.respondNext(async (_, usual) => {
-    await held.promise;
-    return usual();
-  });
-  const { calls } = world.endpoint;
-  const asked = world.fresh();
-  await until("the call", () => world.endpoint.calls === calls + 1);
-  return { asked, answer: held.resolve };
-}
 
 /** Asks every 500 ms of the clock until a token is there, for so long at most; how long that took, ms. */
 async function servedAfter(world: World, longestMs: number): Promise<number | string> {
@@ -60,7 +35,7 @@ describe("a call that hangs at a provider that never rotates", () => {
   const endpoint = { rotates: false };
 
   test("gives its lease up at refresh.timeout: another replica has a token a second later, without a hold-off", async () => {
-    const { world, other } = await startReplicas(never, endpoint);
+    const { world, other } = await startReplicas(opened, never, endpoint);
     const { asked } = await hang(world);
     await world.clock.advance(timeoutMs - 1);
     expect(world.store.calls.release).toBe(0);
@@ -73,7 +48,7 @@ describe("a call that hangs at a provider that never rotates", () => {
   });
 
   test("is answered after all: the tokens are stored where nobody has got any, and served", async () => {
-    const { world, other } = await startReplicas(never, endpoint);
+    const { world, other } = await startReplicas(opened, never, endpoint);
     const { asked, answer } = await hang(world);
     await world.clock.advance(timeoutMs);
     await asked;
@@ -84,7 +59,7 @@ describe("a call that hangs at a provider that never rotates", () => {
   });
 
   test("is answered after somebody else had an answer: what is stored stays", async () => {
-    const { world, other } = await startReplicas(never, endpoint);
+    const { world, other } = await startReplicas(opened, never, endpoint);
     const { answer } = await hang(world);
     await world.clock.advance(timeoutMs + 1_000);
     expect(await other.fresh()).toBe("access-2");
@@ -119,7 +94,7 @@ describe("a call that hangs at a provider that never rotates", () => {
   });
 
   test("never rests longer than a second, however often it hangs", async () => {
-    const { world } = await startReplicas(never, endpoint);
+    const { world } = await startReplicas(opened, never, endpoint);
     for (let time = 0; time < 4; time++) {
       const { asked } = await hang(world);
       await world.clock.advance(timeoutMs);
@@ -130,7 +105,7 @@ describe("a call that hangs at a provider that never rotates", () => {
   });
 
   test("is said in vain where the provider rotates all the same: from then on its tokens are good for one use", async () => {
-    const { world } = await startReplicas(never);
+    const { world } = await startReplicas(opened, never);
     expect(await world.fresh()).toBe("access-2");
     expect(world.events("rotation")).toMatchObject([{ level: "error", upstream: "crm" }]);
     await world.clock.advance(3_600_000);
@@ -149,7 +124,7 @@ describe("a call that hangs at a provider with a grace", () => {
   const endpoint = { reuseGraceMs: 10 * minute };
 
   test("gives its lease up at refresh.timeout; the token is presented again inside the grace, after back-off and hold-off", async () => {
-    const { world, other } = await startReplicas(grace, endpoint);
+    const { world, other } = await startReplicas(opened, grace, endpoint);
     await hang(world);
     await world.clock.advance(timeoutMs);
     await until("the lease is given up", () => world.store.calls.release === 1);
@@ -158,21 +133,8 @@ describe("a call that hangs at a provider with a grace", () => {
     expect(other.metrics.events.presented_again).toBe(1);
   });
 
-  test("gives its lease up although the store's reply gets lost: that is no lost lease", async () => {
-    const { world } = await startReplicas(grace, endpoint);
-    await hang(world);
-    world.store.deaf.add("release");
-    await world.clock.advance(timeoutMs);
-    await until("the lease is given up", () => world.store.calls.release === 1);
-    await world.clock.advance(6_000);
-    await until("renewals, and another try", () => world.store.calls.renew > 1 && world.store.calls.release > 1);
-    world.store.deaf.clear();
-    await world.clock.advance(1_000);
-    expect([world.events("lease_lost"), world.metrics.events.lease_lost]).toEqual([[], undefined]);
-  });
-
   test("is answered during the other's hold-off: that one adopts what came, and presents nothing", async () => {
-    const { world, other } = await startReplicas(grace, endpoint);
+    const { world, other } = await startReplicas(opened, grace, endpoint);
     const { answer } = await hang(world);
     await world.clock.advance(timeoutMs);
     await until("the lease is given up", () => world.store.calls.release === 1);
@@ -185,7 +147,7 @@ describe("a call that hangs at a provider with a grace", () => {
   });
 
   test("is redeemed late, after another presentation had been answered: that is inside the grace, and the login lives", async () => {
-    const { world, other } = await startReplicas(grace, endpoint);
+    const { world, other } = await startReplicas(opened, grace, endpoint);
     const { answer } = await hang(world);
     await world.clock.advance(timeoutMs);
     expect(await servedAfter(other, 10_000)).toBeGreaterThanOrEqual(4_000);
@@ -197,7 +159,7 @@ describe("a call that hangs at a provider with a grace", () => {
   });
 
   test("keeps its lease until the store has heard that it was given up: until then nobody knows how long an answer may come", async () => {
-    const { world, other } = await startReplicas(grace, endpoint);
+    const { world, other } = await startReplicas(opened, grace, endpoint);
     await hang(world);
     world.store.down.add("release");
     await world.clock.advance(timeoutMs);
@@ -212,7 +174,7 @@ describe("a call that hangs at a provider with a grace", () => {
   });
 
   test("keeps its lease where a redemption a minute late would be outside the grace", async () => {
-    const { world, other } = await startReplicas({ graceMs: 70_000 }, { reuseGraceMs: 70_000 });
+    const { world, other } = await startReplicas(opened, { graceMs: 70_000 }, { reuseGraceMs: 70_000 });
     const { answer } = await hang(world);
     await world.clock.advance(50_000);
     expect(world.store.calls.release).toBe(0);
@@ -224,7 +186,7 @@ describe("a call that hangs at a provider with a grace", () => {
 
   test("keeps others away, once the grace does not last for them, until no answer can come any more", async () => {
     // The overlap ends 20 s after the first presentation; the second one has hung as well.
-    const { world, other } = await startReplicas({ graceMs: 80_000 }, { reuseGraceMs: 80_000 });
+    const { world, other } = await startReplicas(opened, { graceMs: 80_000 }, { reuseGraceMs: 80_000 });
     await hang(world);
     await world.clock.advance(timeoutMs);
     await until("the lease is given up", () => world.store.calls.release === 1);
@@ -240,7 +202,7 @@ describe("a call that hangs at a provider with a grace", () => {
 
 describe("a call that hangs where nothing is known of rotation", () => {
   test("keeps its lease for as long as an answer may come", async () => {
-    const { world } = await startReplicas({});
+    const { world } = await startReplicas(opened, {});
     const { answer } = await hang(world);
     await world.clock.advance(59_000);
     expect(world.store.calls.release).toBe(0);
@@ -250,7 +212,7 @@ describe("a call that hangs where nothing is known of rotation", () => {
   });
 
   test("gives it up after refresh.giveUp where the operator says so", async () => {
-    const { world } = await startReplicas({}, {}, { giveUpMs: 20_000 });
+    const { world } = await startReplicas(opened, {}, {}, { giveUpMs: 20_000 });
     await hang(world);
     await world.clock.advance(19_999);
     expect(world.store.calls.release).toBe(0);
@@ -259,7 +221,7 @@ describe("a call that hangs where nothing is known of rotation", () => {
   });
 
   test("backs off shorter once an answer has left the token in place, and as before once one has not", async () => {
-    const { world } = await startReplicas({}, { rotates: false });
+    const { world } = await startReplicas(opened, {}, { rotates: false });
     const backOff = async () => {
       world.endpoint.respondNext({ status: 500 });
       await world.clock.advance(3_600_000);

@@ -1,0 +1,30 @@
+import type { OAuthProviderConfig } from "../../src/providers/oauth-provider.ts";
+import type { Resources } from "../support/resources.ts";
+import type { RotatingTokensOptions } from "../support/rotating-tokens.ts";
+import { until } from "../support/until.ts";
+import { startWorld, type World } from "./world.ts";
+
+/** Two replicas, the second of which hears nothing from the first but by the store; alice's access token has expired. */
+export async function startReplicas(
+  opened: Resources,
+  provider: Partial<OAuthProviderConfig>,
+  endpoint: RotatingTokensOptions = {},
+  config: { giveUpMs?: number } = {},
+): Promise<{ readonly world: World; readonly other: World }> {
+  const world = await startWorld(opened, { provider, endpoint, config });
+  await world.login("alice", { remainingMs: 0 });
+  return { world, other: world.replica() };
+}
+
+/** A request whose refresh the provider has got, and answers only when `answer` is called; it redeems the token then. */
+export async function hang(world: World) {
+  const held = Promise.withResolvers<void>();
+  world.endpoint.respondNext(async (_, usual) => {
+    await held.promise;
+    return usual();
+  });
+  const { calls } = world.endpoint;
+  const asked = world.fresh();
+  await until("the call", () => world.endpoint.calls === calls + 1);
+  return { asked, answer: held.resolve };
+}
