@@ -7,7 +7,7 @@ import { type HttpRequestOptions, httpRequest } from "../support/check-request.t
 import { createExtAuthzClient, type ExtAuthzClient } from "../support/ext-authz-client.ts";
 import { growth } from "../support/growth.ts";
 import { resources } from "../support/resources.ts";
-import { bearer, startScenario } from "../support/scenario.ts";
+import { bearer, sessionId, startScenario } from "../support/scenario.ts";
 import { startService } from "../support/service.ts";
 
 /** Linear work is far below, and what grows with the square far above. */
@@ -88,6 +88,16 @@ describe("64 KiB of the worst input take no more than linear time", () => {
       expect(await growth(work), name).toBeLessThan(limit);
     }
   }, 120_000);
+
+  test("in what a client with a session sends beside it: what goes upstream is written anew", async () => {
+    const { check, login } = await startScenario(opened, { config: { sessions: [{ opaque: { from: { cookie: "session" } } }] } });
+    await login();
+    for (const unit of [";", ",", " ", "\t", ";,", "; ", "other=a;", "other=a,", "\xa0", "=", '"']) {
+      const request = (size: number) => ({ headers: { cookie: `a=b; session=${sessionId}; ${fill(unit)(size)}x` } });
+      expect((await check(request(100))).headers.cookie, unit).toMatch(/^a=b/);
+      expect(await growth((size) => check(request(size))), unit).toBeLessThan(limit);
+    }
+  }, 60_000);
 
   test("in what is posted as a logout token", async () => {
     const jwt = { issuer: "http://127.0.0.1:9", audience: "gw", claim: "sid", backchannelLogout: {} };
