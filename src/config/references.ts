@@ -74,7 +74,7 @@ export function resolveReferences(raw: unknown, { env, withoutValues = false }: 
 
   function fromEnvironment(variable: string, path: string): string | undefined {
     const value = env[variable];
-    if (value !== undefined && value !== "") return value;
+    if (value !== undefined && !isBlank(value)) return value;
     problem(path, `needs the environment variable ${variable}, which is ${value === undefined ? "not set" : "empty"}`);
     return undefined;
   }
@@ -82,11 +82,16 @@ export function resolveReferences(raw: unknown, { env, withoutValues = false }: 
   function fromFile(file: string, path: string): string | undefined {
     try {
       const value = readFileSync(file, "utf8").replace(/\r?\n$/, "");
-      if (value !== "") return value;
+      if (!isBlank(value)) return value;
       problem(path, `needs the file ${file}, which is empty`);
     } catch (error) {
       problem(path, `needs the file ${file}: ${messageOf(error)}`);
     }
     return undefined;
   }
+}
+
+/** A secret of white space alone is a mistake: as an admin token it would be one that anybody guesses. */
+function isBlank(value: string): boolean {
+  return value.trim() === "";
 }

@@ -14,7 +14,7 @@ const { use } = opened;
 const token = "admin-token-0123456789";
 
 /** The admin service on TCP, and files with its token and with another. */
-async function start(tls: object = {}) {
+async function start(tls: object = {}, configured = token) {
   const service = await use(
     startService({
       config: {
@@ -22,7 +22,7 @@ async function start(tls: object = {}) {
         sessions: [{ opaque: { from: { header: "x-session" } } }],
         upstreams: { crm: { tokenEndpoint: "https://idp.example.com/token", clientId: "gateway" } },
       },
-      env: { ADMIN_TOKEN: token },
+      env: { ADMIN_TOKEN: configured },
     }),
   );
   const dir = await temporaryDirectory(opened);
@@ -53,6 +53,12 @@ describe("the admin service over TCP", () => {
     });
     expect(service.log()).not.toMatch(/admin-token|s3cr3t/);
   });
+});
+
+test("white space at the end of the service's own token costs nobody the access: no header could hold it", async () => {
+  const { withToken } = await start({}, `${token} \n`);
+  expectSentence(await runHere(["grants", "get", ...withToken("right"), "--upstream", "crm", "--session", sessionId]), /^bearerswap: there is no grant/);
+  expectSentence(await runHere(["grants", "get", ...withToken("wrong"), "--upstream", "crm", "--session", sessionId]), denied);
 });
 
 describe("a proxy in the environment", () => {

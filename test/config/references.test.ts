@@ -70,6 +70,10 @@ describe("references", () => {
       "upstreams.crm.clientSecret: needs the environment variable NOT_SET, which is not set",
     ]);
     expect(problemsOf({}, { CRM_SECRET: "" })).toEqual(["upstreams.crm.clientSecret: needs the environment variable CRM_SECRET, which is empty"]);
+    expect(problemsOf({}, { CRM_SECRET: " \t" })).toEqual(["upstreams.crm.clientSecret: needs the environment variable CRM_SECRET, which is empty"]);
+    expect(problemsOf({ upstreams: { crm: { ...crm, clientSecret: secretFile("blank", "  \n\n") } } })).toEqual([
+      `upstreams.crm.clientSecret: needs the file ${join(dir, "blank")}, which is empty`,
+    ]);
     expect(problemsOf({ upstreams: { crm: { ...crm, clientSecret: "${file:/nowhere/secret}" } } })).toEqual([
       expect.stringMatching(/^upstreams\.crm\.clientSecret: needs the file \/nowhere\/secret: ENOENT/),
     ]);
