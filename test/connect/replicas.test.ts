@@ -93,6 +93,52 @@ test("while Redis is away the user is told to try again, and nothing is lost by 
   await untilBack(() => world.call({ cookie: `${sessionCookie}=${sessionValue}` }));
 });
 
+test("a login that cannot be begun while Redis is away is begun once it is back", async () => {
+  const redis = await durableRedis();
+  const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } }, issue: true });
+  await redis.stop();
+  for (const browser of [world.browser(), world.browser(null)]) {
+    const page = await browser.request(`${prefix}connect/crm`);
+    expect([page.status, textOf(page)]).toEqual([503, expect.stringContaining("Nothing is lost. Try again in a moment.")]);
+    expect(page.headers.has("set-cookie")).toBe(false);
+  }
+  await redis.restart();
+  const browser = world.browser(null);
+  await untilBack(() => browser.request(`${prefix}connect/crm`), 302);
+  expect(textOf(await browser.visit(`${prefix}connect/crm`))).toContain("crm Connected since");
+});
+
+test("a login that comes back while Redis is away is not used up: loading the page again finishes it", async () => {
+  const redis = await durableRedis();
+  const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } }, issue: true });
+  const browser = world.browser(null);
+  const callback = await browser.visit(`${prefix}connect/crm?return_to=/contacts`, { until: isCallback });
+  const before = [...browser.cookies];
+  await redis.stop();
+  const page = await browser.request(callback.url);
+  expect([page.status, textOf(page)]).toEqual([503, expect.stringContaining("Nothing is lost. Try again in a moment.")]);
+  expect([[...browser.cookies], world.provider.tokenRequests]).toEqual([before, 0]);
+  await redis.restart();
+  const done = await untilBack(() => browser.request(callback.url), 302);
+  expect([done.headers.get("location"), world.provider.tokenRequests]).toEqual([[`${publicUrl}/contacts`], 1]);
+});
+
+test("a login whose key Redis has lost is begun anew at a replica that never knew it, and the new key is that of all", async () => {
+  const redis = await use.use(startRedis());
+  const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } }, issue: true });
+  const second = await world.replica();
+  let current = world.client;
+  const browser = createBrowser(world.client, () => current);
+  const { url } = await browser.visit(`${prefix}connect/crm`, { until: isCallback });
+  await (await openClient(use, redis.url)).flushall();
+  current = second.client;
+  const page = await browser.request(url);
+  expect([page.status, textOf(page), world.provider.tokenRequests]).toEqual([400, expect.stringContaining("begin again"), 0]);
+  expect(textOf(await browser.visit(`${prefix}connect/crm`))).toContain("crm Connected since");
+  current = world.client;
+  expect(textOf(await browser.visit(`${prefix}connect/crm`))).toContain("crm Connected since");
+});
+
 test("Redis holds no state, ticket or cookie that could be used, only their hashes", async () => {
   const redis = await use.use(startRedis());
   const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } }, issue: true });
