@@ -93,15 +93,13 @@ export function createPresent({ store, recommits, coherence, endedAttempts, sett
       sent.resolve();
       return true;
     };
-    const call = async (): Promise<RefreshOutcome> => {
-      const outcome = provider.refresh({ refreshToken, beforeSend });
-      const ending = await untilGivenUp(clock, { outcome, sent: sent.promise }, patience.ms);
-      if (ending !== "given_up") return ending;
-      presentation.givenUp = patience;
-      if (isSent(presentation)) settle.giveUp(presentation, outcome);
-      return { kind: "unknown", why: "timeout" };
-    };
-    return { outcome: await breaker.run(call), held };
+    // The breaker hears how the call really ends: a provider that is slower than `refresh.timeout` works.
+    const outcome = breaker.run(() => provider.refresh({ refreshToken, beforeSend }));
+    const ending = await untilGivenUp(clock, { outcome, sent: sent.promise }, patience.ms);
+    if (ending !== "given_up") return { outcome: ending, held };
+    presentation.givenUp = patience;
+    if (isSent(presentation)) settle.giveUp(presentation, outcome);
+    return { outcome: { kind: "unknown", why: "timeout" }, held };
   }
 
   /** With as much of the lease left as the provider may take; and beside a call that was given up, only where that cannot end the grant. */

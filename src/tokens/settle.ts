@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { messageOf } from "../error.ts";
 import type { Provider, RefreshOutcome } from "../providers/provider.ts";
 import type { Random } from "../random.ts";
 import type { EarlierAttempts, GrantRow, RefuseResult, Release, TokenStore } from "../stores/token-store.ts";
@@ -112,7 +113,12 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
       return result;
     },
     giveUp(presentation, outcome) {
-      const ending = settleLate(presentation, outcome).finally(() => late.delete(ending));
+      const { upstream, session } = presentation.task.key;
+      const ending = settleLate(presentation, outcome)
+        .catch((error: unknown) =>
+          log.error({ event: "late_answer", upstream, session: shortHash(session), reason: messageOf(error) }, "a late answer is lost"),
+        )
+        .finally(() => late.delete(ending));
       late.set(ending, presentation.task.key);
     },
     isWriting,
@@ -131,6 +137,7 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     const durationMs = Math.round(clock.monotonicMs() - presentation.sentAt);
     const fields = { event: "late_answer", upstream: key.upstream, session: shortHash(key.session), outcome: result, provider: outcome.kind, durationMs };
     log[outcome.kind === "tokens" ? "info" : "debug"](fields, "the answer to a call that had been given up");
+    if (outcome.kind === "tokens") void outcome.checks.then((problem) => warnOfResponse(key, problem));
   }
 
   function settleOutcome(presentation: SentPresentation, outcome: RefreshOutcome): Promise<RefreshResult> {

@@ -93,6 +93,26 @@ describe("a call that hangs at a provider that never rotates", () => {
     expect([world.events("late_answer"), await store.read(world.key())]).toMatchObject([[{ outcome: "missing" }], { kind: "revoked" }]);
   });
 
+  test("does not make the provider count as down where it answers later than anybody waits", async () => {
+    const world = await startWorld(opened, { provider: never, endpoint });
+    const sessions = Array.from({ length: 12 }, (_, at) => `user-${at}`);
+    for (const session of sessions) await world.login(session, { remainingMs: 0 });
+    const held = Promise.withResolvers<void>();
+    world.endpoint.respondAlways(async (_, usual) => {
+      await held.promise;
+      return usual();
+    });
+    const asked = sessions.map((session) => world.fresh({ session }));
+    await until("the calls", () => world.endpoint.calls === sessions.length);
+    await world.clock.advance(timeoutMs);
+    expect(new Set(await Promise.all(asked))).toEqual(new Set(["unavailable: refresh_timeout"]));
+    held.resolve();
+    await until("the late answers", () => world.events("late_answer").length === sessions.length);
+    expect(world.metrics.breakerStates).toEqual([]);
+    expect(await world.fresh({ session: "user-7" })).toMatch(/^access-/);
+    expect(world.endpoint.calls).toBe(sessions.length);
+  });
+
   test("never rests longer than a second, however often it hangs", async () => {
     const { world } = await startReplicas(opened, never, endpoint);
     for (let time = 0; time < 4; time++) {

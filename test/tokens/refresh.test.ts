@@ -44,7 +44,7 @@ describe("a refresh", () => {
     const answer = await world.tokens.fresh({ session: world.key().session }, "crm", deadlineIn(world.clock, patientMs));
     expect(answer).toEqual({ kind: "unavailable", why: "http_503", retryAfterMs: 7_000 });
     if (before.kind !== "found") throw new Error("the grant is gone");
-    expect(await world.store.read(world.key())).toEqual({ ...before, row: { ...before.row, backOffMs: 7_000 } });
+    expect(await world.store.read(world.key())).toEqual({ ...before, row: { ...before.row, backOffMs: 7_000, failingMs: 0 } });
     await world.clock.advance(6_999);
     const early = await world.tokens.fresh({ session: world.key().session }, "crm", deadlineIn(world.clock, patientMs));
     expect([early, world.endpoint.calls]).toEqual([{ kind: "unavailable", why: "back_off", retryAfterMs: 1 }, 1]);
