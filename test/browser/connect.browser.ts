@@ -1,45 +1,16 @@
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createCertificateAuthority } from "../support/certificates.ts";
-import { envoyConfig } from "../support/envoy-config.ts";
-import { startEnvoy } from "../support/envoy-process.ts";
-import { startOidcServer } from "../support/oidc-server.ts";
-import { freePort } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
-import { startService } from "../support/service.ts";
-import { shiftedClock } from "../support/shifted-clock.ts";
-import { startUpstreamApi } from "../support/upstream-api.ts";
 import { startChromium } from "./chromium.ts";
+import { type BrowserWorld, startBrowserWorld } from "./world.ts";
 
-const { use } = resources("file");
+const use = resources("file");
 /** With SCREENSHOTS=DIR the pages are kept there, to be looked at. */
 const screenshots = process.env.SCREENSHOTS;
 
-/** A real Envoy with TLS, two APIs behind it by path, and users without any session but the one they get here. */
-async function install() {
-  const port = await freePort();
-  const publicUrl = `https://localhost:${port}`;
-  const ca = await use(createCertificateAuthority());
-  const clock = shiftedClock();
-  const provider = await use(startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris: [`${publicUrl}/_bearerswap/callback`] }));
-  const api = await use(startUpstreamApi({ accepts: provider.isActive }));
-  const client = { issuer: provider.issuer, clientId: provider.client.id, clientSecret: "${env:SECRET}" };
-  const connect = { scope: "openid offline_access", parameters: { prompt: "consent", login_hint: "ada@example.com" } };
-  const names = ["calendar", "crm", "tracker", "wiki"];
-  const config = {
-    sessions: [{ cookie: { issue: true } }],
-    upstreams: Object.fromEntries(names.map((name) => [name, { ...client, connect }])),
-    connect: { publicUrl },
-    routes: names.map((upstream) => ({ pathPrefix: `/${upstream}`, upstream })),
-  };
-  const service = await use(startService({ config, env: { SECRET: provider.client.secret }, clock }));
-  await use(startEnvoy({ config: envoyConfig({ service: service.grpc, upstreamPort: api.port, upstream: null, port, tls: await ca.server() }) }));
-  return { publicUrl, overview: `${publicUrl}/_bearerswap/`, provider, api, clock };
-}
-
 describe("in Chromium, through Envoy", () => {
-  let world: Awaited<ReturnType<typeof install>>;
+  let world: BrowserWorld;
   let chromium: Browser;
   let context: BrowserContext;
   let page: Page;
@@ -47,7 +18,7 @@ describe("in Chromium, through Envoy", () => {
   let hosts: Set<string>;
 
   beforeAll(async () => {
-    world = await install();
+    world = await startBrowserWorld(use, { upstreams: ["calendar", "crm", "tracker", "wiki"] });
     chromium = await startChromium();
   });
   afterAll(() => chromium?.close());
