@@ -1,11 +1,10 @@
 import type { Reply, ReplyCookie } from "../check/reply.ts";
 import type { CheckInput } from "../check/request.ts";
-import type { Login } from "../providers/code-flow.ts";
 import { equalSecrets, knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { createFinish } from "./finish.ts";
 import type { Start } from "./start.ts";
-import type { FlowOwner, FlowState } from "./states.ts";
+import type { Begun, FlowOwner, FlowState } from "./states.ts";
 import { visitorOf } from "./visitor.ts";
 
 /** `callback`: where providers send users back to. */
@@ -36,7 +35,7 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
       if (flow.step === "identify") {
         if (!(await states.take(begun))) return messages.lostLogin();
         late.push(...ended);
-        return withCookies(await identified(input, flow, login, callback), ended);
+        return withCookies(await identified(input, begun, callback), ended);
       }
       const owner = await ownerNow(input, flow);
       if (owner === "another") return refuse(flow, "another session", messages.otherBrowser());
@@ -68,7 +67,7 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
   }
 
   /** The user has logged in at the session's issuer: goes on only as the user the ticket was made for. The session decides, not the link. */
-  async function identified(input: CheckInput, flow: FlowState, login: Login, callback: URL): Promise<Reply> {
+  async function identified(input: CheckInput, { flow, login, ended }: Begun, callback: URL): Promise<Reply> {
     const ticket = await tickets.look(flow.ticket ?? "");
     const source = ticket && sourcesByName.get(ticket.source);
     const provider = providers.get(flow.upstream)?.login;
@@ -88,7 +87,7 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
       return refuse(flow, "another user", messages.otherUser());
     if ((await tickets.take(flow.ticket ?? "")) === undefined) return messages.ticketGone();
     const owner = { session: ticket.session, subject: ticket.subject };
-    return start.send(provider, input, { step: "connect", upstream: flow.upstream, owner, by: "ticket" });
+    return start.send(provider, input, { step: "connect", upstream: flow.upstream, owner, by: "ticket" }, ended);
   }
 
   function refuse(flow: FlowState, reason: string, page: Reply): Reply {

@@ -24,13 +24,15 @@ export function endedCookie(name: string): ReplyCookie {
 /**
  * Deletes what is too many beside a login that begins now, oldest first. The times are the browser's word: they choose what is deleted
  * there, and nothing else.
+ *
+ * @param ended the cookie of a login that the new one continues: it goes anyway, and must not cost another login its place
  */
-export function surplusCookies(header: string | undefined): ReplyCookie[] {
+export function surplusCookies(header: string | undefined, ended?: ReplyCookie): ReplyCookie[] {
   if (header === undefined || !header.includes(loginCookiePrefix)) return [];
   const begun = new Map<string, number>();
   for (const pair of header.split(";")) {
     const [, name, expiry] = pair.length > longestLoginCookie + 64 ? [] : (pairSyntax.exec(pair) ?? []);
-    if (name !== undefined) begun.set(name, Number(expiry));
+    if (name !== undefined && name !== ended?.name) begun.set(name, Number(expiry));
   }
   const oldestFirst = [...begun].sort(([, a], [, b]) => a - b).map(([name]) => name);
   return oldestFirst.slice(0, Math.min(maxDeletions, Math.max(0, oldestFirst.length - (maxLogins - 1)))).map(endedCookie);

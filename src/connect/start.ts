@@ -1,4 +1,4 @@
-import type { Reply } from "../check/reply.ts";
+import type { Reply, ReplyCookie } from "../check/reply.ts";
 import type { CheckInput } from "../check/request.ts";
 import { messageOf } from "../error.ts";
 import type { CodeFlow } from "../providers/code-flow.ts";
@@ -13,8 +13,12 @@ import { ownerOf, visitorOf } from "./visitor.ts";
 export interface Start {
   /** `connect/<upstream>`: for the session at the browser, or for that of a ticket. */
   begin(input: CheckInput, upstream: string, query: URLSearchParams): Promise<Reply>;
-  /** Sends the request's browser to one provider for one step. */
-  send(to: CodeFlow, input: CheckInput, state: Omit<FlowState, "nonce" | "verifier" | "browser">): Promise<Reply>;
+  /**
+   * Sends the request's browser to one provider for one step.
+   *
+   * @param ended deletes the cookie of the step before
+   */
+  send(to: CodeFlow, input: CheckInput, state: Omit<FlowState, "nonce" | "verifier" | "browser">, ended?: ReplyCookie): Promise<Reply>;
 }
 
 export function createStart(context: ConnectContext): Start {
@@ -58,12 +62,13 @@ export function createStart(context: ConnectContext): Start {
     return send(source.login, input, { step: "identify", upstream, owner, by: "ticket", ticket: id });
   }
 
-  async function send(to: CodeFlow, input: CheckInput, begun: Omit<FlowState, "nonce" | "verifier" | "browser">): Promise<Reply> {
+  async function send(to: CodeFlow, input: CheckInput, begun: Omit<FlowState, "nonce" | "verifier" | "browser">, ended?: ReplyCookie): Promise<Reply> {
     const browser = browserFor(input, random);
     const flow = await states.begin({ ...begun, browser: browser.hash });
     if (flow === undefined) return messages.unreadable("Its session is longer than any that an account can be connected for.");
     try {
-      return { kind: "redirect", to: await to.authorizationUrl(flow.login), cookies: [browser.cookie, flow.cookie, ...surplusCookies(input.cookies)] };
+      const cookies = [browser.cookie, flow.cookie, ...surplusCookies(input.cookies, ended)];
+      return { kind: "redirect", to: await to.authorizationUrl(flow.login), cookies };
     } catch (error) {
       log.error({ event: "connect_failed", upstream: begun.upstream, step: begun.step, reason: messageOf(error) }, "the user cannot be sent to the provider");
       return messages.providerTrouble(begun.upstream);

@@ -6,7 +6,7 @@ import { httpRequest } from "../support/check-request.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { createBrowser, prefix, type TestBrowser, textOf } from "./browser.ts";
-import { isCallback, startWorld } from "./harness.ts";
+import { connectUrlOf, isCallback, startWorld } from "./harness.ts";
 
 const use = resources();
 
@@ -85,6 +85,24 @@ test("two tabs finish in either order, and of six the oldest login is given up",
   const statuses = [];
   for (const url of [first, third, second]) statuses.push((await browser.request(url)).status);
   expect(statuses).toEqual([400, 302, 302]);
+});
+
+test("a login that goes on from its user's issuer to the provider keeps its place among the five, and takes no other's", async () => {
+  const world = await startWorld(use);
+  const headers = await world.bearer("session-1", "user-1");
+  const browser = world.browser();
+  const edit = (url: URL) => url.searchParams.set("login_hint", url.href.startsWith(world.as.issuer) ? "user-1" : "account");
+  const tabs = [];
+  for (let tab = 0; tab < 4; tab++) {
+    tabs.push((await browser.visit(`${prefix}connect/crm`, { until: isCallback, edit })).url);
+    world.clock.shift(1_000);
+  }
+  const identified = await browser.visit(connectUrlOf(await world.call(headers)) ?? "", { until: isCallback, edit });
+  expect(loginsOf(browser)).toHaveLength(5);
+  const connecting = await browser.visit(identified.url, { edit, until: (url) => isCallback(url) && url.href !== identified.url });
+  expect(loginsOf(browser).map(([name]) => name)).toEqual([...tabs, connecting.url].map(cookieNameOf));
+  expect(textOf(await browser.visit(connecting.url))).toContain("crm is connected");
+  for (const url of tabs) expect((await browser.request(url)).status).toBe(302);
 });
 
 test("a key that Redis lost is put back, and one of yesterday still opens", async () => {
