@@ -42,6 +42,7 @@ const meanings: Readonly<Record<Figure, string>> = {
   lostUnheld: "  presentations of a token whose successor was lost and which no live process held",
   lostUnlinked: "  the same, held by a process that did not know that it came after what the store had",
   loginsLost: "  logins that were lost for good",
+  loginsOvertaken: "  refreshes of a login that was brought back, written over a later login that nobody knew to be later",
   endsWrittenBack: "  ends of sessions that a live process wrote back",
   revocationsLost: "  sessions that came back, as the store lost their end and nobody could write it back in time",
   missingByLoss: "  requests answered with 401 after such a loss",

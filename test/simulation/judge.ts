@@ -54,6 +54,7 @@ export type Figure =
   | "lostUnheld"
   | "lostUnlinked"
   | "loginsLost"
+  | "loginsOvertaken"
   | "revocationsLost"
   | "endsWrittenBack"
   | "answers"

@@ -29,7 +29,7 @@ function isNoResurrection({ violated }: Judge, { by, call }: Executed, before: S
 }
 
 /** What is stored only moves on: to what came of it, or to what is newer than what a failover has brought back. */
-function isSuccessor({ facts, server, violated }: Judge, { by, call }: Executed, before: Stretch): void {
+function isSuccessor({ facts, server, violated, count }: Judge, { by, call }: Executed, before: Stretch): void {
   if (!("write" in call) || before.byLoss || before.refreshToken === undefined) return;
   const token = call.write.grant.refreshToken?.reveal() ?? "";
   if (token === before.refreshToken || server.descends(token, before.refreshToken)) return;
@@ -37,8 +37,19 @@ function isSuccessor({ facts, server, violated }: Judge, { by, call }: Executed,
   const lost = facts.losses(call.key.session).length > 0;
   // A failover took what the first answer had brought, and the late answer to a call that had been given up came before that was written back: either is good.
   if (lost && server.areSiblings(token, before.refreshToken) && server.isGood(token)) return;
-  if (!lost || !server.isLater(token, before.refreshToken))
-    violated("clobbered", `${by} commits ${token} over ${before.refreshToken}, which it did not come of`);
+  if (lost && server.isLater(token, before.refreshToken)) return;
+  if (lost && isOfLoginBroughtBack({ facts, server }, call.key.session, token, before.refreshToken)) count("loginsOvertaken");
+  else violated("clobbered", `${by} commits ${token} over ${before.refreshToken}, which it did not come of`);
+}
+
+/**
+ * A failover had brought an earlier login back, which was refreshed before the later one was written back; and the process that did both never knew that the one came after the
+ * other, as the logins between them were lost with their writers' links.
+ */
+function isOfLoginBroughtBack({ facts, server }: Pick<Judge, "facts" | "server">, session: string, token: string, over: string): boolean {
+  const loginOf = (refreshToken: string | undefined) => server.refreshToken(refreshToken ?? "")?.family.login;
+  const login = loginOf(token);
+  return login !== loginOf(over) && facts.stretches(session).some(({ byLoss, refreshToken }) => byLoss && loginOf(refreshToken) === login);
 }
 
 /** The store had both already, in this order: of two logins at the same time the later one here may be the earlier one at the provider. */
