@@ -14,6 +14,7 @@ export const salesforce: Preset = {
       exact: [
         { error: "invalid_grant", description: "ip restricted", means: "misconfigured" },
         { error: "invalid_grant", description: "ip restricted or invalid login hours", means: "misconfigured" },
+        { error: "invalid_grant", description: "token request is already being processed", means: "transient" },
       ],
       refused: ["inactive_user"],
     },
@@ -29,6 +30,7 @@ export const salesforce: Preset = {
     "OAuth 2.0 Authorization Errors",
     "Revoke OAuth Tokens",
     "for `ip restricted`: sfdx-actions/setup-sfdx#17",
+    "for a request under way: Salesforce Release Notes, Simultaneous Token Requests Are Blocked; segmentio/action-destinations#2300",
     "for an inactive user: restforce/restforce#303",
   ],
 };

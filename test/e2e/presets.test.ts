@@ -141,8 +141,15 @@ describe("through Envoy, what else a provider says of a refresh token", () => {
   });
 });
 
-describe("through Envoy, what a provider says of our client, and not of the user", () => {
-  test.each(answers("clientErrors"))("$name: $text ends no grant: it is refreshed once that is mended", async ({ name, answer }) => {
+/** Salesforce works on one request for a refresh token at a time. Of another, such as the one after a call that was given up, it says so by the word for a refusal. */
+const underWay = {
+  name: "salesforce",
+  answer: { status: 400, body: { error: "invalid_grant", error_description: "token request is already being processed" } },
+  text: "a request that is under way",
+} as const;
+
+describe("through Envoy, what a provider says of our client or of the moment, and not of the user", () => {
+  test.each([...answers("clientErrors"), underWay])("$name: $text ends no grant: it is refreshed once that is mended", async ({ name, answer }) => {
     const simulator = simulatorOf(name);
     const { user } = await login(name);
     expire(simulator);

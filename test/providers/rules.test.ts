@@ -127,6 +127,13 @@ describe("a provider's own words decide, as codes and whole", () => {
     expect(read(rules, { error: "invalid_grant", error_description: "other" })).toMatchObject({ kind: "refused" });
   });
 
+  test("Salesforce's word for a refresh that is still under way is no refusal, and what else it refuses by it is", () => {
+    const salesforce = { errors: presets.salesforce.settings.errors };
+    const said = (error_description: string) => read(salesforce, { error: "invalid_grant", error_description }, 400);
+    expect(said("token request is already being processed")).toMatchObject({ kind: "transient", why: "invalid_grant" });
+    expect(said("expired access/refresh token")).toMatchObject({ kind: "refused", why: "invalid_grant" });
+  });
+
   test("a description never does: Keycloak's and Salesforce's words for people stand beside an error", () => {
     for (const error_description of ["Token is not active", "expired access/refresh token", "invalid_grant"])
       expect(read({}, { error: "temporarily_unavailable", error_description }, 400)).toMatchObject({ kind: "transient" });
