@@ -104,13 +104,14 @@ export async function failToServe(resources: Resources, config: object, env: Rea
   return runProcess(["serve", "--config", await writeConfig(resources, config)], { env });
 }
 
-/** Fails the test unless `serve` ended with exit code 1 and, after its warnings, one line of JSON as its log has them; returns that line. */
+/** Fails the test unless `serve` ended with exit code 1 and, beside its warnings, one line of JSON as its log has them; returns that line. */
 export function startFailure({ code, stdout, stderr }: CliResult): Record<string, unknown> {
   const lines = stdout
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, unknown>);
-  expect([code, stderr, lines.filter(({ event }) => event !== "config").length]).toEqual([1, "", 1]);
-  expect(lines.at(-1)).toMatchObject({ level: "fatal", event: "start_failed" });
-  return lines.at(-1) ?? {};
+  const [failure = {}, ...others] = lines.filter(({ event }) => event !== "config");
+  expect([code, stderr, others]).toEqual([1, "", []]);
+  expect(failure).toMatchObject({ level: "fatal", event: "start_failed" });
+  return failure;
 }

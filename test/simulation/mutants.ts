@@ -19,7 +19,15 @@ export interface Mutant {
 export const mutants: readonly Mutant[] = [
   { name: "lease renewal", without: { store: (store) => ({ ...store, renew: async () => true }) }, breaks: ["holder_well"] },
   { name: "re-read under the lease", without: { store: withoutReRead }, breaks: ["after_successor"] },
-  { name: "re-read while holding off", without: { store: withoutReReadUnderLease }, adapt: often("cut", 15_000), breaks: ["after_successor", "unfounded_401"] },
+  {
+    name: "re-read while holding off",
+    adapt: (plan) => {
+      const { provider, ...rest } = often("cut", 15_000)(plan);
+      return { ...rest, provider: { ...provider, rotates: true, saysNever: false, graceMs: 0, maxConcurrency: 16, slow: 0.3 } };
+    },
+    without: { store: withoutReReadUnderLease },
+    breaks: ["after_successor", "unfounded_401"],
+  },
   { name: "compare-and-set", without: { store: withoutCompare }, breaks: ["resurrected", "clobbered"] },
   {
     name: "a login's compare",

@@ -5,7 +5,8 @@
 -- returns  1, or 0 where the lease was no longer that attempt's: then nothing is changed
 local key = KEYS[1]
 local channel, attempt, unused, backOffMs, answerMs = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local v, lease, attempts, failures, answerUntil = unpack(redis.call('HMGET', key, 'v', 'lease', 'attempts', 'failures', 'answerUntil'))
+local fields = redis.call('HMGET', key, 'v', 'lease', 'attempts', 'failures', 'failingSince', 'answerUntil')
+local v, lease, attempts, failures, failingSince, answerUntil = unpack(fields)
 if lease ~= attempt then return 0 end
 local now = clock()
 redis.call('HDEL', key, 'lease', 'leaseUntil', 'answerUntil')
@@ -19,7 +20,7 @@ if unused == '1' then
 end
 if backOffMs > 0 then
   redis.call('HSET', key, 'retryAt', string.format('%.0f', now + backOffMs), 'failures', (tonumber(failures) or 0) + 1)
-  redis.call('HSETNX', key, 'failingSince', string.format('%.0f', now))
+  if not failingSince then redis.call('HSET', key, 'failingSince', string.format('%.0f', now)) end
 end
 -- This one's call, or an earlier one's beside which it had the lease.
 answerMs = math.max(answerMs, left(answerUntil, now))
