@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { hashSession } from "../src/tokens/grant.ts";
+import { hashSession } from "../src/stores/grant.ts";
 import { startRedis } from "./support/redis-server.ts";
 import { resources } from "./support/resources.ts";
 import { bearer, sessionId, startScenario } from "./support/scenario.ts";

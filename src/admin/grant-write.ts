@@ -1,10 +1,10 @@
-import type { Clock } from "../clock.ts";
-import { BearerswapError } from "../error.ts";
 import type { TokenResponse } from "../gen/bearerswap/grants/v1/grants.ts";
+import type { Clock } from "../platform/clock.ts";
+import { BearerswapError } from "../platform/error.ts";
+import type { Random } from "../platform/random.ts";
 import { isBearerType, parseTokenResponse } from "../providers/token-response.ts";
-import type { Random } from "../random.ts";
+import type { GrantLife } from "../stores/grant.ts";
 import type { GrantWrite } from "../stores/token-store.ts";
-import type { GrantLife } from "../tokens/grant.ts";
 import { issuedAccess } from "../tokens/issued-access.ts";
 
 /** How long tokens live where a response does not say: the refresh token, and with it the grant; and the access token, which else has no expiry. */

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import { type Address, formatAddress } from "../config/address.ts";
-import { BearerswapError, messageOf } from "../error.ts";
 import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
-import type { Secret } from "../secret.ts";
+import { type Address, formatAddress } from "../platform/address.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
+import type { Secret } from "../platform/secret.ts";
 
 /** How the admin service is reached. */
 export interface GrantsClientOptions {

@@ -1,24 +1,24 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type handleUnaryCall, type Metadata, Server, status } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
-import { type IdSource, idProblem } from "../check/session-id.ts";
-import type { Clock } from "../clock.ts";
-import type { Address } from "../config/address.ts";
-import type { ListenConfig } from "../config/listen-schema.ts";
-import { BearerswapError, messageOf } from "../error.ts";
 import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
-import { addReflection } from "../grpc-services.ts";
-import { listenGrpc, namedClientsOnly } from "../listen.ts";
-import { createOpenCalls } from "../open-calls.ts";
+import type { Address } from "../platform/address.ts";
+import type { Clock } from "../platform/clock.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
+import type { Secret } from "../platform/secret.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { Random } from "../random.ts";
-import type { Secret } from "../secret.ts";
+import { listenGrpc, namedClientsOnly } from "../server/listen.ts";
+import type { ListenConfig } from "../server/listen-config.ts";
+import { createOpenCalls } from "../server/open-calls.ts";
+import { addReflection } from "../server/reflection.ts";
+import { type IdSource, idProblem } from "../sessions/session-id.ts";
+import { type GrantKey, hashSession, shortHash } from "../stores/grant.ts";
 import type { ReadResult, TokenStore } from "../stores/token-store.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { AdminMetrics } from "../telemetry/metrics.ts";
-import { type GrantKey, hashSession, shortHash } from "../tokens/grant.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import { grantWrite, type TokenLives } from "./grant-write.ts";
+import type { AdminMetrics } from "./metrics.ts";
 import { revokeAtProvider } from "./provider-revocation.ts";
 
 export interface GrantsServiceDeps {

@@ -1,7 +1,7 @@
-import { BearerswapError } from "../error.ts";
+import { BearerswapError } from "../platform/error.ts";
 import type { Provider } from "../providers/provider.ts";
+import type { GrantKey } from "../stores/grant.ts";
 import type { ReadResult, TokenStore } from "../stores/token-store.ts";
-import type { GrantKey } from "../tokens/grant.ts";
 
 export interface ProviderRevocationDeps {
   readonly store: Pick<TokenStore, "read">;

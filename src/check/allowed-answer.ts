@@ -1,8 +1,9 @@
+import type { CheckInput } from "../sessions/check-input.ts";
+import type { Credentials } from "../sessions/credential.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
 import { createAnswerForms, type EncodeAnswer } from "./answer-form.ts";
-import type { CheckInput } from "./request.ts";
-import { allowResponse, type Credentials, cookiesToRewrite, type InjectedHeader } from "./response.ts";
-import type { CheckUpstream } from "./upstreams.ts";
+import { allowResponse, cookiesToRewrite, type InjectedHeader } from "./response.ts";
+import type { CheckUpstream } from "./routes.ts";
 
 /** The serialized answer that lets a request through with this token. Undefined where the token cannot stand in a header. */
 export type AllowedAnswer = (upstream: CheckUpstream, token: AccessToken, input: CheckInput) => Buffer | undefined;

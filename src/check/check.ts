@@ -1,18 +1,20 @@
-import type { Clock } from "../clock.ts";
-import { type Deadline, deadlineAt } from "../deadline.ts";
-import { messageOf } from "../error.ts";
-import { foreignText } from "../foreign-text.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { CheckMetrics, CheckOutcome } from "../telemetry/metrics.ts";
+import type { Clock } from "../platform/clock.ts";
+import { type Deadline, deadlineAt } from "../platform/deadline.ts";
+import { messageOf } from "../platform/error.ts";
+import { foreignText } from "../platform/foreign-text.ts";
+import type { Log } from "../platform/log.ts";
+import type { CheckInput } from "../sessions/check-input.ts";
+import type { Credentials } from "../sessions/credential.ts";
+import type { Identification, Session, SessionSource } from "../sessions/session.ts";
+import { shortHash } from "../stores/grant.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
-import { shortHash } from "../tokens/grant.ts";
 import type { TokenAnswer, TokenManager } from "../tokens/token-manager.ts";
 import { createAllowedAnswer } from "./allowed-answer.ts";
-import type { ConnectHooks } from "./reply.ts";
-import type { CheckInput, DecodeCheck } from "./request.ts";
-import { allowResponse, type ChallengeConfig, type Credentials, cookiesToRewrite, denyResponse, replyResponse } from "./response.ts";
-import type { Identification, Session, SessionSource } from "./session.ts";
-import type { CheckUpstream, Upstreams } from "./upstreams.ts";
+import type { ConnectHooks } from "./connect-hooks.ts";
+import type { CheckMetrics, CheckOutcome } from "./metrics.ts";
+import type { DecodeCheck } from "./request.ts";
+import { allowResponse, type ChallengeConfig, cookiesToRewrite, denyResponse, replyResponse } from "./response.ts";
+import type { CheckUpstream, Upstreams } from "./routes.ts";
 import type { Denial, DenyReason, Verdict } from "./verdict.ts";
 
 export interface CheckDeps {

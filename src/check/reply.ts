@@ -1,7 +1,3 @@
-import type { Deadline } from "../deadline.ts";
-import type { CheckInput } from "./request.ts";
-import type { Denial, Verdict } from "./verdict.ts";
-
 /** A cookie for the whole host, which no script reads and no other site sends along but by a link. */
 export interface ReplyCookie {
   /** Begins with `__Host-`. */
@@ -27,13 +23,3 @@ export type Reply =
     }
   /** JSON, 200; `shared` is for any site to read. */
   | { readonly kind: "json"; readonly body: string; readonly shared?: boolean };
-
-/** What connecting accounts adds to checks. */
-export interface ConnectHooks {
-  /** Whether the request is for a page of ours. Asked for every request: it compares a few bytes. */
-  owns(input: CheckInput): boolean;
-  /** Answers such a request, before the deadline. */
-  answer(bytes: Uint8Array, deadline: Deadline): Promise<Verdict>;
-  /** The denial with what its client needs to know to cure it, or an answer in its place that leads the user there; before the deadline. */
-  offer(denial: Denial, bytes: Uint8Array, deadline: Deadline): Promise<Verdict>;
-}

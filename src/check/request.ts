@@ -1,51 +1,10 @@
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { Metadata } from "../gen/envoy/config/core/v3/base.ts";
+import type { CheckInput, Wanted } from "../sessions/check-input.ts";
 import { textOnly, walk } from "./wire.ts";
-
-/** What one Check asks about. Only what the configuration needs is decoded, and that when it is first looked at. */
-export interface CheckInput {
-  /** The value of a header that was asked for at creation of the decoder; duplicates arrive joined by commas. */
-  header(name: string): string | undefined;
-  /**
-   * The `cookie` header, one character for each byte (latin1): cookies are told apart by their bytes. Lines that came one by one are joined by `; `, as Envoy
-   * joins those of HTTP/2 (RFC 9113 §8.2.3); without `encode_raw_headers` it has joined those of HTTP/1 by a comma already.
-   */
-  readonly cookies: string | undefined;
-  /** The last characters of a header's value, a short key for a long credential; undefined where it is short itself, or there are duplicates of it. */
-  tail(name: string): string | undefined;
-  /** Whether a header's value is this, and the only one. Cheaper than a look-up by it: nothing is hashed. */
-  equals(name: string, value: string): boolean;
-  /** The request's `:path`, query included. */
-  readonly path: string;
-  readonly host: string;
-  readonly method: string;
-  /** `x-request-id`, by which Envoy's access logs know the request; empty where Envoy sets none. A client may have chosen it. */
-  readonly requestId: string;
-  /** What the route's `context_extensions` say under `upstream`. */
-  readonly upstream: string | undefined;
-  /** Whether they say `mcp: "true"`. */
-  readonly mcp: boolean;
-  /** What of the body Envoy was told to send; empty unless the decoder was told to look. */
-  readonly body: string;
-  /** Whether `:path` begins with these bytes. Cheaper than the path. */
-  pathStartsWith(prefix: Buffer): boolean;
-  /** The peer's identity from its certificate; empty without mTLS. */
-  readonly principal: string;
-  /** One namespace of the filter metadata that Envoy was told to pass on. */
-  metadata(namespace: string): Readonly<Record<string, unknown>> | undefined;
-}
 
 /** Decodes a serialized `envoy.service.auth.v3.CheckRequest`. Undefined where it is none, or holds no HTTP request. */
 export type DecodeCheck = (bytes: Uint8Array) => CheckInput | undefined;
-
-/** What of a request somebody will look at. */
-export interface Wanted {
-  /** Lower-case names. */
-  readonly headers: Iterable<string>;
-  readonly metadata: boolean;
-  /** The request's body; default false. */
-  readonly body?: boolean | undefined;
-}
 
 /**
  * A decoder that skips over what is not needed: most of a CheckRequest is headers nobody here looks at.

@@ -1,19 +1,11 @@
 import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from "../gen/envoy/config/core/v3/base.ts";
 import { CheckResponse } from "../gen/envoy/service/auth/v3/external_auth.ts";
 import type { StatusCode } from "../gen/envoy/type/v3/http_status.ts";
-import { withoutCookies } from "./cookies.ts";
+import type { CheckInput } from "../sessions/check-input.ts";
+import { withoutCookies } from "../sessions/cookies.ts";
+import type { Credentials } from "../sessions/credential.ts";
 import type { PageStatus, Reply, ReplyCookie } from "./reply.ts";
-import type { CheckInput } from "./request.ts";
 import type { Denial, DenyReason } from "./verdict.ts";
-
-/** What must not reach an upstream, whatever the verdict. */
-export interface Credentials {
-  /** Lower-case names of headers. */
-  readonly headers: ReadonlySet<string>;
-  readonly cookies: ReadonlySet<string>;
-  /** What names of further cookies begin with. */
-  readonly cookiePrefixes?: readonly string[] | undefined;
-}
 
 /** What clients are told beside the reason. */
 export interface ChallengeConfig {

@@ -1,6 +1,6 @@
 import type { AccessToken } from "../tokens/access-token.ts";
 import type { Reply } from "./reply.ts";
-import type { CheckUpstream } from "./upstreams.ts";
+import type { CheckUpstream } from "./routes.ts";
 
 /** Why a request is not let through: the `reason` of bodies and logs. */
 export type DenyReason =

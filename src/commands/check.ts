@@ -1,11 +1,11 @@
 import { type Command, CommanderError } from "commander";
 import { checkWithoutValues, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
-import { BearerswapError } from "../error.ts";
-import { proxyWarning } from "../proxy-warning.ts";
-import { createTrustingFetch } from "../trusting-fetch.ts";
-import type { CliContext } from "./cli.ts";
+import { BearerswapError } from "../platform/error.ts";
+import { createTrustingFetch } from "../platform/trusting-fetch.ts";
+import type { CliContext } from "./context.ts";
 import { onlineFindings } from "./online-checks.ts";
+import { proxyWarning } from "./proxy-warning.ts";
 
 interface CheckOptions {
   readonly config: string;

@@ -1,24 +1,13 @@
 import { Command, CommanderError } from "commander";
-import { BearerswapError, messageOf } from "../error.ts";
-import { version } from "../version.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
+import { version } from "../platform/version.ts";
 import { addCheckCommand } from "./check.ts";
+import type { CliContext } from "./context.ts";
 import { addGrantsCommand } from "./grants.ts";
 import { addKeysCommand } from "./keys.ts";
 import { addPresetsCommand } from "./presets.ts";
 import { addSchemaCommand } from "./schema.ts";
 import { addServeCommand } from "./serve.ts";
-
-/** What the commands need of the process. */
-export interface CliContext {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Of the Node that runs, `22.19.0`. */
-  readonly nodeVersion: string;
-  readonly stdin: NodeJS.ReadableStream;
-  readonly stdout: NodeJS.WritableStream;
-  readonly stderr: NodeJS.WritableStream;
-  /** Resolves to the signal that tells the process to stop. From this call on the signals do not end it by themselves. */
-  readonly untilStopped: () => Promise<string>;
-}
 
 /** Runs one command line, without the program's name. Resolves to the exit code; whatever goes wrong is a sentence on stderr. */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {

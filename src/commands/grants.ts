@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import { createGrantsClient, type GrantsClient, grantStates, refreshOutcomes } from "../admin/grants-client.ts";
-import { type Address, parseAddress } from "../config/address.ts";
-import { BearerswapError, messageOf } from "../error.ts";
-import { Secret } from "../secret.ts";
-import type { CliContext } from "./cli.ts";
+import { type Address, parseAddress } from "../platform/address.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
+import { Secret } from "../platform/secret.ts";
+import type { CliContext } from "./context.ts";
 import { parseTokenInput } from "./token-input.ts";
 
 interface GrantsOptions {

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
 import { name } from "../config/units.ts";
-import { BearerswapError } from "../error.ts";
+import { BearerswapError } from "../platform/error.ts";
 import { newSealingKey } from "../stores/sealing.ts";
-import type { CliContext } from "./cli.ts";
+import type { CliContext } from "./context.ts";
 
 /** `keys generate`: a key for `store.encryption`, alone on standard output. */
 export function addKeysCommand(program: Command, { stdout, stderr }: CliContext): void {

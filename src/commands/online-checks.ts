@@ -1,22 +1,16 @@
-import { createKeySets } from "../check/key-sets.ts";
-import { type Clock, systemClock } from "../clock.ts";
 import type { Config } from "../config/schema.ts";
 import type { UpstreamConfig } from "../config/upstreams-schema.ts";
-import { fetchProblem } from "../discovery.ts";
-import { messageOf } from "../error.ts";
+import { type Clock, systemClock } from "../platform/clock.ts";
+import { fetchProblem } from "../platform/discovery.ts";
+import { messageOf } from "../platform/error.ts";
+import { createLog } from "../platform/log.ts";
+import { type Random, systemRandom } from "../platform/random.ts";
+import { Secret } from "../platform/secret.ts";
+import type { FetchFor } from "../platform/trusting-fetch.ts";
 import { createOAuthProvider } from "../providers/oauth-provider.ts";
-import { type Random, systemRandom } from "../random.ts";
-import { Secret } from "../secret.ts";
-import { createLog } from "../telemetry/log.ts";
-import type { FetchFor } from "../trusting-fetch.ts";
+import { createKeySets } from "../sessions/key-sets.ts";
+import type { Finding } from "./finding.ts";
 import { storeFinding } from "./online-store.ts";
-
-/** What asking one server has shown. `untold`: it answered, and its answer does not tell. */
-export interface Finding {
-  readonly path: string;
-  readonly kind: "ok" | "problem" | "untold";
-  readonly text: string;
-}
 
 /** A server that does not answer for this long is a problem, ms. */
 const patienceMs = 15_000;

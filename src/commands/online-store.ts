@@ -1,11 +1,11 @@
-import type { Clock } from "../clock.ts";
 import type { StoreConfig } from "../config/store-schema.ts";
-import { BearerswapError } from "../error.ts";
-import type { Random } from "../random.ts";
+import type { Clock } from "../platform/clock.ts";
+import { BearerswapError } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
 import { connectRedis, type RedisConnection } from "../stores/redis-connection.ts";
 import { adviceOn } from "../stores/redis-problems.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { Finding } from "./online-checks.ts";
+import type { Finding } from "./finding.ts";
 
 type RedisStore = Extract<StoreConfig, { kind: "redis" }>;
 type Command = readonly [string, ...string[]];

@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
 import { nearest } from "../config/suggestions.ts";
-import { BearerswapError } from "../error.ts";
+import { BearerswapError } from "../platform/error.ts";
 import type { Preset } from "../providers/preset.ts";
 import { presetNamed, presetNames, presets } from "../providers/presets.ts";
-import type { CliContext } from "./cli.ts";
+import type { CliContext } from "./context.ts";
 
 /** `presets`: what is known of providers; one of them with everything it fills in. */
 export function addPresetsCommand(program: Command, { stdout }: CliContext): void {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { configJsonSchema } from "../config/schema.ts";
-import type { CliContext } from "./cli.ts";
+import type { CliContext } from "./context.ts";
 
 /** `schema`: the JSON Schema of the configuration file. */
 export function addSchemaCommand(program: Command, { stdout }: CliContext): void {

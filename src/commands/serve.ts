@@ -1,16 +1,16 @@
 import { setLogger } from "@grpc/grpc-js";
 import { type Command, CommanderError } from "commander";
-import { systemClock } from "../clock.ts";
-import { formatAddress } from "../config/address.ts";
 import { loadConfig, readLogConfig } from "../config/load.ts";
-import { BearerswapError, messageOf } from "../error.ts";
-import { proxyWarning } from "../proxy-warning.ts";
-import { systemRandom } from "../random.ts";
+import { formatAddress } from "../platform/address.ts";
+import { systemClock } from "../platform/clock.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
+import { createLog } from "../platform/log.ts";
+import { systemRandom } from "../platform/random.ts";
+import { createTrustingFetch } from "../platform/trusting-fetch.ts";
+import { version } from "../platform/version.ts";
 import { createService } from "../service.ts";
-import { createLog } from "../telemetry/log.ts";
-import { createTrustingFetch } from "../trusting-fetch.ts";
-import { version } from "../version.ts";
-import type { CliContext } from "./cli.ts";
+import type { CliContext } from "./context.ts";
+import { proxyWarning } from "./proxy-warning.ts";
 
 /** `serve`: runs until SIGTERM or SIGINT. */
 export function addServeCommand(program: Command, context: CliContext): void {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { BearerswapError } from "../error.ts";
+import { BearerswapError } from "../platform/error.ts";
 import { instantField, numberField, scopeField } from "../providers/token-response.ts";
 
 /** What the reader of provider answers makes of a field; a value that it makes nothing of is a problem here, as somebody is there to mend it. */

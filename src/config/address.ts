@@ -1,10 +1,5 @@
 import { z } from "zod";
-import { isLoopback } from "./units.ts";
-
-/** Where to listen. */
-export type Address = { readonly kind: "unix"; readonly path: string } | { readonly kind: "tcp"; readonly host: string; readonly port: number };
-
-const tcpSyntax = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):(\d{1,5})$/;
+import { type Address, parseAddress, tcpSyntax } from "../platform/address.ts";
 
 /** `host:port`, `[::1]:port` or `unix:/path`. */
 export function address(): z.ZodType<Address, string> {
@@ -24,26 +19,4 @@ const longestSocketPath = 107;
 
 function withHost(port: number | string): string {
   return `must name the host too: write 127.0.0.1:${port} for this machine alone, or 0.0.0.0:${port} for every interface`;
-}
-
-/** Undefined where the text is no address. */
-export function parseAddress(text: string): Address | undefined {
-  if (text.startsWith("unix:")) {
-    const path = text.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
-    return path.startsWith("/") ? { kind: "unix", path } : undefined;
-  }
-  const [, host, port] = tcpSyntax.exec(text) ?? [];
-  if (host === undefined || Number(port) > 65_535) return undefined;
-  return { kind: "tcp", host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
-}
-
-/** The form that grpc-js, logs and people read. */
-export function formatAddress(place: Address): string {
-  if (place.kind === "unix") return `unix:${place.path}`;
-  return place.host.includes(":") ? `[${place.host}]:${place.port}` : `${place.host}:${place.port}`;
-}
-
-/** Whether only this machine can reach it. */
-export function isLocal(place: Address): boolean {
-  return place.kind === "unix" || isLoopback(place.host);
 }

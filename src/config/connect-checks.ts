@@ -1,4 +1,4 @@
-import type { Parsed } from "./cross-checks.ts";
+import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
 
 /** What the sections must agree on for users to connect accounts. */

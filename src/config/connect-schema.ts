@@ -59,6 +59,3 @@ export const connectSchema = z.strictObject({
     .default(false)
     .meta({ description: "MCP clients before revision 2026-07-28 do not say in a request whether they can open URLs: true takes them for able" }),
 });
-
-export type ConnectConfig = z.output<typeof connectSchema>;
-export type UpstreamConnectConfig = z.output<typeof upstreamConnectSchema>;

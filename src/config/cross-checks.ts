@@ -1,22 +1,14 @@
-import type { Place } from "../check/credential.ts";
-import type { Route } from "../check/upstreams.ts";
+import { type Address, formatAddress, isLocal } from "../platform/address.ts";
+import type { Place } from "../sessions/credential.ts";
+import type { SourceConfig } from "../sessions/source-config.ts";
 import { type HostPort, parseRedisUrl, type RedisConfig } from "../stores/redis-config.ts";
-import { type Address, formatAddress, isLocal } from "./address.ts";
 import { connectChecks } from "./connect-checks.ts";
 import { contradictions, repeatedMembers, repeatedRoutes, repeatedSources } from "./duplicates.ts";
+import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
 import type { Config } from "./schema.ts";
-import type { SourceConfig } from "./sessions-schema.ts";
 import { nearest } from "./suggestions.ts";
 import { isLoopback } from "./units.ts";
-import type { UpstreamConfig } from "./upstreams-schema.ts";
-
-/** The sections that could be parsed, with holes where a member could not. */
-export type Parsed = Partial<Omit<Config, "sessions" | "routes" | "upstreams">> & {
-  readonly sessions?: readonly (SourceConfig | undefined)[] | undefined;
-  readonly routes?: readonly (Route | undefined)[] | undefined;
-  readonly upstreams?: Readonly<Record<string, UpstreamConfig | undefined>> | undefined;
-};
 
 /**
  * What no section can tell alone.

@@ -1,4 +1,4 @@
-import type { Parsed } from "./cross-checks.ts";
+import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
 
 type Mapping = Readonly<Record<string, unknown>>;

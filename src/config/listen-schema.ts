@@ -1,19 +1,9 @@
 import { z } from "zod";
-import type { Secret } from "../secret.ts";
+import type { TlsConfig } from "../server/listen-config.ts";
 import { address } from "./address.ts";
 import { keyFile, pemFile, tlsProblem } from "./pem-file.ts";
 import { isStandIn } from "./stand-in.ts";
 import { secret } from "./units.ts";
-
-/** A server's certificate, and whom it lets in. PEM contents. */
-export interface TlsConfig {
-  readonly cert: string;
-  readonly key: Secret;
-  /** Clients must show a certificate of this authority. */
-  readonly clientCa?: string | undefined;
-  /** …with one of these subject alternative names, each with its kind: `URI:spiffe://…`, `DNS:…`. */
-  readonly allowedSans: readonly string[];
-}
 
 /** Without its kind, a name would be let in as another kind too: `DNS:` takes what an authority checks less than a URI. */
 const subjectName = z
@@ -60,5 +50,3 @@ export const listenSchema = z.strictObject({
   adminToken: secret().optional().meta({ description: "Bearer token of the admin service; needed where listen.admin is no unix socket" }),
   adminTls: tls.optional().meta({ description: "TLS of listen.admin; needed off loopback" }),
 });
-
-export type ListenConfig = z.output<typeof listenSchema>;

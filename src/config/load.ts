@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
-import { BearerswapError, messageOf } from "../error.ts";
-import { Secret } from "../secret.ts";
-import { crossCheck, type Parsed, warningsOf } from "./cross-checks.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
+import { Secret } from "../platform/secret.ts";
+import { crossCheck, warningsOf } from "./cross-checks.ts";
 import { describeIssue } from "./describe.ts";
 import { type ConfigDocument, readDocument } from "./document.ts";
+import type { Parsed } from "./parsed.ts";
 import { applyPresets } from "./presets.ts";
 import type { Problem } from "./problem.ts";
 import { type Environment, type Resolved, resolveReferences } from "./references.ts";

@@ -2,8 +2,8 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { z } from "zod";
-import { messageOf } from "../error.ts";
-import { Secret } from "../secret.ts";
+import { messageOf } from "../platform/error.ts";
+import { Secret } from "../platform/secret.ts";
 import { isStandIn } from "./stand-in.ts";
 
 /** The path of a PEM file; in the Config its contents. */

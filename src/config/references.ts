@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { messageOf } from "../error.ts";
+import { messageOf } from "../platform/error.ts";
 import { type Problem, pathOf } from "./problem.ts";
 import { standIn } from "./stand-in.ts";
 

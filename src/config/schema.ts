@@ -1,8 +1,8 @@
 import { z } from "zod";
-import type { Route } from "../check/upstreams.ts";
-import { logLevels } from "../telemetry/log.ts";
+import type { Route } from "../check/routes.ts";
+import { type Address, parseAddress } from "../platform/address.ts";
+import { logLevels } from "../platform/log.ts";
 import { latestAnswerMs } from "../tokens/patience.ts";
-import { type Address, parseAddress } from "./address.ts";
 import { connectSchema } from "./connect-schema.ts";
 import { listenSchema } from "./listen-schema.ts";
 import { sessionsSchema, sourceSchema } from "./sessions-schema.ts";

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import type { Place } from "../check/credential.ts";
+import type { Place } from "../sessions/credential.ts";
+import type { SourceConfig } from "../sessions/source-config.ts";
 import { caFile } from "./pem-file.ts";
 import { cookieName, duration, headerName, name, positiveDuration, url } from "./units.ts";
 
@@ -20,9 +21,6 @@ const backchannelLogout = z.strictObject({
     .default("sid")
     .meta({ description: "sid: the one session that the logout token names, where it names one. sub: all of the user's. Default sid" }),
 });
-
-/** How an issuer may end sessions. */
-export type BackchannelLogoutConfig = z.output<typeof backchannelLogout>;
 
 const jwt = z.strictObject({
   from: place.default({ header: "authorization" }).meta({ description: "Default: the authorization header" }),
@@ -69,15 +67,6 @@ const cookie = z
       .meta({ description: "…and so long after it began in any case; default 180d" }),
   })
   .transform(({ name: cookieNamed, idle, absolute }) => ({ from: { cookie: cookieNamed }, idleMs: idle, absoluteMs: absolute }));
-
-/** A source of the configuration; `name` is part of every session's identity. */
-export type SourceConfig = { readonly name: string } & (
-  | ({ readonly kind: "jwt" } & z.output<typeof jwt>)
-  | ({ readonly kind: "metadata" } & z.output<typeof metadata>)
-  | ({ readonly kind: "opaque" } & z.output<typeof opaque>)
-  | ({ readonly kind: "cookie" } & z.output<typeof cookie>)
-  | ({ readonly kind: "principal" } & z.output<typeof principal>)
-);
 
 export const sourceSchema = z
   .strictObject({

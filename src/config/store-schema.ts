@@ -1,7 +1,7 @@
 import { z } from "zod";
+import { parseAddress } from "../platform/address.ts";
 import { type HostPort, parseRedisUrl, type RedisConfig, type RedisTls } from "../stores/redis-config.ts";
 import type { RedisStoreConfig } from "../stores/redis-store.ts";
-import { parseAddress } from "./address.ts";
 import { encryptionSchema } from "./encryption-schema.ts";
 import { caFile, keyFile, pemFile, tlsProblem } from "./pem-file.ts";
 import { positiveDuration, secret } from "./units.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { Secret } from "../secret.ts";
+import { Secret } from "../platform/secret.ts";
 import { isStandIn } from "./stand-in.ts";
 
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -75,4 +75,4 @@ function isUrl(value: string): boolean {
   );
 }
 
-export { isLoopback } from "../loopback.ts";
+export { isLoopback } from "../platform/loopback.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { BearerswapError } from "../error.ts";
+import { BearerswapError } from "../platform/error.ts";
 import { type ClientAuthConfig, importSigningKey, signingAlgorithms, thumbprintsOf } from "../providers/client-auth.ts";
 import { presetNames, presetParameterNames } from "../providers/presets.ts";
 import { upstreamConnectSchema } from "./connect-schema.ts";

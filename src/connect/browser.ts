@@ -1,8 +1,8 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
-import { cookieCredential } from "../check/cookies.ts";
 import type { ReplyCookie } from "../check/reply.ts";
-import type { CheckInput } from "../check/request.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../platform/random.ts";
+import type { CheckInput } from "../sessions/check-input.ts";
+import { cookieCredential } from "../sessions/cookies.ts";
 
 /** The cookie that tells one browser from another while it goes to a provider and back. It is no session: it opens nothing. */
 export const browserCookie = "__Host-bearerswap-browser";

@@ -1,5 +1,5 @@
 import type { Reply, ReplyCookie } from "../check/reply.ts";
-import type { CheckInput } from "../check/request.ts";
+import type { CheckInput } from "../sessions/check-input.ts";
 import { equalSecrets, knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { createFinish } from "./finish.ts";

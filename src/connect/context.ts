@@ -1,16 +1,16 @@
-import type { SessionSource } from "../check/session.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
 import type { CodeFlow } from "../providers/code-flow.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { Random } from "../random.ts";
+import type { SessionSource } from "../sessions/session.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { TokenStore } from "../stores/token-store.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { GrantMetrics } from "../telemetry/metrics.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import type { SessionIssuer } from "./issued-sessions.ts";
 import type { Links } from "./links.ts";
 import type { Messages } from "./messages.ts";
+import type { LoginMetrics } from "./metrics.ts";
 import type { States } from "./states.ts";
 import type { Tickets } from "./tickets.ts";
 
@@ -40,5 +40,5 @@ export interface ConnectContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly metrics: Pick<GrantMetrics, "login">;
+  readonly metrics: Pick<LoginMetrics, "login">;
 }

@@ -1,7 +1,7 @@
 import type { Reply } from "../check/reply.ts";
-import type { CheckInput } from "../check/request.ts";
+import type { CheckInput } from "../sessions/check-input.ts";
+import { type GrantKey, shortHash } from "../stores/grant.ts";
 import type { GrantRow } from "../stores/token-store.ts";
-import { type GrantKey, shortHash } from "../tokens/grant.ts";
 import { mayUse } from "../tokens/owner.ts";
 import { equalSecrets, knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";

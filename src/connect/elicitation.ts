@@ -1,4 +1,4 @@
-import type { CheckInput } from "../check/request.ts";
+import type { CheckInput } from "../sessions/check-input.ts";
 import { hashOf } from "./browser.ts";
 import { memberText } from "./json-member.ts";
 

@@ -1,11 +1,11 @@
 import type { Reply, ReplyCookie } from "../check/reply.ts";
-import { messageOf } from "../error.ts";
-import { foreignWord } from "../foreign-text.ts";
+import { messageOf } from "../platform/error.ts";
+import { foreignWord } from "../platform/foreign-text.ts";
 import type { Login, LoginIdentity, LoginOutcome } from "../providers/code-flow.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
+import { type GrantKey, shortHash } from "../stores/grant.ts";
 import type { GrantWrite } from "../stores/token-store.ts";
-import { type GrantKey, shortHash } from "../tokens/grant.ts";
 import { issuedAccess } from "../tokens/issued-access.ts";
 import type { Login as PendingLogin } from "../tokens/logins.ts";
 import { untilStored } from "../tokens/until-stored.ts";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import type { Clock } from "../clock.ts";
-import { Secret } from "../secret.ts";
+import type { Clock } from "../platform/clock.ts";
+import { Secret } from "../platform/secret.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import { createSealer, newSealingKey, type Sealer } from "../stores/sealing.ts";
 

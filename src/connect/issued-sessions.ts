@@ -1,8 +1,8 @@
-import type { IssuedSessions } from "../check/issued-source.ts";
 import type { ReplyCookie } from "../check/reply.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../platform/random.ts";
+import type { IssuedSessions } from "../sessions/issued-source.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
-import { hashSession } from "../tokens/grant.ts";
+import { hashSession } from "../stores/grant.ts";
 
 /** The `cookie` source. */
 export interface IssuedSessionsConfig {

@@ -1,5 +1,5 @@
 import type { Reply, ReplyCookie } from "../check/reply.ts";
-import { foreignText } from "../foreign-text.ts";
+import { foreignText } from "../platform/foreign-text.ts";
 import { html } from "./html.ts";
 import type { Links } from "./links.ts";
 import { type Message, messagePage } from "./message-page.ts";

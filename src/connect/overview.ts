@@ -1,7 +1,7 @@
 import type { Reply } from "../check/reply.ts";
-import type { CheckInput } from "../check/request.ts";
-import type { Session } from "../check/session.ts";
-import { foreignText } from "../foreign-text.ts";
+import { foreignText } from "../platform/foreign-text.ts";
+import type { CheckInput } from "../sessions/check-input.ts";
+import type { Session } from "../sessions/session.ts";
 import type { GrantRow } from "../stores/token-store.ts";
 import { mayUse } from "../tokens/owner.ts";
 import { createAccounts } from "./accounts.ts";

@@ -1,5 +1,5 @@
 import { isHostOf } from "../check/own-host.ts";
-import type { CheckInput } from "../check/request.ts";
+import type { CheckInput } from "../sessions/check-input.ts";
 
 /** A protected resource that clients can be told about. */
 export interface ResourceConfig {

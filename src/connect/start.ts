@@ -1,7 +1,7 @@
 import type { Reply, ReplyCookie } from "../check/reply.ts";
-import type { CheckInput } from "../check/request.ts";
-import { messageOf } from "../error.ts";
+import { messageOf } from "../platform/error.ts";
 import type { CodeFlow } from "../providers/code-flow.ts";
+import type { CheckInput } from "../sessions/check-input.ts";
 import { browserFor } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { returnPath } from "./links.ts";

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { cookieCredential } from "../check/cookies.ts";
 import type { ReplyCookie } from "../check/reply.ts";
-import type { Clock } from "../clock.ts";
-import { BearerswapError } from "../error.ts";
+import type { Clock } from "../platform/clock.ts";
+import { BearerswapError } from "../platform/error.ts";
+import type { Random } from "../platform/random.ts";
 import type { Login } from "../providers/code-flow.ts";
-import type { Random } from "../random.ts";
+import { cookieCredential } from "../sessions/cookies.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { Sealer } from "../stores/sealing.ts";
 import { hashOf } from "./browser.ts";

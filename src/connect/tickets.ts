@@ -1,9 +1,9 @@
 import { z } from "zod";
-import type { Clock } from "../clock.ts";
-import { createLruCache } from "../lru-cache.ts";
-import type { Random } from "../random.ts";
+import type { Clock } from "../platform/clock.ts";
+import { createLruCache } from "../platform/lru-cache.ts";
+import type { Random } from "../platform/random.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
-import { grantId } from "../tokens/grant.ts";
+import { grantId } from "../stores/grant.ts";
 import { hashOf } from "./browser.ts";
 import { flowLifeMs, parseRecord } from "./states.ts";
 

@@ -1,5 +1,5 @@
-import type { CheckInput } from "../check/request.ts";
-import type { Session, SessionSource } from "../check/session.ts";
+import type { CheckInput } from "../sessions/check-input.ts";
+import type { Session, SessionSource } from "../sessions/session.ts";
 import type { FlowOwner } from "./states.ts";
 
 /** Who is at the browser. */

@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
-import type { KeySet } from "../check/key-set.ts";
-import { namedIssuer, unverifiedIssuer } from "../check/unverified-issuer.ts";
-import type { Clock } from "../clock.ts";
-import { messageOf } from "../error.ts";
+import type { Clock } from "../platform/clock.ts";
+import { messageOf } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
+import type { KeySet } from "../sessions/key-set.ts";
+import { namedIssuer, unverifiedIssuer } from "../sessions/unverified-issuer.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { TokenStore } from "../stores/token-store.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { LogoutMetrics } from "../telemetry/metrics.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import { type LogoutToken, type LogoutTokenResult, verifyLogoutToken } from "./logout-token.ts";
+import type { LogoutMetrics } from "./metrics.ts";
 import type { LogoutSource, SessionNames } from "./session-names.ts";
 
 export interface BackchannelLogoutDeps {

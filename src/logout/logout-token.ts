@@ -1,8 +1,8 @@
 import { decodeProtectedHeader, type JWTPayload } from "jose";
-import { algorithms } from "../check/jwt-source.ts";
-import type { KeySet, VerifyResult } from "../check/key-set.ts";
-import { nameText } from "../check/session-id.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../platform/clock.ts";
+import { algorithms } from "../sessions/jwt-source.ts";
+import type { KeySet, VerifyResult } from "../sessions/key-set.ts";
+import { nameText } from "../sessions/session-id.ts";
 
 /** An issuer whose word ends sessions. */
 export interface LogoutIssuer {

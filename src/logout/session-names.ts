@@ -1,11 +1,11 @@
 import type { JWTPayload } from "jose";
-import { nameText } from "../check/session-id.ts";
-import type { Clock } from "../clock.ts";
-import type { BackchannelLogoutConfig, SourceConfig } from "../config/sessions-schema.ts";
-import { messageOf } from "../error.ts";
+import type { Clock } from "../platform/clock.ts";
+import { messageOf } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
+import { nameText } from "../sessions/session-id.ts";
+import type { BackchannelLogoutConfig, SourceConfig } from "../sessions/source-config.ts";
+import { hashSession, shortHash } from "../stores/grant.ts";
 import type { SessionIndex, SessionName } from "../stores/session-index.ts";
-import type { Log } from "../telemetry/log.ts";
-import { hashSession, shortHash } from "../tokens/grant.ts";
 import type { LogoutToken } from "./logout-token.ts";
 
 /** A source whose issuer may end its sessions. */

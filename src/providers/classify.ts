@@ -1,6 +1,6 @@
-import { foreignText, foreignWord } from "../foreign-text.ts";
+import { foreignText, foreignWord } from "../platform/foreign-text.ts";
 import { type AnswerRules, errorWords, exactMeaning, type FailureKind, tokensIn } from "./answer-rules.ts";
-import type { RefreshOutcome } from "./provider.ts";
+import type { RefreshOutcome } from "./outcome.ts";
 import type { TokenResponse } from "./token-response.ts";
 
 /** What came back, its body read once. */

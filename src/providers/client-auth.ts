@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import * as openid from "openid-client";
-import { BearerswapError } from "../error.ts";
-import type { Secret } from "../secret.ts";
+import { BearerswapError } from "../platform/error.ts";
+import type { Secret } from "../platform/secret.ts";
 
 /** How we prove to the token endpoint who we are (RFC 6749 §2.3, RFC 7523 §2.2). */
 export type ClientAuthConfig =

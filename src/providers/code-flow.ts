@@ -1,7 +1,7 @@
 import * as openid from "openid-client";
-import { messageOf } from "../error.ts";
-import { foreignWord } from "../foreign-text.ts";
-import type { SentOutcome } from "./token-request.ts";
+import { messageOf } from "../platform/error.ts";
+import { foreignWord } from "../platform/foreign-text.ts";
+import type { SentOutcome } from "./outcome.ts";
 import type { TokenResponse } from "./token-response.ts";
 
 /** How a user's login is asked for. */

@@ -1,21 +1,22 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import * as openid from "openid-client";
-import { bounded } from "../bounded-body.ts";
-import type { Clock } from "../clock.ts";
-import { fetchProblem } from "../discovery.ts";
-import { messageOf } from "../error.ts";
-import type { Secret } from "../secret.ts";
-import type { RevocationEnding } from "../telemetry/metrics.ts";
+import { bounded } from "../platform/bounded-body.ts";
+import type { Clock } from "../platform/clock.ts";
+import { fetchProblem } from "../platform/discovery.ts";
+import { messageOf } from "../platform/error.ts";
+import type { Secret } from "../platform/secret.ts";
 import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
 import { retryAfterMs } from "./classify.ts";
 import type { ClientAuthConfig } from "./client-auth.ts";
 import { type CodeFlowConfig, createCodeFlow } from "./code-flow.ts";
-import type { Provider, RefreshOutcome, RefreshRequest } from "./provider.ts";
+import type { RevocationEnding } from "./metrics.ts";
+import type { RefreshOutcome, SentOutcome } from "./outcome.ts";
+import type { Provider, RefreshRequest } from "./provider.ts";
 import { bentRequest, type RequestRules } from "./request-rules.ts";
 import { type RevocationAttempt, untilRevoked } from "./revocation.ts";
 import { type RevocationRequest, requestRevocation } from "./revocation-request.ts";
 import { createServerConfiguration, type ServerConfig } from "./server-configuration.ts";
-import { type Fetch, isUnreachable, NotSentError, type SentOutcome, sendTokenRequest } from "./token-request.ts";
+import { type Fetch, isUnreachable, NotSentError, sendTokenRequest } from "./token-request.ts";
 
 /** One upstream's authorization server, our client there, and what is known of both. */
 export interface OAuthProviderConfig extends ServerConfig {

@@ -1,4 +1,4 @@
-import type { Secret } from "../secret.ts";
+import type { Secret } from "../platform/secret.ts";
 
 /** How a provider's token and revocation requests differ from the standard. */
 export interface RequestRules {

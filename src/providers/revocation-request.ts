@@ -1,6 +1,6 @@
-import { readText } from "../bounded-body.ts";
-import type { Clock } from "../clock.ts";
-import { foreignWord } from "../foreign-text.ts";
+import { readText } from "../platform/bounded-body.ts";
+import type { Clock } from "../platform/clock.ts";
+import { foreignWord } from "../platform/foreign-text.ts";
 import { retryAfterMs } from "./classify.ts";
 import type { ClientAuthConfig } from "./client-auth.ts";
 import { bentRequest, type RequestRules } from "./request-rules.ts";

@@ -1,5 +1,5 @@
-import type { Clock } from "../clock.ts";
-import type { RevocationEnding } from "../telemetry/metrics.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { RevocationEnding } from "./metrics.ts";
 
 /** How one try to end a token at the provider went. */
 export type RevocationAttempt =

@@ -1,7 +1,7 @@
 import * as openid from "openid-client";
-import type { Clock } from "../clock.ts";
-import { discoverServer } from "../discovery.ts";
-import { mayBeAsked } from "../loopback.ts";
+import type { Clock } from "../platform/clock.ts";
+import { discoverServer } from "../platform/discovery.ts";
+import { mayBeAsked } from "../platform/loopback.ts";
 import { type ClientAuthConfig, clientAuthOf } from "./client-auth.ts";
 
 /** Where an authorization server is, and who we are there. */

@@ -1,16 +1,12 @@
-import { bodyAllowed, readText } from "../bounded-body.ts";
-import type { Clock } from "../clock.ts";
-import { messageOf } from "../error.ts";
+import { bodyAllowed, readText } from "../platform/bounded-body.ts";
+import type { Clock } from "../platform/clock.ts";
+import { messageOf } from "../platform/error.ts";
 import { type AnswerRules, standardFields } from "./answer-rules.ts";
 import { type RawAnswer, readAnswer } from "./classify.ts";
-import type { RefreshOutcome } from "./provider.ts";
-import type { TokenResponse } from "./token-response.ts";
+import type { SentOutcome } from "./outcome.ts";
 
 /** `fetch`, injected. */
 export type Fetch = typeof globalThis.fetch;
-
-/** How the one request of a presentation ended; a response with tokens still lacks what openid-client says about the rest of it. */
-export type SentOutcome = Exclude<RefreshOutcome, { readonly kind: "tokens" }> | { readonly kind: "tokens"; readonly tokens: TokenResponse };
 
 /** Thrown in place of a request that may not be sent. */
 export class NotSentError extends Error {}

@@ -1,4 +1,4 @@
-import { Secret } from "../secret.ts";
+import { Secret } from "../platform/secret.ts";
 
 /** A successful token response (RFC 6749 §5.1), read leniently: what a provider bends must not cost the user the rotated token. */
 export interface TokenResponse {

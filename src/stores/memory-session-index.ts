@@ -1,5 +1,5 @@
-import type { Clock } from "../clock.ts";
-import { BearerswapError } from "../error.ts";
+import type { Clock } from "../platform/clock.ts";
+import { BearerswapError } from "../platform/error.ts";
 import { type SessionIndex, type SessionName, sessionNameId } from "./session-index.ts";
 
 export interface MemorySessionIndexDeps {

@@ -1,6 +1,6 @@
-import type { Clock } from "../clock.ts";
-import { BearerswapError } from "../error.ts";
-import { type GrantKey, grantId } from "../tokens/grant.ts";
+import type { Clock } from "../platform/clock.ts";
+import { BearerswapError } from "../platform/error.ts";
+import { type GrantKey, grantId } from "./grant.ts";
 import { type AcquireResult, type ChangeListener, type GrantRow, type GrantWrite, minTombstoneMs, type TokenStore } from "./token-store.ts";
 
 /** All instants are on the store's monotonic clock. */

@@ -1,8 +1,8 @@
-import type { Clock } from "../clock.ts";
-import { messageOf } from "../error.ts";
-import type { Random } from "../random.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { GrantKey } from "../tokens/grant.ts";
+import type { Clock } from "../platform/clock.ts";
+import { messageOf } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
+import type { GrantKey } from "./grant.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 import type { ChangeListener } from "./token-store.ts";
 

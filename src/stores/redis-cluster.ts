@@ -1,5 +1,5 @@
 import { Cluster, type Redis } from "ioredis";
-import type { Random } from "../random.ts";
+import type { Random } from "../platform/random.ts";
 import { type ClientEvents, firstAttempt, type RedisClient, watchConnection } from "./redis-client.ts";
 import { isMaster, mendNode } from "./redis-cluster-node.ts";
 import type { ClusterConfig, HostPort } from "./redis-config.ts";

@@ -1,4 +1,4 @@
-import type { Secret } from "../secret.ts";
+import type { Secret } from "../platform/secret.ts";
 
 /** Where a server listens. */
 export interface HostPort {

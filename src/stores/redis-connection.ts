@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import type { Clock } from "../clock.ts";
-import type { Random } from "../random.ts";
-import type { Log } from "../telemetry/log.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
 import type { ClientEvents, RedisClient } from "./redis-client.ts";
 import { connectCluster } from "./redis-cluster.ts";
 import type { RedisConfig } from "./redis-config.ts";

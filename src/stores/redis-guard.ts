@@ -1,4 +1,4 @@
-import { BearerswapError } from "../error.ts";
+import { BearerswapError } from "../platform/error.ts";
 import { adviceOn, notConnected, type ProblemLog, reasonOf } from "./redis-problems.ts";
 
 /** More commands under way than this mean that Redis does not keep up; a queue without bound would only make it worse. */

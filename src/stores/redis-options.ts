@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import type { ConnectionOptions as TlsOptions } from "node:tls";
 import type { RedisOptions } from "ioredis";
-import type { Random } from "../random.ts";
+import type { Random } from "../platform/random.ts";
 import { type HostPort, type NatMap, parseRedisUrl, type RedisConfig, type RedisTls, type SentinelConfig } from "./redis-config.ts";
 
 /** ioredis's options, without those that its own constructors do not take as their types stand. */

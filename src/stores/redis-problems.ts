@@ -1,6 +1,6 @@
-import type { Clock } from "../clock.ts";
-import { messageOf } from "../error.ts";
-import type { Log } from "../telemetry/log.ts";
+import type { Clock } from "../platform/clock.ts";
+import { messageOf } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
 
 /**
  * What Redis or the way to it says, and what to do about it. The first that fits is taken. Here and in the rewordings no pattern looks on from each of many

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { BearerswapError } from "../error.ts";
-import type { StoredAccess } from "../tokens/grant.ts";
+import { BearerswapError } from "../platform/error.ts";
+import type { StoredAccess } from "./grant.ts";
 import type { RowCodec, RowPlace } from "./row-codec.ts";
 import type { AcquireResult, EarlierAttempts, GrantRow, GrantWrite, ReadResult } from "./token-store.ts";
 

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import type { Clock } from "../clock.ts";
-import { BearerswapError, messageOf } from "../error.ts";
-import type { Random } from "../random.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { StoreMetrics } from "../telemetry/metrics.ts";
-import { type GrantKey, shortHash } from "../tokens/grant.ts";
+import type { Clock } from "../platform/clock.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
+import { type GrantKey, shortHash } from "./grant.ts";
+import type { StoreMetrics } from "./metrics.ts";
 import { listenForChanges } from "./redis-changes.ts";
 import { connectRedis, type RedisConfig, type RedisConnection } from "./redis-connection.ts";
 import { createRedisRows, parseReply, wholeMs } from "./redis-rows.ts";

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { BearerswapError } from "../error.ts";
-import { Secret } from "../secret.ts";
-import type { Grant, StoredAccess } from "../tokens/grant.ts";
+import { BearerswapError } from "../platform/error.ts";
+import { Secret } from "../platform/secret.ts";
+import type { Grant, StoredAccess } from "./grant.ts";
 import { type SealedPlace, type Sealer, unsealed } from "./sealing.ts";
 
 const secret = z.string().transform((value) => new Secret(value));

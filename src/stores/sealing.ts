@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from "node:crypto";
-import { BearerswapError } from "../error.ts";
-import type { Secret } from "../secret.ts";
+import { BearerswapError } from "../platform/error.ts";
+import type { Secret } from "../platform/secret.ts";
 
 /** One key of the ring. */
 export interface SealingKey {

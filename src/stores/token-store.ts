@@ -1,4 +1,4 @@
-import type { Grant, GrantKey, GrantLife, StoredAccess } from "../tokens/grant.ts";
+import type { Grant, GrantKey, GrantLife, StoredAccess } from "./grant.ts";
 
 /** A grant as the store holds it. */
 export interface GrantRow {

@@ -1,5 +1,5 @@
 import type { Registry } from "prom-client";
-import type { CheckMetrics, CheckOutcome } from "./metrics.ts";
+import type { CheckMetrics, CheckOutcome } from "../check/metrics.ts";
 import { createCells, createDistributions } from "./series.ts";
 
 /** Seconds. A cached token is answered in the first; a refresh takes as long as its provider; the last is past any sensible `check.deadline`. */

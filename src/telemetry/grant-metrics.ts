@@ -1,5 +1,7 @@
 import type { Registry } from "prom-client";
-import type { GrantMetrics, LoginEnding, RevocationEnding } from "./metrics.ts";
+import type { LoginEnding } from "../connect/metrics.ts";
+import type { RevocationEnding } from "../providers/metrics.ts";
+import type { GrantMetrics } from "./metrics.ts";
 import { createCells, type Shape } from "./series.ts";
 
 const logins = ["connected", "denied", "refused", "superseded", "failed"] as const satisfies readonly LoginEnding[];

@@ -1,8 +1,15 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
-import type { GrpcHook } from "../grpc-hooks.ts";
+import type { AdminMetrics } from "../admin/metrics.ts";
+import type { CheckMetrics } from "../check/metrics.ts";
+import type { LogoutMetrics } from "../logout/metrics.ts";
+import type { GrpcHook } from "../server/grpc-hooks.ts";
+import type { Scrape } from "../server/scrape.ts";
+import type { KeyMetrics } from "../sessions/metrics.ts";
+import type { StoreMetrics } from "../stores/metrics.ts";
+import type { TokenMetrics } from "../tokens/metrics.ts";
 import { createCheckMetrics } from "./check-metrics.ts";
 import { createGrantMetrics } from "./grant-metrics.ts";
-import type { AdminMetrics, CheckMetrics, GrantMetrics, KeyMetrics, LogoutMetrics, SizeMetrics, StoreMetrics, TokenMetrics } from "./metrics.ts";
+import type { GrantMetrics, SizeMetrics } from "./metrics.ts";
 import { createAskedGauge, createCells } from "./series.ts";
 import { createStoreMetrics } from "./store-metrics.ts";
 import { createTokenMetrics } from "./token-metrics.ts";
@@ -12,12 +19,6 @@ export interface MetricsOptions {
   /** Names of the upstreams and of the session sources that verify with an issuer's keys: with what the code itself names they are all the labels there are. */
   readonly upstreams: readonly string[];
   readonly issuers: readonly string[];
-}
-
-/** What a Prometheus server reads. */
-export interface Scrape {
-  readonly contentType: string;
-  text(): Promise<string>;
 }
 
 /** Everything that is counted, and the one registry it stands in. */

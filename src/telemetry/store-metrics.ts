@@ -1,5 +1,5 @@
 import type { Registry } from "prom-client";
-import type { StoreMetrics } from "./metrics.ts";
+import type { StoreMetrics } from "../stores/metrics.ts";
 import { createCells, createDistributions } from "./series.ts";
 
 /** Seconds, from a Redis beside us to one that times out. */

@@ -1,5 +1,5 @@
 import type { Registry } from "prom-client";
-import type { RefreshEnding, RefreshTrigger, TokenEvent, TokenMetrics } from "./metrics.ts";
+import type { RefreshEnding, RefreshTrigger, TokenEvent, TokenMetrics } from "../tokens/metrics.ts";
 import { createCells, createDistributions, type Shape } from "./series.ts";
 
 /** Seconds; the last is how long a late answer of a provider is waited for. */

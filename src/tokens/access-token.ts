@@ -1,5 +1,5 @@
-import type { Secret } from "../secret.ts";
-import type { StoredAccess } from "./grant.ts";
+import type { Secret } from "../platform/secret.ts";
+import type { StoredAccess } from "../stores/grant.ts";
 
 /** An access token in this process. Instants are on the monotonic clock, `Infinity` where the provider stated no expiry. */
 export interface AccessToken {

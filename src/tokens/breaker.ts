@@ -1,8 +1,8 @@
 import { BrokenCircuitError, CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhenResult, type IBackoff } from "cockatiel";
-import type { Clock } from "../clock.ts";
-import type { RefreshOutcome } from "../providers/provider.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { TokenMetrics } from "../telemetry/metrics.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import type { RefreshOutcome } from "../providers/outcome.ts";
+import type { TokenMetrics } from "./metrics.ts";
 
 /** Keeps calls from a provider that is down: one for each upstream and process. */
 export interface Breaker {

@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../platform/clock.ts";
 
 export interface CoherenceConfig {
   /** How long a cached token may differ from the store without this process knowing, ms. */

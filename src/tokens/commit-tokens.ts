@@ -1,15 +1,15 @@
-import type { Clock } from "../clock.ts";
-import { messageOf } from "../error.ts";
+import type { Clock } from "../platform/clock.ts";
+import { messageOf } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
-import type { Random } from "../random.ts";
+import { type Grant, type GrantKey, type GrantLife, shortHash } from "../stores/grant.ts";
 import type { CommitResult, GrantRow, GrantWrite } from "../stores/token-store.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { TokenMetrics } from "../telemetry/metrics.ts";
-import { type Grant, type GrantKey, type GrantLife, shortHash } from "./grant.ts";
 import { issuedAccess, knownLifeMs } from "./issued-access.ts";
+import type { TokenMetrics } from "./metrics.ts";
+import type { RefreshResult, SentPresentation } from "./presentation.ts";
 import type { Recommits } from "./recommits.ts";
-import type { RefreshResult, SentPresentation } from "./settle.ts";
 import { untilStored } from "./until-stored.ts";
 
 export interface CommitTokensDeps {

@@ -1,6 +1,6 @@
 import QuickLRU from "quick-lru";
+import { type GrantKey, grantId } from "../stores/grant.ts";
 import type { EarlierAttempts } from "../stores/token-store.ts";
-import { type GrantKey, grantId } from "./grant.ts";
 
 /**
  * Attempts of this process that ended without tokens and left their marker, as the refresh token may have been used. Nobody will commit what came of them: it is not worth

@@ -1,8 +1,8 @@
-import type { Clock } from "../clock.ts";
-import { BearerswapError } from "../error.ts";
-import type { Random } from "../random.ts";
+import type { Clock } from "../platform/clock.ts";
+import { BearerswapError } from "../platform/error.ts";
+import type { Random } from "../platform/random.ts";
+import type { GrantKey } from "../stores/grant.ts";
 import type { GrantRow, TokenStore } from "../stores/token-store.ts";
-import type { GrantKey } from "./grant.ts";
 import type { Recommits } from "./recommits.ts";
 import { untilStored } from "./until-stored.ts";
 

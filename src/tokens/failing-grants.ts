@@ -1,6 +1,6 @@
-import type { Clock } from "../clock.ts";
-import { createLruCache } from "../lru-cache.ts";
-import { type GrantKey, grantId } from "./grant.ts";
+import type { Clock } from "../platform/clock.ts";
+import { createLruCache } from "../platform/lru-cache.ts";
+import { type GrantKey, grantId } from "../stores/grant.ts";
 
 /**
  * Grants whose refreshes have been failing for an hour or more, as far as this process has been asked for them lately. A provider's refusal in words that we do not know looks

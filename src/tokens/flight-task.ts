@@ -1,6 +1,6 @@
-import type { Clock } from "../clock.ts";
-import type { RefreshTrigger } from "../telemetry/metrics.ts";
-import type { GrantKey } from "./grant.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { GrantKey } from "../stores/grant.ts";
+import type { RefreshTrigger } from "./metrics.ts";
 import type { Owner } from "./owner.ts";
 
 /** One flight's task. */

@@ -2,8 +2,8 @@ import type { LimitFunction } from "p-limit";
 import type { Provider } from "../providers/provider.ts";
 import type { Breaker } from "./breaker.ts";
 import type { FlightTask } from "./flight-task.ts";
+import type { RefreshResult } from "./presentation.ts";
 import type { Rotation } from "./rotation.ts";
-import type { RefreshResult } from "./settle.ts";
 
 /** What stands before one upstream's provider in this process. */
 export interface Gate {

@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../platform/clock.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import { changeOrDelay, type FlightTask } from "./flight-task.ts";
 

@@ -1,7 +1,7 @@
 import type { Provider } from "../providers/provider.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
+import type { StoredAccess } from "../stores/grant.ts";
 import type { GrantRow } from "../stores/token-store.ts";
-import type { StoredAccess } from "./grant.ts";
 
 /**
  * A response's access token with the life it has left `elapsedMs` after it was asked for; undefined where the response holds none. Where it states no life, `knownMs` counts:

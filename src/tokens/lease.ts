@@ -1,9 +1,9 @@
-import type { Clock } from "../clock.ts";
-import { messageOf } from "../error.ts";
+import type { Clock } from "../platform/clock.ts";
+import { messageOf } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
+import { type GrantKey, shortHash } from "../stores/grant.ts";
 import type { Change, ReadResult, TokenStore } from "../stores/token-store.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { TokenMetrics } from "../telemetry/metrics.ts";
-import { type GrantKey, shortHash } from "./grant.ts";
+import type { TokenMetrics } from "./metrics.ts";
 
 /** The right to present one grant's refresh token, kept until `stop`. */
 export interface Lease {

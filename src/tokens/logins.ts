@@ -1,9 +1,9 @@
-import type { Clock } from "../clock.ts";
-import { BearerswapError, messageOf } from "../error.ts";
+import type { Clock } from "../platform/clock.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
+import { type GrantKey, shortHash } from "../stores/grant.ts";
 import type { GrantWrite, TokenStore } from "../stores/token-store.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { TokenMetrics } from "../telemetry/metrics.ts";
-import { type GrantKey, shortHash } from "./grant.ts";
+import type { TokenMetrics } from "./metrics.ts";
 import type { Recommits } from "./recommits.ts";
 import { untilStored } from "./until-stored.ts";
 

@@ -1,14 +1,6 @@
-import type { Clock } from "../clock.ts";
-import type { RefreshOutcome } from "../providers/provider.ts";
-import type { Presentation } from "./settle.ts";
-
-/** How long a call that hangs keeps others from presenting the same refresh token. */
-export interface Patience {
-  /** From its sending until the lease is given up, ms. The answer is awaited beyond that, up to {@link latestAnswerMs}. */
-  readonly ms: number;
-  /** Others may present the token beside the call only within {@link overlapMs}: after that they wait until no answer can come any more. */
-  readonly onlyInGrace: boolean;
-}
+import type { Clock } from "../platform/clock.ts";
+import type { RefreshOutcome } from "../providers/outcome.ts";
+import type { Patience, Presentation } from "./presentation.ts";
 
 export interface PatienceConfig {
   readonly timeoutMs: number;

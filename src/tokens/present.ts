@@ -1,18 +1,19 @@
-import type { Clock } from "../clock.ts";
-import type { RefreshOutcome } from "../providers/provider.ts";
-import type { Secret } from "../secret.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import type { Secret } from "../platform/secret.ts";
+import type { RefreshOutcome } from "../providers/outcome.ts";
 import type { GrantRow, TokenStore } from "../stores/token-store.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { TokenMetrics } from "../telemetry/metrics.ts";
 import type { Breaker } from "./breaker.ts";
 import type { Coherence } from "./coherence.ts";
 import type { EndedAttempts } from "./ended-attempts.ts";
 import { type Gate, inSlot, type Settlement, type Turn } from "./gate.ts";
 import { hasMoved, holdOff } from "./hold-off.ts";
 import { giveBack } from "./lease.ts";
+import type { TokenMetrics } from "./metrics.ts";
 import { overlapMs, type PatienceConfig, patienceOf, untilGivenUp } from "./patience.ts";
+import { isSent, type Presentation } from "./presentation.ts";
 import type { Recommits } from "./recommits.ts";
-import { isSent, mayHaveBeenUsed, type Presentation, type Settle } from "./settle.ts";
+import { mayHaveBeenUsed, type Settle } from "./settle.ts";
 
 export interface PresentDeps {
   readonly store: Pick<TokenStore, "read" | "release">;

@@ -1,8 +1,8 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import { type GrantKey, grantId, shortHash } from "../stores/grant.ts";
 import type { CommitResult, GrantWrite, TokenStore } from "../stores/token-store.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { TokenMetrics } from "../telemetry/metrics.ts";
-import { type GrantKey, grantId, shortHash } from "./grant.ts";
+import type { TokenMetrics } from "./metrics.ts";
 
 /** A version that takes another's place: a refresh, a login, or a revocation, which needs no more than this. */
 export interface Replacement {

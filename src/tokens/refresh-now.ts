@@ -1,8 +1,8 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { GrantKey } from "../stores/grant.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import type { FlightTask } from "./flight-task.ts";
 import type { Flight } from "./flights.ts";
-import type { GrantKey } from "./grant.ts";
 import type { FlightResult } from "./resolve.ts";
 
 /** What came of a refresh that somebody asked for. */

@@ -1,10 +1,9 @@
 import pLimit from "p-limit";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { Random } from "../random.ts";
 import type { AcquireResult, Change, GrantRow, TokenStore } from "../stores/token-store.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { usableMs } from "./access-token.ts";
 import { createBreaker } from "./breaker.ts";
 import type { Coherence } from "./coherence.ts";
@@ -13,11 +12,13 @@ import { changeOrDelay, type FlightTask } from "./flight-task.ts";
 import { type Gate, inSlot, type Settlement, type Turn } from "./gate.ts";
 import { holdOff } from "./hold-off.ts";
 import { keepLease, type Lease } from "./lease.ts";
+import type { TokenMetrics } from "./metrics.ts";
 import { overlapMs, type PatienceConfig } from "./patience.ts";
 import { createPresent } from "./present.ts";
+import { isSent, type Presentation, type RefreshResult } from "./presentation.ts";
 import type { Recommits } from "./recommits.ts";
 import { createRotation } from "./rotation.ts";
-import { createSettle, isSent, type Presentation, type RefreshResult } from "./settle.ts";
+import { createSettle } from "./settle.ts";
 
 /** `timeoutMs` is how long a provider may take until nobody waits for it any more; `holdOffMs` how long an attempt waits where an earlier one may have redeemed the token. */
 export interface RefreshConfig extends PatienceConfig {

@@ -1,12 +1,12 @@
-import type { Clock } from "../clock.ts";
-import type { Random } from "../random.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Random } from "../platform/random.ts";
+import type { StoredAccess } from "../stores/grant.ts";
 import type { GrantRow, TokenStore } from "../stores/token-store.ts";
-import type { TokenMetrics } from "../telemetry/metrics.ts";
 import { type AccessToken, type FreshnessConfig, placeAccessToken, usableUntil } from "./access-token.ts";
 import type { Coherence } from "./coherence.ts";
 import type { FailingGrants } from "./failing-grants.ts";
 import type { FlightTask } from "./flight-task.ts";
-import type { StoredAccess } from "./grant.ts";
+import type { TokenMetrics } from "./metrics.ts";
 import { mayUse } from "./owner.ts";
 import type { Refresher } from "./refresh.ts";
 import type { TokenCache } from "./token-cache.ts";

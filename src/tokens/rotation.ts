@@ -1,8 +1,8 @@
+import type { Log } from "../platform/log.ts";
+import type { Secret } from "../platform/secret.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
-import type { Secret } from "../secret.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { TokenMetrics } from "../telemetry/metrics.ts";
+import type { TokenMetrics } from "./metrics.ts";
 
 /** What is known of one upstream's rotation of refresh tokens: from the configuration, and from what this process has seen in the provider's answers. */
 export interface Rotation {

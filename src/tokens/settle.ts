@@ -1,70 +1,21 @@
-import type { Clock } from "../clock.ts";
-import { messageOf } from "../error.ts";
-import type { Provider, RefreshOutcome } from "../providers/provider.ts";
-import type { Random } from "../random.ts";
-import type { EarlierAttempts, GrantRow, RefuseResult, Release, TokenStore } from "../stores/token-store.ts";
-import type { Log } from "../telemetry/log.ts";
-import type { RefreshEnding, TokenMetrics } from "../telemetry/metrics.ts";
+import type { Clock } from "../platform/clock.ts";
+import { messageOf } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
+import type { RefreshOutcome } from "../providers/outcome.ts";
+import { type GrantKey, shortHash } from "../stores/grant.ts";
+import type { RefuseResult, Release, TokenStore } from "../stores/token-store.ts";
 import { backOffMs } from "./back-off.ts";
 import { createCommitTokens, logNowAndThen } from "./commit-tokens.ts";
 import type { EndedAttempts } from "./ended-attempts.ts";
 import type { FlightTask } from "./flight-task.ts";
-import { type Grant, type GrantKey, type StoredAccess, shortHash } from "./grant.ts";
 import { holdOff } from "./hold-off.ts";
-import { giveBack, type Lease } from "./lease.ts";
-import { latestAnswerMs, type Patience } from "./patience.ts";
+import { giveBack } from "./lease.ts";
+import type { RefreshEnding, TokenMetrics } from "./metrics.ts";
+import { latestAnswerMs } from "./patience.ts";
+import type { Presentation, RefreshResult, SentPresentation } from "./presentation.ts";
 import type { Recommits } from "./recommits.ts";
-import type { Rotation } from "./rotation.ts";
 import { untilStored } from "./until-stored.ts";
-
-/** What a refresh led to. */
-export type RefreshResult =
-  | {
-      readonly kind: "refreshed";
-      readonly version: string;
-      readonly grant: Grant;
-      /** With the whole life the provider gave it, to be counted from `sentAt` (monotonic ms). */
-      readonly access: StoredAccess | undefined;
-      readonly sentAt: number;
-    }
-  /** Somebody else's newer token, found in the store when it was asked at `readAt` (monotonic ms). */
-  | { readonly kind: "moved"; readonly row: GrantRow; readonly readAt: number }
-  /** Somebody else's change is in the store: look again. */
-  | { readonly kind: "superseded" }
-  | { readonly kind: "missing" }
-  | { readonly kind: "refused"; readonly why: string; readonly subject: string | undefined }
-  | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
-
-/** One presentation of a refresh token, begun with the lease. */
-export interface Presentation {
-  readonly task: FlightTask;
-  readonly provider: Provider;
-  readonly rotation: Rotation;
-  /** As it was when the lease was acquired. */
-  readonly row: GrantRow;
-  readonly attempt: string;
-  readonly lease: Lease;
-  readonly earlier: EarlierAttempts | undefined;
-  readonly failures: number;
-  /** For so long an answer to an earlier one, which was given up, might come, ms. */
-  readonly answerMs: number;
-  /** {@link Recommits.mark}, before and after the lease was acquired. */
-  readonly since: number;
-  readonly until: number;
-  /** Monotonic ms. */
-  readonly startedAt: number;
-  /** Just before the request was sent, monotonic ms; undefined as long as it was not. */
-  sentAt: number | undefined;
-  /** Set where no answer had come in that time. */
-  givenUp: Patience | undefined;
-}
-
-/** A presentation whose request has left this process. */
-export type SentPresentation = Presentation & { readonly sentAt: number };
-
-export function isSent(presentation: Presentation): presentation is SentPresentation {
-  return presentation.sentAt !== undefined;
-}
 
 export interface SettleDeps {
   readonly store: TokenStore;

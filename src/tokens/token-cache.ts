@@ -1,6 +1,6 @@
-import { createLruCache, type LruCache } from "../lru-cache.ts";
+import { createLruCache, type LruCache } from "../platform/lru-cache.ts";
+import type { GrantKey } from "../stores/grant.ts";
 import type { AccessToken } from "./access-token.ts";
-import type { GrantKey } from "./grant.ts";
 
 /** The access tokens this process holds; the least recently used go first, between one and two times `maxEntries` are kept for each upstream. */
 export interface TokenCache {

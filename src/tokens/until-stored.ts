@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../platform/clock.ts";
 
 /** A write that the store did not take is tried again this often, ms: within the hold-off that others keep before they present the same token. */
 export const storeRetryMs = 1_000;

@@ -1,7 +1,7 @@
 import { credentials, status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
-import { formatAddress } from "../../src/config/address.ts";
 import { GrantState, GrantsClient, type TokenResponse } from "../../src/gen/bearerswap/grants/v1/grants.ts";
+import { formatAddress } from "../../src/platform/address.ts";
 import { openClient } from "../stores/redis-harness.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
 import { createExtAuthzClient } from "../support/ext-authz-client.ts";

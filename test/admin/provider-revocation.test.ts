@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { formatAddress } from "../../src/config/address.ts";
 import type { RevokeResponse } from "../../src/gen/bearerswap/grants/v1/grants.ts";
+import { formatAddress } from "../../src/platform/address.ts";
 import { runHere } from "../commands/cli-process.ts";
 import { createAnswerGate } from "../support/answer-gate.ts";
 import { readBody, startHttpServer } from "../support/http-servers.ts";

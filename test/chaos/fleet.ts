@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { expect } from "vitest";
 import { createGrantsClient, type GrantsClient } from "../../src/admin/grants-client.ts";
-import { hashSession } from "../../src/tokens/grant.ts";
+import { hashSession } from "../../src/stores/grant.ts";
 import { type Serve, startServe, temporaryDirectory } from "../commands/cli-process.ts";
 import { createExtAuthzClient, type ExtAuthzClient } from "../support/ext-authz-client.ts";
 import { type OidcServer, startOidcServer } from "../support/oidc-server.ts";

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { createCheck } from "../../src/check/check.ts";
 import { createDecoder } from "../../src/check/request.ts";
-import { createUpstreams } from "../../src/check/upstreams.ts";
-import { Secret } from "../../src/secret.ts";
-import { createLog } from "../../src/telemetry/log.ts";
+import { createUpstreams } from "../../src/check/routes.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { createMetrics } from "../../src/telemetry/prometheus.ts";
 import type { AccessToken } from "../../src/tokens/access-token.ts";
 import { httpRequest } from "../support/check-request.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { withoutCookies } from "../../src/check/cookies.ts";
-import { foreignText, foreignWord } from "../../src/foreign-text.ts";
+import { foreignText, foreignWord } from "../../src/platform/foreign-text.ts";
 import { parseTokenResponse } from "../../src/providers/token-response.ts";
+import { withoutCookies } from "../../src/sessions/cookies.ts";
 import { adviceOn, reasonOf } from "../../src/stores/redis-problems.ts";
 import { type HttpRequestOptions, httpRequest } from "../support/check-request.ts";
 import { createExtAuthzClient, type ExtAuthzClient } from "../support/ext-authz-client.ts";

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { formatAddress } from "../../src/config/address.ts";
+import { formatAddress } from "../../src/platform/address.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
 import { startHttpServer } from "../support/http-servers.ts";
 import { resources } from "../support/resources.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { formatAddress } from "../../src/config/address.ts";
+import { formatAddress } from "../../src/platform/address.ts";
 import { openClient } from "../stores/redis-harness.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { formatAddress } from "../../src/config/address.ts";
+import { formatAddress } from "../../src/platform/address.ts";
 import { resources } from "../support/resources.ts";
 import { bearer, type Scenario, type ScenarioOptions, sessionId, startScenario } from "../support/scenario.ts";
 import { type CliOptions, type CliResult, expectSentence, runHere, runProcess, temporaryDirectory } from "./cli-process.ts";

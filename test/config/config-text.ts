@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { type LoadedConfig, parseConfig } from "../../src/config/load.ts";
-import { BearerswapError } from "../../src/error.ts";
+import { BearerswapError } from "../../src/platform/error.ts";
 
 export const environment: Readonly<Record<string, string>> = {
   CRM_SECRET: "crm-secret-value",

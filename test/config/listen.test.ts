@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { formatAddress, isLocal, parseAddress } from "../../src/config/address.ts";
+import { formatAddress, isLocal, parseAddress } from "../../src/platform/address.ts";
 import { type Certificate, type CertificateAuthority, createCertificateAuthority } from "../support/certificates.ts";
 import { resources } from "../support/resources.ts";
 import { jwtSource, load, problemsOf } from "./config-text.ts";

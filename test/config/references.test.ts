@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import type { Secret } from "../../src/secret.ts";
+import type { Secret } from "../../src/platform/secret.ts";
 import { crm, load, minimal, problemsOf } from "./config-text.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "bearerswap-secrets-"));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { hashSession } from "../../src/tokens/grant.ts";
+import { hashSession } from "../../src/stores/grant.ts";
 import { grantWrite } from "../stores/grants.ts";
 import { openClient, openStore } from "../stores/redis-harness.ts";
 import { httpRequest } from "../support/check-request.ts";

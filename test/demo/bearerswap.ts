@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { hashSession, shortHash } from "../../src/tokens/grant.ts";
+import { hashSession, shortHash } from "../../src/stores/grant.ts";
 import type { OidcClient, OidcTokens } from "../support/oidc-login.ts";
 import { until } from "../support/until.ts";
 import { startNodeChild } from "./node-child.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { createGrantsClient } from "../../src/admin/grants-client.ts";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { cluster, envoyConfig } from "../support/envoy-config.ts";
 import { startEnvoy } from "../support/envoy-process.ts";
 import { get, get2 } from "../support/http-client.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { createGrantsClient } from "../../src/admin/grants-client.ts";
-import { parseAddress } from "../../src/config/address.ts";
+import { parseAddress } from "../../src/platform/address.ts";
 import { type Certificate, type CertificateAuthority, createCertificateAuthority } from "../support/certificates.ts";
 import { type EnvoyProcess, startEnvoy } from "../support/envoy-process.ts";
 import { type JwtIssuer, startJwtIssuer } from "../support/jwt-issuer.ts";

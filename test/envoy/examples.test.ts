@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { wantedBy } from "../../src/check/sources.ts";
-import { formatAddress } from "../../src/config/address.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { connectHeaders } from "../../src/connect/connect.ts";
+import { formatAddress } from "../../src/platform/address.ts";
+import { wantedBy } from "../../src/sessions/sources.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
 import { validateEnvoyConfig } from "../support/envoy-process.ts";
 import { resources } from "../support/resources.ts";

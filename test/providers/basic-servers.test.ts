@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { startNodeOAuth2Server } from "../support/node-oauth2-server.ts";
 import { startOidcServer } from "../support/oidc-server.ts";
 import { resources } from "../support/resources.ts";

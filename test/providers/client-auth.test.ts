@@ -2,8 +2,8 @@ import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, X509C
 import { decodeProtectedHeader, jwtVerify } from "jose";
 import { generate } from "selfsigned";
 import { describe, expect, test } from "vitest";
+import { Secret } from "../../src/platform/secret.ts";
 import { type ClientAuthConfig, importSigningKey, type SigningAlgorithm, signingAlgorithms } from "../../src/providers/client-auth.ts";
-import { Secret } from "../../src/secret.ts";
 import { resources } from "../support/resources.ts";
 import { startTokenEndpoint, type TokenRequest } from "../support/token-endpoint.ts";
 import { present, providerOf } from "./presentation.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { systemClock } from "../../src/clock.ts";
+import { systemClock } from "../../src/platform/clock.ts";
 import { type HttpHandler, type HttpServer, sendJson, startHttpServer } from "../support/http-servers.ts";
 import { freePort } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";

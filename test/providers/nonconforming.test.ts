@@ -2,7 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import fc from "fast-check";
 import { SignJWT } from "jose";
 import { describe, expect, test } from "vitest";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { startOidcServer } from "../support/oidc-server.ts";
 import { resources } from "../support/resources.ts";
 import { startTokenEndpoint } from "../support/token-endpoint.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { type OidcServer, startOidcServer } from "../support/oidc-server.ts";
 import { resources } from "../support/resources.ts";
 import { startTokenEndpoint } from "../support/token-endpoint.ts";

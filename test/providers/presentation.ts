@@ -1,7 +1,8 @@
-import { systemClock } from "../../src/clock.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { createOAuthProvider, type OAuthProviderConfig, type OAuthProviderDeps } from "../../src/providers/oauth-provider.ts";
-import type { Provider, RefreshOutcome } from "../../src/providers/provider.ts";
-import { Secret } from "../../src/secret.ts";
+import type { RefreshOutcome } from "../../src/providers/outcome.ts";
+import type { Provider } from "../../src/providers/provider.ts";
 
 /** A provider as the service makes it for a loopback endpoint; a public client with nothing to add unless told otherwise. */
 export function providerOf(config: Partial<OAuthProviderConfig>, deps: Partial<OAuthProviderDeps> = {}): Provider {

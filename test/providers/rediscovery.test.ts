@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { systemClock } from "../../src/clock.ts";
-import { Secret } from "../../src/secret.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
 import { type HttpHandler, type HttpServer, sendJson, startHttpServer } from "../support/http-servers.ts";
 import { freePort } from "../support/redis-server.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { Secret } from "../../src/platform/secret.ts";
 import type { RevocationRequest } from "../../src/providers/revocation-request.ts";
-import { Secret } from "../../src/secret.ts";
 import { type HttpServer, readBody, startHttpServer } from "../support/http-servers.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { resources } from "../support/resources.ts";

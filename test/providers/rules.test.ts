@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { Secret } from "../../src/platform/secret.ts";
 import type { AnswerRules } from "../../src/providers/answer-rules.ts";
 import { readAnswer } from "../../src/providers/classify.ts";
 import { settingsOf } from "../../src/providers/preset.ts";
 import { presets } from "../../src/providers/presets.ts";
-import { Secret } from "../../src/secret.ts";
 import { resources } from "../support/resources.ts";
 import { startTokenEndpoint } from "../support/token-endpoint.ts";
 import { present, providerOf, revealed } from "./presentation.ts";

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
 import { type HttpServer, sendJson, startHttpServer } from "../support/http-servers.ts";
 import { freePort } from "../support/redis-server.ts";

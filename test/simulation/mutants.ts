@@ -1,7 +1,7 @@
-import type { Clock } from "../../src/clock.ts";
-import type { RefreshOutcome } from "../../src/providers/provider.ts";
+import type { Clock } from "../../src/platform/clock.ts";
+import type { RefreshOutcome } from "../../src/providers/outcome.ts";
+import { type GrantKey, grantId } from "../../src/stores/grant.ts";
 import type { AcquireResult, GrantRow, TokenStore } from "../../src/stores/token-store.ts";
-import { type GrantKey, grantId } from "../../src/tokens/grant.ts";
 import type { Rule } from "./judge.ts";
 import type { Plan, Trouble } from "./plan.ts";
 import type { Protections } from "./sim-world.ts";

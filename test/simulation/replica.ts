@@ -1,8 +1,8 @@
+import type { Log } from "../../src/platform/log.ts";
+import type { Random } from "../../src/platform/random.ts";
 import type { Provider } from "../../src/providers/provider.ts";
-import type { Random } from "../../src/random.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
-import type { Log } from "../../src/telemetry/log.ts";
-import { noTokenMetrics } from "../../src/telemetry/metrics.ts";
+import { noTokenMetrics } from "../../src/tokens/metrics.ts";
 import { createTokenManager, type TokenManager, type TokenManagerConfig } from "../../src/tokens/token-manager.ts";
 import type { History } from "./history.ts";
 import type { Rng } from "./rng.ts";

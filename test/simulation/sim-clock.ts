@@ -1,4 +1,4 @@
-import type { CancelTimer } from "../../src/clock.ts";
+import type { CancelTimer } from "../../src/platform/clock.ts";
 
 /** Simulated time: it passes only from one event to the next. */
 export interface SimClock {

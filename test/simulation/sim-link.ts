@@ -1,8 +1,8 @@
-import { BearerswapError } from "../../src/error.ts";
-import type { Random } from "../../src/random.ts";
+import { BearerswapError } from "../../src/platform/error.ts";
+import type { Log } from "../../src/platform/log.ts";
+import type { Random } from "../../src/platform/random.ts";
 import { listenForChanges } from "../../src/stores/redis-changes.ts";
 import type { ChangeListener, TokenStore } from "../../src/stores/token-store.ts";
-import type { Log } from "../../src/telemetry/log.ts";
 import { type StoreCall, type StoreReply, storeOf } from "../stores/store-call.ts";
 import type { History } from "./history.ts";
 import type { Rng } from "./rng.ts";

@@ -1,4 +1,4 @@
-import type { Clock } from "../../src/clock.ts";
+import type { Clock } from "../../src/platform/clock.ts";
 import type { History } from "./history.ts";
 import type { Rng } from "./rng.ts";
 import type { SimClock } from "./sim-clock.ts";

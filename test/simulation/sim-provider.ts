@@ -1,5 +1,6 @@
-import type { Provider, RefreshOutcome } from "../../src/providers/provider.ts";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
+import type { RefreshOutcome } from "../../src/providers/outcome.ts";
+import type { Provider } from "../../src/providers/provider.ts";
 import type { AuthorizationServer, Redemption } from "./authorization-server.ts";
 import type { History } from "./history.ts";
 import type { Ledger, Presentation } from "./ledger.ts";

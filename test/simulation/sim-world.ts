@@ -1,9 +1,9 @@
-import type { Clock } from "../../src/clock.ts";
-import { deadlineIn } from "../../src/deadline.ts";
+import type { Clock } from "../../src/platform/clock.ts";
+import { deadlineIn } from "../../src/platform/deadline.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import type { Provider } from "../../src/providers/provider.ts";
-import { Secret } from "../../src/secret.ts";
+import type { GrantKey } from "../../src/stores/grant.ts";
 import type { GrantWrite, TokenStore } from "../../src/stores/token-store.ts";
-import type { GrantKey } from "../../src/tokens/grant.ts";
 import type { TokenManagerConfig } from "../../src/tokens/token-manager.ts";
 import { managerConfig } from "../tokens/manager-config.ts";
 import { type Asking, judgeAnswer } from "./answer-rules.ts";

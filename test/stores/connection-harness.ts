@@ -1,9 +1,9 @@
-import { type Clock, systemClock } from "../../src/clock.ts";
-import { systemRandom } from "../../src/random.ts";
-import { Secret } from "../../src/secret.ts";
+import { type Clock, systemClock } from "../../src/platform/clock.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { systemRandom } from "../../src/platform/random.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import type { RedisConfig } from "../../src/stores/redis-config.ts";
 import { connectRedis, type RedisConnection } from "../../src/stores/redis-connection.ts";
-import { createLog } from "../../src/telemetry/log.ts";
 import type { Resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
+import type { GrantKey } from "../../src/stores/grant.ts";
 import type { AcquireResult, TokenStore } from "../../src/stores/token-store.ts";
-import type { GrantKey } from "../../src/tokens/grant.ts";
-import type { StoreUnderTest } from "./contract.ts";
 import { expectAbout, grantWrite, hourMs, minuteMs, newKey, summaryOf } from "./grants.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
 
 const leaseMs = 15_000;
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { until } from "../support/until.ts";
-import type { StoreUnderTest } from "./contract.ts";
 import { dayMs, expectAbout, grantWrite, hourMs, minuteMs, newKey, rowOf, summaryOf } from "./grants.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
 
 /** How long tokens and grants are kept. */
 export function describeLife(current: () => StoreUnderTest): void {

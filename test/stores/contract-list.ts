@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { hashSession } from "../../src/tokens/grant.ts";
-import type { StoreUnderTest } from "./contract.ts";
+import { hashSession } from "../../src/stores/grant.ts";
 import { dayMs, grantWrite, hourMs, newKey, summaryOf } from "./grants.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
 
 /** Which grants a session has, and that sessions are kept apart. */
 export function describeList(current: () => StoreUnderTest): void {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { StoreUnderTest } from "./contract.ts";
 import { dayMs, grantWrite, hourMs, minuteMs, newKey, summaryOf } from "./grants.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
 
 /** Revocation and its tombstones. */
 export function describeRevocation(current: () => StoreUnderTest): void {

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
-import type { StoreUnderTest } from "./contract.ts";
 import { grantWrite, newKey, rowOf, summaryOf } from "./grants.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
 
 /** Put, commit and refuse. */
 export function describeWrites(current: () => StoreUnderTest): void {

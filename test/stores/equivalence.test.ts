@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import type { Redis } from "ioredis";
 import { beforeAll, describe, expect, test } from "vitest";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
+import type { GrantKey } from "../../src/stores/grant.ts";
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
 import type { GrantWrite, TokenStore } from "../../src/stores/token-store.ts";
-import type { GrantKey } from "../../src/tokens/grant.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";

@@ -1,14 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { systemClock } from "../../src/clock.ts";
-import { systemRandom } from "../../src/random.ts";
-import { Secret } from "../../src/secret.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { systemRandom } from "../../src/platform/random.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import type { FlowStore } from "../../src/stores/flow-store.ts";
 import { createMemoryFlowStore } from "../../src/stores/memory-flow-store.ts";
 import { connectRedis } from "../../src/stores/redis-connection.ts";
 import { createRedisFlowStore } from "../../src/stores/redis-flow-store.ts";
 import { createSealer, newSealingKey, type Sealer } from "../../src/stores/sealing.ts";
-import { createLog } from "../../src/telemetry/log.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { type Resources, resources } from "../support/resources.ts";

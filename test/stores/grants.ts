@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
+import { type GrantKey, hashSession } from "../../src/stores/grant.ts";
 import type { GrantRow, GrantWrite, TokenStore } from "../../src/stores/token-store.ts";
-import { type GrantKey, hashSession } from "../../src/tokens/grant.ts";
 
 export const minuteMs = 60_000;
 export const hourMs = 60 * minuteMs;

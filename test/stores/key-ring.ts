@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import type { SealingConfig } from "../../src/stores/sealing.ts";
 
 /** `store.encryption` with a key for each id, the same in every test; the first seals. */

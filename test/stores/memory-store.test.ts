@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
 import { manualClock } from "../support/manual-clock.ts";
-import { describeContract, type StoreUnderTest } from "./contract.ts";
+import { describeContract } from "./contract.ts";
 import { dayMs, grantWrite, hourMs, newKey, summaryOf } from "./grants.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
 
 function openMemory(maxGrants = 1_000): StoreUnderTest {
   const clock = manualClock();

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { createRedisFlowStore } from "../../src/stores/redis-flow-store.ts";
 import { createRedisSessionIndex } from "../../src/stores/redis-session-index.ts";
 import { startCluster } from "../support/redis-cluster.ts";
@@ -10,9 +10,10 @@ import { type RedisServer, startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 import { hear, openConnection, send, untilHeard, urlOf } from "./connection-harness.ts";
-import { describeContract, type StoreUnderTest } from "./contract.ts";
+import { describeContract } from "./contract.ts";
 import { openClient, openStore } from "./redis-harness.ts";
 import { letTimePass } from "./redis-time.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
 
 const document = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
 /** The lines of docs/operations.md: for every server, more for a cluster, for sentinels, and more where users connect accounts. */

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { redisCommand } from "../support/redis-command.ts";
 import { startRedis } from "../support/redis-server.ts";

@@ -1,8 +1,8 @@
 import { inspect } from "node:util";
 import type { Redis } from "ioredis";
 import { beforeAll, describe, expect, test } from "vitest";
+import type { GrantKey } from "../../src/stores/grant.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
-import type { GrantKey } from "../../src/tokens/grant.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { grantWrite, newKey, summaryOf } from "./grants.ts";

@@ -1,11 +1,11 @@
 import { Redis } from "ioredis";
-import { systemClock } from "../../src/clock.ts";
-import { systemRandom } from "../../src/random.ts";
-import { Secret } from "../../src/secret.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { systemRandom } from "../../src/platform/random.ts";
+import { Secret } from "../../src/platform/secret.ts";
+import { noStoreMetrics } from "../../src/stores/metrics.ts";
 import { createRedisStore, type RedisStoreConfig } from "../../src/stores/redis-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
-import { createLog } from "../../src/telemetry/log.ts";
-import { noStoreMetrics } from "../../src/telemetry/metrics.ts";
 import type { Resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 

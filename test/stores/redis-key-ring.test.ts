@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import type { GrantKey } from "../../src/stores/grant.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
-import type { GrantKey } from "../../src/tokens/grant.ts";
 import { resources } from "../support/resources.ts";
 import { dayMs, minuteMs, newKey, summaryOf } from "./grants.ts";
 import { nameOf, openSealedRows, type SealedRows, sealedError, secretWrite } from "./sealed-rows.ts";

@@ -1,11 +1,11 @@
 import { beforeAll, expect, test } from "vitest";
-import { systemClock } from "../../src/clock.ts";
-import { systemRandom } from "../../src/random.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { systemRandom } from "../../src/platform/random.ts";
+import type { GrantKey } from "../../src/stores/grant.ts";
+import { noStoreMetrics } from "../../src/stores/metrics.ts";
 import { createRedisStore } from "../../src/stores/redis-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
-import { createLog } from "../../src/telemetry/log.ts";
-import { noStoreMetrics } from "../../src/telemetry/metrics.ts";
-import type { GrantKey } from "../../src/tokens/grant.ts";
 import { type RedisCluster, startCluster } from "../support/redis-cluster.ts";
 import type { RedisServer } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";

@@ -2,12 +2,13 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
-import { describeContract, type StoreUnderTest } from "./contract.ts";
+import { describeContract } from "./contract.ts";
 import { newKey, summaryOf } from "./grants.ts";
 import { keyRing } from "./key-ring.ts";
 import { openClient, openStore } from "./redis-harness.ts";
 import { letTimePass } from "./redis-time.ts";
 import { nameOf, openSealedRows, type SealedRows, sealedError, secretWrite } from "./sealed-rows.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
 
 const opened = resources("file");
 let rows: SealedRows;

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { redisCommand } from "../support/redis-command.ts";
 import { type ReplicatedRedis, startReplicated } from "../support/redis-replicated.ts";
 import type { RedisServer } from "../support/redis-server.ts";

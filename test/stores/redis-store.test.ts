@@ -1,9 +1,10 @@
 import { beforeAll, describe } from "vitest";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
-import { describeContract, type StoreUnderTest } from "./contract.ts";
+import { describeContract } from "./contract.ts";
 import { openClient, openStore } from "./redis-harness.ts";
 import { letTimePass } from "./redis-time.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
 
 for (const hashExpiry of [true, false]) {
   describe(`Redis store ${hashExpiry ? "with" : "without"} HPEXPIRE`, () => {

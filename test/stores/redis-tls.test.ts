@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { type Certificate, type CertificateAuthority, createCertificateAuthority } from "../support/certificates.ts";
 import { startCluster } from "../support/redis-cluster.ts";
 import { startReplicated } from "../support/redis-replicated.ts";

@@ -1,8 +1,8 @@
 import { inspect } from "node:util";
 import type { Redis } from "ioredis";
 import { expect } from "vitest";
+import type { GrantKey } from "../../src/stores/grant.ts";
 import type { GrantWrite, TokenStore } from "../../src/stores/token-store.ts";
-import type { GrantKey } from "../../src/tokens/grant.ts";
 import { startRedis } from "../support/redis-server.ts";
 import type { Resources } from "../support/resources.ts";
 import { grantWrite, type WriteOptions } from "./grants.ts";

@@ -1,8 +1,8 @@
 import { inspect } from "node:util";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { BearerswapError } from "../../src/error.ts";
-import { Secret } from "../../src/secret.ts";
+import { BearerswapError } from "../../src/platform/error.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { createSealer, newSealingKey, type SealedPlace, type Sealer, sealingKeyBytes, unsealed } from "../../src/stores/sealing.ts";
 import { keyRing, keyText } from "./key-ring.ts";
 

@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { systemClock } from "../../src/clock.ts";
-import { systemRandom } from "../../src/random.ts";
-import { Secret } from "../../src/secret.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { systemRandom } from "../../src/platform/random.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { createMemorySessionIndex } from "../../src/stores/memory-session-index.ts";
 import { connectRedis } from "../../src/stores/redis-connection.ts";
 import { createRedisSessionIndex } from "../../src/stores/redis-session-index.ts";
 import type { SessionIndex, SessionName } from "../../src/stores/session-index.ts";
-import { createLog } from "../../src/telemetry/log.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";

@@ -1,3 +1,4 @@
+import type { GrantKey } from "../../src/stores/grant.ts";
 import type {
   AcquireResult,
   CommitResult,
@@ -9,7 +10,6 @@ import type {
   Release,
   TokenStore,
 } from "../../src/stores/token-store.ts";
-import type { GrantKey } from "../../src/tokens/grant.ts";
 
 /** One operation on a grant, as a value: it can be sent late, repeated, and carried out on two stores. */
 export type StoreCall = { readonly key: GrantKey } & (

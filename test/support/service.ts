@@ -1,10 +1,10 @@
-import { type Clock, systemClock } from "../../src/clock.ts";
-import { formatAddress } from "../../src/config/address.ts";
 import { parseConfig } from "../../src/config/load.ts";
-import { systemRandom } from "../../src/random.ts";
+import { formatAddress } from "../../src/platform/address.ts";
+import { type Clock, systemClock } from "../../src/platform/clock.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { systemRandom } from "../../src/platform/random.ts";
+import { createTrustingFetch } from "../../src/platform/trusting-fetch.ts";
 import { createService, type Listening } from "../../src/service.ts";
-import { createLog } from "../../src/telemetry/log.ts";
-import { createTrustingFetch } from "../../src/trusting-fetch.ts";
 
 /** bearerswap inside the test's process, on real ports. */
 export interface RunningService {

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../../src/clock.ts";
+import { type Clock, systemClock } from "../../src/platform/clock.ts";
 
 /** The machine's clock, plus whatever a test has added: lets a token expire without waiting for it. Timers run in real time. */
 export interface ShiftedClock extends Clock {

@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders } from "node:http2";
 import { type ChannelOptions, Client, credentials, Server, ServerCredentials } from "@grpc/grpc-js";
-import { createOpenCalls, type OpenCalls } from "../../src/open-calls.ts";
-import { serveDirectly, type UnaryMethod } from "../../src/unary-stream.ts";
+import { createOpenCalls, type OpenCalls } from "../../src/server/open-calls.ts";
+import { serveDirectly, type UnaryMethod } from "../../src/server/unary-stream.ts";
 import { answerTo, framed, type RawAnswer, type RawGrpcClient } from "./raw-grpc.ts";
 
 /** The one method of the server. */

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { Histogram, Registry } from "prom-client";
 import { describe, expect, test } from "vitest";
-import type { TokenEvent } from "../../src/telemetry/metrics.ts";
 import { createMetrics, type Metrics } from "../../src/telemetry/prometheus.ts";
 import { createDistributions } from "../../src/telemetry/series.ts";
+import type { TokenEvent } from "../../src/tokens/metrics.ts";
 import { metricRows, metricsPage, sampleMetrics } from "../prometheus/metrics-page.ts";
 import { parsePrometheusText, scrapedValue } from "../support/prometheus-text.ts";
 

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { Gauge } from "prom-client";
 import { expect, test } from "vitest";
-import { createProbeServer } from "../../src/http.ts";
+import { createProbeServer } from "../../src/server/probe-server.ts";
 import { createMetrics } from "../../src/telemetry/prometheus.ts";
 import { get } from "../support/http-client.ts";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { deadlineIn } from "../../src/deadline.ts";
+import { deadlineIn } from "../../src/platform/deadline.ts";
 import { type BackOffInput, backOffMs } from "../../src/tokens/back-off.ts";
 import { resources } from "../support/resources.ts";
 import type { Script } from "../support/token-endpoint.ts";

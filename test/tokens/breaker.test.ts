@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { deadlineIn } from "../../src/deadline.ts";
+import { deadlineIn } from "../../src/platform/deadline.ts";
 import { resources } from "../support/resources.ts";
 import type { Script } from "../support/token-endpoint.ts";
 import { until } from "../support/until.ts";

@@ -1,4 +1,4 @@
-import { BearerswapError } from "../../src/error.ts";
+import { BearerswapError } from "../../src/platform/error.ts";
 import type { ChangeListener, TokenStore } from "../../src/stores/token-store.ts";
 import { type AnswerGate, createAnswerGate } from "../support/answer-gate.ts";
 

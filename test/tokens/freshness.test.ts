@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { placeAccessToken, usableUntil } from "../../src/tokens/access-token.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";

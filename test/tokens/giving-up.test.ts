@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { deadlineIn } from "../../src/deadline.ts";
+import { deadlineIn } from "../../src/platform/deadline.ts";
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { manualClock } from "../support/manual-clock.ts";

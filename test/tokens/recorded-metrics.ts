@@ -1,4 +1,4 @@
-import type { TokenEvent, TokenMetrics } from "../../src/telemetry/metrics.ts";
+import type { TokenEvent, TokenMetrics } from "../../src/tokens/metrics.ts";
 
 /** What was counted of one process. */
 export interface RecordedMetrics extends TokenMetrics {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { deadlineIn } from "../../src/deadline.ts";
-import { Secret } from "../../src/secret.ts";
+import { deadlineIn } from "../../src/platform/deadline.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 import { patientMs, startWorld } from "./world.ts";

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { systemClock } from "../../src/clock.ts";
-import { systemRandom } from "../../src/random.ts";
-import { Secret } from "../../src/secret.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { systemRandom } from "../../src/platform/random.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import { createRedisStore } from "../../src/stores/redis-store.ts";
-import { createLog } from "../../src/telemetry/log.ts";
 import { openClient } from "../stores/redis-harness.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";

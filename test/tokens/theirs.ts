@@ -1,4 +1,4 @@
-import { Secret } from "../../src/secret.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import type { World } from "./world.ts";
 
 /** The version of the grant that the store holds, or what it holds instead. */

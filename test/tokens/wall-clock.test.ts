@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Clock } from "../../src/clock.ts";
+import type { Clock } from "../../src/platform/clock.ts";
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
 import { type ManualClock, manualClock } from "../support/manual-clock.ts";
 import { resources } from "../support/resources.ts";

@@ -1,12 +1,12 @@
-import type { Clock } from "../../src/clock.ts";
-import { deadlineIn } from "../../src/deadline.ts";
+import type { Clock } from "../../src/platform/clock.ts";
+import { deadlineIn } from "../../src/platform/deadline.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { type Random, systemRandom } from "../../src/platform/random.ts";
+import { Secret } from "../../src/platform/secret.ts";
 import type { OAuthProviderConfig } from "../../src/providers/oauth-provider.ts";
-import { type Random, systemRandom } from "../../src/random.ts";
-import { Secret } from "../../src/secret.ts";
+import { type GrantKey, hashSession } from "../../src/stores/grant.ts";
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
-import { createLog } from "../../src/telemetry/log.ts";
-import { type GrantKey, hashSession } from "../../src/tokens/grant.ts";
 import type { Owner } from "../../src/tokens/owner.ts";
 import { createTokenManager, type TokenAnswer, type TokenManager, type TokenManagerConfig } from "../../src/tokens/token-manager.ts";
 import { providerOf } from "../providers/presentation.ts";

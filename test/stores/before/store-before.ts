@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import type { Redis } from "ioredis";
+import type { GrantKey } from "../../../src/stores/grant.ts";
 import { createRedisRows } from "../../../src/stores/redis-rows.ts";
 import { createRowCodec } from "../../../src/stores/row-codec.ts";
 import type { TokenStore } from "../../../src/stores/token-store.ts";
-import type { GrantKey } from "../../../src/tokens/grant.ts";
 
 const keyPrefix = "bearerswap:";
 const script = (name: string) => ["row", name].map((part) => readFileSync(new URL(`${part}.lua`, import.meta.url), "utf8")).join("\n");

@@ -1,0 +1,133 @@
+import type { CheckInput } from "../sessions/check-input.ts";
+import { matchHost, type RouteHost, requestHost, routeHost } from "./host-match.ts";
+import { readingOf } from "./path-reading.ts";
+
+/** How an upstream wants its token. */
+export interface Injection {
+  /** Lower-case header name. */
+  readonly header: string;
+  /** The header's value, with `{token}` for the token. */
+  readonly format: string;
+}
+
+/** What check knows of an upstream. */
+export interface CheckUpstream {
+  readonly name: string;
+  readonly inject: Injection;
+}
+
+/** A route of the configuration: for requests that Envoy's `context_extensions` do not already assign. */
+export interface Route {
+  /** Lower-case, with a port where requests have to name it; absent for any. */
+  readonly host?: string | undefined;
+  /** Begins with `/`; matches whole segments. */
+  readonly pathPrefix: string;
+  /** Absent: the request passes without a token, and without the session's credential. */
+  readonly upstream?: string | undefined;
+  /** An MCP server stands there. */
+  readonly mcp?: boolean | undefined;
+}
+
+export type RouteResult =
+  | { readonly kind: "upstream"; readonly upstream: CheckUpstream }
+  | { readonly kind: "passthrough" }
+  | { readonly kind: "none"; readonly why: string }
+  /** Envoy, or the API, may read the request in another way than we do. */
+  | { readonly kind: "ambiguous"; readonly why: string };
+
+/** Tells which upstream a request is for. */
+export interface Upstreams {
+  of(input: CheckInput): RouteResult;
+  /** Whether it is for an MCP server. */
+  isMcp(input: CheckInput): boolean;
+}
+
+export interface RoutingOptions {
+  /** Whether Envoy ignores ports where it looks for a host's routes (`ignore_port_in_host_matching`). */
+  readonly ignorePort: boolean;
+}
+
+const passthrough: RouteResult = { kind: "passthrough" };
+const ambiguousPath: RouteResult = { kind: "ambiguous", why: "ambiguous path" };
+const encodedSlash: RouteResult = { kind: "ambiguous", why: "ambiguous path: %2F, and not all routes of the host lead to one upstream" };
+const ambiguousHost: RouteResult = {
+  kind: "ambiguous",
+  why: "ambiguous host: a route matches only without its port or trailing dot; let Envoy strip them, name the port in the route, or set ignorePort",
+};
+const noRoute: RouteResult = { kind: "none", why: "no route of the configuration matches, and Envoy named no upstream" };
+
+/** A route as requests are compared with it. */
+interface Candidate {
+  readonly route: Route;
+  readonly host: RouteHost | undefined;
+}
+
+export function createUpstreams(upstreams: readonly CheckUpstream[], routes: readonly Route[], { ignorePort }: RoutingOptions): Upstreams {
+  const byName = new Map<string, RouteResult>(upstreams.map((upstream) => [upstream.name, { kind: "upstream", upstream }]));
+  const candidates: readonly Candidate[] = [...routes]
+    .sort(moreSpecificFirst)
+    .map((route) => ({ route, host: route.host === undefined ? undefined : routeHost(route.host) }));
+  return {
+    of(input) {
+      if (input.upstream !== undefined)
+        return byName.get(input.upstream) ?? { kind: "none", why: "Envoy's context_extensions name an upstream that is not configured" };
+      if (candidates.length === 0) return noRoute;
+      return resultOf(input);
+    },
+    isMcp(input) {
+      if (input.upstream !== undefined) return input.mcp;
+      const found = routeOf(pathOf(input.path), requestHost(input.host, ignorePort));
+      return typeof found === "object" && found.mcp === true;
+    },
+  };
+
+  function resultOf(input: CheckInput): RouteResult {
+    const path = pathOf(input.path);
+    const host = requestHost(input.host, ignorePort);
+    const reading = readingOf(path);
+    if (reading === "ambiguous") return ambiguousPath;
+    if (reading === "encoded_slash" && !leadsToOne(host)) return encodedSlash;
+    const found = routeOf(path, host);
+    if (found === "ambiguous_host") return ambiguousHost;
+    if (found === undefined) return noRoute;
+    return found.upstream === undefined ? passthrough : (byName.get(found.upstream) ?? noRoute);
+  }
+
+  /**
+   * Routes that name the host come before those for any host. Where they name it only nearly, Envoy may have taken the request for any host's, and
+   * another API may stand there: nothing is guessed then.
+   */
+  function routeOf(path: string, host: string): Route | "ambiguous_host" | undefined {
+    let isNear = false;
+    for (const candidate of candidates) {
+      if (!hasPrefix(path, candidate.route.pathPrefix)) continue;
+      if (candidate.host === undefined) return isNear ? "ambiguous_host" : candidate.route;
+      const match = matchHost(host, candidate.host);
+      if (match === "same") return candidate.route;
+      isNear ||= match === "near";
+    }
+    return isNear ? "ambiguous_host" : undefined;
+  }
+
+  /** Whether it makes no difference which of the routes that the host could have is taken: an encoded slash then means what the API says it means. */
+  function leadsToOne(host: string): boolean {
+    const possible = candidates.filter((candidate) => candidate.host === undefined || matchHost(host, candidate.host) !== "other");
+    const first = possible[0]?.route;
+    return first?.upstream !== undefined && possible.every(({ route }) => route.upstream === first.upstream && (route.mcp === true) === (first.mcp === true));
+  }
+}
+
+/** The path alone: the query, or a fragment that should not be there, has no part in routing. */
+function pathOf(target: string): string {
+  return target.split(/[?#]/, 1)[0] ?? "";
+}
+
+function hasPrefix(path: string, prefix: string): boolean {
+  if (!path.startsWith(prefix)) return false;
+  return prefix.endsWith("/") || path.length === prefix.length || path[prefix.length] === "/";
+}
+
+/** A named host before any host, then the longest prefix. */
+function moreSpecificFirst(a: Route, b: Route): number {
+  return Number(b.host !== undefined) - Number(a.host !== undefined) || b.pathPrefix.length - a.pathPrefix.length;
+}

@@ -1,0 +1,11 @@
+/** What the commands need of the process. */
+export interface CliContext {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Of the Node that runs, `22.19.0`. */
+  readonly nodeVersion: string;
+  readonly stdin: NodeJS.ReadableStream;
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+  /** Resolves to the signal that tells the process to stop. From this call on the signals do not end it by themselves. */
+  readonly untilStopped: () => Promise<string>;
+}

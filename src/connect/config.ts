@@ -1,0 +1,31 @@
+import type { Secret } from "../platform/secret.ts";
+
+/** Our client at a session's issuer, which tells who follows a link. */
+export interface IssuerLoginConfig {
+  readonly clientId: string;
+  readonly clientSecret?: Secret | undefined;
+  /** Separated by spaces; holds `openid`. */
+  readonly scope: string;
+}
+
+/** What a protected resource says of itself (RFC 9728). */
+export interface ResourceConfig {
+  /** The URL that clients know it by; its path begins the paths it covers. */
+  readonly resource: string;
+  /** Absent: the issuers of the jwt sources. */
+  readonly authorizationServers?: readonly string[] | undefined;
+  readonly scopes?: readonly string[] | undefined;
+}
+
+/** Pages of our own, by which users connect their accounts. */
+export interface ConnectConfig {
+  /** Origin at which browsers reach Envoy. */
+  readonly publicUrl: string;
+  /** Begins and ends with `/`. */
+  readonly prefix: string;
+  /** By the name of a jwt source. */
+  readonly login: Readonly<Record<string, IssuerLoginConfig>>;
+  readonly resources: readonly ResourceConfig[];
+  /** MCP clients that do not say whether they can open URLs are taken for able. */
+  readonly assumeUrlElicitation: boolean;
+}

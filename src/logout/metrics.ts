@@ -1,0 +1,5 @@
+/** What issuers ask of us. */
+export interface LogoutMetrics {
+  /** One logout token was carried out, refused, or has to be sent again. */
+  ended(outcome: "done" | "invalid" | "unavailable"): void;
+}

@@ -1,0 +1,86 @@
+import { type handleUnaryCall, Server, type ServerUnaryCall } from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import type { Check } from "../check/check.ts";
+import { AuthorizationService } from "../gen/envoy/service/auth/v3/external_auth.ts";
+import type { Address } from "../platform/address.ts";
+import type { GrpcHook, GrpcHooks } from "./grpc-hooks.ts";
+import { listenGrpc, namedClientsOnly } from "./listen.ts";
+import type { ListenConfig } from "./listen-config.ts";
+import { createOpenCalls } from "./open-calls.ts";
+import { addReflection } from "./reflection.ts";
+import { raiseResetLimits } from "./reset-limits.ts";
+import { deadlineMarginMs, serveDirectly } from "./unary-stream.ts";
+
+/** The health service's name for the store's live state. */
+export const storeHealth = "bearerswap.store";
+
+export interface CheckServerDeps {
+  readonly check: Check;
+  readonly config: ListenConfig;
+  /** Every Check is answered within this, ms. */
+  readonly deadlineMs: number;
+}
+
+/** The gRPC server that Envoy calls. */
+export interface CheckServer {
+  readonly hooks: GrpcHooks;
+  /** Resolves to the address, with its port. */
+  listen(): Promise<Address>;
+  /** Overall health, and that of the Authorization service. */
+  setServing(serving: boolean): void;
+  setStoreUp(up: boolean): void;
+  /** Takes no new calls and resolves when those under way are answered, at the latest after `timeoutMs`. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
+/** A CheckRequest holds headers and perhaps a body: more is an attack. Larger ones are refused by grpc-js itself, before any handler. */
+const maxRequestBytes = 16 * 1024 * 1024;
+
+export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps): CheckServer {
+  const namedClients = namedClientsOnly(config.tls);
+  const calls = createOpenCalls();
+  const server = new Server({ "grpc.max_receive_message_length": maxRequestBytes, interceptors: [calls.interceptor, ...namedClients] });
+  const hooks = new Map<GrpcHook, boolean>([["reset_limits", raiseResetLimits(server)]]);
+  const health = new HealthImplementation({
+    "": "NOT_SERVING",
+    [AuthorizationService.check.path.split("/")[1] ?? ""]: "NOT_SERVING",
+    [storeHealth]: "NOT_SERVING",
+  });
+  server.addService(
+    { check: { ...AuthorizationService.check, requestDeserialize: identity, responseSerialize: identity } },
+    { check: handler(check, deadlineMs) },
+  );
+  if (namedClients.length === 0)
+    hooks.set("direct_answers", serveDirectly(server, { path: AuthorizationService.check.path, handle: check, deadlineMs }, calls.direct));
+  health.addToServer(server);
+  addReflection(server, ["envoy/service/auth/v3/external_auth.proto"]);
+
+  return {
+    hooks,
+    listen: () => listenGrpc(server, config.grpc, config.tls, config.grpcMode),
+    setServing(serving) {
+      for (const name of ["", AuthorizationService.check.path.split("/")[1] ?? ""]) health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
+    },
+    setStoreUp: (up) => health.setStatus(storeHealth, up ? "SERVING" : "NOT_SERVING"),
+    drain: (timeoutMs) => calls.drain(server, timeoutMs),
+  };
+}
+
+/** Messages stay bytes: the pipeline decodes them, so that what cannot be decoded gets a verdict too. */
+function identity(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+function handler(check: Check, deadlineMs: number): handleUnaryCall<Buffer, Buffer> {
+  return (call, callback) => {
+    const answer = check(call.request, waitOf(call, deadlineMs));
+    if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), callback);
+    else callback(null, answer);
+  };
+}
+
+function waitOf(call: ServerUnaryCall<Buffer, Buffer>, deadlineMs: number): number {
+  const deadline = call.getDeadline();
+  if (deadline === Number.POSITIVE_INFINITY) return deadlineMs;
+  return Math.min(deadlineMs, Number(deadline) - Date.now() - deadlineMarginMs);
+}

@@ -1,0 +1,110 @@
+import { chmodSync, existsSync, lstatSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { dirname } from "node:path";
+import { Metadata, type Server, ServerCredentials, ServerInterceptingCall, type ServerInterceptor, ServerListenerBuilder, status } from "@grpc/grpc-js";
+import { type Address, formatAddress } from "../platform/address.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
+import type { TlsConfig } from "./listen-config.ts";
+
+/**
+ * Listens and resolves to the address with its actual port.
+ * @param mode permission bits of a unix socket, from its first moment on
+ * @throws BearerswapError `address`
+ */
+export async function listenGrpc(server: Server, place: Address, tls: TlsConfig | undefined, mode: number): Promise<Address> {
+  const bind = () => bindGrpc(server, place, tls === undefined ? ServerCredentials.createInsecure() : tlsCredentials(tls));
+  return place.kind === "unix" ? withSocketMode(place, mode, bind) : bind();
+}
+
+/** For the server that listens with this TLS: lets in only clients with one of `allowedSans`, where there are any. */
+export function namedClientsOnly(tls: TlsConfig | undefined): ServerInterceptor[] {
+  return tls === undefined || tls.allowedSans.length === 0 ? [] : [onlyFrom(new Set(tls.allowedSans))];
+}
+
+/** Makes room for a unix socket, listens with the mode as umask, and sets the mode once it is there. */
+export async function withSocketMode<T>(place: Address & { readonly kind: "unix" }, mode: number, listen: () => Promise<T>): Promise<T> {
+  if (!existsSync(dirname(place.path)))
+    throw new BearerswapError(
+      "address",
+      `cannot listen on unix:${place.path}: the folder ${dirname(place.path)} does not exist; make it, or choose another path`,
+    );
+  await removeStaleSocket(place.path);
+  const umask = process.umask(0o777 & ~mode);
+  try {
+    const bound = await listen();
+    chmodSync(place.path, mode);
+    return bound;
+  } finally {
+    process.umask(umask);
+  }
+}
+
+/** What to do about the ways in which systems refuse an address; grpc-js has their codes only in its sentences. */
+const cures = [
+  ["EADDRINUSE", "another process listens there: stop it, or choose another port"],
+  ["EADDRNOTAVAIL", "this machine has no such address: write one of its own, or 0.0.0.0 for every interface"],
+  ["EACCES", "this user may not: choose a port from 1024 on, or a place that it may write to"],
+  ["ENOTFOUND", "nobody knows the host's name: write an address of this machine"],
+  ["Name resolution failed", "nobody knows the host's name: write an address of this machine"],
+] as const;
+
+/** Why nothing listens at a place, with what to do where that is known. */
+export function listenError(place: Address, error: Error): BearerswapError {
+  const [code, cure] = cures.find(([word]) => error.message.includes(word)) ?? [];
+  const why = cure === undefined ? error.message : `${cure} (${code})`;
+  return new BearerswapError("address", `cannot listen on ${formatAddress(place)}: ${why}`, { cause: error });
+}
+
+function bindGrpc(server: Server, place: Address, credentials: ServerCredentials): Promise<Address> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(formatAddress(place), credentials, (error, port) => {
+      if (error !== null) reject(listenError(place, error));
+      else resolve(place.kind === "unix" ? place : { ...place, port });
+    });
+  });
+}
+
+function tlsCredentials({ cert, key, clientCa }: TlsConfig): ServerCredentials {
+  const pair = { cert_chain: Buffer.from(cert), private_key: Buffer.from(key.reveal()) };
+  try {
+    return ServerCredentials.createSsl(clientCa === undefined ? null : Buffer.from(clientCa), [pair], clientCa !== undefined);
+  } catch (error) {
+    throw new BearerswapError("config", `the TLS certificate and key cannot be used: ${messageOf(error)}`);
+  }
+}
+
+/** A crashed process leaves its socket file behind; one that still answers belongs to somebody. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket())
+    throw new BearerswapError("address", `cannot listen on unix:${path}: a file that is no socket is there; remove it or choose another path`);
+  if (await answers(path)) throw new BearerswapError("address", `cannot listen on unix:${path}: another process listens there`);
+  rmSync(path, { force: true });
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+/** Lets in only clients whose certificate carries one of the names; TLS has verified its authority. */
+function onlyFrom(allowed: ReadonlySet<string>): ServerInterceptor {
+  return (_method, call) => {
+    // Node escapes a comma inside a name, so that no name can look like several.
+    const names = (call.getAuthContext()?.sslPeerCertificate?.subjectaltname ?? "").split(", ");
+    if (names.some((name) => allowed.has(name))) return new ServerInterceptingCall(call);
+    const refuse = new ServerListenerBuilder()
+      .withOnReceiveMetadata(() =>
+        call.sendStatus({ code: status.PERMISSION_DENIED, details: "the client certificate carries no allowed name", metadata: new Metadata() }),
+      )
+      .build();
+    return new ServerInterceptingCall(call, { start: (next) => next(refuse) });
+  };
+}

@@ -1,0 +1,71 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { type LogoutEndpoint, logoutPath } from "../logout/logout-endpoint.ts";
+import type { Address } from "../platform/address.ts";
+import { messageOf } from "../platform/error.ts";
+import { listenError, withSocketMode } from "./listen.ts";
+import type { Readiness } from "./readiness.ts";
+import type { Scrape } from "./scrape.ts";
+
+/** The HTTP server for probes, metrics and what issuers post. */
+export interface ProbeServer {
+  listen(): Promise<Address>;
+  close(): Promise<void>;
+}
+
+export interface ProbeDeps {
+  readonly address: Address;
+  readonly readiness: Pick<Readiness, "reason">;
+  readonly scrape: Scrape;
+  /** Absent where no issuer may end sessions. */
+  readonly logout?: LogoutEndpoint | undefined;
+}
+
+const socketMode = 0o660;
+
+/** `/livez`: the process answers. `/readyz`: it can take requests, else 503 with the reason. `/metrics`: what Prometheus reads, until the very end. `/backchannel-logout`: where issuers end sessions. */
+export function createProbeServer({ address, ...deps }: ProbeDeps): ProbeServer {
+  const server = createServer((request, response) => answer(request, response, deps));
+  return {
+    listen: () => (address.kind === "unix" ? withSocketMode(address, socketMode, () => listen(server, address)) : listen(server, address)),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function answer(request: IncomingMessage, response: ServerResponse, { readiness, scrape, logout }: Omit<ProbeDeps, "address">): void {
+  const path = (request.url ?? "").split("?", 1)[0];
+  if (logout !== undefined && path === logoutPath) void logout(request, response);
+  else if (request.method !== "GET" && request.method !== "HEAD") send(response, 405, { error: "only GET and HEAD" });
+  else if (path === "/livez") send(response, 200, { status: "ok" });
+  else if (path === "/readyz") {
+    const reason = readiness.reason();
+    send(response, reason === undefined ? 200 : 503, reason === undefined ? { status: "ok" } : { status: "not ready", reason });
+  } else if (path === "/metrics") void sendScrape(response, scrape);
+  else send(response, 404, { error: "here are /livez, /readyz and /metrics" });
+}
+
+async function sendScrape(response: ServerResponse, { contentType, text }: Scrape): Promise<void> {
+  try {
+    const body = await text();
+    response.writeHead(200, { "content-type": contentType, "cache-control": "no-store" }).end(body);
+  } catch (error) {
+    send(response, 500, { error: `the metrics cannot be read: ${messageOf(error)}` });
+  }
+}
+
+function send(response: ServerResponse, status: number, body: Readonly<Record<string, string>>): void {
+  response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" }).end(`${JSON.stringify(body)}\n`);
+}
+
+function listen(server: Server, address: Address): Promise<Address> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => reject(listenError(address, error)));
+    server.listen(address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port }, () => {
+      const bound = server.address();
+      resolve(address.kind === "unix" || bound === null || typeof bound === "string" ? address : { ...address, port: bound.port });
+    });
+  });
+}

@@ -1,0 +1,63 @@
+import type { Clock } from "../platform/clock.ts";
+import { messageOf } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
+import type { TokenStore } from "../stores/token-store.ts";
+
+/**
+ * Whether the process should get requests, and whether the store answers: two questions. A store hiccup must not take every replica out of service while
+ * cached tokens can be served, so that readiness asks only whether the store has answered once.
+ */
+export interface Readiness {
+  /** Why the process is not ready; undefined while it is. */
+  reason(): string | undefined;
+  /** Begins to ask the store. */
+  start(): void;
+  /** From now on not ready, for good. */
+  drain(): void;
+}
+
+export interface ReadinessDeps {
+  readonly store: Pick<TokenStore, "ping">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly onServing: (serving: boolean) => void;
+  readonly onStoreUp: (up: boolean) => void;
+}
+
+const pingEveryMs = 1_000;
+
+export function createReadiness({ store, clock, log, onServing, onStoreUp }: ReadinessDeps): Readiness {
+  let answered = false;
+  let draining = false;
+  let up: boolean | undefined;
+
+  return {
+    reason: () => (draining ? "draining" : answered ? undefined : "the store has not answered yet"),
+    start: () => void ask(),
+    drain() {
+      draining = true;
+      onServing(false);
+    },
+  };
+
+  async function ask(): Promise<void> {
+    try {
+      await store.ping();
+      if (!answered && !draining) onServing(true);
+      answered = true;
+      note(true);
+    } catch (error) {
+      note(false, messageOf(error));
+    }
+    if (!draining) clock.after(pingEveryMs, () => void ask());
+  }
+
+  function note(now: boolean, reason?: string): void {
+    if (now === up) return;
+    up = now;
+    onStoreUp(now);
+    if (now) log.info({ event: "store_up" }, "the store answers");
+    // At the start the connection says what is wrong, and there is nothing to serve meanwhile.
+    else if (answered) log.error({ event: "store_down", reason }, "the store does not answer; cached tokens are served meanwhile");
+  }
+}

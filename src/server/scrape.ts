@@ -1,0 +1,5 @@
+/** What a Prometheus server reads. */
+export interface Scrape {
+  readonly contentType: string;
+  text(): Promise<string>;
+}

@@ -1,0 +1,67 @@
+import type { Clock } from "../platform/clock.ts";
+import { messageOf } from "../platform/error.ts";
+import { createLruCache } from "../platform/lru-cache.ts";
+import { cookieCredential, ownCopy } from "./cookies.ts";
+import { type Identification, identified, type SessionSource } from "./session.ts";
+import { idProblem } from "./session-id.ts";
+
+/** The browser sessions that we issued. */
+export interface IssuedSessions {
+  /** Whether the session of this hash has neither been idle for too long nor reached its end. Counts as use of it. */
+  isAlive(session: string): Promise<boolean>;
+}
+
+export interface IssuedSourceDeps {
+  readonly name: string;
+  readonly cookie: string;
+  readonly idleMs: number;
+  readonly maxEntries: number;
+  readonly sessions: IssuedSessions;
+  readonly clock: Pick<Clock, "monotonicMs">;
+}
+
+interface Entry {
+  readonly identification: Identification;
+  readonly confirmedAt: number;
+  askAt: number;
+}
+
+/** A session in use is looked up this often, ms. What one replica does not notice for so long must not end it: a quarter of the idle life at most. */
+const longestUnaskedMs = 60_000;
+/** A session that was alive is taken to be so for this long while the store does not answer, ms; it is tried again after the second. */
+const outageMs = 300_000;
+const outageRetryMs = 1_000;
+const missing: Identification = { kind: "missing" };
+
+/** Sessions that began when the user connected an account. A cookie that names none is no credential at all: the user gets a new one by connecting. */
+export function createIssuedSource({ name, cookie, idleMs, maxEntries, sessions, clock }: IssuedSourceDeps): SessionSource & { readonly size: () => number } {
+  const source = { kind: "cookie", name } as const;
+  const known = createLruCache<Entry>(maxEntries);
+  return {
+    identify(input) {
+      const credential = cookieCredential(cookie, input.cookies);
+      if (credential.kind !== "present" || idProblem(source, credential.value) !== undefined) return missing;
+      const entry = known.get(credential.value);
+      return entry !== undefined && clock.monotonicMs() < entry.askAt ? entry.identification : ask(credential.value, entry);
+    },
+    size: known.size,
+  };
+
+  async function ask(value: string, entry: Entry | undefined): Promise<Identification> {
+    const identification = identified(source, value);
+    if (identification.kind !== "identified") return missing;
+    const from = clock.monotonicMs();
+    try {
+      if (!(await sessions.isAlive(identification.session.session))) {
+        known.delete(value);
+        return missing;
+      }
+      known.set(ownCopy(value), { identification, confirmedAt: from, askAt: from + Math.min(longestUnaskedMs, idleMs / 4) });
+      return identification;
+    } catch (error) {
+      if (entry === undefined || from - entry.confirmedAt > outageMs) return { kind: "unavailable", why: `issued sessions: ${messageOf(error)}` };
+      entry.askAt = from + outageRetryMs;
+      return entry.identification;
+    }
+  }
+}

@@ -1,0 +1,243 @@
+import {
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  type JWTVerifyResult,
+  jwtVerify,
+  type RemoteJWKSet,
+} from "jose";
+import type * as openid from "openid-client";
+import { bounded } from "../platform/bounded-body.ts";
+import type { Clock } from "../platform/clock.ts";
+import { discoverServer, fetchProblem } from "../platform/discovery.ts";
+import { messageOf } from "../platform/error.ts";
+import { foreignText } from "../platform/foreign-text.ts";
+import type { Log } from "../platform/log.ts";
+
+/** A verified payload, or why there is none: `invalid` is the token's fault, `unavailable` the key server's. */
+export type VerifyResult =
+  | { readonly kind: "verified"; readonly payload: JWTPayload; readonly typ: string | undefined }
+  | { readonly kind: "invalid"; readonly why: string }
+  | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs: number };
+
+/** The keys of one issuer. */
+export interface KeySet {
+  verify(jwt: string, options: JWTVerifyOptions): Promise<VerifyResult>;
+}
+
+export interface KeySetConfig {
+  readonly issuer: string;
+  /** The JWKS document (RFC 7517 §5); discovered from the issuer where absent (OpenID Connect Discovery 1.0, RFC 8414). */
+  readonly jwks?: string | undefined;
+  /** An unknown key id makes the document be fetched again, once in this time, ms. */
+  readonly cooldownMs: number;
+  readonly allowInsecure: boolean;
+}
+
+export interface KeySetDeps {
+  readonly config: KeySetConfig;
+  readonly fetch: typeof globalThis.fetch;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** One request for keys or metadata ended, `ok` with a 2xx answer. */
+  readonly onFetched: (ok: boolean) => void;
+}
+
+/** Keys older than this are fetched again in the background; the old ones stay in use until that succeeds, ms. */
+const maxAgeMs = 10 * 60_000;
+/** After a failed fetch nobody tries again for this long, ms. */
+const failureCooldownMs = 3_000;
+const timeoutSeconds = 5;
+
+/** jose's codes for what only the token can be blamed for. */
+const invalidCodes: ReadonlySet<string> = new Set([
+  errors.JWTExpired.code,
+  errors.JWTClaimValidationFailed.code,
+  errors.JWTInvalid.code,
+  errors.JWSInvalid.code,
+  errors.JWSSignatureVerificationFailed.code,
+  errors.JOSEAlgNotAllowed.code,
+  errors.JOSENotSupported.code,
+]);
+
+/** Keys from a JWKS document over HTTP: cached, fetched anew for an unknown key id, kept while their server is down. */
+export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDeps): KeySet {
+  let remote: Promise<RemoteJWKSet> | undefined;
+  let fetches = 0;
+  let fetchedAt = 0;
+  let failedUntil = Number.NEGATIVE_INFINITY;
+  let lastProblem = "";
+  let looking: Promise<RemoteJWKSet | undefined> | undefined;
+
+  return {
+    async verify(jwt, options) {
+      const fetchesBefore = fetches;
+      try {
+        const keys = await load();
+        refreshInBackground(keys);
+        return await verifiedBy(keys, jwt, options);
+      } catch (error) {
+        return failure(error, fetches > fetchesBefore);
+      }
+    },
+  };
+
+  /** Where the keys cannot be fetched any more, they may be elsewhere by now. */
+  async function verifiedBy(keys: RemoteJWKSet, jwt: string, options: JWTVerifyOptions): Promise<VerifyResult> {
+    try {
+      return verified(await verifyWith(keys, jwt, options));
+    } catch (error) {
+      const found = error instanceof KeysError ? await lookAgain() : undefined;
+      if (found === undefined) throw error;
+      return verified(await verifyWith(found, jwt, options));
+    }
+  }
+
+  function load(): Promise<RemoteJWKSet> {
+    remote ??= create().catch((error: unknown) => {
+      remote = undefined;
+      throw new KeysError(error);
+    });
+    return remote;
+  }
+
+  async function create(): Promise<RemoteJWKSet> {
+    const url = config.jwks ?? (await discover());
+    return createRemoteJWKSet(new URL(url), {
+      cooldownDuration: config.cooldownMs,
+      cacheMaxAge: Number.POSITIVE_INFINITY,
+      timeoutDuration: timeoutSeconds * 1_000,
+      [customFetch]: fetchKeys,
+    });
+  }
+
+  async function discover(): Promise<string> {
+    const { issuer, allowInsecure } = config;
+    const customFetch = attempt as openid.CustomFetch;
+    const options = { clientId: "bearerswap", customFetch, allowInsecure, timeoutSeconds, used: ["jwks_uri"] };
+    const { jwks_uri } = (await discoverServer(issuer, options)).serverMetadata();
+    if (jwks_uri === undefined) throw new Error("the issuer's metadata names no jwks_uri");
+    return jwks_uri;
+  }
+
+  async function fetchKeys(url: string, options: RequestInit): Promise<Response> {
+    const response = await attempt(url, options);
+    if (response.status === 200) {
+      fetches += 1;
+      fetchedAt = clock.monotonicMs();
+    }
+    return response;
+  }
+
+  /** One request to the key server, unless one has just failed. */
+  async function attempt(url: string, options: RequestInit): Promise<Response> {
+    if (clock.monotonicMs() < failedUntil) throw new Error(`fetched too recently to ask again: ${lastProblem}`);
+    try {
+      const response = await fetch(url, options);
+      if (response.status >= 500 || response.status === 429) throw new Error(`HTTP ${response.status} from ${url}`);
+      onFetched(response.ok);
+      return response.ok ? await bounded(response) : response;
+    } catch (error) {
+      onFetched(false);
+      throw error;
+    }
+  }
+
+  /** Whatever is no keys and no metadata counts: else each unverified token would be a request to its issuer. Logged once for each cool-down. */
+  function coolDown(error: unknown): void {
+    if (clock.monotonicMs() < failedUntil) return;
+    failedUntil = clock.monotonicMs() + failureCooldownMs;
+    lastProblem = fetchProblem(error);
+    log.warn({ event: "jwks_fetch", issuer: config.issuer, reason: lastProblem }, "the issuer's keys cannot be fetched; those that are known stay in use");
+  }
+
+  function refreshInBackground(keys: RemoteJWKSet): void {
+    if (fetches === 0 || keys.reloading || clock.monotonicMs() - fetchedAt < maxAgeMs || clock.monotonicMs() < failedUntil) return;
+    keys.reload().catch((error: unknown) => (config.jwks === undefined ? void lookAgain() : coolDown(error)));
+  }
+
+  /** Asks the issuer where its keys are now, once for all who want to know. Those that are known stay in use until there are others. */
+  function lookAgain(): Promise<RemoteJWKSet | undefined> {
+    if (config.jwks !== undefined || clock.monotonicMs() < failedUntil) return Promise.resolve(undefined);
+    looking ??= create()
+      .then(async (found) => {
+        await found.reload();
+        remote = Promise.resolve(found);
+        return found;
+      })
+      .catch((error: unknown) => {
+        coolDown(error);
+        return undefined;
+      })
+      .finally(() => {
+        looking = undefined;
+      });
+    return looking;
+  }
+
+  function failure(error: unknown, fetched: boolean): VerifyResult {
+    const code = error instanceof errors.JOSEError ? error.code : undefined;
+    if (code !== undefined && invalidCodes.has(code)) return { kind: "invalid", why: foreignText(`${messageOf(error)}${claimOf(error)}`) };
+    if (code === errors.JWKSNoMatchingKey.code || code === errors.JWKSMultipleMatchingKeys.code) {
+      return fetched
+        ? { kind: "invalid", why: "signed with an unknown key" }
+        : { kind: "unavailable", why: "unknown key, fetched too recently to ask again", retryAfterMs: config.cooldownMs };
+    }
+    // Only what the key server did: nobody's token may keep the keys from being fetched.
+    if (error instanceof KeysError) coolDown(error.cause);
+    return { kind: "unavailable", why: `keys: ${fetchProblem(error instanceof KeysError ? error.cause : error)}`, retryAfterMs: failureCooldownMs };
+  }
+}
+
+/** What the token holds in place of the audience or the issuer that was expected: what an operator has to compare with the configuration. */
+function claimOf(error: unknown): string {
+  if (!(error instanceof errors.JWTClaimValidationFailed) || (error.claim !== "aud" && error.claim !== "iss")) return "";
+  const value = error.payload[error.claim];
+  return value === undefined ? "" : `: ${JSON.stringify(value)}`;
+}
+
+function verified({ payload, protectedHeader }: JWTVerifyResult): VerifyResult {
+  return { kind: "verified", payload, typ: protectedHeader.typ };
+}
+
+/** The keys, or the metadata that say where they are, cannot be had. */
+class KeysError extends Error {
+  constructor(cause: unknown) {
+    super("the keys cannot be had", { cause });
+  }
+}
+
+/** jose's codes for keys that were had and do not fit. */
+const selectionCodes: ReadonlySet<string> = new Set([errors.JWKSNoMatchingKey.code, errors.JWKSMultipleMatchingKeys.code]);
+
+/** The same keys; that they could not be had is told apart from what is wrong with a token. */
+function toldApart(keys: RemoteJWKSet): JWTVerifyGetKey {
+  return async (header, token) => {
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      const code = error instanceof errors.JOSEError ? error.code : "";
+      throw invalidCodes.has(code) || selectionCodes.has(code) ? error : new KeysError(error);
+    }
+  };
+}
+
+/** Where the token names no key, several may fit: each is tried. */
+async function verifyWith(keys: RemoteJWKSet, jwt: string, options: JWTVerifyOptions): Promise<JWTVerifyResult> {
+  try {
+    return await jwtVerify(jwt, toldApart(keys), options);
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+    for await (const key of error) {
+      try {
+        return await jwtVerify(jwt, key, options);
+      } catch (inner) {
+        if (!(inner instanceof errors.JWSSignatureVerificationFailed)) throw inner;
+      }
+    }
+    throw new errors.JWSSignatureVerificationFailed();
+  }
+}

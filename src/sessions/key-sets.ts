@@ -1,0 +1,27 @@
+import type { Clock } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import { createKeySet, type KeySet } from "./key-set.ts";
+import type { KeyMetrics } from "./metrics.ts";
+import type { SourceConfig } from "./source-config.ts";
+
+export interface KeySetsDeps {
+  readonly config: readonly SourceConfig[];
+  /** By the PEM authority that the source is configured with. */
+  readonly fetchFor: (ca: string | undefined) => typeof globalThis.fetch;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: KeyMetrics;
+}
+
+/** The keys of each `jwt` source's issuer, by the source's name: whatever that issuer signs is verified with them. */
+export function createKeySets({ config, fetchFor, clock, log, metrics }: KeySetsDeps): ReadonlyMap<string, KeySet> {
+  const sets = new Map<string, KeySet>();
+  for (const source of config) {
+    if (source.kind !== "jwt") continue;
+    const { name, issuer, jwks, jwksCooldown: cooldownMs } = source;
+    const { allowInsecure } = source;
+    const onFetched = (ok: boolean) => metrics.fetched(name, ok);
+    sets.set(name, createKeySet({ config: { issuer, jwks, cooldownMs, allowInsecure }, fetch: fetchFor(source.ca), clock, log, onFetched }));
+  }
+  return sets;
+}

@@ -1,0 +1,67 @@
+import type { Place } from "./credential.ts";
+
+/** How an issuer may end sessions (OpenID Connect Back-Channel Logout 1.0). */
+export interface BackchannelLogoutConfig {
+  /** The logout tokens' `aud` holds one of these; absent: the source's audience. */
+  readonly audience?: readonly string[] | undefined;
+  /** `sid`: the one session that the logout token names, where it names one. `sub`: all of the user's. */
+  readonly by: "sid" | "sub";
+}
+
+/** Sessions named by a claim of a JWT. Durations in ms. */
+export interface JwtSourceConfig {
+  readonly kind: "jwt";
+  readonly from: Place;
+  readonly issuer: string;
+  readonly audience: readonly string[];
+  /** The issuer's keys; absent: discovered from the issuer. */
+  readonly jwks?: string | undefined;
+  readonly claim: string;
+  /** The claim that must equal the grant's subject. */
+  readonly subject?: string | undefined;
+  readonly clockTolerance: number;
+  readonly jwksCooldown: number;
+  /** The authority of the issuer's certificates, PEM. */
+  readonly ca?: string | undefined;
+  readonly allowInsecure: boolean;
+  readonly backchannelLogout?: BackchannelLogoutConfig | undefined;
+}
+
+/** Sessions in metadata that a filter of Envoy verified. */
+export interface MetadataSourceConfig {
+  readonly kind: "metadata";
+  readonly namespace: string;
+  readonly path: readonly string[];
+  readonly subject?: readonly string[] | undefined;
+  /** Headers that carry the session credential, to be removed. */
+  readonly strip: readonly string[];
+}
+
+/** Sessions named by a random value that the client holds. */
+export interface OpaqueSourceConfig {
+  readonly kind: "opaque";
+  readonly from: Place;
+}
+
+/** Sessions of our own, in a cookie. Durations in ms. */
+export interface IssuedSourceConfig {
+  readonly kind: "cookie";
+  readonly from: { readonly cookie: string };
+  readonly idleMs: number;
+  readonly absoluteMs: number;
+}
+
+/** Sessions named by the SPIFFE ID of the mTLS peer. */
+export interface PrincipalSourceConfig {
+  readonly kind: "principal";
+  readonly trustDomains: readonly string[];
+}
+
+/** A source of sessions; `name` is part of every session's identity. */
+export type SourceConfig = { readonly name: string } & (
+  | JwtSourceConfig
+  | MetadataSourceConfig
+  | OpaqueSourceConfig
+  | IssuedSourceConfig
+  | PrincipalSourceConfig
+);

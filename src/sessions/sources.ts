@@ -1,0 +1,103 @@
+import type { JWTPayload } from "jose";
+import type { Clock } from "../platform/clock.ts";
+import { BearerswapError } from "../platform/error.ts";
+import type { Wanted } from "./check-input.ts";
+import type { Credentials, Place } from "./credential.ts";
+import { createIssuedSource, type IssuedSessions } from "./issued-source.ts";
+import { createJwtSource, type JwtIssuer } from "./jwt-source.ts";
+import type { KeySet } from "./key-set.ts";
+import { createMetadataSource } from "./metadata-source.ts";
+import type { SessionSizes } from "./metrics.ts";
+import { createOpaqueSource } from "./opaque-source.ts";
+import { createPrincipalSource } from "./principal-source.ts";
+import { createSessions, type SessionSource } from "./session.ts";
+import { createSessionCache, type SessionCache } from "./session-cache.ts";
+import type { SourceConfig } from "./source-config.ts";
+
+export interface SourcesDeps {
+  readonly config: readonly SourceConfig[];
+  /** Sessions remembered for each place that credentials stand in. */
+  readonly maxEntries: number;
+  readonly clock: Clock;
+  /** The keys of the `jwt` sources' issuers, by the sources' names. */
+  readonly keys: ReadonlyMap<string, KeySet>;
+  /** See {@link JwtIssuer}; asked for every `jwt` source. */
+  readonly onVerified?: ((source: string, session: string, payload: JWTPayload) => Promise<boolean>) | undefined;
+  /** Needed by a `cookie` source: whether a session that we issued still lives. */
+  readonly issued?: IssuedSessions | undefined;
+  readonly metrics: { readonly sizes: Pick<SessionSizes, "sessions"> };
+}
+
+type JwtConfig = SourceConfig & { readonly kind: "jwt" };
+
+/** The configured sources in their order; JWT issuers that share a place are one source there. */
+export function createSources({ config, maxEntries, clock, keys, onVerified, issued, metrics }: SourcesDeps): SessionSource {
+  const jwts = config.filter((source) => source.kind === "jwt");
+  const firstOfPlace = (source: JwtConfig) => jwts.find((other) => samePlace(other.from, source.from)) === source;
+  return createSessions(config.flatMap((source) => (source.kind !== "jwt" || firstOfPlace(source) ? [create(source)] : [])));
+
+  function create(source: SourceConfig): SessionSource {
+    switch (source.kind) {
+      case "jwt":
+        return createJwtSource({
+          from: source.from,
+          issuers: jwts.filter((other) => samePlace(other.from, source.from)).map(issuerOf),
+          cache: cacheOf(source),
+          clock,
+        });
+      case "metadata":
+        return createMetadataSource(source);
+      case "opaque":
+        return createOpaqueSource(source);
+      case "cookie":
+        return createIssued(source);
+      case "principal":
+        return createPrincipalSource(source);
+      default:
+        return source satisfies never;
+    }
+  }
+
+  function createIssued({ name, from, idleMs }: SourceConfig & { readonly kind: "cookie" }): SessionSource {
+    if (issued === undefined) throw new BearerswapError("config", `sessions: "${name}" needs the section connect`);
+    const source = createIssuedSource({ name, cookie: from.cookie, idleMs, maxEntries, sessions: issued, clock });
+    metrics.sizes.sessions(name, source.size);
+    return source;
+  }
+
+  function cacheOf({ name }: SourceConfig): SessionCache {
+    const cache = createSessionCache({ clock, maxEntries });
+    metrics.sizes.sessions(name, cache.size);
+    return cache;
+  }
+
+  function issuerOf({ name, issuer, audience, claim, subject, clockTolerance }: JwtConfig): JwtIssuer {
+    const keySet = keys.get(name);
+    if (keySet === undefined) throw new BearerswapError("config", `sessions: "${name}" has no keys to verify with`);
+    const tell = onVerified && ((session: string, payload: JWTPayload) => onVerified(name, session, payload));
+    return { name, issuer, audience, claim, subject, clockToleranceMs: clockTolerance, keys: keySet, onVerified: tell };
+  }
+}
+
+/** What the sources look at in a request, and cookies of our own beside them. */
+export function wantedBy(sources: readonly SourceConfig[], ownCookies: readonly string[] = []): Wanted {
+  const { headers, cookies } = credentialsOf(sources, ownCookies);
+  return { headers: cookies.size > 0 ? [...headers, "cookie"] : headers, metadata: sources.some((source) => source.kind === "metadata") };
+}
+
+/** Where session credentials stand: none of it may reach an upstream. */
+export function credentialsOf(sources: readonly SourceConfig[], ownCookies: readonly string[] = []): Credentials {
+  const headers = new Set<string>();
+  const cookies = new Set<string>(ownCookies);
+  for (const source of sources) {
+    if (source.kind === "metadata") for (const header of source.strip) headers.add(header);
+    if (!("from" in source)) continue;
+    if ("cookie" in source.from) cookies.add(source.from.cookie);
+    else headers.add(source.from.header);
+  }
+  return { headers, cookies };
+}
+
+function samePlace(a: Place, b: Place): boolean {
+  return "cookie" in a ? "cookie" in b && a.cookie === b.cookie : "header" in b && a.header === b.header;
+}

@@ -1,0 +1,58 @@
+import { createHash } from "node:crypto";
+import type { Secret } from "../platform/secret.ts";
+
+/** Which grant is meant. */
+export interface GrantKey {
+  /** See {@link hashSession}. */
+  readonly session: string;
+  /** The upstream's name in the configuration. */
+  readonly upstream: string;
+}
+
+/** What a user's login at a provider gave us and every refresh renews. */
+export interface Grant {
+  /** Absent where the provider gave none: the grant then ends with its access token. */
+  readonly refreshToken?: Secret | undefined;
+  /** Space-separated scope (RFC 6749 §3.3). */
+  readonly scope?: string | undefined;
+  /** Whose session may use it; compared where the session's source states a subject. */
+  readonly subject?: string | undefined;
+  /** The whole life that the provider last stated for an access token, ms: later answers may leave it out. Unknown in rows of versions that did not keep it. */
+  readonly accessLifeMs?: number | undefined;
+  /** When the user logged in, epoch ms: equal in all that comes of one login, and different after another one. Never compared but for equality. */
+  readonly createdAt: number;
+  /** When the tokens last changed, epoch ms. For people to read, never for decisions. */
+  readonly refreshedAt: number;
+}
+
+/** An access token with the life it has left. */
+export interface StoredAccess {
+  readonly token: Secret;
+  /** Milliseconds left, counted from just before the store was asked; absent where the provider stated no expiry. */
+  readonly remainingMs?: number | undefined;
+  /** Milliseconds it had when issued; absent where the provider stated no expiry. */
+  readonly lifeMs?: number | undefined;
+}
+
+/** How long a grant is kept. */
+export interface GrantLife {
+  /** Milliseconds from now. */
+  readonly ms: number;
+  /** The provider stated this life (`refresh_expires_in`): reads do not extend it. */
+  readonly stated: boolean;
+}
+
+/** The id under which a session's grants are kept: base64url(SHA-256(source name, NUL, session id)). Two sources never share one. */
+export function hashSession(source: string, id: string): string {
+  return createHash("sha256").update(source).update("\0").update(id).digest("base64url");
+}
+
+/** The short form of a session hash that logs show. */
+export function shortHash(session: string): string {
+  return session.slice(0, 12);
+}
+
+/** A grant as a key of maps in this process. */
+export function grantId({ session, upstream }: GrantKey): string {
+  return `${session}:${upstream}`;
+}

@@ -1,0 +1,45 @@
+/** How a refresh ended: `refreshed` with tokens stored, `adopted` somebody else's, the rest as the provider's answer was classed. */
+export type RefreshEnding = "refreshed" | "adopted" | "revoked" | "refused" | "misconfigured" | "transient" | "unknown";
+
+/** What started a refresh: a request that needs a token, or one that was answered with a token near its end. */
+export type RefreshTrigger = "expired" | "ahead" | "asked";
+
+/** Where the refresh protocol stands with one upstream. Every call is cheap and never throws. */
+export interface TokenMetrics {
+  /** One presentation of a refresh token ended, `durationMs` after it began. */
+  refreshed(upstream: string, ending: RefreshEnding, trigger: RefreshTrigger, durationMs: number): void;
+  /** Flights under way change by one. */
+  flights(upstream: string, change: 1 | -1): void;
+  /** Requests waiting for a flight change by one. */
+  waiters(upstream: string, change: 1 | -1): void;
+  /** Counts something that happened once. */
+  count(event: TokenEvent, upstream: string): void;
+  breaker(upstream: string, state: "closed" | "open" | "half_open"): void;
+}
+
+/**
+ * `lease_busy`: another attempt held the lease. `lease_lost`: a renewal came too late. `adopted`: a newer token of another replica was served. `commit_retry`: a commit
+ * had to be written again as the store did not take it. `recommit`: a failover had brought the predecessor back. `presented_again`: a refresh token was
+ * presented although an earlier attempt may have used it. `dead`: the provider refused a grant. `back_off`: a failed refresh made all replicas wait.
+ * `not_dispatched`: the lease was too short when the request would have been sent. `cache_hit`, `cache_miss`: a token was, or was not, in this process.
+ * `invalidated`: a change elsewhere dropped a cached token. `stale_served`: a token was served although the store could not be asked. `unexpected_rotation`: a provider
+ * that is said never to rotate answered with another refresh token.
+ */
+export type TokenEvent =
+  | "lease_busy"
+  | "lease_lost"
+  | "adopted"
+  | "commit_retry"
+  | "recommit"
+  | "presented_again"
+  | "dead"
+  | "back_off"
+  | "not_dispatched"
+  | "cache_hit"
+  | "cache_miss"
+  | "invalidated"
+  | "stale_served"
+  | "unexpected_rotation";
+
+/** Counts nothing. */
+export const noTokenMetrics: TokenMetrics = { refreshed() {}, flights() {}, waiters() {}, count() {}, breaker() {} };
