@@ -78,6 +78,8 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
     const route = upstreams.of(input);
     switch (route.kind) {
       case "upstream": {
+        // Its answer would be the request as the API got it, and show the client the upstream's token (RFC 9110 §9.3.8).
+        if (input.method === "TRACE") return deny("bad_request", { upstream: route.upstream.name, why: "TRACE would show the client the upstream's token" });
         const identification = sessions.identify(input);
         if (!(identification instanceof Promise)) return withIdentification(identification, route.upstream);
         return async (deadline) => {

@@ -166,6 +166,14 @@ describe("a request that is kept back", () => {
     expect([(await scenario.check(bearer())).status, scenario.provider.calls]).toEqual([200, 2]);
   });
 
+  test("with TRACE, whose answer would show the client the token: 400 bad_request; nothing is refreshed for it", async () => {
+    const scenario = await startScenario(use);
+    await scenario.login();
+    expire(scenario);
+    expect(await scenario.check({ ...bearer(), method: "TRACE" })).toMatchObject({ status: 400, body: { reason: "bad_request", upstream: "crm" } });
+    expect(scenario.provider.calls).toBe(0);
+  });
+
   test("that is no CheckRequest, or about no HTTP request: 400 bad_request", async () => {
     const { client } = await startScenario(use);
     const denied = async (bytes: Uint8Array) => (await client.checkRaw(bytes)).denied_response;
