@@ -15,7 +15,6 @@ const marked = { ...held, attempt: "theirs", attempts: "1" };
 /** What the version before left: read back from a Redis on which it had put, acquired, released, refused and revoked. */
 export const rowsBefore = {
   active: { fields: { ...held, access }, instants: { accessUntil: 3_600_000 } },
-  expired: { fields: held },
   dead: { fields: { ...held, state: "dead", why: "invalid_grant" } },
   revoked: { fields: { v: "tomb", state: "revoked" } },
   leased: { fields: { ...marked, lease: "theirs" }, instants: { attemptAt: 0, leaseUntil: 15_000 } },

@@ -9,7 +9,7 @@ const keyPrefix = "bearerswap:";
 const script = (name: string) => ["row", name].map((part) => readFileSync(new URL(`${part}.lua`, import.meta.url), "utf8")).join("\n");
 const scripts = { acquire: script("acquire"), release: script("release"), refuse: script("refuse") };
 
-/** A store on the same Redis that acquires, releases and refuses as the version before does, by its scripts and with its arguments; the others have not changed. */
+/** A store on the same Redis that acquires, releases and refuses as the version before does, by its scripts and with its arguments. Its commits were the same; its logins replaced whatever was there, as `grants put` still does. */
 export function storeBefore(now: TokenStore, client: Redis): TokenStore {
   const rows = createRedisRows(createRowCodec(undefined));
   const nameOf = ({ session, upstream }: GrantKey) => `${keyPrefix}{${session}}:grant:${upstream}`;
