@@ -1,5 +1,4 @@
 import type { Clock } from "../platform/clock.ts";
-import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { Provider } from "../providers/provider.ts";
@@ -10,7 +9,7 @@ import { issuedAccess, knownLifeMs } from "./issued-access.ts";
 import type { TokenMetrics } from "./metrics.ts";
 import type { RefreshResult, SentPresentation } from "./presentation.ts";
 import type { Recommits } from "./recommits.ts";
-import { untilStored } from "./until-stored.ts";
+import { logNowAndThen, untilStored } from "./until-stored.ts";
 
 export interface CommitTokensDeps {
   readonly recommits: Recommits;
@@ -31,8 +30,6 @@ export interface CommitTokens {
 
 /** New tokens are offered to the store for so long, ms: nobody knows when they stop being of use. */
 const commitGiveUpMs = 24 * 60 * 60 * 1_000;
-/** A write that keeps failing is logged once in so many tries. */
-const logEvery = 30;
 
 export function createCommitTokens({ recommits, clock, random, log, metrics }: CommitTokensDeps): CommitTokens {
   const committing = new Map<string, { readonly key: GrantKey; readonly isLate: boolean }>();
@@ -104,14 +101,6 @@ export function createCommitTokens({ recommits, clock, random, log, metrics }: C
     };
     return { version, grant, access: issuedAccess(tokens, clock.monotonicMs() - sentAt, knownLifeMs(presentation)), life: lifeOf(row, provider, tokens) };
   }
-}
-
-/** Logs the first of many failures of one write, and one of each thirty that follow. */
-export function logNowAndThen(log: Log, event: string, { upstream, session }: GrantKey, message: string): (error: unknown) => void {
-  let failures = 0;
-  return (error) => {
-    if (failures++ % logEvery === 0) log.error({ event, upstream, session: shortHash(session), reason: messageOf(error) }, message);
-  };
 }
 
 /** A life the provider stated for a refresh token that it did not replace runs on. */

@@ -1,11 +1,11 @@
 import type { Clock } from "../platform/clock.ts";
-import { BearerswapError, messageOf } from "../platform/error.ts";
+import { BearerswapError } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import { type GrantKey, shortHash } from "../stores/grant.ts";
 import type { GrantWrite, TokenStore } from "../stores/token-store.ts";
 import type { TokenMetrics } from "./metrics.ts";
 import type { Recommits } from "./recommits.ts";
-import { untilStored } from "./until-stored.ts";
+import { logNowAndThen, untilStored } from "./until-stored.ts";
 
 /**
  * What became of a login's tokens. `superseded`: a newer login or the session's end is in the store, and this login never was. `full`: the store has no room, and
@@ -77,8 +77,6 @@ const putGiveUpMs = 7_000;
 const takenMs = 10_000;
 /** Others that write the same grant at the same time cost a login so many tries at most before it pauses. */
 const triesInARow = 10;
-/** A write that keeps failing is logged once in so many tries. */
-const logEvery = 30;
 
 export function createLogins({ store, recommits, onWrite, clock, log, metrics }: LoginsDeps): Logins {
   const storing = new Set<Writing>();
@@ -196,12 +194,11 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
     }
   }
 
-  function failing({ upstream, session }: GrantKey): (error: unknown) => void {
-    let failures = 0;
+  function failing(key: GrantKey): (error: unknown) => void {
+    const failed = logNowAndThen(log, "login_not_stored", key, "a login is not stored yet; trying again");
     return (error) => {
-      metrics.count("commit_retry", upstream);
-      if (failures++ % logEvery === 0)
-        log.error({ event: "login_not_stored", upstream, session: shortHash(session), reason: messageOf(error) }, "a login is not stored yet; trying again");
+      metrics.count("commit_retry", key.upstream);
+      failed(error);
     };
   }
 }

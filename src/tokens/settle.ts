@@ -6,7 +6,7 @@ import type { RefreshOutcome } from "../providers/outcome.ts";
 import { type GrantKey, shortHash } from "../stores/grant.ts";
 import type { RefuseResult, Release, TokenStore } from "../stores/token-store.ts";
 import { backOffMs } from "./back-off.ts";
-import { createCommitTokens, logNowAndThen } from "./commit-tokens.ts";
+import { createCommitTokens } from "./commit-tokens.ts";
 import type { EndedAttempts } from "./ended-attempts.ts";
 import type { FlightTask } from "./flight-task.ts";
 import { holdOff } from "./hold-off.ts";
@@ -15,7 +15,7 @@ import type { RefreshEnding, TokenMetrics } from "./metrics.ts";
 import { latestAnswerMs } from "./patience.ts";
 import type { Presentation, RefreshResult, SentPresentation } from "./presentation.ts";
 import type { Recommits } from "./recommits.ts";
-import { untilStored } from "./until-stored.ts";
+import { logNowAndThen, untilStored } from "./until-stored.ts";
 
 export interface SettleDeps {
   readonly store: TokenStore;
