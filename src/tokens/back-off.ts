@@ -23,8 +23,9 @@ const usedLongestMs = 300_000;
 
 /**
  * How long nobody presents a refresh token after it failed, ms. Surely unused: 1 s, doubled up to a minute; and so where the last answer left the token in place. Perhaps
- * used: 5 s, doubled up to five minutes, but inside a known grace never so long that the grace would be over, hold-off included. At a provider that never rotates what may
- * have been used is as good as before, and the call has taken long enough to spare the provider: a second at most, where a failure that comes at once backs off ever longer. At least what the provider asked for; up to a tenth more.
+ * used: 5 s, doubled up to five minutes, but inside a known grace never so long that the grace would be over, hold-off included. At a provider that never rotates, what may
+ * have been used is as good as before: a second at most, since the call that hung has spared the provider already; a failure that comes at once still backs off ever longer.
+ * At least what the provider asked for; up to a tenth more.
  */
 export function backOffMs({ maybeUsed, rotates, failures, retryAfterMs = 0, graceLeftMs, holdOffMs, jitter }: BackOffInput): number {
   if (maybeUsed && rotates === "never") return Math.ceil(Math.max(unusedFirstMs * (1 - jitter / 10), retryAfterMs * (1 + jitter / 10)));
