@@ -96,13 +96,25 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
     metrics.sizes.failing(upstream, () => tokens.failing(upstream));
   }
   const logoutSources = sessions.filter(isLogoutSource);
-  const { flows, index } = config.connect || logoutSources.length > 0 ? flowStoresOf(config.store, { clock, random, log }) : {};
+  const { flows, index } =
+    config.connect || logoutSources.length > 0 ? flowStoresOf(config.store, { clock, random, log }) : {};
   const grantLifeMs = Math.max(0, ...[...providers.values()].map(({ refreshTokenLifeMs }) => refreshTokenLifeMs));
-  const names = logoutSources.length > 0 && index ? createSessionNames({ sources: logoutSources, index, grantLifeMs, clock, log }) : undefined;
+  const names =
+    logoutSources.length > 0 && index
+      ? createSessionNames({ sources: logoutSources, index, grantLifeMs, clock, log })
+      : undefined;
   const keys = createKeySets({ config: sessions, fetchFor, clock, log, metrics: metrics.keys });
   const cookieSource = sessions.find((source) => source.kind === "cookie");
   const issuer = flows && cookieSource && createSessionIssuer(cookieSource, { flows, random });
-  const identify = createSources({ config: sessions, maxEntries: config.cache.maxSessions, clock, keys, onVerified: names?.seen, issued: issuer, metrics });
+  const identify = createSources({
+    config: sessions,
+    maxEntries: config.cache.maxSessions,
+    clock,
+    keys,
+    onVerified: names?.seen,
+    issued: issuer,
+    metrics,
+  });
   const routing = createUpstreams(
     Object.entries(upstreams).map(([name, { inject }]) => ({ name, inject })),
     config.routes,
@@ -128,7 +140,10 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
     sessions: identify,
     upstreams: routing,
     tokens,
-    credentials: { ...credentialsOf(sessions, ownCookies), cookiePrefixes: config.connect === undefined ? [] : [loginCookiePrefix] },
+    credentials: {
+      ...credentialsOf(sessions, ownCookies),
+      cookiePrefixes: config.connect === undefined ? [] : [loginCookiePrefix],
+    },
     challenge: config.check,
     connect,
     clock,
@@ -142,10 +157,21 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
     metrics.store.up(up);
   };
   const readiness = createReadiness({ store, clock, log, onServing: server.setServing, onStoreUp });
-  const logoutDeps = { sources: logoutSources, keys, store, tokens, upstreams: Object.keys(upstreams), clock, log, metrics: metrics.logouts };
+  const logoutDeps = {
+    sources: logoutSources,
+    keys,
+    store,
+    tokens,
+    upstreams: Object.keys(upstreams),
+    clock,
+    log,
+    metrics: metrics.logouts,
+  };
   const logout = names && flows && createLogoutEndpoint(createBackchannelLogout({ ...logoutDeps, names, flows }));
   const probes = listen.http && createProbeServer({ address: listen.http, readiness, scrape: metrics.scrape, logout });
-  const boundSources = new Set(sessions.filter((source) => "subject" in source && source.subject !== undefined).map(({ name }) => name));
+  const boundSources = new Set(
+    sessions.filter((source) => "subject" in source && source.subject !== undefined).map(({ name }) => name),
+  );
   const adminDeps = {
     ...{ store, tokens, sources: sessions, boundSources, upstreams: providers, onPut: names?.granted },
     ...{ clock, random, log, metrics: metrics.admin },
@@ -168,7 +194,11 @@ export function createService({ config, clock, random, fetch, fetchTrusting, log
         Promise.all([connect?.settled(), tokens.settled()]).then(() => true),
         () => false,
       );
-      if (!stored) log.error({ event: "shutdown" }, "refreshes were still under way at shutdown.timeout; what their providers answer is lost");
+      if (!stored)
+        log.error(
+          { event: "shutdown" },
+          "refreshes were still under way at shutdown.timeout; what their providers answer is lost",
+        );
       for (const { upstream, session } of tokens.unstored())
         log.error(
           { event: "commit_lost", upstream, session: shortHash(session) },
@@ -187,7 +217,10 @@ function flowStoresOf(
 ): { readonly flows: FlowStore; readonly index: SessionIndex } {
   if (config.kind === "memory") {
     const { maxGrants } = config;
-    return { flows: createMemoryFlowStore({ clock, maxRecords: maxGrants }), index: createMemorySessionIndex({ clock, maxEntries: 2 * maxGrants }) };
+    return {
+      flows: createMemoryFlowStore({ clock, maxRecords: maxGrants }),
+      index: createMemorySessionIndex({ clock, maxEntries: 2 * maxGrants }),
+    };
   }
   const { keyPrefix, encryption } = config;
   const redis = connectRedis({ config, clock, random, log });
@@ -198,7 +231,10 @@ function flowStoresOf(
 }
 
 /** Our clients at the issuers of sessions that never come to a browser. */
-function loginSources({ connect, sessions }: Config, { fetchFor, clock }: { fetchFor: FetchFor; clock: Clock }): ReadonlyMap<string, LoginSource> {
+function loginSources(
+  { connect, sessions }: Config,
+  { fetchFor, clock }: { fetchFor: FetchFor; clock: Clock },
+): ReadonlyMap<string, LoginSource> {
   const found = new Map<string, LoginSource>();
   for (const source of sessions) {
     const client = source.kind === "jwt" ? connect?.login[source.name] : undefined;

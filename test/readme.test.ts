@@ -10,7 +10,8 @@ import { resources } from "./support/resources.ts";
 const use = resources();
 const root = join(import.meta.dirname, "..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
-const blocks = (language: string) => [...readme.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, "gs"))].map(([, text = ""]) => text);
+const blocks = (language: string) =>
+  [...readme.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, "gs"))].map(([, text = ""]) => text);
 const configs = blocks("yaml").filter((block) => block.startsWith("listen:"));
 const env = { CRM_CLIENT_SECRET: "crm-secret", REDIS_PASSWORD: "redis-password", AS_CLIENT_SECRET: "as-secret" };
 
@@ -38,7 +39,10 @@ test("shows configurations that can be served, files and variables given", async
   };
   expect(configs).toHaveLength(3);
   for (const [at, text] of configs.entries()) {
-    const local = Object.entries(files).reduce((whole, [name, path]) => whole.replaceAll(`/etc/bearerswap/${name}`, path), text);
+    const local = Object.entries(files).reduce(
+      (whole, [name, path]) => whole.replaceAll(`/etc/bearerswap/${name}`, path),
+      text,
+    );
     const file = join(dir, `${at}.yaml`);
     writeFileSync(file, local);
     expect(Object.keys(loadConfig(file, { env }).config.upstreams)).toContain("crm");
@@ -68,7 +72,9 @@ test("shows every key that the configuration has", () => {
 
 test("names every reason a request is kept back for", () => {
   const source = readFileSync(join(root, "src/check/verdict.ts"), "utf8");
-  const reasons = [...(/DenyReason =(.*?);/s.exec(source)?.[1] ?? "").matchAll(/"(\w+)"/g)].map(([, reason]) => reason ?? "");
+  const reasons = [...(/DenyReason =(.*?);/s.exec(source)?.[1] ?? "").matchAll(/"(\w+)"/g)].map(
+    ([, reason]) => reason ?? "",
+  );
   expect(reasons).toHaveLength(8);
   expect(reasons.filter((reason) => !readme.includes(`\`${reason}\``))).toEqual([]);
 });

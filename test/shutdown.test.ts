@@ -41,7 +41,11 @@ test("a stop waits until a store that comes back has taken the new tokens: then 
   const stopped = scenario.service.stop();
   await redis.resume();
   await stopped;
-  expect([await checking, scenario.service.events("commit_lost"), scenario.service.events("shutdown")]).toEqual([200, [], []]);
+  expect([await checking, scenario.service.events("commit_lost"), scenario.service.events("shutdown")]).toEqual([
+    200,
+    [],
+    [],
+  ]);
   const again = await startScenario(opened, { config: { store: { redis: { url: redis.url } } } });
   expect(await again.check(bearer())).toMatchObject({ status: 200, headers: { authorization: "Bearer access-2" } });
   expect(again.provider.calls).toBe(0);

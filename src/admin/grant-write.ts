@@ -7,14 +7,18 @@ import type { GrantLife } from "../stores/grant.ts";
 import type { GrantWrite } from "../stores/token-store.ts";
 import { issuedAccess } from "../tokens/issued-access.ts";
 
-/** How long tokens live where a response does not say: the refresh token, and with it the grant; and the access token, which else has no expiry. */
+/**
+ * How long tokens live where a response does not say: the refresh token, and with it the grant; and the access token,
+ * which else has no expiry.
+ */
 export interface TokenLives {
   readonly refreshTokenLifeMs: number;
   readonly accessTokenLifeMs?: number | undefined;
 }
 
 /**
- * A login's outcome as the store takes it, read as a provider's own answers are. `expires_at` wins over `expires_in`; a bare refresh token is refreshed at first use.
+ * A login's outcome as the store takes it, read as a provider's own answers are. `expires_at` wins over `expires_in`; a
+ * bare refresh token is refreshed at first use.
  * @throws BearerswapError `input`
  */
 export function grantWrite(
@@ -32,15 +36,36 @@ export function grantWrite(
     if (value !== "" && parseTokenResponse({ [field]: value }, now) === undefined)
       throw new BearerswapError("input", `${field} holds a character that ${allowed}`);
   }
-  if (!isBearerType(token.tokenType)) throw new BearerswapError("input", `token_type is "${token.tokenType}": only Bearer tokens can be injected`);
+  if (!isBearerType(token.tokenType))
+    throw new BearerswapError("input", `token_type is "${token.tokenType}": only Bearer tokens can be injected`);
   const tokens = parseTokenResponse(fieldsOf(token), now, "copy");
-  if (tokens === undefined) throw new BearerswapError("input", "the token response holds neither access_token nor refresh_token");
+  if (tokens === undefined)
+    throw new BearerswapError("input", "the token response holds neither access_token nor refresh_token");
   const { refreshToken, scope, lifeMs } = tokens;
-  const grant = { refreshToken, scope, accessLifeMs: lifeMs, subject: subject === "" ? undefined : subject, createdAt: now, refreshedAt: now };
-  return { version: random.id(), grant, access: issuedAccess(tokens, 0, lives.accessTokenLifeMs), life: lifeOf(tokens, lives) };
+  const grant = {
+    refreshToken,
+    scope,
+    accessLifeMs: lifeMs,
+    subject: subject === "" ? undefined : subject,
+    createdAt: now,
+    refreshedAt: now,
+  };
+  return {
+    version: random.id(),
+    grant,
+    access: issuedAccess(tokens, 0, lives.accessTokenLifeMs),
+    life: lifeOf(tokens, lives),
+  };
 }
 
-function fieldsOf({ accessToken, refreshToken, scope, expiresIn, expiresAt, refreshExpiresIn }: TokenResponse): Record<string, unknown> {
+function fieldsOf({
+  accessToken,
+  refreshToken,
+  scope,
+  expiresIn,
+  expiresAt,
+  refreshExpiresIn,
+}: TokenResponse): Record<string, unknown> {
   return {
     access_token: accessToken,
     refresh_token: refreshToken,
@@ -51,6 +76,9 @@ function fieldsOf({ accessToken, refreshToken, scope, expiresIn, expiresAt, refr
   };
 }
 
-function lifeOf({ refreshExpiresInMs }: { readonly refreshExpiresInMs?: number | undefined }, { refreshTokenLifeMs }: TokenLives): GrantLife {
+function lifeOf(
+  { refreshExpiresInMs }: { readonly refreshExpiresInMs?: number | undefined },
+  { refreshTokenLifeMs }: TokenLives,
+): GrantLife {
   return { ms: refreshExpiresInMs ?? refreshTokenLifeMs, stated: refreshExpiresInMs !== undefined };
 }

@@ -13,7 +13,10 @@ export interface GrantsClientOptions {
   readonly caFile?: string | undefined;
 }
 
-/** The calls. They throw BearerswapError: `input` where the service blames the request, `address` where it cannot be reached. */
+/**
+ * The calls. They throw BearerswapError: `input` where the service blames the request, `address` where it cannot be
+ * reached.
+ */
 export interface GrantsClient {
   put(request: proto.PutRequest): Promise<proto.PutResponse>;
   get(request: proto.GetRequest): Promise<proto.GetResponse>;
@@ -33,7 +36,12 @@ const deadlineMs = 10_000;
 const providerDeadlineMs = 30_000;
 
 type Callback<Response> = (error: ServiceError | null, response: Response) => void;
-type Method<Request, Response> = (request: Request, metadata: Metadata, options: { deadline: number }, callback: Callback<Response>) => unknown;
+type Method<Request, Response> = (
+  request: Request,
+  metadata: Metadata,
+  options: { deadline: number },
+  callback: Callback<Response>,
+) => unknown;
 
 export function createGrantsClient({ address, token, caFile }: GrantsClientOptions): GrantsClient {
   const channel = caFile === undefined ? credentials.createInsecure() : credentials.createSsl(readCa(caFile));
@@ -42,7 +50,11 @@ export function createGrantsClient({ address, token, caFile }: GrantsClientOptio
   const metadata = new Metadata();
   if (token !== undefined) metadata.set("authorization", `Bearer ${token.reveal()}`);
 
-  const call = <Request, Response>(method: Method<Request, Response>, request: Request, waitMs = deadlineMs): Promise<Response> =>
+  const call = <Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    waitMs = deadlineMs,
+  ): Promise<Response> =>
     new Promise((resolve, reject) => {
       method.call(client, request, metadata, { deadline: Date.now() + waitMs }, (error, response) =>
         error === null ? resolve(response) : reject(wrapped(error, address)),
@@ -52,7 +64,8 @@ export function createGrantsClient({ address, token, caFile }: GrantsClientOptio
     put: (request) => call<proto.PutRequest, proto.PutResponse>(client.put, request),
     get: (request) => call<proto.GetRequest, proto.GetResponse>(client.get, request),
     list: (request) => call<proto.ListRequest, proto.ListResponse>(client.list, request),
-    refresh: (request) => call<proto.RefreshRequest, proto.RefreshResponse>(client.refresh, request, providerDeadlineMs),
+    refresh: (request) =>
+      call<proto.RefreshRequest, proto.RefreshResponse>(client.refresh, request, providerDeadlineMs),
     revoke: (request) => call<proto.RevokeRequest, proto.RevokeResponse>(client.revoke, request, providerDeadlineMs),
     close: () => client.close(),
   };
@@ -72,7 +85,8 @@ function readCa(file: string): Buffer {
 function wrapped(error: ServiceError, address: Address): BearerswapError {
   const details = error.details
     .replaceAll(/\s+/g, " ") // OpenSSL's reasons end in line breaks
-    .replace(/\.? ?Resolution note:? ?$/, "") // grpc-js ends in this, with nothing behind it, where no name had to be resolved
+    // grpc-js ends in this, with nothing behind it, where no name had to be resolved.
+    .replace(/\.? ?Resolution note:? ?$/, "")
     .trim();
   if (error.code === status.UNAVAILABLE && channelFailure.test(details)) {
     return new BearerswapError(

@@ -48,13 +48,19 @@ export interface AdminServer {
 const socketMode = 0o600;
 
 /** The admin server: `bearerswap.grants.v1.Grants`, where `listen.admin` says. */
-export function createAdminServer(deps: GrantsServiceDeps, config: ListenConfig & { readonly admin: Address }): AdminServer {
+export function createAdminServer(
+  deps: GrantsServiceDeps,
+  config: ListenConfig & { readonly admin: Address },
+): AdminServer {
   const calls = createOpenCalls();
   const server = new Server({ interceptors: [calls.interceptor, ...namedClientsOnly(config.adminTls)] });
   server.addService(proto.GrantsService, guarded(createGrantsHandlers(deps), config.adminToken, deps));
   new HealthImplementation({ "": "SERVING" }).addToServer(server);
   addReflection(server, ["bearerswap/grants/v1/grants.proto"]);
-  return { listen: () => listenGrpc(server, config.admin, config.adminTls, socketMode), drain: (timeoutMs) => calls.drain(server, timeoutMs) };
+  return {
+    listen: () => listenGrpc(server, config.admin, config.adminTls, socketMode),
+    drain: (timeoutMs) => calls.drain(server, timeoutMs),
+  };
 }
 
 interface Handlers {
@@ -116,15 +122,27 @@ export function createGrantsHandlers({
         checkId(session);
         throw new NotFoundError(noGrant);
       }
-      const { why = "", retryAfterMs = undefined } = answer.kind === "unavailable" ? answer : answer.kind === "refused" ? { why: answer.why } : {};
-      log.info({ event: "grant_refresh", upstream, session: shortHash(key.session), outcome: answer.kind }, "a refresh was asked for");
-      return { outcome: outcomes[answer.kind], why, retryAfterMs: retryAfterMs && Math.ceil(retryAfterMs), grant: view(upstream, await store.read(key)) };
+      const { why = "", retryAfterMs = undefined } =
+        answer.kind === "unavailable" ? answer : answer.kind === "refused" ? { why: answer.why } : {};
+      log.info(
+        { event: "grant_refresh", upstream, session: shortHash(key.session), outcome: answer.kind },
+        "a refresh was asked for",
+      );
+      return {
+        outcome: outcomes[answer.kind],
+        why,
+        retryAfterMs: retryAfterMs && Math.ceil(retryAfterMs),
+        grant: view(upstream, await store.read(key)),
+      };
     },
 
     async revoke({ session, upstream, keepUpstream }) {
       const hash = sessionOf(session);
-      const names = upstream === "" ? await store.list(hash, [...upstreams.keys()]) : [keyOf(session, upstream).upstream];
-      const ended = await Promise.all([...names].sort().map((name) => end({ session: hash, upstream: name }, keepUpstream)));
+      const names =
+        upstream === "" ? await store.list(hash, [...upstreams.keys()]) : [keyOf(session, upstream).upstream];
+      const ended = await Promise.all(
+        [...names].sort().map((name) => end({ session: hash, upstream: name }, keepUpstream)),
+      );
       const revoked = ended.filter(({ wasThere }) => wasThere).map(({ name }) => name);
       const unconfirmed = ended.flatMap(({ name, why }) => (why === undefined ? [] : [{ upstream: name, why }]));
       log.info({ event: "grant_revoked", upstream: revoked.join(","), session: shortHash(hash) }, "grants revoked");
@@ -155,7 +173,11 @@ export function createGrantsHandlers({
   }
 
   function keyOf(session: proto.SessionKey | undefined, upstream: string): GrantKey {
-    if (!upstreams.has(upstream)) throw new BearerswapError("input", `no upstream is named "${upstream}"; configured: ${[...upstreams.keys()].join(", ")}`);
+    if (!upstreams.has(upstream))
+      throw new BearerswapError(
+        "input",
+        `no upstream is named "${upstream}"; configured: ${[...upstreams.keys()].join(", ")}`,
+      );
     return { session: sessionOf(session), upstream };
   }
 
@@ -163,13 +185,18 @@ export function createGrantsHandlers({
     const [only, ...others] = sources;
     const names = sources.map(({ name }) => name);
     const name = session?.source || (others.length === 0 ? only?.name : undefined);
-    if (name === undefined) throw new BearerswapError("input", `say which source the session belongs to; configured: ${names.join(", ")}`);
+    if (name === undefined)
+      throw new BearerswapError("input", `say which source the session belongs to; configured: ${names.join(", ")}`);
     const source = sources.find((each) => each.name === name);
-    if (source === undefined) throw new BearerswapError("input", `no session source is named "${name}"; configured: ${names.join(", ")}`);
+    if (source === undefined)
+      throw new BearerswapError("input", `no session source is named "${name}"; configured: ${names.join(", ")}`);
     return source;
   }
 
-  /** Where nothing is found, the id may be why. What an id of former rules has left behind is shown and revoked all the same. */
+  /**
+   * Where nothing is found, the id may be why. What an id of former rules has left behind is shown and revoked all the
+   * same.
+   */
   function checkId(session: proto.SessionKey | undefined): void {
     const problem = idProblem(sourceOf(session), session?.id ?? "");
     if (problem !== undefined) throw new BearerswapError("input", `no request can have this id: ${problem}`);
@@ -194,7 +221,8 @@ const unreadable: ReadonlySet<string> = new Set(["store_sealed", "store_corrupt"
 /** What a grant looks like from outside; undefined where nothing is stored. */
 function view(upstream: string, read: ReadResult): proto.Grant | undefined {
   if (read.kind === "absent") return undefined;
-  if (read.kind === "revoked") return proto.Grant.create({ upstream, version: read.version, state: proto.GrantState.REVOKED });
+  if (read.kind === "revoked")
+    return proto.Grant.create({ upstream, version: read.version, state: proto.GrantState.REVOKED });
   const { version, state, why, grant, access, life, failingMs } = read.row;
   return {
     upstream,
@@ -212,9 +240,16 @@ function view(upstream: string, read: ReadResult): proto.Grant | undefined {
 }
 
 /** The handlers as gRPC calls: only with the admin token where one is configured, errors as statuses. */
-function guarded(handlers: Handlers, token: Secret | undefined, { log, metrics }: Pick<GrantsServiceDeps, "log" | "metrics">): proto.GrantsServer {
+function guarded(
+  handlers: Handlers,
+  token: Secret | undefined,
+  { log, metrics }: Pick<GrantsServiceDeps, "log" | "metrics">,
+): proto.GrantsServer {
   const unary =
-    <Request, Response>(method: string, run: (request: Request) => Promise<Response>): handleUnaryCall<Request, Response> =>
+    <Request, Response>(
+      method: string,
+      run: (request: Request) => Promise<Response>,
+    ): handleUnaryCall<Request, Response> =>
     (call, callback) => {
       const work = mayAdminister(call.metadata, token) ? run(call.request) : Promise.reject(new DeniedError());
       work.then(
@@ -259,7 +294,8 @@ function digest(text: string): Buffer {
 }
 
 function statusOf(error: unknown, log: Log): { code: status; details: string } {
-  if (error instanceof DeniedError) return { code: status.UNAUTHENTICATED, details: "the admin token is missing or wrong" };
+  if (error instanceof DeniedError)
+    return { code: status.UNAUTHENTICATED, details: "the admin token is missing or wrong" };
   if (error instanceof NotFoundError) return { code: status.NOT_FOUND, details: error.message };
   const code = error instanceof BearerswapError ? error.code : undefined;
   if (code === "input") return { code: status.INVALID_ARGUMENT, details: messageOf(error) };

@@ -8,14 +8,21 @@ export interface ProviderRevocationDeps {
   readonly upstreams: ReadonlyMap<string, Pick<Provider, "revoke">>;
 }
 
-/** A refresh under way may replace the tokens meanwhile: then the new ones are ended too. More often than this nothing is won. */
+/**
+ * A refresh under way may replace the tokens meanwhile: then the new ones are ended too. More often than this nothing
+ * is won.
+ */
 const mostRounds = 3;
 
 /**
- * Ends a grant's tokens at its provider, before they are ended here. Resolves to why the provider did not confirm it, undefined where it did or nothing is held.
+ * Ends a grant's tokens at its provider, before they are ended here. Resolves to why the provider did not confirm it,
+ * undefined where it did or nothing is held.
  * @throws BearerswapError `store_unavailable`
  */
-export async function revokeAtProvider(key: GrantKey, { store, upstreams }: ProviderRevocationDeps): Promise<string | undefined> {
+export async function revokeAtProvider(
+  key: GrantKey,
+  { store, upstreams }: ProviderRevocationDeps,
+): Promise<string | undefined> {
   const provider = upstreams.get(key.upstream);
   let problem: string | undefined;
   let ended: string | undefined;
@@ -26,7 +33,8 @@ export async function revokeAtProvider(key: GrantKey, { store, upstreams }: Prov
     const { grant, access } = found.row;
     const token = grant.refreshToken ?? access?.token;
     if (token === undefined) break;
-    problem = provider?.revoke === undefined ? "the provider cannot be asked" : await provider.revoke(token, access?.token);
+    problem =
+      provider?.revoke === undefined ? "the provider cannot be asked" : await provider.revoke(token, access?.token);
     ended = found.row.version;
   }
   return problem;

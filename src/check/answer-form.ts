@@ -13,19 +13,24 @@ interface Form {
 
 /** Tokens of one provider come in few lengths, and versions in one. */
 const maxForms = 256;
-/** What the forms are made of: the second answer differs from the first one where token and version stand, and tells which is which. */
+/**
+ * What the forms are made of: the second answer differs from the first one where token and version stand, and tells
+ * which is which.
+ */
 const blank = "a";
 const tokenMark = "b";
 const versionMark = "c";
 
 /**
- * The same bytes as `encode`, sooner: it encodes once for each length, then copies and fills in. As fast as keeping every token's answer, without the memory.
- * Lengths alone decide where all else stands, so a form is exact for every token of its length. `encode` must be pure.
+ * The same bytes as `encode`, sooner: it encodes once for each length, then copies and fills in. As fast as keeping
+ * every token's answer, without the memory. Lengths alone decide where all else stands, so a form is exact for every
+ * token of its length. `encode` must be pure.
  */
 export function createAnswerForms(encode: EncodeAnswer): EncodeAnswer {
   const forms = new QuickLRU<number, Form>({ maxSize: maxForms });
   return function answer(token, version) {
-    if (!isAscii(token) || !isAscii(version)) return encode(token, version); // their lengths are not those of their bytes
+    // Their lengths are not those of their bytes.
+    if (!isAscii(token) || !isAscii(version)) return encode(token, version);
     const kept = forms.get(token.length);
     const form = kept?.versionLength === version.length ? kept : create(token.length, version.length);
     const bytes = Buffer.allocUnsafe(form.bytes.length);

@@ -32,8 +32,8 @@ export interface CheckDeps {
 }
 
 /**
- * Answers one serialized CheckRequest with a serialized CheckResponse: at once where session and token are cached, else within `waitMs`.
- * Always a verdict, never an exception.
+ * Answers one serialized CheckRequest with a serialized CheckResponse: at once where session and token are cached, else
+ * within `waitMs`. Always a verdict, never an exception.
  */
 export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buffer>;
 
@@ -41,16 +41,33 @@ export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buff
 type Later = (deadline: Deadline) => Promise<Verdict>;
 
 /** Nothing is known of the session: its issuer's keys, or the store of issued sessions, took too long. */
-const unidentified: Identification = { kind: "unavailable", why: "deadline: the session could not be verified in time" };
+const unidentified: Identification = {
+  kind: "unavailable",
+  why: "deadline: the session could not be verified in time",
+};
 
-export function createCheck({ decode, sessions, upstreams, tokens, credentials, challenge, connect, clock, log, metrics }: CheckDeps): Check {
+export function createCheck({
+  decode,
+  sessions,
+  upstreams,
+  tokens,
+  credentials,
+  challenge,
+  connect,
+  clock,
+  log,
+  metrics,
+}: CheckDeps): Check {
   const allowedAnswer = createAllowedAnswer(credentials);
 
   return function check(bytes, waitMs) {
     const startedAt = clock.monotonicMs();
     const input = decode(bytes);
     try {
-      const verdict = input === undefined ? deny("bad_request", { why: "no CheckRequest with an HTTP request" }) : decideOrConnect(input, bytes);
+      const verdict =
+        input === undefined
+          ? deny("bad_request", { why: "no CheckRequest with an HTTP request" })
+          : decideOrConnect(input, bytes);
       if (typeof verdict !== "function") return respond(verdict, input, startedAt);
       const deadline = deadlineAt(clock, startedAt + waitMs);
       const later = deadline.beforeAtLast(verdict(deadline), () => deny("unavailable", { why: "deadline" }));
@@ -78,8 +95,13 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
     const route = upstreams.of(input);
     switch (route.kind) {
       case "upstream": {
-        // Its answer would be the request as the API got it, and show the client the upstream's token (RFC 9110 §9.3.8).
-        if (input.method === "TRACE") return deny("bad_request", { upstream: route.upstream.name, why: "TRACE would show the client the upstream's token" });
+        // Its answer would be the request as the API got it, and show the client the upstream's token (RFC 9110
+        // §9.3.8).
+        if (input.method === "TRACE")
+          return deny("bad_request", {
+            upstream: route.upstream.name,
+            why: "TRACE would show the client the upstream's token",
+          });
         const identification = sessions.identify(input);
         if (!(identification instanceof Promise)) return withIdentification(identification, route.upstream);
         return async (deadline) => {
@@ -103,14 +125,23 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
       case "identified": {
         const token = tokens.cached(identification.session, upstream.name);
         if (token !== undefined) return { kind: "allow", upstream, token };
-        return async (deadline) => withAnswer(await tokens.fresh(identification.session, upstream.name, deadline), identification.session, upstream);
+        return async (deadline) =>
+          withAnswer(
+            await tokens.fresh(identification.session, upstream.name, deadline),
+            identification.session,
+            upstream,
+          );
       }
       case "missing":
         return deny("session_missing", { upstream: upstream.name });
       case "invalid":
         return deny("session_invalid", { upstream: upstream.name, why: identification.why });
       case "unavailable":
-        return deny("unavailable", { upstream: upstream.name, why: identification.why, retryAfterMs: identification.retryAfterMs });
+        return deny("unavailable", {
+          upstream: upstream.name,
+          why: identification.why,
+          retryAfterMs: identification.retryAfterMs,
+        });
       default:
         return identification satisfies never;
     }
@@ -119,7 +150,9 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
   function respond(verdict: Verdict, input: CheckInput | undefined, startedAt: number): Buffer {
     switch (verdict.kind) {
       case "allow":
-        return input === undefined ? refuse(deny("bad_request"), input, startedAt) : allow(verdict.upstream, verdict.token, input, startedAt);
+        return input === undefined
+          ? refuse(deny("bad_request"), input, startedAt)
+          : allow(verdict.upstream, verdict.token, input, startedAt);
       case "passthrough":
         return input === undefined ? refuse(deny("bad_request"), input, startedAt) : passThrough(input, startedAt);
       case "reply":
@@ -134,15 +167,26 @@ export function createCheck({ decode, sessions, upstreams, tokens, credentials, 
   function allow(upstream: CheckUpstream, token: AccessToken, input: CheckInput, startedAt: number): Buffer {
     const answer = allowedAnswer(upstream, token, input);
     if (answer !== undefined) return counted("allowed", upstream, startedAt, answer);
-    return refuse(deny("unavailable", { upstream: upstream.name, why: "the token cannot stand in a header" }), input, startedAt);
+    return refuse(
+      deny("unavailable", { upstream: upstream.name, why: "the token cannot stand in a header" }),
+      input,
+      startedAt,
+    );
   }
 
   function passThrough(input: CheckInput, startedAt: number): Buffer {
-    const answer = allowResponse(credentials, cookiesToRewrite(credentials, input), undefined, { outcome: "passthrough" });
+    const answer = allowResponse(credentials, cookiesToRewrite(credentials, input), undefined, {
+      outcome: "passthrough",
+    });
     return counted("passthrough", undefined, startedAt, answer);
   }
 
-  function counted(outcome: CheckOutcome, upstream: CheckUpstream | undefined, startedAt: number, answer: Buffer): Buffer {
+  function counted(
+    outcome: CheckOutcome,
+    upstream: CheckUpstream | undefined,
+    startedAt: number,
+    answer: Buffer,
+  ): Buffer {
     metrics.answered(upstream?.name, outcome, clock.monotonicMs() - startedAt);
     return answer;
   }

@@ -1,7 +1,9 @@
 /** How a request's host stands to the host that a route names. */
 export type HostMatch =
   | "same"
-  /** The same but for a port or trailing dots: some configurations of Envoy take the two for one host, others do not. */
+  /**
+   * The same but for a port or trailing dots: some configurations of Envoy take the two for one host, others do not.
+   */
   | "near"
   | "other";
 
@@ -17,7 +19,8 @@ export function routeHost(host: string): RouteHost {
 
 /** A request's host in the form that `matchHost` takes. */
 export function requestHost(authority: string, ignorePort: boolean): string {
-  // Envoy lower-cases ASCII alone. JavaScript makes a k of the Kelvin sign too, and so another host's name of what Envoy takes for none.
+  // Envoy lower-cases ASCII alone. JavaScript makes a k of the Kelvin sign too, and so another host's name of what
+  // Envoy takes for none.
   const host = /^[\x20-\x7e]*$/.test(authority) ? authority.toLowerCase() : authority;
   const colon = ignorePort ? portAt(host) : -1;
   // What else follows a colon stays, and is near at best.
@@ -29,7 +32,10 @@ export function matchHost(requested: string, { host, name }: RouteHost): HostMat
   return requested.startsWith(name) && nameEnd(requested) === name.length ? "near" : "other";
 }
 
-/** Where a host's name ends, before trailing dots and port. No pattern: `/\.+$/` takes quadratic time on dots with something behind them. */
+/**
+ * Where a host's name ends, before trailing dots and port. No pattern: `/\.+$/` takes quadratic time on dots with
+ * something behind them.
+ */
 function nameEnd(host: string): number {
   const colon = portAt(host);
   let end = colon === -1 ? host.length : colon;

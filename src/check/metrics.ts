@@ -1,6 +1,9 @@
 import type { DenyReason } from "./verdict.ts";
 
-/** What became of a Check: why it was denied, how it was let through, or that we answered ourselves to connect an account. */
+/**
+ * What became of a Check: why it was denied, how it was let through, or that we answered ourselves to connect an
+ * account.
+ */
 export type CheckOutcome = DenyReason | "allowed" | "passthrough" | "connect";
 
 /** How Checks are answered. On the path of every request. */

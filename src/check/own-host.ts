@@ -3,7 +3,10 @@ import { routeHost } from "./host-match.ts";
 /** The port that a URL of that scheme has without naming it. */
 const defaultPorts: Readonly<Record<string, string>> = { "https:": ":443", "http:": ":80" };
 
-/** Whether a request's host is that of one of our own URLs. Letter case, a trailing dot and the scheme's own port make no difference: clients send them all. */
+/**
+ * Whether a request's host is that of one of our own URLs. Letter case, a trailing dot and the scheme's own port make
+ * no difference: clients send them all.
+ */
 export function isHostOf(url: Pick<URL, "host" | "protocol">, host: string): boolean {
   return plain(host, url.protocol) === plain(url.host, url.protocol);
 }

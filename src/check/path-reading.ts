@@ -2,15 +2,22 @@
 export type PathReading = "plain" | "encoded_slash" | "ambiguous";
 
 /**
- * Paths that servers read in different ways: dot segments, empty segments, backslashes, control characters, and what is no path. Envoy by default neither
- * normalises them for routing nor for us, so that a guess could pick another API's token.
+ * Paths that servers read in different ways: dot segments, empty segments, backslashes, control characters, and what is
+ * no path. Envoy by default neither normalises them for routing nor for us, so that a guess could pick another API's
+ * token.
  */
 const ambiguous = /^[^/]|\/\/|\\|%5c|[\p{Cc} ]|%(?:[01][0-9a-f]|7f)|\/(?:\.|%2e){1,2}(?:\/|;|$)/iu;
 
-/** Of a path that has no encodings left; a separator or the end of the path may follow, in the words of one server or another. */
+/**
+ * Of a path that has no encodings left; a separator or the end of the path may follow, in the words of one server or
+ * another.
+ */
 const dotSegment = /[/\\]\.{1,2} *(?:[/\\;?#\p{Cc}]|$)/u;
 
-/** Dot, slash and backslash in more bytes of UTF-8 than they need, one character for each byte. Some servers take them for what they encode. */
+/**
+ * Dot, slash and backslash in more bytes of UTF-8 than they need, one character for each byte. Some servers take them
+ * for what they encode.
+ */
 const overlong = /(?:\xc0|\xe0\x80|\xf0\x80\x80)[\xae\xaf]|(?:\xc1|\xe0\x81|\xf0\x80\x81)\x9c/;
 
 export function readingOf(path: string): PathReading {
@@ -22,8 +29,9 @@ export function readingOf(path: string): PathReading {
 }
 
 /**
- * Takes all percent-encodings off, those inside others too (`%252e` is `%2e` to the first server and `.` to the next). Each character is written once
- * and taken back at most once, so that a path of nested encodings costs no more than another of its length.
+ * Takes all percent-encodings off, those inside others too (`%252e` is `%2e` to the first server and `.` to the next).
+ * Each character is written once and taken back at most once, so that a path of nested encodings costs no more than
+ * another of its length.
  */
 function withoutEncodings(path: string): string {
   const written = new Uint16Array(path.length);

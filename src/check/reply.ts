@@ -11,7 +11,12 @@ export type PageStatus = "ok" | "invalid" | "forbidden" | "not_found" | "wrong_m
 
 /** An answer of our own, sent to the client in place of an upstream's. */
 export type Reply =
-  | { readonly kind: "redirect"; readonly to: string; readonly afterPost?: boolean; readonly cookies?: readonly ReplyCookie[] }
+  | {
+      readonly kind: "redirect";
+      readonly to: string;
+      readonly afterPost?: boolean;
+      readonly cookies?: readonly ReplyCookie[];
+    }
   | {
       readonly kind: "page";
       readonly status: PageStatus;

@@ -13,7 +13,13 @@ export type DecodeCheck = (bytes: Uint8Array) => CheckInput | undefined;
 export function createDecoder({ headers, metadata, body = false }: Wanted): DecodeCheck {
   const names = [...new Set([requestIdHeader, ...headers])];
   const index = new Map(names.map((name, at) => [name, at]));
-  const plan: Plan = { index, lengths: new Set(names.map((name) => name.length)), cookie: index.get("cookie"), metadata, body };
+  const plan: Plan = {
+    index,
+    lengths: new Set(names.map((name) => name.length)),
+    cookie: index.get("cookie"),
+    metadata,
+    body,
+  };
   return function decode(bytes) {
     const input = new DecodedCheck(bytes, plan);
     try {
@@ -45,7 +51,10 @@ class DecodedCheck implements CheckInput {
   readonly reader: BinaryReader;
   readonly buffer: Buffer;
   readonly plan: Plan;
-  /** By the plan's index: where the values lie, and those that occur more than once, joined, one character for each byte. */
+  /**
+   * By the plan's index: where the values lie, and those that occur more than once, joined, one character for each
+   * byte.
+   */
   headerAt: number[] | undefined = undefined;
   headerEnd: number[] | undefined = undefined;
   joined: (string | undefined)[] | undefined = undefined;
@@ -80,7 +89,9 @@ class DecodedCheck implements CheckInput {
     const at = index === undefined ? undefined : this.headerAt?.[index];
     if (index === undefined || at === undefined) return undefined;
     const joined = this.joined?.[index];
-    return joined === undefined ? this.text(at, this.headerEnd?.[index] ?? at) : Buffer.from(joined, "latin1").toString("utf8");
+    return joined === undefined
+      ? this.text(at, this.headerEnd?.[index] ?? at)
+      : Buffer.from(joined, "latin1").toString("utf8");
   }
 
   get cookies(): string | undefined {
@@ -90,26 +101,38 @@ class DecodedCheck implements CheckInput {
 
   bytesOf(index: number): string | undefined {
     const at = this.headerAt?.[index];
-    return at === undefined ? undefined : (this.joined?.[index] ?? this.buffer.toString("latin1", at, this.headerEnd?.[index]));
+    return at === undefined
+      ? undefined
+      : (this.joined?.[index] ?? this.buffer.toString("latin1", at, this.headerEnd?.[index]));
   }
 
   tail(name: string): string | undefined {
     const index = this.plan.index.get(name);
     const at = index === undefined || this.joined !== undefined ? undefined : this.headerAt?.[index];
     const end = index === undefined ? undefined : this.headerEnd?.[index];
-    return at === undefined || end === undefined || end - at < 2 * tailLength ? undefined : this.buffer.toString("latin1", end - tailLength, end);
+    return at === undefined || end === undefined || end - at < 2 * tailLength
+      ? undefined
+      : this.buffer.toString("latin1", end - tailLength, end);
   }
 
   equals(name: string, value: string): boolean {
     const index = this.plan.index.get(name);
     const at = index === undefined || this.joined !== undefined ? undefined : this.headerAt?.[index];
     const end = index === undefined ? undefined : this.headerEnd?.[index];
-    return at !== undefined && end !== undefined && end - at === value.length && this.buffer.toString("latin1", at, end) === value;
+    return (
+      at !== undefined &&
+      end !== undefined &&
+      end - at === value.length &&
+      this.buffer.toString("latin1", at, end) === value
+    );
   }
 
   pathStartsWith(prefix: Buffer): boolean {
     const { buffer, pathAt } = this;
-    return this.pathEnd - pathAt >= prefix.length && buffer.compare(prefix, 0, prefix.length, pathAt, pathAt + prefix.length) === 0;
+    return (
+      this.pathEnd - pathAt >= prefix.length &&
+      buffer.compare(prefix, 0, prefix.length, pathAt, pathAt + prefix.length) === 0
+    );
   }
 
   get path(): string {
@@ -189,7 +212,8 @@ function readHttp(input: DecodedCheck, field: number, end: number): void {
       return;
     case 11:
     case 12: // `raw_body`, where Envoy is told `pack_as_bytes`
-      if (input.plan.body && end > input.reader.pos) input.body = textOnly(input.buffer.subarray(input.reader.pos, end));
+      if (input.plan.body && end > input.reader.pos)
+        input.body = textOnly(input.buffer.subarray(input.reader.pos, end));
   }
 }
 

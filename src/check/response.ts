@@ -27,7 +27,8 @@ const overwrite = HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_AD
 const defaultRetryAfterMs = 1_000;
 
 /**
- * The serialized answer that lets a request through. Envoy removes after it sets: the injected header is never in the list of removals.
+ * The serialized answer that lets a request through. Envoy removes after it sets: the injected header is never in the
+ * list of removals.
  * @param cookies the request's, where they have to be rewritten
  */
 export function allowResponse(
@@ -44,7 +45,11 @@ export function allowResponse(
     else headers.push(header("cookie", rest));
   }
   const value = { headers, headersToRemove, responseHeadersToAdd: [] };
-  return encode({ status: { code: 0, message: "" }, httpResponse: { $case: "okResponse", value }, dynamicMetadata: metadata });
+  return encode({
+    status: { code: 0, message: "" },
+    httpResponse: { $case: "okResponse", value },
+    dynamicMetadata: metadata,
+  });
 }
 
 /** The request's cookies, where the answer has to rewrite them: a session credential may be among them. */
@@ -59,10 +64,20 @@ export function cookiesToRewrite(credentials: Credentials, input: CheckInput): s
 /** The serialized answer that keeps a request back. */
 export function denyResponse(denial: Denial, challenge: ChallengeConfig): Buffer {
   const { status, error, description } = answers[denial.reason];
-  const body = JSON.stringify({ error, error_description: description, reason: denial.reason, upstream: denial.upstream, connect_url: denial.connectUrl });
+  const body = JSON.stringify({
+    error,
+    error_description: description,
+    reason: denial.reason,
+    upstream: denial.upstream,
+    connect_url: denial.connectUrl,
+  });
   const headers = [header("content-type", "application/json"), header("cache-control", "no-store")];
-  if (status === 401) headers.push(header("www-authenticate", challengeOf(denial.reason, challenge, denial.resourceMetadata)));
-  if (status === 503) headers.push(header("retry-after", String(Math.max(1, Math.ceil((denial.retryAfterMs ?? defaultRetryAfterMs) / 1_000)))));
+  if (status === 401)
+    headers.push(header("www-authenticate", challengeOf(denial.reason, challenge, denial.resourceMetadata)));
+  if (status === 503)
+    headers.push(
+      header("retry-after", String(Math.max(1, Math.ceil((denial.retryAfterMs ?? defaultRetryAfterMs) / 1_000)))),
+    );
   const metadata = { outcome: denial.reason, ...(denial.upstream === undefined ? {} : { upstream: denial.upstream }) };
   return encodeDenied(denial.reason, status, headers, body, metadata);
 }
@@ -72,7 +87,11 @@ export function replyResponse(reply: Reply): Buffer {
   const metadata = { outcome: "connect" };
   switch (reply.kind) {
     case "redirect": {
-      const headers = [header("location", reply.to), ...pageHeaders("no-referrer"), ...(reply.cookies ?? []).map(setCookie)];
+      const headers = [
+        header("location", reply.to),
+        ...pageHeaders("no-referrer"),
+        ...(reply.cookies ?? []).map(setCookie),
+      ];
       return encodeDenied("connect", reply.afterPost ? 303 : 302, headers, "", metadata);
     }
     case "page": {
@@ -87,10 +106,17 @@ export function replyResponse(reply: Reply): Buffer {
       return encodeDenied("connect", pageStatus[reply.status], headers, reply.html, metadata);
     }
     case "json": {
-      const headers = [header("content-type", "application/json"), header("cache-control", "no-store"), header("x-content-type-options", "nosniff")];
+      const headers = [
+        header("content-type", "application/json"),
+        header("cache-control", "no-store"),
+        header("x-content-type-options", "nosniff"),
+      ];
       if (reply.shared) {
         // Also the answer to a preflight: MCP clients in browsers name their protocol revision.
-        headers.push(header("access-control-allow-origin", "*"), header("access-control-allow-headers", "mcp-protocol-version"));
+        headers.push(
+          header("access-control-allow-origin", "*"),
+          header("access-control-allow-headers", "mcp-protocol-version"),
+        );
       }
       return encodeDenied("connect", 200, headers, reply.body, metadata);
     }
@@ -151,17 +177,40 @@ interface Answer {
 
 const answers: Readonly<Record<DenyReason, Answer>> = {
   session_missing: { status: 401, error: "unauthorized", description: "the request carries no session credential" },
-  session_invalid: { status: 401, error: "invalid_token", description: "the session credential is invalid or expired", challenged: "error" },
-  grant_missing: { status: 401, error: "unauthorized", description: "no grant for this upstream; authentication required", challenged: "description" },
-  grant_refused: { status: 401, error: "invalid_token", description: "upstream token is no longer valid; re-authentication required", challenged: "error" },
+  session_invalid: {
+    status: 401,
+    error: "invalid_token",
+    description: "the session credential is invalid or expired",
+    challenged: "error",
+  },
+  grant_missing: {
+    status: 401,
+    error: "unauthorized",
+    description: "no grant for this upstream; authentication required",
+    challenged: "description",
+  },
+  grant_refused: {
+    status: 401,
+    error: "invalid_token",
+    description: "upstream token is no longer valid; re-authentication required",
+    challenged: "error",
+  },
   subject_mismatch: { status: 403, error: "access_denied", description: "the grant belongs to another subject" },
   no_upstream: { status: 403, error: "access_denied", description: "no upstream is configured for this request" },
-  unavailable: { status: 503, error: "temporarily_unavailable", description: "no upstream token can be had right now; try again" },
+  unavailable: {
+    status: 503,
+    error: "temporarily_unavailable",
+    description: "no upstream token can be had right now; try again",
+  },
   bad_request: { status: 400, error: "invalid_request", description: "the request cannot be read unambiguously" },
 };
 
 /** RFC 6750 §3: no error code where there was no credential. */
-function challengeOf(reason: DenyReason, { realm, resourceMetadata: general }: ChallengeConfig, own: string | undefined): string {
+function challengeOf(
+  reason: DenyReason,
+  { realm, resourceMetadata: general }: ChallengeConfig,
+  own: string | undefined,
+): string {
   const resourceMetadata = own ?? general;
   const { error, description, challenged } = answers[reason];
   const parts = [`realm="${realm}"`];

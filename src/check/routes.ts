@@ -49,12 +49,18 @@ export interface RoutingOptions {
 
 const passthrough: RouteResult = { kind: "passthrough" };
 const ambiguousPath: RouteResult = { kind: "ambiguous", why: "ambiguous path" };
-const encodedSlash: RouteResult = { kind: "ambiguous", why: "ambiguous path: %2F, and not all routes of the host lead to one upstream" };
+const encodedSlash: RouteResult = {
+  kind: "ambiguous",
+  why: "ambiguous path: %2F, and not all routes of the host lead to one upstream",
+};
 const ambiguousHost: RouteResult = {
   kind: "ambiguous",
   why: "ambiguous host: a route matches only without its port or trailing dot; let Envoy strip them, name the port in the route, or set ignorePort",
 };
-const noRoute: RouteResult = { kind: "none", why: "no route of the configuration matches, and Envoy named no upstream" };
+const noRoute: RouteResult = {
+  kind: "none",
+  why: "no route of the configuration matches, and Envoy named no upstream",
+};
 
 /** A route as requests are compared with it. */
 interface Candidate {
@@ -62,15 +68,26 @@ interface Candidate {
   readonly host: RouteHost | undefined;
 }
 
-export function createUpstreams(upstreams: readonly CheckUpstream[], routes: readonly Route[], { ignorePort }: RoutingOptions): Upstreams {
-  const byName = new Map<string, RouteResult>(upstreams.map((upstream) => [upstream.name, { kind: "upstream", upstream }]));
+export function createUpstreams(
+  upstreams: readonly CheckUpstream[],
+  routes: readonly Route[],
+  { ignorePort }: RoutingOptions,
+): Upstreams {
+  const byName = new Map<string, RouteResult>(
+    upstreams.map((upstream) => [upstream.name, { kind: "upstream", upstream }]),
+  );
   const candidates: readonly Candidate[] = [...routes]
     .sort(moreSpecificFirst)
     .map((route) => ({ route, host: route.host === undefined ? undefined : routeHost(route.host) }));
   return {
     of(input) {
       if (input.upstream !== undefined)
-        return byName.get(input.upstream) ?? { kind: "none", why: "Envoy's context_extensions name an upstream that is not configured" };
+        return (
+          byName.get(input.upstream) ?? {
+            kind: "none",
+            why: "Envoy's context_extensions name an upstream that is not configured",
+          }
+        );
       if (candidates.length === 0) return noRoute;
       return resultOf(input);
     },
@@ -94,8 +111,8 @@ export function createUpstreams(upstreams: readonly CheckUpstream[], routes: rea
   }
 
   /**
-   * Routes that name the host come before those for any host. Where they name it only nearly, Envoy may have taken the request for any host's, and
-   * another API may stand there: nothing is guessed then.
+   * Routes that name the host come before those for any host. Where they name it only nearly, Envoy may have taken the
+   * request for any host's, and another API may stand there: nothing is guessed then.
    */
   function routeOf(path: string, host: string): Route | "ambiguous_host" | undefined {
     let isNear = false;
@@ -109,11 +126,19 @@ export function createUpstreams(upstreams: readonly CheckUpstream[], routes: rea
     return isNear ? "ambiguous_host" : undefined;
   }
 
-  /** Whether it makes no difference which of the routes that the host could have is taken: an encoded slash then means what the API says it means. */
+  /**
+   * Whether it makes no difference which of the routes that the host could have is taken: an encoded slash then means
+   * what the API says it means.
+   */
   function leadsToOne(host: string): boolean {
-    const possible = candidates.filter((candidate) => candidate.host === undefined || matchHost(host, candidate.host) !== "other");
+    const possible = candidates.filter(
+      (candidate) => candidate.host === undefined || matchHost(host, candidate.host) !== "other",
+    );
     const first = possible[0]?.route;
-    return first?.upstream !== undefined && possible.every(({ route }) => route.upstream === first.upstream && (route.mcp === true) === (first.mcp === true));
+    return (
+      first?.upstream !== undefined &&
+      possible.every(({ route }) => route.upstream === first.upstream && (route.mcp === true) === (first.mcp === true))
+    );
   }
 }
 

@@ -20,13 +20,21 @@ export function addCheckCommand(program: Command, { env, nodeVersion, stdout, st
     .command("check")
     .description("validate a configuration file; exit code 1 and a list of all problems if it cannot be served")
     .requiredOption("--config <file>", "configuration, YAML")
-    .option("--no-secrets", "look up no variable and no file that the configuration names: for a place that has none of them, such as CI")
-    .option("--online", "ask each issuer, provider and the store, too: one harmless request each, and one line on what it showed")
+    .option(
+      "--no-secrets",
+      "look up no variable and no file that the configuration names: for a place that has none of them, such as CI",
+    )
+    .option(
+      "--online",
+      "ask each issuer, provider and the store, too: one harmless request each, and one line on what it showed",
+    )
     .action(async ({ config: file, secrets, online }: CheckOptions) => {
-      if (online && !secrets) throw new BearerswapError("input", "--online needs the secrets that --no-secrets leaves out: give one of them");
+      if (online && !secrets)
+        throw new BearerswapError("input", "--online needs the secrets that --no-secrets leaves out: give one of them");
       const { warnings, note } = secrets ? { ...loadConfig(file, { env }), note: "" } : withoutValues(file);
       const ignored = proxyWarning(env, nodeVersion);
-      for (const warning of ignored === undefined ? warnings : [...warnings, ignored]) stderr.write(`warning: ${warning}\n`);
+      for (const warning of ignored === undefined ? warnings : [...warnings, ignored])
+        stderr.write(`warning: ${warning}\n`);
       stdout.write(`${file}: ok${note}\n`);
       if (online) await askAll(loadConfig(file, { env }).config, { env, stdout });
     });
@@ -48,5 +56,8 @@ async function askAll(config: Config, { env, stdout }: Pick<CliContext, "env" | 
 
 function withoutValues(file: string): { readonly warnings: readonly string[]; readonly note: string } {
   const { warnings, leftOut } = checkWithoutValues(file);
-  return { warnings, note: leftOut === 0 ? "" : `, but for ${leftOut === 1 ? "1 value" : `${leftOut} values`} from outside the file` };
+  return {
+    warnings,
+    note: leftOut === 0 ? "" : `, but for ${leftOut === 1 ? "1 value" : `${leftOut} values`} from outside the file`,
+  };
 }

@@ -6,6 +6,8 @@ export interface CliContext {
   readonly stdin: NodeJS.ReadableStream;
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WritableStream;
-  /** Resolves to the signal that tells the process to stop. From this call on the signals do not end it by themselves. */
+  /**
+   * Resolves to the signal that tells the process to stop. From this call on the signals do not end it by themselves.
+   */
   readonly untilStopped: () => Promise<string>;
 }

@@ -25,7 +25,9 @@ type Grant = NonNullable<Awaited<ReturnType<GrantsClient["get"]>>["grant"]>;
 
 /** `grants put|get|list|refresh|revoke`: what the store holds for a session. */
 export function addGrantsCommand(program: Command, { env, stdin, stdout, stderr }: CliContext): void {
-  const grants = program.command("grants").description("put, show, refresh and revoke the grants of a session, through the admin service (listen.admin)");
+  const grants = program
+    .command("grants")
+    .description("put, show, refresh and revoke the grants of a session, through the admin service (listen.admin)");
 
   verb("put", "store a token response (RFC 6749 section 5.1, JSON) or a bare refresh token from standard input")
     .requiredOption("--upstream <name>", "upstream the tokens are for")
@@ -34,7 +36,12 @@ export function addGrantsCommand(program: Command, { env, stdin, stdout, stderr 
       withClient(options, env, async (client) => {
         const session = sessionOf(options); // before somebody types a token for nothing
         const token = parseTokenInput(await text(stdin));
-        const { grant } = await client.put({ session, upstream: options.upstream ?? "", subject: options.subject ?? "", token });
+        const { grant } = await client.put({
+          session,
+          upstream: options.upstream ?? "",
+          subject: options.subject ?? "",
+          token,
+        });
         print(options, grant === undefined ? [] : [grant], (lines) => `stored\n${lines}`);
       }),
     );
@@ -62,7 +69,10 @@ export function addGrantsCommand(program: Command, { env, stdin, stdout, stderr 
         const { upstream = "" } = options;
         const { outcome, why, retryAfterMs, grant } = await client.refresh({ session: sessionOf(options), upstream });
         const name = refreshOutcomes[outcome] ?? "unknown";
-        if (options.json) stdout.write(`${JSON.stringify({ outcome: name, why, retryAfterMs, grants: grant === undefined ? [] : [jsonOf(grant)] })}\n`);
+        if (options.json)
+          stdout.write(
+            `${JSON.stringify({ outcome: name, why, retryAfterMs, grants: grant === undefined ? [] : [jsonOf(grant)] })}\n`,
+          );
         else if (name === "refreshed") stdout.write(`refreshed\n${grant === undefined ? "" : `${lineOf(grant)}\n`}`);
         if (name !== "refreshed") throw new BearerswapError("input", notRefreshed(upstream, name, why, retryAfterMs));
       }),
@@ -101,7 +111,11 @@ export function addGrantsCommand(program: Command, { env, stdin, stdout, stderr 
   }
 }
 
-async function withClient(options: GrantsOptions, env: CliContext["env"], run: (client: GrantsClient) => Promise<void>): Promise<void> {
+async function withClient(
+  options: GrantsOptions,
+  env: CliContext["env"],
+  run: (client: GrantsClient) => Promise<void>,
+): Promise<void> {
   const address = adminOf(options, env);
   const token = options.adminTokenFile === undefined ? undefined : new Secret(readLine(options.adminTokenFile));
   const client = createGrantsClient({ address, token, caFile: options.adminCa });
@@ -115,14 +129,19 @@ async function withClient(options: GrantsOptions, env: CliContext["env"], run: (
 function adminOf({ admin }: GrantsOptions, env: CliContext["env"]): Address {
   const [name, text] = admin === undefined ? ["BEARERSWAP_ADMIN", env.BEARERSWAP_ADMIN ?? ""] : ["--admin", admin];
   if (admin === undefined && text === "")
-    throw new BearerswapError("input", "say where the admin service is: give --admin unix:/path or host:port, or set the variable BEARERSWAP_ADMIN");
+    throw new BearerswapError(
+      "input",
+      "say where the admin service is: give --admin unix:/path or host:port, or set the variable BEARERSWAP_ADMIN",
+    );
   const address = parseAddress(text);
-  if (address === undefined) throw new BearerswapError("input", `${name} ${text} is no address: write unix:/path or host:port`);
+  if (address === undefined)
+    throw new BearerswapError("input", `${name} ${text} is no address: write unix:/path or host:port`);
   return address;
 }
 
 function sessionOf({ source, session, sessionFile }: GrantsOptions): { source: string; id: string } {
-  if ((session === undefined) === (sessionFile === undefined)) throw new BearerswapError("input", "give one of --session and --session-file");
+  if ((session === undefined) === (sessionFile === undefined))
+    throw new BearerswapError("input", "give one of --session and --session-file");
   return { source: source ?? "", id: session ?? readLine(sessionFile ?? "") };
 }
 

@@ -15,7 +15,10 @@ import { storeFinding } from "./online-store.ts";
 /** A server that does not answer for this long is a problem, ms. */
 const patienceMs = 15_000;
 
-/** Asks each issuer for its keys, each provider about our client and the store about itself: one harmless request each, beside the discovery that leads to it. */
+/**
+ * Asks each issuer for its keys, each provider about our client and the store about itself: one harmless request each,
+ * beside the discovery that leads to it.
+ */
 export function onlineFindings(config: Config, fetchFor: FetchFor): Promise<Finding>[] {
   const deps = { clock: systemClock(), random: systemRandom(), log: createLog({ level: "silent", format: "json" }) };
   const keys = createKeySets({ config: config.sessions, fetchFor, ...deps, metrics: { fetched: () => {} } });
@@ -23,19 +26,26 @@ export function onlineFindings(config: Config, fetchFor: FetchFor): Promise<Find
     const path = `sessions.${name}.jwt`;
     return patiently(path, async () => {
       const result = await set.verify(unknownJwt(), {});
-      if (result.kind === "unavailable") return { path, kind: "problem", text: `the issuer's keys cannot be had: ${result.why}` };
+      if (result.kind === "unavailable")
+        return { path, kind: "problem", text: `the issuer's keys cannot be had: ${result.why}` };
       return { path, kind: "ok", text: "the issuer's keys are there" };
     });
   });
   const logins = Object.keys(config.connect?.login ?? {}).map((name): Promise<Finding> => {
-    return Promise.resolve({ path: `connect.login.${name}`, kind: "untold", text: "only a login tells whether the issuer takes this client" });
+    return Promise.resolve({
+      path: `connect.login.${name}`,
+      kind: "untold",
+      text: "only a login tells whether the issuer takes this client",
+    });
   });
   const clients = Object.entries(config.upstreams).map(([name, upstream]) => {
     const path = `upstreams.${name}`;
     return patiently(path, () => clientFinding(path, upstream, { fetch: fetchFor(upstream.ca), ...deps }));
   });
   const { store } = config;
-  const ownCommands = config.connect !== undefined || config.sessions.some((source) => source.kind === "jwt" && source.backchannelLogout !== undefined);
+  const ownCommands =
+    config.connect !== undefined ||
+    config.sessions.some((source) => source.kind === "jwt" && source.backchannelLogout !== undefined);
   return [...issuers, ...clients, ...logins, patiently("store", () => storeFinding(store, ownCommands, deps))];
 }
 
@@ -45,8 +55,15 @@ interface ClientDeps {
   readonly random: Random;
 }
 
-/** A refresh with a token that cannot exist: a provider that knows the client refuses the token, one that does not refuses the client (RFC 6749 §5.2). */
-async function clientFinding(path: string, upstream: UpstreamConfig, { fetch, clock, random }: ClientDeps): Promise<Finding> {
+/**
+ * A refresh with a token that cannot exist: a provider that knows the client refuses the token, one that does not
+ * refuses the client (RFC 6749 §5.2).
+ */
+async function clientFinding(
+  path: string,
+  upstream: UpstreamConfig,
+  { fetch, clock, random }: ClientDeps,
+): Promise<Finding> {
   let isAnswered = false;
   let problem: string | undefined;
   const watched: typeof globalThis.fetch = async (url, init) => {
@@ -59,10 +76,17 @@ async function clientFinding(path: string, upstream: UpstreamConfig, { fetch, cl
     return response;
   };
   const provider = createOAuthProvider({ config: upstream, fetch: watched, clock });
-  const outcome = await provider.refresh({ refreshToken: new Secret(`bearerswap-check-${random.id()}`), beforeSend: () => true });
+  const outcome = await provider.refresh({
+    refreshToken: new Secret(`bearerswap-check-${random.id()}`),
+    beforeSend: () => true,
+  });
   switch (outcome.kind) {
     case "refused":
-      return { path, kind: "ok", text: `the provider takes the client: it refused a made-up refresh token, and not the client (${outcome.why})` };
+      return {
+        path,
+        kind: "ok",
+        text: `the provider takes the client: it refused a made-up refresh token, and not the client (${outcome.why})`,
+      };
     case "misconfigured":
       return {
         path,
@@ -70,11 +94,20 @@ async function clientFinding(path: string, upstream: UpstreamConfig, { fetch, cl
         text: `the provider refuses the client or what it sends: check clientId, its secret or key, clientAuth and parameters (${outcome.why})`,
       };
     case "tokens":
-      return { path, kind: "untold", text: "the provider answered a made-up refresh token with tokens: nothing can be told" };
+      return {
+        path,
+        kind: "untold",
+        text: "the provider answered a made-up refresh token with tokens: nothing can be told",
+      };
     case "transient":
     case "unknown":
-      if (!isAnswered) return { path, kind: "problem", text: `the provider cannot be asked: ${problem ?? outcome.why}` };
-      return { path, kind: "untold", text: `the provider is there, and its answer does not tell whether it takes the client (${outcome.why})` };
+      if (!isAnswered)
+        return { path, kind: "problem", text: `the provider cannot be asked: ${problem ?? outcome.why}` };
+      return {
+        path,
+        kind: "untold",
+        text: `the provider is there, and its answer does not tell whether it takes the client (${outcome.why})`,
+      };
     default:
       return outcome satisfies never;
   }
@@ -88,7 +121,10 @@ function unknownJwt(): string {
 
 async function patiently(path: string, ask: () => Promise<Finding>): Promise<Finding> {
   const { promise, resolve } = Promise.withResolvers<Finding>();
-  const timer = setTimeout(() => resolve({ path, kind: "problem", text: `no answer within ${patienceMs / 1_000} s` }), patienceMs);
+  const timer = setTimeout(
+    () => resolve({ path, kind: "problem", text: `no answer within ${patienceMs / 1_000} s` }),
+    patienceMs,
+  );
   try {
     return await Promise.race([ask(), promise]);
   } catch (error) {

@@ -14,22 +14,34 @@ const path = "store";
 const leastVersion = 7;
 
 /**
- * Asks Redis for its version and eviction policy, and tries each command that the service needs on keys of this check alone, which are deleted again.
+ * Asks Redis for its version and eviction policy, and tries each command that the service needs on keys of this check
+ * alone, which are deleted again.
  * @param forFlows users connect accounts, or issuers end sessions: that takes more commands
  */
-export async function storeFinding(config: StoreConfig, forFlows: boolean, deps: { clock: Clock; random: Random; log: Log }): Promise<Finding> {
+export async function storeFinding(
+  config: StoreConfig,
+  forFlows: boolean,
+  deps: { clock: Clock; random: Random; log: Log },
+): Promise<Finding> {
   if (config.kind === "memory") return { path, kind: "ok", text: "memory: there is nothing to ask" };
   const redis = connectRedis({ config, ...deps });
   try {
     const [text] = await redis.pipeline([["info"]]);
     const info = infoOf(String(text));
-    const problems = [...serverProblems(info), ...(await refusedCommands(redis, config, { id: deps.random.id(), forFlows }))];
+    const problems = [
+      ...serverProblems(info),
+      ...(await refusedCommands(redis, config, { id: deps.random.id(), forFlows })),
+    ];
     if (problems.length > 0) return { path, kind: "problem", text: problems.join("; ") };
     return { path, kind: "ok", text: `${nameOf(info)}: its version, eviction policy and the user's rights will do` };
   } catch (error) {
     if (!(error instanceof BearerswapError)) throw error;
     const advice = adviceOn(error.message);
-    return { path, kind: "problem", text: advice === undefined || error.message.includes(advice) ? error.message : `${error.message}: ${advice}` };
+    return {
+      path,
+      kind: "problem",
+      text: advice === undefined || error.message.includes(advice) ? error.message : `${error.message}: ${advice}`,
+    };
   } finally {
     await redis.close();
   }
@@ -56,10 +68,22 @@ function serverProblems(info: Info): string[] {
 }
 
 /** The commands that the user may not run. The keys end by themselves too, where the check is cut off. */
-async function refusedCommands(redis: RedisConnection, { keyPrefix }: RedisStore, { id, forFlows }: { id: string; forFlows: boolean }): Promise<string[]> {
+async function refusedCommands(
+  redis: RedisConnection,
+  { keyPrefix }: RedisStore,
+  { id, forFlows }: { id: string; forFlows: boolean },
+): Promise<string[]> {
   const [row, set, flow] = [`${keyPrefix}check:${id}`, `${keyPrefix}check-set:${id}`, `${keyPrefix}check-flow:${id}`];
   const commands: Command[] = [
-    ...([["ping"], ["time"], ["hset", row, "f", "1"], ["pexpire", row, "10000"], ["hget", row, "f"], ["hmget", row, "f"], ["hkeys", row]] as const),
+    ...([
+      ["ping"],
+      ["time"],
+      ["hset", row, "f", "1"],
+      ["pexpire", row, "10000"],
+      ["hget", row, "f"],
+      ["hmget", row, "f"],
+      ["hkeys", row],
+    ] as const),
     ...([
       ["exists", row],
       ["pttl", row],
@@ -73,7 +97,8 @@ async function refusedCommands(redis: RedisConnection, { keyPrefix }: RedisStore
       ["srem", set, "m"],
     ] as const),
   ];
-  if (forFlows) commands.push(["set", flow, "1", "PX", "10000"], ["get", flow], ["getex", flow, "PX", "10000"], ["getdel", flow]);
+  if (forFlows)
+    commands.push(["set", flow, "1", "PX", "10000"], ["get", flow], ["getex", flow, "PX", "10000"], ["getdel", flow]);
   const refused: string[] = [];
   for (const command of commands) {
     try {
@@ -85,5 +110,9 @@ async function refusedCommands(redis: RedisConnection, { keyPrefix }: RedisStore
   }
   const channel = `${keyPrefix}check:${id}`;
   await redis.publish(channel, "").catch(() => refused.push("publish"));
-  return refused.length === 0 ? [] : [`the user may not run ${[...new Set(refused)].join(", ")}: give it the line under Redis ACL in docs/operations.md`];
+  return refused.length === 0
+    ? []
+    : [
+        `the user may not run ${[...new Set(refused)].join(", ")}: give it the line under Redis ACL in docs/operations.md`,
+      ];
 }

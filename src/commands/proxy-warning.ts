@@ -1,5 +1,11 @@
-/** What to say where the environment asks for a proxy that this Node's fetch does not know of: it would go past it without a word. */
-export function proxyWarning(env: Readonly<Record<string, string | undefined>>, nodeVersion: string): string | undefined {
+/**
+ * What to say where the environment asks for a proxy that this Node's fetch does not know of: it would go past it
+ * without a word.
+ */
+export function proxyWarning(
+  env: Readonly<Record<string, string | undefined>>,
+  nodeVersion: string,
+): string | undefined {
   if (env.NODE_USE_ENV_PROXY !== "1" || takesProxy(nodeVersion)) return undefined;
   return (
     `NODE_USE_ENV_PROXY is set, and this Node ${nodeVersion} ignores it: requests to providers and issuers go past HTTPS_PROXY and HTTP_PROXY, ` +

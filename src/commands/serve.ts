@@ -34,21 +34,42 @@ async function serve(file: string, { env, nodeVersion, untilStopped }: CliContex
   // What grpc-js says of an address is said again, with more, by what it throws.
   setLogger({ error: (message: string) => log.debug({ event: "grpc" }, message) });
   const stopped = untilStopped();
-  const service = createService({ config, clock: systemClock(), random: systemRandom(), fetch, fetchTrusting: createTrustingFetch(env), log });
+  const service = createService({
+    config,
+    clock: systemClock(),
+    random: systemRandom(),
+    fetch,
+    fetchTrusting: createTrustingFetch(env),
+    log,
+  });
   const ignored = proxyWarning(env, nodeVersion);
   if (ignored !== undefined) log.warn({ event: "proxy_ignored" }, ignored);
   for (const warning of warnings) log.warn({ event: "config" }, warning);
   const { grpc, http, admin } = await service.start();
-  log.info({ event: "listening", version, grpc: formatAddress(grpc), http: http && formatAddress(http), admin: admin && formatAddress(admin) }, "listening");
+  log.info(
+    {
+      event: "listening",
+      version,
+      grpc: formatAddress(grpc),
+      http: http && formatAddress(http),
+      admin: admin && formatAddress(admin),
+    },
+    "listening",
+  );
   log.info({ event: "stopping", signal: await stopped }, "stopping");
   await service.stop();
   log.info({ event: "stopped" }, "stopped");
 }
 
-/** One line where the log goes and in its format, so that whoever collects it sees why there is nothing else. It is told at every level. */
+/**
+ * One line where the log goes and in its format, so that whoever collects it sees why there is nothing else. It is told
+ * at every level.
+ */
 function logFailure(file: string, error: unknown): void {
   const log = createLog({ ...readLogConfig(file), level: "fatal" });
-  const [sentence = "", ...problems] = (error instanceof BearerswapError ? error.message : `unexpected: ${messageOf(error)}`)
+  const [sentence = "", ...problems] = (
+    error instanceof BearerswapError ? error.message : `unexpected: ${messageOf(error)}`
+  )
     .split("\n")
     .map((line) => line.trim());
   log.fatal({ event: "start_failed", ...(problems.length === 0 ? {} : { problems }) }, sentence);

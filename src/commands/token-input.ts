@@ -2,7 +2,10 @@ import { z } from "zod";
 import { BearerswapError } from "../platform/error.ts";
 import { instantField, numberField, scopeField } from "../providers/token-response.ts";
 
-/** What the reader of provider answers makes of a field; a value that it makes nothing of is a problem here, as somebody is there to mend it. */
+/**
+ * What the reader of provider answers makes of a field; a value that it makes nothing of is a problem here, as somebody
+ * is there to mend it.
+ */
 const read = <T>(reader: (value: unknown) => T | undefined, form: string) =>
   z
     .unknown()
@@ -45,7 +48,11 @@ export interface TokenInput {
  */
 export function parseTokenInput(input: string): TokenInput {
   const trimmed = input.trim();
-  if (trimmed === "") throw new BearerswapError("input", "nothing on standard input: pipe in the provider's token response as JSON, or a refresh token");
+  if (trimmed === "")
+    throw new BearerswapError(
+      "input",
+      "nothing on standard input: pipe in the provider's token response as JSON, or a refresh token",
+    );
   if (isNoToken(trimmed))
     throw new BearerswapError(
       "input",
@@ -54,12 +61,20 @@ export function parseTokenInput(input: string): TokenInput {
   if (/^[^\s{["<]+$/.test(trimmed)) return { accessToken: "", refreshToken: trimmed, tokenType: "", scope: "" };
   const parsed = tokenInput.safeParse(parseJson(trimmed));
   if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => (issue.path.length === 0 ? "it must be an object" : `${issue.path.join(".")} ${issue.message}`));
-    throw new BearerswapError("input", `standard input is no token response (RFC 6749 section 5.1): ${[...new Set(problems)].join(", ")}`);
+    const problems = parsed.error.issues.map((issue) =>
+      issue.path.length === 0 ? "it must be an object" : `${issue.path.join(".")} ${issue.message}`,
+    );
+    throw new BearerswapError(
+      "input",
+      `standard input is no token response (RFC 6749 section 5.1): ${[...new Set(problems)].join(", ")}`,
+    );
   }
   const token = parsed.data;
   if (token.access_token === undefined && token.refresh_token === undefined)
-    throw new BearerswapError("input", "the token response on standard input has neither access_token nor refresh_token");
+    throw new BearerswapError(
+      "input",
+      "the token response on standard input has neither access_token nor refresh_token",
+    );
   return {
     accessToken: token.access_token ?? "",
     refreshToken: token.refresh_token ?? "",
@@ -86,5 +101,7 @@ function parseJson(input: string): unknown {
 }
 
 function whole(value: number | undefined): number | undefined {
-  return value === undefined ? undefined : Math.floor(Math.max(Math.min(value, Number.MAX_SAFE_INTEGER), Number.MIN_SAFE_INTEGER));
+  return value === undefined
+    ? undefined
+    : Math.floor(Math.max(Math.min(value, Number.MAX_SAFE_INTEGER), Number.MIN_SAFE_INTEGER));
 }

@@ -2,16 +2,24 @@ import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
 
 /** What the sections must agree on for users to connect accounts. */
-export function connectChecks({ connect, sessions = [], upstreams = {}, routes = [] }: Parsed, raw: Readonly<Record<string, unknown>>): Problem[] {
+export function connectChecks(
+  { connect, sessions = [], upstreams = {}, routes = [] }: Parsed,
+  raw: Readonly<Record<string, unknown>>,
+): Problem[] {
   const problems = unusedSection(raw);
   if (!Object.hasOwn(raw, "connect")) {
     const message = "needs the section connect, with publicUrl";
-    for (const [name, upstream] of Object.entries(upstreams)) if (upstream?.connect) problems.push({ path: `upstreams.${name}.connect`, message });
-    for (const [at, source] of sessions.entries()) if (source?.kind === "cookie") problems.push({ path: `sessions[${at}].cookie`, message });
+    for (const [name, upstream] of Object.entries(upstreams))
+      if (upstream?.connect) problems.push({ path: `upstreams.${name}.connect`, message });
+    for (const [at, source] of sessions.entries())
+      if (source?.kind === "cookie") problems.push({ path: `sessions[${at}].cookie`, message });
   }
   for (const [at, source] of sessions.entries())
     if (source?.kind === "cookie" && sessions.findIndex((other) => other?.kind === "cookie") < at)
-      problems.push({ path: `sessions[${at}].cookie`, message: "is the second of its kind: one issued session is all a browser needs" });
+      problems.push({
+        path: `sessions[${at}].cookie`,
+        message: "is the second of its kind: one issued session is all a browser needs",
+      });
   for (const [at, route] of routes.entries())
     if (route?.mcp && route.upstream === undefined)
       problems.push({ path: `routes[${at}].mcp`, message: "goes with upstream: what passes through needs no account" });
@@ -20,10 +28,27 @@ export function connectChecks({ connect, sessions = [], upstreams = {}, routes =
 
 /** The pages would offer nothing. Asked of what the file says: an upstream that cannot be parsed may have it. */
 function unusedSection({ connect, upstreams }: Readonly<Record<string, unknown>>): Problem[] {
-  if (typeof connect !== "object" || connect === null || "resources" in connect || typeof upstreams !== "object" || upstreams === null) return [];
-  if (Object.values(upstreams).some((upstream) => typeof upstream === "object" && upstream !== null && "connect" in upstream)) return [];
+  if (
+    typeof connect !== "object" ||
+    connect === null ||
+    "resources" in connect ||
+    typeof upstreams !== "object" ||
+    upstreams === null
+  )
+    return [];
+  if (
+    Object.values(upstreams).some(
+      (upstream) => typeof upstream === "object" && upstream !== null && "connect" in upstream,
+    )
+  )
+    return [];
   const [name = "NAME"] = Object.keys(upstreams);
-  return [{ path: "connect", message: `is used by no upstream: write \`connect: {}\` into each that users connect, such as upstreams.${name}` }];
+  return [
+    {
+      path: "connect",
+      message: `is used by no upstream: write \`connect: {}\` into each that users connect, such as upstreams.${name}`,
+    },
+  ];
 }
 
 /** The user who follows a link is compared with the session's `sub`: the session has to state it. */
@@ -32,8 +57,10 @@ function loginChecks({ connect, sessions = [] }: Pick<Parsed, "connect" | "sessi
     const path = `connect.login.${name}`;
     const source = sessions.find((candidate) => candidate?.name === name);
     if (source?.kind !== "jwt") return [{ path, message: "must be the name of a jwt source" }];
-    if ("cookie" in source.from) return [{ path, message: "is not used: sessions in a cookie are at the browser already" }];
-    if (source.subject !== "sub") return [{ path, message: 'needs `subject: "sub"` at that source: the login is compared with it' }];
+    if ("cookie" in source.from)
+      return [{ path, message: "is not used: sessions in a cookie are at the browser already" }];
+    if (source.subject !== "sub")
+      return [{ path, message: 'needs `subject: "sub"` at that source: the login is compared with it' }];
     return [];
   });
 }

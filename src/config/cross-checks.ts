@@ -50,10 +50,13 @@ function openListener({ grpc, tls }: Config["listen"]): string[] {
 }
 
 function exposedStore(store: Config["store"]): string[] {
-  if (store.kind === "memory") return ["store: memory: grants are lost when the process ends, and one replica is all there may be"];
+  if (store.kind === "memory")
+    return ["store: memory: grants are lost when the process ends, and one replica is all there may be"];
   const warnings = plaintextRedis(store);
   if (store.encryption?.allowPlain)
-    warnings.push("store.encryption.allowPlain: whoever can write to Redis can put tokens in the clear there; set it back to false once every row is sealed");
+    warnings.push(
+      "store.encryption.allowPlain: whoever can write to Redis can put tokens in the clear there; set it back to false once every row is sealed",
+    );
   return warnings;
 }
 
@@ -78,7 +81,9 @@ function believableSources({ listen, sessions }: Parsed): Problem[] {
   if (listen === undefined || isLocal(listen.grpc) || (listen.tls?.allowedSans.length ?? 0) > 0) return [];
   const message = "is believed as it comes: listen.grpc must be a unix socket, loopback, or mTLS with tls.allowedSans";
   return (sessions ?? []).flatMap((source, at) =>
-    source?.kind === "metadata" || source?.kind === "principal" ? [{ path: `sessions[${at}].${source.kind}`, message }] : [],
+    source?.kind === "metadata" || source?.kind === "principal"
+      ? [{ path: `sessions[${at}].${source.kind}`, message }]
+      : [],
   );
 }
 
@@ -88,13 +93,22 @@ function distinctSources(sessions: readonly (SourceConfig | undefined)[]): Probl
     for (const earlier of sessions.slice(0, at)) {
       if (source === undefined || earlier === undefined) continue;
       if (earlier.name === source.name)
-        problems.push({ path: `sessions[${at}].name`, message: `"${source.name}" is the name of an earlier source: names are part of the sessions' identity` });
+        problems.push({
+          path: `sessions[${at}].name`,
+          message: `"${source.name}" is the name of an earlier source: names are part of the sessions' identity`,
+        });
       if (!("from" in earlier && "from" in source) || placeName(earlier.from) !== placeName(source.from)) continue;
       const path = `sessions[${at}].${source.kind}.${source.kind === "cookie" ? "name" : "from"}`;
       if (earlier.kind !== "jwt" || source.kind !== "jwt")
-        problems.push({ path, message: `${placeName(source.from)} is read by "${earlier.name}" too: an opaque credential needs a place of its own` });
+        problems.push({
+          path,
+          message: `${placeName(source.from)} is read by "${earlier.name}" too: an opaque credential needs a place of its own`,
+        });
       else if (earlier.issuer === source.issuer)
-        problems.push({ path: `sessions[${at}].jwt.issuer`, message: `is the issuer of "${earlier.name}" in the same place: the two cannot be told apart` });
+        problems.push({
+          path: `sessions[${at}].jwt.issuer`,
+          message: `is the issuer of "${earlier.name}" in the same place: the two cannot be told apart`,
+        });
     }
   }
   return problems;
@@ -114,14 +128,23 @@ function secureEndpoints({ sessions, upstreams, connect }: Parsed): Problem[] {
   for (const [at, source] of (sessions ?? []).entries()) {
     if (source?.kind !== "jwt") continue;
     check(`sessions[${at}].jwt.jwks`, source.jwks, source.allowInsecure);
-    if (source.jwks === undefined || Object.hasOwn(connect?.login ?? {}, source.name)) check(`sessions[${at}].jwt.issuer`, source.issuer, source.allowInsecure);
+    if (source.jwks === undefined || Object.hasOwn(connect?.login ?? {}, source.name))
+      check(`sessions[${at}].jwt.issuer`, source.issuer, source.allowInsecure);
   }
   for (const [name, upstream] of Object.entries(upstreams ?? {})) {
     if (upstream === undefined) continue;
-    check(`upstreams.${name}.issuer`, upstream.tokenEndpoint === undefined ? upstream.issuer : undefined, upstream.allowInsecure);
+    check(
+      `upstreams.${name}.issuer`,
+      upstream.tokenEndpoint === undefined ? upstream.issuer : undefined,
+      upstream.allowInsecure,
+    );
     check(`upstreams.${name}.tokenEndpoint`, upstream.tokenEndpoint, upstream.allowInsecure);
     check(`upstreams.${name}.revocationEndpoint`, upstream.revocationEndpoint, upstream.allowInsecure);
-    check(`upstreams.${name}.connect.authorizationEndpoint`, upstream.connect?.authorizationEndpoint, upstream.allowInsecure);
+    check(
+      `upstreams.${name}.connect.authorizationEndpoint`,
+      upstream.connect?.authorizationEndpoint,
+      upstream.allowInsecure,
+    );
     check(`upstreams.${name}.revocation.url`, upstream.revocation?.url, upstream.allowInsecure);
   }
   check("connect.publicUrl", connect?.publicUrl, false);
@@ -137,12 +160,20 @@ function knownUpstreams({ routes, upstreams }: Parsed): Problem[] {
   );
 }
 
-/** Envoy leaves the port out of the request's host and not out of its routes' domains, so that one with a port never matches. */
+/**
+ * Envoy leaves the port out of the request's host and not out of its routes' domains, so that one with a port never
+ * matches.
+ */
 function reachableHosts({ routes, ignorePort }: Parsed): Problem[] {
   if (ignorePort !== true) return [];
   return (routes ?? []).flatMap((route, at) =>
     route?.host !== undefined && /:\d+$/.test(route.host)
-      ? [{ path: `routes[${at}].host`, message: "names a port, and ignorePort says that Envoy ignores ports: leave it out" }]
+      ? [
+          {
+            path: `routes[${at}].host`,
+            message: "names a port, and ignorePort says that Envoy ignores ports: leave it out",
+          },
+        ]
       : [],
   );
 }
@@ -157,14 +188,22 @@ function orderedTimeouts({ refresh, check, cache }: Parsed): Problem[] {
   if (cache !== undefined && cache.maxOutageMs < cache.maxStalenessMs)
     problems.push({ path: "cache.maxOutage", message: "must not be shorter than cache.maxStaleness" });
   if (refresh === undefined || check === undefined || refresh.timeoutMs < check.deadlineMs) return problems;
-  return [...problems, { path: "refresh.timeout", message: "must be shorter than check.deadline, which must be shorter than Envoy's ext_authz timeout" }];
+  return [
+    ...problems,
+    {
+      path: "refresh.timeout",
+      message: "must be shorter than check.deadline, which must be shorter than Envoy's ext_authz timeout",
+    },
+  ];
 }
 
 function adminAccess({ listen }: Parsed): Problem[] {
   if (listen?.admin === undefined || listen.admin.kind === "unix") return [];
   const problems: Problem[] = [];
-  if (listen.adminToken === undefined) problems.push({ path: "listen.adminToken", message: "is needed: listen.admin is no unix socket" });
-  if (!isLocal(listen.admin) && listen.adminTls === undefined) problems.push({ path: "listen.adminTls", message: "is needed: listen.admin is not loopback" });
+  if (listen.adminToken === undefined)
+    problems.push({ path: "listen.adminToken", message: "is needed: listen.admin is no unix socket" });
+  if (!isLocal(listen.admin) && listen.adminTls === undefined)
+    problems.push({ path: "listen.adminTls", message: "is needed: listen.admin is not loopback" });
   return problems;
 }
 
@@ -172,7 +211,12 @@ function reachableLogout({ listen, sessions }: Parsed): Problem[] {
   if (listen === undefined || listen.http !== undefined) return [];
   return (sessions ?? []).flatMap((source, at) =>
     source?.kind === "jwt" && source.backchannelLogout !== undefined
-      ? [{ path: `sessions[${at}].jwt.backchannelLogout`, message: "needs listen.http: that is where the issuer's logout tokens arrive" }]
+      ? [
+          {
+            path: `sessions[${at}].jwt.backchannelLogout`,
+            message: "needs listen.http: that is where the issuer's logout tokens arrive",
+          },
+        ]
       : [],
   );
 }

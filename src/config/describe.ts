@@ -12,7 +12,10 @@ export interface Described {
   readonly document: Pick<ConfigDocument, "plainTextOf">;
 }
 
-/** An issue in our words. None of them quotes a text, which may be a secret; a number or a boolean is quoted where it has to be written as a text. */
+/**
+ * An issue in our words. None of them quotes a text, which may be a secret; a number or a boolean is quoted where it
+ * has to be written as a text.
+ */
 export function describeIssue(issue: z.core.$ZodIssue, { path: section, value, document }: Described): Problem[] {
   const path = [...section, ...issue.path];
   const given = valueAt(value, issue.path);
@@ -24,18 +27,26 @@ export function describeIssue(issue: z.core.$ZodIssue, { path: section, value, d
       if (isMissing(issue)) return one("is missing");
       if (!issue.message.startsWith("Invalid input")) return one(issue.message);
       return one(
-        given === null ? `has no value: leave it out, or write ${article(issue.expected)}` : `must be ${article(issue.expected)}${remedy(issue.expected)}`,
+        given === null
+          ? `has no value: leave it out, or write ${article(issue.expected)}`
+          : `must be ${article(issue.expected)}${remedy(issue.expected)}`,
       );
     case "invalid_value": {
       const values = issue.values.map(String);
       const meant = typeof given === "string" ? nearest(given, values) : undefined;
       const listed = values.map((one) => (/^[\w.-]+$/.test(one) ? one : JSON.stringify(one))).join(", ");
-      return one(`must be ${issue.values.length === 1 ? "" : "one of "}${listed}${meant === undefined ? "" : `; did you mean ${meant}?`}`);
+      return one(
+        `must be ${issue.values.length === 1 ? "" : "one of "}${listed}${meant === undefined ? "" : `; did you mean ${meant}?`}`,
+      );
     }
     case "invalid_key":
       return issue.issues.map(({ message }) => ({ path: pathOf(path), message: `as a name ${message}` }));
     case "invalid_union":
-      return one(issue.errors.every(([first]) => isMissing(first)) ? "is missing" : `must be a text or a list of texts${remedy("string")}`);
+      return one(
+        issue.errors.every(([first]) => isMissing(first))
+          ? "is missing"
+          : `must be a text or a list of texts${remedy("string")}`,
+      );
     default:
       return one(issue.message);
   }
@@ -59,7 +70,11 @@ function mayBeSecret(path: readonly PropertyKey[]): boolean {
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((inner, key) => (typeof inner === "object" && inner !== null ? (inner as Record<PropertyKey, unknown>)[key] : undefined), value);
+  return path.reduce<unknown>(
+    (inner, key) =>
+      typeof inner === "object" && inner !== null ? (inner as Record<PropertyKey, unknown>)[key] : undefined,
+    value,
+  );
 }
 
 function article(type: string): string {

@@ -1,11 +1,24 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, type YAMLError } from "yaml";
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  type YAMLError,
+} from "yaml";
 import { type Problem, pathOf } from "./problem.ts";
 
 /** The file as it was written: its content, and what stands where. */
 export interface ConfigDocument {
   /** With aliases resolved. Undefined where the file is no YAML, or holds an alias of nothing. */
   readonly content: unknown;
-  /** What is wrong with it as YAML: the first syntax error, or every key that stands twice in one mapping. None of them quotes a value, which may be a secret. */
+  /**
+   * What is wrong with it as YAML: the first syntax error, or every key that stands twice in one mapping. None of them
+   * quotes a value, which may be a secret.
+   */
   readonly problems: readonly Problem[];
   /** Where the path stands, or as much of it as there is; undefined for the file as a whole. */
   lineOf(path: string): number | undefined;
@@ -23,7 +36,13 @@ export function readDocument(text: string): ConfigDocument {
   const [syntaxError] = document.errors;
   if (syntaxError !== undefined) {
     const line = syntaxError.linePos?.[0].line;
-    const problems = [{ path: "", line, message: syntaxMessage(syntaxError, line === undefined ? "" : (text.split("\n")[line - 1] ?? "")) }];
+    const problems = [
+      {
+        path: "",
+        line,
+        message: syntaxMessage(syntaxError, line === undefined ? "" : (text.split("\n")[line - 1] ?? "")),
+      },
+    ];
     return { content: undefined, problems, lineOf: () => line, plainTextOf: () => undefined };
   }
   const problems = twins(document.contents, []);
@@ -41,7 +60,8 @@ export function readDocument(text: string): ConfigDocument {
       return { content: document.toJS(), problems };
     } catch {
       // The cause would quote what follows the asterisk.
-      const message = "holds a YAML alias (*name) without the anchor it stands for, or far too many of them; a text that begins with * goes in quotes";
+      const message =
+        "holds a YAML alias (*name) without the anchor it stands for, or far too many of them; a text that begins with * goes in quotes";
       return { content: undefined, problems: [...problems, { path: "", message }] };
     }
   }
@@ -86,10 +106,14 @@ function stepInto(node: unknown, path: string): { key: unknown; value: unknown; 
   if (isSeq(node)) {
     const [whole = "", at] = /^\[(\d+)\]/.exec(path) ?? [];
     const item = at === undefined ? undefined : node.items[Number(at)];
-    return item === undefined ? undefined : { key: item, value: item, rest: path.slice(whole.length).replace(/^\./, "") };
+    return item === undefined
+      ? undefined
+      : { key: item, value: item, rest: path.slice(whole.length).replace(/^\./, "") };
   }
   if (!isMap(node)) return undefined;
-  const fitting = node.items.filter((pair) => path === keyOf(pair) || path.startsWith(`${keyOf(pair)}.`) || path.startsWith(`${keyOf(pair)}[`));
+  const fitting = node.items.filter(
+    (pair) => path === keyOf(pair) || path.startsWith(`${keyOf(pair)}.`) || path.startsWith(`${keyOf(pair)}[`),
+  );
   const pair = fitting.sort((a, b) => keyOf(a).length - keyOf(b).length).at(-1);
   return pair && { key: pair.key, value: pair.value, rest: path.slice(keyOf(pair).length).replace(/^\./, "") };
 }

@@ -42,20 +42,37 @@ export function repeatedRoutes({ routes = [] }: Pick<Parsed, "routes">): Problem
     const first = seen.get(name);
     if (first === undefined) seen.set(name, at);
     const problem = twin(`routes[${at}]`, `routes[${first}]`, "has the host and pathPrefix of");
-    return first === undefined ? [] : [{ ...problem, message: `${problem.message}, and would never be used: remove one of them` }];
+    return first === undefined
+      ? []
+      : [{ ...problem, message: `${problem.message}, and would never be used: remove one of them` }];
   });
 }
 
-/** Sources that find the same credential: the later one would never be asked. Places in headers and cookies are compared elsewhere. */
+/**
+ * Sources that find the same credential: the later one would never be asked. Places in headers and cookies are compared
+ * elsewhere.
+ */
 export function repeatedSources({ sessions = [] }: Pick<Parsed, "sessions">): Problem[] {
   const seen = new Map<string, number>();
   const problems: Problem[] = [];
   for (const [at, source] of sessions.entries()) {
-    const names = source?.kind === "principal" ? source.trustDomains : source?.kind === "metadata" ? [JSON.stringify([source.namespace, source.path])] : [];
+    const names =
+      source?.kind === "principal"
+        ? source.trustDomains
+        : source?.kind === "metadata"
+          ? [JSON.stringify([source.namespace, source.path])]
+          : [];
     for (const name of names) {
       const first = seen.get(name);
       if (first === undefined || first === at) seen.set(name, at);
-      else problems.push(twin(`sessions[${at}].${source?.kind}`, `sessions[${first}].${source?.kind}`, "finds what is found already by"));
+      else
+        problems.push(
+          twin(
+            `sessions[${at}].${source?.kind}`,
+            `sessions[${first}].${source?.kind}`,
+            "finds what is found already by",
+          ),
+        );
     }
   }
   return problems;
@@ -71,7 +88,13 @@ export function contradictions({ upstreams = {} }: Pick<Parsed, "upstreams">): P
         if (first === undefined) seen.set(word, meaning);
         if (first === undefined || first === meaning) return [];
         const other = `upstreams.${name}.errors.${first}`;
-        return [{ path: `upstreams.${name}.errors.${meaning}`, other, message: `"${word}" stands in ${other} too: a word has one meaning` }];
+        return [
+          {
+            path: `upstreams.${name}.errors.${meaning}`,
+            other,
+            message: `"${word}" stands in ${other} too: a word has one meaning`,
+          },
+        ];
       }),
     );
   });

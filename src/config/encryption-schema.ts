@@ -15,13 +15,21 @@ const keySchema = z.strictObject({
 
 /** `store.encryption`: what seals the tokens in Redis. */
 export const encryptionSchema: z.ZodType<SealingConfig> = z.strictObject({
-  keys: z.array(keySchema).min(1, "must hold at least one key").superRefine(distinctIds).meta({ description: "The first seals, all open" }),
-  allowPlain: z.boolean().default(false).meta({ description: "Reads rows that are not sealed, while they are migrated" }),
+  keys: z
+    .array(keySchema)
+    .min(1, "must hold at least one key")
+    .superRefine(distinctIds)
+    .meta({ description: "The first seals, all open" }),
+  allowPlain: z
+    .boolean()
+    .default(false)
+    .meta({ description: "Reads rows that are not sealed, while they are migrated" }),
 });
 
 /** A row names the id only: it must tell which key. */
 function distinctIds(keys: readonly { readonly id: string }[], context: Pick<z.core.$RefinementCtx, "addIssue">): void {
   for (const [at, { id }] of keys.entries()) {
-    if (keys.findIndex((other) => other.id === id) < at) context.addIssue({ code: "custom", path: [at, "id"], message: `"${id}" is the id of another key` });
+    if (keys.findIndex((other) => other.id === id) < at)
+      context.addIssue({ code: "custom", path: [at, "id"], message: `"${id}" is the id of another key` });
   }
 }

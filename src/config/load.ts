@@ -19,7 +19,8 @@ export interface LoadedConfig {
 
 /**
  * Reads a configuration file.
- * @throws BearerswapError `config`; its message names the file and lists every problem, one a line, with its line and path
+ * @throws BearerswapError `config`; its message names the file and lists every problem, one a line, with its line and
+ * path
  */
 export function loadConfig(file: string, environment: Environment): LoadedConfig {
   return parseConfig(readText(file), file, environment);
@@ -41,7 +42,9 @@ export function checkWithoutValues(file: string): { readonly warnings: readonly 
   return { warnings: warningsOf(parsed), leftOut: replaced.size };
 }
 
-/** The file's section `log` alone, as far as it can be read: for saying, in that format, why the rest cannot be used. */
+/**
+ * The file's section `log` alone, as far as it can be read: for saying, in that format, why the rest cannot be used.
+ */
 export function readLogConfig(file: string): Config["log"] {
   try {
     const { content } = readDocument(readFileSync(file, "utf8"));
@@ -62,13 +65,18 @@ function readText(file: string): string {
 }
 
 /** What could be parsed. Nothing is missing there but what stands in place of a value that was left out. */
-function examine(text: string, file: string, environment: Environment): { readonly parsed: Parsed; readonly replaced: ReadonlySet<string> } {
+function examine(
+  text: string,
+  file: string,
+  environment: Environment,
+): { readonly parsed: Parsed; readonly replaced: ReadonlySet<string> } {
   const document = readDocument(text);
   if (document.content === undefined && document.problems.length > 0) throw failure(file, document.problems, document);
   const resolved = resolveReferences(document.content, environment);
   const problems = [...document.problems, ...resolved.problems];
   const raw = resolved.content;
-  if (!isMapping(raw)) throw failure(file, [{ path: "", message: "must be a mapping with listen, sessions and upstreams" }], document);
+  if (!isMapping(raw))
+    throw failure(file, [{ path: "", message: "must be a mapping with listen, sessions and upstreams" }], document);
   const parsed = createParser(document, resolved, problems)(applyPresets(raw, problems));
   problems.push(...crossCheck(parsed, raw));
   if (problems.length > 0) throw failure(file, problems, document);
@@ -81,7 +89,8 @@ type Mapping = Readonly<Record<string, unknown>>;
 function createParser(document: ConfigDocument, { replaced }: Resolved, problems: Problem[]): (raw: Mapping) => Parsed {
   return function parseSections(raw) {
     for (const name of Object.keys(raw))
-      if (!Object.hasOwn(sections, name)) report({ code: "unrecognized_keys", keys: [name], path: [], message: "" }, [], raw);
+      if (!Object.hasOwn(sections, name))
+        report({ code: "unrecognized_keys", keys: [name], path: [], message: "" }, [], raw);
     const names = Object.keys(sections) as SectionName[];
     return Object.fromEntries(names.map((name) => [name, parseSection(name, raw[name])])) as Parsed;
   };
@@ -93,8 +102,11 @@ function createParser(document: ConfigDocument, { replaced }: Resolved, problems
     for (const issue of result.error.issues) report(issue, [name], raw);
     const member = members[name];
     if (member === undefined) return withoutUnknownKeys(sections[name], raw, result.error.issues);
-    if (name !== "upstreams") return Array.isArray(raw) ? raw.map((item, at) => parseMember(member, item, [name, at])) : undefined;
-    return isMapping(raw) ? Object.fromEntries(Object.entries(raw).map(([key, item]) => [key, parseMember(member, item, [name, key])])) : undefined;
+    if (name !== "upstreams")
+      return Array.isArray(raw) ? raw.map((item, at) => parseMember(member, item, [name, at])) : undefined;
+    return isMapping(raw)
+      ? Object.fromEntries(Object.entries(raw).map(([key, item]) => [key, parseMember(member, item, [name, key])]))
+      : undefined;
   }
 
   function parseMember(schema: z.ZodType, raw: unknown, path: readonly PropertyKey[]): unknown {
@@ -111,7 +123,9 @@ function createParser(document: ConfigDocument, { replaced }: Resolved, problems
 
 /** A key too many hides nothing else. */
 function withoutUnknownKeys(schema: z.ZodType, raw: unknown, issues: readonly z.core.$ZodIssue[]): unknown {
-  const unknown = issues.flatMap((issue) => (issue.code === "unrecognized_keys" && issue.path.length === 0 ? issue.keys : []));
+  const unknown = issues.flatMap((issue) =>
+    issue.code === "unrecognized_keys" && issue.path.length === 0 ? issue.keys : [],
+  );
   if (unknown.length === 0 || !isMapping(raw)) return undefined;
   return schema.safeParse(Object.fromEntries(Object.entries(raw).filter(([key]) => !unknown.includes(key)))).data;
 }

@@ -41,7 +41,15 @@ export function keyFile(): z.ZodType<Secret, string> {
 }
 
 /** Why TLS cannot use these together; undefined where it can. */
-export function tlsProblem({ cert, key, ca }: { cert?: string | undefined; key?: Secret | undefined; ca?: string | undefined }): string | undefined {
+export function tlsProblem({
+  cert,
+  key,
+  ca,
+}: {
+  cert?: string | undefined;
+  key?: Secret | undefined;
+  ca?: string | undefined;
+}): string | undefined {
   if ([cert, key?.reveal(), ca].some((pem) => pem !== undefined && isStandIn(pem))) return undefined;
   try {
     createSecureContext({ cert, key: key?.reveal(), ca });

@@ -4,12 +4,18 @@ import type { Problem } from "./problem.ts";
 
 type Mapping = Readonly<Record<string, unknown>>;
 
-/** Fills in what the upstreams' presets say. What the file says wins, key by key, also inside mappings; lists are replaced. Unknown presets are left for the schema. */
+/**
+ * Fills in what the upstreams' presets say. What the file says wins, key by key, also inside mappings; lists are
+ * replaced. Unknown presets are left for the schema.
+ */
 export function applyPresets(raw: Mapping, problems: Problem[]): Mapping {
   if (!isMapping(raw.upstreams)) return raw;
   const upstreams = Object.entries(raw.upstreams).map(([name, upstream]) => {
     const preset = isMapping(upstream) ? presetNamed(upstream.preset) : undefined;
-    return [name, preset === undefined ? upstream : withPreset(preset, upstream as Mapping, `upstreams.${name}`, problems)];
+    return [
+      name,
+      preset === undefined ? upstream : withPreset(preset, upstream as Mapping, `upstreams.${name}`, problems),
+    ];
   });
   return { ...raw, upstreams: Object.fromEntries(upstreams) };
 }
@@ -31,7 +37,12 @@ function connectOf({ scopes = [], parameters = {}, ...rest }: PresetLogin, own: 
   return { ...merged(settings, own), ...(scope === "" ? {} : mergedScope) };
 }
 
-function valuesOf({ parameters = {} }: Preset, own: Mapping, path: string, problems: Problem[]): Record<string, string> {
+function valuesOf(
+  { parameters = {} }: Preset,
+  own: Mapping,
+  path: string,
+  problems: Problem[],
+): Record<string, string> {
   const values: Record<string, string> = {};
   for (const [name, parameter] of Object.entries(parameters)) {
     const value = own[name] ?? parameter.default;

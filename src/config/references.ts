@@ -28,7 +28,9 @@ const fileKeys = new Set(["cert", "key", "ca", "clientCa"]);
 const passwordInUrl = /^\w+:\/\/[^@]*:[^@]+@/;
 const reference = /\$\{([^}]*)\}/g;
 
-/** Replaces `${env:NAME}` and `${file:/path}` in every string of the parsed file. Problems name the path, never a value. */
+/**
+ * Replaces `${env:NAME}` and `${file:/path}` in every string of the parsed file. Problems name the path, never a value.
+ */
 export function resolveReferences(raw: unknown, { env, withoutValues = false }: Environment): Resolved {
   const problems: Problem[] = [];
   const replaced = new Set<string>();

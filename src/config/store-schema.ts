@@ -7,9 +7,13 @@ import { caFile, keyFile, pemFile, tlsProblem } from "./pem-file.ts";
 import { positiveDuration, secret } from "./units.ts";
 
 /** Which store, with its settings. */
-export type StoreConfig = { readonly kind: "memory"; readonly maxGrants: number } | ({ readonly kind: "redis" } & RedisStoreConfig);
+export type StoreConfig =
+  | { readonly kind: "memory"; readonly maxGrants: number }
+  | ({ readonly kind: "redis" } & RedisStoreConfig);
 
-const memory = z.strictObject({ maxGrants: z.int().min(1).default(100_000).meta({ description: "A further grant is refused; default 100000" }) });
+const memory = z.strictObject({
+  maxGrants: z.int().min(1).default(100_000).meta({ description: "A further grant is refused; default 100000" }),
+});
 
 /** `host:port` or `[ipv6]:port`. */
 function hostPort(): z.ZodType<HostPort, string> {
@@ -32,19 +36,35 @@ function isTcp(text: string): boolean {
 
 const tls: z.ZodType<RedisTls> = z
   .strictObject({
-    ca: caFile().optional().meta({ description: "Path of the authority that the server's certificate must come from, PEM; default: those that Node trusts" }),
+    ca: caFile().optional().meta({
+      description:
+        "Path of the authority that the server's certificate must come from, PEM; default: those that Node trusts",
+    }),
     cert: pemFile().optional().meta({ description: "Path of the client certificate's chain, PEM" }),
     key: keyFile().optional().meta({ description: "Path of the client certificate's private key, PEM" }),
-    serverName: z.string().min(1).optional().meta({ description: "The name that the server's certificate must have; default: the host's" }),
+    serverName: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ description: "The name that the server's certificate must have; default: the host's" }),
     minVersion: z.enum(["TLSv1.2", "TLSv1.3"]).optional().meta({ description: "Default TLSv1.2" }),
   })
   .superRefine(({ ca, cert, key }, context) => {
     if ((cert === undefined) !== (key === undefined)) {
-      context.addIssue({ code: "custom", path: [cert === undefined ? "cert" : "key"], message: "is needed: cert and key go together" });
+      context.addIssue({
+        code: "custom",
+        path: [cert === undefined ? "cert" : "key"],
+        message: "is needed: cert and key go together",
+      });
       return;
     }
     const problem = tlsProblem({ ca, cert, key });
-    if (problem !== undefined) context.addIssue({ code: "custom", path: ["cert"], message: `cannot be used with the key and ca given: ${problem}` });
+    if (problem !== undefined)
+      context.addIssue({
+        code: "custom",
+        path: ["cert"],
+        message: `cannot be used with the key and ca given: ${problem}`,
+      });
   });
 
 const sentinel = z
@@ -56,7 +76,10 @@ const sentinel = z
     tls: tls.optional().meta({ description: "TLS towards the sentinels" }),
     natMap: natMap.optional(),
   })
-  .refine(({ username, password }) => username === undefined || password !== undefined, { path: ["password"], message: "is needed with a username" });
+  .refine(({ username, password }) => username === undefined || password !== undefined, {
+    path: ["password"],
+    message: "is needed with a username",
+  });
 
 const redis = z
   .strictObject({
@@ -73,7 +96,10 @@ const redis = z
     username: z.string().min(1).optional(),
     password: secret().optional(),
     database: z.int().min(0).optional().meta({ description: "Default: the URL's, or 0. A cluster has none" }),
-    tls: tls.optional().meta({ description: "TLS towards masters; {} where Node trusts the server's authority and no client certificate is asked for" }),
+    tls: tls.optional().meta({
+      description:
+        "TLS towards masters; {} where Node trusts the server's authority and no client certificate is asked for",
+    }),
     connectionName: z
       .string()
       .regex(/^[!-~]+$/, "must be visible ASCII without spaces")
@@ -93,23 +119,50 @@ const redis = z
 type RedisInput = Pick<RedisConfig, "url" | "sentinel" | "cluster" | "username" | "password" | "database" | "tls">;
 
 /** What each setting allows, but all of them together do not. */
-function conflicts({ url, sentinel, cluster, username, password, database, tls }: RedisInput): { path: string[]; message: string }[] {
+function conflicts({
+  url,
+  sentinel,
+  cluster,
+  username,
+  password,
+  database,
+  tls,
+}: RedisInput): { path: string[]; message: string }[] {
   const kinds = [url, sentinel, cluster].filter((kind) => kind !== undefined);
   const inUrl = parseRedisUrl(url?.reveal() ?? "");
   const problems: { path: string[]; message: string }[] = [];
   const add = (applies: boolean, path: string[], message: string) => void (applies && problems.push({ path, message }));
   add(kinds.length !== 1, [], "must have exactly one of url, sentinel, cluster");
-  add(cluster !== undefined && database !== undefined, ["database"], "cannot be used with cluster, which has database 0 only");
+  add(
+    cluster !== undefined && database !== undefined,
+    ["database"],
+    "cannot be used with cluster, which has database 0 only",
+  );
   for (const [key, value] of Object.entries({ username, password, database }))
-    add(value !== undefined && inUrl?.[key as "username" | "password" | "database"] !== undefined, [key], "stands in the url too: leave one of them out");
-  add((username ?? inUrl?.username) !== undefined && (password ?? inUrl?.password) === undefined, ["password"], "is needed with a username");
+    add(
+      value !== undefined && inUrl?.[key as "username" | "password" | "database"] !== undefined,
+      [key],
+      "stands in the url too: leave one of them out",
+    );
+  add(
+    (username ?? inUrl?.username) !== undefined && (password ?? inUrl?.password) === undefined,
+    ["password"],
+    "is needed with a username",
+  );
   add(inUrl !== undefined && !inUrl.tls && tls !== undefined, ["tls"], "needs a url that begins with rediss://");
   return problems;
 }
 
 export const storeSchema = z
-  .strictObject({ memory: memory.nullable().optional(), redis: redis.optional(), encryption: encryptionSchema.optional() })
-  .refine((value) => (value.memory === undefined) !== (value.redis === undefined), "must have exactly one of memory, redis")
+  .strictObject({
+    memory: memory.nullable().optional(),
+    redis: redis.optional(),
+    encryption: encryptionSchema.optional(),
+  })
+  .refine(
+    (value) => (value.memory === undefined) !== (value.redis === undefined),
+    "must have exactly one of memory, redis",
+  )
   .refine((value) => value.encryption === undefined || value.redis !== undefined, {
     path: ["encryption"],
     message: "seals what is in Redis: it is not used with memory",

@@ -14,7 +14,10 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return meant.length < 3 ? undefined : candidates.find((candidate) => bare(candidate).startsWith(meant));
 }
 
-/** What an unknown key of the mapping at `path` is answered with: the key that was meant, the mapping it belongs in, or what there is. */
+/**
+ * What an unknown key of the mapping at `path` is answered with: the key that was meant, the mapping it belongs in, or
+ * what there is.
+ */
 export function hintFor(key: string, path: readonly PropertyKey[]): string {
   const schema = schemaAt(path);
   const known = Object.keys(schema?.properties ?? {});
@@ -34,7 +37,9 @@ interface Schema {
 }
 
 function schemaAt(path: readonly PropertyKey[]): Schema | undefined {
-  return mappingOf(path.reduce<Schema | undefined>((schema, key) => memberOf(mappingOf(schema), key), configJsonSchema() as Schema));
+  return mappingOf(
+    path.reduce<Schema | undefined>((schema, key) => memberOf(mappingOf(schema), key), configJsonSchema() as Schema),
+  );
 }
 
 function memberOf(schema: Schema | undefined, key: PropertyKey): Schema | undefined {
@@ -61,7 +66,9 @@ function tolerated(word: string): number {
   return word.length <= 3 ? 1 : word.length <= 8 ? 2 : 3;
 }
 
-/** How many letters are to be added, removed, replaced or exchanged with their neighbour, for words of a few letters. */
+/**
+ * How many letters are to be added, removed, replaced or exchanged with their neighbour, for words of a few letters.
+ */
 function distanceOf(a: string, b: string): number {
   const rows = [Array.from({ length: b.length + 1 }, (_, at) => at)];
   const at = (i: number, j: number) => rows[i]?.[j] ?? 0;
@@ -69,7 +76,8 @@ function distanceOf(a: string, b: string): number {
     rows.push([i]);
     for (let j = 1; j <= b.length; j++) {
       const replaced = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const exchanged = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? at(i - 2, j - 2) + 1 : replaced;
+      const exchanged =
+        i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? at(i - 2, j - 2) + 1 : replaced;
       rows[i]?.push(Math.min(replaced, exchanged, at(i - 1, j) + 1, at(i, j - 1) + 1));
     }
   }

@@ -12,7 +12,8 @@ export function duration(): z.ZodType<number, string> {
   return z
     .string({ error: ({ input }) => (typeof input === "number" ? withUnit(String(input)) : undefined) })
     .regex(durationSyntax, {
-      error: ({ input }) => (/^\d+$/.test(String(input)) ? withUnit(String(input)) : "must be a duration such as 500ms, 10s, 5m, 2h or 30d"),
+      error: ({ input }) =>
+        /^\d+$/.test(String(input)) ? withUnit(String(input)) : "must be a duration such as 500ms, 10s, 5m, 2h or 30d",
     })
     .transform(parseDuration)
     .refine((ms) => ms <= longestMs, "must be at most 3650d");
@@ -47,7 +48,10 @@ export function secret(): z.ZodType<Secret, string> {
 export function name(): z.ZodString {
   return z
     .string()
-    .regex(/^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$/, "must be 1 to 63 lower-case letters, digits, - or _, beginning and ending with a letter or digit");
+    .regex(
+      /^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$/,
+      "must be 1 to 63 lower-case letters, digits, - or _, beginning and ending with a letter or digit",
+    );
 }
 
 /** A header's name, lower-cased (RFC 9110 §5.1). */
@@ -63,15 +67,24 @@ export function cookieName(): z.ZodString {
   return z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, "must be a cookie name");
 }
 
-/** An absolute http or https URL without user, password and fragment. Whether http may be used is checked with `allowInsecure`. */
+/**
+ * An absolute http or https URL without user, password and fragment. Whether http may be used is checked with
+ * `allowInsecure`.
+ */
 export function url(): z.ZodString {
-  return z.string().refine((value) => isStandIn(value) || isUrl(value), "must be an https:// URL without user, password or fragment");
+  return z
+    .string()
+    .refine((value) => isStandIn(value) || isUrl(value), "must be an https:// URL without user, password or fragment");
 }
 
 function isUrl(value: string): boolean {
   const parsed = URL.parse(value);
   return (
-    parsed !== null && (parsed.protocol === "https:" || parsed.protocol === "http:") && parsed.username === "" && parsed.password === "" && parsed.hash === ""
+    parsed !== null &&
+    (parsed.protocol === "https:" || parsed.protocol === "http:") &&
+    parsed.username === "" &&
+    parsed.password === "" &&
+    parsed.hash === ""
   );
 }
 

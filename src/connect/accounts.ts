@@ -1,7 +1,10 @@
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { Grant, GrantKey } from "../stores/grant.ts";
 
-/** As whom a session is connected, for people to read. Not in the grant: it is known only after the grant was stored, and writing that again could undo a refresh. */
+/**
+ * As whom a session is connected, for people to read. Not in the grant: it is known only after the grant was stored,
+ * and writing that again could undo a refresh.
+ */
 export interface Accounts {
   remember(key: GrantKey, grant: Pick<Grant, "createdAt">, name: string): Promise<void>;
   nameOf(key: GrantKey, grant: Pick<Grant, "createdAt">): Promise<string | undefined>;

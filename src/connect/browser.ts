@@ -4,10 +4,16 @@ import type { Random } from "../platform/random.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import { cookieCredential } from "../sessions/cookies.ts";
 
-/** The cookie that tells one browser from another while it goes to a provider and back. It is no session: it opens nothing. */
+/**
+ * The cookie that tells one browser from another while it goes to a provider and back. It is no session: it opens
+ * nothing.
+ */
 export const browserCookie = "__Host-bearerswap-browser";
 
-/** One browser. A login begun in it is finished in it, so that a link or a code of somebody else's login is worth nothing here. */
+/**
+ * One browser. A login begun in it is finished in it, so that a link or a code of somebody else's login is worth
+ * nothing here.
+ */
 export interface Browser {
   /** What states keep of it. */
   readonly hash: string;
@@ -36,7 +42,8 @@ function browserOf(value: string): Browser {
   return {
     hash: hashOf(value),
     cookie: { name: browserCookie, value, maxAgeMs: browserLifeMs },
-    formToken: (session, upstream) => createHmac("sha256", value).update(`disconnect\0${session}\0${upstream}`).digest("base64url"),
+    formToken: (session, upstream) =>
+      createHmac("sha256", value).update(`disconnect\0${session}\0${upstream}`).digest("base64url"),
   };
 }
 

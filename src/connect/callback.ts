@@ -22,14 +22,16 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
 
   return {
     async handle(input, query, late) {
-      // Asked before anything is used up: a code that is redeemed while grants cannot be stored is a login lost. Loading the page again is then enough.
+      // Asked before anything is used up: a code that is redeemed while grants cannot be stored is a login lost.
+      // Loading the page again is then enough.
       await store.ping();
       const [state, ...others] = query.getAll("state");
       const begun = state === undefined || others.length > 0 ? undefined : await states.look(state, input.cookies);
       if (begun === undefined) return messages.lostLogin();
       const { flow, login } = begun;
       const browser = knownBrowser(input);
-      if (browser === undefined || !equalSecrets(browser.hash, flow.browser)) return refuse(flow, "another browser", messages.otherBrowser());
+      if (browser === undefined || !equalSecrets(browser.hash, flow.browser))
+        return refuse(flow, "another browser", messages.otherBrowser());
       const callback = new URL(`?${query}`, links.callback);
       const ended = begun.ended === undefined ? [] : [begun.ended];
       if (flow.step === "identify") {
@@ -51,27 +53,40 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
     },
   };
 
-  /** Whose grant it becomes now. A session must still be the one that began; after a ticket's login the browser stands for it. */
+  /**
+   * Whose grant it becomes now. A session must still be the one that began; after a ticket's login the browser stands
+   * for it.
+   */
   async function ownerNow(input: CheckInput, flow: FlowState): Promise<FlowOwner | undefined | "another" | "unknown"> {
     if (flow.by === "ticket") return flow.owner;
     const visitor = await visitorOf(input, sessions, issuer !== undefined);
     if (visitor.kind === "unknown") return "unknown";
     if (flow.owner === undefined) {
-      // A newcomer, who may have got a session meanwhile by connecting something else in another tab of the same browser.
+      // A newcomer, who may have got a session meanwhile by connecting something else in another tab of the same
+      // browser.
       if (visitor.kind === "newcomer") return undefined;
-      return visitor.kind === "session" && visitor.session.source === issuer?.source ? { session: visitor.session.session } : "another";
+      return visitor.kind === "session" && visitor.session.source === issuer?.source
+        ? { session: visitor.session.session }
+        : "another";
     }
     const { session, subject } = flow.owner;
-    const isSame = visitor.kind === "session" && equalSecrets(visitor.session.session, session) && visitor.session.owner?.subject === subject;
+    const isSame =
+      visitor.kind === "session" &&
+      equalSecrets(visitor.session.session, session) &&
+      visitor.session.owner?.subject === subject;
     return isSame ? flow.owner : "another";
   }
 
-  /** The user has logged in at the session's issuer: goes on only as the user the ticket was made for. The session decides, not the link. */
+  /**
+   * The user has logged in at the session's issuer: goes on only as the user the ticket was made for. The session
+   * decides, not the link.
+   */
   async function identified(input: CheckInput, { flow, login, ended }: Begun, callback: URL): Promise<Reply> {
     const ticket = await tickets.look(flow.ticket ?? "");
     const source = ticket && sourcesByName.get(ticket.source);
     const provider = providers.get(flow.upstream)?.login;
-    if (ticket === undefined || source === undefined || provider === undefined || ticket.upstream !== flow.upstream) return messages.ticketGone();
+    if (ticket === undefined || source === undefined || provider === undefined || ticket.upstream !== flow.upstream)
+      return messages.ticketGone();
     const outcome = await source.login.redeem(callback, login);
     if (outcome.kind === "denied") {
       metrics.login(flow.upstream, "denied");
@@ -80,7 +95,12 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
     const identity = outcome.kind === "tokens" ? await outcome.identity : undefined;
     if (identity?.kind !== "verified") {
       metrics.login(flow.upstream, "failed");
-      log.error({ event: "connect_failed", upstream: flow.upstream, step: flow.step, reason: outcome.kind === "failed" ? outcome.why : why(identity) });
+      log.error({
+        event: "connect_failed",
+        upstream: flow.upstream,
+        step: flow.step,
+        reason: outcome.kind === "failed" ? outcome.why : why(identity),
+      });
       return messages.providerTrouble(flow.upstream);
     }
     if (!equalSecrets(identity.issuer, source.issuer) || !equalSecrets(identity.subject, ticket.subject))
@@ -92,7 +112,10 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
 
   function refuse(flow: FlowState, reason: string, page: Reply): Reply {
     metrics.login(flow.upstream, "refused");
-    log.warn({ event: "connect_refused", upstream: flow.upstream, step: flow.step, reason }, "a login was not finished by who began it");
+    log.warn(
+      { event: "connect_refused", upstream: flow.upstream, step: flow.step, reason },
+      "a login was not finished by who began it",
+    );
     return page;
   }
 

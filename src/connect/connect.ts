@@ -34,7 +34,14 @@ export interface Connect extends ConnectHooks {
 }
 
 /** The headers that pages, links and MCP answers depend on, beside the sessions' own. */
-export const connectHeaders = ["cookie", "origin", "accept", "sec-fetch-mode", "mcp-protocol-version", "x-envoy-auth-partial-body"];
+export const connectHeaders = [
+  "cookie",
+  "origin",
+  "accept",
+  "sec-fetch-mode",
+  "mcp-protocol-version",
+  "x-envoy-auth-partial-body",
+];
 
 /** Longer requests for a page are refused unread, in characters: codes and states are short. */
 const longestPath = 8_192;
@@ -42,7 +49,13 @@ const longestPath = 8_192;
 export function createConnect({ config, sources, upstreams, decode, ...parts }: ConnectDeps): Connect {
   const links = createLinks(config);
   const states = createStates({ ...parts, redirectUri: links.callback });
-  const context: ConnectContext = { ...parts, links, messages: createMessages(links, parts.titleOf), states, tickets: createTickets(parts) };
+  const context: ConnectContext = {
+    ...parts,
+    links,
+    messages: createMessages(links, parts.titleOf),
+    states,
+    tickets: createTickets(parts),
+  };
   const resources = createResourceMetadata(
     config.resources,
     sources.flatMap((source) => (source.kind === "jwt" ? [source.issuer] : [])),
@@ -62,17 +75,28 @@ export function createConnect({ config, sources, upstreams, decode, ...parts }: 
       if (input === undefined) return { kind: "deny", reason: "bad_request" };
       // A provider that is slow must not cost the page its words; the work goes on.
       const cookies: ReplyCookie[] = [];
-      return { kind: "reply", reply: await deadline.before(reply(input, cookies).catch(failed), () => messages.slow(cookies)) };
+      return {
+        kind: "reply",
+        reply: await deadline.before(reply(input, cookies).catch(failed), () => messages.slow(cookies)),
+      };
     },
 
-    offer: createOffer({ context, decode, sources, upstreams, resources, assumeUrlElicitation: config.assumeUrlElicitation }),
+    offer: createOffer({
+      context,
+      decode,
+      sources,
+      upstreams,
+      resources,
+      assumeUrlElicitation: config.assumeUrlElicitation,
+    }),
     settled: callback.settled,
   };
 
   /** @param cookies what the browser must get also if it does not wait for the answer */
   async function reply(input: CheckInput, cookies: ReplyCookie[]): Promise<Reply> {
     const target = input.path;
-    if (target.length > longestPath) return messages.unreadable("Its address is longer than any that is handed out here.");
+    if (target.length > longestPath)
+      return messages.unreadable("Its address is longer than any that is handed out here.");
     const [path = "", search = ""] = split(target);
     if (path.startsWith(wellKnownPath)) return metadata(path);
     const [page = "", upstream = "", ...more] = path.slice(config.prefix.length).split("/");
@@ -83,7 +107,10 @@ export function createConnect({ config, sources, upstreams, decode, ...parts }: 
       callback: { method: "GET", show: () => callback.handle(input, query, cookies) },
       disconnect: { method: "POST", show: () => disconnect(input, upstream, query) },
     };
-    const found = Object.hasOwn(pages, page) && more.length === 0 && (upstream !== "") === takesUpstream.has(page) ? pages[page] : undefined;
+    const found =
+      Object.hasOwn(pages, page) && more.length === 0 && (upstream !== "") === takesUpstream.has(page)
+        ? pages[page]
+        : undefined;
     if (found === undefined) return messages.notFound();
     return found.method === input.method ? found.show() : messages.wrongMethod();
   }

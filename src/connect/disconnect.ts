@@ -8,12 +8,15 @@ import type { ConnectContext } from "./context.ts";
 import { visitorOf } from "./visitor.ts";
 
 /** `POST disconnect/<upstream>?token=…`: only from our own page, in the browser and the session it was made for. */
-export function createDisconnect(context: ConnectContext): (input: CheckInput, upstream: string, query: URLSearchParams) => Promise<Reply> {
+export function createDisconnect(
+  context: ConnectContext,
+): (input: CheckInput, upstream: string, query: URLSearchParams) => Promise<Reply> {
   const { providers, sessions, issuer, tokens, links, messages, log } = context;
 
   return async function disconnect(input, upstream, query) {
     if (!providers.has(upstream)) return messages.notFound();
-    // A POST of another site carries that site's Origin, or none that it may know: with the body not at hand, the token is in the address.
+    // A POST of another site carries that site's Origin, or none that it may know: with the body not at hand, the token
+    // is in the address.
     if (input.header("origin") !== links.origin) return messages.staleForm();
     const visitor = await visitorOf(input, sessions, issuer !== undefined);
     if (visitor.kind === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
@@ -40,6 +43,9 @@ export function createDisconnect(context: ConnectContext): (input: CheckInput, u
     const token = row?.grant.refreshToken ?? accessToken;
     const problem = token && (await providers.get(upstream)?.revoke?.(token, accessToken));
     if (problem !== undefined)
-      log.warn({ event: "revocation_failed", upstream, session: shortHash(session), reason: problem }, "the token may still be good at the provider");
+      log.warn(
+        { event: "revocation_failed", upstream, session: shortHash(session), reason: problem },
+        "the token may still be good at the provider",
+      );
   }
 }

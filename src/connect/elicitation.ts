@@ -15,7 +15,10 @@ export interface ElicitationRequest {
 /** An answer to be filled in with the URL; undefined where the client cannot take one. */
 export type Elicitation = (url: string) => string;
 
-/** The first revision in which an answer can ask for input ("multi round-trip requests"), and in which each request says what its client can do. */
+/**
+ * The first revision in which an answer can ask for input ("multi round-trip requests"), and in which each request says
+ * what its client can do.
+ */
 const multiRoundTrip = "2026-07-28";
 /** The first revision with URL-mode elicitation, by an error. */
 const urlElicitation = "2025-11-25";
@@ -25,10 +28,15 @@ const methods: ReadonlySet<unknown> = new Set(["tools/call", "prompts/get", "res
 const capabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
 const versionKey = "io.modelcontextprotocol/protocolVersion";
 
-/** URL-mode elicitation (MCP, "Elicitation") in the form of the client's revision, for a request that waits for an account. */
+/**
+ * URL-mode elicitation (MCP, "Elicitation") in the form of the client's revision, for a request that waits for an
+ * account.
+ */
 export function elicitationFor({ input, upstream, title, assumeAble }: ElicitationRequest): Elicitation | undefined {
-  // Of a partial body nothing is known: not even that it is one request. Envoy says so in its own header, last where a client sent one too.
-  if (input.method !== "POST" || input.body === "" || /true/i.test(input.header("x-envoy-auth-partial-body") ?? "")) return undefined;
+  // Of a partial body nothing is known: not even that it is one request. Envoy says so in its own header, last where a
+  // client sent one too.
+  if (input.method !== "POST" || input.body === "" || /true/i.test(input.header("x-envoy-auth-partial-body") ?? ""))
+    return undefined;
   const request = parseObject(input.body);
   if (request?.jsonrpc !== "2.0" || !methods.has(request.method) || !isId(request.id)) return undefined;
   // Byte for byte: a client that counts beyond 2^53, or writes 1e2, waits for its own id.
@@ -41,7 +49,8 @@ export function elicitationFor({ input, upstream, title, assumeAble }: Elicitati
   const key = `bearerswap-connect-${upstream}`;
   const message = `Connect your ${title} account to go on.`;
   if (version >= multiRoundTrip) {
-    if (objectOf(objectOf(meta?.[capabilitiesKey])?.elicitation)?.url === undefined || wasDeclined(params, key)) return undefined;
+    if (objectOf(objectOf(meta?.[capabilitiesKey])?.elicitation)?.url === undefined || wasDeclined(params, key))
+      return undefined;
     return (url) => {
       const inputRequests = { [key]: { method: "elicitation/create", params: { mode: "url", url, message } } };
       return `{"jsonrpc":"2.0","id":${id},"result":${JSON.stringify({ resultType: "input_required", inputRequests })}}`;
@@ -73,5 +82,7 @@ function parseObject(text: string): Readonly<Record<string, unknown>> | undefine
 }
 
 function objectOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Readonly<Record<string, unknown>>) : undefined;
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as Readonly<Record<string, unknown>>)
+    : undefined;
 }

@@ -31,7 +31,10 @@ export interface Returning {
   readonly late: ReplyCookie[];
 }
 
-/** Where the grant will be: made ready before the code is redeemed, so that nothing but the grant's own write stands between the tokens and the store. */
+/**
+ * Where the grant will be: made ready before the code is redeemed, so that nothing but the grant's own write stands
+ * between the tokens and the store.
+ */
 interface Place {
   readonly key: GrantKey;
   readonly subject: string | undefined;
@@ -58,11 +61,17 @@ export function createFinish(context: ConnectContext): Finish {
           return place === undefined ? messages.stranger() : keep(flow, place, provider, outcome, sentAt);
         case "denied":
           metrics.login(flow.upstream, "denied");
-          log.info({ event: "connect_denied", upstream: flow.upstream, reason: plainWord(outcome.error) }, "the provider sent the user back without a code");
+          log.info(
+            { event: "connect_denied", upstream: flow.upstream, reason: plainWord(outcome.error) },
+            "the provider sent the user back without a code",
+          );
           return messages.denied(titleOf(flow.upstream), retryOf(flow), outcome.error, outcome.description);
         case "failed":
           metrics.login(flow.upstream, "failed");
-          log.error({ event: "connect_failed", upstream: flow.upstream, reason: outcome.why }, "the code could not be redeemed");
+          log.error(
+            { event: "connect_failed", upstream: flow.upstream, reason: outcome.why },
+            "the code could not be redeemed",
+          );
           return messages.providerTrouble(flow.upstream);
         default:
           return outcome satisfies never;
@@ -91,7 +100,13 @@ export function createFinish(context: ConnectContext): Finish {
   }
 
   /** Stored first: whatever is wrong with the rest of the response must not cost the user the login. */
-  async function keep(flow: FlowState, { key, subject, begun, pending }: Place, provider: Provider, outcome: Tokens, sentAt: number): Promise<Reply> {
+  async function keep(
+    flow: FlowState,
+    { key, subject, begun, pending }: Place,
+    provider: Provider,
+    outcome: Tokens,
+    sentAt: number,
+  ): Promise<Reply> {
     const given = writeOf(outcome.tokens, subject, provider, sentAt);
     const cookies = begun === undefined ? [] : [begun.cookie];
     const { result, createdAt } = await pending.store(given);
@@ -119,7 +134,8 @@ export function createFinish(context: ConnectContext): Finish {
 
   /** Its grant is stored: a session that cannot be kept now would end with the flow. */
   async function keepSession({ session }: BegunSession): Promise<void> {
-    const failed = (reason: unknown) => log.warn({ event: "session_not_kept", session: shortHash(session), reason: messageOf(reason) });
+    const failed = (reason: unknown) =>
+      log.warn({ event: "session_not_kept", session: shortHash(session), reason: messageOf(reason) });
     await untilStored(clock, async () => issuer?.keep(session), flowLifeMs, failed).catch(() => undefined);
   }
 
@@ -131,12 +147,17 @@ export function createFinish(context: ConnectContext): Finish {
     identity: LoginIdentity,
     cookies: readonly ReplyCookie[],
   ): Promise<Reply> {
-    if (identity.kind === "unverified") log.warn({ event: "connect_unverified", ...about(key), reason: identity.why }, "the ID token is not as it should be");
+    if (identity.kind === "unverified")
+      log.warn(
+        { event: "connect_unverified", ...about(key), reason: identity.why },
+        "the ID token is not as it should be",
+      );
     if (identity.kind === "unverified" && identity.foreign) {
       metrics.login(key.upstream, "failed");
       const end = await tokens.endIf(key, ({ createdAt }) => createdAt === write.grant.createdAt);
       // As long as the store may still hold these tokens, which are somebody else's, nobody is told that they are gone.
-      if (end.kind === "unknown" && !(await end.isEnded)) return messages.unavailable("It cannot be told right now what became of this login.");
+      if (end.kind === "unknown" && !(await end.isEnded))
+        return messages.unavailable("It cannot be told right now what became of this login.");
       void giveBack(provider, { refreshToken: write.grant.refreshToken, accessToken: write.access?.token });
       return messages.foreignLogin(flow.upstream);
     }
@@ -146,7 +167,10 @@ export function createFinish(context: ConnectContext): Finish {
         .remember(key, write.grant, name)
         .catch((error: unknown) => log.warn({ event: "account_not_kept", ...about(key), reason: messageOf(error) }));
     metrics.login(key.upstream, "connected");
-    log.info({ event: "connected", ...about(key), refreshable: write.grant.refreshToken !== undefined }, "an account was connected");
+    log.info(
+      { event: "connected", ...about(key), refreshable: write.grant.refreshToken !== undefined },
+      "an account was connected",
+    );
     return done(flow, write, cookies);
   }
 
@@ -174,7 +198,12 @@ export function createFinish(context: ConnectContext): Finish {
     });
   }
 
-  function writeOf(response: TokenResponse, subject: string | undefined, provider: Provider, sentAt: number): GrantWrite {
+  function writeOf(
+    response: TokenResponse,
+    subject: string | undefined,
+    provider: Provider,
+    sentAt: number,
+  ): GrantWrite {
     const now = clock.wallMs();
     const { refreshToken, refreshExpiresInMs, scope, lifeMs } = response;
     return {
@@ -186,10 +215,17 @@ export function createFinish(context: ConnectContext): Finish {
   }
 
   /** Tokens that nobody will use are ended at the provider, where it can be asked to. */
-  async function giveBack(provider: Provider, { refreshToken, accessToken }: Pick<TokenResponse, "refreshToken" | "accessToken">): Promise<void> {
+  async function giveBack(
+    provider: Provider,
+    { refreshToken, accessToken }: Pick<TokenResponse, "refreshToken" | "accessToken">,
+  ): Promise<void> {
     const token = refreshToken ?? accessToken;
     const problem = token && (await provider.revoke?.(token, accessToken));
-    if (problem !== undefined) log.warn({ event: "revocation_failed", reason: problem }, "tokens that nobody uses are still good at the provider");
+    if (problem !== undefined)
+      log.warn(
+        { event: "revocation_failed", reason: problem },
+        "tokens that nobody uses are still good at the provider",
+      );
   }
 
   /** Only a session at the browser can begin again from there. */
@@ -198,7 +234,10 @@ export function createFinish(context: ConnectContext): Finish {
   }
 }
 
-/** Whoever holds the login's state writes what comes back with it: nothing but letters, digits and what parts words is taken into the log. */
+/**
+ * Whoever holds the login's state writes what comes back with it: nothing but letters, digits and what parts words is
+ * taken into the log.
+ */
 function plainWord(error: string): string {
   return foreignWord(error).replace(/[^\w.-]/g, "?");
 }

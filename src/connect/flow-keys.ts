@@ -4,7 +4,10 @@ import { Secret } from "../platform/secret.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import { createSealer, newSealingKey, type Sealer } from "../stores/sealing.ts";
 
-/** The keys that seal logins under way. All replicas share them by way of the store: one for each day, made by whoever needs it first. */
+/**
+ * The keys that seal logins under way. All replicas share them by way of the store: one for each day, made by whoever
+ * needs it first.
+ */
 export interface FlowKeys {
   /** Seals with today's key. */
   current(): Promise<Sealer>;

@@ -11,7 +11,9 @@ export class Html {
 
 type Part = Html | string | readonly Part[] | undefined;
 
-/** HTML from a template: what is put in is escaped, for text and for quoted attributes alike, unless it is HTML itself. */
+/**
+ * HTML from a template: what is put in is escaped, for text and for quoted attributes alike, unless it is HTML itself.
+ */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return new Html(strings.reduce((text, string, at) => `${text}${render(parts[at - 1])}${string}`));
 }
@@ -22,7 +24,13 @@ function render(part: Part): string {
   return typeof part === "string" ? escaped(part) : part.map(render).join("");
 }
 
-const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+const entities: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
 
 function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (character) => entities[character] ?? "");

@@ -28,11 +28,15 @@ export interface SessionIssuer extends IssuedSessions {
 }
 
 /**
- * Both lifetimes are kept by the store and not in the cookie: a cookie with times in it would have to be set anew with every answer for the idle one, and could not be ended.
- * Two records, each ended by the store's own clock: one is renewed by use, the other is not. There is no id before the first account is connected, so that none
- * that somebody else knows or planted can become a session that is worth something.
+ * Both lifetimes are kept by the store and not in the cookie: a cookie with times in it would have to be set anew with
+ * every answer for the idle one, and could not be ended. Two records, each ended by the store's own clock: one is
+ * renewed by use, the other is not. There is no id before the first account is connected, so that none that somebody
+ * else knows or planted can become a session that is worth something.
  */
-export function createSessionIssuer(config: IssuedSessionsConfig, { flows, random }: { readonly flows: FlowStore; readonly random: Random }): SessionIssuer {
+export function createSessionIssuer(
+  config: IssuedSessionsConfig,
+  { flows, random }: { readonly flows: FlowStore; readonly random: Random },
+): SessionIssuer {
   const { name, from, idleMs, absoluteMs } = config;
   return {
     source: name,

@@ -9,7 +9,10 @@ export interface Links {
   readonly overview: string;
   /** The redirect URI of every login (RFC 6749 §3.1.2). */
   readonly callback: string;
-  connect(upstream: string, query?: { readonly ticket?: string | undefined; readonly returnTo?: string | undefined }): string;
+  connect(
+    upstream: string,
+    query?: { readonly ticket?: string | undefined; readonly returnTo?: string | undefined },
+  ): string;
   disconnect(upstream: string, token: string): string;
   /** A path of this site, as {@link returnPath} lets it through. */
   back(path: string): string;
@@ -37,8 +40,9 @@ export function createLinks({ publicUrl, prefix }: { readonly publicUrl: string;
 const longestReturnPath = 2_048;
 
 /**
- * A path on this site to come back to; undefined for anything that a browser could take for another site's address: it must begin with one slash and hold no
- * backslash, control character or white space, which browsers read as slashes or skip (URL Standard, "special" schemes).
+ * A path on this site to come back to; undefined for anything that a browser could take for another site's address: it
+ * must begin with one slash and hold no backslash, control character or white space, which browsers read as slashes or
+ * skip (URL Standard, "special" schemes).
  */
 export function returnPath(text: string, origin: string): string | undefined {
   if (text.length > longestReturnPath || !/^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(text)) return undefined;

@@ -22,10 +22,11 @@ export function endedCookie(name: string): ReplyCookie {
 }
 
 /**
- * Deletes what is too many beside a login that begins now, oldest first. The times are the browser's word: they choose what is deleted
- * there, and nothing else.
+ * Deletes what is too many beside a login that begins now, oldest first. The times are the browser's word: they choose
+ * what is deleted there, and nothing else.
  *
- * @param ended the cookie of a login that the new one continues: it goes anyway, and must not cost another login its place
+ * @param ended the cookie of a login that the new one continues: it goes anyway, and must not cost another login its
+ * place
  */
 export function surplusCookies(header: string | undefined, ended?: ReplyCookie): ReplyCookie[] {
   if (header === undefined || !header.includes(loginCookiePrefix)) return [];
@@ -35,5 +36,7 @@ export function surplusCookies(header: string | undefined, ended?: ReplyCookie):
     if (name !== undefined && name !== ended?.name) begun.set(name, Number(expiry));
   }
   const oldestFirst = [...begun].sort(([, a], [, b]) => a - b).map(([name]) => name);
-  return oldestFirst.slice(0, Math.min(maxDeletions, Math.max(0, oldestFirst.length - (maxLogins - 1)))).map(endedCookie);
+  return oldestFirst
+    .slice(0, Math.min(maxDeletions, Math.max(0, oldestFirst.length - (maxLogins - 1))))
+    .map(endedCookie);
 }

@@ -14,7 +14,9 @@ export interface Message {
 
 /** The reply that shows a message. */
 export function messagePage({ status, title, text, actions = [], cookies = [] }: Message): Reply {
-  const links = actions.map(({ label, href }, at) => html`<a class="button${at === 0 ? " primary" : ""}" href="${href}">${label}</a>`);
+  const links = actions.map(
+    ({ label, href }, at) => html`<a class="button${at === 0 ? " primary" : ""}" href="${href}">${label}</a>`,
+  );
   const content = html`<div class="card"${status === "ok" ? "" : html` role="alert"`}>
 ${text.map((paragraph) => html`<p>${paragraph}</p>\n`)}${links.length === 0 ? "" : html`<div class="actions">${links}</div>`}
 </div>`;

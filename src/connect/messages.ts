@@ -37,24 +37,49 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
   const show = (message: Message) => messagePage({ actions: [overview], ...message });
 
   return {
-    wrongMethod: () => show({ status: "wrong_method", title: "This does not work", text: ["This address takes no request of this kind."] }),
-    notFound: () => show({ status: "not_found", title: "There is nothing here", text: ["This address leads nowhere. Perhaps the link was cut off."] }),
+    wrongMethod: () =>
+      show({
+        status: "wrong_method",
+        title: "This does not work",
+        text: ["This address takes no request of this kind."],
+      }),
+    notFound: () =>
+      show({
+        status: "not_found",
+        title: "There is nothing here",
+        text: ["This address leads nowhere. Perhaps the link was cut off."],
+      }),
     unreadable: (what) =>
-      show({ status: "invalid", title: "This link cannot be used", text: [what, "Go back to where you found it, and open it again from there."] }),
+      show({
+        status: "invalid",
+        title: "This link cannot be used",
+        text: [what, "Go back to where you found it, and open it again from there."],
+      }),
     stranger: () =>
       show({
         status: "forbidden",
         title: "You are not signed in here",
-        text: ["Accounts are connected to a session, and your browser has none, or one that has ended.", "Sign in to the application first, then come back."],
+        text: [
+          "Accounts are connected to a session, and your browser has none, or one that has ended.",
+          "Sign in to the application first, then come back.",
+        ],
         actions: [{ label: "Try again", href: links.overview }],
       }),
     withoutSubject: () =>
       show({
         status: "forbidden",
         title: "Your session names no user",
-        text: ["Accounts are connected to a user, and your session does not say who that is.", "Tell whoever runs this site."],
+        text: [
+          "Accounts are connected to a user, and your session does not say who that is.",
+          "Tell whoever runs this site.",
+        ],
       }),
-    unavailable: (what) => show({ status: "unavailable", title: "This does not work right now", text: [what, "Nothing is lost. Try again in a moment."] }),
+    unavailable: (what) =>
+      show({
+        status: "unavailable",
+        title: "This does not work right now",
+        text: [what, "Nothing is lost. Try again in a moment."],
+      }),
     providerTrouble: (upstream) =>
       show({
         status: "unavailable",
@@ -69,7 +94,10 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
       show({
         status: "invalid",
         title: "This link was used or is too old",
-        text: ["A link to connect an account works once, for ten minutes.", "Go back to your application and let it ask again: it gets a new link."],
+        text: [
+          "A link to connect an account works once, for ten minutes.",
+          "Go back to your application and let it ask again: it gets a new link.",
+        ],
         actions: [],
       }),
     otherUser: () =>
@@ -86,7 +114,10 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
       show({
         status: "forbidden",
         title: "This login was begun elsewhere",
-        text: ["It began in another browser, or in a session that is no longer yours. Nothing was connected.", "Begin again here."],
+        text: [
+          "It began in another browser, or in a session that is no longer yours. Nothing was connected.",
+          "Begin again here.",
+        ],
       }),
     lostLogin: () =>
       show({
@@ -104,7 +135,11 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
       return show({
         status: refused ? "ok" : "unavailable",
         title: refused ? "Nothing was connected" : "The login failed",
-        text: [what, html`<span class="soft">Its answer: <bdi>${words}</bdi></span>`, "You can try again whenever you like."],
+        text: [
+          what,
+          html`<span class="soft">Its answer: <bdi>${words}</bdi></span>`,
+          "You can try again whenever you like.",
+        ],
         actions: [...(retry === undefined ? [] : [{ label: "Try again", href: retry }]), overview],
       });
     },
@@ -112,7 +147,10 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
       show({
         status: "forbidden",
         title: "This login belongs to another one",
-        text: [`What came back from ${titleOf(upstream)} was made for a different login than yours. Nothing was connected.`, "Begin again here."],
+        text: [
+          `What came back from ${titleOf(upstream)} was made for a different login than yours. Nothing was connected.`,
+          "Begin again here.",
+        ],
       }),
     newerLogin: (upstream) =>
       show({
@@ -135,13 +173,19 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
         cookies,
         status: "unavailable",
         title: "This takes long",
-        text: ["A provider has not answered yet. We go on waiting for it.", "See in a minute whether the account is connected."],
+        text: [
+          "A provider has not answered yet. We go on waiting for it.",
+          "See in a minute whether the account is connected.",
+        ],
       }),
     staleForm: () =>
       show({
         status: "forbidden",
         title: "Nothing was changed",
-        text: ["The page you came from is out of date, or the request did not come from it.", "Look at your connections again and repeat it there."],
+        text: [
+          "The page you came from is out of date, or the request did not come from it.",
+          "Look at your connections again and repeat it there.",
+        ],
       }),
   };
 }

@@ -1,6 +1,7 @@
 /**
- * How a login ended: `connected` with its grant stored, `denied` by the provider or its user, `refused` as another browser, session or user came back with it,
- * `superseded` as something newer was stored meanwhile, `failed` for whatever else, of ours or the provider's.
+ * How a login ended: `connected` with its grant stored, `denied` by the provider or its user, `refused` as another
+ * browser, session or user came back with it, `superseded` as something newer was stored meanwhile, `failed` for
+ * whatever else, of ours or the provider's.
  */
 export type LoginEnding = "connected" | "denied" | "refused" | "superseded" | "failed";
 

@@ -23,7 +23,9 @@ export interface OfferDeps {
 }
 
 /** Where an account can be connected: at once by whoever is at the browser, or after a login that a ticket asks for. */
-type Way = { readonly kind: "direct" } | { readonly kind: "ticket"; readonly session: Session; readonly subject: string };
+type Way =
+  | { readonly kind: "direct" }
+  | { readonly kind: "ticket"; readonly session: Session; readonly subject: string };
 
 /** Makes of a denial what leads its user to a login: a link, a redirect for a browser, a question for an MCP client. */
 export function createOffer({ context, decode, sources, upstreams, resources, assumeUrlElicitation }: OfferDeps) {
@@ -49,7 +51,10 @@ export function createOffer({ context, decode, sources, upstreams, resources, as
   }
 
   function withoutLink(plain: Denial, reason: string): Denial {
-    log.warn({ event: "connect_failed", upstream: plain.upstream, reason }, "no link to connect an account can be given");
+    log.warn(
+      { event: "connect_failed", upstream: plain.upstream, reason },
+      "no link to connect an account can be given",
+    );
     return plain;
   }
 
@@ -63,16 +68,24 @@ export function createOffer({ context, decode, sources, upstreams, resources, as
         ? elicitationFor({ input, upstream, title: titleOf(upstream), assumeAble: assumeUrlElicitation })
         : undefined;
     const url = links.connect(upstream, { ticket: way.kind === "ticket" ? await ticketOf(way, upstream) : undefined });
-    return elicit === undefined ? { ...denial, connectUrl: url } : led(denial, "elicitation", { kind: "json", body: elicit(url) });
+    return elicit === undefined
+      ? { ...denial, connectUrl: url }
+      : led(denial, "elicitation", { kind: "json", body: elicit(url) });
   }
 
   /** Said in the log as a denial is, since it stands in the place of one. */
   function led({ reason, upstream, session }: Denial, way: "redirect" | "elicitation", reply: Reply): Verdict {
-    log.info({ event: "connect_offered", upstream, session: session && shortHash(session), reason, way }, "a user was led to connect an account");
+    log.info(
+      { event: "connect_offered", upstream, session: session && shortHash(session), reason, way },
+      "a user was led to connect an account",
+    );
     return { kind: "reply", reply };
   }
 
-  /** Sessions in cookies are at the browser. One in a header is not: its link asks who opens it, which takes a subject to compare with. */
+  /**
+   * Sessions in cookies are at the browser. One in a header is not: its link asks who opens it, which takes a subject
+   * to compare with.
+   */
   async function wayOf({ reason }: Denial, input: CheckInput): Promise<Way | undefined> {
     if (reason === "session_missing") return issuer === undefined ? undefined : { kind: "direct" };
     const identification = await sessions.identify(input);
@@ -81,7 +94,9 @@ export function createOffer({ context, decode, sources, upstreams, resources, as
     const source = kinds.get(session.source);
     if (source !== undefined && "from" in source && "cookie" in source.from) return { kind: "direct" };
     const subject = session.owner?.subject;
-    return subject === undefined || !sourcesByName.has(session.source) ? undefined : { kind: "ticket", session, subject };
+    return subject === undefined || !sourcesByName.has(session.source)
+      ? undefined
+      : { kind: "ticket", session, subject };
   }
 
   function ticketOf({ session, subject }: Way & { readonly kind: "ticket" }, upstream: string): Promise<string> {
@@ -91,10 +106,19 @@ export function createOffer({ context, decode, sources, upstreams, resources, as
 
 /** A login is what is missing, or at least knowledge of where to get a session. */
 function isCurable({ reason }: Denial): boolean {
-  return reason === "grant_missing" || reason === "grant_refused" || reason === "session_missing" || reason === "session_invalid";
+  return (
+    reason === "grant_missing" ||
+    reason === "grant_refused" ||
+    reason === "session_missing" ||
+    reason === "session_invalid"
+  );
 }
 
 /** A person went there with a browser; a script in a page would not follow to another site's login. */
 function isNavigation(input: CheckInput): boolean {
-  return input.method === "GET" && input.header("sec-fetch-mode") === "navigate" && /\btext\/html\b/i.test(input.header("accept") ?? "");
+  return (
+    input.method === "GET" &&
+    input.header("sec-fetch-mode") === "navigate" &&
+    /\btext\/html\b/i.test(input.header("accept") ?? "")
+  );
 }

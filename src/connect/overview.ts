@@ -42,7 +42,8 @@ export function createOverview(context: ConnectContext): (input: CheckInput) => 
     const key = { session: session.session, upstream };
     const read = await store.read(key);
     // A grant of another subject is none that this session could use, and its account is none of this user's business.
-    if (read.kind !== "found" || !mayUse(session, read.row.grant.subject)) return { upstream, state: "none", canConnect };
+    if (read.kind !== "found" || !mayUse(session, read.row.grant.subject))
+      return { upstream, state: "none", canConnect };
     const account = await accounts.nameOf(key, read.row.grant).catch(() => undefined);
     return { upstream, state: stateOf(read.row), since: read.row.grant.createdAt, account, canConnect };
   }
@@ -55,7 +56,11 @@ function stateOf({ state, access, grant, backOffMs }: GrantRow): Connection["sta
 
 const states = {
   connected: { words: "Connected", look: "good", hint: undefined },
-  needs_login: { words: "Needs a new login", look: "bad", hint: "The provider no longer accepts what it gave. Connect again to go on." },
+  needs_login: {
+    words: "Needs a new login",
+    look: "bad",
+    hint: "The provider no longer accepts what it gave. Connect again to go on.",
+  },
   trouble: {
     words: "Trouble at the provider",
     look: "bad",
@@ -64,7 +69,12 @@ const states = {
   none: { words: "Not connected", look: "soft", hint: undefined },
 } as const;
 
-function list({ links, titleOf }: ConnectContext, connections: readonly Connection[], session: string | undefined, browser: Browser): Html {
+function list(
+  { links, titleOf }: ConnectContext,
+  connections: readonly Connection[],
+  session: string | undefined,
+  browser: Browser,
+): Html {
   if (connections.length === 0) return html`<div class="card"><p>There is nothing to connect here.</p></div>`;
   return html`<p>Applications behind this site can use these accounts for you.</p>
 <ul>

@@ -20,12 +20,21 @@ export interface ResourceMetadata {
 /** Begins the paths of the documents: the resource's own path follows (RFC 9728 §3.1). */
 export const wellKnownPath = "/.well-known/oauth-protected-resource";
 
-export function createResourceMetadata(resources: readonly ResourceConfig[], issuers: readonly string[]): ResourceMetadata {
+export function createResourceMetadata(
+  resources: readonly ResourceConfig[],
+  issuers: readonly string[],
+): ResourceMetadata {
   const entries = resources.map((config) => {
     const url = new URL(config.resource);
     const { origin, pathname } = url;
     const path = pathname === "/" ? "" : pathname;
-    return { resource: url, path, wellKnown: `${wellKnownPath}${path}`, url: `${origin}${wellKnownPath}${path}`, document: documentOf(config, issuers) };
+    return {
+      resource: url,
+      path,
+      wellKnown: `${wellKnownPath}${path}`,
+      url: `${origin}${wellKnownPath}${path}`,
+      document: documentOf(config, issuers),
+    };
   });
   const longestFirst = [...entries].sort((a, b) => b.path.length - a.path.length);
 
@@ -33,7 +42,8 @@ export function createResourceMetadata(resources: readonly ResourceConfig[], iss
     at: (path) => entries.find(({ wellKnown }) => wellKnown === path)?.document,
     urlFor({ host, path: target }) {
       const path = target.split(/[?#]/, 1)[0] ?? "";
-      const covers = (prefix: string) => path === prefix || path.startsWith(prefix.endsWith("/") ? prefix : `${prefix}/`);
+      const covers = (prefix: string) =>
+        path === prefix || path.startsWith(prefix.endsWith("/") ? prefix : `${prefix}/`);
       return longestFirst.find((entry) => isHostOf(entry.resource, host) && covers(entry.path))?.url;
     },
   };

@@ -18,7 +18,12 @@ export interface Start {
    *
    * @param ended deletes the cookie of the step before
    */
-  send(to: CodeFlow, input: CheckInput, state: Omit<FlowState, "nonce" | "verifier" | "browser">, ended?: ReplyCookie): Promise<Reply>;
+  send(
+    to: CodeFlow,
+    input: CheckInput,
+    state: Omit<FlowState, "nonce" | "verifier" | "browser">,
+    ended?: ReplyCookie,
+  ): Promise<Reply>;
 }
 
 export function createStart(context: ConnectContext): Start {
@@ -32,19 +37,30 @@ export function createStart(context: ConnectContext): Start {
       if (ticket !== null) return identify(input, upstream, ticket);
       const asked = query.get("return_to");
       const returnTo = asked === null ? undefined : returnPath(asked, links.origin);
-      if (asked !== null && returnTo === undefined) return messages.unreadable("It would lead back to an address that is none of this site's paths.");
+      if (asked !== null && returnTo === undefined)
+        return messages.unreadable("It would lead back to an address that is none of this site's paths.");
       const visitor = await visitorOf(input, sessions, issuer !== undefined);
       switch (visitor.kind) {
         case "session":
           // Its grant could be used by nobody: the source compares subjects.
-          if (visitor.session.owner !== undefined && visitor.session.owner.subject === undefined) return messages.withoutSubject();
-          return send(login, input, { step: "connect", upstream, owner: ownerOf(visitor.session), by: "session", returnTo });
+          if (visitor.session.owner !== undefined && visitor.session.owner.subject === undefined)
+            return messages.withoutSubject();
+          return send(login, input, {
+            step: "connect",
+            upstream,
+            owner: ownerOf(visitor.session),
+            by: "session",
+            returnTo,
+          });
         case "newcomer":
           return send(login, input, { step: "connect", upstream, by: "session", returnTo });
         case "stranger":
           return messages.stranger();
         case "unknown":
-          log.warn({ event: "connect_failed", upstream, reason: visitor.why }, "it cannot be told whose session this is");
+          log.warn(
+            { event: "connect_failed", upstream, reason: visitor.why },
+            "it cannot be told whose session this is",
+          );
           return messages.unavailable("It cannot be told right now whose session this is.");
         default:
           return visitor satisfies never;
@@ -53,7 +69,10 @@ export function createStart(context: ConnectContext): Start {
     send,
   };
 
-  /** The link was sent about: only who logs in at the session's issuer as the session's subject may connect an account to it. */
+  /**
+   * The link was sent about: only who logs in at the session's issuer as the session's subject may connect an account
+   * to it.
+   */
   async function identify(input: CheckInput, upstream: string, id: string): Promise<Reply> {
     const ticket = await tickets.look(id);
     const source = ticket && sourcesByName.get(ticket.source);
@@ -62,15 +81,24 @@ export function createStart(context: ConnectContext): Start {
     return send(source.login, input, { step: "identify", upstream, owner, by: "ticket", ticket: id });
   }
 
-  async function send(to: CodeFlow, input: CheckInput, begun: Omit<FlowState, "nonce" | "verifier" | "browser">, ended?: ReplyCookie): Promise<Reply> {
+  async function send(
+    to: CodeFlow,
+    input: CheckInput,
+    begun: Omit<FlowState, "nonce" | "verifier" | "browser">,
+    ended?: ReplyCookie,
+  ): Promise<Reply> {
     const browser = browserFor(input, random);
     const flow = await states.begin({ ...begun, browser: browser.hash });
-    if (flow === undefined) return messages.unreadable("Its session is longer than any that an account can be connected for.");
+    if (flow === undefined)
+      return messages.unreadable("Its session is longer than any that an account can be connected for.");
     try {
       const cookies = [browser.cookie, flow.cookie, ...surplusCookies(input.cookies, ended)];
       return { kind: "redirect", to: await to.authorizationUrl(flow.login), cookies };
     } catch (error) {
-      log.error({ event: "connect_failed", upstream: begun.upstream, step: begun.step, reason: messageOf(error) }, "the user cannot be sent to the provider");
+      log.error(
+        { event: "connect_failed", upstream: begun.upstream, step: begun.step, reason: messageOf(error) },
+        "the user cannot be sent to the provider",
+      );
       return messages.providerTrouble(begun.upstream);
     }
   }

@@ -14,16 +14,24 @@ import { endedCookie, loginCookieName, longestLoginCookie } from "./login-cookie
 /** A login has to be finished within this, ms. */
 export const flowLifeMs = 10 * 60 * 1_000;
 
-/** Whose grant a login will be: a session's, or a newcomer's, whose session begins with it. `subject` is left out where the session's source states none. */
+/**
+ * Whose grant a login will be: a session's, or a newcomer's, whose session begins with it. `subject` is left out where
+ * the session's source states none.
+ */
 const ownerSchema = z.object({ session: z.string(), subject: z.string().optional() });
 const stateSchema = z.object({
-  /** `identify`: at the session's issuer, to learn who follows a ticket's link. `connect`: at the upstream's provider. */
+  /**
+   * `identify`: at the session's issuer, to learn who follows a ticket's link. `connect`: at the upstream's provider.
+   */
   step: z.enum(["identify", "connect"]),
   upstream: z.string(),
   /** The browser that began, by its hash. */
   browser: z.string(),
   owner: ownerSchema.optional(),
-  /** How the browser showed that it may act for the owner: by its session, which it must show again, or by a login that matched a ticket. */
+  /**
+   * How the browser showed that it may act for the owner: by its session, which it must show again, or by a login that
+   * matched a ticket.
+   */
   by: z.enum(["session", "ticket"]),
   /** The ticket, for `identify`: taken when the login has matched it. */
   ticket: z.string().optional(),
@@ -44,13 +52,17 @@ export interface Begun {
 }
 
 /**
- * Logins under way. Each is in a cookie of its browser, sealed: what strangers begin costs the store nothing, and any replica can finish it.
- * Only when a login comes back, a mark in the store sees to it that it is finished once.
+ * Logins under way. Each is in a cookie of its browser, sealed: what strangers begin costs the store nothing, and any
+ * replica can finish it. Only when a login comes back, a mark in the store sees to it that it is finished once.
  */
 export interface States {
   /** @returns what the provider is told, and the cookie; undefined where it would be too long for one */
-  begin(state: Omit<FlowState, "nonce" | "verifier">): Promise<{ readonly login: Login; readonly cookie: ReplyCookie } | undefined>;
-  /** What was begun under this state in a browser with these cookies; undefined where nothing was, or it took too long. */
+  begin(
+    state: Omit<FlowState, "nonce" | "verifier">,
+  ): Promise<{ readonly login: Login; readonly cookie: ReplyCookie } | undefined>;
+  /**
+   * What was begun under this state in a browser with these cookies; undefined where nothing was, or it took too long.
+   */
   look(state: string, cookies: string | undefined): Promise<Begun | undefined>;
   /** Uses it up: of several who do at the same time one gets true, and nobody does later. */
   take(begun: Begun): Promise<boolean>;
@@ -95,7 +107,9 @@ export function createStates({ flows, random, clock, redirectUri }: StatesDeps):
 
     async take({ login: { state }, ended }) {
       const hash = hashOf(state);
-      return ended === undefined ? (await flows.take("state", hash)) !== undefined : flows.put("used", hash, "1", markLifeMs);
+      return ended === undefined
+        ? (await flows.take("state", hash)) !== undefined
+        : flows.put("used", hash, "1", markLifeMs);
     },
   };
 
@@ -146,6 +160,9 @@ export function parseRecord<T>(schema: z.ZodType<T>, value: string, kind: string
   try {
     return schema.parse(JSON.parse(value));
   } catch {
-    throw new BearerswapError("store_corrupt", `a record of kind "${kind}" cannot be read: another version of bearerswap may have written it; begin again`);
+    throw new BearerswapError(
+      "store_corrupt",
+      `a record of kind "${kind}" cannot be read: another version of bearerswap may have written it; begin again`,
+    );
   }
 }

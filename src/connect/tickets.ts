@@ -13,8 +13,9 @@ const ticketSchema = z.object({ session: z.string(), source: z.string(), subject
 export type Ticket = z.output<typeof ticketSchema>;
 
 /**
- * Links for sessions that never come to a browser. A ticket is no secret: it opens nothing, it only says who has to log in. One is good for one login in ten minutes; it is
- * taken when that login has matched, so that a program that previews links does not use it up.
+ * Links for sessions that never come to a browser. A ticket is no secret: it opens nothing, it only says who has to log
+ * in. One is good for one login in ten minutes; it is taken when that login has matched, so that a program that
+ * previews links does not use it up.
  */
 export interface Tickets {
   issue(ticket: Ticket): Promise<string>;
@@ -30,7 +31,10 @@ export interface TicketsDeps {
   readonly clock: Pick<Clock, "monotonicMs">;
 }
 
-/** A client that asks again gets the same ticket for so long, ms: one that asks every second does not fill the store, and each link has most of its time left. */
+/**
+ * A client that asks again gets the same ticket for so long, ms: one that asks every second does not fill the store,
+ * and each link has most of its time left.
+ */
 const sameTicketMs = 2 * 60 * 1_000;
 const maxRemembered = 10_000;
 const ticketSyntax = /^[A-Za-z0-9_-]{22}$/;
@@ -53,7 +57,8 @@ export function createTickets({ flows, random, clock }: TicketsDeps): Tickets {
 
   async function issue(ticket: Ticket): Promise<string> {
     const known = issued.get(grantId(ticket));
-    if (known !== undefined && clock.monotonicMs() < known.until && (await look(known.id)) !== undefined) return known.id;
+    if (known !== undefined && clock.monotonicMs() < known.until && (await look(known.id)) !== undefined)
+      return known.id;
     const id = random.id();
     await flows.put("ticket", hashOf(id), JSON.stringify(ticket), flowLifeMs);
     issued.set(grantId(ticket), { id, until: clock.monotonicMs() + sameTicketMs });

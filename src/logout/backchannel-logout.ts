@@ -29,7 +29,10 @@ export interface BackchannelLogoutDeps {
 /** What became of a logout token. `unavailable`: it has to be sent again. */
 export type LogoutOutcome = { readonly kind: "done" } | Exclude<LogoutTokenResult, { readonly kind: "valid" }>;
 
-/** Ends all grants of the sessions that an issuer says have ended (OpenID Connect Back-Channel Logout 1.0). Never rejects. */
+/**
+ * Ends all grants of the sessions that an issuer says have ended (OpenID Connect Back-Channel Logout 1.0). Never
+ * rejects.
+ */
 export type BackchannelLogout = (logoutToken: string) => Promise<LogoutOutcome>;
 
 interface Ordered {
@@ -54,9 +57,15 @@ export function createBackchannelLogout({
   metrics,
 }: BackchannelLogoutDeps): BackchannelLogout {
   return async function logout(jwt) {
-    const outcome = await attempt(jwt).catch((error: unknown) => ({ kind: "unavailable", why: messageOf(error), retryAfterMs }) as const);
+    const outcome = await attempt(jwt).catch(
+      (error: unknown) => ({ kind: "unavailable", why: messageOf(error), retryAfterMs }) as const,
+    );
     metrics.ended(outcome.kind);
-    if (outcome.kind !== "done") log.warn({ event: "backchannel_logout_failed", outcome: outcome.kind, reason: outcome.why }, "a logout was not carried out");
+    if (outcome.kind !== "done")
+      log.warn(
+        { event: "backchannel_logout_failed", outcome: outcome.kind, reason: outcome.why },
+        "a logout was not carried out",
+      );
     return outcome;
   };
 
@@ -64,7 +73,11 @@ export function createBackchannelLogout({
     const orders = await verified(jwt);
     if (!Array.isArray(orders)) return orders;
     const [first] = orders;
-    const id = createHash("sha256").update(first.source.issuer).update("\0").update(first.token.jti).digest("base64url");
+    const id = createHash("sha256")
+      .update(first.source.issuer)
+      .update("\0")
+      .update(first.token.jti)
+      .digest("base64url");
     const token = createHash("sha256").update(jwt).digest("base64url");
     const seen = await flows.read("logout", id);
     // An issuer sends again what it had no answer to. A login since then is safe from it: nothing is done.
@@ -76,8 +89,12 @@ export function createBackchannelLogout({
     return { kind: "done" };
   }
 
-  /** An issuer has one address for a client's logouts: all sources that it means are told, those in other places too. */
-  async function verified(jwt: string): Promise<[Ordered, ...Ordered[]] | Exclude<LogoutOutcome, { readonly kind: "done" }>> {
+  /**
+   * An issuer has one address for a client's logouts: all sources that it means are told, those in other places too.
+   */
+  async function verified(
+    jwt: string,
+  ): Promise<[Ordered, ...Ordered[]] | Exclude<LogoutOutcome, { readonly kind: "done" }>> {
     const iss = unverifiedIssuer(jwt);
     const orders: Ordered[] = [];
     let failure: Exclude<LogoutOutcome, { readonly kind: "done" }> = {
@@ -89,7 +106,11 @@ export function createBackchannelLogout({
       if (keySet === undefined) continue;
       const { name, issuer, clockTolerance, backchannelLogout } = source;
       const audience = backchannelLogout.audience ?? source.audience;
-      const result = await verifyLogoutToken(jwt, { name, issuer, audience, clockToleranceMs: clockTolerance, keys: keySet }, clock);
+      const result = await verifyLogoutToken(
+        jwt,
+        { name, issuer, audience, clockToleranceMs: clockTolerance, keys: keySet },
+        clock,
+      );
       if (result.kind === "unavailable") return result;
       if (result.kind === "valid") orders.push({ source, token: result.token });
       else failure = result;
@@ -107,6 +128,9 @@ export function createBackchannelLogout({
       const revoked = await Promise.all(held.map((upstream) => tokens.revoke({ session, upstream })));
       grants += revoked.filter(Boolean).length;
     }
-    log.info({ event: "backchannel_logout", source: source.name, sessions: sessions.length, grants }, "the issuer ended sessions");
+    log.info(
+      { event: "backchannel_logout", source: source.name, sessions: sessions.length, grants },
+      "the issuer ended sessions",
+    );
   }
 }

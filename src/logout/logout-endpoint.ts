@@ -17,18 +17,23 @@ interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** `POST` of a form with `logout_token` (OpenID Connect Back-Channel Logout 1.0 §2.5); 200, or a JSON error with 400, or 503 where it is to be sent again (§2.8). */
+/**
+ * `POST` of a form with `logout_token` (OpenID Connect Back-Channel Logout 1.0 §2.5); 200, or a JSON error with 400, or
+ * 503 where it is to be sent again (§2.8).
+ */
 export function createLogoutEndpoint(logout: BackchannelLogout): LogoutEndpoint {
   return async (request, response) => send(response, await answer(request));
 
   async function answer(request: IncomingMessage): Promise<Answer> {
     if (request.method !== "POST") return { ...invalid("only POST"), status: 405, headers: { allow: "POST" } };
     const type = (request.headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase();
-    if (type !== "application/x-www-form-urlencoded") return invalid("the body must be application/x-www-form-urlencoded");
+    if (type !== "application/x-www-form-urlencoded")
+      return invalid("the body must be application/x-www-form-urlencoded");
     const body = await bodyOf(request).catch(() => undefined);
     if (body === undefined) return invalid(`the body is longer than ${longestBody} bytes, or was not sent to its end`);
     const [token, ...others] = new URLSearchParams(body).getAll("logout_token");
-    if (token === undefined || token === "" || others.length > 0) return invalid("the form must hold logout_token, once");
+    if (token === undefined || token === "" || others.length > 0)
+      return invalid("the form must hold logout_token, once");
     return answerOf(await logout(token));
   }
 }
@@ -40,8 +45,15 @@ function answerOf(outcome: LogoutOutcome): Answer {
     case "invalid":
       return invalid(`the logout token is refused: ${outcome.why}`);
     case "unavailable": {
-      const refusal = { error: "temporarily_unavailable", error_description: "the logout cannot be carried out now: send it again" };
-      return { status: 503, refusal, headers: { "retry-after": String(Math.max(Math.ceil(outcome.retryAfterMs / 1_000), 1)) } };
+      const refusal = {
+        error: "temporarily_unavailable",
+        error_description: "the logout cannot be carried out now: send it again",
+      };
+      return {
+        status: 503,
+        refusal,
+        headers: { "retry-after": String(Math.max(Math.ceil(outcome.retryAfterMs / 1_000), 1)) },
+      };
     }
     default:
       return outcome satisfies never;
@@ -71,5 +83,6 @@ async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
 function send(response: ServerResponse, { status, refusal, headers }: Answer): void {
   const always = { "cache-control": "no-store", ...headers };
   if (refusal === undefined) response.writeHead(status, always).end();
-  else response.writeHead(status, { "content-type": "application/json", ...always }).end(`${JSON.stringify(refusal)}\n`);
+  else
+    response.writeHead(status, { "content-type": "application/json", ...always }).end(`${JSON.stringify(refusal)}\n`);
 }

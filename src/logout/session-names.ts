@@ -50,7 +50,10 @@ export function createSessionNames({ sources, index, grantLifeMs, clock, log }: 
         await Promise.all(names.map((each) => index.add(each, session, tokenLifeMs + grantLifeMs)));
         return true;
       } catch (error) {
-        log.warn({ event: "session_not_indexed", source: name, session: shortHash(session), reason: messageOf(error) }, "a logout may not find this session");
+        log.warn(
+          { event: "session_not_indexed", source: name, session: shortHash(session), reason: messageOf(error) },
+          "a logout may not find this session",
+        );
         return false;
       }
     },

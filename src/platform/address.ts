@@ -1,7 +1,9 @@
 import { isLoopback } from "./loopback.ts";
 
 /** Where to listen. */
-export type Address = { readonly kind: "unix"; readonly path: string } | { readonly kind: "tcp"; readonly host: string; readonly port: number };
+export type Address =
+  | { readonly kind: "unix"; readonly path: string }
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number };
 
 /** `host:port` or `[::1]:port`; the port may still be too high. */
 export const tcpSyntax = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):(\d{1,5})$/;

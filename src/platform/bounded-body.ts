@@ -1,10 +1,17 @@
 /** More than any token response, metadata or key set holds. */
 const maxBodyBytes = 1_048_576;
 
-/** The same response with its body read: metadata, keys and revocations have the limit of token responses, as openid-client has none. */
+/**
+ * The same response with its body read: metadata, keys and revocations have the limit of token responses, as
+ * openid-client has none.
+ */
 export async function bounded(response: Response): Promise<Response> {
   const text = await readText(response);
-  return new Response(bodyAllowed(response.status) ? text : null, { status: response.status, statusText: response.statusText, headers: response.headers });
+  return new Response(bodyAllowed(response.status) ? text : null, {
+    status: response.status,
+    statusText: response.statusText,
+    headers: response.headers,
+  });
 }
 
 /** The body, which must not be longer than any token response is. */
@@ -16,7 +23,8 @@ export async function readText(response: Response): Promise<string> {
     if (bytes > maxBodyBytes) throw new Error(`the answer is longer than ${maxBodyBytes} bytes`);
     chunks.push(chunk);
   }
-  // Drops a byte order mark, which JSON.parse refuses. Bytes that are no UTF-8 become U+FFFD, with which no token is taken (isGarbled); beside the tokens they cost nobody a login.
+  // Drops a byte order mark, which JSON.parse refuses. Bytes that are no UTF-8 become U+FFFD, with which no token is
+  // taken (isGarbled); beside the tokens they cost nobody a login.
   return new TextDecoder().decode(Buffer.concat(chunks));
 }
 

@@ -3,7 +3,10 @@ export type CancelTimer = () => void;
 
 /** Time as a dependency, so that tests can move it. All values are milliseconds. */
 export interface Clock {
-  /** Wall clock, epoch ms. Only for instants that others wrote down (`exp`, `expires_at`), never to decide how long something lasted. */
+  /**
+   * Wall clock, epoch ms. Only for instants that others wrote down (`exp`, `expires_at`), never to decide how long
+   * something lasted.
+   */
   wallMs(): number;
   /** Monotonic clock: an arbitrary origin, never goes back. Lifetimes, deadlines and back-off are counted on it. */
   monotonicMs(): number;

@@ -1,8 +1,9 @@
 import type { CancelTimer, Clock } from "./clock.ts";
 
 /**
- * Until when somebody waits for an answer. One is made where a call arrives and handed down, and every wait on the call's way goes through it, so that nobody subtracts
- * milliseconds by hand and no two waits add up. It ends waiting, not work: what is under way goes on, and work that must outlive its caller has a deadline of its own.
+ * Until when somebody waits for an answer. One is made where a call arrives and handed down, and every wait on the
+ * call's way goes through it, so that nobody subtracts milliseconds by hand and no two waits add up. It ends waiting,
+ * not work: what is under way goes on, and work that must outlive its caller has a deadline of its own.
  */
 export interface Deadline {
   /** Monotonic ms. */
@@ -14,8 +15,8 @@ export interface Deadline {
   /** The promise's value, or `late()` once the deadline has passed first. */
   before<T>(promise: Promise<T>, late: () => T): Promise<T>;
   /**
-   * The same for the outermost wait, around those made by `before`: they end first, and what is made of that without further waiting is the answer. So a call is answered
-   * also where something on its way did not heed the deadline.
+   * The same for the outermost wait, around those made by `before`: they end first, and what is made of that without
+   * further waiting is the answer. So a call is answered also where something on its way did not heed the deadline.
    */
   beforeAtLast<T>(promise: Promise<T>, late: () => T): Promise<T>;
 }

@@ -23,8 +23,9 @@ const answeredCodes: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * An issuer's metadata: by OpenID Connect Discovery, then by RFC 8414 where the issuer answers with something else than metadata; one that does not answer is not asked twice.
- * Throws what openid-client throws, or where the metadata name a URL that may not be asked.
+ * An issuer's metadata: by OpenID Connect Discovery, then by RFC 8414 where the issuer answers with something else than
+ * metadata; one that does not answer is not asked twice. Throws what openid-client throws, or where the metadata name a
+ * URL that may not be asked.
  */
 export async function discoverServer(issuer: string, options: DiscoveryOptions): Promise<openid.Configuration> {
   const configuration = await discoverEither(issuer, options);
@@ -32,7 +33,9 @@ export async function discoverServer(issuer: string, options: DiscoveryOptions):
   for (const name of options.used) {
     const url = metadata[name];
     if (typeof url === "string" && !mayBeAsked(url, options.allowInsecure))
-      throw new Error(`the issuer's ${name} ${url.slice(0, 200)} is not https: set allowInsecure to use it all the same`);
+      throw new Error(
+        `the issuer's ${name} ${url.slice(0, 200)} is not https: set allowInsecure to use it all the same`,
+      );
   }
   return configuration;
 }
@@ -48,7 +51,11 @@ async function discoverEither(issuer: string, options: DiscoveryOptions): Promis
   }
 }
 
-function discoverBy(algorithm: "oidc" | "oauth2", issuer: string, options: DiscoveryOptions): Promise<openid.Configuration> {
+function discoverBy(
+  algorithm: "oidc" | "oauth2",
+  issuer: string,
+  options: DiscoveryOptions,
+): Promise<openid.Configuration> {
   const { clientId, auth, customFetch, allowInsecure, timeoutSeconds } = options;
   return openid.discovery(new URL(issuer), clientId, undefined, auth, {
     algorithm,
@@ -60,12 +67,16 @@ function discoverBy(algorithm: "oidc" | "oauth2", issuer: string, options: Disco
 
 const deepest = 5;
 
-/** Why keys or metadata cannot be had, down to the last cause: a certificate, a status and its address, an issuer that is another one. */
+/**
+ * Why keys or metadata cannot be had, down to the last cause: a certificate, a status and its address, an issuer that
+ * is another one.
+ */
 export function fetchProblem(error: unknown, depth = 0): string {
   const message = messageOf(error);
   if (!(error instanceof Error) || depth === deepest) return message;
   const { cause } = error;
-  if (cause instanceof Response) return `${message}: HTTP ${cause.status}${cause.url === "" ? "" : ` from ${cause.url}`}`;
+  if (cause instanceof Response)
+    return `${message}: HTTP ${cause.status}${cause.url === "" ? "" : ` from ${cause.url}`}`;
   if (cause instanceof Error) return `${message}: ${fetchProblem(cause, depth + 1)}`;
   return `${message}${otherIssuer(cause)}`;
 }
@@ -74,5 +85,8 @@ export function fetchProblem(error: unknown, depth = 0): string {
 function otherIssuer(cause: unknown): string {
   if (typeof cause !== "object" || cause === null || !("expected" in cause) || !("body" in cause)) return "";
   const { expected, body } = cause as { expected: unknown; body: { issuer?: unknown } | undefined };
-  return `: expected "${String(expected).slice(0, 200)}", got "${String(body?.issuer).slice(0, 200)}"`.replace(/[^\x20-\x7e]/g, "?");
+  return `: expected "${String(expected).slice(0, 200)}", got "${String(body?.issuer).slice(0, 200)}"`.replace(
+    /[^\x20-\x7e]/g,
+    "?",
+  );
 }

@@ -8,14 +8,20 @@ export type ErrorCode =
   | "store_unavailable"
   /** A stored value cannot be read; it is left where it is. */
   | "store_corrupt"
-  /** A stored value does not open with the configured keys, or is not sealed although it should be; it is left where it is. */
+  /**
+   * A stored value does not open with the configured keys, or is not sealed although it should be; it is left where it
+   * is.
+   */
   | "store_sealed"
   /** The bounded memory store has no room for one more grant. */
   | "store_full"
   /** What an operator typed or piped in cannot be used. */
   | "input";
 
-/** The one error class for what is not an expected outcome. The message says what, where and what to do; it holds no secret. */
+/**
+ * The one error class for what is not an expected outcome. The message says what, where and what to do; it holds no
+ * secret.
+ */
 export class BearerswapError extends Error {
   readonly code: ErrorCode;
 

@@ -16,10 +16,17 @@ export interface LogConfig {
 
 /** A logger on standard output, or on `destination`. Values of class Secret print as `[redacted]`. */
 export function createLog(config: LogConfig, destination?: DestinationStream): Log {
-  const options = { level: config.level, base: null, timestamp: stdTimeFunctions.isoTime, formatters: { level: levelName, log: withCleanTexts } };
+  const options = {
+    level: config.level,
+    base: null,
+    timestamp: stdTimeFunctions.isoTime,
+    formatters: { level: levelName, log: withCleanTexts },
+  };
   if (destination !== undefined) return pino(options, destination);
   const isPretty = config.format === "pretty" || (config.format === "auto" && process.stdout.isTTY);
-  return isPretty ? pino(options, pretty({ colorize: process.stdout.isTTY, translateTime: "SYS:HH:MM:ss.l", sync: true })) : pino(options);
+  return isPretty
+    ? pino(options, pretty({ colorize: process.stdout.isTTY, translateTime: "SYS:HH:MM:ss.l", sync: true }))
+    : pino(options);
 }
 
 /** Longer than any text of our own; those of clients and providers are cut where they come in. */
@@ -27,7 +34,12 @@ const longestText = 2_000;
 
 /** No field changes how the line is shown, whoever's words it holds. */
 function withCleanTexts(fields: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, typeof value === "string" ? foreignText(value, longestText) : value]));
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      typeof value === "string" ? foreignText(value, longestText) : value,
+    ]),
+  );
 }
 
 function levelName(level: string): { level: string } {

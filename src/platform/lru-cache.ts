@@ -7,13 +7,17 @@ export interface LruCache<V> {
   delete(key: string): void;
   /** Walks over all that are kept: for what is asked for seldom. */
   values(): Iterable<V>;
-  /** Entries kept, `maxEntries` at most. Counted along: the library's own `size` walks over all entries, which takes milliseconds of everybody's time. */
+  /**
+   * Entries kept, `maxEntries` at most. Counted along: the library's own `size` walks over all entries, which takes
+   * milliseconds of everybody's time.
+   */
   size(): number;
 }
 
 export function createLruCache<V>(maxEntries: number): LruCache<V> {
   const entries = new QuickLRU<string, V>({ maxSize: maxEntries });
-  // Once `maxEntries` are reached the library drops entries in bulk, but never below that number: what is counted here never exceeds what is kept.
+  // Once `maxEntries` are reached the library drops entries in bulk, but never below that number: what is counted here
+  // never exceeds what is kept.
   let size = 0;
   return {
     get: (key) => entries.get(key),

@@ -2,7 +2,10 @@ import { inspect } from "node:util";
 
 const redacted = "[redacted]";
 
-/** A value that must not be printed: a token, a client secret, a password. Only `reveal()` gives it back; JSON, string and inspect forms are `[redacted]`. */
+/**
+ * A value that must not be printed: a token, a client secret, a password. Only `reveal()` gives it back; JSON, string
+ * and inspect forms are `[redacted]`.
+ */
 export class Secret {
   readonly #value: string;
 

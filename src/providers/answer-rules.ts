@@ -1,11 +1,21 @@
-import { instantField, isGarbled, numberField, parseTokenResponse, scopeField, type TokenResponse } from "./token-response.ts";
+import {
+  instantField,
+  isGarbled,
+  numberField,
+  parseTokenResponse,
+  scopeField,
+  type TokenResponse,
+} from "./token-response.ts";
 
 /** Keys from the top of a JSON object to a value in it. */
 export type Path = readonly string[];
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Where a successful answer holds what RFC 6749 §5.1 puts at the top. Paths begin at `root`; what is absent has the RFC's name. */
+/**
+ * Where a successful answer holds what RFC 6749 §5.1 puts at the top. Paths begin at `root`; what is absent has the
+ * RFC's name.
+ */
 export interface ResponseRules {
   /** The object that holds the tokens; absent: the whole answer. */
   readonly root?: Path | undefined;
@@ -25,7 +35,10 @@ export interface ResponseRules {
 /** What an answer can mean that holds no tokens. */
 export type FailureKind = "refused" | "misconfigured" | "transient" | "unknown";
 
-/** An answer that means something else than its error word alone does. It must be equal in everything that is stated here: nothing is searched for in words for people. */
+/**
+ * An answer that means something else than its error word alone does. It must be equal in everything that is stated
+ * here: nothing is searched for in words for people.
+ */
 export interface ExactError {
   /** Absent: any. */
   readonly status?: number | undefined;
@@ -65,7 +78,9 @@ export function standardFields(json: Json, { response: rules = {} }: AnswerRules
   return isElsewhere && parseTokenResponse(fields, 0) === undefined ? renamed(json, rules) : fields;
 }
 
-/** The tokens of a successful answer; undefined where it holds none, `garbled` where its refresh token cannot be read. */
+/**
+ * The tokens of a successful answer; undefined where it holds none, `garbled` where its refresh token cannot be read.
+ */
 export function tokensIn(json: Json, rules: AnswerRules, wallMs: number): TokenResponse | "garbled" | undefined {
   const fields = standardFields(json, rules);
   return isGarbled(fields.refresh_token) ? "garbled" : parseTokenResponse(fields, wallMs);
@@ -74,13 +89,21 @@ export function tokensIn(json: Json, rules: AnswerRules, wallMs: number): TokenR
 /** The meaning of an answer that one of the exact rules is about. */
 export function exactMeaning(status: number, json: Json | undefined, { errors }: AnswerRules): FailureKind | undefined {
   const isMeant = (rule: ExactError) =>
-    (rule.status === undefined || rule.status === status) && json?.error === rule.error && json.error_description === rule.description;
+    (rule.status === undefined || rule.status === status) &&
+    json?.error === rule.error &&
+    json.error_description === rule.description;
   return errors?.exact?.find(isMeant)?.means;
 }
 
 /** The words that may say what went wrong: the one at the provider's own path first, then the standard `error`. */
-export function errorWords(json: Json | undefined, { errors }: AnswerRules): { readonly own: string | undefined; readonly standard: string | undefined } {
-  return { own: errors?.path && word(valueAt(json, errors.path)), standard: typeof json?.error === "string" ? word(json.error) : undefined };
+export function errorWords(
+  json: Json | undefined,
+  { errors }: AnswerRules,
+): { readonly own: string | undefined; readonly standard: string | undefined } {
+  return {
+    own: errors?.path && word(valueAt(json, errors.path)),
+    standard: typeof json?.error === "string" ? word(json.error) : undefined,
+  };
 }
 
 function renamed(base: Json, rules: ResponseRules): Json {
@@ -115,7 +138,8 @@ function objectAt(json: Json, path: Path): Json | undefined {
 /** Own properties only: `constructor` is a key like any other. */
 function valueAt(json: unknown, path: Path): unknown {
   return path.reduce<unknown>(
-    (value, key) => (typeof value === "object" && value !== null && Object.hasOwn(value, key) ? (value as Json)[key] : undefined),
+    (value, key) =>
+      typeof value === "object" && value !== null && Object.hasOwn(value, key) ? (value as Json)[key] : undefined,
     json,
   );
 }

@@ -15,8 +15,8 @@ export interface RawAnswer {
 type Failure = Exclude<RefreshOutcome, { readonly kind: "tokens" }>;
 
 /**
- * RFC 6749 §5.2 `invalid_grant`; GitHub's and Slack's own words; and what OpenID Connect Core §3.1.2.6 calls for the user with, which Entra and others answer a refresh with
- * too. None of these is ever said about a client.
+ * RFC 6749 §5.2 `invalid_grant`; GitHub's and Slack's own words; and what OpenID Connect Core §3.1.2.6 calls for the
+ * user with, which Entra and others answer a refresh with too. None of these is ever said about a client.
  */
 const refusedErrors = new Set([
   "invalid_grant",
@@ -28,15 +28,26 @@ const refusedErrors = new Set([
   "account_selection_required",
 ]);
 /** RFC 6749 §5.2 and RFC 8707 §2: errors in what we are or ask for. The refresh token stays good. */
-const misconfiguredErrors = new Set(["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request", "invalid_scope", "invalid_target"]);
-/** Said before anything was done with the token (RFC 6749 §4.1.2.1, RFC 8628 §3.5); any other error with a 5xx leaves that open. */
+const misconfiguredErrors = new Set([
+  "invalid_client",
+  "unauthorized_client",
+  "unsupported_grant_type",
+  "invalid_request",
+  "invalid_scope",
+  "invalid_target",
+]);
+/**
+ * Said before anything was done with the token (RFC 6749 §4.1.2.1, RFC 8628 §3.5); any other error with a 5xx leaves
+ * that open.
+ */
 const busyErrors = new Set(["temporarily_unavailable", "slow_down"]);
 /** Slack's documented words for "part of the operation may have happened". */
 const unknownErrors = new Set(["internal_error", "fatal_error"]);
 
 /**
- * The tokens in an answer, or the failure it states. An `error` counts whatever the status: GitHub and Slack send it with 200, Atlassian and Auth0 with 403.
- * `rules` say where a provider that bends the standard has put either. `hide` takes out of a text what was presented, before anything of it is shown.
+ * The tokens in an answer, or the failure it states. An `error` counts whatever the status: GitHub and Slack send it
+ * with 200, Atlassian and Auth0 with 403. `rules` say where a provider that bends the standard has put either. `hide`
+ * takes out of a text what was presented, before anything of it is shown.
  */
 export function readAnswer(
   answer: RawAnswer,
@@ -53,7 +64,8 @@ export function readAnswer(
   const named = namedFailure(answer, rules, said);
   if (named !== undefined) return named;
   if (answer.status === 429) return { kind: "transient", why: "http_429", retryAfterMs: wait, tooMany: true };
-  if (succeeded) return { kind: "unknown", why: answer.json === undefined ? "response_not_json" : "response_without_tokens" };
+  if (succeeded)
+    return { kind: "unknown", why: answer.json === undefined ? "response_not_json" : "response_without_tokens" };
   if (answer.status === 401) return { kind: "misconfigured", why: "http_401" };
   return { kind: "unknown", why: `http_${answer.status}`, retryAfterMs: wait };
 }
@@ -65,7 +77,10 @@ interface Said {
   readonly hide: (text: string) => string;
 }
 
-/** The first word that anybody knows decides; a standard `error` that nobody knows still says that the request was refused before the token was used. */
+/**
+ * The first word that anybody knows decides; a standard `error` that nobody knows still says that the request was
+ * refused before the token was used.
+ */
 function namedFailure({ status, json }: RawAnswer, rules: AnswerRules, said: Said): Failure | undefined {
   const { own, standard } = errorWords(json, rules);
   const exact = exactMeaning(status, json, rules);
@@ -80,7 +95,8 @@ function namedFailure({ status, json }: RawAnswer, rules: AnswerRules, said: Sai
 }
 
 function kindOf(word: string, status: number, { errors = {} }: AnswerRules): FailureKind | undefined {
-  for (const kind of ["refused", "misconfigured", "transient", "unknown"] as const) if (errors[kind]?.includes(word)) return kind;
+  for (const kind of ["refused", "misconfigured", "transient", "unknown"] as const)
+    if (errors[kind]?.includes(word)) return kind;
   if (refusedErrors.has(word)) return "refused";
   if (misconfiguredErrors.has(word)) return "misconfigured";
   if (unknownErrors.has(word)) return "unknown";
@@ -91,12 +107,18 @@ function failure(kind: FailureKind, word: string, status: number, { description,
   const why = foreignWord(hide(word));
   const words = description === undefined ? {} : { description };
   if (kind === "refused" || kind === "misconfigured") return { kind, why, ...words };
-  return kind === "transient" && status === 429 ? { kind, why, retryAfterMs, tooMany: true, ...words } : { kind, why, retryAfterMs, ...words };
+  return kind === "transient" && status === 429
+    ? { kind, why, retryAfterMs, tooMany: true, ...words }
+    : { kind, why, retryAfterMs, ...words };
 }
 
-/** The provider's words for people (RFC 6749 §5.2; HubSpot, Notion and others call them `message`), for the log alone. */
+/**
+ * The provider's words for people (RFC 6749 §5.2; HubSpot, Notion and others call them `message`), for the log alone.
+ */
 function descriptionOf(json: RawAnswer["json"], hide: (text: string) => string): string | undefined {
-  const text = [json?.error_description, json?.message].find((value) => typeof value === "string" && value.trim() !== "");
+  const text = [json?.error_description, json?.message].find(
+    (value) => typeof value === "string" && value.trim() !== "",
+  );
   return typeof text === "string" ? foreignText(hide(text)) : undefined;
 }
 

@@ -6,7 +6,10 @@ import type { Secret } from "../platform/secret.ts";
 /** How we prove to the token endpoint who we are (RFC 6749 §2.3, RFC 7523 §2.2). */
 export type ClientAuthConfig =
   | {
-      /** `client_secret_basic_raw` is Basic without the percent-encoding of RFC 6749 §2.3.1, for servers that do not decode. */
+      /**
+       * `client_secret_basic_raw` is Basic without the percent-encoding of RFC 6749 §2.3.1, for servers that do not
+       * decode.
+       */
       readonly method: "client_secret_basic" | "client_secret_basic_raw" | "client_secret_post";
       readonly secret: Secret;
     }
@@ -17,13 +20,27 @@ export type ClientAuthConfig =
       readonly algorithm: SigningAlgorithm;
       /** PEM, of the key. With it the assertion names the certificate by its thumbprints, as Entra wants it. */
       readonly certificate?: string | undefined;
-      /** `keyId` is the certificate's SHA-1 thumbprint, if it looks like one: then it is sent as `x5t` too, and the certificate itself need not be at hand. */
+      /**
+       * `keyId` is the certificate's SHA-1 thumbprint, if it looks like one: then it is sent as `x5t` too, and the
+       * certificate itself need not be at hand.
+       */
       readonly idIsThumbprint?: boolean | undefined;
     }
   | { readonly method: "none" };
 
 /** JWS algorithms (RFC 7518 §3.1, RFC 8037) for `private_key_jwt`. */
-export const signingAlgorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"] as const;
+export const signingAlgorithms = [
+  "RS256",
+  "RS384",
+  "RS512",
+  "PS256",
+  "PS384",
+  "PS512",
+  "ES256",
+  "ES384",
+  "ES512",
+  "EdDSA",
+] as const;
 export type SigningAlgorithm = (typeof signingAlgorithms)[number];
 
 /** The openid-client form of a client authentication. */
@@ -67,12 +84,14 @@ export function importSigningKey(pem: Secret, algorithm: SigningAlgorithm): open
 }
 
 /**
- * The JWS header fields that name a certificate (RFC 7515 §4.1.7 and §4.1.8). Of a chain in one file the first is meant, which is the client's own.
+ * The JWS header fields that name a certificate (RFC 7515 §4.1.7 and §4.1.8). Of a chain in one file the first is
+ * meant, which is the client's own.
  * @throws BearerswapError `config` where it is no PEM certificate or belongs to another key
  */
 export function thumbprintsOf(certificate: string, key: Secret): { readonly x5t: string; readonly "x5t#S256": string } {
   const parsed = parseCertificate(certificate);
-  if (!parsed.checkPrivateKey(createPrivateKey(key.reveal()))) throw new BearerswapError("config", "belongs to another key than privateKey");
+  if (!parsed.checkPrivateKey(createPrivateKey(key.reveal())))
+    throw new BearerswapError("config", "belongs to another key than privateKey");
   return { x5t: fromHex(parsed.fingerprint), "x5t#S256": fromHex(parsed.fingerprint256) };
 }
 
@@ -111,8 +130,9 @@ function basic(secret: Secret, encoded: (text: string) => string): openid.Client
 }
 
 /**
- * application/x-www-form-urlencoded as RFC 6749 appendix B has it: letters, digits and `* - . _` stay as they are. openid-client encodes those four too, and a server that does
- * not decode then refuses every id or secret that is a UUID or base64url.
+ * application/x-www-form-urlencoded as RFC 6749 appendix B has it: letters, digits and `* - . _` stay as they are.
+ * openid-client encodes those four too, and a server that does not decode then refuses every id or secret that is a
+ * UUID or base64url.
  */
 function formEncoded(text: string): string {
   return new URLSearchParams({ "": text }).toString().slice(1);

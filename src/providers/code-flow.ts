@@ -14,7 +14,10 @@ export interface CodeFlowConfig {
   readonly scopeParameter?: string | undefined;
   /** What stands between scopes on the wire. Default a space (RFC 6749 §3.3). */
   readonly scopeSeparator?: " " | "," | undefined;
-  /** False for a provider that refuses what it does not know and does not know PKCE. Default true: others ignore it (RFC 6749 §3.1). */
+  /**
+   * False for a provider that refuses what it does not know and does not know PKCE. Default true: others ignore it (RFC
+   * 6749 §3.1).
+   */
   readonly pkce?: boolean | undefined;
   /** More parameters of the authorization request. */
   readonly parameters: Readonly<Record<string, string>>;
@@ -42,15 +45,24 @@ export type LoginIdentity =
 export type LoginOutcome =
   /** The tokens must be stored before anything else; `identity` settles after, and never rejects. */
   | { readonly kind: "tokens"; readonly tokens: TokenResponse; readonly identity: Promise<LoginIdentity> }
-  /** The provider sent the user back without a code (RFC 6749 §4.1.2.1). Its words: not to be trusted, not to be shown unescaped. */
+  /**
+   * The provider sent the user back without a code (RFC 6749 §4.1.2.1). Its words: not to be trusted, not to be shown
+   * unescaped.
+   */
   | { readonly kind: "denied"; readonly error: string; readonly description: string | undefined }
   | { readonly kind: "failed"; readonly why: string };
 
-/** The authorization code flow (RFC 6749 §4.1) at one provider, with state, nonce, and PKCE S256 unless the provider takes none. */
+/**
+ * The authorization code flow (RFC 6749 §4.1) at one provider, with state, nonce, and PKCE S256 unless the provider
+ * takes none.
+ */
 export interface CodeFlow {
   /** Where to send the user. @throws where the provider's metadata cannot be had or name no authorization endpoint */
   authorizationUrl(login: Login): Promise<string>;
-  /** Redeems the code that the provider sent with the user, once, after `iss` (RFC 9207) and `state` were compared. Never rejects. */
+  /**
+   * Redeems the code that the provider sent with the user, once, after `iss` (RFC 9207) and `state` were compared.
+   * Never rejects.
+   */
   redeem(callback: URL, login: Login): Promise<LoginOutcome>;
 }
 
@@ -79,7 +91,9 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, captur
         response_type: "code",
         redirect_uri: redirectUri,
         state,
-        ...(pkce ? { code_challenge: await openid.calculatePKCECodeChallenge(verifier), code_challenge_method: "S256" } : {}),
+        ...(pkce
+          ? { code_challenge: await openid.calculatePKCECodeChallenge(verifier), code_challenge_method: "S256" }
+          : {}),
       });
       if (!parameters.has("resource")) for (const resource of resources) parameters.append("resource", resource);
       return openid.buildAuthorizationUrl(await configure(), parameters).href;
@@ -89,7 +103,10 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, captur
       const named = callback.searchParams.get("iss");
       // Nothing to compare it with, and unseen it could be another provider's code (RFC 9207 §2.4).
       if (named !== null && !hasIssuer)
-        return { kind: "failed", why: `iss is "${foreignWord(named)}" and no issuer is configured: if it is this provider, set issuer to it` };
+        return {
+          kind: "failed",
+          why: `iss is "${foreignWord(named)}" and no issuer is configured: if it is this provider, set issuer to it`,
+        };
       try {
         return await exchange(await configure(), callback, login);
       } catch (error) {
@@ -99,17 +116,29 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, captur
   };
 
   function exchange(configuration: openid.Configuration, callback: URL, login: Login): Promise<LoginOutcome> {
-    const checks = { expectedState: login.state, ...(pkce ? { pkceCodeVerifier: login.verifier } : {}), ...(isOpenId ? { expectedNonce: login.nonce } : {}) };
+    const checks = {
+      expectedState: login.state,
+      ...(pkce ? { pkceCodeVerifier: login.verifier } : {}),
+      ...(isOpenId ? { expectedNonce: login.nonce } : {}),
+    };
     const parameters = new URLSearchParams(resources.map((resource): [string, string] => ["resource", resource]));
     return new Promise((resolve) => {
       const identity = Promise.withResolvers<LoginIdentity>();
       const onOutcome = (outcome: SentOutcome) =>
-        resolve(outcome.kind === "tokens" ? { ...outcome, identity: identity.promise } : { kind: "failed", why: failureWords(outcome) });
+        resolve(
+          outcome.kind === "tokens"
+            ? { ...outcome, identity: identity.promise }
+            : { kind: "failed", why: failureWords(outcome) },
+        );
       captured(onOutcome, () => {
         openid.authorizationCodeGrant(configuration, callback, checks, parameters).then(
           (response) => identity.resolve(isOpenId ? identityOf(response.claims()) : { kind: "none" }),
           (error: unknown) => {
-            identity.resolve(isOpenId ? { kind: "unverified", why: reasonOf(error), foreign: hasOtherNonce(error, login.nonce) } : { kind: "none" });
+            identity.resolve(
+              isOpenId
+                ? { kind: "unverified", why: reasonOf(error), foreign: hasOtherNonce(error, login.nonce) }
+                : { kind: "none" },
+            );
             // Decided already wherever a token request was made.
             resolve(refusalOf(error));
           },
@@ -127,22 +156,30 @@ function failureWords({ kind, why, description, advice }: Exclude<SentOutcome, {
 
 function identityOf(claims: openid.IDToken | undefined): LoginIdentity {
   if (claims === undefined) return { kind: "unverified", why: "the response holds no ID token", foreign: false };
-  const name = [claims.name, claims.preferred_username, claims.email].find((value) => typeof value === "string" && value !== "");
+  const name = [claims.name, claims.preferred_username, claims.email].find(
+    (value) => typeof value === "string" && value !== "",
+  );
   return { kind: "verified", issuer: claims.iss, subject: claims.sub, name: name as string | undefined };
 }
 
 function refusalOf(error: unknown): LoginOutcome {
-  if (error instanceof openid.AuthorizationResponseError) return { kind: "denied", error: error.error, description: error.error_description };
+  if (error instanceof openid.AuthorizationResponseError)
+    return { kind: "denied", error: error.error, description: error.error_description };
   return { kind: "failed", why: reasonOf(error) };
 }
 
 /** By the claims that oauth4webapi puts into its errors. */
 function hasOtherNonce(error: unknown, nonce: string): boolean {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause.cause : undefined;
-  const claims = typeof cause === "object" && cause !== null && "claims" in cause ? (cause.claims as Readonly<Record<string, unknown>> | undefined) : undefined;
+  const claims =
+    typeof cause === "object" && cause !== null && "claims" in cause
+      ? (cause.claims as Readonly<Record<string, unknown>> | undefined)
+      : undefined;
   return claims !== undefined && claims.nonce !== nonce;
 }
 
 function reasonOf(error: unknown): string {
-  return error instanceof Error && error.cause instanceof Error ? `${messageOf(error)}: ${messageOf(error.cause)}` : messageOf(error);
+  return error instanceof Error && error.cause instanceof Error
+    ? `${messageOf(error)}: ${messageOf(error.cause)}`
+    : messageOf(error);
 }

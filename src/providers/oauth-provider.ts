@@ -35,7 +35,10 @@ export interface OAuthProviderConfig extends ServerConfig {
   readonly request?: RequestRules | undefined;
   readonly response?: ResponseRules | undefined;
   readonly errors?: ErrorRules | undefined;
-  /** Life of an access token for which the provider states none; absent: what it stated last, and no expiry where it never stated any. */
+  /**
+   * Life of an access token for which the provider states none; absent: what it stated last, and no expiry where it
+   * never stated any.
+   */
   readonly accessTokenLifeMs?: number | undefined;
 }
 
@@ -100,11 +103,15 @@ export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAut
     const { revocation } = config;
     if (revocation === undefined) return revokeByStandard(token);
     const wanted = revocation.token === "access" ? accessToken : token;
-    if (wanted === undefined) return { kind: "none", why: "the provider ends grants by their access token, and none is held" };
+    if (wanted === undefined)
+      return { kind: "none", why: "the provider ends grants by their access token, and none is held" };
     return requestRevocation(revocation, wanted.reveal(), { config, fetch, clock });
   }
 
-  /** A revocation is asked for once in a token's life: where its endpoint has just been found elsewhere, it goes there too. */
+  /**
+   * A revocation is asked for once in a token's life: where its endpoint has just been found elsewhere, it goes there
+   * too.
+   */
   async function revokeByStandard(token: Secret, triedAt?: string): Promise<RevocationAttempt> {
     let endpoint: string | undefined;
     try {
@@ -115,9 +122,18 @@ export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAut
       return { kind: "done" };
     } catch (error) {
       const response = responseOf(error);
-      if (triedAt === undefined && endpoint !== undefined && (await hasMoved(endpoint))) return revokeByStandard(token, endpoint);
-      if (response?.status !== 503) return { kind: "failed", why: response === undefined ? problemOf(error) : `${problemOf(error)}: HTTP ${response.status}` };
-      return { kind: "busy", why: "http_503", retryAfterMs: retryAfterMs(response.headers.get("retry-after"), clock.wallMs()) };
+      if (triedAt === undefined && endpoint !== undefined && (await hasMoved(endpoint)))
+        return revokeByStandard(token, endpoint);
+      if (response?.status !== 503)
+        return {
+          kind: "failed",
+          why: response === undefined ? problemOf(error) : `${problemOf(error)}: HTTP ${response.status}`,
+        };
+      return {
+        kind: "busy",
+        why: "http_503",
+        retryAfterMs: retryAfterMs(response.headers.get("retry-after"), clock.wallMs()),
+      };
     }
   }
 
@@ -130,10 +146,14 @@ export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAut
   }
 
   /** The outcome is what the injected fetch saw; openid-client's view of the response comes after, as `checks`. */
-  function present(configuration: openid.Configuration, { refreshToken, beforeSend }: RefreshRequest): Promise<RefreshOutcome> {
+  function present(
+    configuration: openid.Configuration,
+    { refreshToken, beforeSend }: RefreshRequest,
+  ): Promise<RefreshOutcome> {
     return new Promise((resolve) => {
       const conformity = Promise.withResolvers<string | undefined>();
-      const onOutcome = (outcome: SentOutcome) => resolve(outcome.kind === "tokens" ? { ...outcome, checks: conformity.promise } : outcome);
+      const onOutcome = (outcome: SentOutcome) =>
+        resolve(outcome.kind === "tokens" ? { ...outcome, checks: conformity.promise } : outcome);
       const parameters = new URLSearchParams(config.parameters.map(([name, value]): [string, string] => [name, value]));
       exchanges.run({ beforeSend, onOutcome }, () => {
         openid.refreshTokenGrant(configuration, refreshToken.reveal(), parameters).then(
@@ -148,7 +168,10 @@ export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAut
     });
   }
 
-  /** An endpoint that has moved away shows it by its status, or by a name, a connection or a certificate that is not there any more. */
+  /**
+   * An endpoint that has moved away shows it by its status, or by a name, a connection or a certificate that is not
+   * there any more.
+   */
   async function sendTo(url: string, init: RequestInit): Promise<Response> {
     try {
       const response = await fetch(url, init);
@@ -189,12 +212,22 @@ function presentedIn(body: openid.FetchBody, clientAuth: ClientAuthConfig): read
   return "secret" in clientAuth ? [...fields, clientAuth.secret.reveal()] : fields;
 }
 
-/** Servers differ in whether they decode Basic credentials, and many take them only in the body: a right secret is refused then as a wrong one is. */
+/**
+ * Servers differ in whether they decode Basic credentials, and many take them only in the body: a right secret is
+ * refused then as a wrong one is.
+ */
 function advised(outcome: SentOutcome, { method }: ClientAuthConfig): SentOutcome {
-  const isClientRefused = outcome.kind === "misconfigured" && (outcome.why === "invalid_client" || outcome.why === "http_401");
+  const isClientRefused =
+    outcome.kind === "misconfigured" && (outcome.why === "invalid_client" || outcome.why === "http_401");
   if (!isClientRefused || !method.startsWith("client_secret_basic")) return outcome;
-  const other = method === "client_secret_basic" ? "client_secret_basic_raw (id and secret are sent without percent-encoding)" : "client_secret_basic";
-  return { ...outcome, advice: `if clientId and clientSecret are right, try clientAuth: ${other}, or client_secret_post` };
+  const other =
+    method === "client_secret_basic"
+      ? "client_secret_basic_raw (id and secret are sent without percent-encoding)"
+      : "client_secret_basic";
+  return {
+    ...outcome,
+    advice: `if clientId and clientSecret are right, try clientAuth: ${other}, or client_secret_post`,
+  };
 }
 
 /** The response that openid-client took offence at: it stands beside or below what it throws. */

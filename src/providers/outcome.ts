@@ -8,21 +8,39 @@ interface FailureWords {
   readonly advice?: string | undefined;
 }
 
-/** How one presentation of a refresh token ended. Decided on parsed fields, never on what is found in the words of a message. */
+/**
+ * How one presentation of a refresh token ended. Decided on parsed fields, never on what is found in the words of a
+ * message.
+ */
 export type RefreshOutcome =
   /**
-   * The provider answered with tokens, which must be stored before anything else. `checks` settles after openid-client has looked at the rest of the response
-   * (an ID token, say) with what it found wrong, or undefined; it never rejects.
+   * The provider answered with tokens, which must be stored before anything else. `checks` settles after openid-client
+   * has looked at the rest of the response (an ID token, say) with what it found wrong, or undefined; it never rejects.
    */
   | { readonly kind: "tokens"; readonly tokens: TokenResponse; readonly checks: Promise<string | undefined> }
-  /** The provider refused this refresh token (`invalid_grant` and the like): only here does a user have to log in again. */
+  /**
+   * The provider refused this refresh token (`invalid_grant` and the like): only here does a user have to log in again.
+   */
   | ({ readonly kind: "refused"; readonly why: string } & FailureWords)
   /** The provider refused us, not the user (`invalid_client`, …): nothing about the session changes. */
   | ({ readonly kind: "misconfigured"; readonly why: string } & FailureWords)
-  /** It failed and the refresh token was surely not used. `tooMany`: the provider is well and asks for fewer requests (429, RFC 6585 §4). */
-  | ({ readonly kind: "transient"; readonly why: string; readonly retryAfterMs?: number | undefined; readonly tooMany?: boolean } & FailureWords)
+  /**
+   * It failed and the refresh token was surely not used. `tooMany`: the provider is well and asks for fewer requests
+   * (429, RFC 6585 §4).
+   */
+  | ({
+      readonly kind: "transient";
+      readonly why: string;
+      readonly retryAfterMs?: number | undefined;
+      readonly tooMany?: boolean;
+    } & FailureWords)
   /** It failed and the refresh token may have been used. */
   | ({ readonly kind: "unknown"; readonly why: string; readonly retryAfterMs?: number | undefined } & FailureWords);
 
-/** How the one request of a presentation ended; a response with tokens still lacks what openid-client says about the rest of it. */
-export type SentOutcome = Exclude<RefreshOutcome, { readonly kind: "tokens" }> | { readonly kind: "tokens"; readonly tokens: TokenResponse };
+/**
+ * How the one request of a presentation ended; a response with tokens still lacks what openid-client says about the
+ * rest of it.
+ */
+export type SentOutcome =
+  | Exclude<RefreshOutcome, { readonly kind: "tokens" }>
+  | { readonly kind: "tokens"; readonly tokens: TokenResponse };

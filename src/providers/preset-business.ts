@@ -3,7 +3,11 @@ import type { Preset } from "./preset.ts";
 export const salesforce: Preset = {
   title: "Salesforce",
   parameters: {
-    instance: { meaning: "your My Domain host, test.salesforce.com for sandboxes", syntax: "host", default: "login.salesforce.com" },
+    instance: {
+      meaning: "your My Domain host, test.salesforce.com for sandboxes",
+      syntax: "host",
+      default: "login.salesforce.com",
+    },
   },
   settings: {
     tokenEndpoint: "https://{instance}/services/oauth2/token",
@@ -39,7 +43,12 @@ export const hubspot: Preset = {
   title: "HubSpot",
   settings: {
     tokenEndpoint: "https://api.hubapi.com/oauth/v1/token",
-    revocation: { method: "DELETE", url: "https://api.hubapi.com/oauth/v1/refresh-tokens/{token}", auth: "none", token: "refresh" },
+    revocation: {
+      method: "DELETE",
+      url: "https://api.hubapi.com/oauth/v1/refresh-tokens/{token}",
+      auth: "none",
+      token: "refresh",
+    },
     clientAuth: "client_secret_post",
     rotates: "never",
     refreshTokenLife: "365d",
@@ -58,7 +67,13 @@ export const zoom: Preset = {
   title: "Zoom",
   settings: {
     tokenEndpoint: "https://zoom.us/oauth/token",
-    revocation: { method: "POST", url: "https://zoom.us/oauth/revoke", auth: "basic", token: "access", form: { token: "{token}" } },
+    revocation: {
+      method: "POST",
+      url: "https://zoom.us/oauth/revoke",
+      auth: "basic",
+      token: "access",
+      form: { token: "{token}" },
+    },
     clientAuth: "client_secret_basic_raw",
     refreshTokenLife: "90d",
     errors: {
@@ -80,13 +95,23 @@ export const dropbox: Preset = {
   title: "Dropbox",
   settings: {
     tokenEndpoint: "https://api.dropboxapi.com/oauth2/token",
-    revocation: { method: "POST", url: "https://api.dropboxapi.com/2/auth/token/revoke", auth: "bearer", token: "access" },
+    revocation: {
+      method: "POST",
+      url: "https://api.dropboxapi.com/2/auth/token/revoke",
+      auth: "bearer",
+      token: "access",
+    },
     clientAuth: "client_secret_post",
     rotates: "never",
     refreshTokenLife: "365d",
   },
-  login: { authorizationEndpoint: "https://www.dropbox.com/oauth2/authorize", parameters: { token_access_type: "offline" } },
-  notes: ["Access tokens live 4 hours. Refresh tokens do not rotate and have no end: an answer holds none, and the old one stays (`rotates`)."],
+  login: {
+    authorizationEndpoint: "https://www.dropbox.com/oauth2/authorize",
+    parameters: { token_access_type: "offline" },
+  },
+  notes: [
+    "Access tokens live 4 hours. Refresh tokens do not rotate and have no end: an answer holds none, and the old one stays (`rotates`).",
+  ],
   sources: ["Dropbox OAuth Guide", "Dropbox API v2: /token/revoke"],
 };
 

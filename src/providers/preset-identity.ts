@@ -5,7 +5,13 @@ export const google: Preset = {
   settings: {
     issuer: "https://accounts.google.com",
     tokenEndpoint: "https://oauth2.googleapis.com/token",
-    revocation: { method: "POST", url: "https://oauth2.googleapis.com/revoke", auth: "none", token: "refresh", form: { token: "{token}" } },
+    revocation: {
+      method: "POST",
+      url: "https://oauth2.googleapis.com/revoke",
+      auth: "none",
+      token: "refresh",
+      form: { token: "{token}" },
+    },
     clientAuth: "client_secret_post",
     rotates: "never",
     refreshTokenLife: "180d",
@@ -30,7 +36,9 @@ export const google: Preset = {
 
 export const entra: Preset = {
   title: "Microsoft Entra ID",
-  parameters: { tenant: { meaning: "the tenant's id or domain, or organizations, consumers or common", syntax: "segment" } },
+  parameters: {
+    tenant: { meaning: "the tenant's id or domain, or organizations, consumers or common", syntax: "segment" },
+  },
   settings: {
     issuer: "https://login.microsoftonline.com/{tenant}/v2.0",
     clientAuth: "client_secret_post",

@@ -58,7 +58,9 @@ export const asana: Preset = {
     clientAuth: "client_secret_post",
   },
   login: { authorizationEndpoint: "https://app.asana.com/-/oauth_authorize" },
-  notes: ["The answer to a refresh usually holds no refresh token; the old one stays. How long it lives is not documented."],
+  notes: [
+    "The answer to a refresh usually holds no refresh token; the old one stays. How long it lives is not documented.",
+  ],
   sources: ["Asana Developers: OAuth"],
 };
 
@@ -73,7 +75,9 @@ export const slackGov = slackAt("slack-gov.com", "GovSlack");
 function slackAt(host: string, title: string): Preset {
   return {
     title,
-    parameters: { tokens: { meaning: "whose tokens are used: those of the app's bot, or those of the user", choices: slackTokens } },
+    parameters: {
+      tokens: { meaning: "whose tokens are used: those of the app's bot, or those of the user", choices: slackTokens },
+    },
     settings: {
       tokenEndpoint: `https://${host}/api/oauth.v2.access`,
       revocation: { method: "POST", url: `https://${host}/api/auth.revoke`, auth: "bearer", token: "access" },
@@ -93,7 +97,12 @@ function slackAt(host: string, title: string): Preset {
       "Errors come with status 200. After `internal_error` and `fatal_error` part of the operation may have happened.",
       "Refresh tokens are for one use. The old access token lives on, and at most two are valid. Slack states no life for refresh tokens, and no length of a grace.",
     ],
-    sources: ["Slack Developer Docs: Using token rotation", "oauth.v2.access", "auth.revoke", "for `refresh_token_expired`: slackapi/node-slack-sdk#2038"],
+    sources: [
+      "Slack Developer Docs: Using token rotation",
+      "oauth.v2.access",
+      "auth.revoke",
+      "for `refresh_token_expired`: slackapi/node-slack-sdk#2038",
+    ],
   };
 }
 
@@ -101,12 +110,22 @@ export const notion: Preset = {
   title: "Notion",
   settings: {
     tokenEndpoint: "https://api.notion.com/v1/oauth/token",
-    revocation: { method: "POST", url: "https://api.notion.com/v1/oauth/revoke", auth: "basic", token: "access", json: { token: "{token}" } },
+    revocation: {
+      method: "POST",
+      url: "https://api.notion.com/v1/oauth/revoke",
+      auth: "basic",
+      token: "access",
+      json: { token: "{token}" },
+    },
     clientAuth: "client_secret_basic_raw",
     request: { body: "json", headers: { "notion-version": "2025-09-03" } },
     errors: { path: ["code"], misconfigured: ["unauthorized"] },
   },
-  login: { authorizationEndpoint: "https://api.notion.com/v1/oauth/authorize", pkce: false, parameters: { owner: "user" } },
+  login: {
+    authorizationEndpoint: "https://api.notion.com/v1/oauth/authorize",
+    pkce: false,
+    parameters: { owner: "user" },
+  },
   notes: [
     "PKCE is not documented, and a JSON body may be refused for a field that is not: a login does without it.",
     "Requests are JSON. Errors are told by `code`, in the standard words, or `unauthorized` for a client that it does not know. The refresh token in an answer may be null: then the old one stays.",

@@ -1,7 +1,10 @@
 import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
 import type { RevocationRequest } from "./revocation-request.ts";
 
-/** The settings of an upstream that a preset fills in, as the configuration file would say them. `{name}` stands for a parameter of the preset. */
+/**
+ * The settings of an upstream that a preset fills in, as the configuration file would say them. `{name}` stands for a
+ * parameter of the preset.
+ */
 export interface PresetSettings {
   readonly issuer?: string;
   readonly tokenEndpoint?: string;
@@ -54,17 +57,29 @@ export interface Preset {
   readonly sources: readonly string[];
 }
 
-const hostSyntax = /^(?=.{1,253}(?::|$))[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::\d{1,5})?$/i;
-/** Unreserved characters (RFC 3986 §2.3), beginning with a letter or digit: no dot segment, nothing that ends a path. */
+const hostSyntax =
+  /^(?=.{1,253}(?::|$))[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::\d{1,5})?$/i;
+/**
+ * Unreserved characters (RFC 3986 §2.3), beginning with a letter or digit: no dot segment, nothing that ends a path.
+ */
 const segmentSyntax = /^[a-z0-9][a-z0-9._~-]{0,127}$/i;
 
-/** What is wrong with a parameter's value; undefined where nothing is. No value that passes changes a URL's host or path beyond its own place. */
+/**
+ * What is wrong with a parameter's value; undefined where nothing is. No value that passes changes a URL's host or path
+ * beyond its own place.
+ */
 export function parameterProblem(parameter: PresetParameter, value: unknown): string | undefined {
   if (value === undefined) return `is missing: ${parameter.meaning}`;
   if (typeof value !== "string") return `must be a text: ${parameter.meaning}`;
-  if ("choices" in parameter) return Object.hasOwn(parameter.choices, value) ? undefined : `must be one of ${Object.keys(parameter.choices).join(", ")}`;
-  if (parameter.syntax === "host") return hostSyntax.test(value) ? undefined : "must be a host name, without https:// and path";
-  return segmentSyntax.test(value) ? undefined : "must be letters, digits, -, _, . or ~, beginning with a letter or digit";
+  if ("choices" in parameter)
+    return Object.hasOwn(parameter.choices, value)
+      ? undefined
+      : `must be one of ${Object.keys(parameter.choices).join(", ")}`;
+  if (parameter.syntax === "host")
+    return hostSyntax.test(value) ? undefined : "must be a host name, without https:// and path";
+  return segmentSyntax.test(value)
+    ? undefined
+    : "must be letters, digits, -, _, . or ~, beginning with a letter or digit";
 }
 
 /** The settings with the values in their places. Values must have passed {@link parameterProblem}. */
@@ -80,13 +95,18 @@ export function loginOf(preset: Preset, values: Readonly<Record<string, string>>
 }
 
 function choicesOf({ parameters = {} }: Preset, values: Readonly<Record<string, string>>): PresetChoice[] {
-  return Object.entries(parameters).flatMap(([name, parameter]) => ("choices" in parameter ? [parameter.choices[values[name] ?? ""] ?? {}] : []));
+  return Object.entries(parameters).flatMap(([name, parameter]) =>
+    "choices" in parameter ? [parameter.choices[values[name] ?? ""] ?? {}] : [],
+  );
 }
 
 /** Only the names given are replaced: `{token}` and `{clientId}` are for later. */
 function filled<T>(value: T, values: Readonly<Record<string, string>>): T {
   if (typeof value === "string")
-    return value.replace(/\{(\w+)\}/g, (whole, name: string) => (Object.hasOwn(values, name) ? values[name] : undefined) ?? whole) as T;
+    return value.replace(
+      /\{(\w+)\}/g,
+      (whole, name: string) => (Object.hasOwn(values, name) ? values[name] : undefined) ?? whole,
+    ) as T;
   if (Array.isArray(value)) return value.map((item) => filled(item, values)) as T;
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, filled(item, values)])) as T;

@@ -14,13 +14,16 @@ export interface Provider {
   /** Presents the refresh token once (RFC 6749 §6): no retry, no second client-authentication style. Never rejects. */
   refresh(request: RefreshRequest): Promise<RefreshOutcome>;
   /**
-   * Asks the provider to end a grant by its refresh token, or its access token where there is none (RFC 7009, or the provider's own way); some end it only by the access
-   * token. A 503 is tried again for up to 10 s. Resolves to what went wrong, undefined where nothing did. Never rejects.
+   * Asks the provider to end a grant by its refresh token, or its access token where there is none (RFC 7009, or the
+   * provider's own way); some end it only by the access token. A 503 is tried again for up to 10 s. Resolves to what
+   * went wrong, undefined where nothing did. Never rejects.
    */
   readonly revoke?: ((token: Secret, accessToken?: Secret) => Promise<string | undefined>) | undefined;
   /** How users log in there by themselves; absent where that is not configured. */
   readonly login?: CodeFlow | undefined;
-  /** How long the provider accepts a refresh token again after it has rotated it, ms; absent where it is not known to. */
+  /**
+   * How long the provider accepts a refresh token again after it has rotated it, ms; absent where it is not known to.
+   */
   readonly graceMs?: number | undefined;
   /** It never rotates: presenting a refresh token changes nothing, however that ends. */
   readonly neverRotates?: boolean | undefined;
@@ -28,7 +31,10 @@ export interface Provider {
   readonly maxConcurrency: number;
   /** Milliseconds a refresh token lives where neither response nor store says so. */
   readonly refreshTokenLifeMs: number;
-  /** Milliseconds an access token lives where an answer does not say; absent: what the login or the last answer said, and no expiry where nothing ever did. */
+  /**
+   * Milliseconds an access token lives where an answer does not say; absent: what the login or the last answer said,
+   * and no expiry where nothing ever did.
+   */
   readonly accessTokenLifeMs?: number | undefined;
   /** The old access token dies at rotation: nothing is refreshed ahead of need. */
   readonly killsOldAccess: boolean;

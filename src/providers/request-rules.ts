@@ -8,7 +8,10 @@ export interface RequestRules {
   readonly headers?: Readonly<Record<string, Secret>> | undefined;
 }
 
-/** The request with the provider's headers, its form as JSON where the provider wants that. A GET, such as discovery's, stays as it is. */
+/**
+ * The request with the provider's headers, its form as JSON where the provider wants that. A GET, such as discovery's,
+ * stays as it is.
+ */
 export function bentRequest(request: RequestInit, { body, headers = {} }: RequestRules): RequestInit {
   if (request.method === "GET") return request;
   const all = new Headers(request.headers);

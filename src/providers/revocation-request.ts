@@ -7,7 +7,9 @@ import { bentRequest, type RequestRules } from "./request-rules.ts";
 import type { RevocationAttempt } from "./revocation.ts";
 import { type Fetch, parseObject, sendProblem } from "./token-request.ts";
 
-/** A revocation that is not RFC 7009's. In `url`, `form` and `json`, `{token}` and `{clientId}` stand for the values. */
+/**
+ * A revocation that is not RFC 7009's. In `url`, `form` and `json`, `{token}` and `{clientId}` stand for the values.
+ */
 export interface RevocationRequest {
   readonly method: "POST" | "DELETE";
   readonly url: string;
@@ -20,7 +22,11 @@ export interface RevocationRequest {
 }
 
 export interface RevocationRequestDeps {
-  readonly config: { readonly clientId: string; readonly clientAuth: ClientAuthConfig; readonly request?: RequestRules | undefined };
+  readonly config: {
+    readonly clientId: string;
+    readonly clientAuth: ClientAuthConfig;
+    readonly request?: RequestRules | undefined;
+  };
   readonly fetch: Fetch;
   readonly clock: Clock;
 }
@@ -50,12 +56,21 @@ interface Values {
   readonly clientId: string;
 }
 
-function initOf({ method, auth, form, json }: RevocationRequest, values: Values, config: RevocationRequestDeps["config"]): RequestInit {
+function initOf(
+  { method, auth, form, json }: RevocationRequest,
+  values: Values,
+  config: RevocationRequestDeps["config"],
+): RequestInit {
   const headers = new Headers({ accept: "application/json" });
   if (auth === "bearer") headers.set("authorization", `Bearer ${values.token}`);
   if (auth === "basic") headers.set("authorization", basic(config));
   if (json !== undefined) headers.set("content-type", "application/json");
-  const body = form !== undefined ? new URLSearchParams(filled(form, values)) : json !== undefined ? JSON.stringify(filled(json, values)) : null;
+  const body =
+    form !== undefined
+      ? new URLSearchParams(filled(form, values))
+      : json !== undefined
+        ? JSON.stringify(filled(json, values))
+        : null;
   // A redirect would carry the token elsewhere.
   const init: RequestInit = { method, headers, body, redirect: "manual", signal: AbortSignal.timeout(10_000) };
   return bentRequest(init, { headers: config.request?.headers });

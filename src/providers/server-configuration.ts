@@ -6,7 +6,10 @@ import { type ClientAuthConfig, clientAuthOf } from "./client-auth.ts";
 
 /** Where an authorization server is, and who we are there. */
 export interface ServerConfig {
-  /** With `tokenEndpoint`: what ID tokens and client assertions name. Without: discovered from (OpenID Connect Discovery 1.0, RFC 8414). */
+  /**
+   * With `tokenEndpoint`: what ID tokens and client assertions name. Without: discovered from (OpenID Connect Discovery
+   * 1.0, RFC 8414).
+   */
   readonly issuer?: string | undefined;
   readonly tokenEndpoint?: string | undefined;
   /** RFC 7009; used with `tokenEndpoint`, else it is discovered with the issuer. */
@@ -24,14 +27,22 @@ const latestResponseSeconds = 60;
 const discoveryTimeoutSeconds = 8;
 const used = ["authorization_endpoint", "token_endpoint", "revocation_endpoint", "jwks_uri"];
 
-/** Metadata are asked for again at most once in this time for each endpoint that they name, ms, however often it fails. */
+/**
+ * Metadata are asked for again at most once in this time for each endpoint that they name, ms, however often it fails.
+ */
 const rediscoveryCooldownMs = 30_000;
 
-/** openid-client's view of the server: static endpoints at once; discovered ones once, again after a failure, and again where they seem to have moved. */
+/**
+ * openid-client's view of the server: static endpoints at once; discovered ones once, again after a failure, and again
+ * where they seem to have moved.
+ */
 export interface ServerConfiguration {
   /** Throws what discovery throws. */
   configure(): Promise<openid.Configuration>;
-  /** The endpoint at this address is gone, or its server cannot be reached: the next `configure` asks where it is now, if it was discovered. */
+  /**
+   * The endpoint at this address is gone, or its server cannot be reached: the next `configure` asks where it is now,
+   * if it was discovered.
+   */
   gone(url: string): void;
 }
 
@@ -41,12 +52,19 @@ export interface ServerConfigurationDeps {
   readonly clock: Pick<Clock, "monotonicMs">;
 }
 
-export function createServerConfiguration({ config, customFetch, clock }: ServerConfigurationDeps): ServerConfiguration {
+export function createServerConfiguration({
+  config,
+  customFetch,
+  clock,
+}: ServerConfigurationDeps): ServerConfiguration {
   const auth = clientAuthOf(config.clientAuth);
   let known: Promise<openid.Configuration> | undefined;
   /** The last that was found: in use where it cannot be asked for anew. */
   let last: openid.Configuration | undefined;
-  /** When each endpoint, by its name in the metadata, was last found gone: one that moves must not have to wait for another that was looked for just before. */
+  /**
+   * When each endpoint, by its name in the metadata, was last found gone: one that moves must not have to wait for
+   * another that was looked for just before.
+   */
   const goneAt = new Map<string, number>();
 
   return {
@@ -80,19 +98,34 @@ export function createServerConfiguration({ config, customFetch, clock }: Server
   }
 
   function fixed(tokenEndpoint: string): openid.Configuration {
-    const revocation = config.revocationEndpoint === undefined ? {} : { revocation_endpoint: config.revocationEndpoint };
-    const authorization = config.authorizationEndpoint === undefined ? {} : { authorization_endpoint: config.authorizationEndpoint };
-    const server = { issuer: config.issuer ?? tokenEndpoint, token_endpoint: tokenEndpoint, ...revocation, ...authorization };
+    const revocation =
+      config.revocationEndpoint === undefined ? {} : { revocation_endpoint: config.revocationEndpoint };
+    const authorization =
+      config.authorizationEndpoint === undefined ? {} : { authorization_endpoint: config.authorizationEndpoint };
+    const server = {
+      issuer: config.issuer ?? tokenEndpoint,
+      token_endpoint: tokenEndpoint,
+      ...revocation,
+      ...authorization,
+    };
     const configuration = new openid.Configuration(server, config.clientId, undefined, auth);
     configuration[openid.customFetch] = customFetch;
-    if (mayBeAsked(tokenEndpoint.replace(/^https:/, "http:"), config.allowInsecure)) openid.allowInsecureRequests(configuration);
+    if (mayBeAsked(tokenEndpoint.replace(/^https:/, "http:"), config.allowInsecure))
+      openid.allowInsecureRequests(configuration);
     configuration.timeout = latestResponseSeconds;
     return configuration;
   }
 
   async function discover(issuer: string): Promise<openid.Configuration> {
     const { clientId, allowInsecure } = config;
-    const configuration = await discoverServer(issuer, { clientId, auth, customFetch, allowInsecure, timeoutSeconds: discoveryTimeoutSeconds, used });
+    const configuration = await discoverServer(issuer, {
+      clientId,
+      auth,
+      customFetch,
+      allowInsecure,
+      timeoutSeconds: discoveryTimeoutSeconds,
+      used,
+    });
     configuration.timeout = latestResponseSeconds;
     return configuration;
   }

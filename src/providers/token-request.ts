@@ -17,13 +17,16 @@ export interface TokenRequestOptions {
   readonly onOutcome: (outcome: SentOutcome) => void;
   /** Whether there is an issuer to check an ID token against. */
   readonly checksIdToken: boolean;
-  /** What the request presents: tokens, codes and secrets, which some providers repeat in what they say of a failure. */
+  /**
+   * What the request presents: tokens, codes and secrets, which some providers repeat in what they say of a failure.
+   */
   readonly presented: readonly string[];
 }
 
 /**
- * Sends the token request and reads its body, once. `onOutcome` is told what it means before anybody else looks at the response; what is returned is for
- * openid-client: the same response, with what it would stumble over put right where tokens are in it.
+ * Sends the token request and reads its body, once. `onOutcome` is told what it means before anybody else looks at the
+ * response; what is returned is for openid-client: the same response, with what it would stumble over put right where
+ * tokens are in it.
  */
 export async function sendTokenRequest(
   send: () => Promise<Response>,
@@ -32,14 +35,20 @@ export async function sendTokenRequest(
   try {
     const response = await send();
     const text = await readText(response);
-    const answer: RawAnswer = { status: response.status, retryAfter: response.headers.get("retry-after"), json: parseObject(text) };
+    const answer: RawAnswer = {
+      status: response.status,
+      retryAfter: response.headers.get("retry-after"),
+      json: parseObject(text),
+    };
     const now = clock.wallMs();
     const outcome = readAnswer(answer, now, rules, (text) => without(text, presented));
     onOutcome(outcome);
     if (outcome.kind === "tokens") return conforming(standardFields(answer.json ?? {}, rules), checksIdToken);
     return new Response(bodyAllowed(response.status) ? text : null, response);
   } catch (error) {
-    onOutcome(wasSent(error) ? { kind: "unknown", why: sendProblem(error) } : { kind: "transient", why: sendProblem(error) });
+    onOutcome(
+      wasSent(error) ? { kind: "unknown", why: sendProblem(error) } : { kind: "transient", why: sendProblem(error) },
+    );
     throw error;
   }
 }
@@ -48,13 +57,21 @@ export async function sendTokenRequest(
 const shortestSecret = 8;
 
 function without(text: string, presented: readonly string[]): string {
-  return presented.reduce((rest, secret) => (secret.length < shortestSecret ? rest : rest.replaceAll(secret, "[redacted]")), text);
+  return presented.reduce(
+    (rest, secret) => (secret.length < shortestSecret ? rest : rest.replaceAll(secret, "[redacted]")),
+    text,
+  );
 }
 
-/** What openid-client takes: no null or empty fields, a token type it knows, an ID token only where there is an issuer to check it against. */
+/**
+ * What openid-client takes: no null or empty fields, a token type it knows, an ID token only where there is an issuer
+ * to check it against.
+ */
 function conforming(json: Readonly<Record<string, unknown>>, checksIdToken: boolean): Response {
   const isStated = (value: unknown) => value !== null && value !== "" && value !== undefined;
-  const fields = Object.entries(json).filter(([name, value]) => isStated(value) && (name !== "id_token" || checksIdToken));
+  const fields = Object.entries(json).filter(
+    ([name, value]) => isStated(value) && (name !== "id_token" || checksIdToken),
+  );
   const body = { access_token: "none", ...Object.fromEntries(fields), token_type: "bearer" };
   return Response.json(body);
 }
@@ -63,13 +80,18 @@ function conforming(json: Readonly<Record<string, unknown>>, checksIdToken: bool
 export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
   } catch {
     return undefined; // not JSON: the caller decides what that means
   }
 }
 
-/** Failures before any byte of the request left: name, connection and TLS set-up. Anything else may have reached the provider. */
+/**
+ * Failures before any byte of the request left: name, connection and TLS set-up. Anything else may have reached the
+ * provider.
+ */
 const notSentCodes = new Set([
   "ECONNREFUSED",
   "ENOTFOUND",
@@ -85,10 +107,16 @@ const notSentCodes = new Set([
 export function wasSent(error: unknown): boolean {
   if (error instanceof NotSentError) return false;
   const code = codeOf(error);
-  return !(code !== undefined && (notSentCodes.has(code) || code.startsWith("ERR_TLS_") || code.includes("CERT") || code.startsWith("UNABLE_TO_")));
+  return !(
+    code !== undefined &&
+    (notSentCodes.has(code) || code.startsWith("ERR_TLS_") || code.includes("CERT") || code.startsWith("UNABLE_TO_"))
+  );
 }
 
-/** Whether nobody seems to be there any more: not even a connection came about, or one whose other end does not speak TLS. */
+/**
+ * Whether nobody seems to be there any more: not even a connection came about, or one whose other end does not speak
+ * TLS.
+ */
 export function isUnreachable(error: unknown): boolean {
   const code = codeOf(error) ?? "";
   return !wasSent(error) || code === "EPROTO" || code.startsWith("ERR_SSL_");

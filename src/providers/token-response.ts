@@ -1,6 +1,9 @@
 import { Secret } from "../platform/secret.ts";
 
-/** A successful token response (RFC 6749 §5.1), read leniently: what a provider bends must not cost the user the rotated token. */
+/**
+ * A successful token response (RFC 6749 §5.1), read leniently: what a provider bends must not cost the user the rotated
+ * token.
+ */
 export interface TokenResponse {
   /** Absent where the response holds none that can be sent in a header. */
   readonly accessToken?: Secret | undefined;
@@ -8,31 +11,47 @@ export interface TokenResponse {
   readonly refreshToken?: Secret | undefined;
   /** Life that the access token has left, ms, 0 where it is over; absent where nothing is stated. */
   readonly expiresInMs?: number | undefined;
-  /** The whole life that the provider gives access tokens, ms, as far as this response tells: it counts for later ones that state none. */
+  /**
+   * The whole life that the provider gives access tokens, ms, as far as this response tells: it counts for later ones
+   * that state none.
+   */
   readonly lifeMs?: number | undefined;
-  /** Life of the refresh token in ms, where the provider states it (`refresh_expires_in`, `refresh_token_expires_in`). */
+  /**
+   * Life of the refresh token in ms, where the provider states it (`refresh_expires_in`, `refresh_token_expires_in`).
+   */
   readonly refreshExpiresInMs?: number | undefined;
   /** Space-separated. */
   readonly scope?: string | undefined;
 }
 
 /**
- * Where a response comes from. `answer`: from the provider just now. `copy`: from somebody who handed it on, perhaps long after the provider gave it, so that an end counts
- * for more than a duration, and no life left means that it is over.
+ * Where a response comes from. `answer`: from the provider just now. `copy`: from somebody who handed it on, perhaps
+ * long after the provider gave it, so that an end counts for more than a duration, and no life left means that it is
+ * over.
  */
 export type ResponseOrigin = "answer" | "copy";
 
 /** Visible ASCII and space: what RFC 6749 appendix A allows in a token, and what no header can be broken with. */
 const accessTokenSyntax = /^[\x20-\x7e]+$/;
-/** More than the RFC allows: a refresh token goes into a form, where everything is encoded, and dropping a rotated one costs the user the login. */
+/**
+ * More than the RFC allows: a refresh token goes into a form, where everything is encoded, and dropping a rotated one
+ * costs the user the login.
+ */
 const refreshTokenSyntax = /^\P{Cc}+$/u;
 /** Longer than any lifetime in use, ms; a longer one means as much, and stores take it. */
 const longestMs = 10 * 365 * 86_400_000;
 /** An end that is nearer says little about the whole life, ms: taken for it, tokens would be refreshed all the time. */
 const shortestTellingMs = 60_000;
 
-/** Reads the fields of a token response, the one place that does. Returns undefined where neither an access token nor a refresh token is in it. */
-export function parseTokenResponse(body: Readonly<Record<string, unknown>>, wallMs: number, origin: ResponseOrigin = "answer"): TokenResponse | undefined {
+/**
+ * Reads the fields of a token response, the one place that does. Returns undefined where neither an access token nor a
+ * refresh token is in it.
+ */
+export function parseTokenResponse(
+  body: Readonly<Record<string, unknown>>,
+  wallMs: number,
+  origin: ResponseOrigin = "answer",
+): TokenResponse | undefined {
   const accessToken = tokenField(body.access_token, accessTokenSyntax);
   const refreshToken = isGarbled(body.refresh_token) ? undefined : tokenField(body.refresh_token, refreshTokenSyntax);
   if (accessToken === undefined && refreshToken === undefined) return undefined;
@@ -46,17 +65,28 @@ export function parseTokenResponse(body: Readonly<Record<string, unknown>>, wall
 }
 
 /**
- * Whether a refresh token is stated that cannot be used: no text, or one with control characters, or with what stands for bytes that were no UTF-8. What was meant cannot be
- * told: presented, it would be another token, and stored, it would replace a good one. Nor does the old one stay good: the provider has perhaps rotated it.
+ * Whether a refresh token is stated that cannot be used: no text, or one with control characters, or with what stands
+ * for bytes that were no UTF-8. What was meant cannot be told: presented, it would be another token, and stored, it
+ * would replace a good one. Nor does the old one stay good: the provider has perhaps rotated it.
  */
 export function isGarbled(value: unknown): boolean {
   if (value === undefined || value === null || value === "" || value === false) return false;
-  return typeof value !== "string" || value.includes("\ufffd") || !value.isWellFormed() || !refreshTokenSyntax.test(value);
+  return (
+    typeof value !== "string" || value.includes("\ufffd") || !value.isWellFormed() || !refreshTokenSyntax.test(value)
+  );
 }
 
-/** Whether a token of this type can be sent as a bearer (RFC 6750): `user` and `bot` are Slack's words for whose it is; unnamed, it is taken for one. */
+/**
+ * Whether a token of this type can be sent as a bearer (RFC 6750): `user` and `bot` are Slack's words for whose it is;
+ * unnamed, it is taken for one.
+ */
 export function isBearerType(type: unknown): boolean {
-  return type === undefined || type === null || type === "" || (typeof type === "string" && /^(?:bearer|user|bot)$/i.test(type));
+  return (
+    type === undefined ||
+    type === null ||
+    type === "" ||
+    (typeof type === "string" && /^(?:bearer|user|bot)$/i.test(type))
+  );
 }
 
 /** A finite number, also as a text; undefined for anything else. */
@@ -65,7 +95,10 @@ export function numberField(value: unknown): number | undefined {
   return typeof number === "number" && Number.isFinite(number) ? number : undefined;
 }
 
-/** An instant as epoch ms: epoch seconds, epoch ms (from 10^11 on), each also as a text, or a date as in RFC 3339, in UTC where it names no zone. */
+/**
+ * An instant as epoch ms: epoch seconds, epoch ms (from 10^11 on), each also as a text, or a date as in RFC 3339, in
+ * UTC where it names no zone.
+ */
 export function instantField(value: unknown): number | undefined {
   const number = numberField(value);
   if (number !== undefined) return number >= 1e11 ? number : number * 1_000;
@@ -80,12 +113,19 @@ export function scopeField(value: unknown): string | undefined {
   return typeof text === "string" && text !== "" ? text : undefined;
 }
 
-function accessLife(body: Readonly<Record<string, unknown>>, wallMs: number, origin: ResponseOrigin): Pick<TokenResponse, "expiresInMs" | "lifeMs"> {
+function accessLife(
+  body: Readonly<Record<string, unknown>>,
+  wallMs: number,
+  origin: ResponseOrigin,
+): Pick<TokenResponse, "expiresInMs" | "lifeMs"> {
   const statedMs = lifeField(body.expires_in);
   const isOver = origin === "copy" && (numberField(body.expires_in) ?? 1) <= 0;
   const until = instantField(body.expires_at);
   // In an answer such numbers mean "never".
-  const leftMs = until === undefined || (until <= 0 && origin === "answer") ? undefined : Math.min(Math.max(until - wallMs, 0), longestMs);
+  const leftMs =
+    until === undefined || (until <= 0 && origin === "answer")
+      ? undefined
+      : Math.min(Math.max(until - wallMs, 0), longestMs);
   const inMs = isOver ? 0 : statedMs;
   return {
     // Counted from now, a duration depends on no clock but ours.
@@ -98,7 +138,9 @@ function tokenField(value: unknown, syntax: RegExp): Secret | undefined {
   return typeof value === "string" && syntax.test(value) ? new Secret(value) : undefined;
 }
 
-/** Seconds as a number or a decimal string, as ms. Anything else, also zero for "never" and negatives, states nothing. */
+/**
+ * Seconds as a number or a decimal string, as ms. Anything else, also zero for "never" and negatives, states nothing.
+ */
 function lifeField(value: unknown): number | undefined {
   const seconds = numberField(value);
   return seconds !== undefined && seconds > 0 ? Math.min(Math.round(seconds * 1000), longestMs) : undefined;

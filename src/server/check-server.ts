@@ -33,13 +33,19 @@ export interface CheckServer {
   drain(timeoutMs: number): Promise<void>;
 }
 
-/** A CheckRequest holds headers and perhaps a body: more is an attack. Larger ones are refused by grpc-js itself, before any handler. */
+/**
+ * A CheckRequest holds headers and perhaps a body: more is an attack. Larger ones are refused by grpc-js itself, before
+ * any handler.
+ */
 const maxRequestBytes = 16 * 1024 * 1024;
 
 export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps): CheckServer {
   const namedClients = namedClientsOnly(config.tls);
   const calls = createOpenCalls();
-  const server = new Server({ "grpc.max_receive_message_length": maxRequestBytes, interceptors: [calls.interceptor, ...namedClients] });
+  const server = new Server({
+    "grpc.max_receive_message_length": maxRequestBytes,
+    interceptors: [calls.interceptor, ...namedClients],
+  });
   const hooks = new Map<GrpcHook, boolean>([["reset_limits", raiseResetLimits(server)]]);
   const health = new HealthImplementation({
     "": "NOT_SERVING",
@@ -51,7 +57,10 @@ export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps
     { check: handler(check, deadlineMs) },
   );
   if (namedClients.length === 0)
-    hooks.set("direct_answers", serveDirectly(server, { path: AuthorizationService.check.path, handle: check, deadlineMs }, calls.direct));
+    hooks.set(
+      "direct_answers",
+      serveDirectly(server, { path: AuthorizationService.check.path, handle: check, deadlineMs }, calls.direct),
+    );
   health.addToServer(server);
   addReflection(server, ["envoy/service/auth/v3/external_auth.proto"]);
 
@@ -59,7 +68,8 @@ export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps
     hooks,
     listen: () => listenGrpc(server, config.grpc, config.tls, config.grpcMode),
     setServing(serving) {
-      for (const name of ["", AuthorizationService.check.path.split("/")[1] ?? ""]) health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
+      for (const name of ["", AuthorizationService.check.path.split("/")[1] ?? ""])
+        health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
     },
     setStoreUp: (up) => health.setStatus(storeHealth, up ? "SERVING" : "NOT_SERVING"),
     drain: (timeoutMs) => calls.drain(server, timeoutMs),

@@ -1,13 +1,16 @@
 import type { Log } from "../platform/log.ts";
 
-/** What is done to @grpc/grpc-js from inside, for want of a public way. After an upgrade it may lack the place for it. */
+/**
+ * What is done to @grpc/grpc-js from inside, for want of a public way. After an upgrade it may lack the place for it.
+ */
 export type GrpcHook = "direct_answers" | "reset_limits";
 
 /** Those that a server wants, and whether its grpc-js takes them. */
 export type GrpcHooks = ReadonlyMap<GrpcHook, boolean>;
 
 const means: Readonly<Record<GrpcHook, string>> = {
-  direct_answers: "Checks go through all of its own machinery: they get the same answers, and cost several times the CPU",
+  direct_answers:
+    "Checks go through all of its own machinery: they get the same answers, and cost several times the CPU",
   reset_limits:
     "Node's own HTTP/2 limits stay: when the clients of one Envoy give up more than 1,000 Checks at once, its connection is ended, and the Checks of others on it get 503",
 };

@@ -1,7 +1,15 @@
 import { chmodSync, existsSync, lstatSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
-import { Metadata, type Server, ServerCredentials, ServerInterceptingCall, type ServerInterceptor, ServerListenerBuilder, status } from "@grpc/grpc-js";
+import {
+  Metadata,
+  type Server,
+  ServerCredentials,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  ServerListenerBuilder,
+  status,
+} from "@grpc/grpc-js";
 import { type Address, formatAddress } from "../platform/address.ts";
 import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { TlsConfig } from "./listen-config.ts";
@@ -11,8 +19,14 @@ import type { TlsConfig } from "./listen-config.ts";
  * @param mode permission bits of a unix socket, from its first moment on
  * @throws BearerswapError `address`
  */
-export async function listenGrpc(server: Server, place: Address, tls: TlsConfig | undefined, mode: number): Promise<Address> {
-  const bind = () => bindGrpc(server, place, tls === undefined ? ServerCredentials.createInsecure() : tlsCredentials(tls));
+export async function listenGrpc(
+  server: Server,
+  place: Address,
+  tls: TlsConfig | undefined,
+  mode: number,
+): Promise<Address> {
+  const bind = () =>
+    bindGrpc(server, place, tls === undefined ? ServerCredentials.createInsecure() : tlsCredentials(tls));
   return place.kind === "unix" ? withSocketMode(place, mode, bind) : bind();
 }
 
@@ -22,7 +36,11 @@ export function namedClientsOnly(tls: TlsConfig | undefined): ServerInterceptor[
 }
 
 /** Makes room for a unix socket, listens with the mode as umask, and sets the mode once it is there. */
-export async function withSocketMode<T>(place: Address & { readonly kind: "unix" }, mode: number, listen: () => Promise<T>): Promise<T> {
+export async function withSocketMode<T>(
+  place: Address & { readonly kind: "unix" },
+  mode: number,
+  listen: () => Promise<T>,
+): Promise<T> {
   if (!existsSync(dirname(place.path)))
     throw new BearerswapError(
       "address",
@@ -67,7 +85,11 @@ function bindGrpc(server: Server, place: Address, credentials: ServerCredentials
 function tlsCredentials({ cert, key, clientCa }: TlsConfig): ServerCredentials {
   const pair = { cert_chain: Buffer.from(cert), private_key: Buffer.from(key.reveal()) };
   try {
-    return ServerCredentials.createSsl(clientCa === undefined ? null : Buffer.from(clientCa), [pair], clientCa !== undefined);
+    return ServerCredentials.createSsl(
+      clientCa === undefined ? null : Buffer.from(clientCa),
+      [pair],
+      clientCa !== undefined,
+    );
   } catch (error) {
     throw new BearerswapError("config", `the TLS certificate and key cannot be used: ${messageOf(error)}`);
   }
@@ -78,8 +100,12 @@ async function removeStaleSocket(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
   if (!found.isSocket())
-    throw new BearerswapError("address", `cannot listen on unix:${path}: a file that is no socket is there; remove it or choose another path`);
-  if (await answers(path)) throw new BearerswapError("address", `cannot listen on unix:${path}: another process listens there`);
+    throw new BearerswapError(
+      "address",
+      `cannot listen on unix:${path}: a file that is no socket is there; remove it or choose another path`,
+    );
+  if (await answers(path))
+    throw new BearerswapError("address", `cannot listen on unix:${path}: another process listens there`);
   rmSync(path, { force: true });
 }
 
@@ -102,7 +128,11 @@ function onlyFrom(allowed: ReadonlySet<string>): ServerInterceptor {
     if (names.some((name) => allowed.has(name))) return new ServerInterceptingCall(call);
     const refuse = new ServerListenerBuilder()
       .withOnReceiveMetadata(() =>
-        call.sendStatus({ code: status.PERMISSION_DENIED, details: "the client certificate carries no allowed name", metadata: new Metadata() }),
+        call.sendStatus({
+          code: status.PERMISSION_DENIED,
+          details: "the client certificate carries no allowed name",
+          metadata: new Metadata(),
+        }),
       )
       .build();
     return new ServerInterceptingCall(call, { start: (next) => next(refuse) });

@@ -1,8 +1,18 @@
 import type { ServerHttp2Stream } from "node:http2";
-import { ResponderBuilder, type Server, ServerInterceptingCall, type ServerInterceptor, ServerListenerBuilder, status } from "@grpc/grpc-js";
+import {
+  ResponderBuilder,
+  type Server,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  ServerListenerBuilder,
+  status,
+} from "@grpc/grpc-js";
 import { type DirectCalls, failStream } from "./unary-stream.ts";
 
-/** When the server ends, what a caller has begun to send may still arrive, and an answer may still be taken, for so long, ms. */
+/**
+ * When the server ends, what a caller has begun to send may still arrive, and an answer may still be taken, for so
+ * long, ms.
+ */
 const lastWordMs = 1_000;
 /** Answers that were sent last get so long to leave, ms. */
 const flushMs = 100;
@@ -14,8 +24,9 @@ export interface OpenCalls {
   /** The calls that are answered without grpc-js: whoever does that keeps them here. */
   readonly direct: DirectCalls;
   /**
-   * Takes no new calls, and resolves when those under way are answered, at the latest after `timeoutMs`. Calls without an end of their own (health watches, reflection) are
-   * ended at once with UNAVAILABLE; requests that were begun and not sent to their end, and answers that nobody takes, after a second.
+   * Takes no new calls, and resolves when those under way are answered, at the latest after `timeoutMs`. Calls without
+   * an end of their own (health watches, reflection) are ended at once with UNAVAILABLE; requests that were begun and
+   * not sent to their end, and answers that nobody takes, after a second.
    */
   drain(server: Server, timeoutMs: number): Promise<void>;
 }
@@ -38,7 +49,11 @@ export function createOpenCalls({ silenceMs = 30_000 }: { readonly silenceMs?: n
     interceptor: ({ requestStream, responseStream }, next) => {
       const unary = !requestStream && !responseStream;
       let timer: NodeJS.Timeout | undefined;
-      const call: Call = { unary, received: false, end: (code, details) => intercepted.sendStatus({ code, details, metadata: null }) };
+      const call: Call = {
+        unary,
+        received: false,
+        end: (code, details) => intercepted.sendStatus({ code, details, metadata: null }),
+      };
       const listen = () => {
         clearTimeout(timer);
         timer = setTimeout(() => call.end(status.DEADLINE_EXCEEDED, "the caller sends nothing"), silenceMs);
@@ -92,7 +107,10 @@ export function createOpenCalls({ silenceMs = 30_000 }: { readonly silenceMs?: n
           else if ([...streams].every((stream) => stream.headersSent)) untaken ??= setTimeout(done, lastWordMs);
         }
 
-        /** Also with connections left that nobody uses: a client may leave its side of a stream open, or never get through its TLS handshake. */
+        /**
+         * Also with connections left that nobody uses: a client may leave its side of a stream open, or never get
+         * through its TLS handshake.
+         */
         function done(): void {
           stop();
           setTimeout(cutOff, flushMs);

@@ -22,11 +22,17 @@ export interface ProbeDeps {
 
 const socketMode = 0o660;
 
-/** `/livez`: the process answers. `/readyz`: it can take requests, else 503 with the reason. `/metrics`: what Prometheus reads, until the very end. `/backchannel-logout`: where issuers end sessions. */
+/**
+ * `/livez`: the process answers. `/readyz`: it can take requests, else 503 with the reason. `/metrics`: what Prometheus
+ * reads, until the very end. `/backchannel-logout`: where issuers end sessions.
+ */
 export function createProbeServer({ address, ...deps }: ProbeDeps): ProbeServer {
   const server = createServer((request, response) => answer(request, response, deps));
   return {
-    listen: () => (address.kind === "unix" ? withSocketMode(address, socketMode, () => listen(server, address)) : listen(server, address)),
+    listen: () =>
+      address.kind === "unix"
+        ? withSocketMode(address, socketMode, () => listen(server, address))
+        : listen(server, address),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -35,14 +41,22 @@ export function createProbeServer({ address, ...deps }: ProbeDeps): ProbeServer 
   };
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, { readiness, scrape, logout }: Omit<ProbeDeps, "address">): void {
+function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { readiness, scrape, logout }: Omit<ProbeDeps, "address">,
+): void {
   const path = (request.url ?? "").split("?", 1)[0];
   if (logout !== undefined && path === logoutPath) void logout(request, response);
   else if (request.method !== "GET" && request.method !== "HEAD") send(response, 405, { error: "only GET and HEAD" });
   else if (path === "/livez") send(response, 200, { status: "ok" });
   else if (path === "/readyz") {
     const reason = readiness.reason();
-    send(response, reason === undefined ? 200 : 503, reason === undefined ? { status: "ok" } : { status: "not ready", reason });
+    send(
+      response,
+      reason === undefined ? 200 : 503,
+      reason === undefined ? { status: "ok" } : { status: "not ready", reason },
+    );
   } else if (path === "/metrics") void sendScrape(response, scrape);
   else send(response, 404, { error: "here are /livez, /readyz and /metrics" });
 }
@@ -57,7 +71,9 @@ async function sendScrape(response: ServerResponse, { contentType, text }: Scrap
 }
 
 function send(response: ServerResponse, status: number, body: Readonly<Record<string, string>>): void {
-  response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" }).end(`${JSON.stringify(body)}\n`);
+  response
+    .writeHead(status, { "content-type": "application/json", "cache-control": "no-store" })
+    .end(`${JSON.stringify(body)}\n`);
 }
 
 function listen(server: Server, address: Address): Promise<Address> {
@@ -65,7 +81,11 @@ function listen(server: Server, address: Address): Promise<Address> {
     server.once("error", (error) => reject(listenError(address, error)));
     server.listen(address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port }, () => {
       const bound = server.address();
-      resolve(address.kind === "unix" || bound === null || typeof bound === "string" ? address : { ...address, port: bound.port });
+      resolve(
+        address.kind === "unix" || bound === null || typeof bound === "string"
+          ? address
+          : { ...address, port: bound.port },
+      );
     });
   });
 }

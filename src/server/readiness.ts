@@ -4,8 +4,9 @@ import type { Log } from "../platform/log.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 
 /**
- * Whether the process should get requests, and whether the store answers: two questions. A store hiccup must not take every replica out of service while
- * cached tokens can be served, so that readiness asks only whether the store has answered once.
+ * Whether the process should get requests, and whether the store answers: two questions. A store hiccup must not take
+ * every replica out of service while cached tokens can be served, so that readiness asks only whether the store has
+ * answered once.
  */
 export interface Readiness {
   /** Why the process is not ready; undefined while it is. */
@@ -58,6 +59,7 @@ export function createReadiness({ store, clock, log, onServing, onStoreUp }: Rea
     onStoreUp(now);
     if (now) log.info({ event: "store_up" }, "the store answers");
     // At the start the connection says what is wrong, and there is nothing to serve meanwhile.
-    else if (answered) log.error({ event: "store_down", reason }, "the store does not answer; cached tokens are served meanwhile");
+    else if (answered)
+      log.error({ event: "store_down", reason }, "the store does not answer; cached tokens are served meanwhile");
   }
 }

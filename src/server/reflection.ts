@@ -6,7 +6,9 @@ import { protoPath as healthProto } from "grpc-health-check";
 
 const protoRoot = fileURLToPath(new URL("../../proto", import.meta.url));
 
-/** Serves reflection (grpc.reflection.v1 and v1alpha) for some of our .proto files, given below proto/, and gRPC health. */
+/**
+ * Serves reflection (grpc.reflection.v1 and v1alpha) for some of our .proto files, given below proto/, and gRPC health.
+ */
 export function addReflection(server: Server, files: readonly string[]): void {
   const definition = loadSync([...files, healthProto], { includeDirs: [protoRoot] });
   new ReflectionService(definition).addToServer(server);

@@ -14,18 +14,28 @@ export interface UnaryMethod {
 /** The calls under way, as far as they are answered directly. */
 export interface DirectCalls {
   readonly streams: Set<ServerHttp2Stream>;
-  /** A caller that has begun a call and sends nothing, or not all of it, or does not take the answer, is cut off after this, ms. */
+  /**
+   * A caller that has begun a call and sends nothing, or not all of it, or does not take the answer, is cut off after
+   * this, ms.
+   */
   readonly silenceMs: number;
 }
 
 /** What grpc-js does with a new stream; `interceptors` are those of its listener's credentials. */
-type StreamHandler = (this: Server, interceptors: readonly unknown[], stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+type StreamHandler = (
+  this: Server,
+  interceptors: readonly unknown[],
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+) => void;
 
 /**
- * Answers a method's ordinary calls straight from their HTTP/2 streams, for a server without interceptors that does not listen yet. grpc-js's machinery around a
- * call costs more than all that Check does. Connections, drain, other methods, and every call that is out of the ordinary stay with grpc-js, where the method has
- * to be registered too. It has no public way to do so: this wraps a private method of the pinned version, and is false where that is missing; then
- * grpc-js serves all calls, only slower. Calls answered here count neither for its `grpc.max_connection_idle_ms` nor in channelz.
+ * Answers a method's ordinary calls straight from their HTTP/2 streams, for a server without interceptors that does not
+ * listen yet. grpc-js's machinery around a call costs more than all that Check does. Connections, drain, other methods,
+ * and every call that is out of the ordinary stay with grpc-js, where the method has to be registered too. It has no
+ * public way to do so: this wraps a private method of the pinned version, and is false where that is missing; then
+ * grpc-js serves all calls, only slower. Calls answered here count neither for its `grpc.max_connection_idle_ms` nor in
+ * channelz.
  */
 export function serveDirectly(server: Server, method: UnaryMethod, calls: DirectCalls): boolean {
   const inner = server as unknown as { _channelzHandler?: StreamHandler };
@@ -33,7 +43,8 @@ export function serveDirectly(server: Server, method: UnaryMethod, calls: Direct
   if (typeof grpcJs !== "function") return false;
   inner._channelzHandler = function (interceptors, stream, headers) {
     const leave = () => grpcJs.call(this, interceptors, stream, headers);
-    const timeoutMs = isOrdinary(headers, method.path) && interceptors.length === 0 ? timeoutOf(headers["grpc-timeout"]) : undefined;
+    const timeoutMs =
+      isOrdinary(headers, method.path) && interceptors.length === 0 ? timeoutOf(headers["grpc-timeout"]) : undefined;
     if (timeoutMs === undefined) leave();
     else receive(stream, method, timeoutMs, calls, leave);
   };
@@ -42,7 +53,11 @@ export function serveDirectly(server: Server, method: UnaryMethod, calls: Direct
 
 function isOrdinary(headers: IncomingHttpHeaders, path: string): boolean {
   const type = headers["content-type"];
-  return headers[":path"] === path && headers["grpc-encoding"] === undefined && (type === "application/grpc" || type === "application/grpc+proto");
+  return (
+    headers[":path"] === path &&
+    headers["grpc-encoding"] === undefined &&
+    (type === "application/grpc" || type === "application/grpc+proto")
+  );
 }
 
 const timeoutSyntax = /^(\d{1,8})([HMSmun])$/;
@@ -50,7 +65,10 @@ const unitsMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 
 /** The longest that setTimeout takes, ms. */
 const longestMs = 2_147_483_647;
 
-/** `grpc-timeout` in ms, Infinity without; undefined where it is malformed or of no common length: grpc-js knows what to do. */
+/**
+ * `grpc-timeout` in ms, Infinity without; undefined where it is malformed or of no common length: grpc-js knows what to
+ * do.
+ */
 function timeoutOf(header: string | string[] | undefined): number | undefined {
   if (header === undefined) return Number.POSITIVE_INFINITY;
   const [, amount, unit = ""] = timeoutSyntax.exec(String(header)) ?? [];
@@ -61,8 +79,17 @@ function timeoutOf(header: string | string[] | undefined): number | undefined {
 /** Before each message: one byte that says whether it is compressed, four with its length. */
 const prefixLength = 5;
 
-/** Waits for the call's one message. Unless it is uncompressed and comes in one piece, the stream is left to grpc-js as if nothing had been read. */
-function receive(stream: ServerHttp2Stream, method: UnaryMethod, timeoutMs: number, { streams, silenceMs }: DirectCalls, leave: () => void): void {
+/**
+ * Waits for the call's one message. Unless it is uncompressed and comes in one piece, the stream is left to grpc-js as
+ * if nothing had been read.
+ */
+function receive(
+  stream: ServerHttp2Stream,
+  method: UnaryMethod,
+  timeoutMs: number,
+  { streams, silenceMs }: DirectCalls,
+  leave: () => void,
+): void {
   const deadlineAt = performance.now() + timeoutMs;
   let framed: Buffer | undefined;
   let isUntaken = false;
@@ -94,7 +121,10 @@ function receive(stream: ServerHttp2Stream, method: UnaryMethod, timeoutMs: numb
     else answer(stream, method, framed.subarray(prefixLength), deadlineAt - performance.now());
   }
 
-  /** At the caller's deadline, and from time to time before it: for a request that is still not there, and for an answer that the caller does not take. */
+  /**
+   * At the caller's deadline, and from time to time before it: for a request that is still not there, and for an answer
+   * that the caller does not take.
+   */
   function onTimer(): void {
     const leftMs = deadlineAt - performance.now();
     if (isUntaken || (leftMs < 1 && stream.headersSent)) stream.close(constants.NGHTTP2_CANCEL);

@@ -3,11 +3,15 @@ export interface CheckInput {
   /** The value of a header that was asked for at creation of the decoder; duplicates arrive joined by commas. */
   header(name: string): string | undefined;
   /**
-   * The `cookie` header, one character for each byte (latin1): cookies are told apart by their bytes. Lines that came one by one are joined by `; `, as Envoy
-   * joins those of HTTP/2 (RFC 9113 §8.2.3); without `encode_raw_headers` it has joined those of HTTP/1 by a comma already.
+   * The `cookie` header, one character for each byte (latin1): cookies are told apart by their bytes. Lines that came
+   * one by one are joined by `; `, as Envoy joins those of HTTP/2 (RFC 9113 §8.2.3); without `encode_raw_headers` it
+   * has joined those of HTTP/1 by a comma already.
    */
   readonly cookies: string | undefined;
-  /** The last characters of a header's value, a short key for a long credential; undefined where it is short itself, or there are duplicates of it. */
+  /**
+   * The last characters of a header's value, a short key for a long credential; undefined where it is short itself, or
+   * there are duplicates of it.
+   */
   tail(name: string): string | undefined;
   /** Whether a header's value is this, and the only one. Cheaper than a look-up by it: nothing is hashed. */
   equals(name: string, value: string): boolean;
@@ -15,7 +19,10 @@ export interface CheckInput {
   readonly path: string;
   readonly host: string;
   readonly method: string;
-  /** `x-request-id`, by which Envoy's access logs know the request; empty where Envoy sets none. A client may have chosen it. */
+  /**
+   * `x-request-id`, by which Envoy's access logs know the request; empty where Envoy sets none. A client may have
+   * chosen it.
+   */
   readonly requestId: string;
   /** What the route's `context_extensions` say under `upstream`. */
   readonly upstream: string | undefined;

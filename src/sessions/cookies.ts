@@ -4,10 +4,11 @@ import { type Credential, checkedCredential, invalidCredential, missingCredentia
 /**
  * A credential in a cookie. `header` holds one character for each byte.
  *
- * Pairs are parted by `;`, blanks around a pair are SP and HTAB, and names are compared as bytes (RFC 6265bis §4.2.1): so that what a browser keeps under
- * another name is never read as this one. A site next door may set the cookies `a=b,__Host-session=…` and, in front of the same name, U+00A0 or U+2000 for the
- * whole domain: read as `__Host-session`, they would put its own session in the place of the user's. A value ends at a comma, where Envoy may have joined
- * another line of HTTP/1, but no name begins there.
+ * Pairs are parted by `;`, blanks around a pair are SP and HTAB, and names are compared as bytes (RFC 6265bis §4.2.1):
+ * so that what a browser keeps under another name is never read as this one. A site next door may set the cookies
+ * `a=b,__Host-session=…` and, in front of the same name, U+00A0 or U+2000 for the whole domain: read as
+ * `__Host-session`, they would put its own session in the place of the user's. A value ends at a comma, where Envoy may
+ * have joined another line of HTTP/1, but no name begins there.
  *
  * Two cookies of that name with different values are nobody's.
  */
@@ -25,12 +26,18 @@ export function cookieCredential(name: string, header: string | undefined): Cred
 }
 
 /**
- * The `cookie` header without the named cookies and those whose names begin so, as text for an answer; undefined where nothing is left. `header` holds one character for each byte.
+ * The `cookie` header without the named cookies and those whose names begin so, as text for an answer; undefined where
+ * nothing is left. `header` holds one character for each byte.
  *
- * Removes more than {@link cookieCredential} reads: names behind a comma too, and whatever else than visible ASCII surrounds a name, as the API may read it
- * that way. A cookie that is no UTF-8 is left out as well: Envoy takes no such text in an answer.
+ * Removes more than {@link cookieCredential} reads: names behind a comma too, and whatever else than visible ASCII
+ * surrounds a name, as the API may read it that way. A cookie that is no UTF-8 is left out as well: Envoy takes no such
+ * text in an answer.
  */
-export function withoutCookies(header: string, names: ReadonlySet<string>, prefixes: readonly string[] = []): string | undefined {
+export function withoutCookies(
+  header: string,
+  names: ReadonlySet<string>,
+  prefixes: readonly string[] = [],
+): string | undefined {
   const kept = header
     .split(";")
     .map((pair) => withoutNamed(pair, names, prefixes))
@@ -70,7 +77,10 @@ function valueFrom(header: string, from: number): string {
   return bare.length > 1 && bare.startsWith('"') && bare.endsWith('"') ? bare.slice(1, -1) : bare;
 }
 
-/** By a loop: a pattern for the end of a text is tried at each of its places, and takes a time that grows with the square of what a stranger sends. */
+/**
+ * By a loop: a pattern for the end of a text is tried at each of its places, and takes a time that grows with the
+ * square of what a stranger sends.
+ */
 function trimmed(text: string, isOutside: (code: number) => boolean): string {
   let [from, to] = [0, text.length];
   while (from < to && isOutside(text.charCodeAt(from))) from += 1;
@@ -100,7 +110,10 @@ function textOf(bytes: string): string {
   return notAscii.test(bytes) ? Buffer.from(bytes, "latin1").toString("utf8") : bytes;
 }
 
-/** The same text, in memory of its own. What is cut out of a header otherwise keeps all of that header, 60 KB perhaps, for as long as itself. */
+/**
+ * The same text, in memory of its own. What is cut out of a header otherwise keeps all of that header, 60 KB perhaps,
+ * for as long as itself.
+ */
 export function ownCopy(text: string): string {
   return Buffer.from(text).toString();
 }

@@ -15,19 +15,25 @@ export const missingCredential: Credential = { kind: "missing" };
 const credentialSyntax = /^[\x21-\x2b\x2d-\x7e]+$/;
 const bearerScheme = /^bearer(?:[ \t]+|$)/i;
 
-/** A credential in a header: in `authorization` after `Bearer` (RFC 6750 §2.1), in others the value, with or without that word. Another scheme is none of ours. */
+/**
+ * A credential in a header: in `authorization` after `Bearer` (RFC 6750 §2.1), in others the value, with or without
+ * that word. Another scheme is none of ours.
+ */
 export function headerCredential(name: string, value: string | undefined): Credential {
   if (value === undefined || value === "") return missingCredential;
   const scheme = bearerScheme.exec(value)?.[0];
   if (scheme === undefined && name === "authorization")
-    return value.includes(",") && /bearer/i.test(value) ? invalidCredential("several credentials in one header") : missingCredential;
+    return value.includes(",") && /bearer/i.test(value)
+      ? invalidCredential("several credentials in one header")
+      : missingCredential;
   return checkedCredential(value.slice(scheme?.length ?? 0));
 }
 
 /** A credential of which only the place is known, once its form is right. */
 export function checkedCredential(value: string): Credential {
   if (value.length > maxCredentialLength) return invalidCredential(`longer than ${maxCredentialLength} characters`);
-  if (!credentialSyntax.test(value)) return invalidCredential(value === "" ? "empty" : "holds a comma, white space or a character that is not ASCII");
+  if (!credentialSyntax.test(value))
+    return invalidCredential(value === "" ? "empty" : "holds a comma, white space or a character that is not ASCII");
   return { kind: "present", value };
 }
 

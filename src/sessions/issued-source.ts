@@ -26,15 +26,31 @@ interface Entry {
   askAt: number;
 }
 
-/** A session in use is looked up this often, ms. What one replica does not notice for so long must not end it: a quarter of the idle life at most. */
+/**
+ * A session in use is looked up this often, ms. What one replica does not notice for so long must not end it: a quarter
+ * of the idle life at most.
+ */
 const longestUnaskedMs = 60_000;
-/** A session that was alive is taken to be so for this long while the store does not answer, ms; it is tried again after the second. */
+/**
+ * A session that was alive is taken to be so for this long while the store does not answer, ms; it is tried again after
+ * the second.
+ */
 const outageMs = 300_000;
 const outageRetryMs = 1_000;
 const missing: Identification = { kind: "missing" };
 
-/** Sessions that began when the user connected an account. A cookie that names none is no credential at all: the user gets a new one by connecting. */
-export function createIssuedSource({ name, cookie, idleMs, maxEntries, sessions, clock }: IssuedSourceDeps): SessionSource & { readonly size: () => number } {
+/**
+ * Sessions that began when the user connected an account. A cookie that names none is no credential at all: the user
+ * gets a new one by connecting.
+ */
+export function createIssuedSource({
+  name,
+  cookie,
+  idleMs,
+  maxEntries,
+  sessions,
+  clock,
+}: IssuedSourceDeps): SessionSource & { readonly size: () => number } {
   const source = { kind: "cookie", name } as const;
   const known = createLruCache<Entry>(maxEntries);
   return {
@@ -42,7 +58,9 @@ export function createIssuedSource({ name, cookie, idleMs, maxEntries, sessions,
       const credential = cookieCredential(cookie, input.cookies);
       if (credential.kind !== "present" || idProblem(source, credential.value) !== undefined) return missing;
       const entry = known.get(credential.value);
-      return entry !== undefined && clock.monotonicMs() < entry.askAt ? entry.identification : ask(credential.value, entry);
+      return entry !== undefined && clock.monotonicMs() < entry.askAt
+        ? entry.identification
+        : ask(credential.value, entry);
     },
     size: known.size,
   };
@@ -56,10 +74,15 @@ export function createIssuedSource({ name, cookie, idleMs, maxEntries, sessions,
         known.delete(value);
         return missing;
       }
-      known.set(ownCopy(value), { identification, confirmedAt: from, askAt: from + Math.min(longestUnaskedMs, idleMs / 4) });
+      known.set(ownCopy(value), {
+        identification,
+        confirmedAt: from,
+        askAt: from + Math.min(longestUnaskedMs, idleMs / 4),
+      });
       return identification;
     } catch (error) {
-      if (entry === undefined || from - entry.confirmedAt > outageMs) return { kind: "unavailable", why: `issued sessions: ${messageOf(error)}` };
+      if (entry === undefined || from - entry.confirmedAt > outageMs)
+        return { kind: "unavailable", why: `issued sessions: ${messageOf(error)}` };
       entry.askAt = from + outageRetryMs;
       return entry.identification;
     }

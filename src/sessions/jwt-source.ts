@@ -22,7 +22,10 @@ export interface JwtIssuer {
   /** How far the issuer's clock may be off for `exp` and `nbf`, ms. */
   readonly clockToleranceMs: number;
   readonly keys: KeySet;
-  /** Told of each session whose token was verified, before it is let in; false where it has to be told again soon. Never rejects. */
+  /**
+   * Told of each session whose token was verified, before it is let in; false where it has to be told again soon. Never
+   * rejects.
+   */
   readonly onVerified?: ((session: string, payload: JWTPayload) => Promise<boolean>) | undefined;
 }
 
@@ -44,7 +47,19 @@ interface CachePlace {
 const tellAgainMs = 5_000;
 
 /** Asymmetric ones only: with an HMAC the public key would be the secret (RFC 8725 §2.1). */
-export const algorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"];
+export const algorithms = [
+  "RS256",
+  "RS384",
+  "RS512",
+  "PS256",
+  "PS384",
+  "PS512",
+  "ES256",
+  "ES384",
+  "ES512",
+  "EdDSA",
+  "Ed25519",
+];
 
 /** Sessions named by a claim of a signed JWT (RFC 7519), verified once and remembered until it expires. */
 export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps): SessionSource {
@@ -52,13 +67,18 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
   return {
     identify(input) {
       const tail = "cookie" in from ? undefined : input.tail(from.header);
-      const known = tail === undefined || "cookie" in from ? undefined : cache.find(tail, (whole) => input.equals(from.header, whole));
+      const known =
+        tail === undefined || "cookie" in from
+          ? undefined
+          : cache.find(tail, (whole) => input.equals(from.header, whole));
       if (known !== undefined) return known;
       const raw = "cookie" in from ? undefined : input.header(from.header);
       const credential = credentialOf(input, raw);
       if (credential.kind !== "present") return credential;
       if (tail !== undefined && raw !== undefined) return verify(credential.value, { key: tail, whole: raw });
-      return cache.get(credential.value) ?? verify(credential.value, { key: ownCopy(credential.value), whole: undefined });
+      return (
+        cache.get(credential.value) ?? verify(credential.value, { key: ownCopy(credential.value), whole: undefined })
+      );
     },
   };
 
@@ -69,7 +89,9 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
   function verify(jwt: string, place: CachePlace): Identification | Promise<Identification> {
     const named = unverifiedIssuer(jwt);
     const issuer = byIssuer.get(named ?? "");
-    return issuer === undefined ? { kind: "invalid", why: `no JWT of a configured issuer: ${namedIssuer(named)}` } : verifyAs(issuer, jwt, place);
+    return issuer === undefined
+      ? { kind: "invalid", why: `no JWT of a configured issuer: ${namedIssuer(named)}` }
+      : verifyAs(issuer, jwt, place);
   }
 
   async function verifyAs(issuer: JwtIssuer, jwt: string, place: CachePlace): Promise<Identification> {
@@ -89,14 +111,19 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
     if (identification.kind !== "identified") return identification;
     const told = (await issuer.onVerified?.(identification.session.session, payload)) ?? true;
     const expiresAt = (payload.exp ?? 0) * 1_000 + issuer.clockToleranceMs;
-    cache.set(place.key, identification, told ? expiresAt : Math.min(expiresAt, clock.wallMs() + tellAgainMs), place.whole);
+    cache.set(
+      place.key,
+      identification,
+      told ? expiresAt : Math.min(expiresAt, clock.wallMs() + tellAgainMs),
+      place.whole,
+    );
     return identification;
   }
 }
 
 /**
- * Logout tokens are signed with the same keys, and where nobody types them, look like session tokens but for `events`, which OpenID Connect Back-Channel Logout
- * 1.0 §2.4 demands of them and everybody else may not have.
+ * Logout tokens are signed with the same keys, and where nobody types them, look like session tokens but for `events`,
+ * which OpenID Connect Back-Channel Logout 1.0 §2.4 demands of them and everybody else may not have.
  */
 function isLogoutToken({ payload, typ }: VerifyResult & { readonly kind: "verified" }): boolean {
   return Object.hasOwn(payload, "events") || /^(?:application\/)?logout\+jwt$/i.test(typ ?? "");

@@ -30,7 +30,9 @@ export interface KeySet {
 
 export interface KeySetConfig {
   readonly issuer: string;
-  /** The JWKS document (RFC 7517 §5); discovered from the issuer where absent (OpenID Connect Discovery 1.0, RFC 8414). */
+  /**
+   * The JWKS document (RFC 7517 §5); discovered from the issuer where absent (OpenID Connect Discovery 1.0, RFC 8414).
+   */
   readonly jwks?: string | undefined;
   /** An unknown key id makes the document be fetched again, once in this time, ms. */
   readonly cooldownMs: number;
@@ -146,20 +148,35 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
     }
   }
 
-  /** Whatever is no keys and no metadata counts: else each unverified token would be a request to its issuer. Logged once for each cool-down. */
+  /**
+   * Whatever is no keys and no metadata counts: else each unverified token would be a request to its issuer. Logged
+   * once for each cool-down.
+   */
   function coolDown(error: unknown): void {
     if (clock.monotonicMs() < failedUntil) return;
     failedUntil = clock.monotonicMs() + failureCooldownMs;
     lastProblem = fetchProblem(error);
-    log.warn({ event: "jwks_fetch", issuer: config.issuer, reason: lastProblem }, "the issuer's keys cannot be fetched; those that are known stay in use");
+    log.warn(
+      { event: "jwks_fetch", issuer: config.issuer, reason: lastProblem },
+      "the issuer's keys cannot be fetched; those that are known stay in use",
+    );
   }
 
   function refreshInBackground(keys: RemoteJWKSet): void {
-    if (fetches === 0 || keys.reloading || clock.monotonicMs() - fetchedAt < maxAgeMs || clock.monotonicMs() < failedUntil) return;
+    if (
+      fetches === 0 ||
+      keys.reloading ||
+      clock.monotonicMs() - fetchedAt < maxAgeMs ||
+      clock.monotonicMs() < failedUntil
+    )
+      return;
     keys.reload().catch((error: unknown) => (config.jwks === undefined ? void lookAgain() : coolDown(error)));
   }
 
-  /** Asks the issuer where its keys are now, once for all who want to know. Those that are known stay in use until there are others. */
+  /**
+   * Asks the issuer where its keys are now, once for all who want to know. Those that are known stay in use until there
+   * are others.
+   */
   function lookAgain(): Promise<RemoteJWKSet | undefined> {
     if (config.jwks !== undefined || clock.monotonicMs() < failedUntil) return Promise.resolve(undefined);
     looking ??= create()
@@ -180,21 +197,34 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
 
   function failure(error: unknown, fetched: boolean): VerifyResult {
     const code = error instanceof errors.JOSEError ? error.code : undefined;
-    if (code !== undefined && invalidCodes.has(code)) return { kind: "invalid", why: foreignText(`${messageOf(error)}${claimOf(error)}`) };
+    if (code !== undefined && invalidCodes.has(code))
+      return { kind: "invalid", why: foreignText(`${messageOf(error)}${claimOf(error)}`) };
     if (code === errors.JWKSNoMatchingKey.code || code === errors.JWKSMultipleMatchingKeys.code) {
       return fetched
         ? { kind: "invalid", why: "signed with an unknown key" }
-        : { kind: "unavailable", why: "unknown key, fetched too recently to ask again", retryAfterMs: config.cooldownMs };
+        : {
+            kind: "unavailable",
+            why: "unknown key, fetched too recently to ask again",
+            retryAfterMs: config.cooldownMs,
+          };
     }
     // Only what the key server did: nobody's token may keep the keys from being fetched.
     if (error instanceof KeysError) coolDown(error.cause);
-    return { kind: "unavailable", why: `keys: ${fetchProblem(error instanceof KeysError ? error.cause : error)}`, retryAfterMs: failureCooldownMs };
+    return {
+      kind: "unavailable",
+      why: `keys: ${fetchProblem(error instanceof KeysError ? error.cause : error)}`,
+      retryAfterMs: failureCooldownMs,
+    };
   }
 }
 
-/** What the token holds in place of the audience or the issuer that was expected: what an operator has to compare with the configuration. */
+/**
+ * What the token holds in place of the audience or the issuer that was expected: what an operator has to compare with
+ * the configuration.
+ */
 function claimOf(error: unknown): string {
-  if (!(error instanceof errors.JWTClaimValidationFailed) || (error.claim !== "aud" && error.claim !== "iss")) return "";
+  if (!(error instanceof errors.JWTClaimValidationFailed) || (error.claim !== "aud" && error.claim !== "iss"))
+    return "";
   const value = error.payload[error.claim];
   return value === undefined ? "" : `: ${JSON.stringify(value)}`;
 }
@@ -211,7 +241,10 @@ class KeysError extends Error {
 }
 
 /** jose's codes for keys that were had and do not fit. */
-const selectionCodes: ReadonlySet<string> = new Set([errors.JWKSNoMatchingKey.code, errors.JWKSMultipleMatchingKeys.code]);
+const selectionCodes: ReadonlySet<string> = new Set([
+  errors.JWKSNoMatchingKey.code,
+  errors.JWKSMultipleMatchingKeys.code,
+]);
 
 /** The same keys; that they could not be had is told apart from what is wrong with a token. */
 function toldApart(keys: RemoteJWKSet): JWTVerifyGetKey {

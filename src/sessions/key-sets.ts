@@ -21,7 +21,16 @@ export function createKeySets({ config, fetchFor, clock, log, metrics }: KeySets
     const { name, issuer, jwks, jwksCooldown: cooldownMs } = source;
     const { allowInsecure } = source;
     const onFetched = (ok: boolean) => metrics.fetched(name, ok);
-    sets.set(name, createKeySet({ config: { issuer, jwks, cooldownMs, allowInsecure }, fetch: fetchFor(source.ca), clock, log, onFetched }));
+    sets.set(
+      name,
+      createKeySet({
+        config: { issuer, jwks, cooldownMs, allowInsecure },
+        fetch: fetchFor(source.ca),
+        clock,
+        log,
+        onFetched,
+      }),
+    );
   }
   return sets;
 }

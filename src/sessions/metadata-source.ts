@@ -11,7 +11,10 @@ export interface MetadataSourceConfig {
   readonly subject?: readonly string[] | undefined;
 }
 
-/** Sessions that a filter before us has verified and put into the dynamic metadata. Believed as it is, hence only from where nobody else can call. */
+/**
+ * Sessions that a filter before us has verified and put into the dynamic metadata. Believed as it is, hence only from
+ * where nobody else can call.
+ */
 export function createMetadataSource({ name, namespace, path, subject }: MetadataSourceConfig): SessionSource {
   const source = { kind: "metadata", name } as const;
   return {

@@ -3,14 +3,18 @@ import { headerCredential, type Place } from "./credential.ts";
 import { identified, type SessionSource } from "./session.ts";
 
 /**
- * Sessions named by a random value that the client holds: whoever knows it is the session, so that it must not be guessable. Nothing is kept of a value: a
- * stranger can send as many as there are, and to find one again takes the hash that is its session's name already.
+ * Sessions named by a random value that the client holds: whoever knows it is the session, so that it must not be
+ * guessable. Nothing is kept of a value: a stranger can send as many as there are, and to find one again takes the hash
+ * that is its session's name already.
  */
 export function createOpaqueSource({ name, from }: { readonly name: string; readonly from: Place }): SessionSource {
   const source = { kind: "opaque", name } as const;
   return {
     identify(input) {
-      const credential = "cookie" in from ? cookieCredential(from.cookie, input.cookies) : headerCredential(from.header, input.header(from.header));
+      const credential =
+        "cookie" in from
+          ? cookieCredential(from.cookie, input.cookies)
+          : headerCredential(from.header, input.header(from.header));
       return credential.kind === "present" ? identified(source, credential.value) : credential;
     },
   };

@@ -2,7 +2,10 @@ import type { Clock } from "../platform/clock.ts";
 import { createLruCache } from "../platform/lru-cache.ts";
 import type { Identification } from "./session.ts";
 
-/** Credentials found good earlier, with what they said. The least recently used go first; between one and two times `maxEntries` are kept. */
+/**
+ * Credentials found good earlier, with what they said. The least recently used go first; between one and two times
+ * `maxEntries` are kept.
+ */
 export interface SessionCache {
   get(credential: string): Identification | undefined;
   /** By a short key: what is kept under it counts only where `matches` says that the whole credential is the same. */
@@ -31,7 +34,8 @@ export function createSessionCache({ clock, maxEntries }: { clock: Clock; maxEnt
     get: (credential) => valid(credential, (entry) => entry.whole === undefined),
     find: (key, matches) => valid(key, ({ whole }) => whole !== undefined && matches(whole)),
     set(credential, identification, untilWallMs, whole) {
-      if ((whole ?? credential).length <= maxKeptLength) entries.set(credential, { identification, untilWallMs, whole });
+      if ((whole ?? credential).length <= maxKeptLength)
+        entries.set(credential, { identification, untilWallMs, whole });
     },
     size: entries.size,
   };

@@ -1,18 +1,24 @@
 /** What of a session source decides what its ids look like. */
-export type IdSource = { readonly kind: "jwt" | "metadata" | "opaque" | "cookie" } | { readonly kind: "principal"; readonly trustDomains: readonly string[] };
+export type IdSource =
+  | { readonly kind: "jwt" | "metadata" | "opaque" | "cookie" }
+  | { readonly kind: "principal"; readonly trustDomains: readonly string[] };
 
 /** Session ids come from claims and metadata of others: longer ones, in characters, are refused. */
 const maxIdLength = 1_024;
 
-/** What 128 random bits take at least: 22 characters of base64url, 32 of hex. Percent-encoded values stay as they are (Better Auth and others encode theirs). */
+/**
+ * What 128 random bits take at least: 22 characters of base64url, 32 of hex. Percent-encoded values stay as they are
+ * (Better Auth and others encode theirs).
+ */
 const opaqueSyntax = /^[A-Za-z0-9._~+/=%-]{22,}$/;
 
 /** Two random ids of 128 bits. */
 const issuedSyntax = /^[A-Za-z0-9_-]{44}$/;
 
 /**
- * A claim that names something, as text: a whole number is its decimal digits, as issuers with numeric user ids mean it. Undefined for what is no name: empty, a
- * fraction, a number so large that JSON may have changed it, text that is not Unicode (such texts would be one and the same when hashed).
+ * A claim that names something, as text: a whole number is its decimal digits, as issuers with numeric user ids mean
+ * it. Undefined for what is no name: empty, a fraction, a number so large that JSON may have changed it, text that is
+ * not Unicode (such texts would be one and the same when hashed).
  */
 export function nameText(value: unknown): string | undefined {
   if (typeof value === "string") return value !== "" && value.isWellFormed() ? value : undefined;
@@ -28,9 +34,13 @@ export function idProblem(source: IdSource, id: string): string | undefined {
     case "metadata":
       return undefined;
     case "opaque":
-      return opaqueSyntax.test(id) ? undefined : "the session id is no random value of 128 bits or more: 22 characters or more of A-Z a-z 0-9 . _ ~ + / = % -";
+      return opaqueSyntax.test(id)
+        ? undefined
+        : "the session id is no random value of 128 bits or more: 22 characters or more of A-Z a-z 0-9 . _ ~ + / = % -";
     case "cookie":
-      return issuedSyntax.test(id) ? undefined : "the session id is none that is issued here: 44 characters of A-Z a-z 0-9 _ -";
+      return issuedSyntax.test(id)
+        ? undefined
+        : "the session id is none that is issued here: 44 characters of A-Z a-z 0-9 _ -";
     case "principal":
       return isOfDomains(id, source.trustDomains) ? undefined : "the peer is of no listed trust domain";
     default:

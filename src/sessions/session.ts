@@ -24,7 +24,11 @@ export interface SessionSource {
 }
 
 /** A session of a source, or what is wrong with its id. `owner` is left out where the source states none. */
-export function identified(source: IdSource & { readonly name: string }, claim: unknown, owner?: { readonly subject: unknown }): Identification {
+export function identified(
+  source: IdSource & { readonly name: string },
+  claim: unknown,
+  owner?: { readonly subject: unknown },
+): Identification {
   const id = nameText(claim);
   if (id === undefined) return { kind: "invalid", why: "the session id is no text and no whole number, or empty" };
   const why = idProblem(source, id);
@@ -39,10 +43,15 @@ export function createSessions(sources: readonly SessionSource[]): SessionSource
   return { identify: (input) => identifyFrom(sources, 0, input) };
 }
 
-function identifyFrom(sources: readonly SessionSource[], at: number, input: CheckInput): Identification | Promise<Identification> {
+function identifyFrom(
+  sources: readonly SessionSource[],
+  at: number,
+  input: CheckInput,
+): Identification | Promise<Identification> {
   for (let next = at; next < sources.length; next += 1) {
     const found = sources[next]?.identify(input);
-    if (found instanceof Promise) return found.then((later) => (later.kind === "missing" ? identifyFrom(sources, next + 1, input) : later));
+    if (found instanceof Promise)
+      return found.then((later) => (later.kind === "missing" ? identifyFrom(sources, next + 1, input) : later));
     if (found !== undefined && found.kind !== "missing") return found;
   }
   return { kind: "missing" };

@@ -31,10 +31,20 @@ export interface SourcesDeps {
 type JwtConfig = SourceConfig & { readonly kind: "jwt" };
 
 /** The configured sources in their order; JWT issuers that share a place are one source there. */
-export function createSources({ config, maxEntries, clock, keys, onVerified, issued, metrics }: SourcesDeps): SessionSource {
+export function createSources({
+  config,
+  maxEntries,
+  clock,
+  keys,
+  onVerified,
+  issued,
+  metrics,
+}: SourcesDeps): SessionSource {
   const jwts = config.filter((source) => source.kind === "jwt");
   const firstOfPlace = (source: JwtConfig) => jwts.find((other) => samePlace(other.from, source.from)) === source;
-  return createSessions(config.flatMap((source) => (source.kind !== "jwt" || firstOfPlace(source) ? [create(source)] : [])));
+  return createSessions(
+    config.flatMap((source) => (source.kind !== "jwt" || firstOfPlace(source) ? [create(source)] : [])),
+  );
 
   function create(source: SourceConfig): SessionSource {
     switch (source.kind) {
@@ -82,7 +92,10 @@ export function createSources({ config, maxEntries, clock, keys, onVerified, iss
 /** What the sources look at in a request, and cookies of our own beside them. */
 export function wantedBy(sources: readonly SourceConfig[], ownCookies: readonly string[] = []): Wanted {
   const { headers, cookies } = credentialsOf(sources, ownCookies);
-  return { headers: cookies.size > 0 ? [...headers, "cookie"] : headers, metadata: sources.some((source) => source.kind === "metadata") };
+  return {
+    headers: cookies.size > 0 ? [...headers, "cookie"] : headers,
+    metadata: sources.some((source) => source.kind === "metadata"),
+  };
 }
 
 /** Where session credentials stand: none of it may reach an upstream. */

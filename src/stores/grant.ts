@@ -17,9 +17,15 @@ export interface Grant {
   readonly scope?: string | undefined;
   /** Whose session may use it; compared where the session's source states a subject. */
   readonly subject?: string | undefined;
-  /** The whole life that the provider last stated for an access token, ms: later answers may leave it out. Unknown in rows of versions that did not keep it. */
+  /**
+   * The whole life that the provider last stated for an access token, ms: later answers may leave it out. Unknown in
+   * rows of versions that did not keep it.
+   */
   readonly accessLifeMs?: number | undefined;
-  /** When the user logged in, epoch ms: equal in all that comes of one login, and different after another one. Never compared but for equality. */
+  /**
+   * When the user logged in, epoch ms: equal in all that comes of one login, and different after another one. Never
+   * compared but for equality.
+   */
   readonly createdAt: number;
   /** When the tokens last changed, epoch ms. For people to read, never for decisions. */
   readonly refreshedAt: number;
@@ -42,7 +48,10 @@ export interface GrantLife {
   readonly stated: boolean;
 }
 
-/** The id under which a session's grants are kept: base64url(SHA-256(source name, NUL, session id)). Two sources never share one. */
+/**
+ * The id under which a session's grants are kept: base64url(SHA-256(source name, NUL, session id)). Two sources never
+ * share one.
+ */
 export function hashSession(source: string, id: string): string {
   return createHash("sha256").update(source).update("\0").update(id).digest("base64url");
 }

@@ -13,7 +13,10 @@ interface Entry {
   readonly expiresAt: number;
 }
 
-/** Kinds whose records take no more than their key, and are needed for a login to be stored at all: they have some room whatever is configured. */
+/**
+ * Kinds whose records take no more than their key, and are needed for a login to be stored at all: they have some room
+ * whatever is configured.
+ */
 const small: ReadonlySet<FlowKind> = new Set<FlowKind>(["key", "used"]);
 const minSmall = 1_000;
 
@@ -28,7 +31,10 @@ export function createMemoryFlowStore({ clock, maxRecords }: MemoryFlowStoreDeps
       const room = small.has(kind) ? Math.max(maxRecords, minSmall) : maxRecords;
       if (entries.size >= room) sweep(entries);
       if (entries.size >= room) {
-        throw new BearerswapError("store_full", `the memory store holds its ${room} records of kind "${kind}": wait until some expire, or use Redis`);
+        throw new BearerswapError(
+          "store_full",
+          `the memory store holds its ${room} records of kind "${kind}": wait until some expire, or use Redis`,
+        );
       }
       entries.set(id, { value, expiresAt: clock.monotonicMs() + lifeMs });
       return true;
@@ -37,7 +43,8 @@ export function createMemoryFlowStore({ clock, maxRecords }: MemoryFlowStoreDeps
     async read(kind, id, renewMs) {
       const entries = entriesOf(kind);
       const value = living(entries, id);
-      if (value !== undefined && renewMs !== undefined) entries.set(id, { value, expiresAt: clock.monotonicMs() + renewMs });
+      if (value !== undefined && renewMs !== undefined)
+        entries.set(id, { value, expiresAt: clock.monotonicMs() + renewMs });
       return value;
     },
 

@@ -24,7 +24,10 @@ export function createMemorySessionIndex({ clock, maxEntries }: MemorySessionInd
       const key = `${entry.name}:${session}`;
       if (entries.size >= maxEntries && !entries.has(key)) sweep();
       if (entries.size >= maxEntries && !entries.has(key))
-        throw new BearerswapError("store_full", `the memory store holds its ${maxEntries} names of sessions: raise store.memory.maxGrants, or use Redis`);
+        throw new BearerswapError(
+          "store_full",
+          `the memory store holds its ${maxEntries} names of sessions: raise store.memory.maxGrants, or use Redis`,
+        );
       entries.set(key, { ...entry, expiresAt: Math.max(entry.expiresAt, entries.get(key)?.expiresAt ?? 0) });
     },
 

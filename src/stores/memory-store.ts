@@ -1,7 +1,14 @@
 import type { Clock } from "../platform/clock.ts";
 import { BearerswapError } from "../platform/error.ts";
 import { type GrantKey, grantId } from "./grant.ts";
-import { type AcquireResult, type ChangeListener, type GrantRow, type GrantWrite, minTombstoneMs, type TokenStore } from "./token-store.ts";
+import {
+  type AcquireResult,
+  type ChangeListener,
+  type GrantRow,
+  type GrantWrite,
+  minTombstoneMs,
+  type TokenStore,
+} from "./token-store.ts";
 
 /** All instants are on the store's monotonic clock. */
 interface Row {
@@ -30,7 +37,10 @@ export interface MemoryStoreDeps {
   readonly maxGrants: number;
 }
 
-/** A store inside this process: nothing to install, gone with the process. Row by row it does what the scripts in lua/ do. */
+/**
+ * A store inside this process: nothing to install, gone with the process. Row by row it does what the scripts in lua/
+ * do.
+ */
 export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenStore {
   const rows = new Map<string, Row>();
   const listeners: ChangeListener[] = [];
@@ -56,7 +66,8 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       if (row === undefined) return { kind: "absent" };
       if (row.state === "revoked") return { kind: "revoked" };
       const now = clock.monotonicMs();
-      if (row.write.version !== seen && row.write.access !== undefined && row.accessUntil - now > usableMs) return { kind: "moved", row: view(row) };
+      if (row.write.version !== seen && row.write.access !== undefined && row.accessUntil - now > usableMs)
+        return { kind: "moved", row: view(row) };
       if (row.state === "dead") return { kind: "dead", row: view(row) };
       const backOffMs = left(row.retryAt, now);
       if (backOffMs > 0) return { kind: "back_off", remainingMs: backOffMs };
@@ -66,7 +77,8 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       if (row.lease?.attempt !== attempt) {
         const busyMs = isGivenUp || (again && row.lease?.attempt === quiet) ? 0 : left(row.lease?.until, now);
         if (busyMs > 0) return { kind: "busy", remainingMs: busyMs };
-        if (answerMs > 0 && !again && now - (row.marker?.since ?? now) >= overlapMs) return { kind: "busy", remainingMs: answerMs };
+        if (answerMs > 0 && !again && now - (row.marker?.since ?? now) >= overlapMs)
+          return { kind: "busy", remainingMs: answerMs };
       }
       return { kind: "acquired", row: view(row), ...lease(key, { ...row, answerUntil }, attempt, leaseMs), answerMs };
     },
@@ -84,7 +96,10 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       const count = (row.marker?.count ?? 1) - (unused ? 1 : 0);
       const marker = row.marker === undefined || count === 0 ? undefined : { ...row.marker, count };
       const now = clock.monotonicMs();
-      const backOff = backOffMs > 0 ? { retryAt: now + backOffMs, failures: (row.failures ?? 0) + 1, failingSince: row.failingSince ?? now } : {};
+      const backOff =
+        backOffMs > 0
+          ? { retryAt: now + backOffMs, failures: (row.failures ?? 0) + 1, failingSince: row.failingSince ?? now }
+          : {};
       const lateMs = Math.max(answerMs, left(row.answerUntil, now));
       const lease = lateMs > 0 ? { attempt: givenUp, until: now + lateMs } : undefined;
       rows.set(grantId(key), { ...row, lease, marker, answerUntil: undefined, ...backOff });
@@ -148,7 +163,10 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
   function save(key: GrantKey, write: GrantWrite, state: Row["state"] = "active", lease?: Row["lease"]): void {
     if (rows.size >= maxGrants && !rows.has(grantId(key))) sweep();
     if (rows.size >= maxGrants && !rows.has(grantId(key))) {
-      throw new BearerswapError("store_full", `the memory store holds its ${maxGrants} grants: raise store.memory.maxGrants, or use Redis`);
+      throw new BearerswapError(
+        "store_full",
+        `the memory store holds its ${maxGrants} grants: raise store.memory.maxGrants, or use Redis`,
+      );
     }
     const now = clock.monotonicMs();
     const accessUntil = now + (write.access?.remainingMs ?? Number.POSITIVE_INFINITY);
@@ -178,7 +196,10 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
     const now = clock.monotonicMs();
     const { version, grant, access, life } = row.write;
     const remainingMs = row.accessUntil - now;
-    const held = access !== undefined && remainingMs > 0 ? { ...access, remainingMs: Number.isFinite(remainingMs) ? remainingMs : undefined } : undefined;
+    const held =
+      access !== undefined && remainingMs > 0
+        ? { ...access, remainingMs: Number.isFinite(remainingMs) ? remainingMs : undefined }
+        : undefined;
     const state = row.state === "dead" ? "dead" : "active";
     return {
       ...{ version, state, why: row.why, grant, access: held, life: { ms: row.expiresAt - now, stated: life.stated } },

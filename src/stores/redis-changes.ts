@@ -22,8 +22,9 @@ const heartbeatMs = 1_000;
 const silenceMs = 4_000;
 
 /**
- * Passes on what the scripts publish, `<version> <key>`, until the function returned is called. A subscription can be dead without a word: so this replica publishes a heartbeat,
- * `heartbeat <replica> <number>`, and listens for its own; once one is heard, so is everything that was published before it.
+ * Passes on what the scripts publish, `<version> <key>`, until the function returned is called. A subscription can be
+ * dead without a word: so this replica publishes a heartbeat, `heartbeat <replica> <number>`, and listens for its own;
+ * once one is heard, so is everything that was published before it.
  */
 export function listenForChanges({ redis, channel, keyPrefix, listener, clock, random, log }: ChangesDeps): () => void {
   const replica = random.id();
@@ -76,7 +77,10 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
     } catch (error) {
       sentAt.delete(number);
       if (isNews)
-        log.warn({ event: "heartbeat", reason: messageOf(error) }, "cannot publish to the changes channel: cached tokens are checked against the store");
+        log.warn(
+          { event: "heartbeat", reason: messageOf(error) },
+          "cannot publish to the changes channel: cached tokens are checked against the store",
+        );
       isNews = false;
     }
   }

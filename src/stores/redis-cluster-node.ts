@@ -7,12 +7,17 @@ export function isMaster(node: Redis): boolean {
 }
 
 /**
- * Keeps ioredis from doing harm at a node of a cluster: it sends a command that timed out again when its late answer is a redirection, it leaves the
- * answer to ASKING to nobody, so that a failure would end the process, it keeps to itself why a node could not be asked for its slots, and it takes
- * nodes that are named without an address for none, or for nodes on this machine.
+ * Keeps ioredis from doing harm at a node of a cluster: it sends a command that timed out again when its late answer is
+ * a redirection, it leaves the answer to ASKING to nobody, so that a failure would end the process, it keeps to itself
+ * why a node could not be asked for its slots, and it takes nodes that are named without an address for none, or for
+ * nodes on this machine.
  */
 export function mendNode(node: Redis, onProblem: (error: unknown) => void): void {
-  const original = { sendCommand: node.sendCommand.bind(node), asking: node.asking.bind(node), duplicate: node.duplicate.bind(node) };
+  const original = {
+    sendCommand: node.sendCommand.bind(node),
+    asking: node.asking.bind(node),
+    duplicate: node.duplicate.bind(node),
+  };
   const sendCommand: Redis["sendCommand"] = (command, stream) => {
     if (command.isSettled) return command.promise;
     nameRedirections(command, node);
@@ -42,6 +47,7 @@ type SlotsCallback = (error: Error | null, reply?: unknown) => void;
 function nameSlots(copy: Redis): void {
   const cluster = copy.cluster.bind(copy) as (subcommand: string, callback: SlotsCallback) => unknown;
   Object.assign(copy, {
-    cluster: (subcommand: string, callback: SlotsCallback) => cluster(subcommand, (error, reply) => callback(error, withHosts(reply, copy.options.host))),
+    cluster: (subcommand: string, callback: SlotsCallback) =>
+      cluster(subcommand, (error, reply) => callback(error, withHosts(reply, copy.options.host))),
   });
 }

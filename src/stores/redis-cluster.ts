@@ -17,8 +17,16 @@ export interface ClusterDeps {
   readonly events: ClientEvents;
 }
 
-/** Connections to the masters of a cluster. All of them are made at once and kept, so that no command has to wait for one, nor to be kept for later. */
-export function connectCluster({ config, options: { scripts = {}, ...options }, random, events }: ClusterDeps): RedisClient {
+/**
+ * Connections to the masters of a cluster. All of them are made at once and kept, so that no command has to wait for
+ * one, nor to be kept for later.
+ */
+export function connectCluster({
+  config,
+  options: { scripts = {}, ...options },
+  random,
+  events,
+}: ClusterDeps): RedisClient {
   const delay = reconnectDelays(random);
   let closed = false;
   let cluster = open();
@@ -108,7 +116,10 @@ export function connectCluster({ config, options: { scripts = {}, ...options }, 
     return problem;
   }
 
-  /** A node was lost: perhaps another has its slots now. Where no node answers, the ones of the configuration are asked anew, by name. */
+  /**
+   * A node was lost: perhaps another has its slots now. Where no node answers, the ones of the configuration are asked
+   * anew, by name.
+   */
   function lookAgain(opened: Cluster): void {
     if (closed || opened !== cluster || opened.status !== "ready") return;
     opened.refreshSlotsCache((error?: Error | null) => {

@@ -67,11 +67,14 @@ export interface RedisUrl extends HostPort {
   readonly database?: number | undefined;
 }
 
-/** Undefined where the text is no `redis://` or `rediss://` URL of a host, port and database, with nothing else in it. */
+/**
+ * Undefined where the text is no `redis://` or `rediss://` URL of a host, port and database, with nothing else in it.
+ */
 export function parseRedisUrl(text: string): RedisUrl | undefined {
   const url = /^rediss?:\/\//.test(text) && !/\s/.test(text) ? URL.parse(text) : null;
   const [, database] = /^\/?(\d{0,5})$/.exec(url?.pathname ?? "?") ?? [];
-  if (url === null || database === undefined || url.hostname === "" || url.search !== "" || url.hash !== "") return undefined;
+  if (url === null || database === undefined || url.hostname === "" || url.search !== "" || url.hash !== "")
+    return undefined;
   try {
     return {
       host: url.hostname.replace(/^\[|\]$/g, ""),

@@ -17,15 +17,24 @@ export type { RedisConfig } from "./redis-config.ts";
 const scripts = ["read", "put", "acquire", "renew", "release", "commit", "refuse", "revoke"] as const;
 export type ScriptName = (typeof scripts)[number];
 
-/** Redis as the store uses it: one server, the master that sentinels name, or a cluster. Failures are BearerswapErrors that hold no argument. */
+/**
+ * Redis as the store uses it: one server, the master that sentinels name, or a cluster. Failures are BearerswapErrors
+ * that hold no argument.
+ */
 export interface RedisConnection {
-  /** Runs a script over one key: EVALSHA, and EVAL where the server does not know it yet. The reply's shape is the caller's to check. */
+  /**
+   * Runs a script over one key: EVALSHA, and EVAL where the server does not know it yet. The reply's shape is the
+   * caller's to check.
+   */
   readonly run: (script: ScriptName, key: string, args?: readonly string[]) => Promise<unknown>;
   /** Runs commands in one round trip, in order; all keys of one slot. Throws the first failure, once all have ended. */
   readonly pipeline: (commands: readonly (readonly [string, ...string[]])[]) => Promise<readonly unknown[]>;
   /** PUBLISH. */
   readonly publish: (channel: string, message: string) => Promise<void>;
-  /** Keeps a subscription on a connection of its own, made anew after every loss; `subscribed` is called each time it has begun. One call at most. */
+  /**
+   * Keeps a subscription on a connection of its own, made anew after every loss; `subscribed` is called each time it
+   * has begun. One call at most.
+   */
   readonly subscribe: (channel: string, listener: SubscriptionListener) => void;
   /** Drops the subscription's connection and makes a new one: for when it seems half-open. */
   readonly resubscribe: () => void;
@@ -42,8 +51,9 @@ export interface RedisConnectionDeps {
 }
 
 /**
- * Connects in the background and keeps reconnecting. A command waits for the first attempt to connect; later it fails at once while there is no connection.
- * It is never sent twice: a command that runs late or again would write what is no longer true.
+ * Connects in the background and keeps reconnecting. A command waits for the first attempt to connect; later it fails
+ * at once while there is no connection. It is never sent twice: a command that runs late or again would write what is
+ * no longer true.
  */
 export function connectRedis({ config, clock, random, log }: RedisConnectionDeps): RedisConnection {
   const problems = createProblemLog({ log, clock });
@@ -59,11 +69,15 @@ export function connectRedis({ config, clock, random, log }: RedisConnectionDeps
     },
     switched: () => subscription?.renew(),
   };
-  const client = config.cluster === undefined ? connectMaster({ options, events }) : connectCluster({ config: config.cluster, options, random, events });
+  const client =
+    config.cluster === undefined
+      ? connectMaster({ options, events })
+      : connectCluster({ config: config.cluster, options, random, events });
   const guarded = createGuard(client.attempted, problems);
 
   return {
-    run: (script, key, args = []) => guarded(() => scriptsOf(client.keyed())[`bearerswap_${script}`](key, ...args), key),
+    run: (script, key, args = []) =>
+      guarded(() => scriptsOf(client.keyed())[`bearerswap_${script}`](key, ...args), key),
     pipeline: (commands) => guarded(() => inOneGo(client, commands)),
     publish: async (channel, message) => void (await guarded(() => client.keyless().publish(channel, message))),
     subscribe(channel, listener) {
@@ -79,9 +93,14 @@ export function connectRedis({ config, clock, random, log }: RedisConnectionDeps
   };
 }
 
-/** Commands written one after the other in one tick. ioredis's pipelines would hold them back while the slots of a cluster are not known. */
+/**
+ * Commands written one after the other in one tick. ioredis's pipelines would hold them back while the slots of a
+ * cluster are not known.
+ */
 async function inOneGo(client: RedisClient, commands: readonly (readonly [string, ...string[]])[]): Promise<unknown[]> {
-  const sent = commands.map(([name, ...args]) => (args.length === 0 ? client.keyless() : client.keyed()).call(name, args));
+  const sent = commands.map(([name, ...args]) =>
+    (args.length === 0 ? client.keyless() : client.keyed()).call(name, args),
+  );
   return (await Promise.allSettled(sent)).map((result) => {
     if (result.status === "rejected") throw result.reason;
     return result.value;
@@ -100,5 +119,7 @@ function scriptsOf(client: object): Scripts {
 }
 
 function scriptText(name: ScriptName): string {
-  return ["row", "write", name].map((file) => readFileSync(new URL(`./lua/${file}.lua`, import.meta.url), "utf8")).join("\n");
+  return ["row", "write", name]
+    .map((file) => readFileSync(new URL(`./lua/${file}.lua`, import.meta.url), "utf8"))
+    .join("\n");
 }

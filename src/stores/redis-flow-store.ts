@@ -13,7 +13,9 @@ export interface RedisFlowStoreDeps {
 
 const reply = z.string().nullable();
 
-/** Records in Redis ≥ 6.2 or Valkey, one string for each: `<prefix>flow:<kind>:<id>`. Redis ends them, by its own clock. */
+/**
+ * Records in Redis ≥ 6.2 or Valkey, one string for each: `<prefix>flow:<kind>:<id>`. Redis ends them, by its own clock.
+ */
 export function createRedisFlowStore({ redis, keyPrefix, sealer = unsealed }: RedisFlowStoreDeps): FlowStore {
   return {
     async put(kind, id, value, lifeMs) {
@@ -21,7 +23,8 @@ export function createRedisFlowStore({ redis, keyPrefix, sealer = unsealed }: Re
       const [raw] = await redis.pipeline([["set", key, sealer.seal(value, placeOf(key)), "PX", wholeMs(lifeMs), "NX"]]);
       return parseReply(reply, raw, key) !== null;
     },
-    read: (kind, id, renewMs) => value(keyOf(kind, id), (key) => (renewMs === undefined ? ["get", key] : ["getex", key, "PX", wholeMs(renewMs)])),
+    read: (kind, id, renewMs) =>
+      value(keyOf(kind, id), (key) => (renewMs === undefined ? ["get", key] : ["getex", key, "PX", wholeMs(renewMs)])),
     take: (kind, id) => value(keyOf(kind, id), (key) => ["getdel", key]),
     close: () => redis.close(),
   };
@@ -30,7 +33,10 @@ export function createRedisFlowStore({ redis, keyPrefix, sealer = unsealed }: Re
     return `${keyPrefix}flow:${kind}:${id}`;
   }
 
-  async function value(key: string, command: (key: string) => readonly [string, ...string[]]): Promise<string | undefined> {
+  async function value(
+    key: string,
+    command: (key: string) => readonly [string, ...string[]],
+  ): Promise<string | undefined> {
     const [raw] = await redis.pipeline([command(key)]);
     const found = parseReply(reply, raw, key);
     return found === null ? undefined : sealer.open(found, placeOf(key));

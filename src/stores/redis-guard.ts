@@ -1,7 +1,9 @@
 import { BearerswapError } from "../platform/error.ts";
 import { adviceOn, notConnected, type ProblemLog, reasonOf } from "./redis-problems.ts";
 
-/** More commands under way than this mean that Redis does not keep up; a queue without bound would only make it worse. */
+/**
+ * More commands under way than this mean that Redis does not keep up; a queue without bound would only make it worse.
+ */
 const mostUnderWay = 10_000;
 
 /** What a script stumbles over in the row: a key of another type, a field that is no number. */
@@ -14,7 +16,8 @@ export type Guard = <T>(command: () => Promise<T>, key?: string) => Promise<T>;
 export function createGuard(attempted: Promise<void>, problems: ProblemLog): Guard {
   let underWay = 0;
   return async function guarded(command, key) {
-    if (underWay >= mostUnderWay) throw new BearerswapError("store_unavailable", `Redis: ${mostUnderWay} commands are under way already`);
+    if (underWay >= mostUnderWay)
+      throw new BearerswapError("store_unavailable", `Redis: ${mostUnderWay} commands are under way already`);
     underWay++;
     try {
       await attempted;
@@ -31,7 +34,10 @@ export function createGuard(attempted: Promise<void>, problems: ProblemLog): Gua
 function failureOf(error: unknown, key: string | undefined, problems: ProblemLog): BearerswapError {
   const reason = reasonOf(error);
   if (key !== undefined && rowProblem.test(reason))
-    return new BearerswapError("store_corrupt", `${key} holds no grant that can be read; it was left as it is: look at it and delete it (Redis: ${reason})`);
+    return new BearerswapError(
+      "store_corrupt",
+      `${key} holds no grant that can be read; it was left as it is: look at it and delete it (Redis: ${reason})`,
+    );
   const advice = adviceOn(reason);
   if (advice !== undefined) problems.note(error);
   const more = reason === notConnected ? problems.current() : advice;

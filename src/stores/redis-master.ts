@@ -1,9 +1,19 @@
 import { Redis } from "ioredis";
-import { type ClientEvents, dropConnection, firstAttempt, type RedisClient, streamOf, watchConnection } from "./redis-client.ts";
+import {
+  type ClientEvents,
+  dropConnection,
+  firstAttempt,
+  type RedisClient,
+  streamOf,
+  watchConnection,
+} from "./redis-client.ts";
 import type { ConnectionOptions } from "./redis-options.ts";
 import { watchSentinels } from "./redis-sentinels.ts";
 
-/** One connection to one master: the one of a URL, or the one that sentinels name, whose role is checked before it is used. */
+/**
+ * One connection to one master: the one of a URL, or the one that sentinels name, whose role is checked before it is
+ * used.
+ */
 export function connectMaster({ options, events }: { options: ConnectionOptions; events: ClientEvents }): RedisClient {
   const redis = new Redis(options);
   watchConnection(redis, events);

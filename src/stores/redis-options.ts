@@ -2,21 +2,34 @@ import { isIP } from "node:net";
 import type { ConnectionOptions as TlsOptions } from "node:tls";
 import type { RedisOptions } from "ioredis";
 import type { Random } from "../platform/random.ts";
-import { type HostPort, type NatMap, parseRedisUrl, type RedisConfig, type RedisTls, type SentinelConfig } from "./redis-config.ts";
+import {
+  type HostPort,
+  type NatMap,
+  parseRedisUrl,
+  type RedisConfig,
+  type RedisTls,
+  type SentinelConfig,
+} from "./redis-config.ts";
 
 /** ioredis's options, without those that its own constructors do not take as their types stand. */
-export type ConnectionOptions = Omit<RedisOptions, "replyMapping" | "scripts"> & { scripts?: Record<string, { lua: string; numberOfKeys: number }> };
+export type ConnectionOptions = Omit<RedisOptions, "replyMapping" | "scripts"> & {
+  scripts?: Record<string, { lua: string; numberOfKeys: number }>;
+};
 
 const slowestReconnectMs = 2_000;
 
-/** Delays between attempts to connect, by their number from 1: doubling, capped, and jittered so that replicas do not come back all at once. */
+/**
+ * Delays between attempts to connect, by their number from 1: doubling, capped, and jittered so that replicas do not
+ * come back all at once.
+ */
 export function reconnectDelays(random: Random): (attempt: number) => number {
   return (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), slowestReconnectMs) * (0.5 + random.fraction() / 2);
 }
 
 /**
- * What every connection has. A command is sent at once or not at all, and never again: what runs late or twice would write what is no longer true.
- * A connection that has been silent for two command time-outs, with commands under way, is taken for half-open and dropped.
+ * What every connection has. A command is sent at once or not at all, and never again: what runs late or twice would
+ * write what is no longer true. A connection that has been silent for two command time-outs, with commands under way,
+ * is taken for half-open and dropped.
  */
 export function connectionOptions(config: RedisConfig, random: Random): ConnectionOptions {
   const url = parseRedisUrl(config.url?.reveal() ?? "");
@@ -46,7 +59,9 @@ export function connectionOptions(config: RedisConfig, random: Random): Connecti
   };
 }
 
-/** Where the one node is, or how the sentinels are asked for it; nothing for a cluster, whose nodes say where each is. */
+/**
+ * Where the one node is, or how the sentinels are asked for it; nothing for a cluster, whose nodes say where each is.
+ */
 export function placeOptions(config: RedisConfig, random: Random): ConnectionOptions {
   const url = parseRedisUrl(config.url?.reveal() ?? "");
   if (url !== undefined) return { host: url.host, port: url.port };
@@ -81,7 +96,10 @@ export function natMapping(natMap: NatMap = {}): (key: string) => HostPort | nul
 }
 
 /** Certificates are verified and TLS 1.2 is the least, whatever Node was started with. */
-export function tlsOptions({ ca, cert, key, serverName, minVersion = "TLSv1.2" }: RedisTls, place?: HostPort): TlsOptions {
+export function tlsOptions(
+  { ca, cert, key, serverName, minVersion = "TLSv1.2" }: RedisTls,
+  place?: HostPort,
+): TlsOptions {
   // Node does not send the host's name by itself; servers that share an address need it.
   const servername = serverName ?? (place !== undefined && isIP(place.host) === 0 ? place.host : undefined);
   return {

@@ -3,31 +3,52 @@ import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 
 /**
- * What Redis or the way to it says, and what to do about it. The first that fits is taken. Here and in the rewordings no pattern looks on from each of many
- * places: whatever answers at that address decides how long the text is.
+ * What Redis or the way to it says, and what to do about it. The first that fits is taken. Here and in the rewordings
+ * no pattern looks on from each of many places: whatever answers at that address decides how long the text is.
  */
 const advices: readonly (readonly [RegExp, string])[] = [
-  [/WRONGPASS|NOAUTH|invalid password/, "check store.redis.username and password (of sentinels: store.redis.sentinel.username and password)"],
-  [/NOPERM|ACL failure|can't run this command/, "the ACL user lacks a right: give it the line under Redis ACL in docs/operations.md"],
+  [
+    /WRONGPASS|NOAUTH|invalid password/,
+    "check store.redis.username and password (of sentinels: store.redis.sentinel.username and password)",
+  ],
+  [
+    /NOPERM|ACL failure|can't run this command/,
+    "the ACL user lacks a right: give it the line under Redis ACL in docs/operations.md",
+  ],
   [/^(?:MOVED|ASK) /, "this is one node of a Redis Cluster: set store.redis.cluster instead of url or sentinel"],
   [/cluster support disabled/, "this is no Redis Cluster: set store.redis.url or sentinel instead of cluster"],
-  [/^(?:READONLY|MASTERDOWN)/, "this is a replica: let store.redis.url lead to the master, or set store.redis.sentinel"],
+  [
+    /^(?:READONLY|MASTERDOWN)/,
+    "this is a replica: let store.redis.url lead to the master, or set store.redis.sentinel",
+  ],
   [/^CLUSTERDOWN/, "the cluster lacks a majority, or some slots have no node: see CLUSTER INFO"],
   [/^LOADING/, "it is reading its data from disk"],
   [/DB index is out of range/, "set store.redis.database to one that the server has"],
   [/^(?:NOREPLICAS|MISCONF|OOM)/, "it takes no writes: see min-replicas-to-write, its disk, maxmemory"],
   [/No such master/i, "check store.redis.sentinel.name"],
   [/no sentinel can be reached/, "check store.redis.sentinel.nodes and sentinel.tls"],
-  [/wrong version number|packet length too long|bad record type/i, "the server speaks no TLS there: use its TLS port, or no TLS in store.redis"],
+  [
+    /wrong version number|packet length too long|bad record type/i,
+    "the server speaks no TLS there: use its TLS port, or no TLS in store.redis",
+  ],
   [/speaks no Redis/, "check host and port in store.redis, and whether that is a TLS port"],
-  [/closed before it was ready|could be used|ECONNRESET/, "does the server want TLS, or a client certificate? Then set rediss:// or store.redis.tls"],
-  [/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/, "check the address in store.redis, and whether a server is there"],
+  [
+    /closed before it was ready|could be used|ECONNRESET/,
+    "does the server want TLS, or a client certificate? Then set rediss:// or store.redis.tls",
+  ],
+  [
+    /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/,
+    "check the address in store.redis, and whether a server is there",
+  ],
   [/ETIMEDOUT/, "nobody answers there, or not in TLS: check the address, firewalls, and whether that is a TLS port"],
   [
     /alert (?:(?!alert ).)*(?:certificate|unknown ca|handshake failure|access denied)/i,
     "the server asks for a client certificate that it trusts: set store.redis.tls.cert and key",
   ],
-  [/unable to (?:verify|get)|self[- ]signed/i, "set store.redis.tls.ca to the authority that signed the server's certificate"],
+  [
+    /unable to (?:verify|get)|self[- ]signed/i,
+    "set store.redis.tls.ca to the authority that signed the server's certificate",
+  ],
   [/altnames|Hostname\/IP/i, "set store.redis.tls.serverName to a name in the server's certificate"],
   [/certificate has expired/i, "the server's certificate must be renewed"],
 ];
@@ -63,7 +84,10 @@ export function adviceOn(reason: string): string | undefined {
   return advices.find(([pattern]) => pattern.test(reason))?.[1];
 }
 
-/** Says what is wrong with the connections to Redis: a problem once for as long as it lasts, and no more than once a minute where it comes and goes. */
+/**
+ * Says what is wrong with the connections to Redis: a problem once for as long as it lasts, and no more than once a
+ * minute where it comes and goes.
+ */
 export interface ProblemLog {
   note(error: unknown): void;
   connected(): void;
@@ -97,7 +121,8 @@ export function createProblemLog({ log, clock }: { log: Log; clock: Clock }): Pr
 
     connected() {
       const now = clock.monotonicMs();
-      const isNews = connectedAt === undefined || now - connectedAt >= quietMs || [...told.values()].some(({ over }) => !over);
+      const isNews =
+        connectedAt === undefined || now - connectedAt >= quietMs || [...told.values()].some(({ over }) => !over);
       for (const problem of told.values()) problem.over = true;
       current = undefined;
       if (!isNews) return;

@@ -15,7 +15,18 @@ export interface RedisRows {
 }
 
 /** As `view` in row.lua gives it. */
-const rowReply = z.tuple([z.string(), z.string(), z.string(), z.string(), z.string(), z.string(), z.number(), z.string(), z.number(), z.string()]);
+const rowReply = z.tuple([
+  z.string(),
+  z.string(),
+  z.string(),
+  z.string(),
+  z.string(),
+  z.string(),
+  z.number(),
+  z.string(),
+  z.number(),
+  z.string(),
+]);
 const acquireReply = z.union([
   z.tuple([z.enum(["moved", "dead", "acquired"]), z.number(), z.number(), z.number(), z.number()], z.unknown()),
   z.tuple([z.enum(["back_off", "busy"]), z.number()]),
@@ -26,15 +37,25 @@ export function createRedisRows(codec: RowCodec): RedisRows {
   return {
     writeArgs(name, { version, grant, access, life }) {
       const place = { key: name, version };
-      const held = access !== undefined && (access.remainingMs === undefined || access.remainingMs >= 1) ? access : undefined;
+      const held =
+        access !== undefined && (access.remainingMs === undefined || access.remainingMs >= 1) ? access : undefined;
       const accessMs = held?.remainingMs === undefined ? "" : wholeMs(Math.floor(held.remainingMs));
-      return [version, codec.encodeGrant(grant, place), held ? codec.encodeAccess(held, place) : "", accessMs, wholeMs(life.ms), life.stated ? "1" : ""];
+      return [
+        version,
+        codec.encodeGrant(grant, place),
+        held ? codec.encodeAccess(held, place) : "",
+        accessMs,
+        wholeMs(life.ms),
+        life.stated ? "1" : "",
+      ];
     },
 
     readResult(name, reply) {
       if (Array.isArray(reply) && reply.length === 0) return { kind: "absent" };
       const parsed = parseReply(rowReply, reply, name);
-      return parsed[1] === "revoked" ? { kind: "revoked", version: parsed[0] } : { kind: "found", row: rowOf(name, parsed) };
+      return parsed[1] === "revoked"
+        ? { kind: "revoked", version: parsed[0] }
+        : { kind: "found", row: rowOf(name, parsed) };
     },
 
     acquireResult(name, reply) {
@@ -61,9 +82,16 @@ export function createRedisRows(codec: RowCodec): RedisRows {
   };
 
   function rowOf(name: string, reply: unknown): GrantRow {
-    const [version, state, why, grant, access, accessMs, ttlMs, stated, backOffMs, failingMs] = parseReply(rowReply, reply, name);
+    const [version, state, why, grant, access, accessMs, ttlMs, stated, backOffMs, failingMs] = parseReply(
+      rowReply,
+      reply,
+      name,
+    );
     if (state !== "active" && state !== "dead")
-      throw new BearerswapError("store_corrupt", `${name} field state is "${state}"; it was left as it is: put the grant anew, or delete the key`);
+      throw new BearerswapError(
+        "store_corrupt",
+        `${name} field state is "${state}"; it was left as it is: put the grant anew, or delete the key`,
+      );
     const place = { key: name, version };
     return {
       version,

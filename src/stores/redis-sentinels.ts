@@ -3,11 +3,14 @@ import type { HostPort } from "./redis-config.ts";
 import type { ConnectionOptions } from "./redis-options.ts";
 
 /**
- * Listens for failovers at the sentinels that were configured. A master that lost its role, but not its connections, would go on taking writes that are
- * lost later. Sentinels that cannot be reached are no problem here: who connects says so.
+ * Listens for failovers at the sentinels that were configured. A master that lost its role, but not its connections,
+ * would go on taking writes that are lost later. Sentinels that cannot be reached are no problem here: who connects
+ * says so.
  */
 export function watchSentinels(options: ConnectionOptions, onSwitch: () => void): { close(): void } {
-  const watchers = (options.sentinels ?? []).map(({ host = "", port = 0 }) => watchSentinel(options, { host, port }, onSwitch));
+  const watchers = (options.sentinels ?? []).map(({ host = "", port = 0 }) =>
+    watchSentinel(options, { host, port }, onSwitch),
+  );
   return {
     close() {
       for (const watcher of watchers) watcher.disconnect();
@@ -16,7 +19,16 @@ export function watchSentinels(options: ConnectionOptions, onSwitch: () => void)
 }
 
 function watchSentinel(options: ConnectionOptions, place: HostPort, onSwitch: () => void): Redis {
-  const { sentinelUsername, sentinelPassword, sentinelTLS, connectionName, connectTimeout, commandTimeout, retryStrategy, name = "" } = options;
+  const {
+    sentinelUsername,
+    sentinelPassword,
+    sentinelTLS,
+    connectionName,
+    connectTimeout,
+    commandTimeout,
+    retryStrategy,
+    name = "",
+  } = options;
   const redis = new Redis({
     ...place,
     username: sentinelUsername,

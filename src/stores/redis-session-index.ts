@@ -10,7 +10,10 @@ export interface RedisSessionIndexDeps {
 
 const members = z.array(z.string());
 
-/** Names in Redis or Valkey, one set of session hashes for each: `<prefix>sessions:<hash of the name>`. A set lives as long as the longest of its sessions. */
+/**
+ * Names in Redis or Valkey, one set of session hashes for each: `<prefix>sessions:<hash of the name>`. A set lives as
+ * long as the longest of its sessions.
+ */
 export function createRedisSessionIndex({ redis, keyPrefix }: RedisSessionIndexDeps): SessionIndex {
   return {
     async add(name, session, lifeMs) {

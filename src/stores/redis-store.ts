@@ -28,7 +28,10 @@ export interface RedisStoreDeps {
   readonly metrics: StoreMetrics;
 }
 
-/** Grants in Redis ≥ 7.0 or Valkey, one hash for each: `<prefix>{S}:grant:<upstream>`. Access tokens expire on their own; the grant stays. */
+/**
+ * Grants in Redis ≥ 7.0 or Valkey, one hash for each: `<prefix>{S}:grant:<upstream>`. Access tokens expire on their
+ * own; the grant stays.
+ */
 export function createRedisStore({ config, clock, random, log, metrics }: RedisStoreDeps): TokenStore {
   const rows = createRedisRows(createRowCodec(config.encryption && createSealer(config.encryption)));
   const redis = measured(connectRedis({ config, clock, random, log }), clock, metrics);
@@ -53,7 +56,14 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
       const name = grantKey(key);
       return rows.acquireResult(
         name,
-        await redis.run("acquire", name, [attempt, seen, wholeMs(leaseMs), wholeMs(usableMs), again ? "1" : "", wholeMs(overlapMs)]),
+        await redis.run("acquire", name, [
+          attempt,
+          seen,
+          wholeMs(leaseMs),
+          wholeMs(usableMs),
+          again ? "1" : "",
+          wholeMs(overlapMs),
+        ]),
       );
     },
 
@@ -62,12 +72,24 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
     },
 
     async release(key, { attempt, unused, backOffMs, answerMs = 0 }) {
-      return (await redis.run("release", grantKey(key), [channel, attempt, unused ? "1" : "", wholeMs(backOffMs), wholeMs(answerMs)])) === 1;
+      return (
+        (await redis.run("release", grantKey(key), [
+          channel,
+          attempt,
+          unused ? "1" : "",
+          wholeMs(backOffMs),
+          wholeMs(answerMs),
+        ])) === 1
+      );
     },
 
     async commit(key, from, write, quietMs = 0) {
       const name = grantKey(key);
-      return parseReply(commitReply, await redis.run("commit", name, [from, wholeMs(quietMs), channel, ...rows.writeArgs(name, write)]), name);
+      return parseReply(
+        commitReply,
+        await redis.run("commit", name, [from, wholeMs(quietMs), channel, ...rows.writeArgs(name, write)]),
+        name,
+      );
     },
 
     async refuse(key, from, why) {
@@ -75,7 +97,13 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
     },
 
     async revoke(key, version, from = "") {
-      return parseReply(revokeReply, await redis.run("revoke", grantKey(key), [channel, version, String(minTombstoneMs), from]), "revoke") ?? undefined;
+      return (
+        parseReply(
+          revokeReply,
+          await redis.run("revoke", grantKey(key), [channel, version, String(minTombstoneMs), from]),
+          "revoke",
+        ) ?? undefined
+      );
     },
 
     async list(session, candidates) {
@@ -110,7 +138,10 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
     return `${config.keyPrefix}{${session}}:index`;
   }
 
-  /** Written at logins, not at refreshes. It is a convenience, repaired by `list`, which looks at all configured upstreams: a failure here is no failure of the write. */
+  /**
+   * Written at logins, not at refreshes. It is a convenience, repaired by `list`, which looks at all configured
+   * upstreams: a failure here is no failure of the write.
+   */
   async function index(key: GrantKey, lifeMs: number): Promise<void> {
     const name = indexKey(key.session);
     const life = wholeMs(lifeMs);
@@ -121,7 +152,15 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
         ["pexpire", name, life, "GT"],
       ]);
     } catch (error) {
-      log.warn({ event: "index_not_written", upstream: key.upstream, session: shortHash(key.session), reason: messageOf(error) }, "session index not updated");
+      log.warn(
+        {
+          event: "index_not_written",
+          upstream: key.upstream,
+          session: shortHash(key.session),
+          reason: messageOf(error),
+        },
+        "session index not updated",
+      );
     }
   }
 
@@ -133,7 +172,10 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
   }
 }
 
-/** The same connection, with every script and pipeline counted and timed; a pipeline under the name of its first command. */
+/**
+ * The same connection, with every script and pipeline counted and timed; a pipeline under the name of its first
+ * command.
+ */
 function measured(redis: RedisConnection, clock: Clock, metrics: StoreMetrics): RedisConnection {
   const measure = async <T>(command: string, run: () => Promise<T>): Promise<T> => {
     const startedAt = clock.monotonicMs();
@@ -142,7 +184,11 @@ function measured(redis: RedisConnection, clock: Clock, metrics: StoreMetrics): 
       metrics.command(command, clock.monotonicMs() - startedAt, undefined);
       return reply;
     } catch (error) {
-      metrics.command(command, clock.monotonicMs() - startedAt, error instanceof BearerswapError ? error.code : "internal_error");
+      metrics.command(
+        command,
+        clock.monotonicMs() - startedAt,
+        error instanceof BearerswapError ? error.code : "internal_error",
+      );
       throw error;
     }
   };

@@ -1,6 +1,7 @@
 /**
- * Nodes of a cluster that do not know, or do not tell, where clients reach each other (`cluster-preferred-endpoint-type`): behind one address with many
- * ports, say. A node without a host is where the answering one is, at the port that is given.
+ * Nodes of a cluster that do not know, or do not tell, where clients reach each other
+ * (`cluster-preferred-endpoint-type`): behind one address with many ports, say. A node without a host is where the
+ * answering one is, at the port that is given.
  */
 
 /** A node in the answer to CLUSTER SLOTS: host, port, id, and more that is known of it in pairs of name and value. */
@@ -9,7 +10,8 @@ type NamedNode = [host: unknown, port: unknown, id?: unknown, more?: unknown];
 /** Puts the host that was asked into the answer to CLUSTER SLOTS, where nodes are named without one. */
 export function withHosts(reply: unknown, askedHost: string | undefined): unknown {
   if (!Array.isArray(reply) || askedHost === undefined) return reply;
-  for (const range of reply as unknown[][]) for (const node of range.slice(2)) if (Array.isArray(node)) nameNode(node as NamedNode, askedHost);
+  for (const range of reply as unknown[][])
+    for (const node of range.slice(2)) if (Array.isArray(node)) nameNode(node as NamedNode, askedHost);
   return reply;
 }
 

@@ -18,7 +18,10 @@ const accessSchema = z.object({ token: secret, lifeMs: z.number().optional() });
 /** Which row a value belongs to. */
 export type RowPlace = Omit<SealedPlace, "field">;
 
-/** The texts of a row's `grant` and `access` fields. Decoding throws BearerswapError `store_corrupt` or `store_sealed`; the row is left as it is. */
+/**
+ * The texts of a row's `grant` and `access` fields. Decoding throws BearerswapError `store_corrupt` or `store_sealed`;
+ * the row is left as it is.
+ */
 export interface RowCodec {
   encodeGrant(grant: Grant, row: RowPlace): string;
   /** The remaining life is a field of its own. */
@@ -30,8 +33,10 @@ export interface RowCodec {
 /** JSON, sealed by the sealer; in the clear without one. */
 export function createRowCodec(sealer: Sealer = unsealed): RowCodec {
   return {
-    encodeGrant: (grant, row) => sealer.seal(JSON.stringify({ ...grant, refreshToken: grant.refreshToken?.reveal() }), { ...row, field: "grant" }),
-    encodeAccess: ({ token, lifeMs }, row) => sealer.seal(JSON.stringify({ token: token.reveal(), lifeMs }), { ...row, field: "access" }),
+    encodeGrant: (grant, row) =>
+      sealer.seal(JSON.stringify({ ...grant, refreshToken: grant.refreshToken?.reveal() }), { ...row, field: "grant" }),
+    encodeAccess: ({ token, lifeMs }, row) =>
+      sealer.seal(JSON.stringify({ token: token.reveal(), lifeMs }), { ...row, field: "access" }),
     decodeGrant: (value, row) => decode(grantSchema, value, { ...row, field: "grant" }),
     decodeAccess: (value, row) => decode(accessSchema, value, { ...row, field: "access" }),
   };

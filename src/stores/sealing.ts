@@ -29,7 +29,10 @@ export interface SealedPlace {
 /** Keeps values from those who can read the store, and notices those who were changed there. */
 export interface Sealer {
   seal(text: string, place: SealedPlace): string;
-  /** @throws BearerswapError `store_sealed` where no key opens it, `store_corrupt` where it is no sealed value; neither quotes it */
+  /**
+   * @throws BearerswapError `store_sealed` where no key opens it, `store_corrupt` where it is no sealed value; neither
+   * quotes it
+   */
   open(value: string, place: SealedPlace): string;
 }
 
@@ -93,20 +96,31 @@ export function createSealer({ keys, allowPlain }: SealingConfig): Sealer {
   function plain(value: string, place: SealedPlace): string {
     if (allowPlain) return value;
     if (!value.startsWith("{")) throw damaged(place);
-    throw failure("store_sealed", place, "is not sealed", "set store.encryption.allowPlain while such rows are migrated, or put the grant anew");
+    throw failure(
+      "store_sealed",
+      place,
+      "is not sealed",
+      "set store.encryption.allowPlain while such rows are migrated, or put the grant anew",
+    );
   }
 }
 
 function keyObject(id: string, key: Secret): KeyObject {
   const bytes = sealingKeyBytes(key.reveal());
-  if (bytes === undefined) throw new BearerswapError("config", `store.encryption: key "${id}" is not 256 bits in base64 or base64url`);
+  if (bytes === undefined)
+    throw new BearerswapError("config", `store.encryption: key "${id}" is not 256 bits in base64 or base64url`);
   return createSecretKey(bytes);
 }
 
 function partsOf(value: string, place: SealedPlace): { readonly id: string; readonly sealed: Buffer } {
   const [, used = ""] = anySealed.exec(value) ?? [];
   if (used !== format)
-    throw failure("store_sealed", place, `is sealed in format "${used}", which this version does not know`, "run the version that sealed it");
+    throw failure(
+      "store_sealed",
+      place,
+      `is sealed in format "${used}", which this version does not know`,
+      "run the version that sealed it",
+    );
   const [, id = "", text = ""] = sealedSyntax.exec(value) ?? [];
   const sealed = Buffer.from(text, "base64url");
   // Node ignores bits past the last whole byte: two texts for one value would be one too many.
@@ -141,13 +155,28 @@ function associatedData(id: string, { key, field, version }: SealedPlace): Buffe
 }
 
 function withoutKey(id: string, place: SealedPlace): BearerswapError {
-  return failure("store_sealed", place, `is sealed with key "${id}", which is not configured`, "add that key to store.encryption.keys");
+  return failure(
+    "store_sealed",
+    place,
+    `is sealed with key "${id}", which is not configured`,
+    "add that key to store.encryption.keys",
+  );
 }
 
 function damaged(place: SealedPlace): BearerswapError {
-  return failure("store_corrupt", place, "is damaged: it is neither a sealed value nor a plain one", "put the grant anew, or delete the key");
+  return failure(
+    "store_corrupt",
+    place,
+    "is damaged: it is neither a sealed value nor a plain one",
+    "put the grant anew, or delete the key",
+  );
 }
 
-function failure(code: "store_sealed" | "store_corrupt", { key, field }: SealedPlace, what: string, remedy: string): BearerswapError {
+function failure(
+  code: "store_sealed" | "store_corrupt",
+  { key, field }: SealedPlace,
+  what: string,
+  remedy: string,
+): BearerswapError {
   return new BearerswapError(code, `${key} field ${field} ${what}; it was left as it is: ${remedy}`);
 }

@@ -9,8 +9,8 @@ export interface SessionName {
 }
 
 /**
- * From an issuer's names to the sessions that go by them, shared by all replicas: an issuer that ends a session does not know our ids. They throw
- * {@link BearerswapError} with code `store_unavailable`, `store_corrupt` or `store_full`.
+ * From an issuer's names to the sessions that go by them, shared by all replicas: an issuer that ends a session does
+ * not know our ids. They throw {@link BearerswapError} with code `store_unavailable`, `store_corrupt` or `store_full`.
  */
 export interface SessionIndex {
   /** Adds a session's hash, to be found for so long at least, ms. */

@@ -14,7 +14,10 @@ export interface GrantRow {
   readonly life: GrantLife;
   /** Milliseconds until its refresh token may be presented again; 0 where nothing stands in the way. */
   readonly backOffMs: number;
-  /** Milliseconds since the first of the refreshes that have failed since the last login or refresh; absent where none has. */
+  /**
+   * Milliseconds since the first of the refreshes that have failed since the last login or refresh; absent where none
+   * has.
+   */
   readonly failingMs?: number | undefined;
 }
 
@@ -42,9 +45,15 @@ export interface LeaseRequest {
   readonly leaseMs: number;
   /** A token of another version is adopted where it has more than this left, ms. */
   readonly usableMs: number;
-  /** So long after the first presentation of a token it may be presented beside one that was given up and may still be answered, ms; default 0. */
+  /**
+   * So long after the first presentation of a token it may be presented beside one that was given up and may still be
+   * answered, ms; default 0.
+   */
   readonly overlapMs?: number | undefined;
-  /** This attempt had the lease before, and the store has lost it: it waits neither for the end of a commit's `quietMs`, nor for the answer to a call that was given up. */
+  /**
+   * This attempt had the lease before, and the store has lost it: it waits neither for the end of a commit's `quietMs`,
+   * nor for the answer to a call that was given up.
+   */
   readonly again?: boolean | undefined;
 }
 
@@ -67,7 +76,10 @@ export type AcquireResult =
   | { readonly kind: "absent" }
   /** Another attempt has the lease, for so long at most. */
   | { readonly kind: "busy"; readonly remainingMs: number }
-  /** The lease is the caller's, and the marker is written. `failures` in a row ended without tokens before; one that was given up may be answered for `answerMs`. */
+  /**
+   * The lease is the caller's, and the marker is written. `failures` in a row ended without tokens before; one that was
+   * given up may be answered for `answerMs`.
+   */
   | {
       readonly kind: "acquired";
       readonly row: GrantRow;
@@ -83,20 +95,32 @@ export interface Release {
   readonly unused: boolean;
   /** Nobody presents the token for so long, ms; 0 for no back-off, and then it counts as no failure. */
   readonly backOffMs: number;
-  /** The call was given up, and its answer may come for so long, ms: meanwhile nobody presents the token but within {@link LeaseRequest.overlapMs}. */
+  /**
+   * The call was given up, and its answer may come for so long, ms: meanwhile nobody presents the token but within
+   * {@link LeaseRequest.overlapMs}.
+   */
   readonly answerMs?: number | undefined;
 }
 
-/** What a commit found: `already` means that this very write was there and nothing was changed; `superseded` that a newer login or refresh is there and stays; `revoked` that a tombstone is there and stays. */
+/**
+ * What a commit found: `already` means that this very write was there and nothing was changed; `superseded` that a
+ * newer login or refresh is there and stays; `revoked` that a tombstone is there and stays.
+ */
 export type CommitResult = "written" | "already" | "superseded" | "revoked";
 
-/** What a login found: `already` means that this very write was there and nothing was changed; `superseded` that another version than the one to be replaced is there and stays. */
+/**
+ * What a login found: `already` means that this very write was there and nothing was changed; `superseded` that another
+ * version than the one to be replaced is there and stays.
+ */
 export type PutResult = "written" | "already" | "superseded";
 
 /** What a refusal found: `superseded` means that the refused refresh token was no longer the stored one. */
 export type RefuseResult = "dead" | "superseded" | "revoked" | "absent";
 
-/** Somebody, perhaps this process, changed a grant: version and tokens, or only the lease (then the version is one already known). */
+/**
+ * Somebody, perhaps this process, changed a grant: version and tokens, or only the lease (then the version is one
+ * already known).
+ */
 export interface Change extends GrantKey {
   readonly version: string;
 }
@@ -111,37 +135,50 @@ export interface ChangeListener {
 }
 
 /**
- * Where grants live. Every operation on a grant is atomic and can be repeated. They throw {@link BearerswapError} with code `store_unavailable`
- * (unknown whether a write happened), `store_corrupt`, `store_sealed` or `store_full`; a failure never means that a grant is gone.
+ * Where grants live. Every operation on a grant is atomic and can be repeated. They throw {@link BearerswapError} with
+ * code `store_unavailable` (unknown whether a write happened), `store_corrupt`, `store_sealed` or `store_full`; a
+ * failure never means that a grant is gone.
  */
 export interface TokenStore {
-  /** One round trip. Extends the life of a grant with under half of its life left, unless the provider stated that life. */
+  /**
+   * One round trip. Extends the life of a grant with under half of its life left, unless the provider stated that life.
+   */
   read(key: GrantKey): Promise<ReadResult>;
   /**
-   * A login. With `over` it is written in place of that version only, a tombstone's or a dead grant's too, or where nothing is; the empty text is the version of nothing.
-   * Without, it replaces whatever is there: for a row that cannot be read.
+   * A login. With `over` it is written in place of that version only, a tombstone's or a dead grant's too, or where
+   * nothing is; the empty text is the version of nothing. Without, it replaces whatever is there: for a row that cannot
+   * be read.
    */
   put(key: GrantKey, write: GrantWrite, over?: string): Promise<PutResult>;
-  /** Takes the lease for one presentation of the refresh token and writes its marker, where nothing speaks against it. */
+  /**
+   * Takes the lease for one presentation of the refresh token and writes its marker, where nothing speaks against it.
+   */
   acquire(key: GrantKey, request: LeaseRequest): Promise<AcquireResult>;
   /** Extends the lease of an attempt; false where it is no longer that attempt's. */
   renew(key: GrantKey, attempt: string, leaseMs: number): Promise<boolean>;
   /** Gives the lease back without tokens; false where it was no longer that attempt's, and then nothing is changed. */
   release(key: GrantKey, release: Release): Promise<boolean>;
   /**
-   * A refresh: written where the stored version still is `from`, also if dead or leased to somebody else; recreated where the grant was lost.
-   * Ends the lease, the marker and the back-off. With `quietMs` nobody acquires for so long: for a write that was there before and got
-   * lost, perhaps with what came after it.
+   * A refresh: written where the stored version still is `from`, also if dead or leased to somebody else; recreated
+   * where the grant was lost. Ends the lease, the marker and the back-off. With `quietMs` nobody acquires for so long:
+   * for a write that was there before and got lost, perhaps with what came after it.
    */
   commit(key: GrantKey, from: string, write: GrantWrite, quietMs?: number): Promise<CommitResult>;
-  /** The provider refused the refresh token of version `from`: marks the grant dead and keeps its version. Ends lease, marker and back-off. */
+  /**
+   * The provider refused the refresh token of version `from`: marks the grant dead and keeps its version. Ends lease,
+   * marker and back-off.
+   */
   refuse(key: GrantKey, from: string, why: string): Promise<RefuseResult>;
   /**
-   * Leaves a tombstone of the given version, for as long as the grant would have lived and a day at least, so that no refresh under way brings it back. With `from`
-   * only in place of that version, or of nothing. Resolves to the version of the grant that was there (its own when repeated); undefined where none was, or another than `from`.
+   * Leaves a tombstone of the given version, for as long as the grant would have lived and a day at least, so that no
+   * refresh under way brings it back. With `from` only in place of that version, or of nothing. Resolves to the version
+   * of the grant that was there (its own when repeated); undefined where none was, or another than `from`.
    */
   revoke(key: GrantKey, version: string, from?: string): Promise<string | undefined>;
-  /** The upstreams for which the session holds a grant or a tombstone. `candidates` are looked at even where the session's index lost them. */
+  /**
+   * The upstreams for which the session holds a grant or a tombstone. `candidates` are looked at even where the
+   * session's index lost them.
+   */
   list(session: string, candidates: readonly string[]): Promise<readonly string[]>;
   /** Tells the listener of changes from now on, until the store is closed. */
   listen(listener: ChangeListener): void;

@@ -2,7 +2,10 @@ import type { Registry } from "prom-client";
 import type { CheckMetrics, CheckOutcome } from "../check/metrics.ts";
 import { createCells, createDistributions } from "./series.ts";
 
-/** Seconds. A cached token is answered in the first; a refresh takes as long as its provider; the last is past any sensible `check.deadline`. */
+/**
+ * Seconds. A cached token is answered in the first; a refresh takes as long as its provider; the last is past any
+ * sensible `check.deadline`.
+ */
 const bounds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15];
 
 /** Where each outcome is counted: with an upstream, without one, or both. */
@@ -51,8 +54,12 @@ export function createCheckMetrics(registry: Registry, upstreams: readonly strin
 
   /** One upstream's cells, found by one look-up for each Check. */
   function row(upstream: string, kind: "upstream" | "none") {
-    const usual = (Object.keys(outcomes) as CheckOutcome[]).filter((outcome) => outcomes[outcome] === kind || outcomes[outcome] === "both");
-    const cells: Partial<Record<CheckOutcome, { value: number }>> = Object.fromEntries(usual.map((outcome) => [outcome, checks.of(upstream, outcome)]));
+    const usual = (Object.keys(outcomes) as CheckOutcome[]).filter(
+      (outcome) => outcomes[outcome] === kind || outcomes[outcome] === "both",
+    );
+    const cells: Partial<Record<CheckOutcome, { value: number }>> = Object.fromEntries(
+      usual.map((outcome) => [outcome, checks.of(upstream, outcome)]),
+    );
     return { upstream, cells, duration: durations.of(upstream) };
   }
 }

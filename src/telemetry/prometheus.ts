@@ -16,7 +16,10 @@ import { createTokenMetrics } from "./token-metrics.ts";
 
 export interface MetricsOptions {
   readonly version: string;
-  /** Names of the upstreams and of the session sources that verify with an issuer's keys: with what the code itself names they are all the labels there are. */
+  /**
+   * Names of the upstreams and of the session sources that verify with an issuer's keys: with what the code itself
+   * names they are all the labels there are.
+   */
   readonly upstreams: readonly string[];
   readonly issuers: readonly string[];
 }
@@ -36,11 +39,17 @@ export interface Metrics {
   readonly scrape: Scrape;
 }
 
-/** Metrics in a registry of their own, so that a process can hold several services. No label ever holds what a client sent. */
+/**
+ * Metrics in a registry of their own, so that a process can hold several services. No label ever holds what a client
+ * sent.
+ */
 export function createMetrics({ version, upstreams, issuers }: MetricsOptions): Metrics {
   const registry = new Registry();
-  createCells(registry, "gauge", { name: "bearerswap_build_info", help: "Always 1; version: the version that runs.", labels: ["version"] }).of(version).value =
-    1;
+  createCells(registry, "gauge", {
+    name: "bearerswap_build_info",
+    help: "Always 1; version: the version that runs.",
+    labels: ["version"],
+  }).of(version).value = 1;
   return {
     checks: createCheckMetrics(registry, upstreams),
     tokens: createTokenMetrics(registry, upstreams),
@@ -56,7 +65,10 @@ export function createMetrics({ version, upstreams, issuers }: MetricsOptions): 
   };
 }
 
-/** One run for all who ask while it lasts: a connection can ask a thousand times in one packet, and each text takes tens of kilobytes. */
+/**
+ * One run for all who ask while it lasts: a connection can ask a thousand times in one packet, and each text takes tens
+ * of kilobytes.
+ */
 function shared<T>(run: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined;
   return () => {
@@ -67,7 +79,10 @@ function shared<T>(run: () => Promise<T>): () => Promise<T> {
   };
 }
 
-/** Adds prom-client's figures of the process: CPU, memory, event-loop lag, garbage collection. They watch the process for as long as it lives. */
+/**
+ * Adds prom-client's figures of the process: CPU, memory, event-loop lag, garbage collection. They watch the process
+ * for as long as it lives.
+ */
 export function addProcessMetrics({ registry }: Pick<Metrics, "registry">): void {
   collectDefaultMetrics({ register: registry });
 }

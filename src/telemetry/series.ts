@@ -1,6 +1,9 @@
 import type { Metric, Registry } from "prom-client";
 
-/** A number of its own for each combination of labels. Counting is an addition to it; the registry reads it when it is scraped. */
+/**
+ * A number of its own for each combination of labels. Counting is an addition to it; the registry reads it when it is
+ * scraped.
+ */
 export interface Cell {
   value: number;
 }
@@ -29,7 +32,10 @@ interface Sample {
   readonly value: number;
 }
 
-/** A counter, or a gauge, kept as plain numbers: prom-client's own look each combination of labels up by a string made of it, on each call. */
+/**
+ * A counter, or a gauge, kept as plain numbers: prom-client's own look each combination of labels up by a string made
+ * of it, on each call.
+ */
 export function createCells(registry: Registry, type: "counter" | "gauge", shape: Shape): Series<Cell> {
   const cells = seriesOf(shape, () => ({ value: 0 }));
   register(registry, type, shape, () => cells.all().map(({ labels, item }) => ({ labels, value: item.value })));
@@ -37,7 +43,10 @@ export function createCells(registry: Registry, type: "counter" | "gauge", shape
 }
 
 /** A gauge that is asked for its value at a scrape. */
-export function createAskedGauge(registry: Registry, shape: Shape): { ask(labelValues: readonly string[], value: () => number): void } {
+export function createAskedGauge(
+  registry: Registry,
+  shape: Shape,
+): { ask(labelValues: readonly string[], value: () => number): void } {
   const asked: { readonly labels: Sample["labels"]; readonly value: () => number }[] = [];
   register(registry, "gauge", shape, () => asked.map(({ labels, value }) => ({ labels, value: value() })));
   return { ask: (labelValues, value) => void asked.push({ labels: labelsOf(shape, labelValues), value }) };
@@ -46,7 +55,9 @@ export function createAskedGauge(registry: Registry, shape: Shape): { ask(labelV
 /** A histogram with these upper bounds, ascending. */
 export function createDistributions(registry: Registry, shape: Shape, bounds: readonly number[]): Series<Distribution> {
   const all = seriesOf(shape, () => createDistribution(bounds));
-  register(registry, "histogram", shape, () => all.all().flatMap(({ labels, item }) => item.samples(shape.name, labels)));
+  register(registry, "histogram", shape, () =>
+    all.all().flatMap(({ labels, item }) => item.samples(shape.name, labels)),
+  );
   return all;
 }
 
@@ -66,7 +77,11 @@ function createDistribution(bounds: readonly number[]) {
         count += own;
         return { metricName: `${name}_bucket`, labels: { ...labels, le: bounds[at] ?? "+Inf" }, value: count };
       });
-      return [...buckets, { metricName: `${name}_sum`, labels, value: sum }, { metricName: `${name}_count`, labels, value: count }];
+      return [
+        ...buckets,
+        { metricName: `${name}_sum`, labels, value: sum },
+        { metricName: `${name}_count`, labels, value: count },
+      ];
     },
   };
 }
@@ -88,8 +103,20 @@ function labelsOf({ labels }: Shape, values: readonly string[]): Sample["labels"
   return Object.fromEntries(labels.map((label, at) => [label, values[at] ?? ""]));
 }
 
-/** A registry calls `get` and reads the fields; its types ask for prom-client's classes, whose values cannot be set from outside (histograms not at all). */
-function register(registry: Registry, type: "counter" | "gauge" | "histogram", { name, help, labels }: Shape, samples: () => readonly Sample[]): void {
+/**
+ * A registry calls `get` and reads the fields; its types ask for prom-client's classes, whose values cannot be set from
+ * outside (histograms not at all).
+ */
+function register(
+  registry: Registry,
+  type: "counter" | "gauge" | "histogram",
+  { name, help, labels }: Shape,
+  samples: () => readonly Sample[],
+): void {
   const fields = { name, help, type, aggregator: "sum", labelNames: labels };
-  registry.registerMetric({ ...fields, get: async () => ({ ...fields, values: samples() }), reset() {} } as unknown as Metric);
+  registry.registerMetric({
+    ...fields,
+    get: async () => ({ ...fields, values: samples() }),
+    reset() {},
+  } as unknown as Metric);
 }

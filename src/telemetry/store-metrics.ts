@@ -5,16 +5,27 @@ import { createCells, createDistributions } from "./series.ts";
 /** Seconds, from a Redis beside us to one that times out. */
 const bounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-/** Names come from our code and codes from the server's: what is no plain word, or one word too many, is counted as `other`. */
+/**
+ * Names come from our code and codes from the server's: what is no plain word, or one word too many, is counted as
+ * `other`.
+ */
 const plainWord = /^\w{1,32}$/;
 const maxWords = 48;
 
 /** Counts what the store is asked, and whether it answers. */
 export function createStoreMetrics(registry: Registry): StoreMetrics & { up(up: boolean): void } {
-  const up = createCells(registry, "gauge", { name: "bearerswap_store_up", help: "1 while the store answers, 0 while it does not.", labels: [] }).of();
+  const up = createCells(registry, "gauge", {
+    name: "bearerswap_store_up",
+    help: "1 while the store answers, 0 while it does not.",
+    labels: [],
+  }).of();
   const durations = createDistributions(
     registry,
-    { name: "bearerswap_store_command_duration_seconds", help: "Time that commands to the store took, failed ones included.", labels: ["command"] },
+    {
+      name: "bearerswap_store_command_duration_seconds",
+      help: "Time that commands to the store took, failed ones included.",
+      labels: ["command"],
+    },
     bounds,
   );
   const errors = createCells(registry, "counter", {

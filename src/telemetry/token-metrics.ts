@@ -5,15 +5,32 @@ import { createCells, createDistributions, type Shape } from "./series.ts";
 /** Seconds; the last is how long a late answer of a provider is waited for. */
 const bounds = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60];
 
-const endings = ["refreshed", "adopted", "revoked", "refused", "misconfigured", "transient", "unknown"] as const satisfies readonly RefreshEnding[];
+const endings = [
+  "refreshed",
+  "adopted",
+  "revoked",
+  "refused",
+  "misconfigured",
+  "transient",
+  "unknown",
+] as const satisfies readonly RefreshEnding[];
 const triggers = ["expired", "ahead", "asked"] as const satisfies readonly RefreshTrigger[];
 const states = ["closed", "open", "half_open"] as const;
 
 /** The counter of each event, and what it says. */
 const events: Readonly<Record<TokenEvent, readonly [name: string, help: string]>> = {
-  lease_busy: ["bearerswap_lease_busy_total", "Refreshes that found another attempt, of this or another replica, holding the grant's lease, and waited."],
-  lease_lost: ["bearerswap_leases_lost_total", "Leases that ended before their refresh did: the renewal came too late."],
-  adopted: ["bearerswap_tokens_adopted_total", "Newer tokens of another replica that were served instead of refreshing again."],
+  lease_busy: [
+    "bearerswap_lease_busy_total",
+    "Refreshes that found another attempt, of this or another replica, holding the grant's lease, and waited.",
+  ],
+  lease_lost: [
+    "bearerswap_leases_lost_total",
+    "Leases that ended before their refresh did: the renewal came too late.",
+  ],
+  adopted: [
+    "bearerswap_tokens_adopted_total",
+    "Newer tokens of another replica that were served instead of refreshing again.",
+  ],
   commit_retry: [
     "bearerswap_commit_retries_total",
     "Further attempts to store new tokens that the store had not taken. Until one succeeds, they exist in this process only.",
@@ -26,13 +43,28 @@ const events: Readonly<Record<TokenEvent, readonly [name: string, help: string]>
     "bearerswap_repeated_presentations_total",
     "Refresh tokens presented although an earlier attempt may have used them: its ending was not known.",
   ],
-  dead: ["bearerswap_dead_grants_total", "Grants that ended as the provider refused the refresh token: their users have to log in again."],
+  dead: [
+    "bearerswap_dead_grants_total",
+    "Grants that ended as the provider refused the refresh token: their users have to log in again.",
+  ],
   back_off: ["bearerswap_back_offs_total", "Failed refreshes after which all replicas wait before the next attempt."],
-  not_dispatched: ["bearerswap_not_dispatched_total", "Refreshes not sent, as the lease left had become too short for the provider's answer."],
+  not_dispatched: [
+    "bearerswap_not_dispatched_total",
+    "Refreshes not sent, as the lease left had become too short for the provider's answer.",
+  ],
   cache_hit: ["bearerswap_token_cache_hits_total", "Requests whose token this process held."],
-  cache_miss: ["bearerswap_token_cache_misses_total", "Requests whose token this process did not hold, or no longer fresh."],
-  invalidated: ["bearerswap_token_cache_invalidations_total", "Tokens dropped from this process as their grant was changed elsewhere."],
-  stale_served: ["bearerswap_stale_served_total", "Tokens served although the store could not be asked whether they still stand."],
+  cache_miss: [
+    "bearerswap_token_cache_misses_total",
+    "Requests whose token this process did not hold, or no longer fresh.",
+  ],
+  invalidated: [
+    "bearerswap_token_cache_invalidations_total",
+    "Tokens dropped from this process as their grant was changed elsewhere.",
+  ],
+  stale_served: [
+    "bearerswap_stale_served_total",
+    "Tokens served although the store could not be asked whether they still stand.",
+  ],
   unexpected_rotation: [
     "bearerswap_unexpected_rotations_total",
     "Answers with another refresh token from a provider whose upstream says that it never rotates: the configuration is wrong.",
@@ -47,10 +79,22 @@ export function createTokenMetrics(registry: Registry, upstreams: readonly strin
     help: "Presentations of a refresh token that ended. ending: refreshed, or adopted, revoked, refused, misconfigured, transient, unknown; trigger: expired, ahead of need, or asked for by an operator.",
     labels: ["upstream", "ending", "trigger"],
   });
-  const durationShape: Shape = { name: "bearerswap_refresh_duration_seconds", help: "Time from a presentation's begin to its ending.", labels };
+  const durationShape: Shape = {
+    name: "bearerswap_refresh_duration_seconds",
+    help: "Time from a presentation's begin to its ending.",
+    labels,
+  };
   const durations = createDistributions(registry, durationShape, bounds);
-  const flights = createCells(registry, "gauge", { name: "bearerswap_flights", help: "Refreshes under way in this process.", labels });
-  const waiters = createCells(registry, "gauge", { name: "bearerswap_waiters", help: "Requests that wait for a refresh.", labels });
+  const flights = createCells(registry, "gauge", {
+    name: "bearerswap_flights",
+    help: "Refreshes under way in this process.",
+    labels,
+  });
+  const waiters = createCells(registry, "gauge", {
+    name: "bearerswap_waiters",
+    help: "Requests that wait for a refresh.",
+    labels,
+  });
   const counters = mapValues(events, ([name, help]) => createCells(registry, "counter", { name, help, labels }));
   const breakers = createCells(registry, "gauge", {
     name: "bearerswap_breaker_state",
@@ -70,7 +114,8 @@ export function createTokenMetrics(registry: Registry, upstreams: readonly strin
     waiters: (upstream, change) => add(byUpstream.get(upstream)?.waiters, change),
     count: (event, upstream) => add(byUpstream.get(upstream)?.events[event], 1),
     breaker(upstream, state) {
-      if (byUpstream.has(upstream)) for (const each of states) breakers.of(upstream, each).value = Number(each === state);
+      if (byUpstream.has(upstream))
+        for (const each of states) breakers.of(upstream, each).value = Number(each === state);
     },
   };
 

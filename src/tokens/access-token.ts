@@ -1,7 +1,9 @@
 import type { Secret } from "../platform/secret.ts";
 import type { StoredAccess } from "../stores/grant.ts";
 
-/** An access token in this process. Instants are on the monotonic clock, `Infinity` where the provider stated no expiry. */
+/**
+ * An access token in this process. Instants are on the monotonic clock, `Infinity` where the provider stated no expiry.
+ */
 export interface AccessToken {
   readonly token: Secret;
   /** The grant's version it came with. */
@@ -23,7 +25,9 @@ export interface AccessToken {
 
 /** When tokens count as stale and when they are refreshed ahead. */
 export interface FreshnessConfig {
-  /** Life that a served token has left, ms; at most a fifth of the token's life counts, so that short-lived tokens work. */
+  /**
+   * Life that a served token has left, ms; at most a fifth of the token's life counts, so that short-lived tokens work.
+   */
   readonly minRemainingMs: number;
   /** Life left at which a refresh starts in the background, ms; at most half of the token's life counts. */
   readonly aheadMs: number;
@@ -61,7 +65,10 @@ export function placeAccessToken(
   };
 }
 
-/** Until when the token may be served while no fresher one can be had: never shorter than it is fresh, as tokens of a second or two would be of no use. */
+/**
+ * Until when the token may be served while no fresher one can be had: never shorter than it is fresh, as tokens of a
+ * second or two would be of no use.
+ */
 export function usableUntil(token: AccessToken): number {
   return Math.max(token.staleAt, token.expiresAt - usableMs);
 }

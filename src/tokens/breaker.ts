@@ -1,4 +1,11 @@
-import { BrokenCircuitError, CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhenResult, type IBackoff } from "cockatiel";
+import {
+  BrokenCircuitError,
+  CircuitState,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  handleWhenResult,
+  type IBackoff,
+} from "cockatiel";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import type { RefreshOutcome } from "../providers/outcome.ts";
@@ -27,9 +34,17 @@ const longestOpenMs = 60_000;
 /** While one call tries whether the provider is back, ms. */
 const probingMs = 1_000;
 
-const states = { [CircuitState.Closed]: "closed", [CircuitState.Open]: "open", [CircuitState.HalfOpen]: "half_open", [CircuitState.Isolated]: "open" } as const;
+const states = {
+  [CircuitState.Closed]: "closed",
+  [CircuitState.Open]: "open",
+  [CircuitState.HalfOpen]: "half_open",
+  [CircuitState.Isolated]: "open",
+} as const;
 
-/** Only what says that the provider is unwell: an answer about one token or about us does not, nor does 429, which has its own back-off. */
+/**
+ * Only what says that the provider is unwell: an answer about one token or about us does not, nor does 429, which has
+ * its own back-off.
+ */
 function isUnwell(outcome: unknown): boolean {
   const ending = outcome as RefreshOutcome;
   return ending.kind === "unknown" || (ending.kind === "transient" && !ending.tooMany && ending.why !== "not_sent");
@@ -37,7 +52,9 @@ function isUnwell(outcome: unknown): boolean {
 
 export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): Breaker {
   let openUntil = 0;
-  /** From its opening until a call has succeeded: in between each call that tries again opens it anew, which is no news. */
+  /**
+   * From its opening until a call has succeeded: in between each call that tries again opens it anew, which is no news.
+   */
   let isTripped = false;
   const policy = circuitBreaker(handleWhenResult(isUnwell), {
     breaker: new ConsecutiveBreaker(failuresToOpen),
@@ -55,7 +72,8 @@ export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): B
     },
     run: (call) =>
       policy.execute(call).catch((error: unknown): RefreshOutcome => {
-        if (error instanceof BrokenCircuitError) return { kind: "transient", why: "breaker_open", retryAfterMs: Math.max(openUntil - clock.monotonicMs(), 0) };
+        if (error instanceof BrokenCircuitError)
+          return { kind: "transient", why: "breaker_open", retryAfterMs: Math.max(openUntil - clock.monotonicMs(), 0) };
         throw error;
       }),
   };
@@ -72,7 +90,10 @@ export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): B
     else log.info({ event: "breaker_closed", upstream }, "the provider answers again");
   }
 
-  /** cockatiel compares the duration with the wall clock: ours says so much by the monotonic one that the comparison cannot matter. */
+  /**
+   * cockatiel compares the duration with the wall clock: ours says so much by the monotonic one that the comparison
+   * cannot matter.
+   */
   function open(ms: number): IBackoff<unknown> {
     openUntil = clock.monotonicMs() + ms;
     return {

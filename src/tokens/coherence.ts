@@ -8,11 +8,15 @@ export interface CoherenceConfig {
 }
 
 /**
- * Whether this process would know of a change that somebody else made. While it hears its own heartbeats it has heard every change published before them. Invariant: an entry is
- * served unasked at most `maxStaleness` after the store could have said something else, whatever became of the subscription.
+ * Whether this process would know of a change that somebody else made. While it hears its own heartbeats it has heard
+ * every change published before them. Invariant: an entry is served unasked at most `maxStaleness` after the store
+ * could have said something else, whatever became of the subscription.
  */
 export interface Coherence {
-  /** Whether an entry that the store confirmed then (monotonic ms: just before it was asked) may be served now. Synchronous and cheap: the hot path. */
+  /**
+   * Whether an entry that the store confirmed then (monotonic ms: just before it was asked) may be served now.
+   * Synchronous and cheap: the hot path.
+   */
   isCurrent(confirmedAt: number, now: number): boolean;
   /** Whether that entry may be served although the store cannot be asked. */
   isBearable(confirmedAt: number, now: number): boolean;
@@ -22,15 +26,20 @@ export interface Coherence {
   lastGapAt(): number;
 }
 
-export function createCoherence({ maxStalenessMs, maxOutageMs }: CoherenceConfig, clock: Pick<Clock, "monotonicMs">): Coherence {
+export function createCoherence(
+  { maxStalenessMs, maxOutageMs }: CoherenceConfig,
+  clock: Pick<Clock, "monotonicMs">,
+): Coherence {
   let heardAt = Number.NEGATIVE_INFINITY;
   /** Changes since then are heard; those before may have been missed. */
   let unbrokenSince = Number.POSITIVE_INFINITY;
   let gapAt = Number.NEGATIVE_INFINITY;
 
   return {
-    isCurrent: (confirmedAt, now) => now < confirmedAt + maxStalenessMs || (confirmedAt >= unbrokenSince && now < heardAt + maxStalenessMs),
-    isBearable: (confirmedAt, now) => now < Math.max(confirmedAt, confirmedAt >= unbrokenSince ? heardAt : confirmedAt) + maxOutageMs,
+    isCurrent: (confirmedAt, now) =>
+      now < confirmedAt + maxStalenessMs || (confirmedAt >= unbrokenSince && now < heardAt + maxStalenessMs),
+    isBearable: (confirmedAt, now) =>
+      now < Math.max(confirmedAt, confirmedAt >= unbrokenSince ? heardAt : confirmedAt) + maxOutageMs,
     heard(at) {
       // From the moment it came in: between its sending and its arrival the subscription may still have been beginning.
       if (unbrokenSince === Number.POSITIVE_INFINITY) unbrokenSince = clock.monotonicMs();

@@ -21,7 +21,10 @@ export interface CommitTokensDeps {
 
 /** Puts what a provider answered into the store. */
 export interface CommitTokens {
-  /** `isLate`: the answer to a call that was given up. Another flight may be under way, which has to hear of it as if somebody else had written. */
+  /**
+   * `isLate`: the answer to a call that was given up. Another flight may be under way, which has to hear of it as if
+   * somebody else had written.
+   */
   commit(presentation: SentPresentation, tokens: TokenResponse, isLate?: boolean): Promise<RefreshResult>;
   /** Whether this process writes that version just now for a flight that waits for it. */
   isWriting(version: string): boolean;
@@ -34,9 +37,16 @@ const commitGiveUpMs = 24 * 60 * 60 * 1_000;
 export function createCommitTokens({ recommits, clock, random, log, metrics }: CommitTokensDeps): CommitTokens {
   const committing = new Map<string, { readonly key: GrantKey; readonly isLate: boolean }>();
 
-  return { commit, isWriting: (version) => committing.get(version)?.isLate === false, unstored: () => [...committing.values()].map(({ key }) => key) };
+  return {
+    commit,
+    isWriting: (version) => committing.get(version)?.isLate === false,
+    unstored: () => [...committing.values()].map(({ key }) => key),
+  };
 
-  /** Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated until the store takes it. */
+  /**
+   * Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated
+   * until the store takes it.
+   */
   async function commit(presentation: SentPresentation, tokens: TokenResponse, isLate = false): Promise<RefreshResult> {
     const { row, provider, rotation, sentAt, since, until } = presentation;
     const { key } = presentation.task;
@@ -53,7 +63,8 @@ export function createCommitTokens({ recommits, clock, random, log, metrics }: C
     try {
       const stored = () => recommits.commit({ key, from: row.version, since, until, version, write });
       result = await untilStored(clock, stored, commitGiveUpMs, onError);
-      if (result === "written" || result === "already") recommits.add({ key, from: row.version, since, until, version, write });
+      if (result === "written" || result === "already")
+        recommits.add({ key, from: row.version, since, until, version, write });
     } catch {
       log.error(
         { event: "commit_lost", upstream: key.upstream, session: shortHash(key.session) },
@@ -66,7 +77,13 @@ export function createCommitTokens({ recommits, clock, random, log, metrics }: C
     switch (result) {
       case "written":
       case "already":
-        return { kind: "refreshed", version, grant: write().grant, access: issuedAccess(tokens, 0, knownLifeMs(presentation)), sentAt };
+        return {
+          kind: "refreshed",
+          version,
+          grant: write().grant,
+          access: issuedAccess(tokens, 0, knownLifeMs(presentation)),
+          sentAt,
+        };
       case "superseded":
         return { kind: "superseded" };
       case "revoked":
@@ -99,7 +116,12 @@ export function createCommitTokens({ recommits, clock, random, log, metrics }: C
       accessLifeMs: tokens.lifeMs ?? row.grant.accessLifeMs,
       refreshedAt: clock.wallMs(),
     };
-    return { version, grant, access: issuedAccess(tokens, clock.monotonicMs() - sentAt, knownLifeMs(presentation)), life: lifeOf(row, provider, tokens) };
+    return {
+      version,
+      grant,
+      access: issuedAccess(tokens, clock.monotonicMs() - sentAt, knownLifeMs(presentation)),
+      life: lifeOf(row, provider, tokens),
+    };
   }
 }
 

@@ -3,8 +3,8 @@ import { type GrantKey, grantId } from "../stores/grant.ts";
 import type { EarlierAttempts } from "../stores/token-store.ts";
 
 /**
- * Attempts of this process that ended without tokens and left their marker, as the refresh token may have been used. Nobody will commit what came of them: it is not worth
- * waiting for, as it is for another replica's.
+ * Attempts of this process that ended without tokens and left their marker, as the refresh token may have been used.
+ * Nobody will commit what came of them: it is not worth waiting for, as it is for another replica's.
  */
 export interface EndedAttempts {
   /** One more ended, after `earlier` others. */
@@ -25,7 +25,8 @@ export function createEndedAttempts(): EndedAttempts {
   };
   return {
     add(key, version, earlier) {
-      if (earlier === undefined || areAll(key, version, earlier)) ended.set(grantId(key), { version, count: (earlier?.count ?? 0) + 1 });
+      if (earlier === undefined || areAll(key, version, earlier))
+        ended.set(grantId(key), { version, count: (earlier?.count ?? 0) + 1 });
     },
     clear: () => ended.clear(),
     areAll,

@@ -7,8 +7,8 @@ import type { Recommits } from "./recommits.ts";
 import { untilStored } from "./until-stored.ts";
 
 /**
- * What a grant's end found. `ended` is what was there, whose tokens are still good at the provider. `unknown`: the store did not answer; `isEnded` says, within a minute,
- * whether the grant ended all the same.
+ * What a grant's end found. `ended` is what was there, whose tokens are still good at the provider. `unknown`: the
+ * store did not answer; `isEnded` says, within a minute, whether the grant ended all the same.
  */
 export type EndResult =
   | { readonly kind: "ended"; readonly row?: GrantRow }
@@ -18,10 +18,14 @@ export type EndResult =
 
 /** Ends grants so that no refresh under way brings them back. */
 export interface Endings {
-  /** Ends whatever is there, and leaves a tombstone also where nothing is: for who may say so of any session. False where there was no grant. */
+  /**
+   * Ends whatever is there, and leaves a tombstone also where nothing is: for who may say so of any session. False
+   * where there was no grant.
+   */
   revoke(key: GrantKey): Promise<boolean>;
   /**
-   * Ends the grant that is there, if it is the one meant. A stranger can ask for this with a session that nobody has seen before: a grant that never was leaves nothing behind.
+   * Ends the grant that is there, if it is the one meant. A stranger can ask for this with a session that nobody has
+   * seen before: a grant that never was leaves nothing behind.
    */
   endIf(key: GrantKey, isMeant: (subject: GrantRow["grant"]) => boolean): Promise<EndResult>;
 }
@@ -33,7 +37,10 @@ export interface EndingsDeps {
   readonly random: Random;
   /** The grant has changed, or may have. */
   readonly onEnd: (key: GrantKey) => void;
-  /** This process refreshes the grant, holds tokens of it that are not stored, or may yet get some from a call that it gave up: it would come back although the store has lost it. */
+  /**
+   * This process refreshes the grant, holds tokens of it that are not stored, or may yet get some from a call that it
+   * gave up: it would come back although the store has lost it.
+   */
   readonly isUnderWay: (key: GrantKey) => boolean;
 }
 
@@ -71,7 +78,9 @@ export function createEndings({ store, recommits, clock, random, onEnd, isUnderW
     },
   };
 
-  /** The command may have been carried out although its answer was lost: then the tombstone of that version is there. */
+  /**
+   * The command may have been carried out although its answer was lost: then the tombstone of that version is there.
+   */
   async function hasEnded(key: GrantKey, version: string, from: string): Promise<boolean> {
     const since = recommits.mark();
     try {
@@ -95,7 +104,8 @@ export function createEndings({ store, recommits, clock, random, onEnd, isUnderW
     try {
       const since = recommits.mark();
       const from = await store.revoke(key, version, only);
-      if (from !== undefined || only === undefined) recommits.addRevocation({ key, from, since, until: since, version });
+      if (from !== undefined || only === undefined)
+        recommits.addRevocation({ key, from, since, until: since, version });
       return from;
     } finally {
       onEnd(key);

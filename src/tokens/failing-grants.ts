@@ -3,8 +3,9 @@ import { createLruCache } from "../platform/lru-cache.ts";
 import { type GrantKey, grantId } from "../stores/grant.ts";
 
 /**
- * Grants whose refreshes have been failing for an hour or more, as far as this process has been asked for them lately. A provider's refusal in words that we do not know looks
- * like any other failure: without this, its user would be answered 503 for ever and nobody would hear of it.
+ * Grants whose refreshes have been failing for an hour or more, as far as this process has been asked for them lately.
+ * A provider's refusal in words that we do not know looks like any other failure: without this, its user would be
+ * answered 503 for ever and nobody would hear of it.
  */
 export interface FailingGrants {
   /** What the store has just said of a grant; undefined where its refreshes do not fail, or there is none. */
@@ -13,12 +14,16 @@ export interface FailingGrants {
 }
 
 const longMs = 60 * 60 * 1_000;
-/** Who has not been asked for in this time is not counted: nobody is kept from anything, and others may have healed it. */
+/**
+ * Who has not been asked for in this time is not counted: nobody is kept from anything, and others may have healed it.
+ */
 const lately = 15 * 60 * 1_000;
 const maxGrants = 10_000;
 
 export function createFailingGrants(clock: Pick<Clock, "monotonicMs">): FailingGrants {
-  const failing = createLruCache<{ readonly upstream: string; readonly since: number; readonly seenAt: number }>(maxGrants);
+  const failing = createLruCache<{ readonly upstream: string; readonly since: number; readonly seenAt: number }>(
+    maxGrants,
+  );
   return {
     saw(key, failingMs) {
       if (failingMs === undefined) {
@@ -31,7 +36,8 @@ export function createFailingGrants(clock: Pick<Clock, "monotonicMs">): FailingG
     count(upstream) {
       const now = clock.monotonicMs();
       let count = 0;
-      for (const grant of failing.values()) if (grant.upstream === upstream && now - grant.since >= longMs && now - grant.seenAt < lately) count += 1;
+      for (const grant of failing.values())
+        if (grant.upstream === upstream && now - grant.since >= longMs && now - grant.seenAt < lately) count += 1;
       return count;
     },
   };

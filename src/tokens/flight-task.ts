@@ -14,9 +14,15 @@ export interface FlightTask {
   readonly until: number;
   /** The version of the grant that the flight has read last. */
   seen: string | undefined;
-  /** Set by a change of this grant, here or elsewhere: nothing read before it may be kept, and no refresh token read before it presented. */
+  /**
+   * Set by a change of this grant, here or elsewhere: nothing read before it may be kept, and no refresh token read
+   * before it presented.
+   */
   outdated: boolean;
-  /** Set while the flight waits for others: called when anybody changes the grant or gives its lease back, with the grant's version then where that is known. */
+  /**
+   * Set while the flight waits for others: called when anybody changes the grant or gives its lease back, with the
+   * grant's version then where that is known.
+   */
   wake: ((version?: string) => void) | undefined;
 }
 

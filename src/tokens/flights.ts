@@ -7,8 +7,9 @@ export interface Flight<T> {
 }
 
 /**
- * At most one flight per key. Invariant: from `start` until its `done` settles, every `join` with that key gets that flight, and `start` is not called again,
- * unless `release` was called; a flight is detached from its callers, so that nobody who gives up cancels it.
+ * At most one flight per key. Invariant: from `start` until its `done` settles, every `join` with that key gets that
+ * flight, and `start` is not called again, unless `release` was called; a flight is detached from its callers, so that
+ * nobody who gives up cancels it.
  */
 export interface Flights<T> {
   join(key: string, start: () => Flight<T>): Flight<T>;

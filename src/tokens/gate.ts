@@ -30,7 +30,10 @@ export interface Queued {
   readonly whenChanged: Settlement;
 }
 
-/** Runs a step in a slot. Whoever is still in the queue when the grant changes looks again at once, instead of when its turn comes. */
+/**
+ * Runs a step in a slot. Whoever is still in the queue when the grant changes looks again at once, instead of when its
+ * turn comes.
+ */
 export function inSlot({ slots }: Gate, { task, version, step, whenChanged }: Queued): Promise<Settlement> {
   const changed = Promise.withResolvers<Settlement>();
   let queued = true;

@@ -6,8 +6,9 @@ import { changeOrDelay, type FlightTask } from "./flight-task.ts";
 const rereadMs = 500;
 
 /**
- * Gives somebody else who may have redeemed the refresh token of `version` the time to commit: a live holder's commit is retried at least once a second. True where the grant
- * has moved or ended meanwhile. Throws what the store throws: who cannot look must not present.
+ * Gives somebody else who may have redeemed the refresh token of `version` the time to commit: a live holder's commit
+ * is retried at least once a second. True where the grant has moved or ended meanwhile. Throws what the store throws:
+ * who cannot look must not present.
  */
 export async function holdOff(
   { store, clock }: { store: Pick<TokenStore, "read">; clock: Clock },
@@ -24,7 +25,11 @@ export async function holdOff(
 }
 
 /** Whether the store holds something else than that version, alive. Throws what the store throws. */
-export async function hasMoved(store: Pick<TokenStore, "read">, { key }: FlightTask, version: string): Promise<boolean> {
+export async function hasMoved(
+  store: Pick<TokenStore, "read">,
+  { key }: FlightTask,
+  version: string,
+): Promise<boolean> {
   const read = await store.read(key);
   return read.kind !== "found" || read.row.version !== version || read.row.state === "dead";
 }

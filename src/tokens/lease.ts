@@ -15,7 +15,9 @@ export interface Lease {
   mayReturn(): boolean;
   /** The store may have lost it: renews it now. */
   check(): void;
-  /** Its holder gives it up and keeps it until the store says so: a renewal that fails from here on tells of no loss. */
+  /**
+   * Its holder gives it up and keeps it until the store says so: a renewal that fails from here on tells of no loss.
+   */
   giveUp(): void;
   /** Ends the renewing; the lease itself is ended by commit, refuse or release. */
   stop(): void;
@@ -44,10 +46,14 @@ export interface Leased {
 const retryMs = 1_000;
 
 /**
- * Renews a lease, a third of its length after each time. One that the store has lost in a failover is taken again, to keep others from the provider while it works; but
- * it stays lost for its holder: somebody else may have had it in between.
+ * Renews a lease, a third of its length after each time. One that the store has lost in a failover is taken again, to
+ * keep others from the provider while it works; but it stays lost for its holder: somebody else may have had it in
+ * between.
  */
-export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, { key, attempt, version, askedAt, leaseMs }: Leased): Lease {
+export function keepLease(
+  { store, onMoved, clock, log, metrics }: LeaseDeps,
+  { key, attempt, version, askedAt, leaseMs }: Leased,
+): Lease {
   let until = askedAt + leaseMs;
   let lost = false;
   let stopped = false;
@@ -82,10 +88,14 @@ export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, { 
     if (renewed === false) lose();
     const held = renewed === false ? await takeAgain().catch(() => false) : renewed;
     cancel();
-    if (!stopped && (held !== false || maybeForgotten)) cancel = clock.after(held ? leaseMs / 3 : retryMs, () => void renew());
+    if (!stopped && (held !== false || maybeForgotten))
+      cancel = clock.after(held ? leaseMs / 3 : retryMs, () => void renew());
   }
 
-  /** Only of the version that is being refreshed: another one is not this attempt's, but others may yet write back what it is waiting for. */
+  /**
+   * Only of the version that is being refreshed: another one is not this attempt's, but others may yet write back what
+   * it is waiting for.
+   */
   async function takeAgain(): Promise<boolean> {
     const read = await store.read(key);
     const found = versionIn(read);

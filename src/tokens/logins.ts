@@ -8,12 +8,16 @@ import type { Recommits } from "./recommits.ts";
 import { logNowAndThen, untilStored } from "./until-stored.ts";
 
 /**
- * What became of a login's tokens. `superseded`: a newer login or the session's end is in the store, and this login never was. `full`: the store has no room, and
- * took nothing. `unknown`: it was perhaps stored. Only after the first two may the tokens be given back at the provider: of what was stored somebody may live.
+ * What became of a login's tokens. `superseded`: a newer login or the session's end is in the store, and this login
+ * never was. `full`: the store has no room, and took nothing. `unknown`: it was perhaps stored. Only after the first
+ * two may the tokens be given back at the provider: of what was stored somebody may live.
  */
 export type LoginResult = "stored" | "superseded" | "full" | "unknown";
 
-/** `createdAt` is the instant by which the login is known from now on: not the given one where another login of this process has that. */
+/**
+ * `createdAt` is the instant by which the login is known from now on: not the given one where another login of this
+ * process has that.
+ */
 export interface StoredLogin {
   readonly result: LoginResult;
   readonly createdAt: number;
@@ -28,7 +32,10 @@ export interface Login {
 export interface Logins {
   /** Looks at what the login will replace: before its code is redeemed. @throws BearerswapError `store_unavailable` */
   begin(key: GrantKey): Promise<Login>;
-  /** Replaces whatever is there. Repeated for some seconds. @throws BearerswapError `store_unavailable` (it may have been stored), `store_full` */
+  /**
+   * Replaces whatever is there. Repeated for some seconds. @throws BearerswapError `store_unavailable` (it may have
+   * been stored), `store_full`
+   */
   put(key: GrantKey, write: GrantWrite): Promise<void>;
   /** Grants whose tokens the store has not taken yet. */
   unstored(): readonly GrantKey[];
@@ -73,7 +80,10 @@ interface Writing {
 const loginGiveUpMs = 24 * 60 * 60 * 1_000;
 /** Whoever puts tokens waits for ten seconds. */
 const putGiveUpMs = 7_000;
-/** A login that looks older than the last one by more than this, ms, is not one of the same moment: the wall clock was set. */
+/**
+ * A login that looks older than the last one by more than this, ms, is not one of the same moment: the wall clock was
+ * set.
+ */
 const takenMs = 10_000;
 /** Others that write the same grant at the same time cost a login so many tries at most before it pauses. */
 const triesInARow = 10;
@@ -89,7 +99,16 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
         async store(given) {
           const write = distinct(given);
           const aged = agedSince(write, clock);
-          const result = await storeLogin({ key, write, aged, first, replacesAll: false, before: first, isStored: false, unanswered: 0 });
+          const result = await storeLogin({
+            key,
+            write,
+            aged,
+            first,
+            replacesAll: false,
+            before: first,
+            isStored: false,
+            unanswered: 0,
+          });
           return { result, createdAt: write.grant.createdAt };
         },
       };
@@ -111,7 +130,10 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
     unstored: () => [...storing].map(({ key }) => key),
   };
 
-  /** A refresh of a login is known by the moment of the login, which no two of this process share: one that was stored beside another would be taken for its refresh. */
+  /**
+   * A refresh of a login is known by the moment of the login, which no two of this process share: one that was stored
+   * beside another would be taken for its refresh.
+   */
   function distinct(write: GrantWrite): GrantWrite {
     const { createdAt } = write.grant;
     const isTaken = createdAt <= lastCreatedAt && createdAt > lastCreatedAt - takenMs;
@@ -139,8 +161,9 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
   }
 
   /**
-   * Writes where the store still holds what was read. What else is there by now is one of four: this very login, which an earlier try has stored and somebody has
-   * refreshed; a refresh of what was read, which the login replaces as well; the past, brought back by a failover; or something newer, which wins.
+   * Writes where the store still holds what was read. What else is there by now is one of four: this very login, which
+   * an earlier try has stored and somebody has refreshed; a refresh of what was read, which the login replaces as well;
+   * the past, brought back by a failover; or something newer, which wins.
    */
   async function attemptOnce(writing: Writing): Promise<"stored" | "superseded" | "full"> {
     const { key, write } = writing;
@@ -155,7 +178,8 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
       if (mayBeStored && (found.over === write.version || found.createdAt === write.grant.createdAt)) return "stored";
       const isRefreshed = found.createdAt !== undefined && found.createdAt === writing.first.createdAt;
       const isOlder = found.over === "" || isRefreshed || recommits.hasNewer(key, found.over ?? "");
-      // What is newer than a try that may have been carried out is newer than this write: two that replace everything would else replace each other in turn.
+      // What is newer than a try that may have been carried out is newer than this write: two that replace everything
+      // would else replace each other in turn.
       if (!isOlder && (!writing.replacesAll || mayBeStored)) return "superseded";
       writing.before = found;
     }
@@ -171,7 +195,14 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
       if (result === "superseded") return result;
       writing.isStored = true;
       const { since } = before;
-      recommits.addLogin({ key, from: before.over === "" ? undefined : before.over, since, until: since, version: write.version, write: aged });
+      recommits.addLogin({
+        key,
+        from: before.over === "" ? undefined : before.over,
+        since,
+        until: since,
+        version: write.version,
+        write: aged,
+      });
       return "stored";
     } catch (error) {
       if (!(error instanceof BearerswapError) || error.code !== "store_full") throw error;
@@ -189,7 +220,8 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
       if (read.kind === "found") return { over: read.row.version, createdAt: read.row.grant.createdAt, since };
       return { over: read.kind === "revoked" ? read.version : "", since };
     } catch (error) {
-      if (error instanceof BearerswapError && (error.code === "store_corrupt" || error.code === "store_sealed")) return { over: undefined, since };
+      if (error instanceof BearerswapError && (error.code === "store_corrupt" || error.code === "store_sealed"))
+        return { over: undefined, since };
       throw error;
     }
   }
@@ -204,7 +236,10 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
 }
 
 function noRoom(): BearerswapError {
-  return new BearerswapError("store_full", "the memory store has no room for a further grant: raise store.memory.maxGrants, or use Redis");
+  return new BearerswapError(
+    "store_full",
+    "the memory store has no room for a further grant: raise store.memory.maxGrants, or use Redis",
+  );
 }
 
 /** The write with the life that its access token has left, counted from now. */
@@ -213,5 +248,8 @@ function agedSince(write: GrantWrite, clock: Clock): () => GrantWrite {
   const from = clock.monotonicMs();
   if (access?.remainingMs === undefined) return () => write;
   const { remainingMs } = access;
-  return () => ({ ...write, access: { ...access, remainingMs: Math.max(remainingMs - (clock.monotonicMs() - from), 0) } });
+  return () => ({
+    ...write,
+    access: { ...access, remainingMs: Math.max(remainingMs - (clock.monotonicMs() - from), 0) },
+  });
 }

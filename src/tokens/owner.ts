@@ -6,7 +6,10 @@ export interface Owner {
   readonly owner?: { readonly subject: string | undefined } | undefined;
 }
 
-/** Whether the owner may use a grant of this subject: they must be equal, and both known, wherever the session's source states one. */
+/**
+ * Whether the owner may use a grant of this subject: they must be equal, and both known, wherever the session's source
+ * states one.
+ */
 export function mayUse({ owner }: Owner, subject: string | undefined): boolean {
   return owner === undefined || (subject !== undefined && owner.subject === subject);
 }

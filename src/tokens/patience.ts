@@ -9,16 +9,25 @@ export interface PatienceConfig {
   readonly giveUpMs: number;
 }
 
-/** No answer of a provider comes later than this, ms: the client ends the connection. Nor is a token taken to be redeemed later than this after it was sent. */
+/**
+ * No answer of a provider comes later than this, ms: the client ends the connection. Nor is a token taken to be
+ * redeemed later than this after it was sent.
+ */
 export const latestAnswerMs = 60_000;
-/** From the end of a lease until another replica's request is sent, beside the hold-off, ms: the shortest back-off, and the way to the store and to the provider. */
+/**
+ * From the end of a lease until another replica's request is sent, beside the hold-off, ms: the shortest back-off, and
+ * the way to the store and to the provider.
+ */
 const nextMs = 3_000;
 
 /**
- * `refresh.timeout` where the provider never rotates, or where another presentation is sure to be redeemed inside its grace, counted from the first of this token; else as long
- * as the configuration says.
+ * `refresh.timeout` where the provider never rotates, or where another presentation is sure to be redeemed inside its
+ * grace, counted from the first of this token; else as long as the configuration says.
  */
-export function patienceOf({ provider, rotation, earlier }: Pick<Presentation, "provider" | "rotation" | "earlier">, config: PatienceConfig): Patience {
+export function patienceOf(
+  { provider, rotation, earlier }: Pick<Presentation, "provider" | "rotation" | "earlier">,
+  config: PatienceConfig,
+): Patience {
   if (rotation.isNever()) return { ms: config.timeoutMs, onlyInGrace: false };
   const nextAfterMs = (earlier?.sinceMs ?? 0) + config.timeoutMs + config.holdOffMs + nextMs;
   if (nextAfterMs <= overlapMs({ provider, rotation })) return { ms: config.timeoutMs, onlyInGrace: true };
@@ -26,8 +35,9 @@ export function patienceOf({ provider, rotation, earlier }: Pick<Presentation, "
 }
 
 /**
- * So long after the first presentation of a token another may be sent beside one that was given up, ms: whichever of them the provider redeems first, and however late it
- * redeems the others, all of that happens within its grace. Without end where it never rotates.
+ * So long after the first presentation of a token another may be sent beside one that was given up, ms: whichever of
+ * them the provider redeems first, and however late it redeems the others, all of that happens within its grace.
+ * Without end where it never rotates.
  */
 export function overlapMs({ provider, rotation }: Pick<Presentation, "provider" | "rotation">): number {
   return rotation.isNever() ? Number.POSITIVE_INFINITY : Math.max((provider.graceMs ?? 0) - latestAnswerMs, 0);
@@ -40,7 +50,11 @@ export interface Call {
 }
 
 /** The call's outcome, or "given_up" where it has not come so long after the sending. The call goes on. */
-export async function untilGivenUp(clock: Clock, { outcome, sent }: Call, ms: number): Promise<RefreshOutcome | "given_up"> {
+export async function untilGivenUp(
+  clock: Clock,
+  { outcome, sent }: Call,
+  ms: number,
+): Promise<RefreshOutcome | "given_up"> {
   if (ms >= latestAnswerMs) return outcome;
   const givenUp = Promise.withResolvers<"given_up">();
   let cancel = () => {};

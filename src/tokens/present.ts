@@ -31,25 +31,46 @@ export interface PresentDeps {
 export interface Present {
   /** Called inside a slot, with the lease just acquired and the row that the flight had read before. */
   begin(gate: Gate, presentation: Presentation, seen: GrantRow): Promise<Settlement>;
-  /** Nothing was sent: the store gets back the lease and the marker, and nothing else, so that the next one may present the token at once. */
+  /**
+   * Nothing was sent: the store gets back the lease and the marker, and nothing else, so that the next one may present
+   * the token at once.
+   */
   abandon(presentation: Pick<Presentation, "task" | "attempt">): Promise<void>;
 }
 
-/** Where the store has gone back behind what this process holds, it is asked again after this, ms: by then that may be written back. */
+/**
+ * Where the store has gone back behind what this process holds, it is asked again after this, ms: by then that may be
+ * written back.
+ */
 const writeBackMs = 500;
 
-export function createPresent({ store, recommits, coherence, endedAttempts, settle, clock, log, metrics, config }: PresentDeps): Present {
+export function createPresent({
+  store,
+  recommits,
+  coherence,
+  endedAttempts,
+  settle,
+  clock,
+  log,
+  metrics,
+  config,
+}: PresentDeps): Present {
   return { begin, abandon };
 
   async function begin(gate: Gate, presentation: Presentation, seen: GrantRow): Promise<Settlement> {
     const { task, row } = presentation;
-    if (row.version !== seen.version || row.grant.refreshToken === undefined) return withdraw(presentation, { kind: "superseded" });
-    if (!task.outdated && recommits.hasNewer(task.key, row.version)) return withdraw(presentation, { kind: "wait", ms: writeBackMs });
+    if (row.version !== seen.version || row.grant.refreshToken === undefined)
+      return withdraw(presentation, { kind: "superseded" });
+    if (!task.outdated && recommits.hasNewer(task.key, row.version))
+      return withdraw(presentation, { kind: "wait", ms: writeBackMs });
     if (mayHaveBeenUsed(presentation, endedAttempts)) return () => presentLater(gate, presentation);
     return present(gate.breaker, presentation, row.grant.refreshToken);
   }
 
-  /** Holds off outside the slot, which others use meanwhile, with the lease in hand; then waits for a slot once more, and looks a last time. */
+  /**
+   * Holds off outside the slot, which others use meanwhile, with the lease in hand; then waits for a slot once more,
+   * and looks a last time.
+   */
   async function presentLater(gate: Gate, presentation: Presentation): Promise<Turn> {
     const { task, row } = presentation;
     const whenChanged = withdraw(presentation, { kind: "superseded" });
@@ -76,7 +97,10 @@ export function createPresent({ store, recommits, coherence, endedAttempts, sett
     return () => settle.settle(presentation, outcome);
   }
 
-  /** The last look is in the tick that sends: where the lease may end before the provider has answered, or the grant has moved, nothing is sent. */
+  /**
+   * The last look is in the tick that sends: where the lease may end before the provider has answered, or the grant has
+   * moved, nothing is sent.
+   */
   async function send(
     breaker: Breaker,
     presentation: Presentation,
@@ -103,7 +127,10 @@ export function createPresent({ store, recommits, coherence, endedAttempts, sett
     return { outcome: { kind: "unknown", why: "timeout" }, held };
   }
 
-  /** With as much of the lease left as the provider may take; and beside a call that was given up, only where that cannot end the grant. */
+  /**
+   * With as much of the lease left as the provider may take; and beside a call that was given up, only where that
+   * cannot end the grant.
+   */
   function mayPresent({ lease, earlier, answerMs, provider, rotation, startedAt }: Presentation): boolean {
     if (lease.leftMs() < config.timeoutMs) return false;
     const passedMs = clock.monotonicMs() - startedAt;

@@ -57,8 +57,13 @@ export function isSent(presentation: Presentation): presentation is SentPresenta
 
 /** How long a call that hangs keeps others from presenting the same refresh token. */
 export interface Patience {
-  /** From its sending until the lease is given up, ms. The answer is awaited beyond that, up to {@link latestAnswerMs}. */
+  /**
+   * From its sending until the lease is given up, ms. The answer is awaited beyond that, up to {@link latestAnswerMs}.
+   */
   readonly ms: number;
-  /** Others may present the token beside the call only within {@link overlapMs}: after that they wait until no answer can come any more. */
+  /**
+   * Others may present the token beside the call only within {@link overlapMs}: after that they wait until no answer
+   * can come any more.
+   */
   readonly onlyInGrace: boolean;
 }

@@ -22,13 +22,16 @@ export interface Commit extends Replacement {
 }
 
 /**
- * Remembers this process's refreshes, logins and revocations for a minute and writes them again, in case a failover has brought their predecessors back: the store acknowledged
- * them, but its successor never got them. Repeating a write that is still there changes nothing.
+ * Remembers this process's refreshes, logins and revocations for a minute and writes them again, in case a failover has
+ * brought their predecessors back: the store acknowledged them, but its successor never got them. Repeating a write
+ * that is still there changes nothing.
  */
 export interface Recommits {
   /** A moment, to tell what came before it from what came after: finer than any clock. */
   mark(): number;
-  /** Writes a refresh: over the version it began with, or over an older one that a failover has brought back meanwhile. */
+  /**
+   * Writes a refresh: over the version it began with, or over an older one that a failover has brought back meanwhile.
+   */
   commit(commit: Commit & { readonly from: string }): Promise<CommitResult>;
   /** A refresh was written. */
   add(commit: Commit): void;
@@ -53,13 +56,19 @@ export interface RecommitsDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: TokenMetrics;
-  /** For so long nobody acquires what was written again, ms: what came after it may be lost as well, or a lease on it, and on its way back. */
+  /**
+   * For so long nobody acquires what was written again, ms: what came after it may be lost as well, or a lease on it,
+   * and on its way back.
+   */
   readonly holdOffMs: number;
 }
 
 /** When a write is repeated, ms after it; the last one ends it. */
 const scheduleMs = [1_000, 3_000, 7_000, 15_000, 31_000, 60_000] as const;
-/** After a gap it is tried this often, ms, so many times: others hold off meanwhile, and may have to write back what came before. */
+/**
+ * After a gap it is tried this often, ms, so many times: others hold off meanwhile, and may have to write back what
+ * came before.
+ */
 const retryMs = 500;
 const tries = 7;
 /** So many versions that this process wrote or replaced before are remembered. */
@@ -96,7 +105,8 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
       if (known?.version === commit.version && known.triesLeft > 0) return landed(known);
       const first = await store.commit(commit.key, commit.from, commit.write());
       const result = first === "superseded" ? await writeOver(writing(commit), ancestorsOf(commit), 0) : first;
-      // The store may have gone back to before what this refresh began with: whoever wrote that writes it back, and this comes next.
+      // The store may have gone back to before what this refresh began with: whoever wrote that writes it back, and
+      // this comes next.
       if (result !== "superseded" || gapAt <= commit.since) return result;
       const entry = rememberRefresh(commit);
       chase(entry);
@@ -126,7 +136,10 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
 
   function ending(revocation: Replacement): Write {
     const { key, version } = revocation;
-    return { ...revocation, over: async (from) => ((await store.revoke(key, version, from)) === undefined ? "superseded" : "written") };
+    return {
+      ...revocation,
+      over: async (from) => ((await store.revoke(key, version, from)) === undefined ? "superseded" : "written"),
+    };
   }
 
   /** The reply may have taken so long that this process has written what came after it. */
@@ -135,11 +148,17 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
     if (before === undefined || !isAncestor(before, write.version)) remember(write);
   }
 
-  /** A refresh. What this process has of a version that came later is newer: had the store not lost that, this would not have been written. */
+  /**
+   * A refresh. What this process has of a version that came later is newer: had the store not lost that, this would not
+   * have been written.
+   */
   function rememberRefresh(commit: Commit): Entry {
     const before = entries.get(grantId(commit.key));
     if (before?.version === commit.version) return before;
-    const isNewer = before === undefined || before.version === commit.from || (before.since < commit.until && !isAncestor(before, commit.from));
+    const isNewer =
+      before === undefined ||
+      before.version === commit.from ||
+      (before.since < commit.until && !isAncestor(before, commit.from));
     if (isNewer) return remember(writing(commit));
     before.ancestors.push(commit.version);
     chase(before);
@@ -162,10 +181,14 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
     return entry;
   }
 
-  /** What this process had written before `from` was read is older, whatever others wrote in between; unless `from` had been brought back from before that. */
+  /**
+   * What this process had written before `from` was read is older, whatever others wrote in between; unless `from` had
+   * been brought back from before that.
+   */
   function ancestorsOf({ key, from, since }: Replacement): string[] {
     const before = entries.get(grantId(key));
-    const isOlder = before !== undefined && (before.version === from || (before.known < since && !isAncestor(before, from)));
+    const isOlder =
+      before !== undefined && (before.version === from || (before.known < since && !isAncestor(before, from)));
     const older = isOlder ? [before.version, ...before.ancestors] : [];
     return [...new Set([...(from === undefined ? [] : [from]), ...older])].slice(0, maxAncestors);
   }
@@ -173,7 +196,8 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
   /** Somebody ended the session: two processes keep that better than one. */
   async function rememberEnd({ key, version: from, since }: Entry): Promise<void> {
     const read = await store.read(key);
-    if (read.kind === "revoked" && entries.get(grantId(key))?.version === from) remember(ending({ key, from, since, until: since, version: read.version }));
+    if (read.kind === "revoked" && entries.get(grantId(key))?.version === from)
+      remember(ending({ key, from, since, until: since, version: read.version }));
   }
 
   function isAncestor({ ancestors }: Entry, version: string | undefined): boolean {
@@ -229,8 +253,15 @@ export function createRecommits({ store, onRestored, clock, log, metrics, holdOf
     return result;
   }
 
-  /** Over one of its ancestors, or where nothing is. Another version is left alone: a newer one, or one that another process has to write over first. */
-  async function writeOver({ key, version, over }: Write, ancestors: readonly string[], quietMs: number): Promise<CommitResult> {
+  /**
+   * Over one of its ancestors, or where nothing is. Another version is left alone: a newer one, or one that another
+   * process has to write over first.
+   */
+  async function writeOver(
+    { key, version, over }: Write,
+    ancestors: readonly string[],
+    quietMs: number,
+  ): Promise<CommitResult> {
     const read = await store.read(key);
     if (read.kind === "absent") return over(version, quietMs);
     const found = read.kind === "revoked" ? read.version : read.row.version;

@@ -24,11 +24,17 @@ export interface RefreshNowDeps {
 }
 
 /**
- * Replaces an access token although it is fresh, say after an API refused it. It is a flight like any other: with what is asked for here and elsewhere meanwhile it is one
- * refresh. Invariant: `refreshed` means that the version which was stored when this was called is not the one that is served after.
+ * Replaces an access token although it is fresh, say after an API refused it. It is a flight like any other: with what
+ * is asked for here and elsewhere meanwhile it is one refresh. Invariant: `refreshed` means that the version which was
+ * stored when this was called is not the one that is served after.
  * @throws BearerswapError what the store throws
  */
-export function createRefreshNow({ store, join, clock, timeoutMs }: RefreshNowDeps): (key: GrantKey) => Promise<RefreshNowAnswer> {
+export function createRefreshNow({
+  store,
+  join,
+  clock,
+  timeoutMs,
+}: RefreshNowDeps): (key: GrantKey) => Promise<RefreshNowAnswer> {
   return async function refreshNow(key) {
     const until = clock.monotonicMs() + timeoutMs;
     const read = await store.read(key);
@@ -41,7 +47,8 @@ export function createRefreshNow({ store, join, clock, timeoutMs }: RefreshNowDe
       if (result.kind === "missing" || result.kind === "unavailable") return result;
       if (result.kind === "refused") return { kind: "refused", why: result.why };
       if (clock.monotonicMs() >= until) return { kind: "unavailable", why: "refresh_timeout" };
-      // A flight of somebody else's, which found the token fresh, or might not refresh it; one that is history lets a new one begin at once.
+      // A flight of somebody else's, which found the token fresh, or might not refresh it; one that is history lets a
+      // new one begin at once.
       if (result.kind !== "outdated") await flight.done;
     }
   };

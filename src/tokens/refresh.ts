@@ -20,7 +20,10 @@ import type { Recommits } from "./recommits.ts";
 import { createRotation } from "./rotation.ts";
 import { createSettle } from "./settle.ts";
 
-/** `timeoutMs` is how long a provider may take until nobody waits for it any more; `holdOffMs` how long an attempt waits where an earlier one may have redeemed the token. */
+/**
+ * `timeoutMs` is how long a provider may take until nobody waits for it any more; `holdOffMs` how long an attempt waits
+ * where an earlier one may have redeemed the token.
+ */
 export interface RefreshConfig extends PatienceConfig {
   /** So long word of a change may be missing without anybody knowing, ms. */
   readonly maxStalenessMs: number;
@@ -41,14 +44,17 @@ export interface RefresherDeps {
 }
 
 /**
- * Replaces a grant's tokens: breaker, concurrency slot, lease, hold-off, one presentation of the refresh token, and the store. Invariants: nobody presents a refresh token
- * without the lease on its grant; what the provider answers is in the store before anybody is served.
+ * Replaces a grant's tokens: breaker, concurrency slot, lease, hold-off, one presentation of the refresh token, and the
+ * store. Invariants: nobody presents a refresh token without the lease on its grant; what the provider answers is in
+ * the store before anybody is served.
  */
 export interface Refresher {
   refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult>;
   /** Whether this process writes that version just now: its flight knows. */
   isWriting(version: string): boolean;
-  /** The store may just have lost something: leases are taken again before others, who hold off after it, look for them. */
+  /**
+   * The store may just have lost something: leases are taken again before others, who hold off after it, look for them.
+   */
   gap(): void;
   /** The grants whose new tokens are not in the store yet. */
   unstored(): readonly FlightTask["key"][];
@@ -98,12 +104,20 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       if (task.outdated) return { kind: "superseded" };
       const openMs = gate.breaker.openMs();
       if (openMs > 0) return { kind: "unavailable", why: "breaker_open", retryAfterMs: openMs };
-      const quietMs = Math.min(coherence.lastGapAt() + config.holdOffMs - clock.monotonicMs(), task.until - clock.monotonicMs());
+      const quietMs = Math.min(
+        coherence.lastGapAt() + config.holdOffMs - clock.monotonicMs(),
+        task.until - clock.monotonicMs(),
+      );
       if (quietMs > 0) {
         if (await holdOff({ store, clock }, task, row.version, quietMs)) return { kind: "superseded" };
         continue;
       }
-      const settlement = await inSlot(gate, { task, version: row.version, step: () => takeTurn(gate, task, row), whenChanged: superseded });
+      const settlement = await inSlot(gate, {
+        task,
+        version: row.version,
+        step: () => takeTurn(gate, task, row),
+        whenChanged: superseded,
+      });
       const turn = await settlement();
       if (turn.kind !== "wait" && turn.kind !== "again") return turn;
       const leftMs = task.until - clock.monotonicMs();
@@ -112,14 +126,20 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     }
   }
 
-  /** Until word comes from who has the lease, or the time is over; or until such word may have been lost, so that the store has to be asked. */
+  /**
+   * Until word comes from who has the lease, or the time is over; or until such word may have been lost, so that the
+   * store has to be asked.
+   */
   async function waitForOthers(task: FlightTask, ms: number): Promise<void> {
     const from = clock.monotonicMs();
     for (let now = from; now < from + ms && coherence.isCurrent(from, now); now = clock.monotonicMs())
       if (await changeOrDelay(clock, task, Math.min(from + ms - now, config.maxStalenessMs))) return;
   }
 
-  /** Inside the slot: as long as the provider works. What comes after, the store's part, does not keep others from the provider; nor does a hold-off. */
+  /**
+   * Inside the slot: as long as the provider works. What comes after, the store's part, does not keep others from the
+   * provider; nor does a hold-off.
+   */
   async function takeTurn(gate: Gate, task: FlightTask, row: GrantRow): Promise<Settlement> {
     const askedAt = clock.monotonicMs();
     if (askedAt >= task.until) return () => Promise.resolve({ kind: "unavailable", why: "refresh_queue" });
@@ -130,7 +150,10 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       const current = coherence.isCurrent(askedAt, clock.monotonicMs());
       return () => Promise.resolve(current ? turnOf(found, task, askedAt) : { kind: "again" });
     }
-    const lease = keepLease({ store, onMoved: deps.onMoved, clock, log, metrics }, { key: task.key, attempt, version: found.row.version, askedAt, leaseMs });
+    const lease = keepLease(
+      { store, onMoved: deps.onMoved, clock, log, metrics },
+      { key: task.key, attempt, version: found.row.version, askedAt, leaseMs },
+    );
     leases.add(lease);
     const presentation: Presentation = {
       task,
@@ -165,7 +188,9 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     }
   }
 
-  /** An acquire whose reply was lost may have been carried out: it is taken back, and the provider is not called on it. */
+  /**
+   * An acquire whose reply was lost may have been carried out: it is taken back, and the provider is not called on it.
+   */
   async function acquire(gate: Gate, task: FlightTask, row: GrantRow, attempt: string): Promise<AcquireResult> {
     try {
       // Who begins now may hold off before it presents the token.
@@ -177,7 +202,11 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     }
   }
 
-  function turnOf(found: Exclude<AcquireResult, { readonly kind: "acquired" }>, { key }: FlightTask, askedAt: number): Turn {
+  function turnOf(
+    found: Exclude<AcquireResult, { readonly kind: "acquired" }>,
+    { key }: FlightTask,
+    askedAt: number,
+  ): Turn {
     switch (found.kind) {
       case "moved":
         return { kind: "moved", row: found.row, readAt: askedAt };

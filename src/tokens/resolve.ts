@@ -54,21 +54,24 @@ export function createResolve({
   async function load(task: FlightTask, again = false): Promise<FlightResult> {
     const from = clock.monotonicMs();
     const read = await store.read(task.key);
-    // The process stood still meanwhile, or the store was slow: a login may have come since, and "no login" would be wrong.
+    // The process stood still meanwhile, or the store was slow: a login may have come since, and "no login" would be
+    // wrong.
     if (!again && !coherence.isCurrent(from, clock.monotonicMs())) return load(task, true);
     failing.saw(task.key, read.kind === "found" && read.row.state === "active" ? read.row.failingMs : undefined);
     if (read.kind !== "found") return missing(task);
     const { row } = read;
     task.seen = row.version;
     const token = row.access && keep(task, row, row.access, from);
-    if (token !== undefined && clock.monotonicMs() < token.staleAt && token.version !== task.replacing) return { kind: "token", token };
+    if (token !== undefined && clock.monotonicMs() < token.staleAt && token.version !== task.replacing)
+      return { kind: "token", token };
     return refreshWhereDue(task, row);
   }
 
   async function refreshWhereDue(task: FlightTask, row: GrantRow): Promise<FlightResult> {
     const { subject, refreshToken } = row.grant;
     if (row.state === "dead") return { kind: "refused", why: row.why ?? "refused", subject };
-    if (refreshToken === undefined || refreshToken.reveal() === "") return { kind: "refused", why: "no_refresh_token", subject };
+    if (refreshToken === undefined || refreshToken.reveal() === "")
+      return { kind: "refused", why: "no_refresh_token", subject };
     if (!mayUse(task.owner, subject) || task.outdated) return { kind: "not_begun", subject };
     if (row.backOffMs > 0) return { kind: "unavailable", why: "back_off", retryAfterMs: row.backOffMs };
     return refresh(task, row);
@@ -103,7 +106,10 @@ export function createResolve({
     return read.kind === "found" ? adopt(task, read.row, from) : missing(task);
   }
 
-  /** Takes what somebody else stored meanwhile, with whatever usable life it has; where it has none, it is refreshed in its turn. */
+  /**
+   * Takes what somebody else stored meanwhile, with whatever usable life it has; where it has none, it is refreshed in
+   * its turn.
+   */
   async function adopt(task: FlightTask, row: GrantRow, from: number): Promise<FlightResult> {
     task.seen = row.version;
     const token = row.access && servable(keep(task, row, row.access, from));
@@ -124,8 +130,19 @@ export function createResolve({
     return { kind: "missing" };
   }
 
-  function keep(task: FlightTask, row: Pick<GrantRow, "version" | "grant">, access: StoredAccess, from: number): AccessToken {
-    const placed = placeAccessToken(access, { version: row.version, subject: row.grant.subject }, from, freshnessOf(task.key.upstream), random.fraction());
+  function keep(
+    task: FlightTask,
+    row: Pick<GrantRow, "version" | "grant">,
+    access: StoredAccess,
+    from: number,
+  ): AccessToken {
+    const placed = placeAccessToken(
+      access,
+      { version: row.version, subject: row.grant.subject },
+      from,
+      freshnessOf(task.key.upstream),
+      random.fraction(),
+    );
     const held = cache.get(task.key.session, task.key.upstream);
     const token = held?.version === row.version ? { ...placed, aheadAt: held.aheadAt } : placed;
     if (!task.outdated) cache.set(task.key, token);

@@ -4,11 +4,20 @@ import type { Provider } from "../providers/provider.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
 import type { TokenMetrics } from "./metrics.ts";
 
-/** What is known of one upstream's rotation of refresh tokens: from the configuration, and from what this process has seen in the provider's answers. */
+/**
+ * What is known of one upstream's rotation of refresh tokens: from the configuration, and from what this process has
+ * seen in the provider's answers.
+ */
 export interface Rotation {
-  /** The configuration says that the provider never rotates, and no answer has shown the contrary: presenting a refresh token changes nothing, however it ends. */
+  /**
+   * The configuration says that the provider never rotates, and no answer has shown the contrary: presenting a refresh
+   * token changes nothing, however it ends.
+   */
   isNever(): boolean;
-  /** The last answer left the presented token in place. It need not say the same next time: only so much may be built on it as costs nothing then. */
+  /**
+   * The last answer left the presented token in place. It need not say the same next time: only so much may be built on
+   * it as costs nothing then.
+   */
   wasKept(): boolean;
   /** An answer with tokens came for the presented refresh token. */
   saw(presented: Secret | undefined, tokens: TokenResponse): void;

@@ -31,7 +31,10 @@ export interface SettleDeps {
 /** Puts into the store what a presentation led to. */
 export interface Settle {
   settle(presentation: SentPresentation, outcome: RefreshOutcome): Promise<RefreshResult>;
-  /** Nothing left this process: discovery failed, or the breaker is open, or no request could be made. That is nobody else's concern: it changes nothing in the store. */
+  /**
+   * Nothing left this process: discovery failed, or the breaker is open, or no request could be made. That is nobody
+   * else's concern: it changes nothing in the store.
+   */
   notSent(presentation: Presentation, outcome: RefreshOutcome): RefreshResult;
   /** The lease of a call that hangs is given up; its answer is still awaited, and stored where the version stands. */
   giveUp(presentation: SentPresentation, outcome: Promise<RefreshOutcome>): void;
@@ -46,7 +49,16 @@ export interface Settle {
 /** A refusal that cannot be stored is found out again. */
 const refuseGiveUpMs = 60_000;
 
-export function createSettle({ store, recommits, endedAttempts, clock, random, log, metrics, config }: SettleDeps): Settle {
+export function createSettle({
+  store,
+  recommits,
+  endedAttempts,
+  clock,
+  random,
+  log,
+  metrics,
+  config,
+}: SettleDeps): Settle {
   const { commit, isWriting, unstored } = createCommitTokens({ recommits, clock, random, log, metrics });
   /** Calls that were given up and may still be answered: each for a minute at most. */
   const late = new Map<Promise<void>, GrantKey>();
@@ -67,7 +79,10 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
       const { upstream, session } = presentation.task.key;
       const ending = settleLate(presentation, outcome)
         .catch((error: unknown) =>
-          log.error({ event: "late_answer", upstream, session: shortHash(session), reason: messageOf(error) }, "a late answer is lost"),
+          log.error(
+            { event: "late_answer", upstream, session: shortHash(session), reason: messageOf(error) },
+            "a late answer is lost",
+          ),
         )
         .finally(() => late.delete(ending));
       late.set(ending, presentation.task.key);
@@ -80,13 +95,23 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     },
   };
 
-  /** What comes after all is worth as much as before: it is stored where nobody has got on meanwhile. A failure changes nothing any more, and a refusal is found out again. */
+  /**
+   * What comes after all is worth as much as before: it is stored where nobody has got on meanwhile. A failure changes
+   * nothing any more, and a refusal is found out again.
+   */
   async function settleLate(presentation: SentPresentation, call: Promise<RefreshOutcome>): Promise<void> {
     const { key } = presentation.task;
     const outcome = await call;
     const result = outcome.kind === "tokens" ? (await commit(presentation, outcome.tokens, true)).kind : "dropped";
     const durationMs = Math.round(clock.monotonicMs() - presentation.sentAt);
-    const fields = { event: "late_answer", upstream: key.upstream, session: shortHash(key.session), outcome: result, provider: outcome.kind, durationMs };
+    const fields = {
+      event: "late_answer",
+      upstream: key.upstream,
+      session: shortHash(key.session),
+      outcome: result,
+      provider: outcome.kind,
+      durationMs,
+    };
     log[outcome.kind === "tokens" ? "info" : "debug"](fields, "the answer to a call that had been given up");
     if (outcome.kind === "tokens") void outcome.checks.then((problem) => warnOfResponse(key, problem));
   }
@@ -107,13 +132,17 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     }
   }
 
-  /** The refusal is for the token presented: somebody else may have rotated it just before, and be about to store what he got. */
+  /**
+   * The refusal is for the token presented: somebody else may have rotated it just before, and be about to store what
+   * he got.
+   */
   async function refuse(presentation: Presentation, why: string): Promise<RefreshResult> {
     const { task, row, lease } = presentation;
     const { key } = task;
     let result: RefuseResult;
     try {
-      if ((lease.isLost() || mayHaveBeenUsed(presentation, endedAttempts)) && (await movesMeanwhile(task, row.version))) return { kind: "superseded" };
+      if ((lease.isLost() || mayHaveBeenUsed(presentation, endedAttempts)) && (await movesMeanwhile(task, row.version)))
+        return { kind: "superseded" };
       const onError = logNowAndThen(log, "refusal_not_stored", key, "refusal not stored yet");
       result = await untilStored(clock, () => store.refuse(key, row.version, why), refuseGiveUpMs, onError);
     } catch {
@@ -166,7 +195,10 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
     return { kind: "unavailable", why: outcome.why, retryAfterMs: waitMs };
   }
 
-  /** The others have to know until when an answer may come: until the store has that, or none can come any more, the lease is kept. */
+  /**
+   * The others have to know until when an answer may come: until the store has that, or none can come any more, the
+   * lease is kept.
+   */
   async function giveUpLease({ task, lease, sentAt }: SentPresentation, release: Release): Promise<void> {
     lease.giveUp();
     const leftMs = () => Math.max(latestAnswerMs - (clock.monotonicMs() - sentAt), 0);
@@ -194,7 +226,8 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
       durationMs: Math.round(durationMs),
     };
     metrics.refreshed(key.upstream, endingOf(outcome, result), trigger, durationMs);
-    if (outcome.kind === "misconfigured") log.error(fields, "the provider refused this client: check the upstream's configuration");
+    if (outcome.kind === "misconfigured")
+      log.error(fields, "the provider refused this client: check the upstream's configuration");
     else if (result.kind === "refreshed") log.info(fields, "refreshed");
     else log.warn(fields, "not refreshed");
     if (outcome.kind === "tokens") void outcome.checks.then((problem) => warnOfResponse(key, problem));
@@ -209,7 +242,10 @@ export function createSettle({ store, recommits, endedAttempts, clock, random, l
   }
 }
 
-/** Another attempt's marker says so, whose holder may be about to commit. Where the provider never rotates it would change nothing. */
+/**
+ * Another attempt's marker says so, whose holder may be about to commit. Where the provider never rotates it would
+ * change nothing.
+ */
 export function mayHaveBeenUsed({ task, row, earlier, rotation }: Presentation, endedAttempts: EndedAttempts): boolean {
   return earlier !== undefined && !rotation.isNever() && !endedAttempts.areAll(task.key, row.version, earlier);
 }

@@ -2,7 +2,10 @@ import { createLruCache, type LruCache } from "../platform/lru-cache.ts";
 import type { GrantKey } from "../stores/grant.ts";
 import type { AccessToken } from "./access-token.ts";
 
-/** The access tokens this process holds; the least recently used go first, between one and two times `maxEntries` are kept for each upstream. */
+/**
+ * The access tokens this process holds; the least recently used go first, between one and two times `maxEntries` are
+ * kept for each upstream.
+ */
 export interface TokenCache {
   /** Synchronous and without allocation: the hot path. */
   get(session: string, upstream: string): AccessToken | undefined;

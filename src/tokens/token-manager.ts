@@ -46,9 +46,14 @@ export interface TokenManagerDeps {
 
 /** Hands out access tokens and keeps them fresh. */
 export interface TokenManager {
-  /** A fresh token that this process holds and the owner may use: synchronous, no store call. Starts a refresh in the background where the token nears its end. */
+  /**
+   * A fresh token that this process holds and the owner may use: synchronous, no store call. Starts a refresh in the
+   * background where the token nears its end.
+   */
   cached(owner: Owner, upstream: string): AccessToken | undefined;
-  /** A fresh token, from the store or by a refresh that all callers share; answered before the deadline. Never rejects. */
+  /**
+   * A fresh token, from the store or by a refresh that all callers share; answered before the deadline. Never rejects.
+   */
   fresh(owner: Owner, upstream: string, deadline: Deadline): Promise<TokenAnswer>;
   /** Replaces a grant's access token although it is fresh; throws what the store throws. */
   refreshNow(key: GrantKey): Promise<RefreshNowAnswer>;
@@ -60,7 +65,10 @@ export interface TokenManager {
   endIf: Endings["endIf"];
   /** Access tokens that this process holds for an upstream. */
   held(upstream: string): number;
-  /** Grants at an upstream whose refreshes have been failing for an hour, of those that this process was asked for lately. */
+  /**
+   * Grants at an upstream whose refreshes have been failing for an hour, of those that this process was asked for
+   * lately.
+   */
   failing(upstream: string): number;
   /** Resolves when no refresh is under way and everything received is stored. */
   settled(): Promise<void>;
@@ -68,11 +76,16 @@ export interface TokenManager {
   unstored(): readonly GrantKey[];
 }
 
-/** A background refresh that failed is tried again after this long at the earliest, unless a request needs it sooner. */
+/**
+ * A background refresh that failed is tried again after this long at the earliest, unless a request needs it sooner.
+ */
 const aheadRetryMs = 5_000;
 /** A store that did not answer is asked again for the same grant after this long, in the background. */
 const storeRetryMs = 1_000;
-/** A caller stops waiting this much before the token in hand ends, so that a timer that fires late does not cost the token. */
+/**
+ * A caller stops waiting this much before the token in hand ends, so that a timer that fires late does not cost the
+ * token.
+ */
 const timerSlackMs = 50;
 
 /** What a caller gets who waits no longer. */
@@ -84,11 +97,30 @@ interface Flying {
   readonly supersede: () => void;
 }
 
-export function createTokenManager({ store, providers, clock, random, log, metrics, config }: TokenManagerDeps): TokenManager {
+export function createTokenManager({
+  store,
+  providers,
+  clock,
+  random,
+  log,
+  metrics,
+  config,
+}: TokenManagerDeps): TokenManager {
   const cache = createTokenCache(providers.keys(), config.cacheEntries);
   const coherence = createCoherence(config, clock);
   const recommits = createRecommits({ store, onRestored: drop, clock, log, metrics, holdOffMs: config.holdOffMs });
-  const refresher = createRefresher({ store, providers, recommits, coherence, onMoved: changed, clock, random, log, metrics, config });
+  const refresher = createRefresher({
+    store,
+    providers,
+    recommits,
+    coherence,
+    onMoved: changed,
+    clock,
+    random,
+    log,
+    metrics,
+    config,
+  });
   const failing = createFailingGrants(clock);
   const resolve = createResolve({ store, coherence, refresher, cache, clock, random, metrics, failing, freshnessOf });
   const flights = createFlights<FlightResult>();
@@ -117,7 +149,8 @@ export function createTokenManager({ store, providers, clock, random, log, metri
         const flight = join({ owner, key, trigger: "expired" });
         const result = await wait(flight, owner, key, deadline);
         const answer = answerOf(owner, key, result);
-        // The token in hand, whose end came near, may have been dropped in that moment: the flight goes on, and so does the wait.
+        // The token in hand, whose end came near, may have been dropped in that moment: the flight goes on, and so does
+        // the wait.
         if (answer === hasty && !deadline.hasPassed()) continue;
         if (answer !== "again") return answer;
         if (result.kind === "not_begun") await flight.done;
@@ -145,7 +178,10 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   /** A flight counts once it has found a grant: anybody can begin one for a session that has none. */
   function isUnderWay(key: GrantKey): boolean {
     const id = grantId(key);
-    return flying.get(id)?.task.seen !== undefined || [...unstored(), ...refresher.awaited()].some((other) => grantId(other) === id);
+    return (
+      flying.get(id)?.task.seen !== undefined ||
+      [...unstored(), ...refresher.awaited()].some((other) => grantId(other) === id)
+    );
   }
 
   /** With `killsOldAccess` a refresh ahead of need would take from requests under way the token they were sent with. */
@@ -153,13 +189,24 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     return providers.get(upstream)?.killsOldAccess ? { ...config, aheadMs: 0 } : config;
   }
 
-  /** Waits no longer than a token in hand can be served, so that a slow provider costs nobody a request that could have been answered. */
-  async function wait(flight: Flight<FlightResult>, owner: Owner, key: GrantKey, deadline: Deadline): Promise<FlightResult> {
+  /**
+   * Waits no longer than a token in hand can be served, so that a slow provider costs nobody a request that could have
+   * been answered.
+   */
+  async function wait(
+    flight: Flight<FlightResult>,
+    owner: Owner,
+    key: GrantKey,
+    deadline: Deadline,
+  ): Promise<FlightResult> {
     const held = servable(owner, key);
     const end = held === undefined ? Number.POSITIVE_INFINITY : usableUntil(held) - timerSlackMs;
     metrics.waiters(key.upstream, 1);
     try {
-      return await (end < deadline.at ? deadlineAt(clock, end) : deadline).before<FlightResult>(flight.result, () => hasty);
+      return await (end < deadline.at ? deadlineAt(clock, end) : deadline).before<FlightResult>(
+        flight.result,
+        () => hasty,
+      );
     } finally {
       metrics.waiters(key.upstream, -1);
     }
@@ -168,7 +215,9 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   function answerOf(owner: Owner, key: GrantKey, result: FlightResult): TokenAnswer | "again" {
     switch (result.kind) {
       case "token":
-        return mayUse(owner, result.token.subject) ? { kind: "fresh", token: result.token } : { kind: "subject_mismatch" };
+        return mayUse(owner, result.token.subject)
+          ? { kind: "fresh", token: result.token }
+          : { kind: "subject_mismatch" };
       case "missing":
         return result;
       case "not_begun":
@@ -200,7 +249,10 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     return coherence.isCurrent(held.confirmedAt, now) || coherence.isBearable(held.confirmedAt, now) ? held : undefined;
   }
 
-  /** A token that the store should be asked about, but it has just failed to answer: served, while it is asked in the background. */
+  /**
+   * A token that the store should be asked about, but it has just failed to answer: served, while it is asked in the
+   * background.
+   */
   function bearsOutage(owner: Owner, upstream: string, token: AccessToken, now: number): boolean {
     if (token.unaskedUntil === Number.NEGATIVE_INFINITY || !coherence.isBearable(token.confirmedAt, now)) return false;
     metrics.count("stale_served", upstream);
@@ -221,10 +273,19 @@ export function createTokenManager({ store, providers, clock, random, log, metri
     });
   }
 
-  /** Begins one flight. Its result is bounded by the refresh timeout; its work goes on until the provider's answer is stored. */
+  /**
+   * Begins one flight. Its result is bounded by the refresh timeout; its work goes on until the provider's answer is
+   * stored.
+   */
   function fly(wanted: Pick<FlightTask, "owner" | "key" | "trigger" | "replacing">): Flight<FlightResult> {
     const id = grantId(wanted.key);
-    const task: FlightTask = { ...wanted, until: clock.monotonicMs() + config.timeoutMs, seen: undefined, outdated: false, wake: undefined };
+    const task: FlightTask = {
+      ...wanted,
+      until: clock.monotonicMs() + config.timeoutMs,
+      seen: undefined,
+      outdated: false,
+      wake: undefined,
+    };
     const superseded = Promise.withResolvers<FlightResult>();
     const current: Flying = { task, supersede: () => superseded.resolve({ kind: "outdated" }) };
     flying.set(id, current);
@@ -234,11 +295,16 @@ export function createTokenManager({ store, providers, clock, random, log, metri
       metrics.flights(task.key.upstream, -1);
       if (flying.get(id) === current) flying.delete(id);
     });
-    const result = deadlineIn(clock, config.timeoutMs).before(Promise.race([work, superseded.promise]), () => unavailable("refresh_timeout"));
+    const result = deadlineIn(clock, config.timeoutMs).before(Promise.race([work, superseded.promise]), () =>
+      unavailable("refresh_timeout"),
+    );
     return { result, done };
   }
 
-  /** What was read before must not be served after: the flight under way keeps nothing, and its waiters and the next request share one of their own. */
+  /**
+   * What was read before must not be served after: the flight under way keeps nothing, and its waiters and the next
+   * request share one of their own.
+   */
   function drop(key: GrantKey): void {
     cache.delete(key);
     const current = flying.get(grantId(key));
@@ -274,7 +340,10 @@ export function createTokenManager({ store, providers, clock, random, log, metri
   function failed(key: GrantKey, error: unknown): FlightResult {
     const held = cache.get(key.session, key.upstream);
     if (held !== undefined) held.unaskedUntil = clock.monotonicMs() + storeRetryMs;
-    log.error({ event: "flight_failed", upstream: key.upstream, session: shortHash(key.session), reason: messageOf(error) }, "no token could be had");
+    log.error(
+      { event: "flight_failed", upstream: key.upstream, session: shortHash(key.session), reason: messageOf(error) },
+      "no token could be had",
+    );
     return unavailable(error instanceof BearerswapError ? error.code : "internal_error");
   }
 }

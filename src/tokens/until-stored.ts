@@ -3,16 +3,24 @@ import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import { type GrantKey, shortHash } from "../stores/grant.ts";
 
-/** A write that the store did not take is tried again this often, ms: within the hold-off that others keep before they present the same token. */
+/**
+ * A write that the store did not take is tried again this often, ms: within the hold-off that others keep before they
+ * present the same token.
+ */
 export const storeRetryMs = 1_000;
 /** A write that keeps failing is logged once in so many tries. */
 const logEvery = 30;
 
 /**
- * Repeats a write until the store has taken it: a try each second, also while an earlier one hangs. The write must be the same write when it is repeated.
- * Rejects with the last error once `giveUpMs` have passed.
+ * Repeats a write until the store has taken it: a try each second, also while an earlier one hangs. The write must be
+ * the same write when it is repeated. Rejects with the last error once `giveUpMs` have passed.
  */
-export function untilStored<T>(clock: Clock, write: () => Promise<T>, giveUpMs: number, onError: (error: unknown) => void): Promise<T> {
+export function untilStored<T>(
+  clock: Clock,
+  write: () => Promise<T>,
+  giveUpMs: number,
+  onError: (error: unknown) => void,
+): Promise<T> {
   const giveUpAt = clock.monotonicMs() + giveUpMs;
   return new Promise((resolve, reject) => {
     let done = false;
@@ -43,9 +51,15 @@ export function untilStored<T>(clock: Clock, write: () => Promise<T>, giveUpMs: 
 }
 
 /** Logs the first of many failures of one write, and one of each thirty that follow. */
-export function logNowAndThen(log: Log, event: string, { upstream, session }: GrantKey, message: string): (error: unknown) => void {
+export function logNowAndThen(
+  log: Log,
+  event: string,
+  { upstream, session }: GrantKey,
+  message: string,
+): (error: unknown) => void {
   let failures = 0;
   return (error) => {
-    if (failures++ % logEvery === 0) log.error({ event, upstream, session: shortHash(session), reason: messageOf(error) }, message);
+    if (failures++ % logEvery === 0)
+      log.error({ event, upstream, session: shortHash(session), reason: messageOf(error) }, message);
   };
 }

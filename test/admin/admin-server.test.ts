@@ -45,7 +45,12 @@ describe("the admin service", () => {
 
   test("puts a grant for the session that checks find, gives it back without tokens, and takes it away", async () => {
     const { admin, check } = await startScenario(opened);
-    const put = await admin.put({ session, upstream: "crm", subject: "alice", token: token({ scope: "read", expiresIn: 600, refreshExpiresIn: 86_400 }) });
+    const put = await admin.put({
+      session,
+      upstream: "crm",
+      subject: "alice",
+      token: token({ scope: "read", expiresIn: 600, refreshExpiresIn: 86_400 }),
+    });
     expect(put.grant).toMatchObject({
       upstream: "crm",
       state: GrantState.ACTIVE,
@@ -56,11 +61,20 @@ describe("the admin service", () => {
     });
     expect(put.grant?.accessTokenExpiresInMs).toBeLessThanOrEqual(600_000);
     expect(put.grant?.expiresInMs).toBeLessThanOrEqual(86_400_000);
-    expect(JSON.stringify([put, await admin.get({ session, upstream: "crm" }), await admin.list({ session })])).not.toMatch(/access-9|refresh-9/);
+    expect(
+      JSON.stringify([put, await admin.get({ session, upstream: "crm" }), await admin.list({ session })]),
+    ).not.toMatch(/access-9|refresh-9/);
     expect(await check(bearer())).toMatchObject({ status: 200, headers: { authorization: "Bearer access-9" } });
-    expect(await admin.revoke({ session, upstream: "crm", keepUpstream: true })).toEqual({ upstreams: ["crm"], unconfirmed: [] });
+    expect(await admin.revoke({ session, upstream: "crm", keepUpstream: true })).toEqual({
+      upstreams: ["crm"],
+      unconfirmed: [],
+    });
     expect(await check(bearer())).toMatchObject({ status: 401, body: { reason: "grant_missing" } });
-    expect((await admin.get({ session, upstream: "crm" })).grant).toMatchObject({ state: GrantState.REVOKED, hasRefreshToken: false, hasAccessToken: false });
+    expect((await admin.get({ session, upstream: "crm" })).grant).toMatchObject({
+      state: GrantState.REVOKED,
+      hasRefreshToken: false,
+      hasAccessToken: false,
+    });
   });
 
   test("names the caller's mistakes as such", async () => {
@@ -69,7 +83,8 @@ describe("the admin service", () => {
       code: status.NOT_FOUND,
       message: "there is no grant for this session and upstream",
     });
-    const put = (fields: object) => statusOf(admin.put({ session, upstream: "crm", subject: "", token: token(), ...fields }));
+    const put = (fields: object) =>
+      statusOf(admin.put({ session, upstream: "crm", subject: "", token: token(), ...fields }));
     for (const fields of [
       { upstream: "" },
       { upstream: "cmr" },
@@ -79,17 +94,31 @@ describe("the admin service", () => {
       { token: undefined },
     ])
       expect(await put(fields)).toMatchObject({ code: status.INVALID_ARGUMENT });
-    for (const wrong of [{ accessToken: "", refreshToken: "" }, { accessToken: "a\nb" }, { refreshToken: "a\u0000b" }, { tokenType: "mac" }])
-      expect(await put({ token: token(wrong) })).toMatchObject({ code: status.INVALID_ARGUMENT, message: expect.not.stringContaining("access-9") });
+    for (const wrong of [
+      { accessToken: "", refreshToken: "" },
+      { accessToken: "a\nb" },
+      { refreshToken: "a\u0000b" },
+      { tokenType: "mac" },
+    ])
+      expect(await put({ token: token(wrong) })).toMatchObject({
+        code: status.INVALID_ARGUMENT,
+        message: expect.not.stringContaining("access-9"),
+      });
   });
 
   test("survives numbers that no provider states", async () => {
     const { admin } = await startScenario(opened);
-    const put = (fields: Partial<TokenResponse>) => admin.put({ session, upstream: "crm", subject: "", token: token(fields) });
+    const put = (fields: Partial<TokenResponse>) =>
+      admin.put({ session, upstream: "crm", subject: "", token: token(fields) });
     for (const fields of [{ expiresIn: -5 }, { expiresAt: -5 }, { expiresIn: 0 }])
       expect((await put(fields)).grant).toMatchObject({ hasAccessToken: false, hasRefreshToken: true });
-    for (const refreshExpiresIn of [0, -1]) expect((await put({ refreshExpiresIn })).grant?.expiresInMs).toBeGreaterThan(29 * 86_400_000);
-    for (const fields of [{ expiresIn: Number.MAX_SAFE_INTEGER }, { expiresAt: Number.MAX_SAFE_INTEGER }, { refreshExpiresIn: Number.MAX_SAFE_INTEGER }])
+    for (const refreshExpiresIn of [0, -1])
+      expect((await put({ refreshExpiresIn })).grant?.expiresInMs).toBeGreaterThan(29 * 86_400_000);
+    for (const fields of [
+      { expiresIn: Number.MAX_SAFE_INTEGER },
+      { expiresAt: Number.MAX_SAFE_INTEGER },
+      { refreshExpiresIn: Number.MAX_SAFE_INTEGER },
+    ])
       expect((await put(fields)).grant).toMatchObject({ state: GrantState.ACTIVE, hasAccessToken: true });
     expect((await admin.list({ session })).grants).toHaveLength(1);
   });
@@ -98,10 +127,12 @@ describe("the admin service", () => {
     const { admin, login, check } = await startScenario(opened, { config: { store: { memory: { maxGrants: 1 } } } });
     await login();
     const another = { source: "", id: "YW5vdGhlci1yYW5kb20tdmFsdWU" };
-    expect(await statusOf(admin.put({ session: another, upstream: "crm", subject: "", token: token() }))).toMatchObject({
-      code: status.RESOURCE_EXHAUSTED,
-      message: expect.stringContaining("store.memory.maxGrants"),
-    });
+    expect(await statusOf(admin.put({ session: another, upstream: "crm", subject: "", token: token() }))).toMatchObject(
+      {
+        code: status.RESOURCE_EXHAUSTED,
+        message: expect.stringContaining("store.memory.maxGrants"),
+      },
+    );
     expect((await check(bearer())).status).toBe(200);
   });
 
@@ -111,11 +142,16 @@ describe("the admin service", () => {
     const raw = await openClient(opened, redis.url);
     await login();
     await raw.del((await raw.keys("*:index"))[0] ?? "");
-    expect(await admin.revoke({ session, upstream: "", keepUpstream: true })).toEqual({ upstreams: ["crm"], unconfirmed: [] });
+    expect(await admin.revoke({ session, upstream: "", keepUpstream: true })).toEqual({
+      upstreams: ["crm"],
+      unconfirmed: [],
+    });
     await login();
     await raw.hset((await raw.keys("*:grant:crm"))[0] ?? "", "grant", "{");
     expect(await statusOf(admin.get({ session, upstream: "crm" }))).toMatchObject({ code: status.DATA_LOSS });
-    expect(await admin.list({ session })).toMatchObject({ grants: [{ upstream: "crm", state: 4, why: expect.stringContaining("it was left as it is") }] });
+    expect(await admin.list({ session })).toMatchObject({
+      grants: [{ upstream: "crm", state: 4, why: expect.stringContaining("it was left as it is") }],
+    });
     await redis.kill("SIGKILL");
     await until("the loss to be noticed", async () => (await client.health("bearerswap.store")) === "NOT_SERVING");
     for (const call of [admin.get({ session, upstream: "crm" }), admin.list({ session })])
@@ -127,7 +163,12 @@ describe("the admin service over mTLS", () => {
   test("lets in only the names of adminTls.allowedSans: it takes and shows everybody's grants", async () => {
     const ca = await use(createCertificateAuthority());
     const server = await ca.server();
-    const tls = { cert: server.certPath, key: server.keyPath, clientCa: ca.certPath, allowedSans: ["URI:spiffe://example.org/operator"] };
+    const tls = {
+      cert: server.certPath,
+      key: server.keyPath,
+      clientCa: ca.certPath,
+      allowedSans: ["URI:spiffe://example.org/operator"],
+    };
     const service = await use(
       startService({
         config: {
@@ -141,7 +182,12 @@ describe("the admin service over mTLS", () => {
     const port = service.listening.admin?.kind === "tcp" ? service.listening.admin.port : 0;
     const codeFor = async (...uris: string[]) => {
       const { key, cert } = await ca.client({ commonName: "client", uris });
-      const client = await use(new GrantsClient(`localhost:${port}`, credentials.createSsl(Buffer.from(ca.cert), Buffer.from(key), Buffer.from(cert))));
+      const client = await use(
+        new GrantsClient(
+          `localhost:${port}`,
+          credentials.createSsl(Buffer.from(ca.cert), Buffer.from(key), Buffer.from(cert)),
+        ),
+      );
       return new Promise((resolve) => client.list({ session }, (error) => resolve(error?.code)));
     };
     const operator = "spiffe://example.org/operator";
@@ -149,6 +195,8 @@ describe("the admin service over mTLS", () => {
     expect(await codeFor("spiffe://example.org/other", operator)).toBe(status.UNAUTHENTICATED);
     expect(await codeFor("spiffe://example.org/somebody")).toBe(status.PERMISSION_DENIED);
     // One name whose text looks like several.
-    expect(await codeFor(`https://example.org/a, URI:${operator}, URI:https://example.org/b`)).toBe(status.PERMISSION_DENIED);
+    expect(await codeFor(`https://example.org/a, URI:${operator}, URI:https://example.org/b`)).toBe(
+      status.PERMISSION_DENIED,
+    );
   });
 });

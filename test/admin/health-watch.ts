@@ -13,7 +13,8 @@ export interface HealthWatch {
 
 export function watchHealth(address: string, service = ""): HealthWatch {
   const definition = loadSync("health/v1/health.proto", { includeDirs: [protos], enums: String });
-  const { path, requestSerialize, responseDeserialize } = (definition["grpc.health.v1.Health"] as ServiceDefinition).Watch as MethodDefinition<object, object>;
+  const { path, requestSerialize, responseDeserialize } = (definition["grpc.health.v1.Health"] as ServiceDefinition)
+    .Watch as MethodDefinition<object, object>;
   const client = new Client(address, credentials.createInsecure());
   const call = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, { service });
   const statuses: string[] = [];

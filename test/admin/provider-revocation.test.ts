@@ -24,7 +24,10 @@ interface Revocation extends Scenario {
 /** `crm` is at a simulated GitLab (RFC 7009), and `upstream` says what is different. */
 async function start(upstream: object = {}): Promise<Revocation> {
   const simulator = await use(startProviderSimulator("gitlab"));
-  const scenario = await startScenario(opened, { upstream: { ...presetUpstream(simulator), ...upstream }, env: presetEnvironment });
+  const scenario = await startScenario(opened, {
+    upstream: { ...presetUpstream(simulator), ...upstream },
+    env: presetEnvironment,
+  });
   return {
     ...scenario,
     simulator,
@@ -89,7 +92,11 @@ describe("revoke", () => {
   test.each<[what: string, upstream: () => Promise<object>, why: string]>([
     ["is down", async () => ({ revocationEndpoint: `http://127.0.0.1:${await freePort()}/revoke` }), "ECONNREFUSED"],
     ["has no revocation", async () => ({ revocationEndpoint: null }), "the provider names no revocation endpoint"],
-    ["answers with an error", async () => ({ revocationEndpoint: `${(await use(startHttpServer((_, r) => r.writeHead(500).end()))).url}/` }), "500"],
+    [
+      "answers with an error",
+      async () => ({ revocationEndpoint: `${(await use(startHttpServer((_, r) => r.writeHead(500).end()))).url}/` }),
+      "500",
+    ],
   ])("ends the grant here all the same where the provider %s, and says so", async (_what, upstream, why) => {
     const { loginThere, revoke, check, service } = await start(await upstream());
     await loginThere();
@@ -119,7 +126,15 @@ describe("revoke", () => {
 describe("grants revoke", () => {
   async function cli({ service }: Scenario, ...args: string[]) {
     const place = service.listening.admin;
-    return runHere(["grants", "revoke", "--admin", place === undefined ? "" : formatAddress(place), "--session", sessionId, ...args]);
+    return runHere([
+      "grants",
+      "revoke",
+      "--admin",
+      place === undefined ? "" : formatAddress(place),
+      "--session",
+      sessionId,
+      ...args,
+    ]);
   }
 
   test("warns, without a token, where the provider did not confirm", async () => {
@@ -128,14 +143,19 @@ describe("grants revoke", () => {
     expect(await cli(stack)).toEqual({
       code: 0,
       stdout: "revoked: crm\n",
-      stderr: "warning: crm: the provider did not confirm, its tokens may still be valid: the provider names no revocation endpoint\n",
+      stderr:
+        "warning: crm: the provider did not confirm, its tokens may still be valid: the provider names no revocation endpoint\n",
     });
   });
 
   test("--keep-upstream does not ask it", async () => {
     const stack = await start();
     const token = await stack.loginThere();
-    expect(await cli(stack, "--keep-upstream", "--json")).toEqual({ code: 0, stdout: '{"revoked":["crm"],"unconfirmed":[]}\n', stderr: "" });
+    expect(await cli(stack, "--keep-upstream", "--json")).toEqual({
+      code: 0,
+      stdout: '{"revoked":["crm"],"unconfirmed":[]}\n',
+      stderr: "",
+    });
     expect(stack.simulator.tokens.isRevoked(token)).toBe(false);
   });
 });

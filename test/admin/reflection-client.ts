@@ -13,13 +13,20 @@ interface ListAnswer {
 export async function listServices(address: string, version: "v1" | "v1alpha" = "v1"): Promise<string[]> {
   const definition = loadSync(`grpc/reflection/${version}/reflection.proto`, { includeDirs: [root], keepCase: true });
   const service = definition[`grpc.reflection.${version}.ServerReflection`] as ServiceDefinition;
-  const { path, requestSerialize, responseDeserialize } = service.ServerReflectionInfo as MethodDefinition<object, object>;
+  const { path, requestSerialize, responseDeserialize } = service.ServerReflectionInfo as MethodDefinition<
+    object,
+    object
+  >;
   const client = new Client(address, credentials.createInsecure());
   try {
     return await new Promise((resolve, reject) => {
-      const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, { deadline: Date.now() + 5_000 });
+      const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, {
+        deadline: Date.now() + 5_000,
+      });
       call.once("error", reject);
-      call.once("data", (answer: ListAnswer) => resolve(answer.list_services_response.service.map(({ name }) => name).sort()));
+      call.once("data", (answer: ListAnswer) =>
+        resolve(answer.list_services_response.service.map(({ name }) => name).sort()),
+      );
       call.write({ host: "", list_services: "" });
       call.end();
     });

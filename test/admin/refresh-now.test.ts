@@ -34,7 +34,11 @@ describe("a refresh that is asked for", () => {
   test("replaces a token that is fresh, on every replica, and says nothing of either", async () => {
     const { first, second, provider } = await replicas();
     const answer = await first.admin.refresh(grant);
-    expect(answer).toMatchObject({ outcome: RefreshOutcome.REFRESHED, why: "", grant: { state: GrantState.ACTIVE, hasAccessToken: true } });
+    expect(answer).toMatchObject({
+      outcome: RefreshOutcome.REFRESHED,
+      why: "",
+      grant: { state: GrantState.ACTIVE, hasAccessToken: true },
+    });
     expect(JSON.stringify(answer)).not.toMatch(/access-\d|refresh-\d/);
     expect(await tokenAt(first)).toBe("Bearer access-2");
     await until("the other replica to drop the old token", async () => (await tokenAt(second)) === "Bearer access-2");
@@ -66,21 +70,32 @@ describe("a refresh that is asked for", () => {
     await scenario.login();
     scenario.provider.respondNext({ status: 400, body: { error: "invalid_grant" } });
     for (let time = 0; time < 2; time++)
-      expect(await scenario.admin.refresh(grant)).toMatchObject({ outcome: RefreshOutcome.REFUSED, why: "invalid_grant", grant: { state: GrantState.DEAD } });
+      expect(await scenario.admin.refresh(grant)).toMatchObject({
+        outcome: RefreshOutcome.REFUSED,
+        why: "invalid_grant",
+        grant: { state: GrantState.DEAD },
+      });
     expect(scenario.provider.calls).toBe(1);
   });
 
   test("without a refresh token is refused, and the provider is not asked", async () => {
     const scenario = await startScenario(opened);
     await scenario.login({ token: { refreshToken: "" } });
-    expect(await scenario.admin.refresh(grant)).toMatchObject({ outcome: RefreshOutcome.REFUSED, why: "no_refresh_token" });
+    expect(await scenario.admin.refresh(grant)).toMatchObject({
+      outcome: RefreshOutcome.REFUSED,
+      why: "no_refresh_token",
+    });
     expect([await tokenAt(scenario), scenario.provider.calls]).toEqual(["Bearer access-1", 0]);
   });
 
   test("at a provider that is down takes nothing away, and heeds the back-off", async () => {
     const scenario = await startScenario(opened);
     await scenario.login();
-    scenario.provider.respondNext({ status: 503, body: { error: "temporarily_unavailable" }, headers: { "retry-after": "30" } });
+    scenario.provider.respondNext({
+      status: 503,
+      body: { error: "temporarily_unavailable" },
+      headers: { "retry-after": "30" },
+    });
     const first = await scenario.admin.refresh(grant);
     expect(first).toMatchObject({ outcome: RefreshOutcome.UNAVAILABLE, why: "temporarily_unavailable" });
     expect(first.retryAfterMs).toBeGreaterThanOrEqual(30_000);
@@ -93,7 +108,8 @@ describe("a refresh that is asked for", () => {
 
   test("of a grant that is not there, or revoked, is NOT_FOUND", async () => {
     const scenario = await startScenario(opened);
-    const codeOf = () => scenario.admin.refresh(grant).catch((error: Error) => (error.cause as { code?: number } | undefined)?.code);
+    const codeOf = () =>
+      scenario.admin.refresh(grant).catch((error: Error) => (error.cause as { code?: number } | undefined)?.code);
     expect(await codeOf()).toBe(status.NOT_FOUND);
     await scenario.login();
     await scenario.admin.revoke({ ...grant, keepUpstream: true });

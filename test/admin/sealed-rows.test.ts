@@ -28,16 +28,25 @@ test("a grant that no key opens is a 503 and a clear word to the administrator, 
   const before = await client.hgetall(name);
 
   const second = await startWith(url, "k2");
-  expect(await second.check(bearer())).toMatchObject({ status: 503, headers: { "retry-after": expect.any(String) }, body: { reason: "unavailable" } });
+  expect(await second.check(bearer())).toMatchObject({
+    status: 503,
+    headers: { "retry-after": expect.any(String) },
+    body: { reason: "unavailable" },
+  });
   const message = `${name} field grant is sealed with key "k1", which is not configured; it was left as it is: add that key to store.encryption.keys`;
   await expect(second.admin.get(crm)).rejects.toMatchObject({ message, cause: { code: status.FAILED_PRECONDITION } });
-  expect(await second.admin.list({ session })).toMatchObject({ grants: [{ upstream: "crm", state: 4, why: message, hasRefreshToken: false }] });
+  expect(await second.admin.list({ session })).toMatchObject({
+    grants: [{ upstream: "crm", state: 4, why: message, hasRefreshToken: false }],
+  });
   expect([second.provider.calls, await client.hgetall(name)]).toEqual([0, before]);
   expect(second.service.log()).toContain("store_sealed");
   expect(second.service.log() + JSON.stringify(before)).not.toMatch(new RegExp(`${accessToken}|${refreshToken}`));
 
   const third = await startWith(url, "k2", "k1");
-  expect(await third.check(bearer())).toMatchObject({ status: 200, headers: { authorization: `Bearer ${accessToken}` } });
+  expect(await third.check(bearer())).toMatchObject({
+    status: 200,
+    headers: { authorization: `Bearer ${accessToken}` },
+  });
 });
 
 test("a grant whose key is lost is replaced by a new login, or revoked", async () => {
@@ -50,6 +59,9 @@ test("a grant whose key is lost is replaced by a new login, or revoked", async (
 
   const third = await startWith(url, "k1");
   expect((await third.check(bearer())).status).toBe(503);
-  expect(await third.admin.revoke({ ...crm, keepUpstream: false })).toEqual({ upstreams: ["crm"], unconfirmed: [{ upstream: "crm", why: "store_sealed" }] });
+  expect(await third.admin.revoke({ ...crm, keepUpstream: false })).toEqual({
+    upstreams: ["crm"],
+    unconfirmed: [{ upstream: "crm", why: "store_sealed" }],
+  });
   expect(await third.check(bearer())).toMatchObject({ status: 401, body: { reason: "grant_missing" } });
 });

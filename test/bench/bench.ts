@@ -47,11 +47,18 @@ export async function runBench(deps: BenchDeps): Promise<BenchReport> {
     redis: await resources.use(startRedis()),
     load: await resources.use(startLoad()),
   };
-  progress(`signing ${plan.hotSessions} JWTs; logging ${plan.hotSessions} sessions in, and ${plan.coldSessions} into Redis`);
+  progress(
+    `signing ${plan.hotSessions} JWTs; logging ${plan.hotSessions} sessions in, and ${plan.coldSessions} into Redis`,
+  );
   const [hot, roundTripsPerColdRead] = await Promise.all([prepareHot(bench), prepareCold(bench)]);
   await prepareEcho(bench, hot);
   const direct = await measureRounds(bench.load, ["echo-direct", "hot-direct", "cold-redis"], plan, progress);
-  const behindEnvoy = await measureRounds(bench.load, ["echo-envoy", "hot-envoy"], { ...plan, warmUpMs: plan.warmUpMs / 5 }, progress);
+  const behindEnvoy = await measureRounds(
+    bench.load,
+    ["echo-envoy", "hot-envoy"],
+    { ...plan, warmUpMs: plan.warmUpMs / 5 },
+    progress,
+  );
   progress("measuring memory");
   return { results: [...direct, ...behindEnvoy], memory: await memoryOf(bench), roundTripsPerColdRead };
 }
@@ -87,7 +94,10 @@ async function prepareCold({ plan, resources, redis, load }: Bench): Promise<num
   return (await countCommands(redis.url, "cold:", read)) / sessions.length;
 }
 
-/** The echo server, which answers what bearerswap answered to the first request, and an Envoy before it and one before bearerswap. */
+/**
+ * The echo server, which answers what bearerswap answered to the first request, and an Envoy before it and one before
+ * bearerswap.
+ */
 async function prepareEcho({ resources, load }: Bench, { port, bearers, requests }: Hot): Promise<void> {
   const echo = await resources.use(startEcho(await answerTo(port, requests[0] ?? {})));
   await load.open("echo-direct", checkTarget(echo.port, requests));

@@ -14,12 +14,18 @@ const dynamicTableStart = 62;
 
 export type Header = readonly [name: string, value: string];
 
-/** What a client sends first: no pushes are to be feared from these servers, and answers shall never wait for a window. */
+/**
+ * What a client sends first: no pushes are to be feared from these servers, and answers shall never wait for a window.
+ */
 export function opening(connectionWindow: number): Buffer {
   const settings = Buffer.alloc(6);
   settings.writeUInt16BE(initialWindowSetting, 0);
   settings.writeUInt32BE(streamWindow, 2);
-  return Buffer.concat([Buffer.from(preface), encodeFrame(frame.settings, 0, settings), windowUpdate(connectionWindow)]);
+  return Buffer.concat([
+    Buffer.from(preface),
+    encodeFrame(frame.settings, 0, settings),
+    windowUpdate(connectionWindow),
+  ]);
 }
 
 /** Widens the connection's window for answers by `increment` bytes. */
@@ -71,7 +77,9 @@ export function tableHeaders(headers: readonly Header[]): Buffer {
   return Buffer.concat(headers.map((header) => literal(0x40, header)));
 }
 
-/** The same headers once they are in the table, a byte for each, as real clients send them from the second request on. */
+/**
+ * The same headers once they are in the table, a byte for each, as real clients send them from the second request on.
+ */
 export function indexedHeaders({ length }: readonly Header[]): Buffer {
   return Buffer.from(Array.from({ length }, (_, at) => 0x80 | (dynamicTableStart + length - 1 - at)));
 }

@@ -1,6 +1,16 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { ack, encodeFrame, endStream, frame, frameHeaderLength, onStream, opening, type RequestFrames, windowUpdate } from "./h2-frames.ts";
+import {
+  ack,
+  encodeFrame,
+  endStream,
+  frame,
+  frameHeaderLength,
+  onStream,
+  opening,
+  type RequestFrames,
+  windowUpdate,
+} from "./h2-frames.ts";
 
 /** What counts as a request that was let through: gRPC's CheckResponse with code 0, or HTTP 200. */
 export type Expectation = "check-ok" | "http-200";
@@ -34,10 +44,15 @@ const answerWindow = 2 ** 30;
 const defaultWindow = 65_535;
 
 /**
- * An HTTP/2 client that does no more than a load generator needs, so that the servers are the limit and not this: requests are encoded beforehand,
- * headers of answers are not decoded, and what is due together is written together.
+ * An HTTP/2 client that does no more than a load generator needs, so that the servers are the limit and not this:
+ * requests are encoded beforehand, headers of answers are not decoded, and what is due together is written together.
  */
-export async function openLoadConnection({ host, port, expect, onBroken }: LoadConnectionOptions): Promise<LoadConnection> {
+export async function openLoadConnection({
+  host,
+  port,
+  expect,
+  onBroken,
+}: LoadConnectionOptions): Promise<LoadConnection> {
   const socket = connect({ host, port, noDelay: true });
   await once(socket, "connect");
   const pending = new Map<number, Pending>();
@@ -84,7 +99,12 @@ export async function openLoadConnection({ host, port, expect, onBroken }: LoadC
     while (buffer.length - at >= frameHeaderLength) {
       const end = at + frameHeaderLength + buffer.readUIntBE(at, 3);
       if (end > buffer.length) break;
-      onFrame(buffer[at + 3] as number, buffer[at + 4] as number, buffer.readUInt32BE(at + 5), buffer.subarray(at + frameHeaderLength, end));
+      onFrame(
+        buffer[at + 3] as number,
+        buffer[at + 4] as number,
+        buffer.readUInt32BE(at + 5),
+        buffer.subarray(at + frameHeaderLength, end),
+      );
       at = end;
     }
     rest = buffer.subarray(at);
@@ -94,7 +114,8 @@ export async function openLoadConnection({ host, port, expect, onBroken }: LoadC
   function onFrame(type: number, flags: number, id: number, payload: Buffer): void {
     if (type === frame.data || type === frame.headers) onAnswer(type, (flags & endStream) !== 0, id, payload);
     else if (type === frame.windowUpdate && id === 0) widen(payload.readUInt32BE(0));
-    else if (type === frame.settings && (flags & ack) === 0) outgoing.push(encodeFrame(frame.settings, ack, Buffer.alloc(0)));
+    else if (type === frame.settings && (flags & ack) === 0)
+      outgoing.push(encodeFrame(frame.settings, ack, Buffer.alloc(0)));
     else if (type === frame.ping && (flags & ack) === 0) outgoing.push(encodeFrame(frame.ping, ack, payload));
     else if (type === frame.reset) finish(id, false);
     else if (type === frame.goAway) onBroken("the server sent GOAWAY");
@@ -106,7 +127,8 @@ export async function openLoadConnection({ host, port, expect, onBroken }: LoadC
     if (entry === undefined) return;
     if (!entry.seen && type === (expect === "http-200" ? frame.headers : frame.data)) {
       entry.seen = true;
-      entry.accepted = expect === "http-200" ? payload[0] === indexedStatus200 : payload.subarray(5, 7).equals(statusCodeOk);
+      entry.accepted =
+        expect === "http-200" ? payload[0] === indexedStatus200 : payload.subarray(5, 7).equals(statusCodeOk);
     }
     if (isLast) finish(id, entry.accepted);
   }

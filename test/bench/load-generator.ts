@@ -1,5 +1,12 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type Header, indexedHeaders, plainHeader, type RequestFrames, requestFrames, tableHeaders } from "./h2-frames.ts";
+import {
+  type Header,
+  indexedHeaders,
+  plainHeader,
+  type RequestFrames,
+  requestFrames,
+  tableHeaders,
+} from "./h2-frames.ts";
 import { type Expectation, type LoadConnection, openLoadConnection } from "./load-connection.ts";
 
 /** A server under load, and the requests it gets in turn. */
@@ -66,7 +73,8 @@ export async function createLoadGenerator(target: LoadTarget): Promise<LoadGener
     let left = numberOf(length);
     let underWay = 0;
     const startedAt = performance.now();
-    const endsAt = length !== "each once" && "durationMs" in length ? startedAt + length.durationMs : Number.POSITIVE_INFINITY;
+    const endsAt =
+      length !== "each once" && "durationMs" in length ? startedAt + length.durationMs : Number.POSITIVE_INFINITY;
     let lastAt = startedAt;
 
     await new Promise<void>((resolve, reject) => {
@@ -95,7 +103,9 @@ export async function createLoadGenerator(target: LoadTarget): Promise<LoadGener
     return { latencies, failures, seconds: ((Number.isFinite(endsAt) ? endsAt : lastAt) - startedAt) / 1_000 };
   }
 
-  /** In batches, so that the first requests do not wait until the last ones are encoded, nor answers until all are sent. */
+  /**
+   * In batches, so that the first requests do not wait until the last ones are encoded, nor answers until all are sent.
+   */
   async function begin(sendOn: (connection: LoadConnection) => void): Promise<void> {
     for (let started = 0; started < target.inFlight; started += 1) {
       sendOn(connections[started % connections.length] as LoadConnection);

@@ -25,7 +25,8 @@ export function startLoad(): LoadProcess {
     return answered;
   };
 
-  const runTogether = async (names: readonly string[], length: LoadLength) => (await ask({ run: names, length })) as LoadResult;
+  const runTogether = async (names: readonly string[], length: LoadLength) =>
+    (await ask({ run: names, length })) as LoadResult;
 
   return {
     async open(name, target) {
@@ -34,7 +35,8 @@ export function startLoad(): LoadProcess {
     runTogether,
     async run(name, length) {
       const result = await runTogether([name], length);
-      if (result.failures > 0) throw new Error(`${name}: ${result.failures} answers beside ${result.answers} were not the expected one`);
+      if (result.failures > 0)
+        throw new Error(`${name}: ${result.failures} answers beside ${result.answers} were not the expected one`);
       return result;
     },
     async close(name) {

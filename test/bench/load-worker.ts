@@ -1,4 +1,11 @@
-import { createLoadGenerator, type LoadGenerator, type LoadLength, type LoadResult, type LoadTarget, runTogether } from "./load-generator.ts";
+import {
+  createLoadGenerator,
+  type LoadGenerator,
+  type LoadLength,
+  type LoadResult,
+  type LoadTarget,
+  runTogether,
+} from "./load-generator.ts";
 
 /** What the parent process asks for. */
 export type WorkerCall =

@@ -6,9 +6,29 @@ import { jsonReport, tableReport } from "./report.ts";
 import { runStorm, type StormPlan } from "./storm.ts";
 import { stormFailure, stormJson, stormTable } from "./storm-report.ts";
 
-const full: BenchPlan = { hotSessions: 10_000, coldSessions: 10_000, memorySessions: 12_000, rounds: 80, roundMs: 250, warmUpMs: 6_000 };
-const quick: BenchPlan = { ...full, coldSessions: 1_000, memorySessions: 3_000, rounds: 14, roundMs: 150, warmUpMs: 2_500 };
-const storm: StormPlan = { sessions: 1_000, checksPerSession: 20, replicas: 3, providerMs: 600, refreshesPerReplica: 32 };
+const full: BenchPlan = {
+  hotSessions: 10_000,
+  coldSessions: 10_000,
+  memorySessions: 12_000,
+  rounds: 80,
+  roundMs: 250,
+  warmUpMs: 6_000,
+};
+const quick: BenchPlan = {
+  ...full,
+  coldSessions: 1_000,
+  memorySessions: 3_000,
+  rounds: 14,
+  roundMs: 150,
+  warmUpMs: 2_500,
+};
+const storm: StormPlan = {
+  sessions: 1_000,
+  checksPerSession: 20,
+  replicas: 3,
+  providerMs: 600,
+  refreshesPerReplica: 32,
+};
 
 const { values } = parseArgs({
   options: {
@@ -19,7 +39,8 @@ const { values } = parseArgs({
   },
 });
 const providerMs = Number(values["provider-ms"]);
-if (!(providerMs > 0)) throw new Error(`--provider-ms ${values["provider-ms"]}: must be a number of milliseconds above 0`);
+if (!(providerMs > 0))
+  throw new Error(`--provider-ms ${values["provider-ms"]}: must be a number of milliseconds above 0`);
 const cores = availableParallelism();
 const machine = `${cores} cores, ${cpus()[0]?.model}, Node ${process.version}`;
 const progress = (line: string) => console.error(line);

@@ -17,12 +17,18 @@ export interface MemoryOptions {
   readonly sessions: readonly BenchSession[];
 }
 
-/** The sessions come in this many parts. The first is not counted: with it everything is loaded and compiled that will be. */
+/**
+ * The sessions come in this many parts. The first is not counted: with it everything is loaded and compiled that will
+ * be.
+ */
 const parts = 6;
 /** Requests for each session of a part: the first one fills the caches, the second one finds them filled. */
 const passes = 2;
 
-/** Bytes in use, part by part of the sessions. What V8 drops or grows once in a while shows in one part, so the extremes are left out. */
+/**
+ * Bytes in use, part by part of the sessions. What V8 drops or grows once in a while shows in one part, so the extremes
+ * are left out.
+ */
 export async function measureMemory({ service, load, sessions }: MemoryOptions): Promise<MemoryResult> {
   const size = Math.floor(sessions.length / parts);
   const inUse: number[] = [];
@@ -35,7 +41,10 @@ export async function measureMemory({ service, load, sessions }: MemoryOptions):
   }
   const growth = inUse.slice(1).map((bytes, part) => (bytes - (inUse[part] ?? bytes)) / size);
   const jwtLength = mean(bearersOf(sessions).map(({ length }) => length));
-  return { sessions: size * (parts - 1), bytesPerSession: Math.round(meanWithoutExtremes(growth) - jwtLength - accessTokenLength) };
+  return {
+    sessions: size * (parts - 1),
+    bytesPerSession: Math.round(meanWithoutExtremes(growth) - jwtLength - accessTokenLength),
+  };
 }
 
 function meanWithoutExtremes(values: readonly number[]): number {

@@ -27,7 +27,10 @@ export const browserHeaders: readonly Header[] = [
   ["sec-fetch-dest", "empty"],
   ["sec-fetch-mode", "cors"],
   ["sec-fetch-site", "same-site"],
-  ["user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"],
+  [
+    "user-agent",
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+  ],
 ];
 
 /** What Envoy puts on its own calls to a gRPC service. */
@@ -44,9 +47,18 @@ export const envoyCallHeaders: readonly Header[] = [
 ];
 
 /** The headers of a request to Envoy itself. */
-export const browserCallHeaders: readonly Header[] = [[":method", "GET"], [":path", path], [":authority", host], [":scheme", "http"], ...browserHeaders];
+export const browserCallHeaders: readonly Header[] = [
+  [":method", "GET"],
+  [":path", path],
+  [":authority", host],
+  [":scheme", "http"],
+  ...browserHeaders,
+];
 
-/** Each bearer's request as a gRPC message, the way Envoy asks about it when no `allowed_headers` are set: with all headers. */
+/**
+ * Each bearer's request as a gRPC message, the way Envoy asks about it when no `allowed_headers` are set: with all
+ * headers.
+ */
 export function checkRequests(bearers: readonly string[]): LoadRequest[] {
   const { encode, close } = createExtAuthzClient("127.0.0.1:1");
   const requests = bearers.map((bearer) => ({ body: grpcMessage(encode(checkRequest(bearer))) }));
@@ -61,8 +73,15 @@ export function browserRequests(bearers: readonly string[]): LoadRequest[] {
 
 function checkRequest(bearer: string): CheckRequest {
   const requestId = randomUUID();
-  const headers = { ...Object.fromEntries(browserHeaders), "x-forwarded-proto": "https", "x-request-id": requestId, authorization: `Bearer ${bearer}` };
+  const headers = {
+    ...Object.fromEntries(browserHeaders),
+    "x-forwarded-proto": "https",
+    "x-request-id": requestId,
+    authorization: `Bearer ${bearer}`,
+  };
   const { attributes } = httpRequest({ path, host, headers, contextExtensions: { upstream } });
   const http = { ...attributes?.request?.http, id: requestId, protocol: "HTTP/2" };
-  return { attributes: { ...attributes, request: { time: { seconds: Math.floor(Date.now() / 1_000), nanos: 0 }, http } } };
+  return {
+    attributes: { ...attributes, request: { time: { seconds: Math.floor(Date.now() / 1_000), nanos: 0 }, http } },
+  };
 }

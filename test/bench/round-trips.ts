@@ -1,6 +1,9 @@
 import { Redis } from "ioredis";
 
-/** How many commands clients send to Redis about keys with this prefix while `work` runs; what a script does inside the server is no round trip. */
+/**
+ * How many commands clients send to Redis about keys with this prefix while `work` runs; what a script does inside the
+ * server is no round trip.
+ */
 export async function countCommands(url: string, keyPrefix: string, work: () => Promise<unknown>): Promise<number> {
   const redis = new Redis(url);
   const monitor = await redis.monitor();

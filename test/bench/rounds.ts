@@ -4,7 +4,10 @@ import type { LoadProcess } from "./load-process.ts";
 export interface RoundsPlan {
   readonly rounds: number;
   readonly roundMs: number;
-  /** Unmeasured load on each server before: V8 takes seconds to compile all of its code, and half compiled the echo server would look slow. */
+  /**
+   * Unmeasured load on each server before: V8 takes seconds to compile all of its code, and half compiled the echo
+   * server would look slow.
+   */
   readonly warmUpMs: number;
 }
 
@@ -14,7 +17,10 @@ export interface Measured {
   readonly requestsPerSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** The median of the rounds' ratios, not the ratio of medians: what slows a machine down for seconds slows both sides of a round. */
+  /**
+   * The median of the rounds' ratios, not the ratio of medians: what slows a machine down for seconds slows both sides
+   * of a round.
+   */
   readonly ratioToEcho: number;
   /** The busiest the generator was, as a part of one core: well under 1, it was not the limit. */
   readonly generatorCpu: number;
@@ -33,7 +39,8 @@ export async function measureRounds(
   const results = new Map<string, LoadResult[]>(names.map((name) => [name, []]));
   for (const name of names) await load.run(name, { durationMs: warmUpMs });
   for (let round = 0; round < rounds; round += 1) {
-    for (const name of round % 2 === 0 ? names : [...names].reverse()) results.get(name)?.push(await load.run(name, { durationMs: roundMs }));
+    for (const name of round % 2 === 0 ? names : [...names].reverse())
+      results.get(name)?.push(await load.run(name, { durationMs: roundMs }));
     if ((round + 1) % 10 === 0) progress(`${round + 1} of ${rounds} rounds with ${names.join(", ")}`);
   }
   const echo = results.get(names[0] ?? "") ?? [];

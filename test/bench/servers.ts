@@ -49,14 +49,22 @@ export async function startTokenServer(serviceMs: number): Promise<TokenServerPr
   };
 }
 
-/** `bearerswap serve` as an operator runs it. `config` has the `sessions`, and what else is not the same in all runs. */
+/**
+ * `bearerswap serve` as an operator runs it. `config` has the `sessions`, and what else is not the same in all runs.
+ */
 export async function startBearerswap(config: object, { measurable = false } = {}): Promise<BearerswapProcess> {
   const dir = await mkdtemp(join(tmpdir(), "bearerswap-bench-"));
   const adminSocket = join(dir, "admin.sock");
   const file = join(dir, "bearerswap.yaml");
   await writeFile(file, JSON.stringify({ ...commonConfig(adminSocket), ...config }));
   const flags = measurable ? ["--expose-gc", "--import", here("memory-probe.ts")] : [];
-  const child = await startChildServer(process.execPath, [...flags, join(root, "src/main.ts"), "serve", "--config", file]);
+  const child = await startChildServer(process.execPath, [
+    ...flags,
+    join(root, "src/main.ts"),
+    "serve",
+    "--config",
+    file,
+  ]);
   let asked = 0;
   return {
     port: await numberIn(child, /"grpc":"127\.0\.0\.1:(\d+)"/g),

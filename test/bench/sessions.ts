@@ -42,11 +42,16 @@ export function bearersOf(sessions: readonly BenchSession[]): string[] {
 }
 
 /** Logs every session in: a refresh token, and an access token that outlives the run unless told otherwise. */
-export async function putGrants(adminSocket: string, sessions: readonly BenchSession[], expiresIn = lifeSeconds): Promise<void> {
+export async function putGrants(
+  adminSocket: string,
+  sessions: readonly BenchSession[],
+  expiresIn = lifeSeconds,
+): Promise<void> {
   const client = createGrantsClient({ address: { kind: "unix", path: adminSocket } });
   const waiting = sessions.values();
   const putAll = async () => {
-    for (const { id } of waiting) await client.put({ session: { source: "", id }, upstream, subject: "", token: tokenResponse(expiresIn) });
+    for (const { id } of waiting)
+      await client.put({ session: { source: "", id }, upstream, subject: "", token: tokenResponse(expiresIn) });
   };
   await Promise.all(Array.from({ length: parallelPuts }, putAll));
   client.close();

@@ -36,12 +36,18 @@ export function stormTable(report: StormReport, machine: string): string {
   ].join("\n");
 }
 
-/** What makes a run worthless, whatever its speed: a token redeemed twice or not at all, a Check sent back, a provider asked too much. */
+/**
+ * What makes a run worthless, whatever its speed: a token redeemed twice or not at all, a Check sent back, a provider
+ * asked too much.
+ */
 export function stormFailure(report: StormReport): string | undefined {
   const { plan, load, provider } = report;
-  if (provider.redemptions !== plan.sessions || provider.repeated > 0) return `${provider.redemptions} redemptions, ${provider.repeated} of them repeated`;
-  if (load.failures > 0 || load.answers !== plan.sessions * plan.checksPerSession) return `${load.failures} of ${load.answers} Checks were not let through`;
-  if (provider.mostAtOnce > limitOf(report)) return `${provider.mostAtOnce} refreshes were at the provider at the same time`;
+  if (provider.redemptions !== plan.sessions || provider.repeated > 0)
+    return `${provider.redemptions} redemptions, ${provider.repeated} of them repeated`;
+  if (load.failures > 0 || load.answers !== plan.sessions * plan.checksPerSession)
+    return `${load.failures} of ${load.answers} Checks were not let through`;
+  if (provider.mostAtOnce > limitOf(report))
+    return `${provider.mostAtOnce} refreshes were at the provider at the same time`;
   return undefined;
 }
 

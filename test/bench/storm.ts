@@ -37,7 +37,10 @@ interface Storm extends StormDeps {
   readonly load: LoadProcess;
 }
 
-/** How long the tokens live that expire together, seconds: enough to log all sessions in and bring them into every replica's cache. */
+/**
+ * How long the tokens live that expire together, seconds: enough to log all sessions in and bring them into every
+ * replica's cache.
+ */
 const lifeSeconds = 12;
 /** V8 compiles while it runs: a small storm before the one that counts. */
 const rehearsalSessions = 300;
@@ -50,11 +53,19 @@ export async function runStorm(deps: StormDeps): Promise<StormReport> {
   const config = {
     sessions: [{ opaque: { from: { header: "authorization" } } }],
     store: { redis: { url: redis.url } },
-    upstreams: { [upstream]: { tokenEndpoint: provider.url, clientId: "gateway", maxConcurrentRefreshes: plan.refreshesPerReplica } },
+    upstreams: {
+      [upstream]: {
+        tokenEndpoint: provider.url,
+        clientId: "gateway",
+        maxConcurrentRefreshes: plan.refreshesPerReplica,
+      },
+    },
     // Tokens are to expire together: none is refreshed before.
     refresh: { ahead: "0s" },
   };
-  const services = await Promise.all(Array.from({ length: plan.replicas }, () => resources.use(startBearerswap(config))));
+  const services = await Promise.all(
+    Array.from({ length: plan.replicas }, () => resources.use(startBearerswap(config))),
+  );
   const storm = { ...deps, services, provider, load: await resources.use(startLoad()) };
   progress(`a rehearsal with ${rehearsalSessions} sessions`);
   await strike(storm, opaqueSessions(rehearsalSessions));
@@ -82,7 +93,13 @@ async function strike({ plan, services, load }: Storm, sessions: readonly BenchS
 }
 
 /** The Checks that one replica gets: the sessions' turns, one after the other, dealt out like cards. */
-function shareOf(sessions: readonly BenchSession[], { checksPerSession, replicas }: StormPlan, replica: number): BenchSession[] {
-  const turns = Array.from({ length: checksPerSession }, (_, turn) => sessions.filter((_session, at) => (at + turn) % replicas === replica));
+function shareOf(
+  sessions: readonly BenchSession[],
+  { checksPerSession, replicas }: StormPlan,
+  replica: number,
+): BenchSession[] {
+  const turns = Array.from({ length: checksPerSession }, (_, turn) =>
+    sessions.filter((_session, at) => (at + turn) % replicas === replica),
+  );
   return turns.flat();
 }

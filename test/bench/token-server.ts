@@ -3,8 +3,8 @@ import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 
 /**
- * A provider that takes between half and one and a half times as long for each call as the first argument says, ms, and does little more than count: `GET /` gives the
- * counts, `DELETE /` begins anew.
+ * A provider that takes between half and one and a half times as long for each call as the first argument says, ms, and
+ * does little more than count: `GET /` gives the counts, `DELETE /` begins anew.
  */
 export interface ProviderCounts {
   readonly redemptions: number;
@@ -41,7 +41,10 @@ async function refresh(request: IncomingMessage, response: ServerResponse): Prom
   durations.push(performance.now() - startedAt);
 }
 
-/** Evenly spread over 0 to 1, in no order that anybody notices: the same in each run (an additive recurrence of the golden ratio). */
+/**
+ * Evenly spread over 0 to 1, in no order that anybody notices: the same in each run (an additive recurrence of the
+ * golden ratio).
+ */
 function fraction(): number {
   calls += 1;
   return (calls * 0.618_033_988_749_895) % 1;

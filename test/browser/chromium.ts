@@ -17,7 +17,10 @@ export async function startChromium(): Promise<Browser> {
  */
 export async function startChromiumProfile(profile: string): Promise<BrowserContext> {
   mkdirSync(join(profile, "Default"));
-  writeFileSync(join(profile, "Default", "Preferences"), JSON.stringify({ profile: { block_third_party_cookies: false, cookie_controls_mode: 0 } }));
+  writeFileSync(
+    join(profile, "Default", "Preferences"),
+    JSON.stringify({ profile: { block_third_party_cookies: false, cookie_controls_mode: 0 } }),
+  );
   return chromium.launchPersistentContext(profile, { ...options(), ignoreHTTPSErrors: true });
 }
 
@@ -25,7 +28,9 @@ function options() {
   const onPath = (process.env.PATH ?? "").split(delimiter).flatMap((dir) => names.map((name) => join(dir, name)));
   const executablePath = [process.env.CHROMIUM_BIN ?? "", ...onPath].find((path) => path !== "" && existsSync(path));
   if (executablePath === undefined)
-    throw new Error("no Chromium: install one (Debian: apt-get install -y --no-install-recommends chromium), or set CHROMIUM_BIN to its path");
+    throw new Error(
+      "no Chromium: install one (Debian: apt-get install -y --no-install-recommends chromium), or set CHROMIUM_BIN to its path",
+    );
   const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"];
   return { executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-quic", ...quiet] };
 }

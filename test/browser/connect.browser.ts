@@ -30,12 +30,22 @@ describe("in Chromium, through Envoy", () => {
     complaints = [];
     hosts = new Set();
     // The icon is asked for on the API's own pages; ours name one.
-    page.on("console", (message) => void (message.type() === "error" && !message.location().url.endsWith("/favicon.ico") && complaints.push(message.text())));
+    page.on(
+      "console",
+      (message) =>
+        void (
+          message.type() === "error" &&
+          !message.location().url.endsWith("/favicon.ico") &&
+          complaints.push(message.text())
+        ),
+    );
     page.on("request", (request) => void hosts.add(new URL(request.url()).host));
   });
 
-  const item = (upstream: string) => page.getByRole("listitem").filter({ has: page.getByRole("heading", { name: upstream, exact: true }) });
-  const keep = async (name: string) => screenshots && (await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true }));
+  const item = (upstream: string) =>
+    page.getByRole("listitem").filter({ has: page.getByRole("heading", { name: upstream, exact: true }) });
+  const keep = async (name: string) =>
+    screenshots && (await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true }));
 
   test("a user connects an account with a click, uses it, and takes it back", async () => {
     await page.goto(world.overview);
@@ -66,14 +76,9 @@ describe("in Chromium, through Envoy", () => {
     await page.goto(`${world.publicUrl}/wiki/pages`);
     await page.goto(world.overview);
     expect(await page.evaluate("document.cookie")).toBe("");
-    const cookies = (await context.cookies(world.publicUrl)).map(({ name, httpOnly, secure, sameSite, path, domain }) => [
-      name,
-      httpOnly,
-      secure,
-      sameSite,
-      path,
-      domain,
-    ]);
+    const cookies = (await context.cookies(world.publicUrl)).map(
+      ({ name, httpOnly, secure, sameSite, path, domain }) => [name, httpOnly, secure, sameSite, path, domain],
+    );
     expect(cookies.sort()).toEqual([
       ["__Host-bearerswap", true, true, "Lax", "/", "localhost"],
       ["__Host-bearerswap-browser", true, true, "Lax", "/", "localhost"],
@@ -88,7 +93,10 @@ describe("in Chromium, through Envoy", () => {
     await page.goto(`${world.publicUrl}/favicon.ico`);
     for (const { name, value } of stolen) {
       for (const look of [`foo=x,${name}`, `\u2000${name}`, `\u00a0${name}`, `\ufeff${name}`]) {
-        await page.evaluate((text) => void Reflect.set(Reflect.get(globalThis, "document"), "cookie", text), `${look}=${value}; path=/; secure`);
+        await page.evaluate(
+          (text) => void Reflect.set(Reflect.get(globalThis, "document"), "cookie", text),
+          `${look}=${value}; path=/; secure`,
+        );
       }
     }
     expect(await page.evaluate("document.cookie.split('; ').length")).toBe(3 * stolen.length + 1); // of those named "foo" the last one
@@ -141,7 +149,12 @@ describe("in Chromium, through Envoy", () => {
     world.provider.failNext(503);
     await page.request.get(`${world.publicUrl}/tracker/issues`);
     await page.goto(world.overview);
-    const words = { calendar: "Not connected", crm: "Connected since", tracker: "Trouble at the provider", wiki: "Needs a new login" };
+    const words = {
+      calendar: "Not connected",
+      crm: "Connected since",
+      tracker: "Trouble at the provider",
+      wiki: "Needs a new login",
+    };
     for (const [upstream, text] of Object.entries(words)) expect(await item(upstream).textContent()).toContain(text);
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme });

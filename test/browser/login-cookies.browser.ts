@@ -35,7 +35,9 @@ describe("cookies of logins under way, in Chromium, through Envoy", () => {
   /** Names in the order in which the logins began. */
   async function logins(): Promise<Cookie[]> {
     const all = await context.cookies(world.publicUrl);
-    return all.filter(({ name }) => name.startsWith(loginCookiePrefix)).sort((a, b) => Number.parseInt(a.value, 10) - Number.parseInt(b.value, 10));
+    return all
+      .filter(({ name }) => name.startsWith(loginCookiePrefix))
+      .sort((a, b) => Number.parseInt(a.value, 10) - Number.parseInt(b.value, 10));
   }
 
   const namesOf = (cookies: readonly Cookie[]) => cookies.map(({ name }) => name);
@@ -67,7 +69,13 @@ describe("cookies of logins under way, in Chromium, through Envoy", () => {
     const kept = await logins();
     expect(namesOf(kept)).toEqual(tabs.slice(1).map(({ cookie }) => cookie));
     for (const { name, value, expires, ...attributes } of kept) {
-      expect(attributes).toMatchObject({ httpOnly: true, secure: true, sameSite: "Lax", path: "/", domain: "localhost" });
+      expect(attributes).toMatchObject({
+        httpOnly: true,
+        secure: true,
+        sameSite: "Lax",
+        path: "/",
+        domain: "localhost",
+      });
       expect(name.length + value.length).toBeLessThanOrEqual(longestLoginCookie);
       expect([expires > startedAt + 590, expires <= Date.now() / 1_000 + 600]).toEqual([true, true]);
     }
@@ -84,7 +92,10 @@ describe("cookies of logins under way, in Chromium, through Envoy", () => {
     // What goes upstream while the others are still under way holds none of them, and the site's own cookie as it is.
     await context.addCookies([{ name: "theme", value: "dark", url: world.publicUrl }]);
     expect((await page.goto(`${world.publicUrl}/crm/contacts`))?.status()).toBe(200);
-    expect(world.api.requests.map(({ path, headers }) => [path, headers.cookie])).toContainEqual(["/crm/contacts", "theme=dark"]);
+    expect(world.api.requests.map(({ path, headers }) => [path, headers.cookie])).toContainEqual([
+      "/crm/contacts",
+      "theme=dark",
+    ]);
     expect(JSON.stringify(world.api.requests)).not.toContain("bearerswap");
 
     for (const { tab } of rest.toReversed()) {
@@ -117,7 +128,8 @@ describe("cookies of logins under way, in Chromium, through Envoy", () => {
     await evil.goto(`${world.provider.issuer}/.well-known/openid-configuration`);
     const kinds = ["image", "frame", "hidden", "script", "style"];
     const ended = new Map<string, number | string | undefined>();
-    const end = (url: string, how: number | string | undefined) => void (url.startsWith(world.overview) && ended.set(url.split("?")[1] ?? "", how));
+    const end = (url: string, how: number | string | undefined) =>
+      void (url.startsWith(world.overview) && ended.set(url.split("?")[1] ?? "", how));
     evil.on("response", (response) => end(response.url(), response.status()));
     evil.on("requestfailed", (request) => end(request.url(), request.failure()?.errorText));
     const [image, frame, hidden, script, style] = kinds.map((kind) => `${world.overview}connect/crm?${kind}`);
@@ -126,9 +138,14 @@ describe("cookies of logins under way, in Chromium, through Envoy", () => {
         `<script src="${script}"></script><link rel="stylesheet" href="${style}">`,
     );
     const blocked = "net::ERR_BLOCKED_BY_RESPONSE.NotSameOrigin";
-    await expect.poll(() => Object.fromEntries(ended)).toEqual({ image: blocked, frame: 302, hidden: 302, script: blocked, style: blocked });
+    await expect
+      .poll(() => Object.fromEntries(ended))
+      .toEqual({ image: blocked, frame: 302, hidden: 302, script: blocked, style: blocked });
     expect(await context.cookies(world.publicUrl)).toEqual(before);
     await logIn(tab);
-    expect([tab.url(), await tab.textContent("body")]).toEqual([`${world.publicUrl}/wiki/pages`, expect.stringContaining('"ok":true')]);
+    expect([tab.url(), await tab.textContent("body")]).toEqual([
+      `${world.publicUrl}/wiki/pages`,
+      expect.stringContaining('"ok":true'),
+    ]);
   });
 });

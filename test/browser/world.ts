@@ -25,7 +25,10 @@ export interface BrowserWorldOptions {
   readonly asksUsers?: boolean;
 }
 
-export async function startBrowserWorld({ use }: Resources, { upstreams, asksUsers = false }: BrowserWorldOptions): Promise<BrowserWorld> {
+export async function startBrowserWorld(
+  { use }: Resources,
+  { upstreams, asksUsers = false }: BrowserWorldOptions,
+): Promise<BrowserWorld> {
   const port = await freePort();
   const publicUrl = `https://localhost:${port}`;
   const ca = await use(createCertificateAuthority());
@@ -43,6 +46,16 @@ export async function startBrowserWorld({ use }: Resources, { upstreams, asksUse
     routes: upstreams.map((upstream) => ({ pathPrefix: `/${upstream}`, upstream })),
   };
   const service = await use(startService({ config, env: { SECRET: provider.client.secret }, clock }));
-  await use(startEnvoy({ config: envoyConfig({ service: service.grpc, upstreamPort: api.port, upstream: null, port, tls: await ca.server() }) }));
+  await use(
+    startEnvoy({
+      config: envoyConfig({
+        service: service.grpc,
+        upstreamPort: api.port,
+        upstream: null,
+        port,
+        tls: await ca.server(),
+      }),
+    }),
+  );
   return { publicUrl, overview: `${publicUrl}/_bearerswap/`, provider, api, clock };
 }

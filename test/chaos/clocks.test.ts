@@ -24,7 +24,8 @@ test("replicas whose wall clocks are minutes apart refresh each token in its tim
   expect(startedAt(ahead) - startedAt(behind)).toBeGreaterThan(200_000);
 
   const sessions = [newSession(), newSession(), newSession()];
-  for (const [at, session] of sessions.entries()) await fleet.login(session, { by: [right, ahead, behind][at] as Replica });
+  for (const [at, session] of sessions.entries())
+    await fleet.login(session, { by: [right, ahead, behind][at] as Replica });
   const load = await use(startLoad(fleet.replicas, sessions));
   await load.renewed(fleet.replicas);
   await load.renewed(fleet.replicas);

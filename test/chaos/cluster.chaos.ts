@@ -11,7 +11,9 @@ const { use } = opened;
 test("slots that move to another node of a Redis Cluster under load end no session, and cost no second redemption", async () => {
   const cluster = await use(startCluster());
   const nodes = cluster.nodes.map(({ host, port }) => `${host}:${port}`);
-  const fleet = await startFleet(opened, { store: { config: { redis: { cluster: { nodes }, commandTimeout: `${commandTimeoutMs}ms` } } } });
+  const fleet = await startFleet(opened, {
+    store: { config: { redis: { cluster: { nodes }, commandTimeout: `${commandTimeoutMs}ms` } } },
+  });
   const sessions = Array.from({ length: 4 }, newSession);
   for (const session of sessions) await fleet.login(session);
   const load = await use(startLoad(fleet.replicas, sessions));

@@ -15,7 +15,13 @@ const password = "data";
 async function start(): Promise<{ redis: ReplicatedRedis; fleet: Fleet; load: Load }> {
   const redis = await use(startReplicated({ password }));
   const nodes = redis.sentinels.map(({ host, port }) => `${host}:${port}`);
-  const config = { redis: { sentinel: { name: redis.name, nodes }, password: "${env:REDIS_PASSWORD}", commandTimeout: `${commandTimeoutMs}ms` } };
+  const config = {
+    redis: {
+      sentinel: { name: redis.name, nodes },
+      password: "${env:REDIS_PASSWORD}",
+      commandTimeout: `${commandTimeoutMs}ms`,
+    },
+  };
   const fleet = await startFleet(opened, { store: { config }, env: () => ({ REDIS_PASSWORD: password }) });
   const sessions = Array.from({ length: 4 }, newSession);
   for (const session of sessions) await fleet.login(session);
@@ -34,7 +40,9 @@ test("an orderly failover, and then the crash of a master while new tokens are t
   const master = await redis.failover();
   await load.renewed(fleet.replicas);
   // The sentinels take some seconds to make the old one a replica; until then it has nothing to take over with.
-  await until("the old master to follow", async () => (await replication(old)).includes("master_link_status:up"), { timeoutMs: 60_000 });
+  await until("the old master to follow", async () => (await replication(old)).includes("master_link_status:up"), {
+    timeoutMs: 60_000,
+  });
   const held = await fleet.holdRefresh();
   const answer = await held.process();
   await master.kill("SIGKILL");
@@ -59,7 +67,9 @@ test("a master that crashes and takes the last commits with it ends no session: 
   await master.kill("SIGKILL");
   fleet.gate.rule({ kind: "forward" });
   expect(await redis.failedOverFrom(master)).toBe(other);
-  await until("commits written again", () => fleet.replicas.some(({ events }) => events("recommit").length > 0), { timeoutMs: 30_000 });
+  await until("commits written again", () => fleet.replicas.some(({ events }) => events("recommit").length > 0), {
+    timeoutMs: 30_000,
+  });
   await load.renewed(fleet.replicas);
   await load.stop();
   expectAlive(load.records);

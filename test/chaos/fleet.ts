@@ -33,13 +33,16 @@ export interface Fleet {
   /** Logs a user in and stores that for the session; by way of the last replica that runs, unless told otherwise. */
   login(session: string, options?: { readonly by?: Replica; readonly expiresIn?: number }): Promise<void>;
   replica(name: string): Replica;
-  /** Waits until all tokens that the provider has issued for refreshes are stored, but for those of so many that were lost; default 0. */
+  /**
+   * Waits until all tokens that the provider has issued for refreshes are stored, but for those of so many that were
+   * lost; default 0.
+   */
   quiet(lost?: number): Promise<void>;
   /** Lets the refreshes under way end, keeps those that follow before the provider, and gives the first of them. */
   holdRefresh(): Promise<Passage>;
   /**
-   * Fails unless each refresh token was redeemed once and what came of it stored; but `lost` ones, whose tokens nobody stored, and which were presented a second time,
-   * and `refused` of those. Ends the refreshing: the gate stays closed.
+   * Fails unless each refresh token was redeemed once and what came of it stored; but `lost` ones, whose tokens nobody
+   * stored, and which were presented a second time, and `refused` of those. Ends the refreshing: the gate stays closed.
    */
   expectRedemptions(expected?: { readonly lost?: number; readonly refused?: number }): Promise<void>;
 }
@@ -67,10 +70,14 @@ export async function startFleet(resources: Resources, options: FleetOptions): P
   const provider = await resources.use(startOidcServer({ accessTokenLifeSeconds, reuseGraceMs }));
   const gate = await resources.use(startTokenGate(provider.tokenEndpoint));
   const names = Array.from({ length: count }, (_, at) => `replica-${at + 1}`);
-  const replicas = await Promise.all(names.map((name, at) => startReplica(resources, { name, at, provider, gate, options })));
+  const replicas = await Promise.all(
+    names.map((name, at) => startReplica(resources, { name, at, provider, gate, options })),
+  );
   const stored = () => replicas.reduce((sum, replica) => sum + storedBy(replica), 0);
   const quiet: Fleet["quiet"] = async (lost = 0) => {
-    await until("every refresh to be stored", () => gate.underWay === 0 && stored() === redeemed(provider) - lost, { timeoutMs: 30_000 });
+    await until("every refresh to be stored", () => gate.underWay === 0 && stored() === redeemed(provider) - lost, {
+      timeoutMs: 30_000,
+    });
   };
 
   return {
@@ -105,10 +112,10 @@ export async function startFleet(resources: Resources, options: FleetOptions): P
       const outcomes = provider.refreshes();
       const presented = gate.calls.filter(({ sentOn }) => sentOn).map(({ token }) => token);
       expect(outcomes.filter(({ error }) => error === "invalid_grant")).toHaveLength(refused);
-      expect([redeemed(provider) + refused, outcomes.length], "every refresh at the provider came through the gate").toEqual([
-        outcomes.length,
-        presented.length,
-      ]);
+      expect(
+        [redeemed(provider) + refused, outcomes.length],
+        "every refresh at the provider came through the gate",
+      ).toEqual([outcomes.length, presented.length]);
       // Each token was presented once, but those whose first presentation was lost.
       expect(presented.length - new Set(presented).size).toBe(lost);
     },
@@ -123,7 +130,10 @@ interface ReplicaOptions {
   readonly options: FleetOptions;
 }
 
-async function startReplica(resources: Resources, { name, at, provider, gate, options }: ReplicaOptions): Promise<Replica> {
+async function startReplica(
+  resources: Resources,
+  { name, at, provider, gate, options }: ReplicaOptions,
+): Promise<Replica> {
   const line = "server" in options.store ? await resources.use(startTcpProxy(options.store.server)) : undefined;
   const store = line === undefined ? (options.store as { config: object }).config : redisStore(line);
   const admin = `${await temporaryDirectory(resources)}/admin.sock`;
@@ -131,7 +141,14 @@ async function startReplica(resources: Resources, { name, at, provider, gate, op
     listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin: `unix:${admin}` },
     sessions: [{ opaque: { from: { header: "x-session" } } }],
     store,
-    upstreams: { crm: { tokenEndpoint: gate.url(name), clientId: provider.client.id, clientSecret: "${env:SECRET}", ...options.upstream } },
+    upstreams: {
+      crm: {
+        tokenEndpoint: gate.url(name),
+        clientId: provider.client.id,
+        clientSecret: "${env:SECRET}",
+        ...options.upstream,
+      },
+    },
     refresh: { timeout: "2s", holdOff: "2s" },
     check: { deadline: "3s" },
     cache: { maxStaleness: "2s" },
@@ -155,8 +172,9 @@ export function redisStore({ host, port }: Pick<RedisServer, "host" | "port">): 
 }
 
 /**
- * Refreshes whose tokens are in the store. One that finds a predecessor which a failover has brought back is logged as superseded: its tokens are written when that predecessor's
- * own successor is back, which the same replica logs as a write of its own.
+ * Refreshes whose tokens are in the store. One that finds a predecessor which a failover has brought back is logged as
+ * superseded: its tokens are written when that predecessor's own successor is back, which the same replica logs as a
+ * write of its own.
  */
 function storedBy({ events }: Pick<Replica, "events">): number {
   const refreshes = events("refresh");

@@ -17,7 +17,9 @@ async function start({ holdOff = "2s", count = 3 } = {}) {
   await fleet.login(session);
   const redis = await openClient(opened, server.url);
   const untilAttempt = (number: number) =>
-    until(`attempt ${number}`, async () => Number(await redis.hget(rowOf(session), "attempts")) === number, { timeoutMs: 40_000 });
+    until(`attempt ${number}`, async () => Number(await redis.hget(rowOf(session), "attempts")) === number, {
+      timeoutMs: 40_000,
+    });
   return { fleet, load: (replicas: readonly Replica[]) => use(startLoad(replicas, [session])), untilAttempt };
 }
 

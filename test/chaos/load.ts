@@ -20,7 +20,9 @@ export interface CheckRecord {
 export interface Load {
   /** Answers so far, in the order of their arrival. */
   readonly records: readonly CheckRecord[];
-  /** Waits until each of its sessions was let through at each of these replicas with a token that was not seen before. */
+  /**
+   * Waits until each of its sessions was let through at each of these replicas with a token that was not seen before.
+   */
   renewed(replicas: readonly Replica[]): Promise<void>;
   /** Waits for one more answer with this status. */
   answered(status: number): Promise<CheckRecord>;
@@ -28,7 +30,9 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-/** Each replica gets a Check this often, ms, for each session in its turn, whether it has answered the last one or not. */
+/**
+ * Each replica gets a Check this often, ms, for each session in its turn, whether it has answered the last one or not.
+ */
 const everyMs = 20;
 
 export function startLoad(replicas: readonly Replica[], sessions: readonly string[]): Load {
@@ -51,7 +55,12 @@ export function startLoad(replicas: readonly Replica[], sessions: readonly strin
       const old = new Set(records.map(({ token }) => token));
       const pairs = sessions.flatMap((session) => at.map(({ name }) => ({ session, name })));
       const isRenewed = ({ session, name }: { session: string; name: string }) =>
-        records.slice(from).some((record) => record.status === 200 && !old.has(record.token) && record.session === session && record.replica === name);
+        records
+          .slice(from)
+          .some(
+            (record) =>
+              record.status === 200 && !old.has(record.token) && record.session === session && record.replica === name,
+          );
       await until("a new token for every session everywhere", () => pairs.every(isRenewed), patience);
     },
     answered: (status) => {
@@ -68,11 +77,21 @@ export function startLoad(replicas: readonly Replica[], sessions: readonly strin
 const patience = { timeoutMs: 40_000 };
 
 /** One Check now. */
-export async function checkOnce({ name, client }: Pick<Replica, "name" | "client">, session: string): Promise<CheckRecord> {
+export async function checkOnce(
+  { name, client }: Pick<Replica, "name" | "client">,
+  session: string,
+): Promise<CheckRecord> {
   const request = httpRequest({ headers: { "x-session": session }, contextExtensions: { upstream: "crm" } });
   try {
     const { status, headers, body } = answerOf(await client.check(request));
-    return { replica: name, session, status, reason: body.reason, retryAfter: headers["retry-after"], token: headers.authorization };
+    return {
+      replica: name,
+      session,
+      status,
+      reason: body.reason,
+      retryAfter: headers["retry-after"],
+      token: headers.authorization,
+    };
   } catch {
     return { replica: name, session, status: 0 };
   }

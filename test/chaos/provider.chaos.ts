@@ -21,7 +21,9 @@ async function start(count: number) {
 /** The shortest time between two calls with the same refresh token, ms. */
 function shortestPause(calls: readonly { readonly token: string; readonly at: number }[]): number {
   const tries = Object.values(Object.groupBy(calls, ({ token }) => token));
-  return Math.min(...tries.flatMap((list = []) => list.slice(1).map(({ at }, earlier) => at - (list[earlier]?.at ?? 0))));
+  return Math.min(
+    ...tries.flatMap((list = []) => list.slice(1).map(({ at }, earlier) => at - (list[earlier]?.at ?? 0))),
+  );
 }
 
 const faults: readonly (readonly [string, GateRule])[] = [
@@ -34,7 +36,9 @@ for (const [what, rule] of faults)
     const { fleet, sessions, load } = await start(4);
     fleet.gate.rule(rule);
     const before = fleet.gate.calls.length;
-    await until("two tries for each session", () => fleet.gate.calls.length >= before + 2 * sessions.length, { timeoutMs: 40_000 });
+    await until("two tries for each session", () => fleet.gate.calls.length >= before + 2 * sessions.length, {
+      timeoutMs: 40_000,
+    });
     fleet.gate.rule({ kind: "forward" });
     await load.renewed(fleet.replicas);
     await load.stop();
@@ -48,7 +52,9 @@ test("a provider that takes the request and never answers holds the session up f
   const { fleet, load } = await start(1);
   const held = await fleet.holdRefresh();
   const replica = fleet.replica(held.sender);
-  await until("the replica to give up", () => replica.events("refresh").some(({ reason }) => reason === "timeout"), { timeoutMs: 90_000 });
+  await until("the replica to give up", () => replica.events("refresh").some(({ reason }) => reason === "timeout"), {
+    timeoutMs: 90_000,
+  });
   await held.abandoned;
   fleet.gate.rule({ kind: "forward" });
   await load.renewed(fleet.replicas);

@@ -17,7 +17,9 @@ test("a provider that answers 429 is left alone for as long as it says, by all r
 
   fleet.gate.rule({ kind: "answer", status: 429, headers: { "retry-after": "2" } });
   const before = fleet.gate.calls.length;
-  await until("two tries for each session", () => fleet.gate.calls.length >= before + 2 * sessions.length, { timeoutMs: 20_000 });
+  await until("two tries for each session", () => fleet.gate.calls.length >= before + 2 * sessions.length, {
+    timeoutMs: 20_000,
+  });
   fleet.gate.rule({ kind: "forward" });
   await load.renewed(fleet.replicas);
   await load.stop();
@@ -39,9 +41,13 @@ test("a provider that answers later than anybody waits is called once, and its a
   const late = await held.process();
   const replica = fleet.replica(held.sender);
   // Those who waited for the call itself have given up then, and the next ones are told to come back as well.
-  await until("refusals to wait", () => load.records.filter((record) => record.status === 503 && record.replica === replica.name).length > 20, {
-    timeoutMs: 20_000,
-  });
+  await until(
+    "refusals to wait",
+    () => load.records.filter((record) => record.status === 503 && record.replica === replica.name).length > 20,
+    {
+      timeoutMs: 20_000,
+    },
+  );
   late.deliver();
   await load.renewed(fleet.replicas);
   await load.stop();

@@ -28,7 +28,8 @@ test("a row sealed with a key that a replica lacks, and one that is cut short, a
   const rows = () => Promise.all([sealed, cut].map((session) => redis.hgetall(rowOf(session))));
   const before = await rows();
 
-  for (const session of [sealed, cut]) expect(await checkOnce(reader, session)).toMatchObject({ status: 503, retryAfter: expect.stringMatching(/^\d+$/) });
+  for (const session of [sealed, cut])
+    expect(await checkOnce(reader, session)).toMatchObject({ status: 503, retryAfter: expect.stringMatching(/^\d+$/) });
   expect(await rows()).toEqual(before);
   const reasons = reader.events("flight_failed").map(({ reason }) => reason);
   expect(reasons).toEqual([

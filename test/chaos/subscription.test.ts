@@ -25,7 +25,8 @@ async function start() {
 /** Ends the grant by way of one replica, and waits until all of them know. */
 async function revokeEverywhere(replicas: readonly Replica[], session: string): Promise<void> {
   await replicas[0]?.admin.revoke({ session: { source: "", id: session }, upstream: "crm", keepUpstream: true });
-  for (const replica of replicas) await until(`${replica.name} to know`, async () => (await checkOnce(replica, session)).reason === "grant_missing");
+  for (const replica of replicas)
+    await until(`${replica.name} to know`, async () => (await checkOnce(replica, session)).reason === "grant_missing");
 }
 
 /** The ports from which Redis sees subscriptions come. */

@@ -18,7 +18,9 @@ import { bearer, sessionId, startScenario } from "../support/scenario.ts";
 const use = resources();
 const credentials: Credentials = { headers: new Set(["x-session"]), cookies: new Set(["abc"]) };
 
-/** As a check encodes for an upstream with this `inject.format`. The names hold the letters that the forms are made of. */
+/**
+ * As a check encodes for an upstream with this `inject.format`. The names hold the letters that the forms are made of.
+ */
 function encoderFor(format: string): EncodeAnswer {
   return (token, version) =>
     allowResponse(
@@ -30,8 +32,18 @@ function encoderFor(format: string): EncodeAnswer {
 }
 
 /** Around where a length takes one more byte (127/128, 16,383/16,384), here and in the messages around it. */
-const lengths = [...Array.from({ length: 300 }, (_, length) => length), ...Array.from({ length: 80 }, (_, back) => 16_390 - back), 70_000];
-const format = fc.constantFrom("{token}", "Bearer {token}", "abc {token}cab", "{token}{token}", "Token a={token}, b={token}");
+const lengths = [
+  ...Array.from({ length: 300 }, (_, length) => length),
+  ...Array.from({ length: 80 }, (_, back) => 16_390 - back),
+  70_000,
+];
+const format = fc.constantFrom(
+  "{token}",
+  "Bearer {token}",
+  "abc {token}cab",
+  "{token}{token}",
+  "Token a={token}, b={token}",
+);
 const versions = fc.oneof(fc.string({ minLength: 22, maxLength: 22 }), fc.string({ maxLength: 300 }));
 
 test("a filled-in form has the very bytes of the encoded answer, for every length", () => {
@@ -47,12 +59,17 @@ test("a filled-in form has the very bytes of the encoded answer, for every lengt
 });
 
 test("a filled-in form has the very bytes of the encoded answer, for whatever token, version and format", () => {
-  const text = fc.oneof(fc.string({ maxLength: 400 }), fc.string({ unit: fc.constantFrom("a", "b", "c") }), fc.string({ unit: "binary" }));
+  const text = fc.oneof(
+    fc.string({ maxLength: 400 }),
+    fc.string({ unit: fc.constantFrom("a", "b", "c") }),
+    fc.string({ unit: "binary" }),
+  );
   fc.assert(
     fc.property(format, fc.array(fc.tuple(text, versions), { minLength: 1, maxLength: 20 }), (pattern, answers) => {
       const encode = encoderFor(pattern);
       const answer = createAnswerForms(encode);
-      for (const [token, version] of [...answers, ...answers]) expect(answer(token, version)).toEqual(encode(token, version));
+      for (const [token, version] of [...answers, ...answers])
+        expect(answer(token, version)).toEqual(encode(token, version));
     }),
     { numRuns: 300 },
   );
@@ -67,16 +84,25 @@ test("answers do not share memory: one that is still being sent is not changed b
 });
 
 test("sessions whose tokens have one length each get their own token and version, and those with cookies their own cookies", async () => {
-  const sources = [{ opaque: { from: { header: "authorization" } } }, { name: "browser", opaque: { from: { cookie: "session" } } }];
+  const sources = [
+    { opaque: { from: { header: "authorization" } } },
+    { name: "browser", opaque: { from: { cookie: "session" } } },
+  ];
   const { client, login, check } = await startScenario(use, { config: { sessions: sources } });
-  const tokens = Array.from({ length: 40 }, (_, at) => `access-token-of-session-${String(at).padStart(2, "0")}${"x".repeat(at % 2)}`);
-  for (const [at, accessToken] of tokens.entries()) await login({ source: "opaque", id: `${sessionId}${at}`, token: { accessToken } });
+  const tokens = Array.from(
+    { length: 40 },
+    (_, at) => `access-token-of-session-${String(at).padStart(2, "0")}${"x".repeat(at % 2)}`,
+  );
+  for (const [at, accessToken] of tokens.entries())
+    await login({ source: "opaque", id: `${sessionId}${at}`, token: { accessToken } });
   const seen = new Set<unknown>();
   for (const [at, accessToken] of [...tokens.entries(), ...tokens.entries()]) {
     const { headers, removed, metadata } = await check(bearer(`${sessionId}${at}`));
     expect([headers, removed]).toEqual([{ authorization: `Bearer ${accessToken}` }, []]);
     seen.add(metadata.version);
-    const withCookie = await check({ headers: { ...bearer(`${sessionId}${at}`).headers, cookie: `n=${at}; session=none` } });
+    const withCookie = await check({
+      headers: { ...bearer(`${sessionId}${at}`).headers, cookie: `n=${at}; session=none` },
+    });
     expect(withCookie.headers).toEqual({ authorization: `Bearer ${accessToken}`, cookie: `n=${at}` });
   }
   expect(seen.size).toBe(tokens.length);
@@ -87,10 +113,17 @@ test("sessions whose tokens have one length each get their own token and version
 
 test("a token that cannot stand in a header is never injected, however often it is asked for", () => {
   const answers = ["line\r\nbreak", "caf\u00e9", "nul\u0000", "emoji \u{1f600}", "del\u007f"].flatMap((text) => {
-    const token = placeAccessToken({ token: new Secret(text), remainingMs: 3_600_000 }, { version: "v1" }, 0, { minRemainingMs: 0, aheadMs: 0 }, 0);
+    const token = placeAccessToken(
+      { token: new Secret(text), remainingMs: 3_600_000 },
+      { version: "v1" },
+      0,
+      { minRemainingMs: 0, aheadMs: 0 },
+      0,
+    );
     return [answerWith(token), answerWith(token)];
   });
-  for (const answer of answers) expect(answer).toMatchObject({ httpResponse: { $case: "deniedResponse", value: { status: { code: 503 } } } });
+  for (const answer of answers)
+    expect(answer).toMatchObject({ httpResponse: { $case: "deniedResponse", value: { status: { code: 503 } } } });
 });
 
 /** What a check answers whose session has this token: a store that others write to may hold anything. */

@@ -6,7 +6,10 @@ const opened = resources();
 
 test("while a provider is left alone, the log has one line that says so, and each denied request at debug alone", async () => {
   const { service, provider, check, clock, login } = await startScenario(opened);
-  const sessions = Array.from({ length: 40 }, (_, at) => `c2Vzc2lvbi1vZi1hLXVzZXItMDAwMDAw${String(at).padStart(2, "0")}`);
+  const sessions = Array.from(
+    { length: 40 },
+    (_, at) => `c2Vzc2lvbi1vZi1hLXVzZXItMDAwMDAw${String(at).padStart(2, "0")}`,
+  );
   for (const id of sessions) await login({ id, token: { accessToken: "" } });
   provider.respondAlways({ status: 503 });
   for (const id of sessions) expect((await check(bearer(id))).body).toMatchObject({ reason: "unavailable" });
@@ -14,7 +17,9 @@ test("while a provider is left alone, the log has one line that says so, and eac
   expect(service.events("breaker_open")).toMatchObject([{ level: "warn", upstream: "crm", failures: 10 }]);
   const denied = service.events("denied").map(({ level, why }) => [level, why]);
   expect(denied.filter(([level]) => level !== "debug")).toEqual(Array.from({ length: 10 }, () => ["warn", "http_503"]));
-  expect(denied.filter(([level]) => level === "debug")).toEqual(Array.from({ length: 30 }, () => ["debug", "breaker_open"]));
+  expect(denied.filter(([level]) => level === "debug")).toEqual(
+    Array.from({ length: 30 }, () => ["debug", "breaker_open"]),
+  );
 
   provider.respondAlways(undefined);
   clock.shift(5_000);

@@ -23,7 +23,9 @@ describe("concurrent checks on one expired token", () => {
     const answers = Array.from({ length: count }, () => scenario.check(bearer()));
     await gate.arrived();
     gate.release();
-    const tokens = new Set((await Promise.all(answers)).map(({ status, headers }) => `${status} ${headers.authorization}`));
+    const tokens = new Set(
+      (await Promise.all(answers)).map(({ status, headers }) => `${status} ${headers.authorization}`),
+    );
     expect(tokens.size).toBe(1);
     expect([...tokens][0]).toMatch(/^200 Bearer access-/);
     expect(scenario.provider.calls).toBe(1);
@@ -86,7 +88,9 @@ describe("a caller's deadline", () => {
   });
 
   test("set in the configuration bounds callers that state none", async () => {
-    const scenario = await startScenario(use, { config: { refresh: { timeout: "200ms" }, check: { deadline: "300ms" } } });
+    const scenario = await startScenario(use, {
+      config: { refresh: { timeout: "200ms" }, check: { deadline: "300ms" } },
+    });
     await scenario.login();
     scenario.clock.shift(hourAndMore);
     const gate = scenario.provider.hold();
@@ -101,15 +105,25 @@ describe("a caller's deadline", () => {
 
 test("two upstreams of a session at one provider never share a refresh: a token of one scope is not handed to a request for the other (pitfall 19)", async () => {
   const endpoint = await use.use(startTokenEndpoint());
-  endpoint.respondAlways(({ form }) => ({ body: { access_token: `for-${form.scope}`, token_type: "Bearer", expires_in: 3_600 } }));
+  endpoint.respondAlways(({ form }) => ({
+    body: { access_token: `for-${form.scope}`, token_type: "Bearer", expires_in: 3_600 },
+  }));
   const upstream = (scope: string) => ({ tokenEndpoint: endpoint.url, clientId: "gateway", parameters: { scope } });
-  const scenario = await startScenario(use, { config: { upstreams: { reader: upstream("read"), writer: upstream("write") } } });
-  for (const name of ["reader", "writer"]) await scenario.login({ upstream: name, token: { refreshToken: "of-one-login" } });
+  const scenario = await startScenario(use, {
+    config: { upstreams: { reader: upstream("read"), writer: upstream("write") } },
+  });
+  for (const name of ["reader", "writer"])
+    await scenario.login({ upstream: name, token: { refreshToken: "of-one-login" } });
   scenario.clock.shift(hourAndMore);
   const gate = endpoint.hold();
-  const answers = ["reader", "writer", "reader", "writer"].map((name) => scenario.check({ ...bearer(), contextExtensions: { upstream: name } }));
+  const answers = ["reader", "writer", "reader", "writer"].map((name) =>
+    scenario.check({ ...bearer(), contextExtensions: { upstream: name } }),
+  );
   await gate.arrived(2);
   gate.release();
   const tokens = (await Promise.all(answers)).map(({ headers }) => headers.authorization);
-  expect([endpoint.calls, tokens]).toEqual([2, ["Bearer for-read", "Bearer for-write", "Bearer for-read", "Bearer for-write"]]);
+  expect([endpoint.calls, tokens]).toEqual([
+    2,
+    ["Bearer for-read", "Bearer for-write", "Bearer for-read", "Bearer for-write"],
+  ]);
 });

@@ -24,9 +24,14 @@ async function silentIssuer(deadline: string, stated: boolean) {
   const signer = await use(startJwtIssuer());
   const jwks = stated ? { jwks: `${silent.url}/jwks` } : {};
   const sessions = [{ jwt: { issuer: silent.url, audience: "gateway", claim: "sid", ...jwks } }];
-  const scenario = await startScenario(opened, { config: { sessions, check: { deadline }, refresh: { timeout: "200ms" } } });
+  const scenario = await startScenario(opened, {
+    config: { sessions, check: { deadline }, refresh: { timeout: "200ms" } },
+  });
   const jwt = () => signer.sign({ iss: silent.url, aud: "gateway", sid: "session-1" });
-  return { ...scenario, ask: async (deadlineMs?: number) => timed<Answer>(async () => scenario.check(bearer(await jwt()), deadlineMs)) };
+  return {
+    ...scenario,
+    ask: async (deadlineMs?: number) => timed<Answer>(async () => scenario.check(bearer(await jwt()), deadlineMs)),
+  };
 }
 
 test.each([
@@ -35,10 +40,16 @@ test.each([
 ])("a %s that accepts and stays silent holds no check longer than check.deadline", async (_, stated) => {
   const { ask, service } = await silentIssuer("600ms", stated);
   for (const answer of await Promise.all([ask(), ask(), ask()])) {
-    expect(answer).toMatchObject({ status: 503, body: { reason: "unavailable", upstream: "crm" }, headers: { "retry-after": "1" } });
+    expect(answer).toMatchObject({
+      status: 503,
+      body: { reason: "unavailable", upstream: "crm" },
+      headers: { "retry-after": "1" },
+    });
     expect(answer.afterMs).toBeLessThan(900);
   }
-  expect(service.events("denied").map(({ why }) => why)).toEqual(Array(3).fill("deadline: the session could not be verified in time"));
+  expect(service.events("denied").map(({ why }) => why)).toEqual(
+    Array(3).fill("deadline: the session could not be verified in time"),
+  );
 });
 
 test("nor longer than the caller's own timeout where that is shorter: it gets a verdict, no gRPC error", async () => {
@@ -70,7 +81,9 @@ test("a denial whose link to connect cannot be stored in time is given without o
   const redis = await use(startRedis());
   const proxy = await use(startTcpProxy(redis));
   const store = { redis: { url: `redis://${proxy.host}:${proxy.port}`, commandTimeout: "10s" } };
-  const world = await startWorld(opened, { config: { store, check: { deadline: "700ms" }, refresh: { timeout: "200ms" } } });
+  const world = await startWorld(opened, {
+    config: { store, check: { deadline: "700ms" }, refresh: { timeout: "200ms" } },
+  });
   const call = async (session: string) => world.call(await world.bearer(session));
   expect(connectUrlOf(await call("session-1"))).toContain("ticket=");
   // The links' connection, told by its last command; grants are read over another.
@@ -87,7 +100,9 @@ test("a denial whose link to connect cannot be stored in time is given without o
 });
 
 test("a session that is known and a token that is cached are served whatever stands still", async () => {
-  const { login, check, provider } = await startScenario(opened, { config: { check: { deadline: "500ms" }, refresh: { timeout: "200ms" } } });
+  const { login, check, provider } = await startScenario(opened, {
+    config: { check: { deadline: "500ms" }, refresh: { timeout: "200ms" } },
+  });
   await login();
   expect((await check(bearer())).status).toBe(200);
   const gate = provider.hold();
@@ -120,5 +135,8 @@ test("a call that hangs at a provider that never rotates is given up: the next r
 test("where nothing is known of rotation, it keeps the token from being presented a second time", async () => {
   const { check, provider, service } = await hungOnce({});
   expect(await check(bearer())).toMatchObject({ status: 503, body: { reason: "unavailable" } });
-  expect([provider.calls, service.events("denied").map(({ why }) => why)]).toEqual([1, ["refresh_timeout", "refresh_timeout"]]);
+  expect([provider.calls, service.events("denied").map(({ why }) => why)]).toEqual([
+    1,
+    ["refresh_timeout", "refresh_timeout"],
+  ]);
 });

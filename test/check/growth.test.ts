@@ -25,12 +25,25 @@ async function startAll(): Promise<ExtAuthzClient> {
   const config = {
     sessions: [
       { jwt: { issuer: "http://127.0.0.1:9", jwks: "http://127.0.0.1:9/jwks", audience: "gw", claim: "sid" } },
-      { name: "web", jwt: { from: { cookie: "web" }, issuer: "http://127.0.0.1:9", jwks: "http://127.0.0.1:9/jwks", audience: "gw", claim: "sid" } },
+      {
+        name: "web",
+        jwt: {
+          from: { cookie: "web" },
+          issuer: "http://127.0.0.1:9",
+          jwks: "http://127.0.0.1:9/jwks",
+          audience: "gw",
+          claim: "sid",
+        },
+      },
       { opaque: { from: { cookie: "session" } } },
       { cookie: { issue: true } },
     ],
     upstreams: {
-      crm: { tokenEndpoint: "http://127.0.0.1:9/token", clientId: "g", connect: { authorizationEndpoint: "http://127.0.0.1:9/auth", scope: "x" } },
+      crm: {
+        tokenEndpoint: "http://127.0.0.1:9/token",
+        clientId: "g",
+        connect: { authorizationEndpoint: "http://127.0.0.1:9/auth", scope: "x" },
+      },
     },
     connect: { publicUrl: "https://api.example.com", resources: [{ resource: "https://mcp.example.com/mcp" }] },
     routes,
@@ -42,27 +55,62 @@ async function startAll(): Promise<ExtAuthzClient> {
 const fill = (unit: string) => (size: number) => unit.repeat(Math.ceil(size / unit.length)).slice(0, size);
 const navigation = { accept: "text/html", "sec-fetch-mode": "navigate" };
 const base64 = (text: string) => Buffer.from(text).toString("base64url");
-const cookie = (unit: string) => [`cookie ${JSON.stringify(unit)}`, (size: number) => ({ headers: { cookie: `a=b; ${fill(unit)(size)}x` } })] as const;
+const cookie = (unit: string) =>
+  [`cookie ${JSON.stringify(unit)}`, (size: number) => ({ headers: { cookie: `a=b; ${fill(unit)(size)}x` } })] as const;
 const header = (name: string, unit: string, before = "") =>
-  [`${name} ${JSON.stringify(before + unit)}`, (size: number) => ({ headers: { [name]: `${before}${fill(unit)(size)}` } })] as const;
+  [
+    `${name} ${JSON.stringify(before + unit)}`,
+    (size: number) => ({ headers: { [name]: `${before}${fill(unit)(size)}` } }),
+  ] as const;
 const path = (unit: string, before = "/") =>
-  [`path ${JSON.stringify(before + unit)}`, (size: number) => ({ path: `${before}${fill(unit)(size)}`, headers: navigation })] as const;
-const host = (unit: string) => [`host ${JSON.stringify(unit)}`, (size: number) => ({ host: fill(unit)(size), headers: navigation })] as const;
-const mcp = { method: "POST", host: "mcp.example.com", headers: { cookie: "session=Zm9yLXRlc3RzLW9ubHktMDAwMA", "mcp-protocol-version": "2025-11-25" } };
+  [
+    `path ${JSON.stringify(before + unit)}`,
+    (size: number) => ({ path: `${before}${fill(unit)(size)}`, headers: navigation }),
+  ] as const;
+const host = (unit: string) =>
+  [`host ${JSON.stringify(unit)}`, (size: number) => ({ host: fill(unit)(size), headers: navigation })] as const;
+const mcp = {
+  method: "POST",
+  host: "mcp.example.com",
+  headers: { cookie: "session=Zm9yLXRlc3RzLW9ubHktMDAwMA", "mcp-protocol-version": "2025-11-25" },
+};
 const call = '{"jsonrpc":"2.0","method":"tools/call",';
 const body = (unit: string, before: string, after: string) =>
-  [`body ${JSON.stringify(unit)}`, (size: number) => ({ ...mcp, body: `${before}${fill(unit)(size)}${after}` })] as const;
+  [
+    `body ${JSON.stringify(unit)}`,
+    (size: number) => ({ ...mcp, body: `${before}${fill(unit)(size)}${after}` }),
+  ] as const;
 const jwt = (unit: string) =>
   [
     `JWT ${JSON.stringify(unit)}`,
-    (size: number) => bearer(`${base64(`{"alg":"RS256","crit":["${fill(unit)(size / 8)}"]}`)}.${base64(`{"iss":"http://127.0.0.1:9"}`)}.x`),
+    (size: number) =>
+      bearer(
+        `${base64(`{"alg":"RS256","crit":["${fill(unit)(size / 8)}"]}`)}.${base64(`{"iss":"http://127.0.0.1:9"}`)}.x`,
+      ),
   ] as const;
 
 const requests: readonly (readonly [string, (size: number) => HttpRequestOptions])[] = [
-  ...[";", ",", " ", "\t", "; ", ",;", "=", '"', "session=a;", "session=a,", "session", "session=", " session=a", "session=a;\xa0", "\xa0", ";\xe9=1"].map(
-    cookie,
+  ...[
+    ";",
+    ",",
+    " ",
+    "\t",
+    "; ",
+    ",;",
+    "=",
+    '"',
+    "session=a;",
+    "session=a,",
+    "session",
+    "session=",
+    " session=a",
+    "session=a;\xa0",
+    "\xa0",
+    ";\xe9=1",
+  ].map(cookie),
+  ...[" ", "\t", "a", ".", ",", "bearer", "bearer,", "Bearer a,"].map((unit) =>
+    header("authorization", unit, "Bearer "),
   ),
-  ...[" ", "\t", "a", ".", ",", "bearer", "bearer,", "Bearer a,"].map((unit) => header("authorization", unit, "Bearer ")),
   ...["bearer", ",", " "].map((unit) => header("authorization", unit)),
   ...["text/html", "/", "text/", ",", " "].map((unit) => header("accept", unit)),
   header("x-request-id", "\u202e"),
@@ -90,7 +138,9 @@ describe("64 KiB of the worst input take no more than linear time", () => {
   }, 120_000);
 
   test("in what a client with a session sends beside it: what goes upstream is written anew", async () => {
-    const { check, login } = await startScenario(opened, { config: { sessions: [{ opaque: { from: { cookie: "session" } } }] } });
+    const { check, login } = await startScenario(opened, {
+      config: { sessions: [{ opaque: { from: { cookie: "session" } } }] },
+    });
     await login();
     for (const unit of [";", ",", " ", "\t", ";,", "; ", "other=a;", "other=a,", "\xa0", "=", '"']) {
       const request = (size: number) => ({ headers: { cookie: `a=b; session=${sessionId}; ${fill(unit)(size)}x` } });
@@ -107,7 +157,13 @@ describe("64 KiB of the worst input take no more than linear time", () => {
     for (const unit of ["&", "%", ".", "a.", "+", "logout_token=&", "=", "e30."]) {
       const form = (size: number) => `logout_token=${fill(unit)(size - 20)}`;
       const work = async (size: number) =>
-        (await fetch(url, { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: form(size) })).text();
+        (
+          await fetch(url, {
+            method: "POST",
+            headers: { "content-type": "application/x-www-form-urlencoded" },
+            body: form(size),
+          })
+        ).text();
       expect(await growth(work), unit).toBeLessThan(limit);
     }
   }, 60_000);
@@ -144,20 +200,49 @@ describe("64 KiB of the worst input take no more than linear time", () => {
     for (const unit of [" ", "\n", "\u202e", "a\n", "\ud800"]) {
       expect(await growth((size) => foreignText(fill(unit)(size), 1_000_000)), unit).toBeLessThan(limit);
       expect(await growth((size) => foreignWord(fill(unit)(size))), unit).toBeLessThan(limit);
-      expect(await growth((size) => parseTokenResponse({ access_token: fill(unit)(size), refresh_token: fill(unit)(size) }, 0)), unit).toBeLessThan(limit);
+      expect(
+        await growth((size) =>
+          parseTokenResponse({ access_token: fill(unit)(size), refresh_token: fill(unit)(size) }, 0),
+        ),
+        unit,
+      ).toBeLessThan(limit);
     }
   });
 
   test("in what a store or whatever answers in its place says", async () => {
-    const begins = ["", "Socket timeout.", "All sentinels are unreachable", "AB:error:AB:SSL routines:", "no sentinel tells the master: "];
+    const begins = [
+      "",
+      "Socket timeout.",
+      "All sentinels are unreachable",
+      "AB:error:AB:SSL routines:",
+      "no sentinel tells the master: ",
+    ];
     for (const begin of begins)
-      for (const unit of ["alert ", "1", " ", ", ", ":", "after 1", "after 1ms", "with args beginning with", "Connection is closed", "unable to ", "self "])
-        expect(await growth((size) => adviceOn(reasonOf(new Error(`${begin}${fill(unit)(size)}x`)))), `${begin}${unit}`).toBeLessThan(limit);
+      for (const unit of [
+        "alert ",
+        "1",
+        " ",
+        ", ",
+        ":",
+        "after 1",
+        "after 1ms",
+        "with args beginning with",
+        "Connection is closed",
+        "unable to ",
+        "self ",
+      ])
+        expect(
+          await growth((size) => adviceOn(reasonOf(new Error(`${begin}${fill(unit)(size)}x`)))),
+          `${begin}${unit}`,
+        ).toBeLessThan(limit);
   }, 60_000);
 
   test("in cookies that are written anew", async () => {
     for (const unit of [";", ",", " ", ";,", "session=a;", "\xa0", "="]) {
-      expect(await growth((size) => withoutCookies(`a=b;${fill(unit)(size)}x`, new Set(["session"]))), unit).toBeLessThan(limit);
+      expect(
+        await growth((size) => withoutCookies(`a=b;${fill(unit)(size)}x`, new Set(["session"]))),
+        unit,
+      ).toBeLessThan(limit);
     }
   });
 });

@@ -13,7 +13,10 @@ test("a provider whose token endpoint has moved refreshes there without a restar
     startHttpServer((request, response) => {
       if (!request.url?.startsWith("/.well-known/")) return sendJson(response, 410, {});
       asked += 1;
-      return sendJson(response, 200, { issuer: home.url, token_endpoint: isMoved ? scenario.provider.url : `${home.url}/token` });
+      return sendJson(response, 200, {
+        issuer: home.url,
+        token_endpoint: isMoved ? scenario.provider.url : `${home.url}/token`,
+      });
     }),
   );
   const scenario = await startScenario(opened, { upstream: { tokenEndpoint: undefined, issuer: home.url } });

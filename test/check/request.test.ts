@@ -41,7 +41,9 @@ test("reads what Envoy's own descriptors wrote", () => {
 test("reads the body, as text or as bytes, only where somebody wants it", () => {
   const wide = createDecoder({ headers: [], metadata: false, body: true });
   expect(wide(encode(httpRequest({ body: '{"a":"ä"}' })))?.body).toBe('{"a":"ä"}');
-  expect(wide(encode({ attributes: { request: { http: { raw_body: Buffer.from("bytes") } as object } } }))?.body).toBe("bytes");
+  expect(wide(encode({ attributes: { request: { http: { raw_body: Buffer.from("bytes") } as object } } }))?.body).toBe(
+    "bytes",
+  );
   expect(wide(encode(httpRequest()))?.body).toBe("");
   expect(decode(encode(httpRequest({ body: "text" })))?.body).toBe("");
 });
@@ -50,31 +52,47 @@ test("knows a path's beginning without reading the path", () => {
   const prefix = Buffer.from("/_bearerswap/");
   const begins = (path: string) => decode(encode(httpRequest({ path })))?.pathStartsWith(prefix);
   expect(["/_bearerswap/", "/_bearerswap/connect/crm?a=b"].map(begins)).toEqual([true, true]);
-  expect(["/_bearerswap", "/", "", "/_bearerswaq/", "/a/_bearerswap/", "/_Bearerswap/"].map(begins)).toEqual([false, false, false, false, false, false]);
-  expect(decode(encode({ attributes: { request: { http: {} } } }))?.pathStartsWith(prefix)).toBe(false);
-});
-
-test("takes a route for an MCP server's where its context extensions say so, and only by that word", () => {
-  const mcp = (contextExtensions: Record<string, string>) => decode(encode(httpRequest({ contextExtensions })))?.mcp;
-  expect([mcp({ upstream: "crm", mcp: "true" }), mcp({ mcp: "false" }), mcp({ mcp: "" }), mcp({ upstream: "mcp" }), mcp({})]).toEqual([
-    true,
+  expect(["/_bearerswap", "/", "", "/_bearerswaq/", "/a/_bearerswap/", "/_Bearerswap/"].map(begins)).toEqual([
+    false,
+    false,
     false,
     false,
     false,
     false,
   ]);
+  expect(decode(encode({ attributes: { request: { http: {} } } }))?.pathStartsWith(prefix)).toBe(false);
+});
+
+test("takes a route for an MCP server's where its context extensions say so, and only by that word", () => {
+  const mcp = (contextExtensions: Record<string, string>) => decode(encode(httpRequest({ contextExtensions })))?.mcp;
+  expect([
+    mcp({ upstream: "crm", mcp: "true" }),
+    mcp({ mcp: "false" }),
+    mcp({ mcp: "" }),
+    mcp({ upstream: "mcp" }),
+    mcp({}),
+  ]).toEqual([true, false, false, false, false]);
 });
 
 test("reads headers where encode_raw_headers put them, duplicates joined as Envoy joins them elsewhere", () => {
   const entry = (key: string, value: string) => ({ key, raw_value: Buffer.from(value) });
-  const http = { headers: {}, header_map: { headers: [entry("authorization", "Bearer a"), entry("cookie", "a=b"), entry("authorization", "Bearer b")] } };
+  const http = {
+    headers: {},
+    header_map: {
+      headers: [entry("authorization", "Bearer a"), entry("cookie", "a=b"), entry("authorization", "Bearer b")],
+    },
+  };
   const input = decode(encode({ attributes: { request: { http } } }));
   expect(input?.header("authorization")).toBe("Bearer a,Bearer b");
   expect(input?.header("cookie")).toBe("a=b");
 });
 
 test("takes header names in any case", () => {
-  expect(decode(encode({ attributes: { request: { http: { headers: { AUTHORIZATION: "Bearer x" } } } } }))?.header("authorization")).toBe("Bearer x");
+  expect(
+    decode(encode({ attributes: { request: { http: { headers: { AUTHORIZATION: "Bearer x" } } } } }))?.header(
+      "authorization",
+    ),
+  ).toBe("Bearer x");
 });
 
 test("says undefined to what holds no HTTP request", () => {
@@ -84,7 +102,8 @@ test("says undefined to what holds no HTTP request", () => {
 
 test("says undefined to every truncation of a message", () => {
   const whole = encode(httpRequest({ headers: { authorization: "Bearer x" } }));
-  for (let length = 1; length < whole.length; length += 1) expect(decode(whole.subarray(0, length)), `${length} bytes`).toBeUndefined();
+  for (let length = 1; length < whole.length; length += 1)
+    expect(decode(whole.subarray(0, length)), `${length} bytes`).toBeUndefined();
   expect(decode(whole)).toBeDefined();
 });
 
@@ -108,17 +127,28 @@ test("agrees with the full decoder on any request, unknown fields included", () 
       const full = CheckRequest.decode(bytes).attributes;
       const http = full?.request?.http;
       const input = decode(bytes);
-      expect(input).toMatchObject({ method: http?.method, path: http?.path, host: http?.host, principal: full?.source?.principal });
+      expect(input).toMatchObject({
+        method: http?.method,
+        path: http?.path,
+        host: http?.host,
+        principal: full?.source?.principal,
+      });
       expect(input?.upstream).toBe(full?.contextExtensions.get("upstream"));
-      const expected = (header: string) => http?.headerMap?.headers.find(({ key }) => key === header)?.rawValue.toString("utf8") ?? http?.headers.get(header);
+      const expected = (header: string) =>
+        http?.headerMap?.headers.find(({ key }) => key === header)?.rawValue.toString("utf8") ??
+        http?.headers.get(header);
       for (const header of ["authorization", "cookie"]) expect(input?.header(header)).toBe(expected(header));
     }),
   );
 });
 
 test("two encodings of one message, concatenated, are merged as protobuf merges them", () => {
-  const first = encode(httpRequest({ path: "/a", headers: { authorization: "Bearer a", cookie: "a=b" }, metadata: { one: { x: 1 } } }));
-  const second = encode(httpRequest({ path: "/b", headers: { authorization: "Bearer b" }, metadata: { two: { y: 2 } } }));
+  const first = encode(
+    httpRequest({ path: "/a", headers: { authorization: "Bearer a", cookie: "a=b" }, metadata: { one: { x: 1 } } }),
+  );
+  const second = encode(
+    httpRequest({ path: "/b", headers: { authorization: "Bearer b" }, metadata: { two: { y: 2 } } }),
+  );
   const input = decode(Buffer.concat([first, second]));
   expect(input?.path).toBe("/b");
   expect(input?.header("authorization")).toBe("Bearer b");

@@ -29,7 +29,12 @@ interface Request {
   readonly ignorePort?: boolean;
 }
 
-function pick(routes: readonly Route[], host: string, path: string, { upstream, ignorePort = false }: Request = {}): string {
+function pick(
+  routes: readonly Route[],
+  host: string,
+  path: string,
+  { upstream, ignorePort = false }: Request = {},
+): string {
   const result = createUpstreams(upstreams, routes, { ignorePort }).of(input(host, path, upstream));
   return result.kind === "upstream" ? result.upstream.name : result.kind;
 }
@@ -106,7 +111,8 @@ describe("routes", () => {
 
   test("look at the path only, not at what the query says", () => {
     expect(pick(routes, "a.example.com", "/crm?x=/../hr//%2f")).toBe("crm");
-    for (const path of ["/crm/x.y/...z", "/crm/%C3%A0%20..%20x", "/crm/%E2%82%AE", "/crm/%c0"]) expect(pick(routes, "a.example.com", path)).toBe("crm");
+    for (const path of ["/crm/x.y/...z", "/crm/%C3%A0%20..%20x", "/crm/%E2%82%AE", "/crm/%c0"])
+      expect(pick(routes, "a.example.com", path)).toBe("crm");
   });
 });
 
@@ -163,7 +169,11 @@ describe("a host that a route names with another port, or without the dot at its
       { host: "[::1]", pathPrefix: "/", upstream: "wiki" },
       { pathPrefix: "/", upstream: "crm" },
     ];
-    expect(["[::1]", "[::1]:443", "[::2]"].map((host) => pick(address, host, "/"))).toEqual(["wiki", "ambiguous", "crm"]);
+    expect(["[::1]", "[::1]:443", "[::2]"].map((host) => pick(address, host, "/"))).toEqual([
+      "wiki",
+      "ambiguous",
+      "crm",
+    ]);
     expect(pick(address, "[::1]:443", "/", { ignorePort: true })).toBe("wiki");
   });
 
@@ -180,7 +190,13 @@ describe("an encoded slash", () => {
 
   test("is the API's own where all routes of the host lead to one upstream", () => {
     expect([accept(whole), accept(whole, "/a%2fb?x=1")]).toEqual(["wiki", "wiki"]);
-    expect(accept([...whole, { host: "gitlab.example.com", pathPrefix: "/api", upstream: "wiki" }, { pathPrefix: "/x", upstream: "wiki" }])).toBe("wiki");
+    expect(
+      accept([
+        ...whole,
+        { host: "gitlab.example.com", pathPrefix: "/api", upstream: "wiki" },
+        { pathPrefix: "/x", upstream: "wiki" },
+      ]),
+    ).toBe("wiki");
     expect(accept([...whole, { host: "crm.example.com", pathPrefix: "/", upstream: "crm" }])).toBe("wiki");
     expect(accept(whole.map((route) => ({ ...route, mcp: true })))).toBe("wiki");
   });
@@ -222,7 +238,15 @@ describe("an encoded slash", () => {
   });
 
   test("and what only looks like dot segments is not", () => {
-    for (const path of ["/a%2f..b", "/a..%2fb", "/a%2f...%2fb", "/a%2fb%2e%2ejson", "/100%25%2f", "/a%2fb%", "/a%2fb%2"])
+    for (const path of [
+      "/a%2f..b",
+      "/a..%2fb",
+      "/a%2f...%2fb",
+      "/a%2fb%2e%2ejson",
+      "/100%25%2f",
+      "/a%2fb%",
+      "/a%2fb%2",
+    ])
       expect([path, accept(whole, path)]).toEqual([path, "wiki"]);
   });
 
@@ -233,7 +257,9 @@ describe("an encoded slash", () => {
   });
 });
 
-/** The best of several runs, in ms: linear growth is 16-fold between the lengths that are compared, quadratic 256-fold. */
+/**
+ * The best of several runs, in ms: linear growth is 16-fold between the lengths that are compared, quadratic 256-fold.
+ */
 function costOf(run: () => unknown): number {
   const times = Array.from({ length: 7 }, () => {
     const from = performance.now();

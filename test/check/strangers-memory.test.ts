@@ -6,7 +6,10 @@ import { resources } from "../support/resources.ts";
 
 const { use } = resources();
 
-/** So many credentials come at a time, and so many times; the first time is not counted, as everything is loaded and compiled then. */
+/**
+ * So many credentials come at a time, and so many times; the first time is not counted, as everything is loaded and
+ * compiled then.
+ */
 const batch = 2_000;
 const rounds = 4;
 const length = 8_000;
@@ -33,7 +36,10 @@ test("a stranger's credentials, of 8 KB each, take at most 300 bytes each of the
   const send = async () => {
     const value = `${next++}-`.padEnd(length, "x");
     const headers: Record<string, string> = next % 2 === 0 ? { "x-session": value } : { cookie: `web=${value}` };
-    expect((await client.check(httpRequest({ contextExtensions: { upstream: "crm" }, headers }))).denied_response?.status?.code).toBe("Unauthorized");
+    expect(
+      (await client.check(httpRequest({ contextExtensions: { upstream: "crm" }, headers }))).denied_response?.status
+        ?.code,
+    ).toBe("Unauthorized");
   };
   const inUse: number[] = [];
   for (let round = 0; round < rounds; round += 1) {

@@ -12,8 +12,14 @@ const { use } = opened;
 const base = { listen: { grpc: "127.0.0.1:0" }, sessions: [{ opaque: { from: { header: "x-session" } } }] };
 
 /** The exit code and what `check --online` prints after the first line. */
-async function online(config: object, env: Readonly<Record<string, string>> = {}): Promise<{ code: number | null; lines: string[] }> {
-  const { code, stdout } = await runHere(["check", "--online", "--config", await writeConfig(opened, { ...base, ...config })], { env });
+async function online(
+  config: object,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ code: number | null; lines: string[] }> {
+  const { code, stdout } = await runHere(
+    ["check", "--online", "--config", await writeConfig(opened, { ...base, ...config })],
+    { env },
+  );
   const [first, ...lines] = stdout.trimEnd().split("\n");
   expect(first).toMatch(/: ok$/);
   expect(stdout).not.toContain("hunter2");
@@ -24,13 +30,22 @@ test("check --online asks issuers, clients and the store, one line each, with ex
   const [oidc, issuer, redis] = await Promise.all([use(startOidcServer()), use(startJwtIssuer()), use(startRedis())]);
   const crm = { issuer: oidc.issuer, clientId: oidc.client.id, clientSecret: "${env:SECRET}" };
   const sessions = [{ name: "agents", jwt: { issuer: issuer.issuer, audience: "gateway", claim: "sid" } }];
-  const file = await writeConfig(opened, { ...base, sessions, store: { redis: { url: redis.url } }, upstreams: { crm } });
-  const { code, stdout } = await runProcess(["check", "--online", "--config", file], { env: { SECRET: oidc.client.secret } });
+  const file = await writeConfig(opened, {
+    ...base,
+    sessions,
+    store: { redis: { url: redis.url } },
+    upstreams: { crm },
+  });
+  const { code, stdout } = await runProcess(["check", "--online", "--config", file], {
+    env: { SECRET: oidc.client.secret },
+  });
   expect(stdout.trimEnd().split("\n")).toEqual([
     `${file}: ok`,
     "OK      sessions.agents.jwt: the issuer's keys are there",
     expect.stringMatching(/^OK {6}upstreams\.crm: the provider takes the client: .*invalid_grant/),
-    expect.stringMatching(/^OK {6}store: (?:Redis|Valkey) \d+\.\d+\.\d+: its version, eviction policy and the user's rights will do$/),
+    expect.stringMatching(
+      /^OK {6}store: (?:Redis|Valkey) \d+\.\d+\.\d+: its version, eviction policy and the user's rights will do$/,
+    ),
   ]);
   expect(code).toBe(0);
   expect(await redisCommand(redis, "KEYS", "*")).toEqual([]);
@@ -49,7 +64,9 @@ test("check --online tells a client that the provider refuses, what cannot be re
   const { code, lines } = await online({ sessions: [{ jwt }], upstreams }, { SECRET: "hunter2" });
   expect(lines).toEqual([
     expect.stringMatching(/^PROBLEM sessions\.jwt\.jwt: the issuer's keys cannot be had: .*ECONNREFUSED/),
-    expect.stringMatching(/^PROBLEM upstreams\.wrong: the provider refuses the client or what it sends: check clientId, .*invalid_client/),
+    expect.stringMatching(
+      /^PROBLEM upstreams\.wrong: the provider refuses the client or what it sends: check clientId, .*invalid_client/,
+    ),
     expect.stringMatching(/^PROBLEM upstreams\.gone: the provider cannot be asked: .*discovery failed/),
     `PROBLEM upstreams.shut: the provider cannot be asked: http://127.0.0.1:${gone}/token: fetch failed: connect ECONNREFUSED 127.0.0.1:${gone}`,
     expect.stringMatching(/^UNTOLD {2}upstreams\.silent: the provider is there, and its answer does not tell .*500/),

@@ -21,7 +21,11 @@ async function problemsOf(text: string, { args = [] as string[], env = {} } = {}
     expect([head, lines, stdout.startsWith(`${file}: ok`)]).toEqual(["", [], true]);
     return [];
   }
-  expect([code, stdout, head]).toEqual([1, "", `bearerswap: ${file}: ${lines.length === 1 ? "1 problem" : `${lines.length} problems`}`]);
+  expect([code, stdout, head]).toEqual([
+    1,
+    "",
+    `bearerswap: ${file}: ${lines.length === 1 ? "1 problem" : `${lines.length} problems`}`,
+  ]);
   expect(stderr).not.toContain("hunter2");
   return lines.map((line) => line.trim());
 }
@@ -38,7 +42,9 @@ test.each<[what: string, text: string, problems: string[]]>([
   [
     "a port without a host",
     `listen:\n  grpc: 9191\n${sessions}${crm}`,
-    ["line 2: listen.grpc: must name the host too: write 127.0.0.1:9191 for this machine alone, or 0.0.0.0:9191 for every interface"],
+    [
+      "line 2: listen.grpc: must name the host too: write 127.0.0.1:9191 for this machine alone, or 0.0.0.0:9191 for every interface",
+    ],
   ],
   [
     "a number for a text as it is written, zeros in front included",
@@ -70,7 +76,11 @@ test.each<[what: string, text: string, problems: string[]]>([
   [
     "a reference that YAML takes for a mapping, with the way out",
     `${listen}${sessions}upstreams:\n  jira: {preset: atlassian, clientId: x, clientSecret: \${env:JIRA}}\n`,
-    [expect.stringMatching(/^line 6: is no YAML: .*; between \{ and \} a reference goes in quotes: "\$\{env:NAME\}"$/) as unknown as string],
+    [
+      expect.stringMatching(
+        /^line 6: is no YAML: .*; between \{ and \} a reference goes in quotes: "\$\{env:NAME\}"$/,
+      ) as unknown as string,
+    ],
   ],
   [
     "unknown keys at every level, with the one that was meant",
@@ -83,7 +93,9 @@ test.each<[what: string, text: string, problems: string[]]>([
       "line 14: upstreams.crm.client-secret: is no known key; did you mean clientSecret?",
       "line 15: upstreams.crm.connect.scopes: is no known key; did you mean scope?",
       "line 16: upstreams.crm.scopeParameter: is no known key here; it belongs under connect",
-      expect.stringMatching(/^line 17: upstreams\.crm\.colour: is no known key; known are preset, /) as unknown as string,
+      expect.stringMatching(
+        /^line 17: upstreams\.crm\.colour: is no known key; known are preset, /,
+      ) as unknown as string,
       "line 18: route: is no known key; did you mean routes?",
       "line 19: connect.public_url: is no known key; did you mean publicUrl?",
     ],
@@ -92,7 +104,9 @@ test.each<[what: string, text: string, problems: string[]]>([
     "a misspelt preset and upstream",
     `${listen}${sessions}upstreams:\n  crm: {preset: keyclock, clientId: x}\nroutes:\n  - upstream: cmr\n`,
     [
-      expect.stringMatching(/^line 6: upstreams\.crm\.preset: must be one of asana, .*, zoom; did you mean keycloak\?$/) as unknown as string,
+      expect.stringMatching(
+        /^line 6: upstreams\.crm\.preset: must be one of asana, .*, zoom; did you mean keycloak\?$/,
+      ) as unknown as string,
       'line 8: routes[0].upstream: "cmr" is not in upstreams; did you mean crm?',
     ],
   ],
@@ -101,7 +115,11 @@ test.each<[what: string, text: string, problems: string[]]>([
     `${listen}${sessions}${crm}cache:\n  # maxSessions: 5\n`,
     ["line 7: cache: has no value: leave it out, or write a mapping"],
   ],
-  ["a number in quotes", `${listen}${sessions}${crm}cache: {maxSessions: "5"}\n`, ["line 7: cache.maxSessions: must be a number, without quotes"]],
+  [
+    "a number in quotes",
+    `${listen}${sessions}${crm}cache: {maxSessions: "5"}\n`,
+    ["line 7: cache.maxSessions: must be a number, without quotes"],
+  ],
   [
     "two routes for the same requests, with both places, also where a secret is missing",
     `${listen}${sessions}upstreams:\n  crm: {issuer: https://idp.example.com, clientId: x, privateKey: "\${env:NONE}"}\nroutes:\n` +
@@ -130,7 +148,9 @@ test.each<[what: string, text: string, problems: string[]]>([
   [
     "connect that no upstream uses",
     `${listen}${sessions}${crm}connect:\n  publicUrl: https://gateway.example.com\n`,
-    ["line 7: connect: is used by no upstream: write `connect: {}` into each that users connect, such as upstreams.crm"],
+    [
+      "line 7: connect: is used by no upstream: write `connect: {}` into each that users connect, such as upstreams.crm",
+    ],
   ],
 ])("check names %s", async (_what, text, problems) => {
   expect(await problemsOf(text)).toEqual(problems);

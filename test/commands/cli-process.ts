@@ -29,17 +29,35 @@ export interface CliOptions {
 }
 
 /** Runs `node src/main.ts …` to its end; one that takes longer than 20 s is killed. */
-export async function runProcess(args: readonly string[], { stdin = "", env = {} }: CliOptions = {}): Promise<CliResult> {
-  const options = { env: { ...process.env, ...compileCache, ...env }, stdio: "pipe", timeout: 20_000, killSignal: "SIGKILL" } as const;
+export async function runProcess(
+  args: readonly string[],
+  { stdin = "", env = {} }: CliOptions = {},
+): Promise<CliResult> {
+  const options = {
+    env: { ...process.env, ...compileCache, ...env },
+    stdio: "pipe",
+    timeout: 20_000,
+    killSignal: "SIGKILL",
+  } as const;
   const child = spawn(process.execPath, [main, ...args], options);
   child.stdin.on("error", () => {}); // not every command reads it
   child.stdin.end(stdin);
-  const [[code], stdout, stderr] = await Promise.all([once(child, "close") as Promise<[number | null]>, text(child.stdout), text(child.stderr)]);
+  const [[code], stdout, stderr] = await Promise.all([
+    once(child, "close") as Promise<[number | null]>,
+    text(child.stdout),
+    text(child.stderr),
+  ]);
   return { code, stdout, stderr };
 }
 
-/** Runs the same command line in this process: all of it but src/main.ts, without the second that a process takes to start. */
-export async function runHere(args: readonly string[], { stdin = "", env = {}, nodeVersion = process.versions.node }: CliOptions = {}): Promise<CliResult> {
+/**
+ * Runs the same command line in this process: all of it but src/main.ts, without the second that a process takes to
+ * start.
+ */
+export async function runHere(
+  args: readonly string[],
+  { stdin = "", env = {}, nodeVersion = process.versions.node }: CliOptions = {},
+): Promise<CliResult> {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const untilStopped = () => Promise.reject(new Error("serve runs as a process"));
   const code = await runCli(args, { env, nodeVersion, stdin: Readable.from([stdin]), stdout, stderr, untilStopped });
@@ -48,7 +66,9 @@ export async function runHere(args: readonly string[], { stdin = "", env = {}, n
   return { code, stdout: await text(stdout), stderr: await text(stderr) };
 }
 
-/** Fails the test unless the command ended as a failure, with one line that begins like `sentence`, and nothing else. */
+/**
+ * Fails the test unless the command ended as a failure, with one line that begins like `sentence`, and nothing else.
+ */
 export function expectSentence({ code, stdout, stderr }: CliResult, sentence: RegExp): void {
   expect(stderr).toMatch(sentence);
   expect(
@@ -85,9 +105,15 @@ export interface Serve {
 }
 
 /** Starts `serve` and waits until it listens. */
-export async function startServe(resources: Resources, config: object, env: Readonly<Record<string, string>> = {}): Promise<Serve> {
+export async function startServe(
+  resources: Resources,
+  config: object,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Serve> {
   const file = await writeConfig(resources, config);
-  const child = await resources.use(startChildServer(process.execPath, [main, "serve", "--config", file], { env: { ...compileCache, ...env } }));
+  const child = await resources.use(
+    startChildServer(process.execPath, [main, "serve", "--config", file], { env: { ...compileCache, ...env } }),
+  );
   await child.printed(/"event":"listening"/);
   const lines = () =>
     child
@@ -96,15 +122,28 @@ export async function startServe(resources: Resources, config: object, env: Read
       .filter((line) => line.startsWith("{") && line.endsWith("}"))
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   const listening = lines().find((line) => line.event === "listening");
-  return { child, grpc: String(listening?.grpc), http: String(listening?.http), admin: String(listening?.admin), lines };
+  return {
+    child,
+    grpc: String(listening?.grpc),
+    http: String(listening?.http),
+    admin: String(listening?.admin),
+    lines,
+  };
 }
 
 /** Starts `serve` where it cannot start; resolves to how it ended. */
-export async function failToServe(resources: Resources, config: object, env: Readonly<Record<string, string>> = {}): Promise<CliResult> {
+export async function failToServe(
+  resources: Resources,
+  config: object,
+  env: Readonly<Record<string, string>> = {},
+): Promise<CliResult> {
   return runProcess(["serve", "--config", await writeConfig(resources, config)], { env });
 }
 
-/** Fails the test unless `serve` ended with exit code 1 and, beside its warnings, one line of JSON as its log has them; returns that line. */
+/**
+ * Fails the test unless `serve` ended with exit code 1 and, beside its warnings, one line of JSON as its log has them;
+ * returns that line.
+ */
 export function startFailure({ code, stdout, stderr }: CliResult): Record<string, unknown> {
   const lines = stdout
     .trimEnd()

@@ -26,7 +26,9 @@ describe("the command line", () => {
   });
 
   test("tells its version", async () => {
-    const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+    const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+      version: string;
+    };
     expect(await runHere(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
   });
 
@@ -44,9 +46,21 @@ describe("the command line", () => {
     ["an argument too many", ["check", "--config", "x.yaml", "y.yaml"], /^error: too many arguments/],
     ["an unknown grants command", ["grants", "steal"], /^error: unknown command 'steal'/],
     ["an unknown keys command", ["keys", "rotate"], /^error: unknown command 'rotate'/],
-    ["a grants command without its admin service", ["grants", "list", "--session", "s"], /^bearerswap: say where the admin service is: give --admin/],
-    ["a configuration that is not there", ["check", "--config", "/nowhere.yaml"], /^bearerswap: \/nowhere\.yaml: cannot be read: ENOENT/],
-    ["an address that is none", ["grants", "list", "--admin", "nowhere", "--session", "s"], /^bearerswap: --admin nowhere is no address/],
+    [
+      "a grants command without its admin service",
+      ["grants", "list", "--session", "s"],
+      /^bearerswap: say where the admin service is: give --admin/,
+    ],
+    [
+      "a configuration that is not there",
+      ["check", "--config", "/nowhere.yaml"],
+      /^bearerswap: \/nowhere\.yaml: cannot be read: ENOENT/,
+    ],
+    [
+      "an address that is none",
+      ["grants", "list", "--admin", "nowhere", "--session", "s"],
+      /^bearerswap: --admin nowhere is no address/,
+    ],
   ])("answers %s with one sentence and exit code 1, never a stack", async (_what, args, sentence) => {
     expectSentence(await runHere(args), sentence);
   });
@@ -55,7 +69,10 @@ describe("the command line", () => {
 describe("the process", () => {
   test("ends with exit code 1 and one sentence too", async () => {
     expectSentence(await runProcess(["sreve"]), /^error: unknown command 'sreve'/);
-    expectSentence(await runProcess(["check", "--config", "/nowhere.yaml"]), /^bearerswap: \/nowhere\.yaml: cannot be read: ENOENT/);
+    expectSentence(
+      await runProcess(["check", "--config", "/nowhere.yaml"]),
+      /^bearerswap: \/nowhere\.yaml: cannot be read: ENOENT/,
+    );
   });
 });
 

@@ -34,7 +34,8 @@ async function start(tls: object = {}, configured = token) {
   return { service, base, withToken };
 }
 
-const put = (args: string[], stdin = "refresh-s3cr3t") => runHere(["grants", "put", ...args, "--upstream", "crm", "--session", sessionId], { stdin });
+const put = (args: string[], stdin = "refresh-s3cr3t") =>
+  runHere(["grants", "put", ...args, "--upstream", "crm", "--session", sessionId], { stdin });
 const denied = /^bearerswap: the admin token is missing or wrong\n$/;
 
 describe("the admin service over TCP", () => {
@@ -43,10 +44,20 @@ describe("the admin service over TCP", () => {
     const verbs = [["put", "--upstream", "crm"], ["get", "--upstream", "crm"], ["list"], ["revoke"]];
     for (const args of [base, withToken("wrong")]) {
       for (const [verb = "", ...rest] of verbs)
-        expectSentence(await runHere(["grants", verb, ...args, ...rest, "--session", sessionId], { stdin: "refresh-s3cr3t" }), denied);
+        expectSentence(
+          await runHere(["grants", verb, ...args, ...rest, "--session", sessionId], { stdin: "refresh-s3cr3t" }),
+          denied,
+        );
     }
-    expectSentence(await runHere(["grants", "get", ...withToken("right"), "--upstream", "crm", "--session", sessionId]), /^bearerswap: there is no grant/);
-    expect(await runProcess(["grants", "put", ...withToken("right"), "--upstream", "crm", "--session", sessionId], { stdin: "refresh-s3cr3t" })).toMatchObject({
+    expectSentence(
+      await runHere(["grants", "get", ...withToken("right"), "--upstream", "crm", "--session", sessionId]),
+      /^bearerswap: there is no grant/,
+    );
+    expect(
+      await runProcess(["grants", "put", ...withToken("right"), "--upstream", "crm", "--session", sessionId], {
+        stdin: "refresh-s3cr3t",
+      }),
+    ).toMatchObject({
       code: 0,
       stderr: "",
       stdout: expect.stringMatching(/^stored\n/),
@@ -57,16 +68,31 @@ describe("the admin service over TCP", () => {
 
 test("white space at the end of the service's own token costs nobody the access: no header could hold it", async () => {
   const { withToken } = await start({}, `${token} \n`);
-  expectSentence(await runHere(["grants", "get", ...withToken("right"), "--upstream", "crm", "--session", sessionId]), /^bearerswap: there is no grant/);
-  expectSentence(await runHere(["grants", "get", ...withToken("wrong"), "--upstream", "crm", "--session", sessionId]), denied);
+  expectSentence(
+    await runHere(["grants", "get", ...withToken("right"), "--upstream", "crm", "--session", sessionId]),
+    /^bearerswap: there is no grant/,
+  );
+  expectSentence(
+    await runHere(["grants", "get", ...withToken("wrong"), "--upstream", "crm", "--session", sessionId]),
+    denied,
+  );
 });
 
 describe("a proxy in the environment", () => {
   test("sees no token: the admin service is called directly (pitfall 22)", async () => {
     const { withToken } = await start();
     const proxy = await use(startHttpServer((_request, response) => response.end()));
-    const env = { http_proxy: proxy.url, https_proxy: proxy.url, grpc_proxy: proxy.url, no_proxy: "", no_grpc_proxy: "" };
-    const answer = await runProcess(["grants", "put", ...withToken("right"), "--upstream", "crm", "--session", sessionId], { stdin: "refresh-s3cr3t", env });
+    const env = {
+      http_proxy: proxy.url,
+      https_proxy: proxy.url,
+      grpc_proxy: proxy.url,
+      no_proxy: "",
+      no_grpc_proxy: "",
+    };
+    const answer = await runProcess(
+      ["grants", "put", ...withToken("right"), "--upstream", "crm", "--session", sessionId],
+      { stdin: "refresh-s3cr3t", env },
+    );
     expect([answer.code, proxy.connections]).toEqual([0, 0]);
   });
 });
@@ -78,7 +104,10 @@ describe("the admin service over TLS", () => {
     const { base, withToken } = await start({ adminTls: { cert: server.certPath, key: server.keyPath } });
     expect(await put([...withToken("right"), "--admin-ca", ca.certPath])).toMatchObject({ code: 0, stderr: "" });
     expectSentence(await put([...base, "--admin-ca", ca.certPath]), denied);
-    expectSentence(await put([...withToken("right"), "--admin-ca", other.certPath]), /^bearerswap: no admin service answers at /);
+    expectSentence(
+      await put([...withToken("right"), "--admin-ca", other.certPath]),
+      /^bearerswap: no admin service answers at /,
+    );
     expectSentence(await put(withToken("right")), /^bearerswap: no admin service answers at /);
   });
 
@@ -87,6 +116,9 @@ describe("the admin service over TLS", () => {
     const server = await ca.server();
     const adminTls = { cert: server.certPath, key: server.keyPath, clientCa: ca.certPath };
     const { withToken } = await start({ adminTls });
-    expectSentence(await put([...withToken("right"), "--admin-ca", ca.certPath]), /^bearerswap: no admin service answers at .*certificate required/);
+    expectSentence(
+      await put([...withToken("right"), "--admin-ca", ca.certPath]),
+      /^bearerswap: no admin service answers at .*certificate required/,
+    );
   });
 });

@@ -15,7 +15,10 @@ async function start(options?: ScenarioOptions) {
   const scenario = await startScenario(opened, options);
   const place = scenario.service.listening.admin;
   const admin = place === undefined ? "" : formatAddress(place);
-  return { ...scenario, grants: (verb: string, ...args: string[]) => runHere(["grants", verb, "--admin", admin, ...args]) };
+  return {
+    ...scenario,
+    grants: (verb: string, ...args: string[]) => runHere(["grants", verb, "--admin", admin, ...args]),
+  };
 }
 
 describe("grants --json", () => {
@@ -45,7 +48,9 @@ describe("grants --json", () => {
       unconfirmed: [{ upstream: "crm", why: "the provider names no revocation endpoint" }],
     });
     expect(JSON.parse((await grants("revoke", "--json", ...crm)).stdout)).toEqual({ revoked: [], unconfirmed: [] });
-    expect(JSON.parse((await grants("get", "--json", ...crm)).stdout)).toMatchObject({ grants: [{ state: "revoked", hasRefreshToken: false }] });
+    expect(JSON.parse((await grants("get", "--json", ...crm)).stdout)).toMatchObject({
+      grants: [{ state: "revoked", hasRefreshToken: false }],
+    });
   });
 });
 
@@ -58,7 +63,9 @@ describe("grants refresh", () => {
     const args = ["grants", "refresh", "--admin", place === undefined ? "" : formatAddress(place), ...crm];
     const { code, stdout, stderr } = await runProcess(args);
     expect([code, stderr]).toEqual([0, ""]);
-    expect(stdout).toMatch(/^refreshed\ncrm: active, access token for \d+s, refresh token, kept for \d+s(?:, scope ".*")?\n$/);
+    expect(stdout).toMatch(
+      /^refreshed\ncrm: active, access token for \d+s, refresh token, kept for \d+s(?:, scope ".*")?\n$/,
+    );
     expect(await check(bearer())).toMatchObject({ headers: { authorization: "Bearer access-2" } });
     expect(provider.calls).toBe(1);
   });
@@ -83,8 +90,12 @@ describe("grants refresh", () => {
       },
     ]);
     clock.shift(3_700_000);
-    expect((await grants("get", ...crm)).stdout).toMatch(/^crm: active, .*, refreshes failing for 370\ds, kept for \d+s/);
-    expect(JSON.parse((await grants("list", "--json", ...session)).stdout)).toMatchObject({ grants: [{ failingForMs: expect.any(Number) }] });
+    expect((await grants("get", ...crm)).stdout).toMatch(
+      /^crm: active, .*, refreshes failing for 370\ds, kept for \d+s/,
+    );
+    expect(JSON.parse((await grants("list", "--json", ...session)).stdout)).toMatchObject({
+      grants: [{ failingForMs: expect.any(Number) }],
+    });
     provider.respondNext({ status: 400, body: { error: "invalid_grant" } });
     expectSentence(
       await grants("refresh", ...crm),
@@ -98,7 +109,12 @@ describe("grants list and revoke", () => {
     const upstream = { tokenEndpoint: "https://idp.example.com/token", clientId: "gateway" };
     const { grants, login } = await start({ config: { upstreams: { crm: upstream, wiki: upstream, mail: upstream } } });
     for (const name of ["wiki", "crm", "mail"]) await login({ upstream: name });
-    expect((await grants("list", ...session)).stdout.split("\n").map((line) => line.split(":")[0])).toEqual(["crm", "mail", "wiki", ""]);
+    expect((await grants("list", ...session)).stdout.split("\n").map((line) => line.split(":")[0])).toEqual([
+      "crm",
+      "mail",
+      "wiki",
+      "",
+    ]);
     expect((await grants("revoke", ...session, "--upstream", "mail")).stdout).toBe("revoked: mail\n");
     expect((await grants("revoke", ...session)).stdout).toBe("revoked: crm, wiki\n");
     expect((await grants("revoke", ...session)).stdout).toBe("nothing to revoke\n");
@@ -108,14 +124,18 @@ describe("grants list and revoke", () => {
   test("show a grant that cannot be read beside those that can", async () => {
     const redis = await opened.use(startRedis());
     const upstream = { tokenEndpoint: "https://idp.example.com/token", clientId: "gateway" };
-    const { grants, login } = await start({ config: { store: { redis: { url: redis.url } }, upstreams: { crm: upstream, wiki: upstream } } });
+    const { grants, login } = await start({
+      config: { store: { redis: { url: redis.url } }, upstreams: { crm: upstream, wiki: upstream } },
+    });
     for (const name of ["crm", "wiki"]) await login({ upstream: name });
     const client = await openClient(opened, redis.url);
     await client.hset((await client.keys("*:grant:crm"))[0] ?? "", "grant", "{");
     const [crmLine, wikiLine] = (await grants("list", ...session)).stdout.split("\n");
     expect(crmLine).toMatch(/^crm: unreadable, \(\S+:grant:crm .*it was left as it is.*\)$/);
     expect(wikiLine).toMatch(/^wiki: active, access token /);
-    expect(JSON.parse((await grants("list", "--json", ...session)).stdout)).toMatchObject({ grants: [{ state: "unreadable" }, { state: "active" }] });
+    expect(JSON.parse((await grants("list", "--json", ...session)).stdout)).toMatchObject({
+      grants: [{ state: "unreadable" }, { state: "active" }],
+    });
   });
 
   test("show a grant that the provider refused, and why", async () => {
@@ -123,7 +143,9 @@ describe("grants list and revoke", () => {
     await login({ token: { accessToken: "" } });
     provider.respondNext({ status: 400, body: { error: "invalid_grant" } });
     expect(await check(bearer())).toMatchObject({ status: 401, body: { reason: "grant_refused" } });
-    expect((await grants("get", ...crm)).stdout).toMatch(/^crm: dead, \(invalid_grant\), no access token, refresh token, kept for \d+s\n$/);
+    expect((await grants("get", ...crm)).stdout).toMatch(
+      /^crm: dead, \(invalid_grant\), no access token, refresh token, kept for \d+s\n$/,
+    );
   });
 });
 
@@ -136,8 +158,14 @@ describe("grants of a session", () => {
   test("need its source where there are two: the same id is two sessions (pitfall 26)", async () => {
     const { grants, login, check } = await start({ config: { sessions: sources } });
     await login({ source: "cli" });
-    expectSentence(await grants("get", ...crm), /^bearerswap: say which source the session belongs to; configured: web, cli\n$/);
-    expectSentence(await grants("get", ...crm, "--source", "mobile"), /^bearerswap: no session source is named "mobile"; configured: web, cli\n$/);
+    expectSentence(
+      await grants("get", ...crm),
+      /^bearerswap: say which source the session belongs to; configured: web, cli\n$/,
+    );
+    expectSentence(
+      await grants("get", ...crm, "--source", "mobile"),
+      /^bearerswap: no session source is named "mobile"; configured: web, cli\n$/,
+    );
     expectSentence(await grants("get", ...crm, "--source", "web"), /^bearerswap: there is no grant/);
     expect((await grants("get", ...crm, "--source", "cli")).code).toBe(0);
     expect((await check(bearer())).status).toBe(401);
@@ -147,8 +175,14 @@ describe("grants of a session", () => {
   test("of an unknown upstream, or without an id, are refused with what is configured", async () => {
     const { grants } = await start();
     for (const verb of ["get", "revoke"])
-      expectSentence(await grants(verb, ...session, "--upstream", "cmr"), /^bearerswap: no upstream is named "cmr"; configured: crm\n$/);
-    expectSentence(await grants("get", "--upstream", "crm", "--session", ""), /^bearerswap: the session id is empty\n$/);
+      expectSentence(
+        await grants(verb, ...session, "--upstream", "cmr"),
+        /^bearerswap: no upstream is named "cmr"; configured: crm\n$/,
+      );
+    expectSentence(
+      await grants("get", "--upstream", "crm", "--session", ""),
+      /^bearerswap: the session id is empty\n$/,
+    );
     expectSentence(await grants("list", "--session", ""), /^bearerswap: the session id is empty\n$/);
   });
 });
@@ -163,11 +197,15 @@ test("an id that no request can have is said to be none, whichever the verb, and
 });
 
 test("put without a session says so before it reads a token", async () => {
-  expectSentence(await runHere(["grants", "put", "--admin", "127.0.0.1:1", "--upstream", "crm"]), /^bearerswap: give one of --session and --session-file\n$/);
+  expectSentence(
+    await runHere(["grants", "put", "--admin", "127.0.0.1:1", "--upstream", "crm"]),
+    /^bearerswap: give one of --session and --session-file\n$/,
+  );
 });
 
 describe("an admin service that does not answer", () => {
-  const unreachable = /^bearerswap: no admin service answers at .*: is bearerswap running with listen\.admin set to it\?/;
+  const unreachable =
+    /^bearerswap: no admin service answers at .*: is bearerswap running with listen\.admin set to it\?/;
 
   test("is said in a sentence, with the address", async () => {
     const socket = `unix:${await temporaryDirectory(opened)}/none.sock`;
@@ -199,6 +237,7 @@ describe("an admin service that does not answer", () => {
     await login();
     await redis.kill("SIGKILL");
     await until("the loss to be noticed", async () => (await client.health("bearerswap.store")) === "NOT_SERVING");
-    for (const verb of ["list", "get", "revoke"]) expectSentence(await grants(verb, ...(verb === "list" ? session : crm)), /^bearerswap: Redis: /);
+    for (const verb of ["list", "get", "revoke"])
+      expectSentence(await grants(verb, ...(verb === "list" ? session : crm)), /^bearerswap: Redis: /);
   });
 });

@@ -4,7 +4,14 @@ import { afterEach, describe, expect, test } from "vitest";
 import { formatAddress } from "../../src/platform/address.ts";
 import { resources } from "../support/resources.ts";
 import { bearer, type Scenario, type ScenarioOptions, sessionId, startScenario } from "../support/scenario.ts";
-import { type CliOptions, type CliResult, expectSentence, runHere, runProcess, temporaryDirectory } from "./cli-process.ts";
+import {
+  type CliOptions,
+  type CliResult,
+  expectSentence,
+  runHere,
+  runProcess,
+  temporaryDirectory,
+} from "./cli-process.ts";
 
 const opened = resources();
 const printed: string[] = [];
@@ -43,9 +50,16 @@ test("put needs the grant's owner where the source binds its sessions to one: no
     { name: "free", opaque: { from: { header: "x-session" } } },
   ];
   const { grants, provider } = await start({ config: { sessions: sources } });
-  const put = (source: string, ...more: string[]) => grants("put", [...crm, "--source", source, ...more], { stdin: provider.tokens.login().refresh_token });
+  const put = (source: string, ...more: string[]) =>
+    grants("put", [...crm, "--source", source, ...more], { stdin: provider.tokens.login().refresh_token });
   for (const source of ["agents", "verified"]) {
-    expectSentence(await put(source), new RegExp(`^bearerswap: source "${source}" binds its sessions to a subject, .* name its owner \\(--subject\\)$`, "m"));
+    expectSentence(
+      await put(source),
+      new RegExp(
+        `^bearerswap: source "${source}" binds its sessions to a subject, .* name its owner \\(--subject\\)$`,
+        "m",
+      ),
+    );
     expect(await grants("list", ["--session", sessionId, "--source", source])).toMatchObject({ stdout: "no grants\n" });
     expect(await put(source, "--subject", "alice")).toMatchObject({ code: 0, stderr: "" });
   }
@@ -59,13 +73,23 @@ describe("grants, as processes", () => {
     const login = provider.tokens.login("read write");
     const kept = "refresh token, kept for (?:2592000|25919\\d\\d)s";
     const shown = new RegExp(`^crm: active, access token for 3\\d{3}s, ${kept}, subject alice, scope "read write"\\n$`);
-    const put = await grants("put", [...crm, "--subject", "alice"], { stdin: JSON.stringify({ ...login, id_token: "s3cr3t" }), as });
+    const put = await grants("put", [...crm, "--subject", "alice"], {
+      stdin: JSON.stringify({ ...login, id_token: "s3cr3t" }),
+      as,
+    });
     expect(put).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/^stored\ncrm: active, /) });
-    expect(await check(bearer())).toMatchObject({ status: 200, headers: { authorization: `Bearer ${login.access_token}` } });
+    expect(await check(bearer())).toMatchObject({
+      status: 200,
+      headers: { authorization: `Bearer ${login.access_token}` },
+    });
     expect(provider.calls).toBe(0);
     expect((await grants("get", crm, { as })).stdout).toMatch(shown);
     expect((await grants("list", ["--session", sessionId], { as })).stdout).toMatch(shown);
-    expect(await grants("revoke", ["--session", sessionId, "--keep-upstream"], { as })).toEqual({ code: 0, stdout: "revoked: crm\n", stderr: "" });
+    expect(await grants("revoke", ["--session", sessionId, "--keep-upstream"], { as })).toEqual({
+      code: 0,
+      stdout: "revoked: crm\n",
+      stderr: "",
+    });
     expect(await check(bearer())).toMatchObject({ status: 401, body: { reason: "grant_missing" } });
     expect((await grants("get", crm)).stdout).toBe("crm: revoked\n");
   });
@@ -90,8 +114,16 @@ describe("grants put", () => {
       { token_type: "user", scope: ["chat:write", "users:read"], refresh_token_expires_in: days },
       { token_type: "bot", scope: "chat:write users:read", refresh_expires_in: String(days) },
     ]) {
-      const stdin = JSON.stringify({ ok: true, access_token: "access-9", refresh_token: "refresh-9", expires_in: 43_200, ...fields });
-      expect((await grants("put", crm, { stdin })).stdout).toMatch(/kept for (?:15811200|158111\d\d)s, scope "chat:write users:read"\n$/);
+      const stdin = JSON.stringify({
+        ok: true,
+        access_token: "access-9",
+        refresh_token: "refresh-9",
+        expires_in: 43_200,
+        ...fields,
+      });
+      expect((await grants("put", crm, { stdin })).stdout).toMatch(
+        /kept for (?:15811200|158111\d\d)s, scope "chat:write users:read"\n$/,
+      );
       expect(await check(bearer())).toMatchObject({ status: 200, headers: { authorization: "Bearer access-9" } });
     }
   });
@@ -99,23 +131,43 @@ describe("grants put", () => {
   test("lets expires_at win over expires_in, in seconds, milliseconds or as a date", async () => {
     const { grants, provider } = await start();
     const inTenMinutes = Math.floor(Date.now() / 1_000) + 600;
-    const dates = [new Date(inTenMinutes * 1_000).toISOString(), new Date(inTenMinutes * 1_000).toISOString().replace("T", " ").replace("Z", "+00:00")];
-    for (const expires_at of [inTenMinutes, String(inTenMinutes), inTenMinutes * 1_000, String(inTenMinutes * 1_000), ...dates]) {
-      const { stdout } = await grants("put", crm, { stdin: JSON.stringify({ ...provider.tokens.login(), expires_in: 3600, expires_at }) });
+    const dates = [
+      new Date(inTenMinutes * 1_000).toISOString(),
+      new Date(inTenMinutes * 1_000).toISOString().replace("T", " ").replace("Z", "+00:00"),
+    ];
+    for (const expires_at of [
+      inTenMinutes,
+      String(inTenMinutes),
+      inTenMinutes * 1_000,
+      String(inTenMinutes * 1_000),
+      ...dates,
+    ]) {
+      const { stdout } = await grants("put", crm, {
+        stdin: JSON.stringify({ ...provider.tokens.login(), expires_in: 3600, expires_at }),
+      });
       expect(stdout).toMatch(/access token for (?:600|59\d)s/);
     }
   });
 
   test("keeps no access token that is over, and refreshes at the first check: an old export is no outage", async () => {
     const { grants, provider, check } = await start();
-    const stdin = JSON.stringify({ ...provider.tokens.login(), expires_in: 3600, expires_at: Math.floor(Date.now() / 1_000) - 60 });
+    const stdin = JSON.stringify({
+      ...provider.tokens.login(),
+      expires_in: 3600,
+      expires_at: Math.floor(Date.now() / 1_000) - 60,
+    });
     expect((await grants("put", crm, { stdin })).stdout).toContain("no access token, refresh token");
     expect(await check(bearer())).toMatchObject({ status: 200, headers: { authorization: "Bearer access-2" } });
   });
 
   test("invents no expiry where none is stated (pitfall 2), and keeps the stated life of the refresh token (pitfall 18)", async () => {
     const { grants, clock, check } = await start();
-    const stdin = JSON.stringify({ access_token: "access-9", refresh_token: "refresh-9", expires_in: null, refresh_expires_in: "86400" });
+    const stdin = JSON.stringify({
+      access_token: "access-9",
+      refresh_token: "refresh-9",
+      expires_in: null,
+      refresh_expires_in: "86400",
+    });
     expect((await grants("put", crm, { stdin })).stdout).toMatch(
       /^stored\ncrm: active, access token without expiry, refresh token, kept for (?:86400|863\d\d)s\n$/,
     );
@@ -127,10 +179,22 @@ describe("grants put", () => {
     const { grants, provider, check } = await start();
     const file = join(await temporaryDirectory(opened), "session");
     writeFileSync(file, `${sessionId}\n`);
-    expect((await grants("put", ["--upstream", "crm", "--session-file", file], { stdin: provider.tokens.login().refresh_token })).code).toBe(0);
+    expect(
+      (
+        await grants("put", ["--upstream", "crm", "--session-file", file], {
+          stdin: provider.tokens.login().refresh_token,
+        })
+      ).code,
+    ).toBe(0);
     expect((await check(bearer())).status).toBe(200);
-    expectSentence(await grants("get", ["--upstream", "crm", "--session-file", `${file}-none`]), /^bearerswap: cannot read .*session-none: ENOENT/);
-    expectSentence(await grants("get", [...crm, "--session-file", file]), /^bearerswap: give one of --session and --session-file/);
+    expectSentence(
+      await grants("get", ["--upstream", "crm", "--session-file", `${file}-none`]),
+      /^bearerswap: cannot read .*session-none: ENOENT/,
+    );
+    expectSentence(
+      await grants("get", [...crm, "--session-file", file]),
+      /^bearerswap: give one of --session and --session-file/,
+    );
     expectSentence(await grants("get", ["--upstream", "crm"]), /^bearerswap: give one of --session and --session-file/);
   });
 
@@ -144,23 +208,51 @@ describe("grants put", () => {
     ],
     ["a number", "404\n", /^bearerswap: standard input is no refresh token but what programs print/],
     ["a web page", "<html>s3cr3t</html>\n", /^bearerswap: standard input is neither JSON nor a bare refresh token\n$/],
-    ["half a response", '{"refresh_token": "s3cr3t"', /^bearerswap: standard input is neither JSON nor a bare refresh token\n$/],
-    ["a list", '["s3cr3t"]', /^bearerswap: standard input is no token response \(RFC 6749 section 5\.1\): it must be an object\n$/],
+    [
+      "half a response",
+      '{"refresh_token": "s3cr3t"',
+      /^bearerswap: standard input is neither JSON nor a bare refresh token\n$/,
+    ],
+    [
+      "a list",
+      '["s3cr3t"]',
+      /^bearerswap: standard input is no token response \(RFC 6749 section 5\.1\): it must be an object\n$/,
+    ],
     [
       "fields of other types",
       '{"access_token": ["s3cr3t"], "expires_in": "soon s3cr3t"}',
       /access_token must be a text, expires_in must be a number of seconds\n$/,
     ],
-    ["a response without tokens", '{"token_type": "Bearer", "scope": "s3cr3t"}', /has neither access_token nor refresh_token\n$/],
-    ["an error response", '{"error": "invalid_grant", "error_description": "s3cr3t"}', /has neither access_token nor refresh_token\n$/],
+    [
+      "a response without tokens",
+      '{"token_type": "Bearer", "scope": "s3cr3t"}',
+      /has neither access_token nor refresh_token\n$/,
+    ],
+    [
+      "an error response",
+      '{"error": "invalid_grant", "error_description": "s3cr3t"}',
+      /has neither access_token nor refresh_token\n$/,
+    ],
     [
       "an end that is none",
       '{"refresh_token": "s3cr3t", "expires_at": "s3cr3t"}',
       /: expires_at must be epoch seconds, epoch milliseconds or a date \(RFC 3339\)\n$/,
     ],
-    ["a refresh token that was no UTF-8", '{"refresh_token": "s3cr3t-\ufffd"}', /^bearerswap: refresh_token holds a character that .* was not UTF-8\n$/],
-    ["a token that breaks headers", '{"access_token": "s3cr3t\\r\\nx-evil: 1"}', /^bearerswap: access_token holds a character/],
-    ["a token of another type", '{"access_token": "s3cr3t", "token_type": "DPoP"}', /^bearerswap: token_type is "DPoP": only Bearer/],
+    [
+      "a refresh token that was no UTF-8",
+      '{"refresh_token": "s3cr3t-\ufffd"}',
+      /^bearerswap: refresh_token holds a character that .* was not UTF-8\n$/,
+    ],
+    [
+      "a token that breaks headers",
+      '{"access_token": "s3cr3t\\r\\nx-evil: 1"}',
+      /^bearerswap: access_token holds a character/,
+    ],
+    [
+      "a token of another type",
+      '{"access_token": "s3cr3t", "token_type": "DPoP"}',
+      /^bearerswap: token_type is "DPoP": only Bearer/,
+    ],
   ])("refuses %s on standard input, and quotes nothing of it (pitfall 22)", async (_what, stdin, sentence) => {
     const { grants } = await start();
     expectSentence(await grants("put", crm, { stdin }), sentence);

@@ -19,7 +19,9 @@ describe("keys generate", () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^[A-Za-z0-9_-]{43}\n$/);
     expect(Buffer.from(stdout, "base64url")).toHaveLength(32);
-    expect(stderr).toContain("store:\n  encryption:\n    keys:\n      - id: k2\n        key: ${file:/path/to/k2.key}\n");
+    expect(stderr).toContain(
+      "store:\n  encryption:\n    keys:\n      - id: k2\n        key: ${file:/path/to/k2.key}\n",
+    );
     expect(stderr).not.toContain(stdout.trim());
   });
 
@@ -33,12 +35,21 @@ describe("keys generate", () => {
 
   test("redirected under umask 077 makes a file that only its owner reads, and that the hint's configuration takes", async () => {
     const file = join(await temporaryDirectory(opened), "new.key");
-    const { stderr } = await promisify(execFile)("sh", ["-c", 'umask 077; "$0" "$1" keys generate > "$2"', process.execPath, main, file]);
+    const { stderr } = await promisify(execFile)("sh", [
+      "-c",
+      'umask 077; "$0" "$1" keys generate > "$2"',
+      process.execPath,
+      main,
+      file,
+    ]);
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     const config = await writeConfig(opened, {
       listen: { grpc: "127.0.0.1:0" },
       sessions: [{ opaque: { from: { header: "x-session" } } }],
-      store: { redis: { url: "redis://127.0.0.1" }, encryption: { keys: [{ id: idsIn(stderr)[0], key: `\${file:${file}}` }] } },
+      store: {
+        redis: { url: "redis://127.0.0.1" },
+        encryption: { keys: [{ id: idsIn(stderr)[0], key: `\${file:${file}}` }] },
+      },
       upstreams: { crm: { tokenEndpoint: "https://idp.example.com/token", clientId: "gateway" } },
     });
     expect(await runHere(["check", "--config", config])).toEqual({ code: 0, stdout: `${config}: ok\n`, stderr: "" });
@@ -46,6 +57,9 @@ describe("keys generate", () => {
 
   test("refuses an id that the configuration would, and then prints no key", async () => {
     for (const id of ["K1", "a.b", "", "-"])
-      expectSentence(await runHere(["keys", "generate", `--id=${id}`]), /^bearerswap: --id .*must be 1 to 63 lower-case letters/);
+      expectSentence(
+        await runHere(["keys", "generate", `--id=${id}`]),
+        /^bearerswap: --id .*must be 1 to 63 lower-case letters/,
+      );
   });
 });

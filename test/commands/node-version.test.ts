@@ -5,7 +5,10 @@ import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
 const root = new URL("../../", import.meta.url);
-const { bin, engines } = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as { bin: { bearerswap: string }; engines: { node: string } };
+const { bin, engines } = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as {
+  bin: { bearerswap: string };
+  engines: { node: string };
+};
 const launcher = fileURLToPath(new URL(bin.bearerswap, root));
 
 /** The launcher in a process that takes itself for another version of Node. */
@@ -22,10 +25,15 @@ async function runAs(version: string, ...args: string[]): Promise<{ code: number
 test.each(["18.20.8", "20.20.2", "22.18.0"])("on Node %s one sentence says which Node is needed", async (version) => {
   const { code, stdout, stderr } = await runAs(version, "--version");
   expect([code, stdout]).toEqual([1, ""]);
-  expect(stderr).toBe(`bearerswap: needs Node ${engines.node.slice(2)} or later, and this is Node ${version}: install a newer one, or use the Docker image\n`);
+  expect(stderr).toBe(
+    `bearerswap: needs Node ${engines.node.slice(2)} or later, and this is Node ${version}: install a newer one, or use the Docker image\n`,
+  );
 });
 
 test("on a Node that it runs on, the launcher is the program", async () => {
-  expect(await runAs(process.versions.node, "schema")).toMatchObject({ code: 0, stdout: expect.stringContaining("bearerswap configuration") });
+  expect(await runAs(process.versions.node, "schema")).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining("bearerswap configuration"),
+  });
   expect((await runAs("22.19.0", "--version")).code).toBe(0);
 });

@@ -23,17 +23,28 @@ test.each([
   ["24.0.0", "1", false],
   ["22.19.0", "0", false],
   ["22.19.0", undefined, false],
-])("check on Node %s with NODE_USE_ENV_PROXY=%s warns of a proxy that is ignored: %s", async (nodeVersion, asked, warns) => {
-  const file = await writeConfig(opened, config);
-  const { code, stderr } = await runHere(["check", "--config", file], { nodeVersion, env: asked === undefined ? {} : { NODE_USE_ENV_PROXY: asked } });
-  expect([code, /^warning: NODE_USE_ENV_PROXY is set, and this Node \S+ ignores it: .*run Node 22\.21 or later/m.test(stderr)]).toEqual([0, warns]);
-});
+])(
+  "check on Node %s with NODE_USE_ENV_PROXY=%s warns of a proxy that is ignored: %s",
+  async (nodeVersion, asked, warns) => {
+    const file = await writeConfig(opened, config);
+    const { code, stderr } = await runHere(["check", "--config", file], {
+      nodeVersion,
+      env: asked === undefined ? {} : { NODE_USE_ENV_PROXY: asked },
+    });
+    expect([
+      code,
+      /^warning: NODE_USE_ENV_PROXY is set, and this Node \S+ ignores it: .*run Node 22\.21 or later/m.test(stderr),
+    ]).toEqual([0, warns]);
+  },
+);
 
 test("serve on such a Node warns at start, as an event, and runs", async () => {
   const warned = async (version: string) => {
     const serve = await startServe(opened, config, { NODE_USE_ENV_PROXY: "1", ...disguisedAs(version) });
     return serve.lines().filter(({ event }) => event === "proxy_ignored");
   };
-  expect(await warned("22.19.0")).toMatchObject([{ level: "warn", msg: expect.stringContaining("this Node 22.19.0 ignores it") }]);
+  expect(await warned("22.19.0")).toMatchObject([
+    { level: "warn", msg: expect.stringContaining("this Node 22.19.0 ignores it") },
+  ]);
   expect(await warned("22.21.0")).toEqual([]);
 });

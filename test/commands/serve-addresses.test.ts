@@ -28,17 +28,31 @@ describe("an address in use", () => {
     await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
     onStop(() => new Promise((resolve) => taken.close(resolve)));
     const address = `127.0.0.1:${(taken.address() as { port: number }).port}`;
-    const answers = await Promise.all([failToServe(opened, config({ grpc: address })), failToServe(opened, config({ grpc: "127.0.0.1:0", http: address }))]);
+    const answers = await Promise.all([
+      failToServe(opened, config({ grpc: address })),
+      failToServe(opened, config({ grpc: "127.0.0.1:0", http: address })),
+    ]);
     for (const answer of answers)
-      expectFailure(answer, new RegExp(`^cannot listen on ${address}: another process listens there: stop it, or choose another port \\(EADDRINUSE\\)$`));
+      expectFailure(
+        answer,
+        new RegExp(
+          `^cannot listen on ${address}: another process listens there: stop it, or choose another port \\(EADDRINUSE\\)$`,
+        ),
+      );
   });
 
   test("of another machine, or of a host that nobody knows, is said with what to do", async () => {
     const [elsewhere, unknown] = ["203.0.113.1:9191", "nowhere.invalid:9191"];
     for (const listen of [{ grpc: elsewhere }, { grpc: "127.0.0.1:0", http: elsewhere }])
-      expectFailure(await failToServe(opened, config(listen)), /^cannot listen on 203\.0\.113\.1:9191: this machine has no such address: write one of its own/);
+      expectFailure(
+        await failToServe(opened, config(listen)),
+        /^cannot listen on 203\.0\.113\.1:9191: this machine has no such address: write one of its own/,
+      );
     for (const listen of [{ grpc: unknown }, { grpc: "127.0.0.1:0", http: unknown }])
-      expectFailure(await failToServe(opened, config(listen)), /^cannot listen on nowhere\.invalid:9191: nobody knows the host's name: /);
+      expectFailure(
+        await failToServe(opened, config(listen)),
+        /^cannot listen on nowhere\.invalid:9191: nobody knows the host's name: /,
+      );
   });
 });
 
@@ -46,7 +60,10 @@ describe("a unix socket", () => {
   test("that somebody serves is left to them: the second instance ends with a sentence", async () => {
     const grpc = `unix:${await temporaryDirectory(opened)}/check.sock`;
     const first = await startServe(opened, config({ grpc }));
-    expectFailure(await failToServe(opened, config({ grpc })), /^cannot listen on unix:.*check\.sock: another process listens there$/);
+    expectFailure(
+      await failToServe(opened, config({ grpc })),
+      /^cannot listen on unix:.*check\.sock: another process listens there$/,
+    );
     expect(first.child.running).toBe(true);
     const client = await use(createExtAuthzClient(grpc));
     expect(await client.health()).toBe("SERVING");
@@ -68,13 +85,20 @@ describe("a unix socket", () => {
   test("is not put in the place of a file", async () => {
     const path = `${await temporaryDirectory(opened)}/precious`;
     writeFileSync(path, "data");
-    expectFailure(await failToServe(opened, config({ grpc: `unix:${path}` })), /^cannot listen on unix:.*precious: a file that is no socket is there/);
+    expectFailure(
+      await failToServe(opened, config({ grpc: `unix:${path}` })),
+      /^cannot listen on unix:.*precious: a file that is no socket is there/,
+    );
     expect(statSync(path).size).toBe(4);
   });
 
   test("in a folder that is not there is said in a sentence, whichever listener it is", async () => {
     const path = `${await temporaryDirectory(opened)}/none/check.sock`;
-    for (const listen of [{ grpc: `unix:${path}` }, { grpc: "127.0.0.1:0", http: `unix:${path}` }, { grpc: "127.0.0.1:0", admin: `unix:${path}` }])
+    for (const listen of [
+      { grpc: `unix:${path}` },
+      { grpc: "127.0.0.1:0", http: `unix:${path}` },
+      { grpc: "127.0.0.1:0", admin: `unix:${path}` },
+    ])
       expectFailure(
         await failToServe(opened, config(listen)),
         /^cannot listen on unix:.*check\.sock: the folder .*\/none does not exist; make it, or choose another path$/,
@@ -83,9 +107,16 @@ describe("a unix socket", () => {
 
   test("has the configured mode, the admin service's 0600: it hands out no tokens, but takes them", async () => {
     const dir = await temporaryDirectory(opened);
-    const listen = { grpc: `unix:${dir}/check.sock`, grpcMode: "0606", http: `unix:${dir}/http.sock`, admin: `unix:${dir}/admin.sock` };
+    const listen = {
+      grpc: `unix:${dir}/check.sock`,
+      grpcMode: "0606",
+      http: `unix:${dir}/http.sock`,
+      admin: `unix:${dir}/admin.sock`,
+    };
     await startServe(opened, config(listen));
-    expect([modeOf(`${dir}/check.sock`), modeOf(`${dir}/http.sock`), modeOf(`${dir}/admin.sock`)]).toEqual([0o606, 0o660, 0o600]);
+    expect([modeOf(`${dir}/check.sock`), modeOf(`${dir}/http.sock`), modeOf(`${dir}/admin.sock`)]).toEqual([
+      0o606, 0o660, 0o600,
+    ]);
   });
 
   test("has mode 0660 by default", async () => {

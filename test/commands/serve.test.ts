@@ -6,7 +6,15 @@ import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { startTokenEndpoint, type TokenEndpoint } from "../support/token-endpoint.ts";
 import { until } from "../support/until.ts";
-import { failToServe, runHere, runProcess, type Serve, startFailure, startServe, temporaryDirectory } from "./cli-process.ts";
+import {
+  failToServe,
+  runHere,
+  runProcess,
+  type Serve,
+  startFailure,
+  startServe,
+  temporaryDirectory,
+} from "./cli-process.ts";
 
 const opened = resources();
 const { use } = opened;
@@ -33,7 +41,9 @@ async function start({ shutdown = "20s", store = { memory: {} } as object } = {}
     upstreams: { crm: { tokenEndpoint: endpoint.url, clientId: "gateway" } },
     shutdown: { timeout: shutdown },
   });
-  const put = await runHere(["grants", "put", "--admin", admin, "--upstream", "crm", "--session", session], { stdin: endpoint.tokens.login().refresh_token });
+  const put = await runHere(["grants", "put", "--admin", admin, "--upstream", "crm", "--session", session], {
+    stdin: endpoint.tokens.login().refresh_token,
+  });
   expect(put).toMatchObject({ code: 0, stderr: "" });
   const client = await use(createExtAuthzClient(serve.grpc));
   const readyz = async () => (await fetch(`http://${serve.http}/readyz`)).status;
@@ -43,11 +53,15 @@ async function start({ shutdown = "20s", store = { memory: {} } as object } = {}
 describe("serve", () => {
   test("answers checks and probes, and ends with exit code 0 on SIGTERM, saying what it does", async () => {
     const { serve, check, client, readyz } = await start();
-    expect(await check()).toMatchObject({ ok_response: { headers: [{ header: { key: "authorization", value: "Bearer access-2" } }] } });
+    expect(await check()).toMatchObject({
+      ok_response: { headers: [{ header: { key: "authorization", value: "Bearer access-2" } }] },
+    });
     expect([await client.health(), await readyz()]).toEqual(["SERVING", 200]);
     serve.child.signal("SIGTERM");
     expect(await serve.child.exited).toEqual({ code: 0, signal: null });
-    expect(serve.lines().map((line) => line.event)).toEqual(expect.arrayContaining(["listening", "refresh", "stopping", "stopped"]));
+    expect(serve.lines().map((line) => line.event)).toEqual(
+      expect.arrayContaining(["listening", "refresh", "stopping", "stopped"]),
+    );
     expect(serve.lines().find((line) => line.event === "stopping")).toMatchObject({ signal: "SIGTERM" });
     expect(serve.child.output()).not.toMatch(/access-2|refresh-|0123456789abcdef/);
   });
@@ -81,7 +95,9 @@ describe("serve", () => {
       upstreams: { crm: { tokenEndpoint: endpoint.url, clientId: "gateway" } },
     });
     const client = await use(createExtAuthzClient(again.grpc));
-    expect(await client.check(request)).toMatchObject({ ok_response: { headers: [{ header: { value: "Bearer access-2" } }] } });
+    expect(await client.check(request)).toMatchObject({
+      ok_response: { headers: [{ header: { value: "Bearer access-2" } }] },
+    });
     expect([endpoint.calls, endpoint.tokens.reuses]).toEqual([1, 0]);
   });
 
@@ -95,7 +111,10 @@ describe("serve", () => {
     expect(await serve.child.exited).toEqual({ code: 0, signal: null });
     expect(performance.now() - startedAt).toBeLessThan(5_000);
     expect(await pending).not.toBe(0);
-    expect(serve.lines().find((line) => line.event === "shutdown")).toMatchObject({ level: "error", msg: expect.stringContaining("shutdown.timeout") });
+    expect(serve.lines().find((line) => line.event === "shutdown")).toMatchObject({
+      level: "error",
+      msg: expect.stringContaining("shutdown.timeout"),
+    });
   });
 
   test("told to stop twice, stops at once", async () => {
@@ -112,7 +131,9 @@ describe("serve", () => {
 
 describe("serve with a configuration that cannot be served", () => {
   test("ends with exit code 1 and one line of its log that lists every problem, before it listens", async () => {
-    expect(startFailure(await failToServe(opened, { listen: { grpc: "x" }, sessions: [], upstreams: {} }))).toMatchObject({
+    expect(
+      startFailure(await failToServe(opened, { listen: { grpc: "x" }, sessions: [], upstreams: {} })),
+    ).toMatchObject({
       msg: expect.stringMatching(/gateway\.yaml: 3 problems$/),
       problems: [
         "line 1: listen.grpc: must be host:port, [ipv6]:port or unix:/absolute/path",
@@ -131,7 +152,9 @@ describe("serve with a configuration that cannot be served", () => {
   test("says so where the file is no YAML, or not there", async () => {
     const file = `${await temporaryDirectory(opened)}/broken.yaml`;
     await writeFile(file, "listen: grpc: x");
-    expect(startFailure(await runProcess(["serve", "--config", file]))).toMatchObject({ problems: [expect.stringMatching(/^line 1: is no YAML: Nested/)] });
+    expect(startFailure(await runProcess(["serve", "--config", file]))).toMatchObject({
+      problems: [expect.stringMatching(/^line 1: is no YAML: Nested/)],
+    });
     expect(startFailure(await runProcess(["serve", "--config", "/nowhere.yaml"]))).toMatchObject({
       msg: expect.stringMatching(/^\/nowhere\.yaml: cannot be read: ENOENT/),
     });

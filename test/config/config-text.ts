@@ -8,7 +8,9 @@ export const environment: Readonly<Record<string, string>> = {
   REDIS_PASSWORD: "redis-secret-value",
 };
 
-export const jwtSource = { jwt: { issuer: "https://as.example.com", audience: "https://gateway.example.com", claim: "tsid" } };
+export const jwtSource = {
+  jwt: { issuer: "https://as.example.com", audience: "https://gateway.example.com", claim: "tsid" },
+};
 export const crm = { issuer: "https://idp.example.com", clientId: "gateway", clientSecret: "${env:CRM_SECRET}" };
 
 /** The smallest configuration that can be served. */
@@ -16,10 +18,15 @@ export const minimal = { listen: { grpc: "127.0.0.1:9191" }, sessions: [jwtSourc
 
 /** Loads `minimal` with some sections replaced, or a YAML text. */
 export function load(config: string | Readonly<Record<string, unknown>>, env = environment): LoadedConfig {
-  return parseConfig(typeof config === "string" ? config : JSON.stringify({ ...minimal, ...config }), "gateway.yaml", { env });
+  return parseConfig(typeof config === "string" ? config : JSON.stringify({ ...minimal, ...config }), "gateway.yaml", {
+    env,
+  });
 }
 
-/** Every problem without its line's number, in the order of the file; none where it can be served. See {@link placedProblemsOf}. */
+/**
+ * Every problem without its line's number, in the order of the file; none where it can be served. See {@link
+ * placedProblemsOf}.
+ */
 export function problemsOf(config: string | Readonly<Record<string, unknown>>, env = environment): string[] {
   return placedProblemsOf(config, env).map((line) => line.replace(/^line \d+: /, "").replace(/ \(line \d+\)/, ""));
 }

@@ -19,19 +19,25 @@ describe("a duration", () => {
   test.each(["10 s", " 10s", "1.5h", "-1s", "1w", "1h30m", "s", "", "10S", "١s", "1e3s"])(
     "is not what %j says: an unclear unit is an error, no guess",
     (text) => {
-      expect(problemsOf({ shutdown: { timeout: text } })).toEqual(["shutdown.timeout: must be a duration such as 500ms, 10s, 5m, 2h or 30d"]);
+      expect(problemsOf({ shutdown: { timeout: text } })).toEqual([
+        "shutdown.timeout: must be a duration such as 500ms, 10s, 5m, 2h or 30d",
+      ]);
     },
   );
 
   test("that is a bare number is an error: seconds and milliseconds differ by a thousand", () => {
     const needsUnit = ["shutdown.timeout: needs a unit: write 20s for seconds, or 20ms for milliseconds"];
     for (const timeout of [20, "20"]) expect(problemsOf({ shutdown: { timeout } })).toEqual(needsUnit);
-    expect(problemsOf({ shutdown: { timeout: 1.5 } })).toEqual(["shutdown.timeout: must be a duration such as 500ms, 10s, 5m, 2h or 30d"]);
+    expect(problemsOf({ shutdown: { timeout: 1.5 } })).toEqual([
+      "shutdown.timeout: must be a duration such as 500ms, 10s, 5m, 2h or 30d",
+    ]);
   });
 
   test("longer than ten years is an error", () => {
     expect(problemsOf({ shutdown: { timeout: "3651d" } })).toEqual(["shutdown.timeout: must be at most 3650d"]);
-    expect(problemsOf({ shutdown: { timeout: `${"9".repeat(400)}d` } })).toEqual(["shutdown.timeout: must be at most 3650d"]);
+    expect(problemsOf({ shutdown: { timeout: `${"9".repeat(400)}d` } })).toEqual([
+      "shutdown.timeout: must be at most 3650d",
+    ]);
   });
 
   test("of zero is an error where it would lose grants or time out everything", () => {
@@ -42,13 +48,16 @@ describe("a duration", () => {
       upstreams: { crm: { ...crm, refreshTokenLife: "0d" } },
     };
     expect(problemsOf(zero).sort()).toEqual(
-      ["check.deadline", "refresh.timeout", "store.redis.commandTimeout", "upstreams.crm.refreshTokenLife"].map((path) => `${path}: must be longer than zero`),
+      ["check.deadline", "refresh.timeout", "store.redis.commandTimeout", "upstreams.crm.refreshTokenLife"].map(
+        (path) => `${path}: must be longer than zero`,
+      ),
     );
   });
 });
 
 describe("the timeouts", () => {
-  const order = "refresh.timeout: must be shorter than check.deadline, which must be shorter than Envoy's ext_authz timeout";
+  const order =
+    "refresh.timeout: must be shorter than check.deadline, which must be shorter than Envoy's ext_authz timeout";
 
   test("stand in the order in which they have to end", () => {
     expect(problemsOf({ refresh: { timeout: "11999ms" } })).toEqual([]);

@@ -50,7 +50,8 @@ describe("config.schema.json", () => {
     expect(Object.keys(committed.properties ?? {})).toEqual(Object.keys(sections));
     for (const schema of objectsIn(committed)) {
       expect(schema.additionalProperties, JSON.stringify(Object.keys(schema.properties ?? {}))).not.toBeUndefined();
-      for (const name of (schema.required as string[] | undefined) ?? []) expect(schema.properties?.[name]).not.toHaveProperty("default");
+      for (const name of (schema.required as string[] | undefined) ?? [])
+        expect(schema.properties?.[name]).not.toHaveProperty("default");
     }
   });
 
@@ -60,7 +61,12 @@ describe("config.schema.json", () => {
     const stores = [
       { memory: null },
       { memory: { maxGrants: 5 } },
-      { redis: { sentinel: { name: "m", nodes: ["127.0.0.1:26379"], username: "u", password, tls: {}, natMap }, tls: { minVersion: "TLSv1.3" } } },
+      {
+        redis: {
+          sentinel: { name: "m", nodes: ["127.0.0.1:26379"], username: "u", password, tls: {}, natMap },
+          tls: { minVersion: "TLSv1.3" },
+        },
+      },
       { redis: { cluster: { nodes: ["127.0.0.1:7000"], natMap }, tls: { serverName: "redis" } } },
     ];
     for (const store of stores) expect(() => load({ store })).not.toThrow();
@@ -72,7 +78,11 @@ describe("config.schema.json", () => {
     const examples = globSync("envoy/bearerswap*.yaml", { cwd: new URL("../..", import.meta.url) });
     expect(examples).toContain("envoy/bearerswap.yaml");
     for (const example of examples)
-      expect(validator.safeParse(parse(readFileSync(new URL(`../../${example}`, import.meta.url), "utf8"))).error?.issues ?? [], example).toEqual([]);
+      expect(
+        validator.safeParse(parse(readFileSync(new URL(`../../${example}`, import.meta.url), "utf8"))).error?.issues ??
+          [],
+        example,
+      ).toEqual([]);
   });
 
   test.each<[what: string, config: object]>([
@@ -84,7 +94,10 @@ describe("config.schema.json", () => {
     ["no sessions", { ...minimal, sessions: [] }],
     ["an unknown log level", { ...minimal, log: { level: "loud" } }],
     ["a negative database", { ...minimal, store: { redis: { url: "redis://h", database: -1 } } }],
-    ["a sealing key without id", { ...minimal, store: { redis: { url: "redis://h" }, encryption: { keys: [{ key: "${env:K1}" }] } } }],
+    [
+      "a sealing key without id",
+      { ...minimal, store: { redis: { url: "redis://h" }, encryption: { keys: [{ key: "${env:K1}" }] } } },
+    ],
     ["a store prefix with braces", { ...minimal, store: { redis: { url: "redis://h", keyPrefix: "{x}" } } }],
   ])("shows an editor %s", (_what, config) => {
     expect(validator.safeParse(config).success).toBe(false);

@@ -35,12 +35,19 @@ describe("an address", () => {
     expect([formatAddress(place), isLocal(place)]).toEqual([formatted, local]);
   });
 
-  test.each(["127.0.0.1", "127.0.0.1:-1", "::1:9191", "unix:run/x.sock", "unix:", "http://127.0.0.1:1", "127.0.0.1:"])("is not %j", (text) => {
-    expect(problemsOf(listen({ grpc: text }))).toEqual(["listen.grpc: must be host:port, [ipv6]:port or unix:/absolute/path"]);
-  });
+  test.each(["127.0.0.1", "127.0.0.1:-1", "::1:9191", "unix:run/x.sock", "unix:", "http://127.0.0.1:1", "127.0.0.1:"])(
+    "is not %j",
+    (text) => {
+      expect(problemsOf(listen({ grpc: text }))).toEqual([
+        "listen.grpc: must be host:port, [ipv6]:port or unix:/absolute/path",
+      ]);
+    },
+  );
 
   test("has no port above the highest", () => {
-    expect(problemsOf(listen({ grpc: "127.0.0.1:65536" }))).toEqual(["listen.grpc: has no such port: the highest is 65535"]);
+    expect(problemsOf(listen({ grpc: "127.0.0.1:65536" }))).toEqual([
+      "listen.grpc: has no such port: the highest is 65535",
+    ]);
   });
 
   test.each([9191, "9191", ":9191"])("is not a port alone, %j: which hosts may reach it is said", (grpc) => {
@@ -51,11 +58,15 @@ describe("an address", () => {
 
   test("of a unix socket is no longer than the system takes", () => {
     expect(problemsOf(listen({ grpc: `unix:/${"s".repeat(106)}` }))).toEqual([]);
-    expect(problemsOf(listen({ grpc: `unix:/${"s".repeat(107)}` }))).toEqual(["listen.grpc: is too long: the path of a unix socket has at most 107 bytes"]);
+    expect(problemsOf(listen({ grpc: `unix:/${"s".repeat(107)}` }))).toEqual([
+      "listen.grpc: is too long: the path of a unix socket has at most 107 bytes",
+    ]);
   });
 
   test("belongs to one listener", () => {
-    expect(problemsOf(listen({ http: "127.0.0.1:9191", admin: "unix:/a" }))).toEqual(["listen.http: is the address of listen.grpc"]);
+    expect(problemsOf(listen({ http: "127.0.0.1:9191", admin: "unix:/a" }))).toEqual([
+      "listen.http: is the address of listen.grpc",
+    ]);
     expect(problemsOf({ listen: { grpc: "unix:/a", http: "unix:///a", admin: "unix:/a" } })).toEqual([
       "listen.http: is the address of listen.grpc",
       "listen.admin: is the address of listen.http",
@@ -68,15 +79,25 @@ describe("a socket's mode", () => {
   test("is octal and quoted", () => {
     expect(load({ listen: { grpc: "unix:/a", grpcMode: "0600" } }).config.listen.grpcMode).toBe(0o600);
     for (const mode of ["660", "0888", "0o660", "07777", "rw-rw----"])
-      expect(problemsOf(listen({ grpcMode: mode }))).toEqual(['listen.grpcMode: must be an octal mode in quotes, such as "0660"']);
-    expect(problemsOf(listen({ grpcMode: 0o660 }))).toEqual(['listen.grpcMode: must be an octal mode in quotes, such as "0660"']);
+      expect(problemsOf(listen({ grpcMode: mode }))).toEqual([
+        'listen.grpcMode: must be an octal mode in quotes, such as "0660"',
+      ]);
+    expect(problemsOf(listen({ grpcMode: 0o660 }))).toEqual([
+      'listen.grpcMode: must be an octal mode in quotes, such as "0660"',
+    ]);
   });
 });
 
 describe("TLS", () => {
   test("is read from PEM files, and its key is a secret", () => {
-    const { config } = load(listen({ tls: { ...tls(), clientCa: ca.certPath, allowedSans: ["URI:spiffe://example.org/envoy"] } }));
-    expect(config.listen.tls).toMatchObject({ cert: server.cert, clientCa: ca.cert, allowedSans: ["URI:spiffe://example.org/envoy"] });
+    const { config } = load(
+      listen({ tls: { ...tls(), clientCa: ca.certPath, allowedSans: ["URI:spiffe://example.org/envoy"] } }),
+    );
+    expect(config.listen.tls).toMatchObject({
+      cert: server.cert,
+      clientCa: ca.cert,
+      allowedSans: ["URI:spiffe://example.org/envoy"],
+    });
     expect(config.listen.tls?.key.reveal()).toBe(server.key);
     expect(JSON.stringify(config)).not.toContain("PRIVATE KEY");
   });
@@ -113,12 +134,19 @@ describe("TLS", () => {
 });
 
 describe("who may be believed (metadata and principal are plain fields of the request)", () => {
-  const believed = { sessions: [{ metadata: { namespace: "ns", path: ["id"] } }, { principal: { trustDomains: ["example.org"] } }, jwtSource] };
+  const believed = {
+    sessions: [
+      { metadata: { namespace: "ns", path: ["id"] } },
+      { principal: { trustDomains: ["example.org"] } },
+      jwtSource,
+    ],
+  };
   const message = "is believed as it comes: listen.grpc must be a unix socket, loopback, or mTLS with tls.allowedSans";
   const refused = [`sessions[0].metadata: ${message}`, `sessions[1].principal: ${message}`];
 
   test("is whoever can reach a unix socket or loopback", () => {
-    for (const grpc of ["unix:/run/x.sock", "127.0.0.1:1", "[::1]:1", "localhost:1"]) expect(problemsOf({ ...believed, listen: { grpc } })).toEqual([]);
+    for (const grpc of ["unix:/run/x.sock", "127.0.0.1:1", "[::1]:1", "localhost:1"])
+      expect(problemsOf({ ...believed, listen: { grpc } })).toEqual([]);
   });
 
   test("is nobody on an open port, in plaintext, under TLS or under mTLS with any certificate", () => {
@@ -140,10 +168,16 @@ describe("the admin listener", () => {
 
   test("needs nothing on a unix socket, a token on loopback, TLS too elsewhere", () => {
     expect(problemsOf(listen({ admin: "unix:/run/admin.sock" }))).toEqual([]);
-    expect(problemsOf(listen({ admin: "127.0.0.1:9193" }))).toEqual(["listen.adminToken: is needed: listen.admin is no unix socket"]);
+    expect(problemsOf(listen({ admin: "127.0.0.1:9193" }))).toEqual([
+      "listen.adminToken: is needed: listen.admin is no unix socket",
+    ]);
     expect(problemsOf(listen({ admin: "127.0.0.1:9193", ...token }))).toEqual([]);
-    expect(problemsOf(listen({ admin: "0.0.0.0:9193", ...token }))).toEqual(["listen.adminTls: is needed: listen.admin is not loopback"]);
-    expect(problemsOf(listen({ admin: "0.0.0.0:9193", adminTls: tls() }))).toEqual(["listen.adminToken: is needed: listen.admin is no unix socket"]);
+    expect(problemsOf(listen({ admin: "0.0.0.0:9193", ...token }))).toEqual([
+      "listen.adminTls: is needed: listen.admin is not loopback",
+    ]);
+    expect(problemsOf(listen({ admin: "0.0.0.0:9193", adminTls: tls() }))).toEqual([
+      "listen.adminToken: is needed: listen.admin is no unix socket",
+    ]);
     expect(problemsOf(listen({ admin: "0.0.0.0:9193", adminTls: tls(), ...token }))).toEqual([]);
   });
 });
@@ -157,7 +191,9 @@ describe("a warning", () => {
       expect.stringMatching(/^listen\.grpc: 0\.0\.0\.0:9191 is plaintext and not loopback/),
     ]);
     expect(warningsOf({ ...redis, listen: { grpc: "0.0.0.0:9191", tls: tls() } })).toEqual(["listen.tls"]);
-    expect(warningsOf({ ...redis, listen: { grpc: "0.0.0.0:9191", tls: { ...tls(), clientCa: ca.certPath } } })).toEqual([]);
+    expect(
+      warningsOf({ ...redis, listen: { grpc: "0.0.0.0:9191", tls: { ...tls(), clientCa: ca.certPath } } }),
+    ).toEqual([]);
     expect(warningsOf({ ...redis, listen: { grpc: "unix:/a" } })).toEqual([]);
     expect(warningsOf(redis)).toEqual([]);
   });

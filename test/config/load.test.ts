@@ -14,7 +14,15 @@ describe("a configuration", () => {
     const { config } = load({});
     expect(config).toMatchObject({
       listen: { grpc: { kind: "tcp", host: "127.0.0.1", port: 9191 }, grpcMode: 0o660 },
-      sessions: [{ name: "jwt", kind: "jwt", from: { header: "authorization" }, audience: ["https://gateway.example.com"], clockTolerance: 30_000 }],
+      sessions: [
+        {
+          name: "jwt",
+          kind: "jwt",
+          from: { header: "authorization" },
+          audience: ["https://gateway.example.com"],
+          clockTolerance: 30_000,
+        },
+      ],
       store: { kind: "memory", maxGrants: 100_000 },
       refresh: { minRemainingMs: 10_000, aheadMs: 60_000, timeoutMs: 10_000 },
       check: { deadlineMs: 12_000, realm: "bearerswap" },
@@ -69,7 +77,11 @@ describe("a configuration", () => {
     const { config } = load({
       listen: { grpc: "127.0.0.1:9191", admin: "127.0.0.1:9193", adminToken: "${env:ADMIN_TOKEN}" },
       store: {
-        redis: { sentinel: { name: "m", nodes: ["127.0.0.1:26379"], password: "${env:REDIS_PASSWORD}" }, username: "u", password: "${env:REDIS_PASSWORD}" },
+        redis: {
+          sentinel: { name: "m", nodes: ["127.0.0.1:26379"], password: "${env:REDIS_PASSWORD}" },
+          username: "u",
+          password: "${env:REDIS_PASSWORD}",
+        },
       },
     });
     const printed = `${inspect(config, { depth: 20, showHidden: true })} ${JSON.stringify(config)} ${String(config.listen.adminToken)}`;
@@ -113,7 +125,11 @@ describe("a configuration", () => {
   });
 
   test("says what is missing", () => {
-    expect(problemsOf("log: {level: info}")).toEqual(["listen: is missing", "sessions: is missing", "upstreams: is missing"]);
+    expect(problemsOf("log: {level: info}")).toEqual([
+      "listen: is missing",
+      "sessions: is missing",
+      "upstreams: is missing",
+    ]);
     expect(problemsOf({ listen: {}, sessions: [{ jwt: {} }] })).toEqual([
       "listen.grpc: is missing",
       "sessions[0].jwt.issuer: is missing",
@@ -152,7 +168,10 @@ describe("a key that nobody knows", () => {
   });
 
   test("hides no other problem", () => {
-    const problems = problemsOf({ refresh: { timeout: "20s", retries: 3 }, upstreams: { crm: { ...crm, client_id: "x", issuer: "http://idp.example.com" } } });
+    const problems = problemsOf({
+      refresh: { timeout: "20s", retries: 3 },
+      upstreams: { crm: { ...crm, client_id: "x", issuer: "http://idp.example.com" } },
+    });
     expect(problems.map((problem) => problem.split(": ")[0]).sort()).toEqual([
       "refresh.retries",
       "refresh.timeout",

@@ -28,12 +28,17 @@ describe("references", () => {
   });
 
   test("stand inside a longer text too, several of them", () => {
-    expect(redisUrl("redis://${env:USER}:${env:PASSWORD}@redis.internal:6380/2", { USER: "gateway", PASSWORD: "p%40ss" })).toBe(
-      "redis://gateway:p%40ss@redis.internal:6380/2",
+    expect(
+      redisUrl("redis://${env:USER}:${env:PASSWORD}@redis.internal:6380/2", { USER: "gateway", PASSWORD: "p%40ss" }),
+    ).toBe("redis://gateway:p%40ss@redis.internal:6380/2");
+    expect(redisUrl("${env:REDIS_URL}", { REDIS_URL: "redis://:pw@redis.internal" })).toBe(
+      "redis://:pw@redis.internal",
     );
-    expect(redisUrl("${env:REDIS_URL}", { REDIS_URL: "redis://:pw@redis.internal" })).toBe("redis://:pw@redis.internal");
     const { config } = load(
-      { sessions: [{ opaque: { from: { cookie: "${env:COOKIE}" } } }], upstreams: { crm: { ...crm, issuer: "https://${env:TENANT}.example.com" } } },
+      {
+        sessions: [{ opaque: { from: { cookie: "${env:COOKIE}" } } }],
+        upstreams: { crm: { ...crm, issuer: "https://${env:TENANT}.example.com" } },
+      },
       {
         CRM_SECRET: "x",
         COOKIE: "__Host-session",
@@ -48,20 +53,40 @@ describe("references", () => {
     const literal = "must not stand in the file: write ${env:NAME} or ${file:/path}";
     const admin = { ...minimal.listen, admin: "127.0.0.1:9193", adminToken: "hunter2" };
     expect(problemsOf({ listen: admin })).toEqual([`listen.adminToken: ${literal}`]);
-    expect(problemsOf({ store: { redis: { url: "redis://127.0.0.1", password: "hunter2" } } })).toEqual([`store.redis.password: ${literal}`]);
+    expect(problemsOf({ store: { redis: { url: "redis://127.0.0.1", password: "hunter2" } } })).toEqual([
+      `store.redis.password: ${literal}`,
+    ]);
     const sentinel = { name: "m", nodes: ["127.0.0.1:26379"], password: "hunter2" };
     expect(problemsOf({ store: { redis: { sentinel } } })).toEqual([`store.redis.sentinel.password: ${literal}`]);
-    for (const value of ["hunter2", "hunter2${env:CRM_SECRET}", "${env:CRM_SECRET}hunter2", "${env:CRM_SECRET}${env:CRM_SECRET}"])
-      expect(problemsOf({ upstreams: { crm: { ...crm, clientSecret: value } } })).toEqual([`upstreams.crm.clientSecret: ${literal}`]);
+    for (const value of [
+      "hunter2",
+      "hunter2${env:CRM_SECRET}",
+      "${env:CRM_SECRET}hunter2",
+      "${env:CRM_SECRET}${env:CRM_SECRET}",
+    ])
+      expect(problemsOf({ upstreams: { crm: { ...crm, clientSecret: value } } })).toEqual([
+        `upstreams.crm.clientSecret: ${literal}`,
+      ]);
     const key = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----";
-    expect(problemsOf({ upstreams: { crm: { issuer: crm.issuer, clientId: "x", privateKey: key } } })).toContainEqual(`upstreams.crm.privateKey: ${literal}`);
+    expect(problemsOf({ upstreams: { crm: { issuer: crm.issuer, clientId: "x", privateKey: key } } })).toContainEqual(
+      `upstreams.crm.privateKey: ${literal}`,
+    );
   });
 
   test("must be used for a password in the store's URL", () => {
     const literal = ["store.redis.url: must not hold a password: write ${env:NAME} or ${file:/path} in its place"];
-    for (const url of ["redis://:hunter2@127.0.0.1", "redis://user:hunter2@127.0.0.1:6379/1", "redis://:hunter2${env:CRM_SECRET}@h", "rediss://:hunter2@h"])
+    for (const url of [
+      "redis://:hunter2@127.0.0.1",
+      "redis://user:hunter2@127.0.0.1:6379/1",
+      "redis://:hunter2${env:CRM_SECRET}@h",
+      "rediss://:hunter2@h",
+    ])
       expect(problemsOf({ store: { redis: { url } } })).toEqual(literal);
-    for (const url of ["redis://127.0.0.1:6379/1", "redis://user:${env:CRM_SECRET}@127.0.0.1", "redis://:${env:CRM_SECRET}@[::1]:6379"])
+    for (const url of [
+      "redis://127.0.0.1:6379/1",
+      "redis://user:${env:CRM_SECRET}@127.0.0.1",
+      "redis://:${env:CRM_SECRET}@[::1]:6379",
+    ])
       expect(problemsOf({ store: { redis: { url } } })).toEqual([]);
   });
 
@@ -69,8 +94,12 @@ describe("references", () => {
     expect(problemsOf({ upstreams: { crm: { ...crm, clientSecret: "${env:NOT_SET}" } } })).toEqual([
       "upstreams.crm.clientSecret: needs the environment variable NOT_SET, which is not set",
     ]);
-    expect(problemsOf({}, { CRM_SECRET: "" })).toEqual(["upstreams.crm.clientSecret: needs the environment variable CRM_SECRET, which is empty"]);
-    expect(problemsOf({}, { CRM_SECRET: " \t" })).toEqual(["upstreams.crm.clientSecret: needs the environment variable CRM_SECRET, which is empty"]);
+    expect(problemsOf({}, { CRM_SECRET: "" })).toEqual([
+      "upstreams.crm.clientSecret: needs the environment variable CRM_SECRET, which is empty",
+    ]);
+    expect(problemsOf({}, { CRM_SECRET: " \t" })).toEqual([
+      "upstreams.crm.clientSecret: needs the environment variable CRM_SECRET, which is empty",
+    ]);
     expect(problemsOf({ upstreams: { crm: { ...crm, clientSecret: secretFile("blank", "  \n\n") } } })).toEqual([
       `upstreams.crm.clientSecret: needs the file ${join(dir, "blank")}, which is empty`,
     ]);
@@ -84,10 +113,11 @@ describe("references", () => {
 
   test("of another kind are errors, also in places that are no secrets", () => {
     const problem = "has a ${…} that is neither ${env:NAME} nor ${file:/path}";
-    for (const text of ["${HOME}", "${vault:x}", "${env:}", "${}"]) expect(problemsOf({ check: { realm: text } })).toEqual([`check.realm: ${problem}`]);
-    expect(problemsOf({ sessions: [{ opaque: { from: { cookie: "a" } } }, { opaque: { from: { cookie: "${VAR}" } } }] })[0]).toBe(
-      `sessions[1].opaque.from.cookie: ${problem}`,
-    );
+    for (const text of ["${HOME}", "${vault:x}", "${env:}", "${}"])
+      expect(problemsOf({ check: { realm: text } })).toEqual([`check.realm: ${problem}`]);
+    expect(
+      problemsOf({ sessions: [{ opaque: { from: { cookie: "a" } } }, { opaque: { from: { cookie: "${VAR}" } } }] })[0],
+    ).toBe(`sessions[1].opaque.from.cookie: ${problem}`);
   });
 
   test("are not looked up in what they resolve to: a secret may hold ${", () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { load, placedProblemsOf, problemsOf } from "./config-text.ts";
 
-const rest = "sessions: [{opaque: {from: {cookie: s}}}]\nupstreams: {crm: {issuer: 'https://idp.example.com', clientId: gateway}}\n";
+const rest =
+  "sessions: [{opaque: {from: {cookie: s}}}]\nupstreams: {crm: {issuer: 'https://idp.example.com', clientId: gateway}}\n";
 
 describe("YAML", () => {
   test("may hold comments, anchors and aliases", () => {
@@ -12,9 +13,21 @@ describe("YAML", () => {
   });
 
   const broken: [what: string, text: string, problem: RegExp][] = [
-    ["with a tab for indentation", `listen:\n\tgrpc: hunter2\n${rest}`, /^line 2: is no YAML: Tabs are not allowed as indentation \(column 1\)$/],
-    ["with an open quote", `${rest}listen: {grpc: "hunter2`, /^line 3: is no YAML: Missing closing "quote \(column 24\)$/],
-    ["with a key too deep", `${rest}listen: grpc: hunter2`, /^line 3: is no YAML: Nested mappings are not allowed in compact mappings \(column 9\)$/],
+    [
+      "with a tab for indentation",
+      `listen:\n\tgrpc: hunter2\n${rest}`,
+      /^line 2: is no YAML: Tabs are not allowed as indentation \(column 1\)$/,
+    ],
+    [
+      "with an open quote",
+      `${rest}listen: {grpc: "hunter2`,
+      /^line 3: is no YAML: Missing closing "quote \(column 24\)$/,
+    ],
+    [
+      "with a key too deep",
+      `${rest}listen: grpc: hunter2`,
+      /^line 3: is no YAML: Nested mappings are not allowed in compact mappings \(column 9\)$/,
+    ],
     [
       "with a key that occurs twice: the second would win in silence",
       `${rest}log: {level: info}\nlog: {level: hunter2}`,
@@ -25,9 +38,21 @@ describe("YAML", () => {
       `${rest}listen:\n  grpc: "127.0.0.1:1"\n  grpc: "hunter2"`,
       /^line 5: listen\.grpc: stands twice, on lines 4 and 5: keep one of them$/m,
     ],
-    ["with two documents", `${rest}---\n${rest}`, /^line 3: is no YAML: Source contains multiple documents \(column 1\)$/],
-    ["with text after the value", `${rest}log: |x hunter2`, /^line 3: is no YAML: Block scalar header includes extra characters \(column 7\)$/],
-    ["with a brace too many", `{${rest.split("\n")[0]}}} hunter2`, /^line 1: is no YAML: Unexpected flow-map-end token in YAML stream \(column \d+\)$/],
+    [
+      "with two documents",
+      `${rest}---\n${rest}`,
+      /^line 3: is no YAML: Source contains multiple documents \(column 1\)$/,
+    ],
+    [
+      "with text after the value",
+      `${rest}log: |x hunter2`,
+      /^line 3: is no YAML: Block scalar header includes extra characters \(column 7\)$/,
+    ],
+    [
+      "with a brace too many",
+      `{${rest.split("\n")[0]}}} hunter2`,
+      /^line 1: is no YAML: Unexpected flow-map-end token in YAML stream \(column \d+\)$/,
+    ],
   ];
   test.each(broken)("%s is said with its place, without quoting the file", (_what, text, problem) => {
     expect(placedProblemsOf(text).join("\n")).toMatch(problem);
@@ -47,7 +72,8 @@ describe("YAML", () => {
   });
 
   test("of the wrong types is answered with what each should be, and no value", () => {
-    const text = "listen: hunter2\nsessions: {jwt: hunter2}\nupstreams: [hunter2]\nroutes: hunter2\nstore: ~\nlog: 5\ncache: {maxSessions: 1.5}\n";
+    const text =
+      "listen: hunter2\nsessions: {jwt: hunter2}\nupstreams: [hunter2]\nroutes: hunter2\nstore: ~\nlog: 5\ncache: {maxSessions: 1.5}\n";
     expect(problemsOf(text)).toEqual([
       "listen: must be a mapping",
       "sessions: must be a list",

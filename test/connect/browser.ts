@@ -38,13 +38,21 @@ export function createBrowser(client: ExtAuthzClient, replica: () => ExtAuthzCli
   const gateway = new Map<string, string>();
   const jars = new Map<string, Map<string, string>>([[publicUrl, gateway]]);
 
-  async function request(address: string, { method = "GET", headers = {}, host, edit }: BrowserRequest = {}): Promise<Page> {
+  async function request(
+    address: string,
+    { method = "GET", headers = {}, host, edit }: BrowserRequest = {},
+  ): Promise<Page> {
     const url = new URL(address);
     if (url.origin !== publicUrl) edit?.(url);
     const jar = jars.get(url.origin) ?? new Map<string, string>();
     jars.set(url.origin, jar);
     const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
-    const sent = { accept: "text/html", "sec-fetch-mode": "navigate", ...(cookie === "" ? {} : { cookie }), ...headers };
+    const sent = {
+      accept: "text/html",
+      "sec-fetch-mode": "navigate",
+      ...(cookie === "" ? {} : { cookie }),
+      ...headers,
+    };
     const page = url.origin === publicUrl ? await check(url, sent, method, host) : await atProvider(url, cookie);
     for (const text of page.headers.get("set-cookie") ?? []) keep(jar, text);
     return page;
@@ -53,7 +61,15 @@ export function createBrowser(client: ExtAuthzClient, replica: () => ExtAuthzCli
   async function check(url: URL, headers: Record<string, string>, method: string, host = url.host): Promise<Page> {
     return pageOf(
       url.href,
-      await replica().check(httpRequest({ method, path: `${url.pathname}${url.search}`, host, headers, contextExtensions: { upstream: "crm" } })),
+      await replica().check(
+        httpRequest({
+          method,
+          path: `${url.pathname}${url.search}`,
+          host,
+          headers,
+          contextExtensions: { upstream: "crm" },
+        }),
+      ),
     );
   }
 
@@ -76,7 +92,8 @@ export function createBrowser(client: ExtAuthzClient, replica: () => ExtAuthzCli
 
 export function pageOf(url: string, { ok_response: ok, denied_response: denied }: CheckResponse): Page {
   const headers = new Map<string, string[]>();
-  for (const { header } of (ok ?? denied)?.headers ?? []) headers.set(header.key, [...(headers.get(header.key) ?? []), header.value]);
+  for (const { header } of (ok ?? denied)?.headers ?? [])
+    headers.set(header.key, [...(headers.get(header.key) ?? []), header.value]);
   const status = ok === undefined ? statusCodes[denied?.status?.code ?? ""] : 200;
   if (status === undefined) throw new Error(`unexpected status ${denied?.status?.code}`);
   return { url, status, headers, body: denied?.body ?? "let through" };
@@ -85,7 +102,10 @@ export function pageOf(url: string, { ok_response: ok, denied_response: denied }
 async function atProvider(url: URL, cookie: string): Promise<Page> {
   const response = await fetch(url, { redirect: "manual", headers: { cookie } });
   const headers = new Map(
-    [...response.headers.keys()].map((name) => [name, name === "set-cookie" ? response.headers.getSetCookie() : [response.headers.get(name) ?? ""]]),
+    [...response.headers.keys()].map((name) => [
+      name,
+      name === "set-cookie" ? response.headers.getSetCookie() : [response.headers.get(name) ?? ""],
+    ]),
   );
   return { url: url.href, status: response.status, headers, body: await response.text() };
 }

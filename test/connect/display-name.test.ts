@@ -16,5 +16,7 @@ test("users read an upstream's displayName on every page, escaped", async () => 
   const callback = new URL((await browser.visit(`${prefix}connect/crm`, { until: isCallback })).url);
   callback.searchParams.delete("code");
   callback.searchParams.set("error", "access_denied");
-  expect(textOf(await browser.request(callback.href))).toContain("Smith &amp; &lt;Sons&gt; says that you did not allow the access.");
+  expect(textOf(await browser.request(callback.href))).toContain(
+    "Smith &amp; &lt;Sons&gt; says that you did not allow the access.",
+  );
 });

@@ -9,12 +9,17 @@ const cookie = { cookie: `${sessionCookie}=${sessionValue}` };
 test("connects the account of a cookie session, from a 401's connect_url to a request that is let through", async () => {
   const world = await startWorld(use);
   const denied = await world.call(cookie);
-  expect([denied.status, JSON.parse(denied.body)]).toEqual([401, expect.objectContaining({ reason: "grant_missing", connect_url: `${prefix}connect/crm` })]);
+  expect([denied.status, JSON.parse(denied.body)]).toEqual([
+    401,
+    expect.objectContaining({ reason: "grant_missing", connect_url: `${prefix}connect/crm` }),
+  ]);
   const page = await world.browser().visit(connectUrlOf(denied) ?? "");
   expect([page.url, page.status]).toEqual([prefix, 200]);
   expect(textOf(page)).toMatch(/crm Connected since .* UTC as user-1 Connect again Disconnect/);
   const allowed = await world.call(cookie);
-  expect(await world.provider.isActive(allowed.headers.get("authorization")?.[0]?.replace("Bearer ", "") ?? "")).toBe(true);
+  expect(await world.provider.isActive(allowed.headers.get("authorization")?.[0]?.replace("Bearer ", "") ?? "")).toBe(
+    true,
+  );
 });
 
 test("asks the provider with PKCE S256, state, nonce and the public URL's redirect URI, whatever Host the request names", async () => {
@@ -39,7 +44,10 @@ test("comes back to the page that the browser was at, with its query", async () 
   const world = await startWorld(use);
   const browser = world.browser();
   const denied = await browser.request(`${publicUrl}/contacts?page=2&q=a%20b`);
-  expect([denied.status, denied.headers.get("location")]).toEqual([302, [`${prefix}connect/crm?return_to=%2Fcontacts%3Fpage%3D2%26q%3Da%2520b`]]);
+  expect([denied.status, denied.headers.get("location")]).toEqual([
+    302,
+    [`${prefix}connect/crm?return_to=%2Fcontacts%3Fpage%3D2%26q%3Da%2520b`],
+  ]);
   const page = await browser.visit(`${publicUrl}/contacts?page=2&q=a%20b`);
   expect([page.url, page.body]).toEqual([`${publicUrl}/contacts?page=2&q=a%20b`, "let through"]);
 });
@@ -62,15 +70,20 @@ test.each(["gateway.example.com:443", "gateway.example.com.", "Gateway.Example.c
     const navigation = await world.call({ accept: "text/html", "sec-fetch-mode": "navigate", ...cookie }, { host });
     expect(navigation.headers.get("location")).toEqual([`${prefix}connect/crm?return_to=%2Fcontacts`]);
     const denied = await world.call({}, { host });
-    expect(denied.headers.get("www-authenticate")?.[0]).toContain(`resource_metadata="${publicUrl}/.well-known/oauth-protected-resource/contacts"`);
+    expect(denied.headers.get("www-authenticate")?.[0]).toContain(
+      `resource_metadata="${publicUrl}/.well-known/oauth-protected-resource/contacts"`,
+    );
   },
 );
 
-test.each(["gateway.example.com:80", "gateway.example.com:8443", "gateway.example.com.evil.example"])("takes nobody back who named %s", async (host) => {
-  const world = await startWorld(use);
-  const denied = await world.call({ accept: "text/html", "sec-fetch-mode": "navigate", ...cookie }, { host });
-  expect(denied.headers.get("location")).toEqual([`${prefix}connect/crm`]);
-});
+test.each(["gateway.example.com:80", "gateway.example.com:8443", "gateway.example.com.evil.example"])(
+  "takes nobody back who named %s",
+  async (host) => {
+    const world = await startWorld(use);
+    const denied = await world.call({ accept: "text/html", "sec-fetch-mode": "navigate", ...cookie }, { host });
+    expect(denied.headers.get("location")).toEqual([`${prefix}connect/crm`]);
+  },
+);
 
 test("takes :80 for our host where the public URL is on plain http, and :443 for another", async () => {
   const own = "http://127.0.0.1";
@@ -83,12 +96,16 @@ test("takes :80 for our host where the public URL is on plain http, and :443 for
   };
   const back = [`${own}/_bearerswap/connect/crm?return_to=%2Fcontacts`];
   for (const host of ["127.0.0.1", "127.0.0.1:80"]) expect(await navigate(host)).toEqual([back, true]);
-  for (const host of ["127.0.0.1:443", "127.0.0.1:8080"]) expect(await navigate(host)).toEqual([[`${own}/_bearerswap/connect/crm`], false]);
+  for (const host of ["127.0.0.1:443", "127.0.0.1:8080"])
+    expect(await navigate(host)).toEqual([[`${own}/_bearerswap/connect/crm`], false]);
 });
 
 test("does not take a browser back to another host's path", async () => {
   const world = await startWorld(use);
-  const denied = await world.call({ accept: "text/html", "sec-fetch-mode": "navigate", ...cookie }, { host: "api.example.com" });
+  const denied = await world.call(
+    { accept: "text/html", "sec-fetch-mode": "navigate", ...cookie },
+    { host: "api.example.com" },
+  );
   expect(denied.headers.get("location")).toEqual([`${prefix}connect/crm`]);
 });
 
@@ -119,7 +136,10 @@ test("gives users who have no session one of ours, with the account they connect
   const browser = world.browser(null);
   expect(connectUrlOf(await world.call({}))).toBe(`${prefix}connect/crm`);
   const overview = await browser.visit(prefix);
-  expect([textOf(overview), [...browser.cookies.keys()]]).toEqual([expect.stringContaining("crm Not connected"), ["__Host-bearerswap-browser"]]);
+  expect([textOf(overview), [...browser.cookies.keys()]]).toEqual([
+    expect.stringContaining("crm Not connected"),
+    ["__Host-bearerswap-browser"],
+  ]);
   const page = await browser.visit(`${publicUrl}/contacts`);
   expect(page.body).toBe("let through");
   expect(browser.cookies.get("__Host-bearerswap")).toMatch(/^[\w-]{44}$/);
@@ -140,7 +160,10 @@ test("shows a grant that the provider refused as one that needs a login, and a n
   await browser.visit(`${prefix}connect/crm`);
   world.provider.failNext(400, {}, { error: "invalid_grant" });
   world.clock.shift(3_700_000);
-  expect(JSON.parse((await world.call(cookie)).body)).toMatchObject({ reason: "grant_refused", connect_url: `${prefix}connect/crm` });
+  expect(JSON.parse((await world.call(cookie)).body)).toMatchObject({
+    reason: "grant_refused",
+    connect_url: `${prefix}connect/crm`,
+  });
   expect(textOf(await browser.visit(prefix))).toMatch(
     /crm Needs a new login The provider no longer accepts what it gave\. Connect again to go on\. Connected since .* as user-1/,
   );

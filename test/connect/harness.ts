@@ -14,7 +14,10 @@ export const sessionValue = "YW4tb3BhcXVlLXNlc3Npb24taWQ";
 /** A JWT in a cookie, of the same issuer as the bearer ones. */
 export const webCookie = "__Host-web";
 
-/** bearerswap with an upstream `crm` at a real provider, and sessions of every kind that connects; `as` is the issuer of bearer sessions. */
+/**
+ * bearerswap with an upstream `crm` at a real provider, and sessions of every kind that connects; `as` is the issuer of
+ * bearer sessions.
+ */
 export interface ConnectWorld {
   readonly provider: OidcServer;
   readonly as: OidcServer;
@@ -61,8 +64,21 @@ export async function startWorld(
   };
   const settings = {
     sessions: [
-      { name: "agents", jwt: { issuer: as.issuer, jwks: keys.jwksUrl, audience: "gateway", claim: "tsid", subject: "sub" } },
-      { name: "web", jwt: { from: { cookie: webCookie }, issuer: as.issuer, jwks: keys.jwksUrl, audience: "gateway", claim: "tsid", subject: "sub" } },
+      {
+        name: "agents",
+        jwt: { issuer: as.issuer, jwks: keys.jwksUrl, audience: "gateway", claim: "tsid", subject: "sub" },
+      },
+      {
+        name: "web",
+        jwt: {
+          from: { cookie: webCookie },
+          issuer: as.issuer,
+          jwks: keys.jwksUrl,
+          audience: "gateway",
+          claim: "tsid",
+          subject: "sub",
+        },
+      },
       { name: "app", opaque: { from: { cookie: sessionCookie } } },
       ...(issue === false ? [] : [{ name: "issued", cookie: { issue: true, ...(issue === true ? {} : issue) } }]),
     ],
@@ -92,7 +108,12 @@ export async function startWorld(
       return browser;
     },
     async call(headers, options = {}) {
-      return pageOf(publicUrl, await client.check(httpRequest({ contextExtensions: { upstream: "crm" }, path: "/contacts", ...options, headers })));
+      return pageOf(
+        publicUrl,
+        await client.check(
+          httpRequest({ contextExtensions: { upstream: "crm" }, path: "/contacts", ...options, headers }),
+        ),
+      );
     },
     replica: start,
   };

@@ -25,7 +25,9 @@ test("an id that a browser brings before it has connected anything becomes no se
 test("a second account joins the same session", async () => {
   const world = await startWorld(use, {
     issue: true,
-    upstreams: ({ as }) => ({ wiki: { issuer: as.issuer, clientId: as.client.id, clientSecret: "${env:SECRET}", connect: { scope: "openid" } } }),
+    upstreams: ({ as }) => ({
+      wiki: { issuer: as.issuer, clientId: as.client.id, clientSecret: "${env:SECRET}", connect: { scope: "openid" } },
+    }),
   });
   const browser = world.browser(null);
   await browser.visit(`${prefix}connect/crm`);

@@ -27,7 +27,9 @@ test("finds what JSON.parse finds, in any object", () => {
       const text = memberText(JSON.stringify(value, null, indent), "id");
       const id = Object.hasOwn(value, "id") ? value.id : undefined;
       const isPlain = id !== undefined && (typeof id !== "object" || id === null);
-      expect(text === undefined ? undefined : JSON.parse(text)).toEqual(isPlain ? JSON.parse(JSON.stringify(id)) : undefined);
+      expect(text === undefined ? undefined : JSON.parse(text)).toEqual(
+        isPlain ? JSON.parse(JSON.stringify(id)) : undefined,
+      );
     }),
   );
 });

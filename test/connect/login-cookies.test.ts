@@ -48,7 +48,10 @@ test("a login's cookie is gone when it has come back, and replayed with its cook
 test("a cookie whose time, seal or name was changed opens nothing, and another login's does not either", async () => {
   const world = await startWorld(use);
   const browser = world.browser();
-  const [one, other] = [await browser.visit(`${prefix}connect/crm`, { until: isCallback }), await browser.visit(`${prefix}connect/crm`, { until: isCallback })];
+  const [one, other] = [
+    await browser.visit(`${prefix}connect/crm`, { until: isCallback }),
+    await browser.visit(`${prefix}connect/crm`, { until: isCallback }),
+  ];
   const name = cookieNameOf(one.url);
   const value = browser.cookies.get(name) ?? "";
   const [expiry = "", ...sealed] = value.split(".");
@@ -91,7 +94,8 @@ test("a login that goes on from its user's issuer to the provider keeps its plac
   const world = await startWorld(use);
   const headers = await world.bearer("session-1", "user-1");
   const browser = world.browser();
-  const edit = (url: URL) => url.searchParams.set("login_hint", url.href.startsWith(world.as.issuer) ? "user-1" : "account");
+  const edit = (url: URL) =>
+    url.searchParams.set("login_hint", url.href.startsWith(world.as.issuer) ? "user-1" : "account");
   const tabs = [];
   for (let tab = 0; tab < 4; tab++) {
     tabs.push((await browser.visit(`${prefix}connect/crm`, { until: isCallback, edit })).url);
@@ -99,7 +103,10 @@ test("a login that goes on from its user's issuer to the provider keeps its plac
   }
   const identified = await browser.visit(connectUrlOf(await world.call(headers)) ?? "", { until: isCallback, edit });
   expect(loginsOf(browser)).toHaveLength(5);
-  const connecting = await browser.visit(identified.url, { edit, until: (url) => isCallback(url) && url.href !== identified.url });
+  const connecting = await browser.visit(identified.url, {
+    edit,
+    until: (url) => isCallback(url) && url.href !== identified.url,
+  });
   expect(loginsOf(browser).map(([name]) => name)).toEqual([...tabs, connecting.url].map(cookieNameOf));
   expect(textOf(await browser.visit(connecting.url))).toContain("crm is connected");
   for (const url of tabs) expect((await browser.request(url)).status).toBe(302);
@@ -133,7 +140,14 @@ test("a login that the version before kept in the store is finished, once", asyn
   const hashOfBrowser = createHash("sha256")
     .update(browser.cookies.get("__Host-bearerswap-browser") ?? "")
     .digest("base64url");
-  const record = { step: "connect", upstream: "crm", by: "session", nonce: "a".repeat(22), verifier: "b".repeat(44), browser: hashOfBrowser };
+  const record = {
+    step: "connect",
+    upstream: "crm",
+    by: "session",
+    nonce: "a".repeat(22),
+    verifier: "b".repeat(44),
+    browser: hashOfBrowser,
+  };
   await redis.set(`bearerswap:flow:state:${hash}`, JSON.stringify(record), "PX", 600_000);
   browser.cookies.delete(cookieNameOf(begun.url));
   const callback = new URL(begun.url);
@@ -155,9 +169,15 @@ test("cookies of logins under way never reach the API, whatever stands around th
     .join("; ");
   for (const own of [`${name}=${value}`, `x=1,${name}=${value}`, `\u00a0${name}=${value}`, `${loginCookiePrefix}=1`]) {
     const answer = await world.client.check(
-      httpRequest({ contextExtensions: { upstream: "crm" }, path: "/contacts", headers: { cookie: `theme=dark; ${own}; ${session}` } }),
+      httpRequest({
+        contextExtensions: { upstream: "crm" },
+        path: "/contacts",
+        headers: { cookie: `theme=dark; ${own}; ${session}` },
+      }),
     );
-    const cookies = answer.ok_response?.headers.filter(({ header }) => header.key === "cookie").map(({ header }) => header.value);
+    const cookies = answer.ok_response?.headers
+      .filter(({ header }) => header.key === "cookie")
+      .map(({ header }) => header.value);
     expect(cookies).toEqual([own.startsWith("x") ? "theme=dark; x=1" : "theme=dark"]);
   }
 });

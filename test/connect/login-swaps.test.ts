@@ -18,7 +18,11 @@ interface Running {
   readonly value: string;
 }
 
-async function running(browser: TestBrowser, address: string, options: Parameters<TestBrowser["visit"]>[1] = {}): Promise<Running> {
+async function running(
+  browser: TestBrowser,
+  address: string,
+  options: Parameters<TestBrowser["visit"]>[1] = {},
+): Promise<Running> {
   const { url } = await browser.visit(address, { until: isCallback, ...options });
   const state = new URL(url).searchParams.get("state") ?? "";
   const cookie = `${loginCookiePrefix}${createHash("sha256").update(state).digest("base64url").slice(0, 16)}`;
@@ -27,7 +31,10 @@ async function running(browser: TestBrowser, address: string, options: Parameter
   return { browser, url, cookie, value };
 }
 
-/** Presents what `other` keeps under the name of `own`'s cookie, at `own`'s callback; afterwards the browser is as it was. */
+/**
+ * Presents what `other` keeps under the name of `own`'s cookie, at `own`'s callback; afterwards the browser is as it
+ * was.
+ */
 async function swapped(own: Running, other: Running): Promise<number> {
   own.browser.cookies.set(own.cookie, other.value);
   const { status } = await own.browser.request(own.url);
@@ -57,7 +64,10 @@ describe("a login's cookie is refused, no code is redeemed, and both logins stil
   test("one upstream's at another's callback", async () => {
     const world = await startWorld(use, withWiki);
     const browser = world.browser();
-    const [crm, wiki] = [await running(browser, `${prefix}connect/crm`), await running(browser, `${prefix}connect/wiki`)];
+    const [crm, wiki] = [
+      await running(browser, `${prefix}connect/crm`),
+      await running(browser, `${prefix}connect/wiki`),
+    ];
     expect([await swapped(crm, wiki), await swapped(wiki, crm), requestsOf(world)]).toEqual([400, 400, 0]);
     expect([(await browser.request(crm.url)).status, (await browser.request(wiki.url)).status]).toEqual([302, 200]);
     expect(textOf(await browser.visit(prefix))).toMatch(/crm Connected since.*wiki Connected since/);
@@ -67,11 +77,14 @@ describe("a login's cookie is refused, no code is redeemed, and both logins stil
     const world = await startWorld(use);
     const headers = await world.bearer("session-1", "user-1");
     const browser = world.browser();
-    const edit = (url: URL) => url.searchParams.set("login_hint", url.href.startsWith(world.as.issuer) ? "user-1" : "account");
+    const edit = (url: URL) =>
+      url.searchParams.set("login_hint", url.href.startsWith(world.as.issuer) ? "user-1" : "account");
     const identify = await running(browser, connectUrlOf(await world.call(headers)) ?? "", { edit });
     expect(new URL(identify.url).searchParams.get("iss")).toBe(world.as.issuer);
     const connect = await running(browser, `${prefix}connect/crm`, { edit });
-    expect([await swapped(identify, connect), await swapped(connect, identify), requestsOf(world)]).toEqual([400, 400, 0]);
+    expect([await swapped(identify, connect), await swapped(connect, identify), requestsOf(world)]).toEqual([
+      400, 400, 0,
+    ]);
     expect((await browser.request(connect.url)).status).toBe(302);
     expect(textOf(await browser.visit(identify.url, { edit }))).toContain("crm is connected");
     expect((await world.call(headers)).status).toBe(200);
@@ -79,17 +92,33 @@ describe("a login's cookie is refused, no code is redeemed, and both logins stil
 
   test("another browser's, of the same session", async () => {
     const world = await startWorld(use);
-    const [one, other] = [await running(world.browser(), `${prefix}connect/crm`), await running(world.browser(), `${prefix}connect/crm`)];
+    const [one, other] = [
+      await running(world.browser(), `${prefix}connect/crm`),
+      await running(world.browser(), `${prefix}connect/crm`),
+    ];
     expect([await swapped(one, other), await swapped(other, one)]).toEqual([400, 400]);
-    expect([await stolen(one.browser, other), await stolen(other.browser, one), requestsOf(world)]).toEqual([elsewhere, elsewhere, 0]);
-    expect([(await one.browser.request(one.url)).status, (await other.browser.request(other.url)).status]).toEqual([302, 302]);
+    expect([await stolen(one.browser, other), await stolen(other.browser, one), requestsOf(world)]).toEqual([
+      elsewhere,
+      elsewhere,
+      0,
+    ]);
+    expect([(await one.browser.request(one.url)).status, (await other.browser.request(other.url)).status]).toEqual([
+      302, 302,
+    ]);
   });
 
   test("another newcomer's, where sessions begin with the login", async () => {
     const world = await startWorld(use, { issue: true });
-    const [one, other] = [await running(world.browser(null), `${prefix}connect/crm`), await running(world.browser(null), `${prefix}connect/crm`)];
+    const [one, other] = [
+      await running(world.browser(null), `${prefix}connect/crm`),
+      await running(world.browser(null), `${prefix}connect/crm`),
+    ];
     expect([await swapped(one, other), await swapped(other, one)]).toEqual([400, 400]);
-    expect([await stolen(one.browser, other), await stolen(other.browser, one), requestsOf(world)]).toEqual([elsewhere, elsewhere, 0]);
+    expect([await stolen(one.browser, other), await stolen(other.browser, one), requestsOf(world)]).toEqual([
+      elsewhere,
+      elsewhere,
+      0,
+    ]);
     const sessions = [];
     for (const { browser, url } of [one, other]) {
       expect((await browser.request(url)).status).toBe(302);
@@ -114,7 +143,8 @@ describe("a login's cookie is refused, no code is redeemed, and both logins stil
   test("a ticket's, after its user was identified, in another browser", async () => {
     const world = await startWorld(use);
     const headers = await world.bearer("session-1", "user-1");
-    const edit = (url: URL) => url.searchParams.set("login_hint", url.href.startsWith(world.as.issuer) ? "user-1" : "account");
+    const edit = (url: URL) =>
+      url.searchParams.set("login_hint", url.href.startsWith(world.as.issuer) ? "user-1" : "account");
     const atProvider = (url: URL) => isCallback(url) && url.searchParams.get("iss") === world.provider.issuer;
     const link = connectUrlOf(await world.call(headers)) ?? "";
     const mine = await running(createBrowser(world.client), link, { edit, until: atProvider });
@@ -141,7 +171,8 @@ test("a login that comes back to two replicas at once is finished by one, and it
   const pages = await Promise.all(answers);
   expect(pages.map(({ status }) => status).sort()).toEqual([302, 400, 400, 400]);
   expect(world.provider.tokenRequests).toBe(1);
-  for (const page of pages.filter(({ status }) => status === 400)) expect(textOf(page)).toContain("it was finished already");
+  for (const page of pages.filter(({ status }) => status === 400))
+    expect(textOf(page)).toContain("it was finished already");
   // The cookie put back changes nothing, and the mark outlives it.
   twin.cookies.set(mine.cookie, mine.value);
   expect([(await twin.request(mine.url)).status, world.provider.tokenRequests]).toEqual([400, 1]);

@@ -16,7 +16,9 @@ async function browserOf(world: ConnectWorld, subject: string): Promise<TestBrow
 
 /** Name and value together, as browsers count. */
 function lengthsOf({ cookies }: TestBrowser): number[] {
-  return [...cookies].filter(([name]) => name.startsWith(loginCookiePrefix)).map(([name, value]) => name.length + value.length);
+  return [...cookies]
+    .filter(([name]) => name.startsWith(loginCookiePrefix))
+    .map(([name, value]) => name.length + value.length);
 }
 
 const connectFor = (returnTo: string) => `${prefix}connect/crm?${new URLSearchParams({ return_to: returnTo })}`;
@@ -33,22 +35,28 @@ test("the longest way back is kept for a user whose name is as long as names are
 test.each([
   ["long", "u".repeat(600)],
   ["long in bytes", "\u00fc\u4e2d".repeat(120)],
-])("beside a subject that is %s the way back is given up, and the login ends on the page of accounts", async (_, subject) => {
-  const world = await startWorld(use);
-  const browser = await browserOf(world, subject);
-  const { url } = await browser.visit(connectFor(longestPath), { until: isCallback });
-  expect(lengthsOf(browser)).toEqual([fits]);
-  expect((await browser.request(url)).headers.get("location")).toEqual([prefix]);
-  expect(textOf(await browser.visit(prefix))).toContain("crm Connected since");
-  expect((await browser.visit(`${publicUrl}/contacts`)).body).toBe("let through");
-});
+])(
+  "beside a subject that is %s the way back is given up, and the login ends on the page of accounts",
+  async (_, subject) => {
+    const world = await startWorld(use);
+    const browser = await browserOf(world, subject);
+    const { url } = await browser.visit(connectFor(longestPath), { until: isCallback });
+    expect(lengthsOf(browser)).toEqual([fits]);
+    expect((await browser.request(url)).headers.get("location")).toEqual([prefix]);
+    expect(textOf(await browser.visit(prefix))).toContain("crm Connected since");
+    expect((await browser.visit(`${publicUrl}/contacts`)).body).toBe("let through");
+  },
+);
 
 test("beside a subject that fits into no cookie the user is told so, and nothing is begun", async () => {
   const world = await startWorld(use);
   const browser = await browserOf(world, "u".repeat(3_000));
   for (const address of [connectFor("/contacts"), `${prefix}connect/crm`]) {
     const page = await browser.request(address);
-    expect([page.status, textOf(page)]).toEqual([400, expect.stringContaining("Its session is longer than any that an account can be connected for")]);
+    expect([page.status, textOf(page)]).toEqual([
+      400,
+      expect.stringContaining("Its session is longer than any that an account can be connected for"),
+    ]);
     expect(page.headers.has("set-cookie")).toBe(false);
   }
 });
@@ -76,7 +84,11 @@ test("a page of ours asked for by an address longer than any is refused in words
   const world = await startWorld(use);
   const browser = world.browser();
   const { url } = await browser.visit(`${prefix}connect/crm`, { until: isCallback });
-  for (const address of [`${prefix}connect/crm?x=${"a".repeat(9_000)}`, connectFor(`${longestPath}b`), `${url}&x=${"a".repeat(9_000)}`]) {
+  for (const address of [
+    `${prefix}connect/crm?x=${"a".repeat(9_000)}`,
+    connectFor(`${longestPath}b`),
+    `${url}&x=${"a".repeat(9_000)}`,
+  ]) {
     const page = await browser.request(address);
     expect([page.status, textOf(page)]).toEqual([400, expect.stringContaining("This link cannot be used")]);
     expect(page.headers.has("set-cookie")).toBe(false);

@@ -25,7 +25,12 @@ test("a session in a cookie that should name its user and does not connects noth
 test("what stands in the place of a 401 is logged as one is", async () => {
   const world = await startWorld(use);
   await world.call({ ...cookie, accept: "text/html", "sec-fetch-mode": "navigate" });
-  const fields = { upstream: "crm", reason: "grant_missing", way: "redirect", session: expect.stringMatching(/^[\w-]{12}$/) };
+  const fields = {
+    upstream: "crm",
+    reason: "grant_missing",
+    way: "redirect",
+    session: expect.stringMatching(/^[\w-]{12}$/),
+  };
   expect(world.service.events("connect_offered")).toEqual([expect.objectContaining(fields)]);
 });
 
@@ -41,22 +46,37 @@ test("no link goes with what a login does not cure", async () => {
 describe("protected resource metadata (RFC 9728)", () => {
   const resource = `${publicUrl}/crm/mcp`;
   const wellKnown = `${publicUrl}/.well-known/oauth-protected-resource`;
-  const documents = [{ resource }, { resource: `${publicUrl}/`, authorizationServers: ["https://as.example.com"], scopes: ["a", "b"] }];
+  const documents = [
+    { resource },
+    { resource: `${publicUrl}/`, authorizationServers: ["https://as.example.com"], scopes: ["a", "b"] },
+  ];
 
   test("is answered at its well-known path, for any site to read", async () => {
     const world = await startWorld(use, { connect: { resources: documents } });
     const page = await world.call({}, { path: "/.well-known/oauth-protected-resource/crm/mcp?x=y" });
-    expect([page.status, JSON.parse(page.body)]).toEqual([200, { resource, authorization_servers: [world.as.issuer], bearer_methods_supported: ["header"] }]);
-    expect([page.headers.get("content-type"), page.headers.get("access-control-allow-origin")]).toEqual([["application/json"], ["*"]]);
+    expect([page.status, JSON.parse(page.body)]).toEqual([
+      200,
+      { resource, authorization_servers: [world.as.issuer], bearer_methods_supported: ["header"] },
+    ]);
+    expect([page.headers.get("content-type"), page.headers.get("access-control-allow-origin")]).toEqual([
+      ["application/json"],
+      ["*"],
+    ]);
     const root = await world.call({}, { path: "/.well-known/oauth-protected-resource" });
-    expect(JSON.parse(root.body)).toMatchObject({ resource: `${publicUrl}/`, authorization_servers: ["https://as.example.com"], scopes_supported: ["a", "b"] });
+    expect(JSON.parse(root.body)).toMatchObject({
+      resource: `${publicUrl}/`,
+      authorization_servers: ["https://as.example.com"],
+      scopes_supported: ["a", "b"],
+    });
     expect((await world.call({}, { path: "/.well-known/oauth-protected-resource/other" })).status).toBe(404);
   });
 
   test("is named in WWW-Authenticate: the longest resource that covers the request, on its own host", async () => {
     const world = await startWorld(use, { connect: { resources: documents } });
     const named = async (path: string, headers = {}, host = "gateway.example.com") =>
-      /resource_metadata="([^"]*)"/.exec((await world.call(headers, { path, host })).headers.get("www-authenticate")?.[0] ?? "")?.[1];
+      /resource_metadata="([^"]*)"/.exec(
+        (await world.call(headers, { path, host })).headers.get("www-authenticate")?.[0] ?? "",
+      )?.[1];
     expect(await named("/crm/mcp?a=b")).toBe(`${wellKnown}/crm/mcp`);
     expect(await named("/crm/mcp/x", { authorization: "Bearer not-a-jwt" })).toBe(`${wellKnown}/crm/mcp`);
     expect(await named("/crm/mcpx", cookie)).toBe(wellKnown);
@@ -76,30 +96,52 @@ describe("a request for an MCP server", () => {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": able,
   });
-  const call = (more: object = {}, able?: object) => ({ jsonrpc: "2.0", id: 7, method: "tools/call", params: { name: "list", _meta: meta(able) }, ...more });
+  const call = (more: object = {}, able?: object) => ({
+    jsonrpc: "2.0",
+    id: 7,
+    method: "tools/call",
+    params: { name: "list", _meta: meta(able) },
+    ...more,
+  });
   const current = { "mcp-protocol-version": "2026-07-28" };
   const earlier = { "mcp-protocol-version": "2025-11-25" };
 
-  async function post(world: ConnectWorld, body: unknown, headers: object = current, options: HttpRequestOptions = extensions): Promise<Page> {
+  async function post(
+    world: ConnectWorld,
+    body: unknown,
+    headers: object = current,
+    options: HttpRequestOptions = extensions,
+  ): Promise<Page> {
     const text = typeof body === "string" ? body : JSON.stringify(body);
-    return world.call({ ...(await world.bearer("session-1")), ...headers }, { method: "POST", path: "/mcp", body: text, ...options });
+    return world.call(
+      { ...(await world.bearer("session-1")), ...headers },
+      { method: "POST", path: "/mcp", body: text, ...options },
+    );
   }
 
-  test.each(["tools/call", "prompts/get", "resources/read"])("is answered with a request to open the page: %s", async (method) => {
-    const world = await startWorld(use);
-    const page = await post(world, call({ method, id: "seven" }));
-    const url = expect.stringMatching(/^https:\/\/gateway\.example\.com\/_bearerswap\/connect\/crm\?ticket=[\w-]{22}$/);
-    const params = { mode: "url", url, message: "Connect your crm account to go on." };
-    expect([page.status, page.headers.get("content-type"), JSON.parse(page.body)]).toEqual([
-      200,
-      ["application/json"],
-      {
-        jsonrpc: "2.0",
-        id: "seven",
-        result: { resultType: "input_required", inputRequests: { "bearerswap-connect-crm": { method: "elicitation/create", params } } },
-      },
-    ]);
-  });
+  test.each(["tools/call", "prompts/get", "resources/read"])(
+    "is answered with a request to open the page: %s",
+    async (method) => {
+      const world = await startWorld(use);
+      const page = await post(world, call({ method, id: "seven" }));
+      const url = expect.stringMatching(
+        /^https:\/\/gateway\.example\.com\/_bearerswap\/connect\/crm\?ticket=[\w-]{22}$/,
+      );
+      const params = { mode: "url", url, message: "Connect your crm account to go on." };
+      expect([page.status, page.headers.get("content-type"), JSON.parse(page.body)]).toEqual([
+        200,
+        ["application/json"],
+        {
+          jsonrpc: "2.0",
+          id: "seven",
+          result: {
+            resultType: "input_required",
+            inputRequests: { "bearerswap-connect-crm": { method: "elicitation/create", params } },
+          },
+        },
+      ]);
+    },
+  );
 
   test.each(oddIds)("is answered with its id byte for byte: %s", async (id) => {
     const { status, body } = await post(await startWorld(use), JSON.stringify(call()).replace('"id":7', `"id":${id}`));
@@ -107,7 +149,9 @@ describe("a request for an MCP server", () => {
   });
 
   test("says so by a route of the configuration too", async () => {
-    const world = await startWorld(use, { config: { routes: [{ pathPrefix: "/mcp", upstream: "crm", mcp: true }, { upstream: "crm" }] } });
+    const world = await startWorld(use, {
+      config: { routes: [{ pathPrefix: "/mcp", upstream: "crm", mcp: true }, { upstream: "crm" }] },
+    });
     expect((await post(world, call(), current, { contextExtensions: {} })).status).toBe(200);
     expect((await post(world, call(), current, { contextExtensions: {}, path: "/api" })).status).toBe(401);
   });
@@ -123,7 +167,11 @@ describe("a request for an MCP server", () => {
     };
     expect([page.status, JSON.parse(page.body)]).toEqual([
       200,
-      { jsonrpc: "2.0", id: 7, error: { code: -32_042, message: expect.any(String), data: { elicitations: [elicitation] } } },
+      {
+        jsonrpc: "2.0",
+        id: 7,
+        error: { code: -32_042, message: expect.any(String), data: { elicitations: [elicitation] } },
+      },
     ]);
     expect((await post(await startWorld(use), call(), earlier)).status).toBe(401);
   });
@@ -137,14 +185,24 @@ describe("a request for an MCP server", () => {
     ["of a client that takes forms only", call({}, { elicitation: {} })],
     ["of a client without elicitation", call({}, {})],
     ["without _meta", call({ params: {} })],
-    ["of a user who declined", call({ params: { _meta: meta(), inputResponses: { "bearerswap-connect-crm": { action: "decline" } } } })],
-    ["of a user who cancelled", call({ params: { _meta: meta(), inputResponses: { "bearerswap-connect-crm": { action: "cancel" } } } })],
+    [
+      "of a user who declined",
+      call({ params: { _meta: meta(), inputResponses: { "bearerswap-connect-crm": { action: "decline" } } } }),
+    ],
+    [
+      "of a user who cancelled",
+      call({ params: { _meta: meta(), inputResponses: { "bearerswap-connect-crm": { action: "cancel" } } } }),
+    ],
     ["of an unknown revision", call(), { "mcp-protocol-version": "9999" }],
     ["of a revision before URL elicitation", call(), { "mcp-protocol-version": "2025-06-18" }],
     ["that is no JSON", "{"],
     ["that is no object", "null"],
     ["whose body is partial", call(), { ...current, "x-envoy-auth-partial-body": "true" }],
-    ["whose client says that the body is whole, and Envoy that it is not", call(), { ...current, "x-envoy-auth-partial-body": "false,true" }],
+    [
+      "whose client says that the body is whole, and Envoy that it is not",
+      call(),
+      { ...current, "x-envoy-auth-partial-body": "false,true" },
+    ],
     ["without its body", ""],
     ["by GET", call(), current, { ...extensions, method: "GET" }],
     ["on a route that says nothing of MCP", call(), current, { contextExtensions: { upstream: "crm" } }],
@@ -159,20 +217,28 @@ describe("a request for an MCP server", () => {
 
   test.each(plain)("%s gets a plain 401", async (_, body, headers, options) => {
     const page = await post(world, body, headers as object | undefined, options as HttpRequestOptions | undefined);
-    expect([page.status, JSON.parse(page.body)]).toEqual([401, expect.objectContaining({ reason: "grant_missing", connect_url: expect.any(String) })]);
+    expect([page.status, JSON.parse(page.body)]).toEqual([
+      401,
+      expect.objectContaining({ reason: "grant_missing", connect_url: expect.any(String) }),
+    ]);
   });
 
   test("of a user who agreed but has not finished is asked again, with the same page", async () => {
     const world = await startWorld(use);
     const [first, again] = [
       await post(world, call()),
-      await post(world, call({ params: { _meta: meta(), inputResponses: { "bearerswap-connect-crm": { action: "accept" } } } })),
+      await post(
+        world,
+        call({ params: { _meta: meta(), inputResponses: { "bearerswap-connect-crm": { action: "accept" } } } }),
+      ),
     ];
     expect(again.body).toBe(first.body);
   });
 
   test("without a session gets 401: an account is not what is missing", async () => {
     const world = await startWorld(use, { issue: true });
-    expect((await world.call(current, { method: "POST", body: JSON.stringify(call()), ...extensions })).status).toBe(401);
+    expect((await world.call(current, { method: "POST", body: JSON.stringify(call()), ...extensions })).status).toBe(
+      401,
+    );
   });
 });

@@ -18,9 +18,14 @@ async function scripted(upstream: object = {}, scope = "read", config: object = 
   const endpoint: TokenEndpoint = await use.use(startTokenEndpoint());
   const connect = { authorizationEndpoint: `${issuer}/authorize`, scope };
   const crm = { issuer, tokenEndpoint: endpoint.url, connect, ...upstream };
-  const world = await startWorld(use, { upstream: crm, upstreams: () => ({ other: { ...crm, clientId: "other" } }), config });
+  const world = await startWorld(use, {
+    upstream: crm,
+    upstreams: () => ({ other: { ...crm, clientId: "other" } }),
+    config,
+  });
   const browser = world.browser();
-  const begin = async (path = "connect/crm") => new URL((await browser.request(`${prefix}${path}`)).headers.get("location")?.[0] ?? "").searchParams;
+  const begin = async (path = "connect/crm") =>
+    new URL((await browser.request(`${prefix}${path}`)).headers.get("location")?.[0] ?? "").searchParams;
   const back = async (answer: Record<string, string>, path?: string): Promise<Page> => {
     const state = (await begin(path)).get("state") ?? "";
     return browser.visit(`${prefix}callback?${new URLSearchParams({ ...answer, state })}`);
@@ -55,29 +60,43 @@ test.each([undefined, null, 0, ""])(
   },
 );
 
-test.each([undefined, null, ""])("the refresh token of a login outlives refreshes whose answers hold %s in its place (pitfall 15)", async (none) => {
-  const { world, endpoint, back } = await scripted();
-  endpoint.respondNext({ body: tokens });
-  await back({ code: "x" });
-  for (const access_token of ["access-2", "access-3"]) {
-    endpoint.respondNext({ body: { ...tokens, access_token, refresh_token: none } });
-    world.clock.shift(3_601_000);
-    expect(await callOf(world)).toBe(`Bearer ${access_token}`);
-  }
-  expect(endpoint.requests.slice(1).map(({ form }) => form.refresh_token)).toEqual(["refresh-1", "refresh-1"]);
-});
+test.each([undefined, null, ""])(
+  "the refresh token of a login outlives refreshes whose answers hold %s in its place (pitfall 15)",
+  async (none) => {
+    const { world, endpoint, back } = await scripted();
+    endpoint.respondNext({ body: tokens });
+    await back({ code: "x" });
+    for (const access_token of ["access-2", "access-3"]) {
+      endpoint.respondNext({ body: { ...tokens, access_token, refresh_token: none } });
+      world.clock.shift(3_601_000);
+      expect(await callOf(world)).toBe(`Bearer ${access_token}`);
+    }
+    expect(endpoint.requests.slice(1).map(({ form }) => form.refresh_token)).toEqual(["refresh-1", "refresh-1"]);
+  },
+);
 
 test("logins of one session at one provider for two upstreams stay apart: each request gets the token of its own (pitfall 19)", async () => {
   const { world, endpoint, back } = await scripted();
   for (const name of ["crm", "other"]) {
-    endpoint.respondNext({ body: { ...tokens, access_token: `access-of-${name}`, refresh_token: `refresh-of-${name}` } });
+    endpoint.respondNext({
+      body: { ...tokens, access_token: `access-of-${name}`, refresh_token: `refresh-of-${name}` },
+    });
     await back({ code: "x" }, `connect/${name}`);
   }
-  const tokenFor = async (upstream: string) => (await world.call(cookie, { contextExtensions: { upstream } })).headers.get("authorization");
-  expect([await tokenFor("crm"), await tokenFor("other")]).toEqual([["Bearer access-of-crm"], ["Bearer access-of-other"]]);
-  endpoint.respondAlways(({ form }) => ({ body: { ...tokens, access_token: `${form.refresh_token}-again`, refresh_token: undefined } }));
+  const tokenFor = async (upstream: string) =>
+    (await world.call(cookie, { contextExtensions: { upstream } })).headers.get("authorization");
+  expect([await tokenFor("crm"), await tokenFor("other")]).toEqual([
+    ["Bearer access-of-crm"],
+    ["Bearer access-of-other"],
+  ]);
+  endpoint.respondAlways(({ form }) => ({
+    body: { ...tokens, access_token: `${form.refresh_token}-again`, refresh_token: undefined },
+  }));
   world.clock.shift(3_601_000);
-  expect(await Promise.all([tokenFor("crm"), tokenFor("other")])).toEqual([["Bearer refresh-of-crm-again"], ["Bearer refresh-of-other-again"]]);
+  expect(await Promise.all([tokenFor("crm"), tokenFor("other")])).toEqual([
+    ["Bearer refresh-of-crm-again"],
+    ["Bearer refresh-of-other-again"],
+  ]);
 });
 
 test("redeems the code once, as our client, with the verifier and the same redirect URI", async () => {
@@ -86,26 +105,37 @@ test("redeems the code once, as our client, with the verifier and the same redir
   const asked = await begin();
   await browser.visit(`${prefix}callback?code=the-code&state=${asked.get("state")}`);
   expect(endpoint.requests.map(({ form }) => form)).toEqual([
-    { grant_type: "authorization_code", code: "the-code", redirect_uri: `${prefix}callback`, code_verifier: expect.stringMatching(/^[\w-]{44}$/) },
+    {
+      grant_type: "authorization_code",
+      code: "the-code",
+      redirect_uri: `${prefix}callback`,
+      code_verifier: expect.stringMatching(/^[\w-]{44}$/),
+    },
   ]);
   expect(asked.get("nonce")).toBeNull();
   expect(await callOf(world)).toBe("Bearer access-1");
 });
 
 test("names the resources that the upstream's tokens are for at both ends of the flow (RFC 8707)", async () => {
-  const { endpoint, begin, browser } = await scripted({ parameters: { resource: ["https://a.example.com", "https://b.example.com"], scope: "of refreshes" } });
+  const { endpoint, begin, browser } = await scripted({
+    parameters: { resource: ["https://a.example.com", "https://b.example.com"], scope: "of refreshes" },
+  });
   endpoint.respondNext({ body: tokens });
   const asked = await begin();
   await browser.visit(`${prefix}callback?code=x&state=${asked.get("state")}`);
   const sent = new URLSearchParams(endpoint.requests[0]?.body);
-  for (const parameters of [asked, sent]) expect(parameters.getAll("resource")).toEqual(["https://a.example.com", "https://b.example.com"]);
+  for (const parameters of [asked, sent])
+    expect(parameters.getAll("resource")).toEqual(["https://a.example.com", "https://b.example.com"]);
   expect([asked.get("scope"), sent.get("scope")]).toEqual(["read", null]);
 });
 
 test("a user who does not allow the access is told so, and can try again at the same place", async () => {
   const { world, back } = await scripted();
   const page = await back({ error: "access_denied" }, "connect/crm?return_to=/contacts");
-  expect([page.status, textOf(page)]).toEqual([200, expect.stringContaining("Nothing was connected crm says that you did not allow the access.")]);
+  expect([page.status, textOf(page)]).toEqual([
+    200,
+    expect.stringContaining("Nothing was connected crm says that you did not allow the access."),
+  ]);
   expect(page.body).toContain(`href="${prefix}connect/crm?return_to=%2Fcontacts"`);
   expect(await callOf(world)).toBe("grant_missing");
 });
@@ -113,7 +143,10 @@ test("a user who does not allow the access is told so, and can try again at the 
 test("another error of the provider is shown in its words", async () => {
   const { back } = await scripted();
   const page = await back({ error: "invalid_scope", error_description: "read is not allowed" });
-  expect([page.status, textOf(page)]).toEqual([503, expect.stringContaining("Its answer: invalid_scope: read is not allowed")]);
+  expect([page.status, textOf(page)]).toEqual([
+    503,
+    expect.stringContaining("Its answer: invalid_scope: read is not allowed"),
+  ]);
 });
 
 test("without a refresh token the user learns that the access will not last, and may go on", async () => {
@@ -135,15 +168,18 @@ const failures: readonly (readonly [string, ScriptedResponse])[] = [
   ["5xx", { status: 502, body: "" }],
 ];
 
-test.each(failures)("%s is told to the user as trouble at the provider, and what it was to the operator", async (_, answer) => {
-  const { world, endpoint, back } = await scripted();
-  endpoint.respondNext(answer);
-  const page = await back({ code: "x" });
-  expect([page.status, textOf(page)]).toEqual([503, expect.stringContaining("crm cannot be connected right now")]);
-  expect(page.headers.get("retry-after")).toEqual(["5"]);
-  expect([await callOf(world), endpoint.calls]).toEqual(["grant_missing", 1]);
-  expect(world.service.events("connect_failed")).toHaveLength(1);
-});
+test.each(failures)(
+  "%s is told to the user as trouble at the provider, and what it was to the operator",
+  async (_, answer) => {
+    const { world, endpoint, back } = await scripted();
+    endpoint.respondNext(answer);
+    const page = await back({ code: "x" });
+    expect([page.status, textOf(page)]).toEqual([503, expect.stringContaining("crm cannot be connected right now")]);
+    expect(page.headers.get("retry-after")).toEqual(["5"]);
+    expect([await callOf(world), endpoint.calls]).toEqual(["grant_missing", 1]);
+    expect(world.service.events("connect_failed")).toHaveLength(1);
+  },
+);
 
 test("tokens that the store has no room for are given back to the provider, and the user is told", async () => {
   const revoked: string[] = [];
@@ -153,7 +189,9 @@ test("tokens that the store has no room for are given back to the provider, and 
       response.end();
     }),
   );
-  const { endpoint, back } = await scripted({ revocationEndpoint: `${revocation.url}/revoke` }, "read", { store: { memory: { maxGrants: 1 } } });
+  const { endpoint, back } = await scripted({ revocationEndpoint: `${revocation.url}/revoke` }, "read", {
+    store: { memory: { maxGrants: 1 } },
+  });
   endpoint.respondAlways({ body: tokens });
   await back({ code: "x" });
   endpoint.respondAlways({ body: { ...tokens, refresh_token: "refresh-2" } });
@@ -174,7 +212,10 @@ test("tokens that come too late for the browser are stored all the same", async 
   endpoint.respondNext({ body: tokens });
   const state = (await begin()).get("state");
   const sent = { cookie: [...browser.cookies].map((pair) => pair.join("=")).join("; ") };
-  const answer = world.client.check(httpRequest({ path: `/_bearerswap/callback?code=x&state=${state}`, headers: sent }), { deadlineMs: 1_000 });
+  const answer = world.client.check(
+    httpRequest({ path: `/_bearerswap/callback?code=x&state=${state}`, headers: sent }),
+    { deadlineMs: 1_000 },
+  );
   await gate.arrived();
   const late = await answer;
   expect(late.denied_response?.body).toContain("This takes long");
@@ -183,18 +224,29 @@ test("tokens that come too late for the browser are stored all the same", async 
 });
 
 /** What the scripted provider says of its user. */
-async function withIdToken(claims: (nonce: string) => object, before?: (all: Awaited<ReturnType<typeof scripted>>) => Promise<void>) {
+async function withIdToken(
+  claims: (nonce: string) => object,
+  before?: (all: Awaited<ReturnType<typeof scripted>>) => Promise<void>,
+) {
   const keys = await use.use(startJwtIssuer({ alg: "RS256" }));
   const all = await scripted({}, "openid");
   await before?.(all);
   const asked = await all.begin();
-  const id_token = await keys.sign({ iss: issuer, aud: "gateway", sub: "user-7", nonce: asked.get("nonce") ?? "", ...claims(asked.get("nonce") ?? "") });
+  const id_token = await keys.sign({
+    iss: issuer,
+    aud: "gateway",
+    sub: "user-7",
+    nonce: asked.get("nonce") ?? "",
+    ...claims(asked.get("nonce") ?? ""),
+  });
   all.endpoint.respondNext({ body: { ...tokens, id_token } });
   return { ...all, page: await all.browser.visit(`${prefix}callback?code=x&state=${asked.get("state")}`) };
 }
 
 test("shows the account by the name that the ID token states, else by its subject", async () => {
-  expect(textOf((await withIdToken(() => ({ name: "Ada Lovelace" }))).page)).toMatch(/crm Connected since .* as Ada Lovelace/);
+  expect(textOf((await withIdToken(() => ({ name: "Ada Lovelace" }))).page)).toMatch(
+    /crm Connected since .* as Ada Lovelace/,
+  );
   expect(textOf((await withIdToken(() => ({}))).page)).toMatch(/crm Connected since .* as user-7/);
 });
 
@@ -202,33 +254,43 @@ test.each([
   ["of another issuer", { iss: "https://other.example.com" }],
   ["for another client", { aud: "another" }],
   ["that has expired", { exp: 1 }],
-])("an ID token %s costs nobody the login: the grant was stored before, only the account's name is missing (pitfall 7)", async (_, claims) => {
-  const { world, page } = await withIdToken(() => claims);
-  expect(textOf(page)).toMatch(/crm Connected since .* UTC Connect again/);
-  expect(await callOf(world)).toBe("Bearer access-1");
-  expect(world.service.events("connect_unverified")).toHaveLength(1);
-});
+])(
+  "an ID token %s costs nobody the login: the grant was stored before, only the account's name is missing (pitfall 7)",
+  async (_, claims) => {
+    const { world, page } = await withIdToken(() => claims);
+    expect(textOf(page)).toMatch(/crm Connected since .* UTC Connect again/);
+    expect(await callOf(world)).toBe("Bearer access-1");
+    expect(world.service.events("connect_unverified")).toHaveLength(1);
+  },
+);
 
 test.each([
   ["another nonce", { nonce: "of-another-login" }],
   ["no nonce", { nonce: undefined }],
-])("an ID token with %s belongs to another login: the grant is taken back, here and at the provider", async (_, claims) => {
-  const { world, page } = await withIdToken(() => claims);
-  expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("This login belongs to another one")]);
-  expect(await callOf(world)).toBe("grant_missing");
-});
+])(
+  "an ID token with %s belongs to another login: the grant is taken back, here and at the provider",
+  async (_, claims) => {
+    const { world, page } = await withIdToken(() => claims);
+    expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("This login belongs to another one")]);
+    expect(await callOf(world)).toBe("grant_missing");
+  },
+);
 
 /** A login of the same process, whose instant the wall clock then shows again. */
 async function loginThenClockSetBack({ world, endpoint }: Awaited<ReturnType<typeof scripted>>): Promise<void> {
   const other = world.browser("YW5vdGhlci1vcGFxdWUtc2Vzc2lvbg");
-  const state = new URL((await other.request(`${prefix}connect/crm`)).headers.get("location")?.[0] ?? "").searchParams.get("state");
+  const state = new URL(
+    (await other.request(`${prefix}connect/crm`)).headers.get("location")?.[0] ?? "",
+  ).searchParams.get("state");
   endpoint.respondNext({ body: { ...tokens, access_token: "access-0", refresh_token: "refresh-0" } });
   await other.visit(`${prefix}callback?code=x&state=${state}`);
   world.clock.stepWall(-5_000);
 }
 
 test("after the wall clock was set back, a login has its account's name, and one that belongs to another is taken back, as ever", async () => {
-  expect(textOf((await withIdToken(() => ({ name: "Ada Lovelace" }), loginThenClockSetBack)).page)).toMatch(/crm Connected since .* as Ada Lovelace/);
+  expect(textOf((await withIdToken(() => ({ name: "Ada Lovelace" }), loginThenClockSetBack)).page)).toMatch(
+    /crm Connected since .* as Ada Lovelace/,
+  );
   const { world, page } = await withIdToken(() => ({ nonce: "of-another-login" }), loginThenClockSetBack);
   expect(page.status).toBe(403);
   expect(await callOf(world)).toBe("grant_missing");
@@ -238,7 +300,10 @@ test("a page for upstreams that users do not connect shows those only that hold 
   const { world, browser } = await scripted();
   const page = await browser.visit(prefix);
   expect(textOf(page)).toContain("crm Not connected Connect");
-  const none = await startWorld(use, { upstream: { connect: undefined }, connect: { resources: [{ resource: "https://gateway.example.com/mcp" }] } });
+  const none = await startWorld(use, {
+    upstream: { connect: undefined },
+    connect: { resources: [{ resource: "https://gateway.example.com/mcp" }] },
+  });
   expect(textOf(await none.browser().visit(prefix))).toContain("There is nothing to connect here");
   expect((await none.browser().request(`${prefix}connect/crm`)).status).toBe(404);
   expect(connectUrlOf(await none.call(cookie))).toBeUndefined();
@@ -257,6 +322,8 @@ test("a grant of another subject is neither shown to a session that may not use 
   expect([textOf(hidden), action(hidden)]).toEqual([expect.stringContaining("crm Not connected"), undefined]);
   // Both are one session by its id, and might share a browser: the token is then the same.
   other.cookies.set(browserCookie, owner.cookies.get(browserCookie) ?? "");
-  expect((await other.request(action(shown) ?? "", { method: "POST", headers: { origin: publicUrl } })).status).toBe(403);
+  expect((await other.request(action(shown) ?? "", { method: "POST", headers: { origin: publicUrl } })).status).toBe(
+    403,
+  );
   expect(textOf(await owner.visit(prefix))).toContain("crm Connected since");
 });

@@ -99,7 +99,10 @@ test("a login that cannot be begun while Redis is away is begun once it is back"
   await redis.stop();
   for (const browser of [world.browser(), world.browser(null)]) {
     const page = await browser.request(`${prefix}connect/crm`);
-    expect([page.status, textOf(page)]).toEqual([503, expect.stringContaining("Nothing is lost. Try again in a moment.")]);
+    expect([page.status, textOf(page)]).toEqual([
+      503,
+      expect.stringContaining("Nothing is lost. Try again in a moment."),
+    ]);
     expect(page.headers.has("set-cookie")).toBe(false);
   }
   await redis.restart();
@@ -118,7 +121,10 @@ test("a login that comes back while Redis is away is not used up: loading the pa
   const before = [...browser.cookies];
   await redis.stop();
   const page = await browser.request(callback.url);
-  expect([page.status, textOf(page)]).toEqual([503, expect.stringContaining("Nothing is lost. Try again in a moment.")]);
+  expect([page.status, textOf(page)]).toEqual([
+    503,
+    expect.stringContaining("Nothing is lost. Try again in a moment."),
+  ]);
   expect([[...browser.cookies], world.provider.tokenRequests]).toEqual([before, 0]);
   await redis.restart();
   const done = await untilBack(() => browser.request(callback.url), 302);
@@ -135,7 +141,11 @@ test("a login whose key Redis has lost is begun anew at a replica that never kne
   await (await openClient(use, redis.url)).flushall();
   current = second.client;
   const page = await browser.request(url);
-  expect([page.status, textOf(page), world.provider.tokenRequests]).toEqual([400, expect.stringContaining("begin again"), 0]);
+  expect([page.status, textOf(page), world.provider.tokenRequests]).toEqual([
+    400,
+    expect.stringContaining("begin again"),
+    0,
+  ]);
   expect(textOf(await browser.visit(`${prefix}connect/crm`))).toContain("crm Connected since");
   current = world.client;
   expect(textOf(await browser.visit(`${prefix}connect/crm`))).toContain("crm Connected since");
@@ -147,7 +157,8 @@ test("Redis holds no state, ticket or cookie that could be used, only their hash
   const browser = world.browser(null);
   const { url } = await browser.visit(`${prefix}connect/crm`, { until: isCallback });
   await world.browser(null).visit(`${prefix}connect/crm`);
-  const ticket = new URL(connectUrlOf(await world.call(await world.bearer("session-1"))) ?? "").searchParams.get("ticket") ?? "";
+  const ticket =
+    new URL(connectUrlOf(await world.call(await world.bearer("session-1"))) ?? "").searchParams.get("ticket") ?? "";
   await browser.visit(`${prefix}connect/crm`);
   const client = await openClient(use, redis.url);
   const keys = await client.keys("*");
@@ -156,9 +167,14 @@ test("Redis holds no state, ticket or cookie that could be used, only their hash
       .map((key) => key.split(":").slice(1, 3).join(":"))
       .filter((key) => key.startsWith("flow:"))
       .sort(),
-  ).toEqual(["account", "account", "key", "seen", "seen", "session", "session", "ticket", "used", "used"].map((kind) => `flow:${kind}`));
+  ).toEqual(
+    ["account", "account", "key", "seen", "seen", "session", "session", "ticket", "used", "used"].map(
+      (kind) => `flow:${kind}`,
+    ),
+  );
   const values = await Promise.all(keys.filter((key) => key.includes("flow:")).map((key) => client.get(key)));
-  for (const secret of [new URL(url).searchParams.get("state") ?? "", ...browser.cookies.values()]) expect([...keys, ...values].join()).not.toContain(secret);
+  for (const secret of [new URL(url).searchParams.get("state") ?? "", ...browser.cookies.values()])
+    expect([...keys, ...values].join()).not.toContain(secret);
   expect(keys.join()).not.toContain(ticket);
   for (const key of keys.filter((name) => name.includes("flow:"))) expect(await client.pttl(key)).toBeGreaterThan(0);
 });
@@ -166,7 +182,10 @@ test("Redis holds no state, ticket or cookie that could be used, only their hash
 test("while Redis is away an issued session that was in use goes on with its cached token, and an unknown one is not taken for ended", async () => {
   const redis = await durableRedis();
   const issue = { idle: "30d" };
-  const world = await startWorld(use, { config: { store: { redis: { url: redis.url } }, cache: { maxStaleness: "1m", maxOutage: "1h" } }, issue });
+  const world = await startWorld(use, {
+    config: { store: { redis: { url: redis.url } }, cache: { maxStaleness: "1m", maxOutage: "1h" } },
+    issue,
+  });
   const [used, idle] = [world.browser(null), world.browser(null)];
   const cookiesOf = ({ cookies }: typeof used) => ({ cookie: [...cookies].map((pair) => pair.join("=")).join("; ") });
   for (const browser of [used, idle]) await browser.visit(`${prefix}connect/crm`);

@@ -30,7 +30,11 @@ describe("a state", () => {
     expect((await browser.request(callback.url)).status).toBe(302);
     const calls = world.provider.tokenRequests;
     const replay = await browser.request(callback.url);
-    expect([replay.status, textOf(replay), world.provider.tokenRequests]).toEqual([400, expect.stringContaining("no longer known"), calls]);
+    expect([replay.status, textOf(replay), world.provider.tokenRequests]).toEqual([
+      400,
+      expect.stringContaining("no longer known"),
+      calls,
+    ]);
   });
 
   test("is of no use to another session, nor to another browser with the same session", async () => {
@@ -45,7 +49,10 @@ describe("a state", () => {
       const page = await stranger.request(callback.url);
       expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("This login was begun elsewhere")]);
     }
-    expect([await grantReason(world.call(cookie)), await grantReason(world.call(victimCookie))]).toEqual(["grant_missing", "grant_missing"]);
+    expect([await grantReason(world.call(cookie)), await grantReason(world.call(victimCookie))]).toEqual([
+      "grant_missing",
+      "grant_missing",
+    ]);
     expect(world.provider.tokenRequests).toBe(0);
   });
 
@@ -87,22 +94,29 @@ describe("a state", () => {
     expect(textOf(await browser.request(callback.url))).toContain("It took longer than ten minutes");
   });
 
-  test.each(["", "state=", "state=short", "state=a&state=b", `state=${"a".repeat(22)}`, "code=x", "state[]=a", "state=..%2f..%2fsession"])(
-    "that nobody began is told so, and the provider is not asked: ?%s",
-    async (query) => {
-      const world = await startWorld(use);
-      const page = await world.browser().request(`${prefix}callback?${query}`);
-      expect([page.status, world.provider.tokenRequests]).toEqual([400, 0]);
-    },
-  );
+  test.each([
+    "",
+    "state=",
+    "state=short",
+    "state=a&state=b",
+    `state=${"a".repeat(22)}`,
+    "code=x",
+    "state[]=a",
+    "state=..%2f..%2fsession",
+  ])("that nobody began is told so, and the provider is not asked: ?%s", async (query) => {
+    const world = await startWorld(use);
+    const page = await world.browser().request(`${prefix}callback?${query}`);
+    expect([page.status, world.provider.tokenRequests]).toEqual([400, 0]);
+  });
 });
 
 describe("a code", () => {
   test("of another login, injected into one's own, is not accepted", async () => {
     const world = await startWorld(use);
-    const attacker = await world
-      .browser(otherSession)
-      .visit(`${prefix}connect/crm`, { until: isCallback, edit: (url) => url.searchParams.set("login_hint", "attacker") });
+    const attacker = await world.browser(otherSession).visit(`${prefix}connect/crm`, {
+      until: isCallback,
+      edit: (url) => url.searchParams.set("login_hint", "attacker"),
+    });
     const victim = world.browser();
     const callback = new URL((await victim.visit(`${prefix}connect/crm`, { until: isCallback })).url);
     callback.searchParams.set("code", new URL(attacker.url).searchParams.get("code") ?? "");
@@ -133,7 +147,9 @@ describe("a code", () => {
       },
     });
     const world = await startWorld(use, { upstreams });
-    expect([(await world.browser().visit(`${prefix}connect/static`)).status, world.provider.tokenRequests]).toEqual([503, 0]);
+    expect([(await world.browser().visit(`${prefix}connect/static`)).status, world.provider.tokenRequests]).toEqual([
+      503, 0,
+    ]);
     const reason = `iss is "${world.provider.issuer}" and no issuer is configured: if it is this provider, set issuer to it`;
     expect(world.service.events("connect_failed")).toMatchObject([{ upstream: "static", reason }]);
   });
@@ -147,7 +163,10 @@ describe("a code", () => {
     const atEvil = new URL((await browser.request(`${prefix}connect/evil`)).headers.get("location")?.[0] ?? "");
     expect(atEvil.origin).toBe(new URL(world.as.issuer).origin);
     // The malicious provider sends the browser on to the honest one, with the state that belongs to it.
-    const honest = await browser.visit(`${prefix}connect/crm`, { until: isCallback, edit: (url) => mixUp(url, atEvil) });
+    const honest = await browser.visit(`${prefix}connect/crm`, {
+      until: isCallback,
+      edit: (url) => mixUp(url, atEvil),
+    });
     expect(new URL(honest.url).searchParams.get("state")).toBe(atEvil.searchParams.get("state"));
     const page = await browser.request(honest.url);
     expect([page.status, world.as.tokenRequests, world.provider.tokenRequests]).toEqual([503, 0, 0]);
@@ -155,7 +174,8 @@ describe("a code", () => {
 });
 
 function mixUp(url: URL, other: URL): void {
-  for (const name of ["state", "nonce", "code_challenge"]) if (url.searchParams.has(name)) url.searchParams.set(name, other.searchParams.get(name) ?? "");
+  for (const name of ["state", "nonce", "code_challenge"])
+    if (url.searchParams.has(name)) url.searchParams.set(name, other.searchParams.get(name) ?? "");
 }
 
 describe("return_to", () => {
@@ -196,14 +216,19 @@ describe("return_to", () => {
     expect(returnPath(text, origin)).toBeUndefined();
   });
 
-  test.each(["/", "/a?b=c", "/%2f%2fevil.example.com", "/%5cevil.example.com", "/a//b", "/@evil.example.com", "/a?to=https://evil.example.com"])(
-    "stays on this site: %j",
-    (text) => {
-      const path = returnPath(text, origin) ?? "";
-      expect(new URL(`${origin}${path}`).origin).toBe(origin);
-      expect(new URL(path, origin).origin).toBe(origin);
-    },
-  );
+  test.each([
+    "/",
+    "/a?b=c",
+    "/%2f%2fevil.example.com",
+    "/%5cevil.example.com",
+    "/a//b",
+    "/@evil.example.com",
+    "/a?to=https://evil.example.com",
+  ])("stays on this site: %j", (text) => {
+    const path = returnPath(text, origin) ?? "";
+    expect(new URL(`${origin}${path}`).origin).toBe(origin);
+    expect(new URL(path, origin).origin).toBe(origin);
+  });
 
   test("never leads to another origin, whatever it is made of", () => {
     const piece = fc.constantFrom(
@@ -229,14 +254,20 @@ describe("return_to", () => {
       "\u3002",
     );
     const text = fc.oneof(
-      fc.array(fc.oneof(piece, fc.string({ unit: "binary", maxLength: 3 })), { maxLength: 8 }).map((parts) => parts.join("")),
+      fc
+        .array(fc.oneof(piece, fc.string({ unit: "binary", maxLength: 3 })), { maxLength: 8 })
+        .map((parts) => parts.join("")),
       fc.webUrl(),
     );
     fc.assert(
       fc.property(text, fc.boolean(), (given, slash) => {
         const path = returnPath(slash ? `/${given}` : given, origin);
         if (path !== undefined)
-          expect([new URL(path, origin).origin, new URL(`${origin}${path}`).origin, /[\r\n]/.test(path)]).toEqual([origin, origin, false]);
+          expect([new URL(path, origin).origin, new URL(`${origin}${path}`).origin, /[\r\n]/.test(path)]).toEqual([
+            origin,
+            origin,
+            false,
+          ]);
       }),
       { numRuns: 5_000 },
     );
@@ -244,9 +275,13 @@ describe("return_to", () => {
 
   test("that leads elsewhere is refused before the login, so that no link of ours ends at another site", async () => {
     const world = await startWorld(use);
-    const page = await world.browser().request(`${prefix}connect/crm?return_to=${encodeURIComponent("//evil.example.com")}`);
+    const page = await world
+      .browser()
+      .request(`${prefix}connect/crm?return_to=${encodeURIComponent("//evil.example.com")}`);
     expect([page.status, page.headers.get("location"), page.body.includes("evil")]).toEqual([400, undefined, false]);
-    const slashes = await world.browser().request(`${prefix}connect/crm?return_to=${encodeURIComponent("/..//evil.example.com")}`);
+    const slashes = await world
+      .browser()
+      .request(`${prefix}connect/crm?return_to=${encodeURIComponent("/..//evil.example.com")}`);
     expect(slashes.status).toBe(400);
   });
 
@@ -271,7 +306,14 @@ test("a forged Host appears in no link, redirect or cookie", async () => {
 describe("disconnect", () => {
   async function connected() {
     const world = await startWorld(use, {
-      upstreams: ({ as }) => ({ wiki: { issuer: as.issuer, clientId: as.client.id, clientSecret: "${env:SECRET}", connect: { scope: "openid" } } }),
+      upstreams: ({ as }) => ({
+        wiki: {
+          issuer: as.issuer,
+          clientId: as.client.id,
+          clientSecret: "${env:SECRET}",
+          connect: { scope: "openid" },
+        },
+      }),
     });
     const browser = world.browser();
     const page = await browser.visit(`${prefix}connect/crm`);
@@ -314,7 +356,11 @@ describe("disconnect", () => {
   test("takes no GET", async () => {
     const { world, browser, action } = await connected();
     const page = await browser.request(action, { headers: { origin: publicUrl } });
-    expect([page.status, page.headers.get("allow"), await grantReason(world.call(cookie))]).toEqual([405, ["GET, POST"], "connected"]);
+    expect([page.status, page.headers.get("allow"), await grantReason(world.call(cookie))]).toEqual([
+      405,
+      ["GET, POST"],
+      "connected",
+    ]);
   });
 });
 
@@ -340,7 +386,9 @@ describe("what a provider says", () => {
 
   test("as a name of the account is shown as text", async () => {
     const world = await startWorld(use);
-    const page = await world.browser().visit(`${prefix}connect/crm`, { edit: (url) => url.searchParams.set("login_hint", nasty) });
+    const page = await world
+      .browser()
+      .visit(`${prefix}connect/crm`, { edit: (url) => url.searchParams.set("login_hint", nasty) });
     expect(page.status).toBe(200);
     expect(page.body).not.toMatch(/<script|<img|\u202e/);
     expect(page.body).toContain("&lt;script&gt;");
@@ -368,7 +416,11 @@ test("every page forbids caches, frames, scripts, referrers and guesses at its t
   expect(pages.map(({ status }) => status)).toEqual([200, 302, 404, 400, 400, 400, 405, 404, 404, 400, 200]);
   for (const { status, headers } of pages) {
     const header = (name: string) => headers.get(name)?.join();
-    expect([header("cache-control"), header("x-frame-options"), header("x-content-type-options")]).toEqual(["no-store", "DENY", "nosniff"]);
+    expect([header("cache-control"), header("x-frame-options"), header("x-content-type-options")]).toEqual([
+      "no-store",
+      "DENY",
+      "nosniff",
+    ]);
     expect(header("referrer-policy")).toMatch(/^(?:no-referrer|same-origin)$/);
     if (status !== 302)
       expect(header("content-security-policy")).toMatch(
@@ -385,8 +437,12 @@ test("cookies are for this host alone, out of scripts' reach, and not sent along
   const ended = await browser.request(callback.url);
   const set = [...(begun.headers.get("set-cookie") ?? []), ...(ended.headers.get("set-cookie") ?? [])];
   expect(set).toEqual([
-    expect.stringMatching(/^__Host-bearerswap-browser=[\w-]{44}; Path=\/; Max-Age=43200; HttpOnly; Secure; SameSite=Lax$/),
-    expect.stringMatching(/^__Host-bearerswap-login-[\w-]{16}=\d+\.s1\.[\w.-]+; Path=\/; Max-Age=600; HttpOnly; Secure; SameSite=Lax$/),
+    expect.stringMatching(
+      /^__Host-bearerswap-browser=[\w-]{44}; Path=\/; Max-Age=43200; HttpOnly; Secure; SameSite=Lax$/,
+    ),
+    expect.stringMatching(
+      /^__Host-bearerswap-login-[\w-]{16}=\d+\.s1\.[\w.-]+; Path=\/; Max-Age=600; HttpOnly; Secure; SameSite=Lax$/,
+    ),
     expect.stringMatching(/^__Host-bearerswap=[\w-]{44}; Path=\/; Max-Age=15552000; HttpOnly; Secure; SameSite=Lax$/),
     expect.stringMatching(/^__Host-bearerswap-login-[\w-]{16}=; Path=\/; Max-Age=0; HttpOnly; Secure; SameSite=Lax$/),
   ]);
@@ -415,14 +471,19 @@ test("whatever is asked for below the prefix gets a page and never an error of o
     "code",
     "ticket",
   );
-  const target = fc.array(fc.oneof(piece, fc.string({ maxLength: 4 })), { maxLength: 8 }).map((parts) => parts.join(""));
+  const target = fc
+    .array(fc.oneof(piece, fc.string({ maxLength: 4 })), { maxLength: 8 })
+    .map((parts) => parts.join(""));
   await fc.assert(
     fc.asyncProperty(
       target,
       fc.constantFrom("GET", "POST", "HEAD", "", "get"),
       fc.constantFrom("/_bearerswap/", "/.well-known/oauth-protected-resource"),
       async (path, method, start) => {
-        const page = await world.call({ cookie: `__Host-bearerswap=${path.replace(/[^!-~]/g, "")}` }, { path: `${start}${path}`, method });
+        const page = await world.call(
+          { cookie: `__Host-bearerswap=${path.replace(/[^!-~]/g, "")}` },
+          { path: `${start}${path}`, method },
+        );
         expect([200, 302, 400, 403, 404, 405]).toContain(page.status);
         expect(page.headers.get("cache-control")).toEqual(["no-store"]);
       },
@@ -446,7 +507,11 @@ test("no log line and no address holds a token, a state's secrets or a session's
   const browser = world.browser(null);
   const addresses: string[] = [];
   await browser.visit(`${publicUrl}/contacts`, { until: (url) => addresses.push(url.href) === 0 });
-  const token = (await world.call({ cookie: [...browser.cookies].map((pair) => pair.join("=")).join("; ") })).headers.get("authorization")?.[0] ?? "";
+  const token =
+    (await world.call({ cookie: [...browser.cookies].map((pair) => pair.join("=")).join("; ") })).headers.get(
+      "authorization",
+    )?.[0] ?? "";
   const seen = `${world.service.log()} ${addresses.filter((address) => address.startsWith(publicUrl)).join(" ")}`;
-  for (const secret of [token.replace("Bearer ", ""), ...browser.cookies.values(), world.provider.client.secret]) expect(seen).not.toContain(secret);
+  for (const secret of [token.replace("Bearer ", ""), ...browser.cookies.values(), world.provider.client.secret])
+    expect(seen).not.toContain(secret);
 });

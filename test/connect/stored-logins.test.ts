@@ -13,7 +13,10 @@ const use = resources();
 const cookie = { cookie: `${sessionCookie}=${sessionValue}` };
 const tokens = { access_token: "access-1", refresh_token: "refresh-1", token_type: "Bearer", expires_in: 3_600 };
 
-/** A provider whose answers are scripted, which is told of revocations, and a browser that is on its way back from there. */
+/**
+ * A provider whose answers are scripted, which is told of revocations, and a browser that is on its way back from
+ * there.
+ */
 async function begun(config: object, issue = false) {
   const endpoint = await use.use(startTokenEndpoint());
   const upstream = {
@@ -22,7 +25,10 @@ async function begun(config: object, issue = false) {
   };
   const world = await startWorld(use, { upstream, config, issue });
   const browser = world.browser(issue ? null : sessionValue);
-  const state = async () => new URL((await browser.request(`${prefix}connect/crm`)).headers.get("location")?.[0] ?? "").searchParams.get("state");
+  const state = async () =>
+    new URL((await browser.request(`${prefix}connect/crm`)).headers.get("location")?.[0] ?? "").searchParams.get(
+      "state",
+    );
   const back = async () => `${prefix}callback?code=x&state=${await state()}`;
   return { world, endpoint, browser, back };
 }
@@ -33,7 +39,9 @@ const bearerOf = async (world: Awaited<ReturnType<typeof startWorld>>, headers: 
 
 test("a login that the store takes without saying so in time is kept, and its tokens are not given back", async () => {
   const redis = await use.use(startRedis());
-  const { world, endpoint, browser, back } = await begun({ store: { redis: { url: redis.url, commandTimeout: "500ms" } } });
+  const { world, endpoint, browser, back } = await begun({
+    store: { redis: { url: redis.url, commandTimeout: "500ms" } },
+  });
   endpoint.respondNext({ body: tokens });
   const gate = endpoint.hold();
   const answer = browser.request(await back());
@@ -54,7 +62,10 @@ test("a login that ends while something newer was stored leaves that, and gives 
   const gate = endpoint.hold();
   const answer = browser.request(await back());
   await gate.arrived();
-  await store.put({ session: hashSession("app", sessionValue), upstream: "crm" }, grantWrite({ access: "access-newer", remainingMs: 3_600_000 }));
+  await store.put(
+    { session: hashSession("app", sessionValue), upstream: "crm" },
+    grantWrite({ access: "access-newer", remainingMs: 3_600_000 }),
+  );
   gate.release();
   const page = await answer;
   expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("Something newer is stored")]);
@@ -73,7 +84,9 @@ test("a newcomer who is shown that it takes long has the session's cookie alread
   expect(textOf(late)).toContain("This takes long");
   const session = late.headers.get("set-cookie")?.find((text) => text.startsWith("__Host-bearerswap=")) ?? "";
   gate.release();
-  await expect.poll(() => bearerOf(world, { cookie: session.split(";")[0] ?? "" }), { timeout: 10_000 }).toBe("Bearer access-1");
+  await expect
+    .poll(() => bearerOf(world, { cookie: session.split(";")[0] ?? "" }), { timeout: 10_000 })
+    .toBe("Bearer access-1");
 });
 
 test("a newcomer's session lives no longer than the login until the grant is stored, and its whole life from then on", async () => {

@@ -9,7 +9,9 @@ const use = resources();
 
 /** The user who opens the browser picks an account at the session's issuer, and one at the provider. */
 function as(user: string, world: ConnectWorld, account = "crm-account") {
-  return { edit: (url: URL) => url.searchParams.set("login_hint", url.href.startsWith(world.as.issuer) ? user : account) };
+  return {
+    edit: (url: URL) => url.searchParams.set("login_hint", url.href.startsWith(world.as.issuer) ? user : account),
+  };
 }
 
 async function begin(options?: WorldOptions) {
@@ -23,7 +25,10 @@ test("connects a bearer session's account, for the user of the session, in a bro
   expect(url).toMatch(/^https:\/\/gateway\.example\.com\/_bearerswap\/connect\/crm\?ticket=[\w-]{22}$/);
   const browser = world.browser(null);
   const page = await browser.visit(url, as("user-1", world));
-  expect([page.status, textOf(page)]).toEqual([200, expect.stringContaining("crm is connected You can close this page")]);
+  expect([page.status, textOf(page)]).toEqual([
+    200,
+    expect.stringContaining("crm is connected You can close this page"),
+  ]);
   expect([...browser.cookies.keys()]).toEqual(["__Host-bearerswap-browser"]);
   expect((await world.call(headers)).headers.get("authorization")?.[0]).toMatch(/^Bearer /);
   expect((await world.call(await world.bearer("session-2", "user-1"))).status).toBe(401);
@@ -64,8 +69,12 @@ test("a link works once: after a login has matched it, it is used", async () => 
 test("a link opened in two browsers at once connects in one of them", async () => {
   const { world, url } = await begin();
   const browsers = [world.browser(null), world.browser(null)];
-  const callbacks = await Promise.all(browsers.map((browser) => browser.visit(url, { ...as("user-1", world), until: isCallback })));
-  const pages = await Promise.all(browsers.map((browser, at) => browser.visit(callbacks[at]?.url ?? "", as("user-1", world))));
+  const callbacks = await Promise.all(
+    browsers.map((browser) => browser.visit(url, { ...as("user-1", world), until: isCallback })),
+  );
+  const pages = await Promise.all(
+    browsers.map((browser, at) => browser.visit(callbacks[at]?.url ?? "", as("user-1", world))),
+  );
   expect(pages.map(({ status }) => status).sort()).toEqual([200, 400]);
 });
 
@@ -77,10 +86,17 @@ test("opening a link does not use it up, so that a preview leaves it good", asyn
 
 test("a link ends after ten minutes, is for its upstream alone, and cannot be guessed at", async () => {
   const { world, url } = await begin({
-    upstreams: ({ as: server }) => ({ wiki: { issuer: server.issuer, clientId: server.client.id, clientSecret: "${env:SECRET}", connect: {} } }),
+    upstreams: ({ as: server }) => ({
+      wiki: { issuer: server.issuer, clientId: server.client.id, clientSecret: "${env:SECRET}", connect: {} },
+    }),
   });
   const ticket = new URL(url).searchParams.get("ticket") ?? "";
-  for (const path of [`connect/wiki?ticket=${ticket}`, `connect/crm?ticket=${"a".repeat(22)}`, "connect/crm?ticket=", `connect/crm?ticket=${ticket}%00`])
+  for (const path of [
+    `connect/wiki?ticket=${ticket}`,
+    `connect/crm?ticket=${"a".repeat(22)}`,
+    "connect/crm?ticket=",
+    `connect/crm?ticket=${ticket}%00`,
+  ])
     expect([path, (await world.browser(null).request(`${prefix}${path}`)).status]).toEqual([path, 400]);
   world.clock.shift(600_001);
   expect((await world.browser(null).request(url)).status).toBe(400);
@@ -104,7 +120,10 @@ test("a session without a subject, or whose source has no login, gets no connect
   const withoutLogin = await startWorld(use, { connect: { login: {} } });
   const denied = await withoutLogin.call(await withoutLogin.bearer("session-1"));
   expect([denied.status, connectUrlOf(denied)]).toEqual([401, undefined]);
-  const opaque = await startWorld(use, { config: { sessions: [{ opaque: { from: { header: "authorization" } } }] }, connect: { login: {} } });
+  const opaque = await startWorld(use, {
+    config: { sessions: [{ opaque: { from: { header: "authorization" } } }] },
+    connect: { login: {} },
+  });
   expect(connectUrlOf(await opaque.call({ authorization: "Bearer Zm9yLXRlc3RzLW9ubHktMDAwMA" }))).toBeUndefined();
 });
 
@@ -112,14 +131,21 @@ test("binds the grant to the session's subject: another subject's token of the s
   const { world, url } = await begin();
   await world.browser(null).visit(url, as("user-1", world));
   const other = await world.call(await world.bearer("session-1", "user-2"));
-  expect([other.status, JSON.parse(other.body)]).toEqual([403, expect.objectContaining({ reason: "subject_mismatch" })]);
+  expect([other.status, JSON.parse(other.body)]).toEqual([
+    403,
+    expect.objectContaining({ reason: "subject_mismatch" }),
+  ]);
 });
 
 test("says what happened where the user does not sign in, or the issuer fails", async () => {
   const { world, url } = await begin();
   const browser = world.browser(null);
   const refused = new URL((await browser.visit(url, { ...as("user-1", world), until: isCallback })).url);
-  refused.search = new URLSearchParams({ error: "access_denied", state: refused.searchParams.get("state") ?? "", iss: world.as.issuer }).toString();
+  refused.search = new URLSearchParams({
+    error: "access_denied",
+    state: refused.searchParams.get("state") ?? "",
+    iss: world.as.issuer,
+  }).toString();
   expect(textOf(await browser.request(refused.href))).toContain("The sign-in says that you did not allow the access");
   world.as.failNext(500);
   const failed = await browser.visit(url, as("user-1", world));

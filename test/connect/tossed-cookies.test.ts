@@ -33,7 +33,10 @@ describe.each(toss)("a tossed cookie that only looks like", (look) => {
     const user = world.browser(null);
     user.cookies.set(look(issuedCookie), stolen);
     await user.visit(`${publicUrl}/contacts`);
-    expect([await isConnected(world, `${issuedCookie}=${stolen}`), await isConnected(world, cookiesOf(user).cookie)]).toEqual([false, true]);
+    expect([
+      await isConnected(world, `${issuedCookie}=${stolen}`),
+      await isConnected(world, cookiesOf(user).cookie),
+    ]).toEqual([false, true]);
     expect(textOf(await attacker.visit(prefix))).toContain("crm Not connected");
     expect(textOf(await user.visit(prefix))).toContain("crm Connected since");
   });
@@ -56,7 +59,10 @@ describe.each(toss)("a tossed cookie that only looks like", (look) => {
     const user = world.browser();
     await user.visit(`${prefix}connect/crm`);
     const own = `${sessionCookie}=${sessionValue}`;
-    for (const cookie of [`${look(sessionCookie)}=${attackers}; ${own}`, `${own}; ${look(sessionCookie)}=${attackers}`]) {
+    for (const cookie of [
+      `${look(sessionCookie)}=${attackers}; ${own}`,
+      `${own}; ${look(sessionCookie)}=${attackers}`,
+    ]) {
       expect(await isConnected(world, cookie)).toBe(true);
     }
   });

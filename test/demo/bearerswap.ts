@@ -56,7 +56,13 @@ export const pagePath = "/_bearerswap/";
 export const source = "demo";
 const secretVariable = "DEMO_CLIENT_SECRET";
 
-export async function startBearerswap({ dir, issuer, client, publicUrl, onLog }: BearerswapOptions): Promise<Bearerswap> {
+export async function startBearerswap({
+  dir,
+  issuer,
+  client,
+  publicUrl,
+  onLog,
+}: BearerswapOptions): Promise<Bearerswap> {
   const configFile = join(dir, "bearerswap.yaml");
   const admin = `unix:${join(dir, "admin.sock")}`;
   await writeFile(configFile, configOf({ admin, issuer, clientId: client.id, publicUrl }));
@@ -121,7 +127,19 @@ upstreams:
 
 async function put(admin: string, sessionFile: string, tokens: object): Promise<string> {
   const printed: string[] = [];
-  const args = ["src/main.ts", "grants", "put", "--admin", admin, "--source", source, "--session-file", sessionFile, "--upstream", upstream];
+  const args = [
+    "src/main.ts",
+    "grants",
+    "put",
+    "--admin",
+    admin,
+    "--source",
+    source,
+    "--session-file",
+    sessionFile,
+    "--upstream",
+    upstream,
+  ];
   const child = startNodeChild(args, { input: JSON.stringify(tokens), onLine: (line) => void printed.push(line) });
   const code = await child.ended;
   if (code !== 0) throw new Error(`bearerswap grants put failed: ${child.errors()}`);

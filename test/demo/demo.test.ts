@@ -73,7 +73,9 @@ test("prints the address of a page where a person connects an account, is asked 
 
 test("leaves nothing running when it is stopped while it starts", async () => {
   const { demo, left, dir } = await startDemo();
-  await until("bearerswap's configuration", async () => (await readdir(dir, { recursive: true })).some((path) => path.endsWith("bearerswap.yaml")));
+  await until("bearerswap's configuration", async () =>
+    (await readdir(dir, { recursive: true })).some((path) => path.endsWith("bearerswap.yaml")),
+  );
   demo.signal("SIGTERM");
 
   expect((await demo.exited).code, demo.output()).toBe(128 + 15);
@@ -81,7 +83,10 @@ test("leaves nothing running when it is stopped while it starts", async () => {
 });
 
 test("says in a sentence that there is no Envoy", async () => {
-  const { demo, left } = await startDemo(["--once"], { ENVOY_BIN: "/nonexistent/envoy", BEARERSWAP_TEST_SERVERS: undefined });
+  const { demo, left } = await startDemo(["--once"], {
+    ENVOY_BIN: "/nonexistent/envoy",
+    BEARERSWAP_TEST_SERVERS: undefined,
+  });
 
   expect((await demo.exited).code).toBe(1);
   expect(demo.output()).toMatch(/^The demo failed: there is no Envoy to run\. .*\/nonexistent\/envoy.*\n$/);
@@ -100,7 +105,10 @@ async function startDemo(args: readonly string[] = [], env: NodeJS.ProcessEnv = 
   const dir = await mkdtemp(join(tmpdir(), "bs-"));
   onStop(() => rm(dir, { recursive: true, force: true }));
   const demo = await use(
-    startChildServer(process.execPath, ["test/demo/start.mjs", ...args], { cwd: root, env: { TMPDIR: dir, NO_COLOR: "1", FORCE_COLOR: undefined, ...env } }),
+    startChildServer(process.execPath, ["test/demo/start.mjs", ...args], {
+      cwd: root,
+      env: { TMPDIR: dir, NO_COLOR: "1", FORCE_COLOR: undefined, ...env },
+    }),
   );
   return {
     demo,

@@ -17,7 +17,10 @@ export interface DemoOptions {
 const tokenLifeSeconds = 5;
 const perSecond = 5;
 
-/** Starts all servers, sends requests, ends everything and sums up. Resolves to the exit code; rejects when it cannot start or is stopped before its end. */
+/**
+ * Starts all servers, sends requests, ends everything and sums up. Resolves to the exit code; rejects when it cannot
+ * start or is stopped before its end.
+ */
 export async function runDemo({ seconds, stop, print }: DemoOptions): Promise<number> {
   const opened = trackedResources();
   try {
@@ -31,7 +34,10 @@ export async function runDemo({ seconds, stop, print }: DemoOptions): Promise<nu
       print(`${timeOf(Date.now())}  ${countsOf(traffic)}`);
     }, 1_000);
     // Beside the requests. A run that goes on leaves that to who started it.
-    const visiting = seconds === undefined ? undefined : visitPage({ page: stack.page, api: new URL("/hello", stack.page).href, upstream, account: "ada" });
+    const visiting =
+      seconds === undefined
+        ? undefined
+        : visitPage({ page: stack.page, api: new URL("/hello", stack.page).href, upstream, account: "ada" });
     const crash = await Promise.race([stack.crashed, whenOver(seconds, stop)]);
     clearInterval(ticker);
     await traffic.stop();

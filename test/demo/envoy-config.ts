@@ -24,8 +24,18 @@ export function envoyConfig({ port, checkPort, apiPort, upstream }: EnvoyConfigO
   };
   return {
     static_resources: {
-      listeners: [{ name: "demo", address: loopback(port), enable_reuse_port: false, filter_chains: [{ filters: [{ name: "http", typed_config: manager }] }] }],
-      clusters: [cluster("api", apiPort), { ...cluster("bearerswap", checkPort), typed_extension_protocol_options: http2 }],
+      listeners: [
+        {
+          name: "demo",
+          address: loopback(port),
+          enable_reuse_port: false,
+          filter_chains: [{ filters: [{ name: "http", typed_config: manager }] }],
+        },
+      ],
+      clusters: [
+        cluster("api", apiPort),
+        { ...cluster("bearerswap", checkPort), typed_extension_protocol_options: http2 },
+      ],
     },
   };
 }
@@ -41,8 +51,13 @@ const extAuthzFilter = {
   // Letting requests through unchecked would hand the session credential to the API.
   failure_mode_allow: false,
   status_on_error: { code: "ServiceUnavailable" },
-  // All that bearerswap has to see of a request's headers: what sessions come in, what tells browsers from other clients, where a form was sent from.
-  allowed_headers: { patterns: ["authorization", "x-request-id", "cookie", "origin", "accept", "sec-fetch-mode"].map((exact) => ({ exact })) },
+  // All that bearerswap has to see of a request's headers: what sessions come in, what tells browsers from other
+  // clients, where a form was sent from.
+  allowed_headers: {
+    patterns: ["authorization", "x-request-id", "cookie", "origin", "accept", "sec-fetch-mode"].map((exact) => ({
+      exact,
+    })),
+  },
 };
 
 const http2 = {
@@ -62,7 +77,11 @@ function routeTo(upstream: string) {
 }
 
 function cluster(name: string, port: number) {
-  return { name, type: "STATIC", load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: loopback(port) } }] }] } };
+  return {
+    name,
+    type: "STATIC",
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: loopback(port) } }] }] },
+  };
 }
 
 function loopback(port: number) {

@@ -34,7 +34,11 @@ async function run(args: string[]): Promise<number> {
 function parseArguments(args: string[]): { once: boolean; seconds: number; help: boolean } {
   const { values } = parseArgs({
     args,
-    options: { once: { type: "boolean", default: false }, seconds: { type: "string", default: "20" }, help: { type: "boolean", default: false } },
+    options: {
+      once: { type: "boolean", default: false },
+      seconds: { type: "string", default: "20" },
+      help: { type: "boolean", default: false },
+    },
   });
   const seconds = Number(values.seconds);
   if (!(seconds > 0)) throw new Error("--seconds must be a number above 0");

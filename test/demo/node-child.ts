@@ -29,7 +29,10 @@ process.on("exit", () => {
 });
 
 /** Runs `node args…` in the repository's folder, under the Node that runs this. */
-export function startNodeChild(args: readonly string[], { env = {}, input = "", onLine = () => {}, withChildren = false }: NodeChildOptions = {}): NodeChild {
+export function startNodeChild(
+  args: readonly string[],
+  { env = {}, input = "", onLine = () => {}, withChildren = false }: NodeChildOptions = {},
+): NodeChild {
   const child = spawn(process.execPath, args, { cwd: root, env: { ...process.env, ...env }, detached: withChildren });
   const send = (signal: NodeJS.Signals) => void (withChildren ? signalGroup(child, signal) : child.kill(signal));
   const errors: string[] = [];

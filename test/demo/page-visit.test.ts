@@ -5,12 +5,23 @@ import { visitPage } from "./page-visit.ts";
 import { problemsOf } from "./report.ts";
 
 const { use } = resources();
-const overview = (state: string) => `<span class="state">${state}</span><a href="/login" aria-label="Connect: crm">Connect</a>`;
+const overview = (state: string) =>
+  `<span class="state">${state}</span><a href="/login" aria-label="Connect: crm">Connect</a>`;
 
 test("says what came in place of the page, and the run counts as failed", async () => {
   const visit = await visitAt((_request, response) => response.writeHead(404).end("<h1>Not here</h1>"));
-  expect(visit).toEqual({ kind: "failed", why: expect.stringMatching(/^http:\S+\/page with 404 came without a link to connect: Not here$/) });
-  const outcome = { lastedMs: 1, refreshes: 0, logins: 0, tokenRequests: 0, api: { requests: 1, leaks: 0 }, crash: undefined };
+  expect(visit).toEqual({
+    kind: "failed",
+    why: expect.stringMatching(/^http:\S+\/page with 404 came without a link to connect: Not here$/),
+  });
+  const outcome = {
+    lastedMs: 1,
+    refreshes: 0,
+    logins: 0,
+    tokenRequests: 0,
+    api: { requests: 1, leaks: 0 },
+    crash: undefined,
+  };
   expect(problemsOf({ ...outcome, traffic: { requests: 1, ok: 1, failures: new Map() }, visit })).toEqual([
     expect.stringMatching(/^an account could not be connected at the page: .*Not here\.$/),
   ]);
@@ -30,11 +41,19 @@ test("takes an API that sends the connected user to a login again for failed", a
     else if (request.url === "/api") response.writeHead(302, { location: "/login" }).end();
     else response.end(request.url === "/login" ? '<form method="post">' : overview("Connected"));
   });
-  expect(visit).toEqual({ kind: "failed", why: expect.stringMatching(/\/login with 200 came in place of \S+\/api with 200/) });
+  expect(visit).toEqual({
+    kind: "failed",
+    why: expect.stringMatching(/\/login with 200 came in place of \S+\/api with 200/),
+  });
 });
 
 test("says why nobody can be reached", async () => {
-  const visit = await visitPage({ page: "http://localhost:1/page", api: "http://localhost:1/api", upstream: "crm", account: "ada" });
+  const visit = await visitPage({
+    page: "http://localhost:1/page",
+    api: "http://localhost:1/api",
+    upstream: "crm",
+    account: "ada",
+  });
   expect(visit).toEqual({ kind: "failed", why: expect.stringMatching(/ECONNREFUSED/) });
 });
 

@@ -13,7 +13,10 @@ export interface PageVisitOptions {
   readonly account: string;
 }
 
-/** Opens the page, follows Connect to the provider, logs in there, comes back, and calls the API with nothing but the cookie that this brought. Never rejects. */
+/**
+ * Opens the page, follows Connect to the provider, logs in there, comes back, and calls the API with nothing but the
+ * cookie that this brought. Never rejects.
+ */
 export async function visitPage(options: PageVisitOptions): Promise<PageVisit> {
   try {
     await connectAndCall(options);
@@ -31,7 +34,8 @@ async function connectAndCall({ page, api, upstream, account }: PageVisitOptions
   const link = new RegExp(`href="([^"]+)" aria-label="Connect: ${upstream}"`).exec(overview.body)?.[1];
   if (link === undefined) throw unexpected(overview, "without a link to connect");
   const back = await browser.submit(await browser.visit(new URL(link, overview.url).href), { account });
-  if (back.url !== page || !back.body.includes(">Connected<")) throw unexpected(back, `after the login, not ${page} with the account`);
+  if (back.url !== page || !back.body.includes(">Connected<"))
+    throw unexpected(back, `after the login, not ${page} with the account`);
   const answer = await browser.visit(api);
   if (answer.url !== api || answer.status !== 200) throw unexpected(answer, `in place of ${api} with 200`);
 }

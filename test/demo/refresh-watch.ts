@@ -6,7 +6,10 @@ import { timeOf } from "./clock-time.ts";
 export interface RefreshWatch {
   /** Refreshes that brought new tokens. */
   readonly refreshes: number;
-  /** The session whose tokens are told of, as the log names it, its token by its hash, and the instant at which that ends (epoch ms). */
+  /**
+   * The session whose tokens are told of, as the log names it, its token by its hash, and the instant at which that
+   * ends (epoch ms).
+   */
   loggedIn(session: string, token: string, expiresAt: number): void;
   logged(line: LogLine): void;
   /** The upstream API has accepted this token of that session. */
@@ -19,7 +22,10 @@ interface Refresh {
   readonly durationMs: number;
 }
 
-/** Prints one line for each refresh, once the new token has reached the upstream API, and one for each failure that bearerswap logs. */
+/**
+ * Prints one line for each refresh, once the new token has reached the upstream API, and one for each failure that
+ * bearerswap logs.
+ */
 export function createRefreshWatch({ lifeMs, print }: { lifeMs: number; print: (line: string) => void }): RefreshWatch {
   let refreshes = 0;
   let watched = "";
@@ -52,7 +58,9 @@ export function createRefreshWatch({ lifeMs, print }: { lifeMs: number; print: (
         refreshes++;
         const { trigger, durationMs = 0 } = line;
         if (line.session !== watched)
-          return print(`${timeOf(Date.now())}  ${styleText("green", `refresh ${refreshes}: for an account connected at the page`)}`);
+          return print(
+            `${timeOf(Date.now())}  ${styleText("green", `refresh ${refreshes}: for an account connected at the page`)}`,
+          );
         pending = { startedAt: Date.parse(line.time) - durationMs, trigger, durationMs };
         tell();
       } else if (line.level === "error" || line.event === "refresh") {

@@ -74,7 +74,11 @@ export function problemsOf({ traffic, refreshes, logins, tokenRequests, visit, a
   return [
     ...(crash === undefined ? [] : [crash]),
     ...(traffic.requests === 0 ? ["no request was answered."] : []),
-    ...(traffic.ok === traffic.requests ? [] : [`${traffic.requests - traffic.ok} of ${traffic.requests} requests were not 200: ${listOf(traffic.failures)}.`]),
+    ...(traffic.ok === traffic.requests
+      ? []
+      : [
+          `${traffic.requests - traffic.ok} of ${traffic.requests} requests were not 200: ${listOf(traffic.failures)}.`,
+        ]),
     ...(calls === refreshes ? [] : [`provider calls to refresh: ${calls}, refreshes: ${refreshes}.`]),
     ...(visit?.kind === "failed" ? [`an account could not be connected at the page: ${visit.why}.`] : []),
     ...(api.leaks === 0 ? [] : [`the upstream API got a session credential ${api.leaks} times.`]),

@@ -22,7 +22,10 @@ export interface Stack {
   readonly api: WatchedApi;
   /** Where clients send their requests. */
   readonly envoyUrl: string;
-  /** Where people connect an account with a browser: by the name localhost, as browsers keep cookies that are marked Secure there without TLS. */
+  /**
+   * Where people connect an account with a browser: by the name localhost, as browsers keep cookies that are marked
+   * Secure there without TLS.
+   */
   readonly page: string;
   /** The session: whoever sends this is logged in. */
   readonly credential: string;
@@ -44,7 +47,10 @@ export interface StackOptions {
 const friendlyPort = 10_000;
 const account = "demo-user";
 
-/** Starts each server with the addresses of those before it. Throws as soon as it can when `stop` is given; what was opened by then is in `opened`. */
+/**
+ * Starts each server with the addresses of those before it. Throws as soon as it can when `stop` is given; what was
+ * opened by then is in `opened`.
+ */
 export async function startStack({ opened, stop, watch, print, tokenLifeSeconds }: StackOptions): Promise<Stack> {
   const dir = temporaryDir();
   await haveEnvoy(stop, print);
@@ -55,10 +61,14 @@ export async function startStack({ opened, stop, watch, print, tokenLifeSeconds 
   const port = await portOrFree(friendlyPort);
   const publicUrl = `http://localhost:${port}`;
   const page = `${publicUrl}${pagePath}`;
-  const oidc = await opened.use(startOidcServer({ accessTokenLifeSeconds: tokenLifeSeconds, redirectUris: [`${page}callback`], asksUsers: true }));
+  const oidc = await opened.use(
+    startOidcServer({ accessTokenLifeSeconds: tokenLifeSeconds, redirectUris: [`${page}callback`], asksUsers: true }),
+  );
   const api = await opened.use(startWatchedApi({ oidc, account, credential, watch }));
   stop.throwIfAborted();
-  const bearerswap = await opened.use(startBearerswap({ dir, issuer: oidc.issuer, client: oidc.client, publicUrl, onLog: watch.logged }));
+  const bearerswap = await opened.use(
+    startBearerswap({ dir, issuer: oidc.issuer, client: oidc.client, publicUrl, onLog: watch.logged }),
+  );
   stop.throwIfAborted();
   const config = envoyConfig({ port, checkPort: bearerswap.checkPort, apiPort: api.port, upstream });
   const envoy = await opened.use(startEnvoy({ config }));
@@ -75,7 +85,17 @@ export async function startStack({ opened, stop, watch, print, tokenLifeSeconds 
   watch.loggedIn(loggedSession(credential), tokenHash(tokens.access_token), expires_at * 1_000);
   const stored = await bearerswap.putGrant(sessionFile, { ...tokens, expires_at });
   stop.throwIfAborted();
-  return { oidc, bearerswap, api, envoyUrl: `http://127.0.0.1:${port}`, page, credential, sessionFile, stored, crashed };
+  return {
+    oidc,
+    bearerswap,
+    api,
+    envoyUrl: `http://127.0.0.1:${port}`,
+    page,
+    credential,
+    sessionFile,
+    stored,
+    crashed,
+  };
 }
 
 /** For all temporary files, the servers' own too; gone when this process is. */

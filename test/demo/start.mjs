@@ -1,4 +1,7 @@
-/** Sets the demo up and runs it. Plain JavaScript for Node 20: a fresh clone has neither the project's own Node nor any package. */
+/**
+ * Sets the demo up and runs it. Plain JavaScript for Node 20: a fresh clone has neither the project's own Node nor any
+ * package.
+ */
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
@@ -24,7 +27,10 @@ async function start(args) {
     if (interruptedBy !== undefined) return exitCode(null, interruptedBy);
     if (code === undefined) return fail("npm is needed to install the packages, and it is not on PATH.");
     if (code !== 0) return fail(`npm ci ended with ${code}; it says why above.`);
-    if (!existsSync(projectNode)) return fail("npm ci installed no node_modules/.bin/node: the install script of the package `node` has to be allowed.");
+    if (!existsSync(projectNode))
+      return fail(
+        "npm ci installed no node_modules/.bin/node: the install script of the package `node` has to be allowed.",
+      );
   }
   return (await run(projectNode, ["test/demo/main.ts", ...args])) ?? fail(`${projectNode} cannot be run.`);
 }
@@ -44,7 +50,9 @@ function isInstalled() {
   const present = packagesIn("node_modules/.package-lock.json");
   if (present === undefined || !existsSync(projectNode)) return false;
   const wanted = Object.entries(packagesIn("package-lock.json") ?? {}).filter(([path]) => path !== "");
-  return wanted.every(([path, { version, optional }]) => (path in present ? present[path].version === version : optional));
+  return wanted.every(([path, { version, optional }]) =>
+    path in present ? present[path].version === version : optional,
+  );
 }
 
 function packagesIn(lockFile) {
@@ -56,12 +64,17 @@ function packagesIn(lockFile) {
 }
 
 /**
- * Runs a program to its end, in a process group of its own: the terminal's Ctrl-C reaches only this process, which passes it on once, so that the program
- * can end its children in order; what it leaves behind is killed. Resolves to the exit code, undefined where it cannot be run.
+ * Runs a program to its end, in a process group of its own: the terminal's Ctrl-C reaches only this process, which
+ * passes it on once, so that the program can end its children in order; what it leaves behind is killed. Resolves to
+ * the exit code, undefined where it cannot be run.
  */
 function run(file, args, { signalGroup = false } = {}) {
   return new Promise((resolve) => {
-    const child = spawn(file, args, { cwd: root, detached: true, stdio: ["ignore", "inherit", "inherit", ...(signalGroup ? [] : ["ipc"])] });
+    const child = spawn(file, args, {
+      cwd: root,
+      detached: true,
+      stdio: ["ignore", "inherit", "inherit", ...(signalGroup ? [] : ["ipc"])],
+    });
     child.once("error", () => resolve(undefined));
     child.once("exit", (code, signal) => {
       forward = () => {};

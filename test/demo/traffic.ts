@@ -20,7 +20,10 @@ export interface TrafficOptions {
 /** Longer than Envoy waits for anything. */
 const timeoutMs = 30_000;
 
-/** Sends the first request at once, and the others without waiting for the answers of earlier ones, as many clients would. */
+/**
+ * Sends the first request at once, and the others without waiting for the answers of earlier ones, as many clients
+ * would.
+ */
 export function startTraffic({ url, credential, perSecond }: TrafficOptions): Traffic {
   const failures = new Map<string, number>();
   const underWay = new Set<Promise<void>>();
@@ -61,7 +64,10 @@ export function startTraffic({ url, credential, perSecond }: TrafficOptions): Tr
 /** What went wrong, in a few words; undefined for 200. */
 async function ask(url: string, credential: string): Promise<string | undefined> {
   try {
-    const response = await fetch(url, { headers: { authorization: `Bearer ${credential}` }, signal: AbortSignal.timeout(timeoutMs) });
+    const response = await fetch(url, {
+      headers: { authorization: `Bearer ${credential}` },
+      signal: AbortSignal.timeout(timeoutMs),
+    });
     const body = await response.text();
     return response.status === 200 ? undefined : `${response.status} ${reasonIn(body)}`.trim();
   } catch (error) {

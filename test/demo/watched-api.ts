@@ -18,7 +18,10 @@ export interface WatchedApiOptions {
   readonly watch: RefreshWatch;
 }
 
-/** The upstream API: asks the provider about each token, and looks for session credentials, the page's cookies among them, in everything it gets. */
+/**
+ * The upstream API: asks the provider about each token, and looks for session credentials, the page's cookies among
+ * them, in everything it gets.
+ */
 export async function startWatchedApi({ oidc, account, credential, watch }: WatchedApiOptions): Promise<WatchedApi> {
   const credentials = [credential, "__Host-bearerswap"];
   let requests = 0;

@@ -18,10 +18,16 @@ const tossed = [
   `=${name}=${attackers}`,
 ];
 
-/** One request with that cookie header over each version of HTTP; their status, and the token and the cookies that the API saw. */
+/**
+ * One request with that cookie header over each version of HTTP; their status, and the token and the cookies that the
+ * API saw.
+ */
 async function ask(stack: Stack, cookie: string): Promise<{ status: number[]; cookies: unknown[] }> {
   const before = stack.api.requests.length;
-  const status = [await rawGet(stack.port, "/items", [`cookie: ${cookie}`]), (await get2(stack.port, "/items", { cookie })).status];
+  const status = [
+    await rawGet(stack.port, "/items", [`cookie: ${cookie}`]),
+    (await get2(stack.port, "/items", { cookie })).status,
+  ];
   return { status, cookies: stack.api.requests.slice(before).map(({ headers }) => headers.cookie) };
 }
 
@@ -51,7 +57,10 @@ describe.each([
   test("other cookies in UTF-8 reach the API byte for byte", async () => {
     const stack = await start();
     const others = "name=J\xc3\xbcrgen \xc3\xa0; b=2";
-    expect(await ask(stack, `${name}=${sessionId}; ${others}`)).toEqual({ status: [200, 200], cookies: [others, others] });
+    expect(await ask(stack, `${name}=${sessionId}; ${others}`)).toEqual({
+      status: [200, 200],
+      cookies: [others, others],
+    });
   });
 });
 
@@ -62,19 +71,24 @@ test("a session cookie on a line of its own is read where Envoy tells lines apar
   ] as const) {
     const stack = await startStack(use, { sessions: [{ opaque: { from: { cookie: name } } }], envoy: { extAuthz } });
     await stack.login();
-    expect(await rawGet(stack.port, "/items", ["cookie: a=b", `cookie: ${name}=${sessionId}`, "cookie: c=d"])).toBe(expected);
+    expect(await rawGet(stack.port, "/items", ["cookie: a=b", `cookie: ${name}=${sessionId}`, "cookie: c=d"])).toBe(
+      expected,
+    );
     expect(await rawGet(stack.port, "/items", [`cookie: ${name}=${sessionId}`, "cookie: a=b"])).toBe(200);
     expect(stack.api.requests.flatMap(({ rawHeaders }) => rawHeaders).join()).not.toContain(sessionId);
   }
 });
 
 test("a cookie that is no UTF-8 is left out beside a session cookie, as no answer to Envoy can carry it, and passes where there is none", async () => {
-  const sessions = [{ opaque: { from: { header: "x-session" } } }, { opaque: { from: { cookie: name } } }].map((source, at) => ({ name: `s${at}`, ...source }));
+  const sessions = [{ opaque: { from: { header: "x-session" } } }, { opaque: { from: { cookie: name } } }].map(
+    (source, at) => ({ name: `s${at}`, ...source }),
+  );
   const stack = await startStack(use, { sessions, envoy: { extAuthz: { encode_raw_headers: true } } });
   const { provider } = stack;
   const { access_token: accessToken } = await provider.login();
   const token = { accessToken, refreshToken: "", tokenType: "Bearer", scope: "", expiresIn: 3_600 };
-  for (const source of ["s0", "s1"]) await stack.admin.put({ session: { source, id: sessionId }, upstream: "crm", subject: "", token });
+  for (const source of ["s0", "s1"])
+    await stack.admin.put({ session: { source, id: sessionId }, upstream: "crm", subject: "", token });
   expect(await rawGet(stack.port, "/items", [`cookie: ${name}=${sessionId}; name=J\xfcrgen; b=2`])).toBe(200);
   expect(stack.api.requests.at(-1)?.headers.cookie).toBe("b=2");
   expect(await rawGet(stack.port, "/items", [`x-session: ${sessionId}`, "cookie: name=J\xfcrgen; b=2"])).toBe(200);

@@ -29,7 +29,9 @@ function callers(port: number, count: number): ClientHttp2Session[] {
 test("two times 900 callers who give up on a slow provider cost those who stay, and those who come later, nothing", async () => {
   const { service, provider, login } = await startScenario(opened);
   const api = await opened.use(startUpstreamApi({ accepts: () => true }));
-  const envoy = await opened.use(startEnvoy({ config: envoyConfig({ service: service.grpc, upstreamPort: api.port, upstream: "crm" }) }));
+  const envoy = await opened.use(
+    startEnvoy({ config: envoyConfig({ service: service.grpc, upstreamPort: api.port, upstream: "crm" }) }),
+  );
   const port = envoy.port("main");
   const ask = () => get(port, "/", bearer().headers).then(({ status }) => status);
   await login({ token: { accessToken: "" } });
@@ -44,8 +46,14 @@ test("two times 900 callers who give up on a slow provider cost those who stay, 
     await until("all to be gone", async () => (await counted(envoy, "upstream_rq_tx_reset")) >= 900 * wave);
   }
   const later = [ask(), ask(), ask()];
-  await until("those who came later to wait", async () => (await counted(envoy, "upstream_rq_active")) >= staying.length + later.length);
+  await until(
+    "those who came later to wait",
+    async () => (await counted(envoy, "upstream_rq_active")) >= staying.length + later.length,
+  );
   gate.release();
   expect(await Promise.all([...staying, ...later])).toEqual([200, 200, 200, 200, 200, 200]);
-  expect([await counted(envoy, "upstream_cx_total"), await counted(envoy, "upstream_cx_destroy_remote_with_active_rq")]).toEqual([1, 0]);
+  expect([
+    await counted(envoy, "upstream_cx_total"),
+    await counted(envoy, "upstream_cx_destroy_remote_with_active_rq"),
+  ]).toEqual([1, 0]);
 }, 60_000);

@@ -20,7 +20,11 @@ interface Installation {
   readonly mcp: McpServerProcess;
   readonly clock: ShiftedClock;
   /** An MCP client of a session, through Envoy. */
-  connect(session: string, revision: "2026-07-28" | "2025-11-25", onUrl: (url: string) => Promise<"accept" | "decline">): Promise<Client>;
+  connect(
+    session: string,
+    revision: "2026-07-28" | "2025-11-25",
+    onUrl: (url: string) => Promise<"accept" | "decline">,
+  ): Promise<Client>;
   /** The session's user opens a link, and logs in wherever it leads. */
   open(url: string, user?: string): Promise<{ readonly status: number; readonly body: string }>;
   /** Connects a session's account by the link in its 401. */
@@ -40,7 +44,9 @@ async function install(): Promise<Installation> {
   const connect = { scope: "openid offline_access", parameters: { prompt: "consent" } };
   const config = {
     sessions: [{ jwt: { issuer: as.issuer, jwks: keys.jwksUrl, audience: "gateway", claim: "tsid", subject: "sub" } }],
-    upstreams: { crm: { issuer: provider.issuer, clientId: provider.client.id, clientSecret: "${env:SECRET}", connect } },
+    upstreams: {
+      crm: { issuer: provider.issuer, clientId: provider.client.id, clientSecret: "${env:SECRET}", connect },
+    },
     connect: {
       publicUrl,
       login: { jwt: { clientId: as.client.id, clientSecret: "${env:SECRET}" } },
@@ -55,7 +61,8 @@ async function install(): Promise<Installation> {
     checkSettings: { with_request_body: { max_request_bytes: 65_536, allow_partial_message: true } },
   };
   await use(startEnvoy({ config: envoyConfig(setup) }));
-  const tokenOf = (session: string) => keys.sign({ iss: as.issuer, aud: "gateway", tsid: session, sub: "user-1" }, { expiresIn: 86_400 });
+  const tokenOf = (session: string) =>
+    keys.sign({ iss: as.issuer, aud: "gateway", tsid: session, sub: "user-1" }, { expiresIn: 86_400 });
   const open: Installation["open"] = (url, user = "user-1") =>
     createHttpBrowser().visit(url, (next) => {
       if (next.pathname === "/auth") next.searchParams.set("login_hint", user);
@@ -69,24 +76,37 @@ async function install(): Promise<Installation> {
     clock,
     open,
     async connect(session, revision, onUrl) {
-      const versionNegotiation = { mode: revision === "2026-07-28" ? ({ pin: revision } as const) : ("legacy" as const) };
-      const client = new Client({ name: "test", version: "1" }, { versionNegotiation, capabilities: { elicitation: { url: {} } } });
-      client.setRequestHandler("elicitation/create", async ({ params }) => ({ action: await onUrl("url" in params ? params.url : "") }));
+      const versionNegotiation = {
+        mode: revision === "2026-07-28" ? ({ pin: revision } as const) : ("legacy" as const),
+      };
+      const client = new Client(
+        { name: "test", version: "1" },
+        { versionNegotiation, capabilities: { elicitation: { url: {} } } },
+      );
+      client.setRequestHandler("elicitation/create", async ({ params }) => ({
+        action: await onUrl("url" in params ? params.url : ""),
+      }));
       const requestInit = { headers: { authorization: `Bearer ${await tokenOf(session)}` } };
       await client.connect(new StreamableHTTPClientTransport(new URL(`${publicUrl}/mcp`), { requestInit }));
       await use(client);
       return client;
     },
     async firstConnect(session) {
-      const response = await fetch(`${publicUrl}/mcp`, { headers: { authorization: `Bearer ${await tokenOf(session)}` } });
-      expect(response.headers.get("www-authenticate")).toContain(`resource_metadata="${publicUrl}/.well-known/oauth-protected-resource/mcp"`);
+      const response = await fetch(`${publicUrl}/mcp`, {
+        headers: { authorization: `Bearer ${await tokenOf(session)}` },
+      });
+      expect(response.headers.get("www-authenticate")).toContain(
+        `resource_metadata="${publicUrl}/.well-known/oauth-protected-resource/mcp"`,
+      );
       const { connect_url: url } = (await response.json()) as { connect_url: string };
       expect((await open(url)).status).toBe(200);
     },
   };
 }
 
-/** The provider refuses the refresh token, and the access token is at its end: the account has to be connected again. */
+/**
+ * The provider refuses the refresh token, and the access token is at its end: the account has to be connected again.
+ */
 function lose({ provider, clock }: Installation): void {
   provider.failNext(400, {}, { error: "invalid_grant" });
   clock.shift(3_700_000);
@@ -111,7 +131,9 @@ describe("the official MCP client, through Envoy", () => {
     expect(await client.callTool(contacts)).toEqual(listed);
     lose(world);
     expect(await client.callTool(contacts)).toEqual(listed);
-    expect(opened).toEqual([expect.objectContaining({ status: 200, body: expect.stringContaining("crm is connected") })]);
+    expect(opened).toEqual([
+      expect.objectContaining({ status: 200, body: expect.stringContaining("crm is connected") }),
+    ]);
   });
 
   test("whose user declines is not asked again: the call fails with 401", async () => {
@@ -132,7 +154,8 @@ describe("the official MCP client, through Envoy", () => {
     expect(await client.callTool(contacts)).toEqual(listed);
     lose(world);
     const error = await client.callTool(contacts).catch((thrown: unknown) => thrown);
-    if (!(error instanceof UrlElicitationRequiredError)) throw new Error("the client does not take the error for a request to open a page", { cause: error });
+    if (!(error instanceof UrlElicitationRequiredError))
+      throw new Error("the client does not take the error for a request to open a page", { cause: error });
     const [{ url = "" } = {}] = error.elicitations;
     expect((await world.open(url, "somebody-else")).status).toBe(403);
     expect((await world.open(url)).status).toBe(200);

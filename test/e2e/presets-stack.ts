@@ -16,7 +16,10 @@ import { type RunningService, startService } from "../support/service.ts";
 import { type ShiftedClock, shiftedClock } from "../support/shifted-clock.ts";
 import { startUpstreamApi } from "../support/upstream-api.ts";
 
-/** The presets that discover their endpoints, with what an operator has to say, and the client of the real OpenID provider that authenticates as they do. */
+/**
+ * The presets that discover their endpoints, with what an operator has to say, and the client of the real OpenID
+ * provider that authenticates as they do.
+ */
 export const issuerPresets = [
   ["auth0", { domain: "example.eu.auth0.com" }, "postClient"],
   ["entra", { tenant: "contoso.onmicrosoft.com" }, "postClient"],
@@ -34,7 +37,10 @@ export interface User {
   session(): { readonly source: string; readonly id: string };
 }
 
-/** One Envoy and one service with an upstream for each preset, at a simulator of its provider, and `oidc-NAME` for each issuer preset at a real OpenID provider. */
+/**
+ * One Envoy and one service with an upstream for each preset, at a simulator of its provider, and `oidc-NAME` for each
+ * issuer preset at a real OpenID provider.
+ */
 export interface PresetsStack {
   readonly simulators: ReadonlyMap<PresetName, ProviderSimulator>;
   readonly oidc: OidcServer;
@@ -57,10 +63,14 @@ export async function startPresetsStack(use: Resources): Promise<PresetsStack> {
   const clock = shiftedClock();
   const port = await freePort();
   const publicUrl = `http://127.0.0.1:${port}`;
-  const oidc = await use.use(startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris: [`${publicUrl}/_bearerswap/callback`] }));
+  const oidc = await use.use(
+    startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris: [`${publicUrl}/_bearerswap/callback`] }),
+  );
   const simulators = new Map<PresetName, ProviderSimulator>();
-  for (const name of presetNames) simulators.set(name, await use.use(startProviderSimulator(name, () => clock.wallMs())));
-  const isActive = async (token: string) => [...simulators.values()].some(({ tokens }) => tokens.isActive(token)) || oidc.isActive(token);
+  for (const name of presetNames)
+    simulators.set(name, await use.use(startProviderSimulator(name, () => clock.wallMs())));
+  const isActive = async (token: string) =>
+    [...simulators.values()].some(({ tokens }) => tokens.isActive(token)) || oidc.isActive(token);
   const api = await use.use(startUpstreamApi({ accepts: isActive }));
   const upstreams = { ...simulated(simulators), ...real(oidc) };
   const stolen: string[] = [];
@@ -78,7 +88,9 @@ export async function startPresetsStack(use: Resources): Promise<PresetsStack> {
       fetch: stealingFetch(oidc.tokenEndpoint, stolen),
     }),
   );
-  await use.use(startEnvoy({ config: envoyConfig({ service: service.grpc, upstreamPort: api.port, upstream: null, port }) }));
+  await use.use(
+    startEnvoy({ config: envoyConfig({ service: service.grpc, upstreamPort: api.port, upstream: null, port }) }),
+  );
   const admin = await use.use(createGrantsClient({ address: { kind: "unix", path: join(dir, "admin.sock") } }));
   return { simulators, oidc, stolen, clock, admin, service, publicUrl, user: () => createUser(publicUrl, port) };
 }
@@ -88,7 +100,8 @@ function createUser(publicUrl: string, port: number): User {
   const cookie = () => browser.cookie(publicUrl, issuedCookie);
   return {
     connect: (upstream, edit) => browser.visit(`${publicUrl}/_bearerswap/connect/${upstream}`, edit),
-    call: (upstream) => get(port, `/${upstream}/items`, cookie() === undefined ? {} : { cookie: `${issuedCookie}=${cookie()}` }),
+    call: (upstream) =>
+      get(port, `/${upstream}/items`, cookie() === undefined ? {} : { cookie: `${issuedCookie}=${cookie()}` }),
     session: () => ({ source: "", id: cookie() ?? "" }),
   };
 }
@@ -106,7 +119,9 @@ function stealingFetch(tokenEndpoint: string, stolen: string[]): typeof fetch {
 }
 
 function simulated(simulators: ReadonlyMap<PresetName, ProviderSimulator>): Record<string, object> {
-  return Object.fromEntries([...simulators].map(([name, simulator]) => [name, { ...connectedUpstream(simulator), ...operatorsSettings[name] }]));
+  return Object.fromEntries(
+    [...simulators].map(([name, simulator]) => [name, { ...connectedUpstream(simulator), ...operatorsSettings[name] }]),
+  );
 }
 
 function real(oidc: OidcServer): Record<string, object> {
@@ -114,8 +129,14 @@ function real(oidc: OidcServer): Record<string, object> {
     issuerPresets.map(([preset, parameters, client]) => {
       const clientSecret = client === "client" ? "${env:OIDC_SECRET}" : "${env:OIDC_POST_SECRET}";
       // Keycloak gives refresh tokens without being asked.
-      const connect = { scope: preset === "keycloak" ? "openid offline_access" : "openid", parameters: { prompt: "consent" } };
-      return [`oidc-${preset}`, { preset, ...parameters, issuer: oidc.issuer, clientId: oidc[client].id, clientSecret, connect }];
+      const connect = {
+        scope: preset === "keycloak" ? "openid offline_access" : "openid",
+        parameters: { prompt: "consent" },
+      };
+      return [
+        `oidc-${preset}`,
+        { preset, ...parameters, issuer: oidc.issuer, clientId: oidc[client].id, clientSecret, connect },
+      ];
     }),
   );
 }

@@ -85,13 +85,20 @@ describe.each(presetNames)("through Envoy, with the preset %s", (name) => {
     const connectUrl = `${stack.publicUrl}/_bearerswap/connect/${name}`;
     for (let time = 0; time < 2; time++) {
       const { status, body } = await user.call(name);
-      expect([status, JSON.parse(body)]).toEqual([401, expect.objectContaining({ reason: "grant_refused", upstream: name, connect_url: connectUrl })]);
+      expect([status, JSON.parse(body)]).toEqual([
+        401,
+        expect.objectContaining({ reason: "grant_refused", upstream: name, connect_url: connectUrl }),
+      ]);
     }
     expect(simulator.refreshes).toEqual(["tokens", "tokens", "refused"]);
 
     expect((await user.connect(name)).status).toBe(200);
     const revived = await user.call(name);
-    expect([revived.status, tokenOf(revived), simulator.logins]).toEqual([200, tokenHash(simulator.issued.at(-1)?.access ?? ""), ["tokens", "tokens"]]);
+    expect([revived.status, tokenOf(revived), simulator.logins]).toEqual([
+      200,
+      tokenHash(simulator.issued.at(-1)?.access ?? ""),
+      ["tokens", "tokens"],
+    ]);
   });
 
   test("a login that is revoked ends at the provider, where it has a way, and here in any case", async () => {
@@ -123,44 +130,60 @@ describe.each(presetNames)("through Envoy, with the preset %s", (name) => {
 /** Every answer to a refresh that is known of a provider, beside its usual refusal. */
 const answers = (kind: "refusals" | "clientErrors") =>
   presetNames.flatMap((name) =>
-    (simulatedProviders[name][kind] ?? []).map((answer) => ({ name, answer, text: `${answer.status} ${JSON.stringify(answer.body)}` })),
+    (simulatedProviders[name][kind] ?? []).map((answer) => ({
+      name,
+      answer,
+      text: `${answer.status} ${JSON.stringify(answer.body)}`,
+    })),
   );
 
 describe("through Envoy, what else a provider says of a refresh token", () => {
-  test.each(answers("refusals"))("$name: $text asks the user to log in, and the token is not presented again", async ({ name, answer }) => {
-    const simulator = simulatorOf(name);
-    const { user } = await login(name);
-    expire(simulator);
-    simulator.failRefresh(answer);
-    const asked = simulator.refreshes.length;
-    for (let time = 0; time < 2; time++) {
-      const { status, body } = await user.call(name);
-      expect([status, JSON.parse(body).reason]).toEqual([401, "grant_refused"]);
-    }
-    expect(simulator.refreshes.slice(asked)).toEqual(["failed"]);
-  });
+  test.each(answers("refusals"))(
+    "$name: $text asks the user to log in, and the token is not presented again",
+    async ({ name, answer }) => {
+      const simulator = simulatorOf(name);
+      const { user } = await login(name);
+      expire(simulator);
+      simulator.failRefresh(answer);
+      const asked = simulator.refreshes.length;
+      for (let time = 0; time < 2; time++) {
+        const { status, body } = await user.call(name);
+        expect([status, JSON.parse(body).reason]).toEqual([401, "grant_refused"]);
+      }
+      expect(simulator.refreshes.slice(asked)).toEqual(["failed"]);
+    },
+  );
 });
 
-/** Salesforce works on one request for a refresh token at a time. Of another, such as the one after a call that was given up, it says so by the word for a refusal. */
+/**
+ * Salesforce works on one request for a refresh token at a time. Of another, such as the one after a call that was
+ * given up, it says so by the word for a refusal.
+ */
 const underWay = {
   name: "salesforce",
-  answer: { status: 400, body: { error: "invalid_grant", error_description: "token request is already being processed" } },
+  answer: {
+    status: 400,
+    body: { error: "invalid_grant", error_description: "token request is already being processed" },
+  },
   text: "a request that is under way",
 } as const;
 
 describe("through Envoy, what a provider says of our client or of the moment, and not of the user", () => {
-  test.each([...answers("clientErrors"), underWay])("$name: $text ends no grant: it is refreshed once that is mended", async ({ name, answer }) => {
-    const simulator = simulatorOf(name);
-    const { user } = await login(name);
-    expire(simulator);
-    simulator.failRefresh(answer);
-    const { status, body } = await user.call(name);
-    expect([status, JSON.parse(body).reason]).toEqual([503, "unavailable"]);
-    expect((await stack.admin.get({ session: user.session(), upstream: name })).grant?.state).toBe(1);
-    stack.clock.shift(2_000); // the back-off
-    expect((await user.call(name)).status).toBe(200);
-    expect(simulator.refreshes.slice(-2)).toEqual(["failed", "tokens"]);
-  });
+  test.each([...answers("clientErrors"), underWay])(
+    "$name: $text ends no grant: it is refreshed once that is mended",
+    async ({ name, answer }) => {
+      const simulator = simulatorOf(name);
+      const { user } = await login(name);
+      expire(simulator);
+      simulator.failRefresh(answer);
+      const { status, body } = await user.call(name);
+      expect([status, JSON.parse(body).reason]).toEqual([503, "unavailable"]);
+      expect((await stack.admin.get({ session: user.session(), upstream: name })).grant?.state).toBe(1);
+      stack.clock.shift(2_000); // the back-off
+      expect((await user.call(name)).status).toBe(200);
+      expect(simulator.refreshes.slice(-2)).toEqual(["failed", "tokens"]);
+    },
+  );
 });
 
 const isAsked = ({ offline, offlineScope }: SimulatedLogin) => offline !== undefined || offlineScope !== undefined;
@@ -190,27 +213,36 @@ describe("through Envoy, at a real OpenID provider", () => {
     return { user, refreshToken: stack.stolen.at(-1) ?? "" };
   }
 
-  test.each(issuerPresets)("the preset %s finds it, logs in, refreshes with rotation, and takes its refusal", async (preset, _parameters, client) => {
-    const upstream = `oidc-${preset}`;
-    const { user, refreshToken } = await loginAt(upstream);
-    const begun = stack.oidc.refreshes().length;
-    stack.clock.shift(3_700_000);
-    const answers = await Promise.all([1, 2, 3, 4].map(() => user.call(upstream)));
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
-    stack.clock.shift(3_700_000);
-    expect((await user.call(upstream)).status).toBe(200);
-    expect(stack.oidc.refreshes().slice(begun)).toMatchObject([{ status: 200 }, { status: 200 }]);
+  test.each(issuerPresets)(
+    "the preset %s finds it, logs in, refreshes with rotation, and takes its refusal",
+    async (preset, _parameters, client) => {
+      const upstream = `oidc-${preset}`;
+      const { user, refreshToken } = await loginAt(upstream);
+      const begun = stack.oidc.refreshes().length;
+      stack.clock.shift(3_700_000);
+      const answers = await Promise.all([1, 2, 3, 4].map(() => user.call(upstream)));
+      expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+      stack.clock.shift(3_700_000);
+      expect((await user.call(upstream)).status).toBe(200);
+      expect(stack.oidc.refreshes().slice(begun)).toMatchObject([{ status: 200 }, { status: 200 }]);
 
-    expect((await stack.oidc.refresh(refreshToken, stack.oidc[client])).status).toBe(400);
-    stack.clock.shift(3_700_000);
-    expect((await user.call(upstream)).status).toBe(401);
-  });
+      expect((await stack.oidc.refresh(refreshToken, stack.oidc[client])).status).toBe(400);
+      stack.clock.shift(3_700_000);
+      expect((await user.call(upstream)).status).toBe(401);
+    },
+  );
 
   test.each(issuerPresets)("the preset %s revokes there", async (preset, _parameters, client) => {
     const upstream = `oidc-${preset}`;
     const { user, refreshToken } = await loginAt(upstream);
-    expect(await stack.admin.revoke({ session: user.session(), upstream, keepUpstream: false })).toEqual({ upstreams: [upstream], unconfirmed: [] });
-    expect([(await user.call(upstream)).status, (await stack.oidc.refresh(refreshToken, stack.oidc[client])).status]).toEqual([401, 400]);
+    expect(await stack.admin.revoke({ session: user.session(), upstream, keepUpstream: false })).toEqual({
+      upstreams: [upstream],
+      unconfirmed: [],
+    });
+    expect([
+      (await user.call(upstream)).status,
+      (await stack.oidc.refresh(refreshToken, stack.oidc[client])).status,
+    ]).toEqual([401, 400]);
   });
 });
 
@@ -244,16 +276,19 @@ test.each([
   ["Asana's app.asana.com/-/oauth_token", "asana", 1],
   ["Slack gov's slack-gov.com/api/oauth.v2.access", "slack-gov", 12],
   ["Google without a new refresh token", "google", 1],
-] as const)("%s: an expired token is refreshed once, and the grant is kept for the provider's life or 30 days afterwards", async (_title, name, hours) => {
-  const simulator = simulatorOf(name);
-  const { user } = await login(name);
-  const asked = simulator.refreshes.length;
-  for (let round = 1; round <= 2; round++) {
-    stack.clock.shift(hours * 3_600_000);
-    expect((await user.call(name)).status).toBe(200);
-    expect(simulator.refreshes.length).toBe(asked + round);
-  }
-  // The simulator refuses a token that was rotated: the second refresh is taken only with what the first one gave.
-  expect(simulator.refreshes.slice(asked)).toEqual(["tokens", "tokens"]);
-  expect(Math.round((await keptForMs(user, name)) / day)).toBe(keptDays[name]);
-});
+] as const)(
+  "%s: an expired token is refreshed once, and the grant is kept for the provider's life or 30 days afterwards",
+  async (_title, name, hours) => {
+    const simulator = simulatorOf(name);
+    const { user } = await login(name);
+    const asked = simulator.refreshes.length;
+    for (let round = 1; round <= 2; round++) {
+      stack.clock.shift(hours * 3_600_000);
+      expect((await user.call(name)).status).toBe(200);
+      expect(simulator.refreshes.length).toBe(asked + round);
+    }
+    // The simulator refuses a token that was rotated: the second refresh is taken only with what the first one gave.
+    expect(simulator.refreshes.slice(asked)).toEqual(["tokens", "tokens"]);
+    expect(Math.round((await keptForMs(user, name)) / day)).toBe(keptDays[name]);
+  },
+);

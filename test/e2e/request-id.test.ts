@@ -14,7 +14,9 @@ const accessLog = [
     name: "stdout",
     typed_config: {
       "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-      log_format: { text_format_source: { inline_string: "access %RESPONSE_CODE% %REQ(:PATH)% %REQ(X-REQUEST-ID)%\n" } },
+      log_format: {
+        text_format_source: { inline_string: "access %RESPONSE_CODE% %REQ(:PATH)% %REQ(X-REQUEST-ID)%\n" },
+      },
     },
   },
 ];
@@ -36,5 +38,8 @@ test("a denied request's line has the x-request-id that stands in Envoy's access
   });
   const ids = new Map(lines.map(([, path, id]) => [path, id]));
   expect(service.events("denied").map(({ requestId }) => requestId)).toEqual([ids.get("/made"), ids.get("/kept")]);
-  expect([ids.get("/made"), ids.get("/kept")]).toEqual([expect.stringMatching(/^[\da-f]{8}-[\da-f-]{27}$/), "from-the-client"]);
+  expect([ids.get("/made"), ids.get("/kept")]).toEqual([
+    expect.stringMatching(/^[\da-f]{8}-[\da-f-]{27}$/),
+    "from-the-client",
+  ]);
 });

@@ -32,15 +32,27 @@ const named = { host: "wiki.example.com", upstream: "wiki" };
 /** wiki.example.com leads to one API and every other host to another, in Envoy and in `routes`. */
 async function startTwoApis({ config = {}, manager = {}, routeConfig = {} }: Options = {}): Promise<TwoApis> {
   const [crm, wiki] = [await use(startTokenEndpoint()), await use(startTokenEndpoint())];
-  const [crmApi, wikiApi] = [await use(startUpstreamApi({ accepts: () => true })), await use(startUpstreamApi({ accepts: () => true }))];
+  const [crmApi, wikiApi] = [
+    await use(startUpstreamApi({ accepts: () => true })),
+    await use(startUpstreamApi({ accepts: () => true })),
+  ];
   const upstreams = Object.fromEntries(
-    Object.entries({ crm, wiki }).map(([name, { url }]) => [name, { tokenEndpoint: url, clientId: "gateway", inject: { format: `Bearer ${name} {token}` } }]),
+    Object.entries({ crm, wiki }).map(([name, { url }]) => [
+      name,
+      { tokenEndpoint: url, clientId: "gateway", inject: { format: `Bearer ${name} {token}` } },
+    ]),
   );
   const sessions = [{ opaque: { from: { header: "authorization" } } }];
   const [adminToken, listen] = ["t".repeat(32), { grpc: "127.0.0.1:0", admin: "127.0.0.1:0" }];
   const service = await use(
     startService({
-      config: { listen: { ...listen, adminToken: "${env:ADMIN}" }, sessions, upstreams, routes: [named, { upstream: "crm" }], ...config },
+      config: {
+        listen: { ...listen, adminToken: "${env:ADMIN}" },
+        sessions,
+        upstreams,
+        routes: [named, { upstream: "crm" }],
+        ...config,
+      },
       env: { ADMIN: adminToken },
     }),
   );
@@ -70,7 +82,8 @@ async function startTwoApis({ config = {}, manager = {}, routeConfig = {} }: Opt
   const port = envoy.port("main");
   const reached = () => whereTo(crmApi, wikiApi);
   return {
-    get: async (target, host) => reached()((await get(port, target, { ...bearer, ...(host === undefined ? {} : { host }) })).status),
+    get: async (target, host) =>
+      reached()((await get(port, target, { ...bearer, ...(host === undefined ? {} : { host }) })).status),
     get2: async (path, host) => reached()((await get2(port, path, { ...bearer, ":authority": host })).status),
   };
 }
@@ -90,12 +103,18 @@ function whereTo(crm: UpstreamApi, wiki: UpstreamApi): (status: number) => strin
 
 test("no API gets another's token by a port, a dot or an absolute target that Envoy takes for another host", async () => {
   const apis = await startTwoApis();
-  expect([await apis.get("/x", named.host), await apis.get("/x", "Wiki.Example.com"), await apis.get("/x", "a.example.com:443")]).toEqual([
-    "wiki /x",
-    "wiki /x",
-    "crm /x",
-  ]);
-  for (const host of ["wiki.example.com:443", "wiki.example.com:8443", "wiki.example.com.", "wiki.example.com.:443", "wiki.example.com:"]) {
+  expect([
+    await apis.get("/x", named.host),
+    await apis.get("/x", "Wiki.Example.com"),
+    await apis.get("/x", "a.example.com:443"),
+  ]).toEqual(["wiki /x", "wiki /x", "crm /x"]);
+  for (const host of [
+    "wiki.example.com:443",
+    "wiki.example.com:8443",
+    "wiki.example.com.",
+    "wiki.example.com.:443",
+    "wiki.example.com:",
+  ]) {
     expect([host, await apis.get("/x", host), await apis.get2("/x", host)]).toEqual([host, "400", "400"]);
   }
   // The Kelvin sign, which becomes a k where Unicode is lower-cased, and a host behind a user's name.
@@ -108,7 +127,10 @@ test("no API gets another's token by a port, a dot or an absolute target that En
 
 test("absolute targets that Envoy leaves as they are reach nobody", async () => {
   const apis = await startTwoApis({ manager: { http_protocol_options: { allow_absolute_url: false } } });
-  expect([await apis.get("http://wiki.example.com/x", "a.example.com"), await apis.get("http://a.example.com/x", named.host)]).toEqual(["404", "404"]);
+  expect([
+    await apis.get("http://wiki.example.com/x", "a.example.com"),
+    await apis.get("http://a.example.com/x", named.host),
+  ]).toEqual(["404", "404"]);
 });
 
 test("where Envoy strips port and dot, the host is the route's in all its forms", async () => {
@@ -119,23 +141,42 @@ test("where Envoy strips port and dot, the host is the route's in all its forms"
 });
 
 test("where Envoy ignores ports and `ignorePort` says so, both find the same API; a dot stays another host", async () => {
-  const apis = await startTwoApis({ config: { ignorePort: true }, routeConfig: { ignore_port_in_host_matching: true } });
+  const apis = await startTwoApis({
+    config: { ignorePort: true },
+    routeConfig: { ignore_port_in_host_matching: true },
+  });
   for (const host of ["wiki.example.com", "wiki.example.com:443", "wiki.example.com:8443"])
     expect([host, await apis.get("/x", host)]).toEqual([host, "wiki /x"]);
-  expect([await apis.get("/x", "wiki.example.com."), await apis.get("/x", "wiki.example.com:x"), await apis.get("/x", "a.example.com:1")]).toEqual([
-    "400",
-    "400",
-    "crm /x",
-  ]);
+  expect([
+    await apis.get("/x", "wiki.example.com."),
+    await apis.get("/x", "wiki.example.com:x"),
+    await apis.get("/x", "a.example.com:1"),
+  ]).toEqual(["400", "400", "crm /x"]);
 });
 
 test("an encoded slash reaches the API of a host that is its alone, and no dot segments do", async () => {
-  const apis = await startTwoApis({ config: { routes: [named] }, manager: { path_with_escaped_slashes_action: "KEEP_UNCHANGED" } });
+  const apis = await startTwoApis({
+    config: { routes: [named] },
+    manager: { path_with_escaped_slashes_action: "KEEP_UNCHANGED" },
+  });
   const project = "/api/v4/projects/group%2Fproject";
-  expect([await apis.get(project, named.host), await apis.get2(project, named.host)]).toEqual([`wiki ${project}`, `wiki ${project}`]);
-  for (const path of ["/a%2f..%2fb", "/a/%2e%2e%2fb", "/a%2f%252e%252e%2fb", "/a%2f..;/b", "/a%2f..%5cb", "/a%2f..%253b%252fb"])
+  expect([await apis.get(project, named.host), await apis.get2(project, named.host)]).toEqual([
+    `wiki ${project}`,
+    `wiki ${project}`,
+  ]);
+  for (const path of [
+    "/a%2f..%2fb",
+    "/a/%2e%2e%2fb",
+    "/a%2f%252e%252e%2fb",
+    "/a%2f..;/b",
+    "/a%2f..%5cb",
+    "/a%2f..%253b%252fb",
+  ])
     expect([path, await apis.get(path, named.host)]).toEqual([path, "400"]);
 
   const shared = await startTwoApis({ manager: { path_with_escaped_slashes_action: "KEEP_UNCHANGED" } });
-  expect([await shared.get(project, named.host), await shared.get(project, "a.example.com")]).toEqual(["400", `crm ${project}`]);
+  expect([await shared.get(project, named.host), await shared.get(project, "a.example.com")]).toEqual([
+    "400",
+    `crm ${project}`,
+  ]);
 });

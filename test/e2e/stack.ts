@@ -35,7 +35,12 @@ export interface StackOptions {
 
 export async function startStack(
   use: Resources,
-  { sessions = [{ opaque: { from: { header: "authorization" } } }], upstream = {}, config = {}, envoy: setup = {} }: StackOptions = {},
+  {
+    sessions = [{ opaque: { from: { header: "authorization" } } }],
+    upstream = {},
+    config = {},
+    envoy: setup = {},
+  }: StackOptions = {},
 ): Promise<Stack> {
   const dir = mkdtempSync(join(tmpdir(), "bearerswap-e2e-"));
   use.onStop(() => rmSync(dir, { recursive: true, force: true }));
@@ -44,11 +49,23 @@ export async function startStack(
   const api = await use.use(startUpstreamApi({ accepts: provider.isActive }));
   const crm = { issuer: provider.issuer, clientId: provider.client.id, clientSecret: "${env:SECRET}", ...upstream };
   const listen = { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin: `unix:${join(dir, "admin.sock")}` };
-  const service = await use.use(startService({ config: { listen, sessions, upstreams: { crm }, ...config }, env: { SECRET: provider.client.secret }, clock }));
-  const envoy = await use.use(startEnvoy({ config: envoyConfig({ service: service.grpc, upstreamPort: api.port, upstream: "crm", ...setup }) }));
+  const service = await use.use(
+    startService({
+      config: { listen, sessions, upstreams: { crm }, ...config },
+      env: { SECRET: provider.client.secret },
+      clock,
+    }),
+  );
+  const envoy = await use.use(
+    startEnvoy({ config: envoyConfig({ service: service.grpc, upstreamPort: api.port, upstream: "crm", ...setup }) }),
+  );
   const admin = await use.use(createGrantsClient({ address: { kind: "unix", path: join(dir, "admin.sock") } }));
   const login = async (id = sessionId) => {
-    const { access_token: accessToken, refresh_token: refreshToken = "", expires_in: expiresIn } = await provider.login();
+    const {
+      access_token: accessToken,
+      refresh_token: refreshToken = "",
+      expires_in: expiresIn,
+    } = await provider.login();
     await admin.put({
       session: { source: "", id },
       upstream: "crm",

@@ -41,7 +41,8 @@ describe("through Envoy, with a real provider", () => {
     const stack = await startStack(use);
     await stack.login();
     expect(await statuses(stack, bearer)).toEqual([200, 200]);
-    for (const { rawHeaders } of stack.api.requests) expect(rawHeaders.filter((name) => name.toLowerCase() === "authorization")).toHaveLength(1);
+    for (const { rawHeaders } of stack.api.requests)
+      expect(rawHeaders.filter((name) => name.toLowerCase() === "authorization")).toHaveLength(1);
     expect(seen(stack)).not.toContain(sessionId);
   });
 
@@ -62,7 +63,9 @@ describe("through Envoy, with a real provider", () => {
     const stack = await startStack(use, { sessions: [{ opaque: { from: { header: "x-session" } } }] });
     await stack.login();
     expect(await statuses(stack, { "x-session": sessionId, authorization: "Bearer stolen" })).toEqual([200, 200]);
-    expect(await statuses(stack, { "x-session": sessionId, authorization: ["Bearer stolen", "Bearer again"] })).toEqual([200, 200]);
+    expect(await statuses(stack, { "x-session": sessionId, authorization: ["Bearer stolen", "Bearer again"] })).toEqual(
+      [200, 200],
+    );
     expect(seen(stack)).not.toMatch(/stolen|again/);
     expect(seen(stack)).not.toContain(sessionId);
   });
@@ -88,7 +91,16 @@ describe("through Envoy, with a real provider", () => {
     });
     await stack.login();
     expect((await get(stack.port, "/crm/x?y=1", bearer)).status).toBe(200);
-    for (const path of ["/hr/../crm/x", "/hr/%2e%2e/crm", "/crm/../hr", "/crm//hr", "/crm/%2e%2e/hr", "/crm\\..\\hr", "//crm", "/crm%2f..%2fhr"]) {
+    for (const path of [
+      "/hr/../crm/x",
+      "/hr/%2e%2e/crm",
+      "/crm/../hr",
+      "/crm//hr",
+      "/crm/%2e%2e/hr",
+      "/crm\\..\\hr",
+      "//crm",
+      "/crm%2f..%2fhr",
+    ]) {
       expect((await get(stack.port, path, bearer)).status, path).toBe(400);
     }
     expect((await get(stack.port, "/hr", bearer)).status).toBe(403);

@@ -17,7 +17,10 @@ import { startUpstreamApi, type UpstreamApi } from "../support/upstream-api.ts";
 import { at, example, replaceAll, type Tree } from "./examples.ts";
 import { mappedConfig, translated } from "./translated.ts";
 
-/** An example of envoy/ in operation: the real Envoy, the service, and servers in the places of those that the two files name. */
+/**
+ * An example of envoy/ in operation: the real Envoy, the service, and servers in the places of those that the two files
+ * name.
+ */
 export interface Installation {
   readonly ca: CertificateAuthority;
   readonly envoy: EnvoyProcess;
@@ -30,7 +33,10 @@ export interface Installation {
   readonly issuer: JwtIssuer;
   /** idp.example.com, which refreshes the API's tokens. */
   readonly oidc: OidcServer;
-  /** Logs a user in and stores the grant under a session id, at the first replica. The access token is used up: the first check has to refresh. */
+  /**
+   * Logs a user in and stores the grant under a session id, at the first replica. The access token is used up: the
+   * first check has to refresh.
+   */
   grant(session: string, account: string): Promise<void>;
   /** Sends a request to Envoy, with the path as it is given; over TLS where the listener wants it. */
   send(path: string, options?: SendOptions): Promise<Answer>;
@@ -74,18 +80,30 @@ export async function install(
   const asCertificate = await ca.server({ dnsNames: ["as.example.com"] });
   const issuer = await use(startJwtIssuer(variant === "-jwt-authn" ? { tls: asCertificate } : {}));
   const oidc = await use(startOidcServer({ accessTokenLifeSeconds: 60, redirectUris }));
-  const upstream = await use(startUpstreamApi({ accepts: (token) => oidc.isActive(token), tls: await ca.server({ dnsNames: [upstreamName] }) }));
+  const upstream = await use(
+    startUpstreamApi({ accepts: (token) => oidc.isActive(token), tls: await ca.server({ dnsNames: [upstreamName] }) }),
+  );
   const dir = await mkdtemp(join(tmpdir(), "bearerswap-example-"));
   onStop(() => rm(dir, { recursive: true, force: true }));
   const admin = { kind: "unix", path: join(dir, "admin.sock") } as const;
   const replicas: RunningService[] = [];
   for (let index = 0; index < count; index++) {
-    const config = serviceConfig(variant, { issuer: issuer.issuer, provider: oidc.issuer, admin: `unix:${admin.path}${index === 0 ? "" : index}` });
-    const store = "redis" in at<object>(config, "store") ? { store: { redis: { url: (await use(startRedis())).url } } } : {};
+    const config = serviceConfig(variant, {
+      issuer: issuer.issuer,
+      provider: oidc.issuer,
+      admin: `unix:${admin.path}${index === 0 ? "" : index}`,
+    });
+    const store =
+      "redis" in at<object>(config, "store") ? { store: { redis: { url: (await use(startRedis())).url } } } : {};
     const env = { CRM_CLIENT_SECRET: oidc.client.secret, AS_CLIENT_SECRET: "secret" };
     replicas.push(await use(startService({ config: { ...config, ...store }, env })));
   }
-  const ports = { bearerswap: replicas.map(({ grpc }) => portOf(grpc)), crm: [upstream.port], wiki: [upstream.port], as: [issuer.port] };
+  const ports = {
+    bearerswap: replicas.map(({ grpc }) => portOf(grpc)),
+    crm: [upstream.port],
+    wiki: [upstream.port],
+    as: [issuer.port],
+  };
   const files = await certificateFiles(ca);
   const envoy = await use(
     startEnvoy({
@@ -108,9 +126,12 @@ export async function install(
       const client = createGrantsClient({ address: admin });
       const source = at<string>(parsedConfig(variant), "sessions.0.name");
       const token = { accessToken: "", refreshToken, tokenType: "", scope: "" };
-      await client.put({ session: { source, id: session }, upstream: "crm", subject: variant === "-mtls" ? "" : account, token }).finally(client.close);
+      await client
+        .put({ session: { source, id: session }, upstream: "crm", subject: variant === "-mtls" ? "" : account, token })
+        .finally(client.close);
     },
-    send: (path, options) => send(envoy.port("ingress"), path, variant === "-mtls" || variant === "-connect" ? ca : undefined, options),
+    send: (path, options) =>
+      send(envoy.port("ingress"), path, variant === "-mtls" || variant === "-connect" ? ca : undefined, options),
   };
 }
 
@@ -118,7 +139,10 @@ function parsedConfig(variant: Variant): Tree {
   return isEnvironment(variant) ? mappedConfig(variant) : (example(`bearerswap${variant}.yaml`).documents[0] as Tree);
 }
 
-function serviceConfig(variant: Variant, { issuer, provider, admin }: { issuer: string; provider: string; admin: string }): object {
+function serviceConfig(
+  variant: Variant,
+  { issuer, provider, admin }: { issuer: string; provider: string; admin: string },
+): object {
   const config = parsedConfig(variant);
   return {
     ...config,
@@ -151,8 +175,12 @@ export function relocated(original: unknown, { issuer, ports, files = {} }: Envo
   const config = replaceAll(withFiles, "issuer", (given) => issuer ?? given) as object;
   at<{ port_value: number }>(config, "static_resources.listeners.0.address.socket_address").port_value = 0;
   for (const cluster of at<{ name: string }[]>(config, "static_resources.clusters")) {
-    const addresses = (ports[cluster.name] ?? []).map((port_value) => ({ socket_address: { address: "127.0.0.1", port_value } }));
-    at<{ lb_endpoints: object[] }>(cluster, "load_assignment.endpoints.0").lb_endpoints = addresses.map((address) => ({ endpoint: { address } }));
+    const addresses = (ports[cluster.name] ?? []).map((port_value) => ({
+      socket_address: { address: "127.0.0.1", port_value },
+    }));
+    at<{ lb_endpoints: object[] }>(cluster, "load_assignment.endpoints.0").lb_endpoints = addresses.map((address) => ({
+      endpoint: { address },
+    }));
   }
   return config;
 }
@@ -194,7 +222,13 @@ export function send(
     const call =
       ca === undefined
         ? plainRequest(common)
-        : secureRequest({ ...common, ca: ca.cert, servername: "localhost", cert: certificate?.cert, key: certificate?.key });
+        : secureRequest({
+            ...common,
+            ca: ca.cert,
+            servername: "localhost",
+            cert: certificate?.cert,
+            key: certificate?.key,
+          });
     call.on("error", reject);
     call.on("response", (response) => {
       text(response).then((body) => resolve({ status: response.statusCode, headers: response.headers, body }), reject);

@@ -5,7 +5,10 @@ import { parse } from "yaml";
 import { validateEnvoyConfig } from "../support/envoy-process.ts";
 
 const root = join(import.meta.dirname, "../..");
-const pages = ["README.md", ...readdirSync(join(root, "docs")).flatMap((name) => (name.endsWith(".md") ? [`docs/${name}`] : []))];
+const pages = [
+  "README.md",
+  ...readdirSync(join(root, "docs")).flatMap((name) => (name.endsWith(".md") ? [`docs/${name}`] : [])),
+];
 
 interface Block {
   readonly page: string;
@@ -15,35 +18,48 @@ interface Block {
 }
 
 const blocks: readonly Block[] = pages.flatMap((page) =>
-  [...readFileSync(join(root, page), "utf8").matchAll(/^( *)```yaml\n(.*?)^ *```/gms)].map(([, indent = "", body = ""]) => {
-    const text = body.replaceAll(new RegExp(`^${indent}`, "gm"), "");
-    return { page, text, parsed: text.split(/^---$/m).map((part): unknown => parse(part))[0] };
-  }),
+  [...readFileSync(join(root, page), "utf8").matchAll(/^( *)```yaml\n(.*?)^ *```/gms)].map(
+    ([, indent = "", body = ""]) => {
+      const text = body.replaceAll(new RegExp(`^${indent}`, "gm"), "");
+      return { page, text, parsed: text.split(/^---$/m).map((part): unknown => parse(part))[0] };
+    },
+  ),
 );
 
 /** Where in Envoy's configuration a block belongs. */
 const places = {
-  filter: ({ parsed }: Block) => Array.isArray(parsed) && /^envoy\.filters\.http\./.test((parsed[0] as { name?: string } | undefined)?.name ?? ""),
+  filter: ({ parsed }: Block) =>
+    Array.isArray(parsed) && /^envoy\.filters\.http\./.test((parsed[0] as { name?: string } | undefined)?.name ?? ""),
   route: ({ parsed }: Block) => hasKey(parsed, "typed_per_filter_config"),
   checkSettings: ({ parsed }: Block) => hasKey(parsed, "check_settings"),
 } as const;
 
 test("every block of Envoy's own configuration is of a kind that is loaded below", () => {
-  const envoys = blocks.filter(({ text, parsed }) => /googleapis\.com\/envoy|check_settings/.test(text) && !hasKey(parsed, "apiVersion"));
+  const envoys = blocks.filter(
+    ({ text, parsed }) => /googleapis\.com\/envoy|check_settings/.test(text) && !hasKey(parsed, "apiVersion"),
+  );
   expect(envoys.filter((block) => !Object.values(places).some((isHere) => isHere(block)))).toEqual([]);
   expect(envoys.length).toBeGreaterThanOrEqual(3);
 });
 
-test.each(blocks.filter(places.filter).map((block) => [block.page, block] as const))("Envoy takes the filter that %s shows", (_, { text }) =>
-  validateEnvoyConfig(bootstrap({ filter: text })),
+test.each(blocks.filter(places.filter).map((block) => [block.page, block] as const))(
+  "Envoy takes the filter that %s shows",
+  (_, { text }) => validateEnvoyConfig(bootstrap({ filter: text })),
 );
 
-test.each(blocks.filter(places.route).map((block) => [block.page, block] as const))("Envoy takes what %s shows of a route", (_, { text }) =>
-  validateEnvoyConfig(bootstrap({ route: text })),
+test.each(blocks.filter(places.route).map((block) => [block.page, block] as const))(
+  "Envoy takes what %s shows of a route",
+  (_, { text }) => validateEnvoyConfig(bootstrap({ route: text })),
 );
 
-test.each(blocks.filter(places.checkSettings).map((block) => [block.page, block] as const))("Envoy takes the check_settings that %s shows", (_, { text }) =>
-  validateEnvoyConfig(bootstrap({ route: `typed_per_filter_config:\n  envoy.filters.http.ext_authz:\n    "@type": ${perRoute}\n${indented(text, 4)}` })),
+test.each(blocks.filter(places.checkSettings).map((block) => [block.page, block] as const))(
+  "Envoy takes the check_settings that %s shows",
+  (_, { text }) =>
+    validateEnvoyConfig(
+      bootstrap({
+        route: `typed_per_filter_config:\n  envoy.filters.http.ext_authz:\n    "@type": ${perRoute}\n${indented(text, 4)}`,
+      }),
+    ),
 );
 
 const types = "type.googleapis.com/envoy.extensions";

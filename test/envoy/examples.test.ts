@@ -10,31 +10,44 @@ import { at, durationMs, type Example, example, examples, examplesOf, findAll, t
 
 const { use } = resources();
 const env = { CRM_CLIENT_SECRET: "secret", AS_CLIENT_SECRET: "secret" };
-const pairs = examplesOf("envoy").map((envoy) => [envoy.name, envoy, example(envoy.name.replace(/envoy(?=[^/]*$)/, "bearerswap"))] as const);
+const pairs = examplesOf("envoy").map(
+  (envoy) => [envoy.name, envoy, example(envoy.name.replace(/envoy(?=[^/]*$)/, "bearerswap"))] as const,
+);
 
 test("every file in envoy/ is of a kind that is loaded by a test", () => {
   expect(examples.filter((file) => file.kind === undefined).map((file) => file.name)).toEqual([]);
-  expect(examplesOf("bearerswap").map((file) => file.name)).toEqual(pairs.map(([, , bearerswap]) => bearerswap.name).sort());
+  expect(examplesOf("bearerswap").map((file) => file.name)).toEqual(
+    pairs.map(([, , bearerswap]) => bearerswap.name).sort(),
+  );
 });
 
 test.each(examplesOf("envoy").map((file) => [file.name, file] as const))("Envoy takes %s", async (_, file) => {
   const ca = await use(createCertificateAuthority());
   const { certPath, keyPath } = await ca.server();
   // As text: Envoy reads YAML by itself.
-  const config = file.text.replace(/filename: (\/[^,}\s]+)/g, (_all, path: string) => `filename: ${path.endsWith("-key.pem") ? keyPath : certPath}`);
+  const config = file.text.replace(
+    /filename: (\/[^,}\s]+)/g,
+    (_all, path: string) => `filename: ${path.endsWith("-key.pem") ? keyPath : certPath}`,
+  );
   await validateEnvoyConfig(config, { mounts: [ca.dir] });
 });
 
-test.each(examplesOf("bearerswap").map((file) => [file.name, file] as const))("bearerswap takes %s, and warns of the memory store alone", (_, file) => {
-  expect(load(file).warnings).toEqual([expect.stringMatching(/^store: memory/)]);
-});
+test.each(examplesOf("bearerswap").map((file) => [file.name, file] as const))(
+  "bearerswap takes %s, and warns of the memory store alone",
+  (_, file) => {
+    expect(load(file).warnings).toEqual([expect.stringMatching(/^store: memory/)]);
+  },
+);
 
 describe.each(pairs)("%s and its service agree", (_, envoy, bearerswap) => {
   const filter = extAuthzOf(envoy);
   const config = () => load(bearerswap).config;
 
   test("on the address", () => {
-    const { address, port_value } = at<{ address: string; port_value: number }>(endpointOf(envoy, "bearerswap"), "socket_address");
+    const { address, port_value } = at<{ address: string; port_value: number }>(
+      endpointOf(envoy, "bearerswap"),
+      "socket_address",
+    );
     expect(formatAddress(config().listen.grpc)).toBe(`${address}:${port_value}`);
   });
 
@@ -45,14 +58,20 @@ describe.each(pairs)("%s and its service agree", (_, envoy, bearerswap) => {
   });
 
   test("on the upstreams' names", () => {
-    const named = findAll<{ upstream?: string }>(envoy.documents[0], "context_extensions").map(({ upstream }) => upstream);
+    const named = findAll<{ upstream?: string }>(envoy.documents[0], "context_extensions").map(
+      ({ upstream }) => upstream,
+    );
     expect(named).toEqual(Object.keys(config().upstreams));
   });
 
   test("on headers: those that sessions come in, the one that log lines are matched by, and no others", () => {
     const { sessions, connect } = config();
-    const inHeaders = wantedBy(sessions.filter(({ kind }) => kind === "jwt" || kind === "opaque" || kind === "cookie")).headers;
-    const read = [...new Set([...inHeaders, ...(connect === undefined ? [] : connectHeaders)])].filter((name) => !name.startsWith("x-envoy-"));
+    const inHeaders = wantedBy(
+      sessions.filter(({ kind }) => kind === "jwt" || kind === "opaque" || kind === "cookie"),
+    ).headers;
+    const read = [...new Set([...inHeaders, ...(connect === undefined ? [] : connectHeaders)])].filter(
+      (name) => !name.startsWith("x-envoy-"),
+    );
     const allowed = at<{ exact: string }[]>(filter, "allowed_headers.patterns").map(({ exact }) => exact);
     expect([...allowed].sort()).toEqual([...read, "x-request-id"].sort());
   });
@@ -69,30 +88,35 @@ describe.each(pairs)("%s and its service agree", (_, envoy, bearerswap) => {
   });
 });
 
-test.each(examplesOf("envoy").map((file) => [file.name, file] as const))("%s fails closed, with 503, on plain paths and hosts", (_, file) => {
-  expect(extAuthzOf(file)).toMatchObject({
-    failure_mode_allow: false,
-    status_on_error: { code: "ServiceUnavailable" },
-    clear_route_cache: false,
-    grpc_service: { retry_policy: { retry_on: "connect-failure,refused-stream,reset-before-request" } },
-    validate_mutations: true,
-    encode_raw_headers: true,
-  });
-  // Envoy takes the longest pause between tries for the longest that a try may take.
-  const { timeout, retry_policy } = at<Tree>(extAuthzOf(file), "grpc_service");
-  expect(durationMs(at(retry_policy, "retry_back_off.max_interval"))).toBeGreaterThanOrEqual(durationMs(String(timeout)));
-  expect(at(file.documents[0], connectionManager)).toMatchObject({
-    normalize_path: true,
-    merge_slashes: true,
-    path_with_escaped_slashes_action: "REJECT_REQUEST",
-    common_http_protocol_options: { headers_with_underscores_action: "REJECT_REQUEST" },
-    strip_any_host_port: true,
-    strip_trailing_host_dot: true,
-  });
-  // Whole segments; jwt_authn's rule is for all paths.
-  expect(findAll(at(file.documents[0], connectionManager), "prefix").filter((prefix) => prefix !== "/")).toEqual([]);
-  expect(findAll(file.documents[0], "disabled")).toEqual([]);
-});
+test.each(examplesOf("envoy").map((file) => [file.name, file] as const))(
+  "%s fails closed, with 503, on plain paths and hosts",
+  (_, file) => {
+    expect(extAuthzOf(file)).toMatchObject({
+      failure_mode_allow: false,
+      status_on_error: { code: "ServiceUnavailable" },
+      clear_route_cache: false,
+      grpc_service: { retry_policy: { retry_on: "connect-failure,refused-stream,reset-before-request" } },
+      validate_mutations: true,
+      encode_raw_headers: true,
+    });
+    // Envoy takes the longest pause between tries for the longest that a try may take.
+    const { timeout, retry_policy } = at<Tree>(extAuthzOf(file), "grpc_service");
+    expect(durationMs(at(retry_policy, "retry_back_off.max_interval"))).toBeGreaterThanOrEqual(
+      durationMs(String(timeout)),
+    );
+    expect(at(file.documents[0], connectionManager)).toMatchObject({
+      normalize_path: true,
+      merge_slashes: true,
+      path_with_escaped_slashes_action: "REJECT_REQUEST",
+      common_http_protocol_options: { headers_with_underscores_action: "REJECT_REQUEST" },
+      strip_any_host_port: true,
+      strip_trailing_host_dot: true,
+    });
+    // Whole segments; jwt_authn's rule is for all paths.
+    expect(findAll(at(file.documents[0], connectionManager), "prefix").filter((prefix) => prefix !== "/")).toEqual([]);
+    expect(findAll(file.documents[0], "disabled")).toEqual([]);
+  },
+);
 
 const connectionManager = "static_resources.listeners.0.filter_chains.0.filters.0.typed_config";
 
@@ -109,6 +133,8 @@ function extAuthzOf(file: Example): Tree {
 }
 
 function endpointOf(file: Example, name: string): Tree {
-  const cluster = at<Tree[]>(file.documents[0], "static_resources.clusters").find((candidate) => candidate.name === name);
+  const cluster = at<Tree[]>(file.documents[0], "static_resources.clusters").find(
+    (candidate) => candidate.name === name,
+  );
   return at(cluster, "load_assignment.endpoints.0.lb_endpoints.0.endpoint.address");
 }

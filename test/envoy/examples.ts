@@ -33,7 +33,8 @@ export function examplesOf(kind: ExampleKind): readonly Example[] {
 /** The example of that name below envoy/. */
 export function example(name: string): Example {
   const found = examples.find((candidate) => candidate.name === name);
-  if (found === undefined) throw new Error(`there is no envoy/${name}, only: ${examples.map((candidate) => candidate.name).join(", ")}`);
+  if (found === undefined)
+    throw new Error(`there is no envoy/${name}, only: ${examples.map((candidate) => candidate.name).join(", ")}`);
   return found;
 }
 
@@ -47,7 +48,10 @@ export function loadExample(path: string): Example {
 }
 
 function kindOf(documents: readonly Tree[]): ExampleKind | undefined {
-  const has = (...keys: string[]) => documents.every((document) => typeof document === "object" && document !== null && keys.every((key) => key in document));
+  const has = (...keys: string[]) =>
+    documents.every(
+      (document) => typeof document === "object" && document !== null && keys.every((key) => key in document),
+    );
   if (has("apiVersion", "kind")) return "manifests";
   if (documents.length !== 1) return undefined;
   if (has("groups")) return "alerts";
@@ -57,7 +61,8 @@ function kindOf(documents: readonly Tree[]): ExampleKind | undefined {
 /** The value at a dotted path, array indexes included; throws where a step is missing. */
 export function at<T = unknown>(tree: unknown, path: string): T {
   return path.split(".").reduce<unknown>((value, key) => {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) throw new Error(`nothing at "${key}" of ${path}`);
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, key))
+      throw new Error(`nothing at "${key}" of ${path}`);
     return (value as Tree)[key];
   }, tree) as T;
 }
@@ -65,14 +70,22 @@ export function at<T = unknown>(tree: unknown, path: string): T {
 /** Every value under `key`, at any depth, in document order. */
 export function findAll<T = unknown>(tree: unknown, key: string): T[] {
   if (typeof tree !== "object" || tree === null) return [];
-  return Object.entries(tree).flatMap(([name, value]) => [...(name === key ? [value as T] : []), ...findAll<T>(value, key)]);
+  return Object.entries(tree).flatMap(([name, value]) => [
+    ...(name === key ? [value as T] : []),
+    ...findAll<T>(value, key),
+  ]);
 }
 
 /** A copy with every value under `key`, at any depth, replaced by what `replace` makes of it. */
 export function replaceAll(tree: unknown, key: string, replace: (value: unknown) => unknown): unknown {
   if (Array.isArray(tree)) return tree.map((item) => replaceAll(item, key, replace));
   if (typeof tree !== "object" || tree === null) return tree;
-  return Object.fromEntries(Object.entries(tree).map(([name, value]) => [name, name === key ? replace(value) : replaceAll(value, key, replace)]));
+  return Object.fromEntries(
+    Object.entries(tree).map(([name, value]) => [
+      name,
+      name === key ? replace(value) : replaceAll(value, key, replace),
+    ]),
+  );
 }
 
 /** An Envoy or Go duration such as `15s` or `25ms`, in ms. */

@@ -30,23 +30,36 @@ test("all manifests are in folders that these tests look at", () => {
 
 test("no two manifests of one installation have the same kind, namespace and name", () => {
   for (const environment of environments) {
-    const ids = [...within("kubernetes/"), ...within(`${environment}/`)].map(({ kind, metadata }) => `${kind} ${metadata?.namespace}/${metadata?.name}`);
+    const ids = [...within("kubernetes/"), ...within(`${environment}/`)].map(
+      ({ kind, metadata }) => `${kind} ${metadata?.namespace}/${metadata?.name}`,
+    );
     expect(ids).toEqual([...new Set(ids)]);
   }
 });
 
 describe("kubernetes/bearerswap.yaml", () => {
   test("the Service leads to the container's gRPC port", () => {
-    const ports = new Map(at<{ name: string; containerPort: number }[]>(container, "ports").map(({ name, containerPort }) => [name, containerPort]));
+    const ports = new Map(
+      at<{ name: string; containerPort: number }[]>(container, "ports").map(({ name, containerPort }) => [
+        name,
+        containerPort,
+      ]),
+    );
     expect(at(service, "spec.selector")).toEqual(at(deployment, "spec.selector.matchLabels"));
-    expect(at(deployment, "spec.template.metadata.labels")).toMatchObject(at<object>(deployment, "spec.selector.matchLabels"));
+    expect(at(deployment, "spec.template.metadata.labels")).toMatchObject(
+      at<object>(deployment, "spec.selector.matchLabels"),
+    );
     expect(at(service, "spec.ports")).toEqual([{ name: "grpc", port: ports.get("grpc"), targetPort: "grpc" }]);
   });
 
   test("the image has the version of package.json, and nothing runs as root or writes to its file system", () => {
     expect(container.image).toBe(`registry.example.com/bearerswap:${packageJson.version}`);
     expect(at(deployment, "spec.template.spec.securityContext")).toMatchObject({ runAsNonRoot: true, runAsUser: 1000 });
-    expect(container.securityContext).toEqual({ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } });
+    expect(container.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    });
   });
 });
 
@@ -67,7 +80,12 @@ describe.each(environments)("%s/", (environment) => {
 
   test("it is what the container is started with, where the volume puts it", () => {
     const volumes = at<Tree[]>(deployment, "spec.template.spec.volumes");
-    const mounts = new Map(at<{ name: string; mountPath: string }[]>(container, "volumeMounts").map(({ name, mountPath }) => [name, mountPath]));
+    const mounts = new Map(
+      at<{ name: string; mountPath: string }[]>(container, "volumeMounts").map(({ name, mountPath }) => [
+        name,
+        mountPath,
+      ]),
+    );
     const volume = volumes.find((candidate) => "configMap" in candidate);
     expect(volume?.configMap).toEqual({ name: map.metadata.name });
     expect(container.args).toEqual(["serve", "--config", `${mounts.get(String(volume?.name))}/${file}`]);
@@ -96,12 +114,17 @@ describe.each(environments)("%s/", (environment) => {
   });
 
   test("the pod and its sidecar are given the time that a shutdown may take", () => {
-    const shutdownMs = at<number>(container, "lifecycle.preStop.sleep.seconds") * 1_000 + load().config.shutdown.timeoutMs;
-    const sidecar = parse(at<Record<string, string>>(deployment, "spec.template.metadata.annotations")["proxy.istio.io/config"] ?? "") as {
+    const shutdownMs =
+      at<number>(container, "lifecycle.preStop.sleep.seconds") * 1_000 + load().config.shutdown.timeoutMs;
+    const sidecar = parse(
+      at<Record<string, string>>(deployment, "spec.template.metadata.annotations")["proxy.istio.io/config"] ?? "",
+    ) as {
       terminationDrainDuration: string;
     };
     expect(durationMs(sidecar.terminationDrainDuration)).toBeGreaterThanOrEqual(shutdownMs);
-    expect(at<number>(deployment, "spec.template.spec.terminationGracePeriodSeconds") * 1_000).toBeGreaterThan(shutdownMs);
+    expect(at<number>(deployment, "spec.template.spec.terminationGracePeriodSeconds") * 1_000).toBeGreaterThan(
+      shutdownMs,
+    );
   });
 });
 
@@ -110,18 +133,28 @@ describe("istio/", () => {
   const config = () => configOf("istio/").config;
 
   test("the extension provider is the Service, waits longer than a check may take, and fails closed with 503", () => {
-    expect(provider.envoyExtAuthzGrpc).toMatchObject({ service: serviceHost, port: at(service, "spec.ports.0.port"), failOpen: false, statusOnError: "503" });
+    expect(provider.envoyExtAuthzGrpc).toMatchObject({
+      service: serviceHost,
+      port: at(service, "spec.ports.0.port"),
+      failOpen: false,
+      statusOnError: "503",
+    });
     expect(durationMs(at(provider, "envoyExtAuthzGrpc.timeout"))).toBeGreaterThan(config().check.deadlineMs);
   });
 
   test("the policy names the provider and leaves no request unchecked", () => {
     const custom = within("istio/").flatMap(({ spec }) => (spec?.action === "CUSTOM" ? [spec] : []));
-    expect(custom.map(({ provider: { name } = {}, rules }) => ({ name, rules }))).toEqual([{ name: provider.name, rules: [{}] }]);
+    expect(custom.map(({ provider: { name } = {}, rules }) => ({ name, rules }))).toEqual([
+      { name: provider.name, rules: [{}] },
+    ]);
   });
 
   test("bearerswap is asked over mutual TLS, on its gRPC port alone", () => {
     const labels = at(deployment, "spec.selector.matchLabels");
-    expect(only("istio/", "PeerAuthentication").spec).toEqual({ selector: { matchLabels: labels }, mtls: { mode: "STRICT" } });
+    expect(only("istio/", "PeerAuthentication").spec).toEqual({
+      selector: { matchLabels: labels },
+      mtls: { mode: "STRICT" },
+    });
     const callers = within("istio/").find(({ metadata }) => metadata?.name === "bearerswap-callers");
     expect(callers?.spec).toMatchObject({ selector: { matchLabels: labels }, action: "ALLOW" });
     expect(findAll(callers, "ports")).toEqual([[String(at(service, "spec.ports.0.port"))]]);
@@ -138,10 +171,22 @@ describe("envoy-gateway/", () => {
 
   test("the policy calls the Service, waits longer than a check may take, and fails closed with 503", () => {
     const extAuth = at<Tree>(policy, "spec.extAuth");
-    const backend = { name: service.metadata.name, namespace: service.metadata.namespace, port: at(service, "spec.ports.0.port") };
-    expect(extAuth).toMatchObject({ grpc: { backendRefs: [backend] }, failOpen: false, statusOnError: 503, recomputeRoute: false });
+    const backend = {
+      name: service.metadata.name,
+      namespace: service.metadata.namespace,
+      port: at(service, "spec.ports.0.port"),
+    };
+    expect(extAuth).toMatchObject({
+      grpc: { backendRefs: [backend] },
+      failOpen: false,
+      statusOnError: 503,
+      recomputeRoute: false,
+    });
     expect(durationMs(at(extAuth, "timeout"))).toBeGreaterThan(config().check.deadlineMs);
-    const { baseInterval, maxInterval } = at<Record<string, string>>(extAuth, "grpc.backendSettings.retry.perRetry.backOff");
+    const { baseInterval, maxInterval } = at<Record<string, string>>(
+      extAuth,
+      "grpc.backendSettings.retry.perRetry.backOff",
+    );
     expect(durationMs(maxInterval ?? "")).toBeGreaterThanOrEqual(durationMs(at(extAuth, "timeout")));
     // Envoy Gateway takes the whole seconds, and Envoy refuses none.
     expect(durationMs(baseInterval ?? "")).toBeGreaterThanOrEqual(1_000);
@@ -149,7 +194,9 @@ describe("envoy-gateway/", () => {
 
   test("the policy names a configured upstream, and sends the headers that sessions come in and the request's id", () => {
     const extensions = at<{ name: string; type: string; value: string }[]>(policy, "spec.extAuth.contextExtensions");
-    expect(extensions).toEqual(Object.keys(config().upstreams).map((value) => ({ name: "upstream", type: "Value", value })));
+    expect(extensions).toEqual(
+      Object.keys(config().upstreams).map((value) => ({ name: "upstream", type: "Value", value })),
+    );
     expect(at(policy, "spec.extAuth.headersToExtAuth")).toEqual(["authorization", "x-request-id"]);
     expect(config().sessions).toMatchObject([{ kind: "jwt", from: { header: "authorization" } }]);
   });
@@ -169,7 +216,10 @@ describe("envoy-gateway/", () => {
     expect(network.metadata.namespace).toBe(deployment.metadata.namespace);
     expect(at(network, "spec.podSelector.matchLabels")).toEqual(at(deployment, "spec.selector.matchLabels"));
     expect(at(network, "spec.ingress.0.ports")).toEqual([{ protocol: "TCP", port: at(service, "spec.ports.0.port") }]);
-    expect(at(only("envoy-gateway/", "ClientTrafficPolicy"), "spec.path")).toEqual({ escapedSlashesAction: "RejectRequest", disableMergeSlashes: false });
+    expect(at(only("envoy-gateway/", "ClientTrafficPolicy"), "spec.path")).toEqual({
+      escapedSlashesAction: "RejectRequest",
+      disableMergeSlashes: false,
+    });
   });
 });
 
@@ -180,7 +230,8 @@ function within(folder: string): readonly Manifest[] {
 /** The one manifest of that kind in a folder. */
 function only(folder: string, kind: string): Manifest {
   const found = within(folder).filter((manifest) => manifest.kind === kind);
-  if (found.length !== 1 || found[0] === undefined) throw new Error(`envoy/${folder} has ${found.length} manifests of kind ${kind}`);
+  if (found.length !== 1 || found[0] === undefined)
+    throw new Error(`envoy/${folder} has ${found.length} manifests of kind ${kind}`);
   return found[0];
 }
 

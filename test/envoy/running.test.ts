@@ -20,7 +20,9 @@ describe("envoy.yaml with bearerswap.yaml", () => {
     const [request] = upstream.requests;
     expect(request?.path).toBe("/contacts?x=1");
     expect(request?.headers[":authority"]).toBe("crm.example.com");
-    expect(JSON.parse(answer.body)).toMatchObject({ token: tokenHash(request?.headers.authorization?.slice("Bearer ".length) ?? "") });
+    expect(JSON.parse(answer.body)).toMatchObject({
+      token: tokenHash(request?.headers.authorization?.slice("Bearer ".length) ?? ""),
+    });
     expect(JSON.stringify(upstream.requests)).not.toContain(session);
   });
 
@@ -30,7 +32,8 @@ describe("envoy.yaml with bearerswap.yaml", () => {
     const headers = { authorization: `Bearer ${await loggedIn(installation)}` };
     const statusOf = async (path: string) => (await send(path, { headers })).status;
 
-    for (const path of ["/crm/..%2fbilling/", "/crm/%5c..%5cbilling", "/crm%2Fcontacts"]) expect([path, await statusOf(path)]).toEqual([path, 400]);
+    for (const path of ["/crm/..%2fbilling/", "/crm/%5c..%5cbilling", "/crm%2Fcontacts"])
+      expect([path, await statusOf(path)]).toEqual([path, 400]);
     for (const path of ["/crm/../billing/", "/crm/%2e%2e/billing/", "/crm/..\\billing/", "/crm//../../billing/"])
       expect([path, await statusOf(path)]).toEqual([path, 404]);
     expect([upstream.requests, service.events("denied")]).toEqual([[], []]);
@@ -43,12 +46,19 @@ describe("envoy.yaml with bearerswap.yaml", () => {
     const installation = await install(tracked, { variant: "" });
     const headers = { authorization: `Bearer ${await loggedIn(installation)}` };
     for (const host of ["gateway.example.com", "gateway.example.com:10000", "gateway.example.com."])
-      expect([host, (await installation.send("/crm/contacts", { headers: { ...headers, host } })).status]).toEqual([host, 200]);
+      expect([host, (await installation.send("/crm/contacts", { headers: { ...headers, host } })).status]).toEqual([
+        host,
+        200,
+      ]);
     const statuses = await Promise.all(
-      ["/crm", "/crm?x=1", "/crmx", "/crmx/contacts"].map(async (path) => (await installation.send(path, { headers })).status),
+      ["/crm", "/crm?x=1", "/crmx", "/crmx/contacts"].map(
+        async (path) => (await installation.send(path, { headers })).status,
+      ),
     );
     expect(statuses).toEqual([200, 200, 404, 404]);
-    expect(new Set(installation.upstream.requests.map(({ path }) => path))).toEqual(new Set(["/contacts", "/", "/?x=1"]));
+    expect(new Set(installation.upstream.requests.map(({ path }) => path))).toEqual(
+      new Set(["/contacts", "/", "/?x=1"]),
+    );
   });
 
   test("refuses headers that some servers would take for a session's", async () => {
@@ -71,7 +81,10 @@ describe("envoy.yaml with bearerswap.yaml", () => {
 
   test("asks another replica where one has just gone away", async () => {
     const { replicas, send } = await install(tracked, { variant: "", replicas: 2 });
-    await until("both replicas to be asked", async () => (await send("/crm/contacts")) && replicas.every((replica) => replica.events("denied").length > 0));
+    await until(
+      "both replicas to be asked",
+      async () => (await send("/crm/contacts")) && replicas.every((replica) => replica.events("denied").length > 0),
+    );
 
     await replicas[1]?.stop();
 
@@ -114,12 +127,23 @@ describe("envoy.yaml with bearerswap.yaml", () => {
       return found.length === 2 && found.map((line) => JSON.parse(line) as Record<string, unknown>);
     });
 
-    const common = { method: "GET", path: "/crm/contacts", bearerswap_upstream: "crm", bearerswap_latency_us: expect.stringMatching(/^\d+$/) };
+    const common = {
+      method: "GET",
+      path: "/crm/contacts",
+      bearerswap_upstream: "crm",
+      bearerswap_latency_us: expect.stringMatching(/^\d+$/),
+    };
     expect(lines).toEqual([
       expect.objectContaining({ ...common, status: 200, bearerswap_outcome: "allowed", details: "via_upstream" }),
-      expect.objectContaining({ ...common, status: 401, bearerswap_outcome: "session_missing", details: "ext_authz_denied" }),
+      expect.objectContaining({
+        ...common,
+        status: 401,
+        bearerswap_outcome: "session_missing",
+        details: "ext_authz_denied",
+      }),
     ]);
-    for (const secret of [session, upstream.requests[0]?.headers.authorization ?? "", "in-the-query"]) expect(envoy.output()).not.toContain(secret);
+    for (const secret of [session, upstream.requests[0]?.headers.authorization ?? "", "in-the-query"])
+      expect(envoy.output()).not.toContain(secret);
   });
 });
 
@@ -127,8 +151,13 @@ describe("istio/, as Istio translates it", () => {
   test("finds a host's routes whatever port the client names, and takes a trailing dot for no host of theirs", async () => {
     const installation = await install(tracked, { variant: "istio" });
     const headers = { authorization: `Bearer ${await loggedIn(installation)}` };
-    const statusOf = async (host: string) => (await installation.send("/crm/contacts", { headers: { ...headers, host } })).status;
-    expect([await statusOf("gateway.example.com"), await statusOf("gateway.example.com:443"), await statusOf("gateway.example.com.")]).toEqual([200, 200, 400]);
+    const statusOf = async (host: string) =>
+      (await installation.send("/crm/contacts", { headers: { ...headers, host } })).status;
+    expect([
+      await statusOf("gateway.example.com"),
+      await statusOf("gateway.example.com:443"),
+      await statusOf("gateway.example.com."),
+    ]).toEqual([200, 200, 400]);
   });
 });
 
@@ -149,10 +178,17 @@ describe("envoy-jwt-authn.yaml with bearerswap-jwt-authn.yaml", () => {
     const { issuer, upstream, send, service } = installation;
     await loggedIn(installation);
     const claims = { tsid: "session-1", sub: "user-1", aud: audience };
-    const wrong = [await issuer.sign(claims, { forged: true }), await issuer.sign({ ...claims, aud: "https://other.example.com" }), issuer.unsigned(claims)];
+    const wrong = [
+      await issuer.sign(claims, { forged: true }),
+      await issuer.sign({ ...claims, aud: "https://other.example.com" }),
+      issuer.unsigned(claims),
+    ];
 
     expect((await send("/crm/contacts")).status).toBe(401);
-    for (const jwt of wrong) expect((await send("/crm/contacts", { headers: { authorization: `Bearer ${jwt}` } })).status).toBeOneOf([401, 403]);
+    for (const jwt of wrong)
+      expect((await send("/crm/contacts", { headers: { authorization: `Bearer ${jwt}` } })).status).toBeOneOf([
+        401, 403,
+      ]);
     expect([upstream.requests, service.events("denied")]).toEqual([[], []]);
   });
 });
@@ -172,7 +208,8 @@ describe("envoy-mtls.yaml with bearerswap-mtls.yaml", () => {
     const { ca, service, send } = await install(tracked, { variant: "-mtls" });
     const strangers = [undefined, await ca.client({ commonName: "agent", uris: ["spiffe://example.com/agent"] })];
 
-    for (const certificate of strangers) await expect(send("/crm/contacts", certificate && { certificate })).rejects.toThrow();
+    for (const certificate of strangers)
+      await expect(send("/crm/contacts", certificate && { certificate })).rejects.toThrow();
     expect(service.events("denied")).toEqual([]);
   });
 });
@@ -187,15 +224,32 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
     const begun = await send("/_bearerswap/connect/crm", { headers: navigation });
     const led = await send("/crm/contacts?x=1", { headers: navigation });
     const metadata = await send("/.well-known/oauth-protected-resource/mcp");
-    const forged = await send("/_bearerswap/disconnect/crm?token=x", { headers: { origin: "https://evil.example.com" }, body: "" });
+    const forged = await send("/_bearerswap/disconnect/crm?token=x", {
+      headers: { origin: "https://evil.example.com" },
+      body: "",
+    });
 
     expect([page.status, page.body]).toEqual([200, expect.stringContaining('aria-label="Connect: crm"')]);
-    expect(page.headers).toMatchObject({ "cache-control": "no-store", "content-security-policy": expect.stringContaining("default-src 'none'") });
-    expect(begun.headers.location).toMatch(new RegExp(`^${oidc.issuer}/auth\\?.*redirect_uri=https%3A%2F%2Fgateway.example.com%2F_bearerswap%2Fcallback&`));
+    expect(page.headers).toMatchObject({
+      "cache-control": "no-store",
+      "content-security-policy": expect.stringContaining("default-src 'none'"),
+    });
+    expect(begun.headers.location).toMatch(
+      new RegExp(`^${oidc.issuer}/auth\\?.*redirect_uri=https%3A%2F%2Fgateway.example.com%2F_bearerswap%2Fcallback&`),
+    );
     const cookies = [begun.headers["set-cookie"]].flat().sort();
-    expect(cookies).toEqual([expect.stringMatching(/^__Host-bearerswap-browser=/), expect.stringMatching(/^__Host-bearerswap-login-/)]);
-    expect([led.status, led.headers.location]).toEqual([302, "https://gateway.example.com/_bearerswap/connect/crm?return_to=%2Fcrm%2Fcontacts%3Fx%3D1"]);
-    expect(JSON.parse(metadata.body)).toMatchObject({ resource: "https://gateway.example.com/mcp", authorization_servers: [issuer.issuer] });
+    expect(cookies).toEqual([
+      expect.stringMatching(/^__Host-bearerswap-browser=/),
+      expect.stringMatching(/^__Host-bearerswap-login-/),
+    ]);
+    expect([led.status, led.headers.location]).toEqual([
+      302,
+      "https://gateway.example.com/_bearerswap/connect/crm?return_to=%2Fcrm%2Fcontacts%3Fx%3D1",
+    ]);
+    expect(JSON.parse(metadata.body)).toMatchObject({
+      resource: "https://gateway.example.com/mcp",
+      authorization_servers: [issuer.issuer],
+    });
     expect([forged.status, upstream.requests]).toEqual([403, []]);
   });
 
@@ -210,7 +264,9 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
     };
 
     while (!statuses.has(429)) await Promise.all(Array.from({ length: 20 }, visit));
-    const limited = await until("a limited visit", async () => ((answer) => answer.status === 429 && answer)(await visit()));
+    const limited = await until("a limited visit", async () =>
+      ((answer) => answer.status === 429 && answer)(await visit()),
+    );
 
     expect(limited.headers["retry-after"]).toBe("10");
     expect(statuses.get(302)).toBeGreaterThanOrEqual(100);
@@ -218,7 +274,8 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
     expect((await send("/_bearerswap/connect/crm", { headers: navigation, from: "127.0.0.2" })).status).toBe(302);
     const others = ["/crm/contacts", "/mcp", "/.well-known/oauth-protected-resource/mcp"];
     for (let round = 0; round < 40; round++)
-      for (const path of others) expect([path, (await send(path, { headers })).status]).toEqual([path, path === "/mcp" ? 401 : 200]);
+      for (const path of others)
+        expect([path, (await send(path, { headers })).status]).toEqual([path, path === "/mcp" ? 401 : 200]);
     const stats = await (await fetch(`${envoy.adminUrl}/stats?filter=http_local_rate_limit.enforced`)).text();
     expect(Number(/connect\.http_local_rate_limit\.enforced: (\d+)/.exec(stats)?.[1])).toBe(statuses.get(429));
     expect(service.events("check_failed")).toEqual([]);
@@ -230,7 +287,9 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
     const [utf8, latin1] = [Buffer.from("n=J\u00fcrgen").toString("latin1"), "l=J\u00fcrgen"];
 
     await send("/crm/contacts", { headers: { authorization, cookie: `${utf8}; ${latin1}; b=2` } });
-    await send("/crm/contacts", { headers: { authorization, cookie: `${utf8}; __Host-bearerswap-browser=x; ${latin1}; b=2` } });
+    await send("/crm/contacts", {
+      headers: { authorization, cookie: `${utf8}; __Host-bearerswap-browser=x; ${latin1}; b=2` },
+    });
 
     expect(upstream.requests.map(({ headers }) => headers.cookie)).toEqual([`${utf8}; ${latin1}; b=2`, `${utf8}; b=2`]);
   });
@@ -238,16 +297,29 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
   test("asks an MCP client to open the page, where the whole request is at hand", async () => {
     const { issuer, send } = await install(tracked, { variant: "-connect" });
     const jwt = await issuer.sign({ tsid: "session-1", sub: "user-1", aud: audience });
-    const headers = { authorization: `Bearer ${jwt}`, "mcp-protocol-version": "2026-07-28", "content-type": "application/json" };
+    const headers = {
+      authorization: `Bearer ${jwt}`,
+      "mcp-protocol-version": "2026-07-28",
+      "content-type": "application/json",
+    };
     const meta = { "io.modelcontextprotocol/clientCapabilities": { elicitation: { url: {} } } };
-    const call = (padding: string) => JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "x", padding, _meta: meta } });
+    const call = (padding: string) =>
+      JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "x", padding, _meta: meta } });
 
     const asked = await send("/mcp", { headers, body: call("") });
-    const long = await send("/mcp", { headers: { ...headers, "x-envoy-auth-partial-body": "false" }, body: call("x".repeat(70_000)) });
+    const long = await send("/mcp", {
+      headers: { ...headers, "x-envoy-auth-partial-body": "false" },
+      body: call("x".repeat(70_000)),
+    });
 
     expect([asked.status, asked.body]).toEqual([200, expect.stringContaining('"resultType":"input_required"')]);
-    expect([long.status, JSON.parse(long.body)]).toEqual([401, expect.objectContaining({ connect_url: expect.stringContaining("/connect/wiki?ticket=") })]);
-    expect(long.headers["www-authenticate"]).toContain('resource_metadata="https://gateway.example.com/.well-known/oauth-protected-resource/mcp"');
+    expect([long.status, JSON.parse(long.body)]).toEqual([
+      401,
+      expect.objectContaining({ connect_url: expect.stringContaining("/connect/wiki?ticket=") }),
+    ]);
+    expect(long.headers["www-authenticate"]).toContain(
+      'resource_metadata="https://gateway.example.com/.well-known/oauth-protected-resource/mcp"',
+    );
 
     for (const id of oddIds) {
       const answer = await send("/mcp", { headers, body: call("").replace('"id":1,', `"id":${id},`) });

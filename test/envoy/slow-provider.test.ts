@@ -6,16 +6,23 @@ import { type Answer, type Installation, install, type SendOptions, type Variant
 
 const tracked = resources("file");
 const variants: readonly Variant[] = ["", "-jwt-authn", "-mtls", "-connect", "istio", "envoy-gateway"];
-/** Slow, and well within refresh.timeout; longer than any limit that Envoy might have of its own besides the timeout. */
+/**
+ * Slow, and well within refresh.timeout; longer than any limit that Envoy might have of its own besides the timeout.
+ */
 const slowMs = 2_000;
 
 /** Real time passes here, as it does in Envoy: all examples wait at the same time. */
 test.concurrent("each example waits for a provider that is slow, and says Retry-After for one that takes longer than refresh.timeout", {
   timeout: 60_000,
 }, async () => {
-  const answers = await Promise.all(variants.map(async (variant) => [variant, await slowThenHanging(variant)] as const));
+  const answers = await Promise.all(
+    variants.map(async (variant) => [variant, await slowThenHanging(variant)] as const),
+  );
 
-  const expected = { slow: [200, true], hanging: [503, expect.stringMatching(/^\d+$/), expect.stringContaining('"reason":"unavailable"')] };
+  const expected = {
+    slow: [200, true],
+    hanging: [503, expect.stringMatching(/^\d+$/), expect.stringContaining('"reason":"unavailable"')],
+  };
   expect(answers).toEqual(variants.map((variant) => [variant, expected]));
 });
 
@@ -23,7 +30,11 @@ test.concurrent("a login that the provider is slow to end shows a page in any ca
   const [slow, hanging] = await Promise.all([slowMs, undefined].map(callback));
 
   expect([slow?.status, slow?.headers.location]).toEqual([302, "https://gateway.example.com/_bearerswap/"]);
-  expect([hanging?.status, hanging?.headers["content-type"], hanging?.body]).toEqual([503, "text/html; charset=utf-8", expect.stringContaining("<h1>")]);
+  expect([hanging?.status, hanging?.headers["content-type"], hanging?.body]).toEqual([
+    503,
+    "text/html; charset=utf-8",
+    expect.stringContaining("<h1>"),
+  ]);
 });
 
 async function slowThenHanging(variant: Variant) {
@@ -38,7 +49,10 @@ async function slowThenHanging(variant: Variant) {
   oidc.release();
 
   const { slow, tookMs } = await asked.answer;
-  return { slow: [slow.status, tookMs >= slowMs], hanging: [hanging.status, hanging.headers["retry-after"], hanging.body] };
+  return {
+    slow: [slow.status, tookMs >= slowMs],
+    hanging: [hanging.status, hanging.headers["retry-after"], hanging.body],
+  };
 }
 
 /** The provider's answer to the token request that `ask` leads to comes after that time. */

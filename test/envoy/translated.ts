@@ -4,20 +4,33 @@ import { at, durationMs, example, examplesOf, type Tree } from "./examples.ts";
 export type Environment = "istio" | "envoy-gateway";
 
 /**
- * envoy.yaml with what Istio, or Envoy Gateway, makes of the manifests in its folder: the settings of ext_authz, of paths and of hosts, as their
- * control planes translate them. Listener, clusters and the one route are those of envoy.yaml.
+ * envoy.yaml with what Istio, or Envoy Gateway, makes of the manifests in its folder: the settings of ext_authz, of
+ * paths and of hosts, as their control planes translate them. Listener, clusters and the one route are those of
+ * envoy.yaml.
  */
 export function translated(environment: Environment): Tree {
   const config = structuredClone(example("envoy.yaml").documents[0]) as Tree;
-  const manager = at<{ [key: string]: unknown }>(config, "static_resources.listeners.0.filter_chains.0.filters.0.typed_config");
+  const manager = at<{ [key: string]: unknown }>(
+    config,
+    "static_resources.listeners.0.filter_chains.0.filters.0.typed_config",
+  );
   const [authz, router] = at<{ typed_config: object }[]>(manager, "http_filters");
   const { filter, perRoute, paths } = environment === "istio" ? istio() : envoyGateway();
   const route = at<{ [key: string]: unknown }>(manager, "route_config.virtual_hosts.0.routes.0");
-  for (const key of ["strip_any_host_port", "strip_trailing_host_dot", "normalize_path", "merge_slashes", "path_with_escaped_slashes_action"])
+  for (const key of [
+    "strip_any_host_port",
+    "strip_trailing_host_dot",
+    "normalize_path",
+    "merge_slashes",
+    "path_with_escaped_slashes_action",
+  ])
     delete manager[key];
   route.typed_per_filter_config = perRoute;
   Object.assign(manager, paths, {
-    http_filters: [{ ...authz, typed_config: { "@type": at(authz, "typed_config.@type"), transport_api_version: "V3", ...filter } }, router],
+    http_filters: [
+      { ...authz, typed_config: { "@type": at(authz, "typed_config.@type"), transport_api_version: "V3", ...filter } },
+      router,
+    ],
     // Both set it on every route configuration.
     route_config: { ...at<object>(manager, "route_config"), ignore_port_in_host_matching: true },
   });
@@ -30,16 +43,24 @@ export function mappedConfig(environment: Environment): Tree {
 }
 
 export function manifest(environment: Environment, kind: string): Tree {
-  const documents = examplesOf("manifests").flatMap(({ name, documents }) => (name.startsWith(`${environment}/`) ? documents : []));
+  const documents = examplesOf("manifests").flatMap(({ name, documents }) =>
+    name.startsWith(`${environment}/`) ? documents : [],
+  );
   const found = documents.find((document) => document.kind === kind);
   if (found === undefined) throw new Error(`envoy/${environment}/ has no ${kind}`);
   return found;
 }
 
-/** pilot/pkg/security/authz/builder and pilot/pkg/networking/core: no allowed_headers, no retry policy, nothing for single routes. */
+/**
+ * pilot/pkg/security/authz/builder and pilot/pkg/networking/core: no allowed_headers, no retry policy, nothing for
+ * single routes.
+ */
 function istio() {
   const mesh = at<Tree>(manifest("istio", "IstioOperator"), "spec.meshConfig");
-  const { timeout, failOpen, statusOnError, clearRouteCache } = at<Tree>(mesh, "extensionProviders.0.envoyExtAuthzGrpc");
+  const { timeout, failOpen, statusOnError, clearRouteCache } = at<Tree>(
+    mesh,
+    "extensionProviders.0.envoyExtAuthzGrpc",
+  );
   return {
     filter: {
       grpc_service: { envoy_grpc: { cluster_name: "bearerswap" }, timeout },
@@ -57,8 +78,14 @@ function envoyGateway() {
   const extAuth = at<Tree>(manifest("envoy-gateway", "SecurityPolicy"), "spec.extAuth");
   const { numRetries, retryOn, perRetry } = at<Tree>(extAuth, "grpc.backendSettings.retry");
   const { baseInterval, maxInterval } = at<Record<string, string>>(perRetry, "backOff");
-  const { escapedSlashesAction, disableMergeSlashes } = at<Tree>(manifest("envoy-gateway", "ClientTrafficPolicy"), "spec.path");
-  const extensions = at<{ name: string; value: string }[]>(extAuth, "contextExtensions").map(({ name, value }) => [name, value]);
+  const { escapedSlashesAction, disableMergeSlashes } = at<Tree>(
+    manifest("envoy-gateway", "ClientTrafficPolicy"),
+    "spec.path",
+  );
+  const extensions = at<{ name: string; value: string }[]>(extAuth, "contextExtensions").map(({ name, value }) => [
+    name,
+    value,
+  ]);
   return {
     filter: {
       grpc_service: {
@@ -73,7 +100,9 @@ function envoyGateway() {
       failure_mode_allow: extAuth.failOpen,
       status_on_error: { code: extAuth.statusOnError },
       clear_route_cache: extAuth.recomputeRoute,
-      allowed_headers: { patterns: at<string[]>(extAuth, "headersToExtAuth").map((exact) => ({ exact, ignore_case: true })) },
+      allowed_headers: {
+        patterns: at<string[]>(extAuth, "headersToExtAuth").map((exact) => ({ exact, ignore_case: true })),
+      },
     },
     perRoute: {
       "envoy.filters.http.ext_authz": {
@@ -84,7 +113,8 @@ function envoyGateway() {
     paths: {
       normalize_path: true,
       merge_slashes: disableMergeSlashes !== true,
-      path_with_escaped_slashes_action: String(escapedSlashesAction) === "RejectRequest" ? "REJECT_REQUEST" : "KEEP_UNCHANGED",
+      path_with_escaped_slashes_action:
+        String(escapedSlashesAction) === "RejectRequest" ? "REJECT_REQUEST" : "KEEP_UNCHANGED",
     },
   };
 }

@@ -47,7 +47,13 @@ export async function startLogoutWorld(
   { issuer: shared, ...options }: ScenarioOptions & { readonly issuer?: JwtIssuer } = {},
 ): Promise<LogoutWorld> {
   const issuer = shared ?? (await use.use(startJwtIssuer()));
-  const source = { issuer: issuer.issuer, audience: "gw", claim: "tsid", backchannelLogout: { audience: "client" }, ...jwt };
+  const source = {
+    issuer: issuer.issuer,
+    audience: "gw",
+    claim: "tsid",
+    backchannelLogout: { audience: "client" },
+    ...jwt,
+  };
   const config = { sessions: [{ name: "agents", jwt: source }], ...options.config };
   const scenario = await startScenario(use, { ...options, config });
 
@@ -55,7 +61,10 @@ export async function startLogoutWorld(
     issuer,
     scenario,
     token: (claims, options) =>
-      issuer.sign({ aud: "client", jti: randomUUID(), events: { [event]: {} }, ...claims } as JWTPayload, { typ: "logout+jwt", ...options }),
+      issuer.sign({ aud: "client", jti: randomUUID(), events: { [event]: {} }, ...claims } as JWTPayload, {
+        typ: "logout+jwt",
+        ...options,
+      }),
     logout: async (claims, options) => world.post(await world.token(claims, options)),
     post: (token) => world.send({ method: "POST", body: new URLSearchParams({ logout_token: token }) }),
     async send(init) {

@@ -10,9 +10,21 @@ const use = resources();
 
 test("a real OpenID provider ends one session of a user, and is told so; another session goes on", async () => {
   const port = await freePort();
-  const provider = await use.use(startOidcServer({ backchannelLogoutUri: `http://127.0.0.1:${port}/backchannel-logout` }));
-  const source = { issuer: provider.issuer, audience: provider.client.id, claim: "sid", subject: "sub", backchannelLogout: {} };
-  const listen = { grpc: "127.0.0.1:0", http: `127.0.0.1:${port}`, admin: `unix:${await temporaryDirectory(use)}/admin.sock` };
+  const provider = await use.use(
+    startOidcServer({ backchannelLogoutUri: `http://127.0.0.1:${port}/backchannel-logout` }),
+  );
+  const source = {
+    issuer: provider.issuer,
+    audience: provider.client.id,
+    claim: "sid",
+    subject: "sub",
+    backchannelLogout: {},
+  };
+  const listen = {
+    grpc: "127.0.0.1:0",
+    http: `127.0.0.1:${port}`,
+    admin: `unix:${await temporaryDirectory(use)}/admin.sock`,
+  };
   const scenario = await startScenario(use, { config: { listen, sessions: [{ name: "people", jwt: source }] } });
   const browsers = await Promise.all([1, 2].map(() => provider.login()));
   const ids = browsers.map(({ id_token }) => String(decodeJwt(id_token).sid));

@@ -34,7 +34,9 @@ describe("a logout ends", () => {
     const answer = await world.logout({ sub: "alice" });
     expect([answer.status, answer.headers.get("cache-control"), answer.body]).toEqual([200, "no-store", {}]);
     expect(await states(world)).toEqual([missing, missing, "200"]);
-    expect(world.scenario.service.events("backchannel_logout")).toMatchObject([{ source: "agents", sessions: 2, grants: 2 }]);
+    expect(world.scenario.service.events("backchannel_logout")).toMatchObject([
+      { source: "agents", sessions: 2, grants: 2 },
+    ]);
   });
 
   test("all of a user's sessions with `by: sub`, also where it names one", async () => {
@@ -68,7 +70,9 @@ describe("a logout ends", () => {
     for (const name of ["crm", "wiki"]) await world.scenario.login({ id: phone.tsid, upstream: name });
     const headers = { authorization: `Bearer ${await world.issuer.sign({ aud: "gw", ...phone })}` };
     const ask = async () => {
-      const answers = await Promise.all(["crm", "wiki"].map((name) => world.scenario.check({ headers, contextExtensions: { upstream: name } })));
+      const answers = await Promise.all(
+        ["crm", "wiki"].map((name) => world.scenario.check({ headers, contextExtensions: { upstream: name } })),
+      );
       return answers.map(({ status }) => status);
     };
     expect(await ask()).toEqual([200, 200]);
@@ -78,7 +82,9 @@ describe("a logout ends", () => {
 
   test("nothing where nothing is known, and that is no error", async () => {
     const world = await startLogoutWorld(use);
-    expect([(await world.logout({ sub: "nobody" })).status, (await world.logout({ sid: "nothing" })).status]).toEqual([200, 200]);
+    expect([(await world.logout({ sub: "nobody" })).status, (await world.logout({ sid: "nothing" })).status]).toEqual([
+      200, 200,
+    ]);
   });
 
   test("the sessions of all sources that it means: an issuer has one address to tell", async () => {
@@ -107,20 +113,23 @@ describe("a logout ends", () => {
 });
 
 describe("with Redis", () => {
-  test.each([{ sid: "as-1" }, { sub: "alice" }])("two replicas stop serving after a logout that one of them was sent: %j", async (named) => {
-    const redis = await use.use(startRedis());
-    const config = { store: { redis: { url: redis.url } } };
-    const one = await startLogoutWorld(use, { subject: "sub" }, { config });
-    const two = await startLogoutWorld(use, { subject: "sub" }, { config, issuer: one.issuer });
-    for (const session of [phone, bob]) await one.login(session);
-    expect([await two.ask(phone), await two.ask(bob)]).toEqual(["200", "200"]);
-    expect((await two.logout(named)).status).toBe(200);
-    for (const world of [one, two]) {
-      await until("the logout", async () => (await world.ask(phone)) === missing);
-      expect(await world.ask(bob)).toBe("200");
-    }
-    expect((await one.logout(named)).status).toBe(200);
-  });
+  test.each([{ sid: "as-1" }, { sub: "alice" }])(
+    "two replicas stop serving after a logout that one of them was sent: %j",
+    async (named) => {
+      const redis = await use.use(startRedis());
+      const config = { store: { redis: { url: redis.url } } };
+      const one = await startLogoutWorld(use, { subject: "sub" }, { config });
+      const two = await startLogoutWorld(use, { subject: "sub" }, { config, issuer: one.issuer });
+      for (const session of [phone, bob]) await one.login(session);
+      expect([await two.ask(phone), await two.ask(bob)]).toEqual(["200", "200"]);
+      expect((await two.logout(named)).status).toBe(200);
+      for (const world of [one, two]) {
+        await until("the logout", async () => (await world.ask(phone)) === missing);
+        expect(await world.ask(bob)).toBe("200");
+      }
+      expect((await one.logout(named)).status).toBe(200);
+    },
+  );
 
   test("a logout token that one replica carried out is acknowledged by the other, and not carried out again", async () => {
     const redis = await use.use(startRedis());

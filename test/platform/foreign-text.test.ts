@@ -20,5 +20,11 @@ test("no field of a log line holds such characters, whoever wrote it", () => {
   const lines: string[] = [];
   const log = createLog({ level: "info", format: "json" }, { write: (line) => void lines.push(line) });
   log.warn({ event: "x", reason: "a\u001b]0;evil\u0007\nb\u202e", count: 3, list: ["a"] }, "words");
-  expect(JSON.parse(lines[0] ?? "")).toMatchObject({ event: "x", reason: "a ]0;evil b", count: 3, list: ["a"], msg: "words" });
+  expect(JSON.parse(lines[0] ?? "")).toMatchObject({
+    event: "x",
+    reason: "a ]0;evil b",
+    count: 3,
+    list: ["a"],
+    msg: "words",
+  });
 });

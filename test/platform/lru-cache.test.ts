@@ -4,7 +4,10 @@ import { expect, test } from "vitest";
 import { createLruCache } from "../../src/platform/lru-cache.ts";
 
 const maxEntries = 8;
-const operation = fc.record({ kind: fc.constantFrom("set", "get", "delete"), key: fc.integer({ min: 0, max: 30 }).map(String) });
+const operation = fc.record({
+  kind: fc.constantFrom("set", "get", "delete"),
+  key: fc.integer({ min: 0, max: 30 }).map(String),
+});
 
 test("counts its entries without walking over them: all there are up to the maximum, and never more than are kept", () => {
   fc.assert(
@@ -14,7 +17,8 @@ test("counts its entries without walking over them: all there are up to the maxi
       const everSet = new Set<string>();
       for (const { kind, key } of operations) {
         if (kind === "set") everSet.add(key);
-        for (const each of [cache, walked]) kind === "set" ? each.set(key, 1) : kind === "get" ? each.get(key) : each.delete(key);
+        for (const each of [cache, walked])
+          kind === "set" ? each.set(key, 1) : kind === "get" ? each.get(key) : each.delete(key);
         expect(cache.size()).toBeLessThanOrEqual(walked.size);
         if (everSet.size < maxEntries) expect(cache.size()).toBe(walked.size);
       }

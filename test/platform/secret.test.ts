@@ -17,12 +17,24 @@ describe("a secret", () => {
     ["as JSON", () => JSON.stringify({ secret, list: [secret] })],
     [
       "by inspect, hidden fields too",
-      () => inspect({ secret, deep: { map: new Map([["secret", secret]]) } }, { showHidden: true, depth: 9, getters: true, customInspect: true }),
+      () =>
+        inspect(
+          { secret, deep: { map: new Map([["secret", secret]]) } },
+          { showHidden: true, depth: 9, getters: true, customInspect: true },
+        ),
     ],
     ["by inspect without custom inspection", () => inspect(secret, { customInspect: false, showHidden: true })],
     ["by console's format", () => format("%s %o %O %j", secret, secret, secret, secret)],
     ["in an error's message", () => messageOf(new BearerswapError("input", `wrong: ${secret}`))],
-    ["by its keys", () => [...Object.entries(secret), ...Object.getOwnPropertyNames(secret), ...Object.getOwnPropertySymbols(secret)].join()],
+    [
+      "by its keys",
+      () =>
+        [
+          ...Object.entries(secret),
+          ...Object.getOwnPropertyNames(secret),
+          ...Object.getOwnPropertySymbols(secret),
+        ].join(),
+    ],
     ["spread", () => JSON.stringify({ ...secret })],
   ])("is not printed %s (pitfall 22)", (_how, printed) => {
     expect(printed()).not.toContain(value);

@@ -16,7 +16,9 @@ interface Rule {
 }
 
 const root = join(import.meta.dirname, "../..");
-const rules = examplesOf("alerts").flatMap(({ documents }) => at<{ rules: Rule[] }[]>(documents[0], "groups").flatMap((group) => group.rules));
+const rules = examplesOf("alerts").flatMap(({ documents }) =>
+  at<{ rules: Rule[] }[]>(documents[0], "groups").flatMap((group) => group.rules),
+);
 const named = rules.map((rule) => [rule.alert, rule] as const);
 /** Added by Prometheus to whatever it scrapes. */
 const targetLabels = ["job", "instance"];
@@ -60,7 +62,8 @@ describe.each(expressions)("%s", (_, { selectors, groupings }) => {
     for (const { metric, matchers } of selectors) {
       const samples = samplesOf(metric);
       expect(samples.length, metric).toBeGreaterThan(0);
-      for (const { label, values } of matchers) expect(samples.map(({ labels }) => labels[label])).toEqual(expect.arrayContaining([...values]));
+      for (const { label, values } of matchers)
+        expect(samples.map(({ labels }) => labels[label])).toEqual(expect.arrayContaining([...values]));
     }
   });
 
@@ -81,7 +84,9 @@ describe.each(named)("%s", (_, { expr, for: duration, annotations, alert }) => {
         .matchAll(/\$labels\.(\w+)/g),
     ].map(([, label = ""]) => label);
     const { selectors, groupings } = readExpression(expr);
-    const kept = expr.includes(" by (") ? groupings : [...targetLabels, ...selectors.flatMap(({ metric }) => Object.keys(samplesOf(metric)[0]?.labels ?? {}))];
+    const kept = expr.includes(" by (")
+      ? groupings
+      : [...targetLabels, ...selectors.flatMap(({ metric }) => Object.keys(samplesOf(metric)[0]?.labels ?? {}))];
     expect(kept).toEqual(expect.arrayContaining(used));
   });
 
@@ -97,13 +102,17 @@ describe.each(named)("%s", (_, { expr, for: duration, annotations, alert }) => {
     const { tests } = parse(readFileSync(join(import.meta.dirname, "alerts.test.yaml"), "utf8")) as {
       tests: { alert_rule_test: { alertname: string; exp_alerts: unknown[] }[] }[];
     };
-    const cases = tests.flatMap(({ alert_rule_test }) => alert_rule_test).filter(({ alertname }) => alertname === alert);
+    const cases = tests
+      .flatMap(({ alert_rule_test }) => alert_rule_test)
+      .filter(({ alertname }) => alertname === alert);
     expect(new Set(cases.map(({ exp_alerts }) => exp_alerts.length > 0))).toEqual(new Set([true, false]));
   });
 });
 
 test("the series that promtool's unit tests are fed are those of a service", () => {
-  const { tests } = parse(readFileSync(join(import.meta.dirname, "alerts.test.yaml"), "utf8")) as { tests: { input_series: { series: string }[] }[] };
+  const { tests } = parse(readFileSync(join(import.meta.dirname, "alerts.test.yaml"), "utf8")) as {
+    tests: { input_series: { series: string }[] }[];
+  };
   for (const { series } of tests.flatMap(({ input_series }) => input_series)) {
     const [{ metric = "", matchers = [] } = {}] = readExpression(series).selectors;
     const own = Object.keys(samplesOf(metric)[0]?.labels ?? {});

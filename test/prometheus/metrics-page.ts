@@ -19,7 +19,12 @@ interface MetricRow {
 
 /** Every metric there is. */
 export function metricRows({ registry }: Pick<Metrics, "registry">): readonly MetricRow[] {
-  const all = registry.getMetricsAsArray() as unknown as { name: string; type: string; labelNames: readonly string[]; help: string }[];
+  const all = registry.getMetricsAsArray() as unknown as {
+    name: string;
+    type: string;
+    labelNames: readonly string[];
+    help: string;
+  }[];
   return all.map(({ name, type, labelNames, help }) => ({ name, type, labels: labelNames, help }));
 }
 

@@ -1,6 +1,9 @@
 import { metricsPage, sampleMetrics } from "./metrics-page.ts";
 
-/** `page` prints docs/metrics.md, `scrape` what a Prometheus server would read, `scrape ours` without the figures of any Node process. */
+/**
+ * `page` prints docs/metrics.md, `scrape` what a Prometheus server would read, `scrape ours` without the figures of any
+ * Node process.
+ */
 const [what, which] = process.argv.slice(2);
 const scrape = async () => {
   const whole = await sampleMetrics().scrape.text();

@@ -20,18 +20,27 @@ export interface BufResult {
 
 /** Runs the pinned buf, by default in the repository's root. Its plugins run on the same Node as the test. */
 export function runBuf(args: readonly string[], cwd = root): BufResult {
-  const run = spawnSync(process.execPath, [buf, ...args], { cwd, env: { ...process.env, PATH: path }, maxBuffer: 64 << 20 });
+  const run = spawnSync(process.execPath, [buf, ...args], {
+    cwd,
+    env: { ...process.env, PATH: path },
+    maxBuffer: 64 << 20,
+  });
   if (run.error !== undefined) throw run.error;
   const text = args[0] === "build" ? run.stderr : Buffer.concat([run.stderr, run.stdout]);
   return { code: run.status, out: run.stdout, said: text.toString().trim() };
 }
 
-/** The descriptors of our copies of Envoy's and Google's files, without what they import. `cwd` holds a proto/ and its buf.yaml. */
+/**
+ * The descriptors of our copies of Envoy's and Google's files, without what they import. `cwd` holds a proto/ and its
+ * buf.yaml.
+ */
 export function ownDescriptors(cwd = root): FileDescriptorSet {
   return build(["--path", "proto/envoy", "--path", "proto/google", "--exclude-imports"], cwd);
 }
 
-/** The descriptors of the real ext_authz service and all it imports, from the .proto files that @grpc/grpc-js-xds ships. */
+/**
+ * The descriptors of the real ext_authz service and all it imports, from the .proto files that @grpc/grpc-js-xds ships.
+ */
 export function realDescriptors(): FileDescriptorSet {
   const deps = join(dirname(createRequire(import.meta.url).resolve("@grpc/grpc-js-xds/package.json")), "deps");
   const modules = ["envoy-api", "googleapis", "protoc-gen-validate", "xds"].map((name) => ({ path: name }));

@@ -24,7 +24,9 @@ describe("our subset of ext_authz", { timeout: 60_000 }, () => {
     const files = globSync("{envoy,google}/**/*.proto", { cwd: join(root, "proto") });
     const own = wireShape(ownDescriptors());
     expect([...own.keys()].filter((name) => name.endsWith(".proto")).sort()).toEqual(files.sort());
-    expect(own.get("envoy.service.auth.v3.Authorization.Check")).toBe(".envoy.service.auth.v3.CheckRequest -> .envoy.service.auth.v3.CheckResponse");
+    expect(own.get("envoy.service.auth.v3.Authorization.Check")).toBe(
+      ".envoy.service.auth.v3.CheckRequest -> .envoy.service.auth.v3.CheckResponse",
+    );
     expect(own.get("envoy.service.auth.v3.AttributeContext.HttpRequest.headers")).toBe(
       "3 repeated MESSAGE .envoy.service.auth.v3.AttributeContext.HttpRequest.HeadersEntry headers",
     );
@@ -37,19 +39,53 @@ describe("our subset of ext_authz", { timeout: 60_000 }, () => {
 
 type Breakage = readonly [what: string, file: string, from: string, to: string, ...differing: string[]];
 
-/** Each breaks a copy of our files in one way: in `file`, `from` becomes `to`. The names in `differing` must be reported, and no others. */
+/**
+ * Each breaks a copy of our files in one way: in `file`, `from` becomes `to`. The names in `differing` must be
+ * reported, and no others.
+ */
 const breakages: readonly Breakage[] = [
   ["a wrong number", attributes, "string principal = 4", "string principal = 6", "AttributeContext.Peer.principal"],
   ["a wrong scalar type", attributes, "int64 size", "int32 size", "AttributeContext.HttpRequest.size"],
-  ["a wrong message type", attributes, "HeaderMap header_map", "HeaderValue header_map", "AttributeContext.HttpRequest.header_map"],
-  ["a missing repeated", auth, "repeated string headers_to_remove", "string headers_to_remove", "OkHttpResponse.headers_to_remove"],
+  [
+    "a wrong message type",
+    attributes,
+    "HeaderMap header_map",
+    "HeaderValue header_map",
+    "AttributeContext.HttpRequest.header_map",
+  ],
+  [
+    "a missing repeated",
+    auth,
+    "repeated string headers_to_remove",
+    "string headers_to_remove",
+    "OkHttpResponse.headers_to_remove",
+  ],
   ["an added repeated", attributes, "string scheme", "repeated string scheme", "AttributeContext.HttpRequest.scheme"],
   ["an added optional", attributes, "string scheme", "optional string scheme", "AttributeContext.HttpRequest.scheme"],
-  ["a wrong map value", attributes, "string> context_extensions", "bytes> context_extensions", "AttributeContext.ContextExtensionsEntry.value"],
+  [
+    "a wrong map value",
+    attributes,
+    "string> context_extensions",
+    "bytes> context_extensions",
+    "AttributeContext.ContextExtensionsEntry.value",
+  ],
   ["a renamed field", attributes, "raw_body = 12", "raw_bytes = 12", "AttributeContext.HttpRequest.raw_bytes"],
-  ["a field Envoy lacks", auth, "string body = 3;", "string body = 3; string trailer = 99;", "DeniedHttpResponse.trailer"],
+  [
+    "a field Envoy lacks",
+    auth,
+    "string body = 3;",
+    "string body = 3; string trailer = 99;",
+    "DeniedHttpResponse.trailer",
+  ],
   ["a message Envoy lacks", auth, "message OkHttpResponse {", "message Extra {} message OkHttpResponse {", "Extra"],
-  ["a renamed oneof", auth, "oneof http_response", "oneof answer", "CheckResponse.denied_response", "CheckResponse.ok_response"],
+  [
+    "a renamed oneof",
+    auth,
+    "oneof http_response",
+    "oneof answer",
+    "CheckResponse.denied_response",
+    "CheckResponse.ok_response",
+  ],
   [
     "a field that left its oneof",
     auth,
@@ -58,8 +94,20 @@ const breakages: readonly Breakage[] = [
     "CheckResponse.ok_response",
     "CheckResponse.reason",
   ],
-  ["a wrong enum number", base, "OVERWRITE_IF_EXISTS = 3", "OVERWRITE_IF_EXISTS = 4", "HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS"],
-  ["an enum value Envoy lacks", status, "ServiceUnavailable = 503", "ServiceUnavailable = 503; Teapot = 418", "StatusCode.Teapot"],
+  [
+    "a wrong enum number",
+    base,
+    "OVERWRITE_IF_EXISTS = 3",
+    "OVERWRITE_IF_EXISTS = 4",
+    "HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS",
+  ],
+  [
+    "an enum value Envoy lacks",
+    status,
+    "ServiceUnavailable = 503",
+    "ServiceUnavailable = 503; Teapot = 418",
+    "StatusCode.Teapot",
+  ],
   ["a streaming method", auth, "returns (CheckResponse)", "returns (stream CheckResponse)", "Authorization.Check"],
   ["a wrong method type", auth, "returns (CheckResponse)", "returns (OkHttpResponse)", "Authorization.Check"],
   ["a method Envoy lacks", auth, "rpc Check(", "rpc Ask(", "Authorization.Ask"],

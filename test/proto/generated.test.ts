@@ -1,7 +1,15 @@
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createFileRegistry, type DescMessage, fromBinary, fromJson, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
+import {
+  createFileRegistry,
+  type DescMessage,
+  fromBinary,
+  fromJson,
+  type JsonValue,
+  toBinary,
+  toJson,
+} from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { HeaderValueOption, HeaderValueOption_HeaderAppendAction } from "../../src/gen/envoy/config/core/v3/base.ts";
 import { CheckRequest, CheckResponse } from "../../src/gen/envoy/service/auth/v3/external_auth.ts";
@@ -34,7 +42,10 @@ describe("proto/", { timeout: 60_000 }, () => {
     cpSync(join(root, "buf.yaml"), join(past, "buf.yaml"));
     expect(runBuf(["breaking", "--against", past])).toMatchObject({ code: 0, said: "" });
 
-    writeFileSync(grants, readFileSync(grants, "utf8").replace("string scope = 6;", "string scope = 6; string since_removed = 60;"));
+    writeFileSync(
+      grants,
+      readFileSync(grants, "utf8").replace("string scope = 6;", "string scope = 6; string since_removed = 60;"),
+    );
     const { code, said } = runBuf(["breaking", "--against", past]);
     expect(code).not.toBe(0);
     expect(said).toContain("since_removed");
@@ -52,9 +63,17 @@ describe("the generated messages and Envoy's own descriptors", { timeout: 60_000
     const { attributes } = CheckRequest.decode(bytes);
     expect(attributes?.source?.principal).toBe("spiffe://example.org/agent");
     expect(attributes?.contextExtensions).toEqual(new Map([["upstream", "crm"]]));
-    expect(attributes?.metadataContext?.filterMetadata.get("jwt")).toEqual({ payload: { tsid: "s-1", roles: ["a", null, 2, true] } });
+    expect(attributes?.metadataContext?.filterMetadata.get("jwt")).toEqual({
+      payload: { tsid: "s-1", roles: ["a", null, 2, true] },
+    });
     const http = attributes?.request?.http;
-    expect(http).toMatchObject({ method: "POST", path: "/v1?q=1", host: "crm.example.com:443", scheme: "https", size: -1 });
+    expect(http).toMatchObject({
+      method: "POST",
+      path: "/v1?q=1",
+      host: "crm.example.com:443",
+      scheme: "https",
+      size: -1,
+    });
     expect(http?.headers).toEqual(
       new Map([
         ["__proto__", "p"],
@@ -73,7 +92,10 @@ describe("the generated messages and Envoy's own descriptors", { timeout: 60_000
     });
     const response = CheckResponse.create({
       status: { code: 0 },
-      httpResponse: { $case: "okResponse", value: { headers: [set], headersToRemove: ["cookie"], responseHeadersToAdd: [set] } },
+      httpResponse: {
+        $case: "okResponse",
+        value: { headers: [set], headersToRemove: ["cookie"], responseHeadersToAdd: [set] },
+      },
       dynamicMetadata: { upstream: "crm", more: { list: [1, null] } },
     });
     const header = { header: { key: "authorization", value: "Bearer t" }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" };
@@ -107,10 +129,17 @@ describe("the generated messages and Envoy's own descriptors", { timeout: 60_000
   }
 });
 
-/** A request as Envoy could send it, with fields beyond our subset (address, labels, time, fragment, destination, route metadata, TLS session). */
+/**
+ * A request as Envoy could send it, with fields beyond our subset (address, labels, time, fragment, destination, route
+ * metadata, TLS session).
+ */
 const envoysRequest: JsonValue = {
   attributes: {
-    source: { principal: "spiffe://example.org/agent", address: { socketAddress: { address: "10.0.0.1", portValue: 9 } }, labels: { a: "b" } },
+    source: {
+      principal: "spiffe://example.org/agent",
+      address: { socketAddress: { address: "10.0.0.1", portValue: 9 } },
+      labels: { a: "b" },
+    },
     destination: { service: "envoy" },
     request: {
       time: "2026-01-01T00:00:00Z",

@@ -15,7 +15,10 @@ export type WireShape = ReadonlyMap<string, string>;
 
 type Entry = readonly [name: string, line: string];
 
-/** The shape of every file, message, field, enum, enum value, service and method in `set`. A map field is its entry message, as on the wire. */
+/**
+ * The shape of every file, message, field, enum, enum value, service and method in `set`. A map field is its entry
+ * message, as on the wire.
+ */
 export function wireShape(set: FileDescriptorSet): WireShape {
   return new Map(
     set.file.flatMap((file): Entry[] => [
@@ -29,7 +32,9 @@ export function wireShape(set: FileDescriptorSet): WireShape {
 
 /** What `ours` declares and `real` does not, or declares differently. What `ours` leaves out is no difference. */
 export function differences(ours: WireShape, real: WireShape): readonly string[] {
-  return [...ours].filter(([name, line]) => real.get(name) !== line).map(([name, line]) => `${name}: ours is ${line}; theirs is ${real.get(name) ?? "absent"}`);
+  return [...ours]
+    .filter(([name, line]) => real.get(name) !== line)
+    .map(([name, line]) => `${name}: ours is ${line}; theirs is ${real.get(name) ?? "absent"}`);
 }
 
 function messageShape(scope: string, message: DescriptorProto): Entry[] {
@@ -43,11 +48,15 @@ function messageShape(scope: string, message: DescriptorProto): Entry[] {
 }
 
 function fieldShape(field: FieldDescriptorProto, message: DescriptorProto): string {
-  const label = field.label === FieldDescriptorProto_Label.REPEATED ? "repeated" : field.proto3Optional ? "optional" : "singular";
+  const label =
+    field.label === FieldDescriptorProto_Label.REPEATED ? "repeated" : field.proto3Optional ? "optional" : "singular";
   const line = `${field.number} ${label} ${FieldDescriptorProto_Type[field.type]} ${field.typeName}`.trim();
-  // Unset, oneofIndex reads as 0, which is also the first oneof; an optional field has a oneof of its own that nobody declared.
+  // Unset, oneofIndex reads as 0, which is also the first oneof; an optional field has a oneof of its own that nobody
+  // declared.
   const inOneof = isFieldSet(field, FieldDescriptorProtoSchema.field.oneofIndex) && !field.proto3Optional;
-  return inOneof ? `${line} ${field.jsonName} in oneof ${message.oneofDecl[field.oneofIndex]?.name}` : `${line} ${field.jsonName}`;
+  return inOneof
+    ? `${line} ${field.jsonName} in oneof ${message.oneofDecl[field.oneofIndex]?.name}`
+    : `${line} ${field.jsonName}`;
 }
 
 function enumShape(scope: string, declared: EnumDescriptorProto): Entry[] {

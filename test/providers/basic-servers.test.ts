@@ -13,7 +13,12 @@ describe("client_secret_basic at real servers", () => {
     const { tokenEndpoint } = await use(startNodeOAuth2Server(uuid));
     const clientAuth = { method: "client_secret_basic", secret: new Secret(uuid.secret) } as const;
     const provider = providerOf({ tokenEndpoint, clientId: uuid.id, clientAuth });
-    expect(await revealed(await present(provider))).toMatchObject({ kind: "tokens", accessToken: expect.any(String), scope: "read", checks: undefined });
+    expect(await revealed(await present(provider))).toMatchObject({
+      kind: "tokens",
+      accessToken: expect.any(String),
+      scope: "read",
+      checks: undefined,
+    });
     expect(await present(provider, "gone")).toMatchObject({ kind: "refused", why: "invalid_grant" });
   });
 
@@ -22,7 +27,11 @@ describe("client_secret_basic at real servers", () => {
     const { tokenEndpoint } = await use(startNodeOAuth2Server(client));
     const outcomes = ["client_secret_basic", "client_secret_basic_raw", "client_secret_post"] as const;
     const [encoded, raw, post] = await Promise.all(
-      outcomes.map((method) => present(providerOf({ tokenEndpoint, clientId: client.id, clientAuth: { method, secret: new Secret(client.secret) } }))),
+      outcomes.map((method) =>
+        present(
+          providerOf({ tokenEndpoint, clientId: client.id, clientAuth: { method, secret: new Secret(client.secret) } }),
+        ),
+      ),
     );
     expect(encoded).toMatchObject({
       kind: "misconfigured",
@@ -32,11 +41,21 @@ describe("client_secret_basic at real servers", () => {
     expect([raw?.kind, post?.kind]).toEqual(["tokens", "tokens"]);
   });
 
-  test.each([uuid, { id: "gate-way:1/+ *", secret: "s!~-*'()+% &=:." }])("one that decodes (oidc-provider) knows $id", async ({ id, secret }) => {
-    const client = { id, secret, method: "client_secret_basic" } as const;
-    const server = await use(startOidcServer({ clients: [client] }));
-    const { refresh_token } = await server.login({ client });
-    const provider = providerOf({ issuer: server.issuer, clientId: id, clientAuth: { method: "client_secret_basic", secret: new Secret(secret) } });
-    expect(await revealed(await present(provider, refresh_token))).toMatchObject({ kind: "tokens", checks: undefined });
-  });
+  test.each([uuid, { id: "gate-way:1/+ *", secret: "s!~-*'()+% &=:." }])(
+    "one that decodes (oidc-provider) knows $id",
+    async ({ id, secret }) => {
+      const client = { id, secret, method: "client_secret_basic" } as const;
+      const server = await use(startOidcServer({ clients: [client] }));
+      const { refresh_token } = await server.login({ client });
+      const provider = providerOf({
+        issuer: server.issuer,
+        clientId: id,
+        clientAuth: { method: "client_secret_basic", secret: new Secret(secret) },
+      });
+      expect(await revealed(await present(provider, refresh_token))).toMatchObject({
+        kind: "tokens",
+        checks: undefined,
+      });
+    },
+  );
 });

@@ -10,16 +10,36 @@ function read(status: number, json?: Record<string, unknown>, retryAfter: string
 describe("only the provider's word about the refresh token asks for a new login, under whatever status (pitfall 20)", () => {
   test.each([
     ["RFC 6749", 400, { error: "invalid_grant" }, "invalid_grant"],
-    ["Atlassian and Auth0, with 403", 403, { error: "invalid_grant", error_description: "Unknown or invalid refresh token." }, "invalid_grant"],
+    [
+      "Atlassian and Auth0, with 403",
+      403,
+      { error: "invalid_grant", error_description: "Unknown or invalid refresh token." },
+      "invalid_grant",
+    ],
     ["some, with 401", 401, { error: "invalid_grant" }, "invalid_grant"],
     ["some, with 200", 200, { error: "invalid_grant" }, "invalid_grant"],
-    ["GitHub, with 200", 200, { error: "bad_refresh_token", error_uri: "https://docs.github.com" }, "bad_refresh_token"],
+    [
+      "GitHub, with 200",
+      200,
+      { error: "bad_refresh_token", error_uri: "https://docs.github.com" },
+      "bad_refresh_token",
+    ],
     ["Slack, with 200", 200, { ok: false, error: "invalid_refresh_token" }, "invalid_refresh_token"],
-    ["Entra, where the user has to act", 400, { error: "interaction_required", suberror: "basic_action" }, "interaction_required"],
+    [
+      "Entra, where the user has to act",
+      400,
+      { error: "interaction_required", suberror: "basic_action" },
+      "interaction_required",
+    ],
     ["OpenID Connect's consent_required", 400, { error: "consent_required" }, "consent_required"],
     ["its login_required", 400, { error: "login_required" }, "login_required"],
     ["its account_selection_required", 400, { error: "account_selection_required" }, "account_selection_required"],
-    ["Entra", 400, { error: "invalid_grant", error_description: "AADSTS700082: The refresh token has expired due to inactivity." }, "invalid_grant"],
+    [
+      "Entra",
+      400,
+      { error: "invalid_grant", error_description: "AADSTS700082: The refresh token has expired due to inactivity." },
+      "invalid_grant",
+    ],
   ])("%s", (_, status, body, why) => {
     expect(read(status, body)).toMatchObject({ kind: "refused", why });
   });
@@ -65,7 +85,12 @@ describe("where the token may have been used up, the outcome is unknown, neither
     ["500", 500, undefined, "http_500"],
     ["503 with a page", 503, undefined, "http_503"],
     ["500 with an error of its own", 500, { error: "server_error" }, "server_error"],
-    ["Slack's internal_error, where part of the operation may have happened", 200, { ok: false, error: "internal_error" }, "internal_error"],
+    [
+      "Slack's internal_error, where part of the operation may have happened",
+      200,
+      { ok: false, error: "internal_error" },
+      "internal_error",
+    ],
     ["Slack's fatal_error", 200, { ok: false, error: "fatal_error" }, "fatal_error"],
     ["200 that cannot be read", 200, undefined, "response_not_json"],
     ["204", 204, undefined, "response_not_json"],
@@ -92,7 +117,9 @@ describe("tokens count, whatever stands beside them", () => {
     ["null fields", 203, { id_token: null, scope: null, token_type: null }],
   ])("%s", (_, status, extra) => {
     const outcome = read(status, { access_token: "a-1", refresh_token: "r-1", ...extra });
-    expect(outcome.kind === "tokens" && [outcome.tokens.accessToken?.reveal(), outcome.tokens.refreshToken?.reveal()]).toEqual(["a-1", "r-1"]);
+    expect(
+      outcome.kind === "tokens" && [outcome.tokens.accessToken?.reveal(), outcome.tokens.refreshToken?.reveal()],
+    ).toEqual(["a-1", "r-1"]);
   });
 });
 
@@ -117,9 +144,21 @@ describe("Retry-After is passed on, so that callers neither hammer nor wait for 
 describe("the provider's sentence goes into the log: nothing is decided on it", () => {
   test.each([
     ["error_description", { error: "invalid_grant", error_description: "Token is not active" }, "Token is not active"],
-    ["the message of those who have none", { error: "invalid_grant", message: "Invalid refresh token." }, "Invalid refresh token."],
-    ["control, bidi and invisible characters", { error: "x", error_description: "a\r\nb\u202ec\u200bd\u2028e" }, "a bcd e"],
-    ["letters of other languages", { error: "x", error_description: "Ungültiges Token: 無効" }, "Ungültiges Token: 無効"],
+    [
+      "the message of those who have none",
+      { error: "invalid_grant", message: "Invalid refresh token." },
+      "Invalid refresh token.",
+    ],
+    [
+      "control, bidi and invisible characters",
+      { error: "x", error_description: "a\r\nb\u202ec\u200bd\u2028e" },
+      "a bcd e",
+    ],
+    [
+      "letters of other languages",
+      { error: "x", error_description: "Ungültiges Token: 無効" },
+      "Ungültiges Token: 無効",
+    ],
     ["a long one", { error: "x", error_description: "e".repeat(5_000) }, `${"e".repeat(200)}…`],
     ["none", { error: "x", error_description: "" }, undefined],
     ["no text", { error: "x", error_description: { a: 1 } }, undefined],

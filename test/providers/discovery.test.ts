@@ -11,7 +11,12 @@ import { present, providerOf } from "./presentation.ts";
 const { use } = resources();
 
 /** An issuer whose metadata names another server's token endpoint; what it was asked is kept. */
-async function issuerFor(endpoint: TokenEndpoint, path: string, answers: readonly string[], elsewhere: HttpHandler = notFound) {
+async function issuerFor(
+  endpoint: TokenEndpoint,
+  path: string,
+  answers: readonly string[],
+  elsewhere: HttpHandler = notFound,
+) {
   const asked: string[] = [];
   const server: HttpServer = await use(
     startHttpServer((request, response) => {
@@ -24,7 +29,8 @@ async function issuerFor(endpoint: TokenEndpoint, path: string, answers: readonl
 }
 
 const notFound: HttpHandler = (_, response) => sendJson(response, 404, {});
-const webPage: HttpHandler = (_, response) => response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html>");
+const webPage: HttpHandler = (_, response) =>
+  response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html>");
 
 test("finds the token endpoint by OpenID Connect Discovery, once for all refreshes", async () => {
   const endpoint = await use(startTokenEndpoint());
@@ -39,24 +45,45 @@ test.each([
   ["404 for the OpenID path", notFound],
   ["a web page for every path", webPage],
   ["503 for the OpenID path", ((_, response) => sendJson(response, 503, {})) satisfies HttpHandler],
-])("finds it by RFC 8414 too, at a server with %s: an OAuth server need not be an OpenID provider", async (_, elsewhere) => {
-  const endpoint = await use(startTokenEndpoint());
-  const { issuer, asked } = await issuerFor(endpoint, "/tenant", ["/.well-known/oauth-authorization-server/tenant"], elsewhere);
-  expect((await present(providerOf({ issuer }), endpoint.tokens.login().refresh_token)).kind).toBe("tokens");
-  expect(asked).toEqual(["/tenant/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/tenant"]);
-});
+])(
+  "finds it by RFC 8414 too, at a server with %s: an OAuth server need not be an OpenID provider",
+  async (_, elsewhere) => {
+    const endpoint = await use(startTokenEndpoint());
+    const { issuer, asked } = await issuerFor(
+      endpoint,
+      "/tenant",
+      ["/.well-known/oauth-authorization-server/tenant"],
+      elsewhere,
+    );
+    expect((await present(providerOf({ issuer }), endpoint.tokens.login().refresh_token)).kind).toBe("tokens");
+    expect(asked).toEqual([
+      "/tenant/.well-known/openid-configuration",
+      "/.well-known/oauth-authorization-server/tenant",
+    ]);
+  },
+);
 
 test("takes no metadata of another issuer, which could name its own token endpoint", async () => {
   const endpoint = await use(startTokenEndpoint());
-  const server = await use(startHttpServer((_, response) => sendJson(response, 200, { issuer: "https://other.example.com", token_endpoint: endpoint.url })));
-  expect(await present(providerOf({ issuer: server.url }))).toMatchObject({ kind: "transient", why: expect.stringContaining("issuer") });
+  const server = await use(
+    startHttpServer((_, response) =>
+      sendJson(response, 200, { issuer: "https://other.example.com", token_endpoint: endpoint.url }),
+    ),
+  );
+  expect(await present(providerOf({ issuer: server.url }))).toMatchObject({
+    kind: "transient",
+    why: expect.stringContaining("issuer"),
+  });
   expect(endpoint.calls).toBe(0);
 });
 
 test("an issuer that is down is transient, and is asked again at the next refresh: a failure at start is not for ever", async () => {
   const port = await freePort();
   const provider = providerOf({ issuer: `http://127.0.0.1:${port}` });
-  expect(await present(provider)).toMatchObject({ kind: "transient", why: expect.stringMatching(/^discovery failed: /) });
+  expect(await present(provider)).toMatchObject({
+    kind: "transient",
+    why: expect.stringMatching(/^discovery failed: /),
+  });
 
   const endpoint = await use(startTokenEndpoint({ port }));
   expect(await present(provider, endpoint.tokens.login().refresh_token)).toMatchObject({ kind: "tokens" });
@@ -88,7 +115,9 @@ test("an issuer that hangs is asked by one request, which all refreshes share an
 test("tokenEndpoint wins over the issuer's metadata, and needs none", async () => {
   const endpoint = await use(startTokenEndpoint());
   const { issuer, asked } = await issuerFor(endpoint, "", []);
-  expect((await present(providerOf({ issuer, tokenEndpoint: endpoint.url }), endpoint.tokens.login().refresh_token)).kind).toBe("tokens");
+  expect(
+    (await present(providerOf({ issuer, tokenEndpoint: endpoint.url }), endpoint.tokens.login().refresh_token)).kind,
+  ).toBe("tokens");
   expect(asked).toEqual([]);
 });
 
@@ -106,7 +135,8 @@ test("a token endpoint that has moved is looked for again, once in a cool-down, 
   let now = 0;
   const provider = providerOf({ issuer: server.url }, { clock: { ...systemClock(), monotonicMs: () => now } });
   const refreshToken = endpoint.tokens.login().refresh_token;
-  for (let times = 0; times < 3; times++) expect(await present(provider, refreshToken)).toMatchObject({ why: "http_404" });
+  for (let times = 0; times < 3; times++)
+    expect(await present(provider, refreshToken)).toMatchObject({ why: "http_404" });
   expect(asked).toBe(2);
   tokenEndpoint = endpoint.url;
   now += 30_000;
@@ -118,11 +148,15 @@ test("a token endpoint that has moved is looked for again, once in a cool-down, 
 test("metadata that cannot be had again leave the endpoints as they were known", async () => {
   const answers = [404, 200];
   const endpoint = await use(startTokenEndpoint());
-  const gate = await use(startHttpServer((_, response) => sendJson(response, answers.shift() ?? 200, endpoint.tokens.login())));
+  const gate = await use(
+    startHttpServer((_, response) => sendJson(response, answers.shift() ?? 200, endpoint.tokens.login())),
+  );
   let isDown = false;
   const server: HttpServer = await use(
     startHttpServer((_, response) =>
-      isDown ? sendJson(response, 500, {}) : sendJson(response, 200, { issuer: server.url, token_endpoint: `${gate.url}/token` }),
+      isDown
+        ? sendJson(response, 500, {})
+        : sendJson(response, 200, { issuer: server.url, token_endpoint: `${gate.url}/token` }),
     ),
   );
   const provider = providerOf({ issuer: server.url });

@@ -22,7 +22,8 @@ export function manualTimeouts(): ManualTimeouts {
   return {
     asked,
     expire() {
-      for (const controller of controllers) controller.abort(new DOMException("The operation was aborted due to timeout", "TimeoutError"));
+      for (const controller of controllers)
+        controller.abort(new DOMException("The operation was aborted due to timeout", "TimeoutError"));
     },
   };
 }

@@ -16,7 +16,9 @@ const kept = { kind: "tokens", accessToken: "access-2", refreshToken: "refresh-2
 
 function idToken(claims: Record<string, unknown>): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
-  return new SignJWT({ iss: issuer, aud: "gateway", sub: "user-1", iat: now, exp: now + 300, ...claims }).setProtectedHeader({ alg: "RS256" }).sign(privateKey);
+  return new SignJWT({ iss: issuer, aud: "gateway", sub: "user-1", iat: now, exp: now + 300, ...claims })
+    .setProtectedHeader({ alg: "RS256" })
+    .sign(privateKey);
 }
 
 async function outcomeOf(body: object | string, config: { issuer?: string } = { issuer }) {
@@ -32,7 +34,10 @@ describe("what is wrong with an ID token is reported, and costs nobody the new t
     ["expired", { exp: 1_000 }, /timestamp/],
     ["without a subject", { sub: undefined }, /invalid response|missing/],
   ])("%s", async (_, claims, problem) => {
-    expect(await outcomeOf({ ...tokens, id_token: await idToken(claims) })).toMatchObject({ ...kept, checks: expect.stringMatching(problem) });
+    expect(await outcomeOf({ ...tokens, id_token: await idToken(claims) })).toMatchObject({
+      ...kept,
+      checks: expect.stringMatching(problem),
+    });
   });
 
   test.each([
@@ -49,7 +54,9 @@ describe("what is wrong with an ID token is reported, and costs nobody the new t
   });
 
   test("where no issuer is configured there is nothing to compare it with", async () => {
-    expect(await outcomeOf({ ...tokens, id_token: await idToken({ iss: "https://other.example.com" }) }, {})).toMatchObject({ ...kept, checks: undefined });
+    expect(
+      await outcomeOf({ ...tokens, id_token: await idToken({ iss: "https://other.example.com" }) }, {}),
+    ).toMatchObject({ ...kept, checks: undefined });
   });
 });
 
@@ -78,7 +85,11 @@ describe("a response that bends the standard yields its tokens", () => {
 
   test("also where only the refresh token can be used: it was rotated, and is the user's login", async () => {
     for (const access_token of [null, "", 7, "access\r\nx-admin: 1"]) {
-      expect(await outcomeOf({ ...tokens, access_token })).toMatchObject({ kind: "tokens", accessToken: undefined, refreshToken: "refresh-2" });
+      expect(await outcomeOf({ ...tokens, access_token })).toMatchObject({
+        kind: "tokens",
+        accessToken: undefined,
+        refreshToken: "refresh-2",
+      });
     }
   });
 
@@ -88,7 +99,8 @@ describe("a response that bends the standard yields its tokens", () => {
     endpoint.respondNext({ headers: { "content-type": "text/html" }, body: tokens });
     endpoint.respondNext({ body: `\ufeff${JSON.stringify(tokens)}` });
     endpoint.respondNext({ status: 201, body: tokens });
-    for (let time = 0; time < 3; time++) expect(await revealed(await present(provider))).toMatchObject({ ...kept, checks: undefined });
+    for (let time = 0; time < 3; time++)
+      expect(await revealed(await present(provider))).toMatchObject({ ...kept, checks: undefined });
   });
 });
 
@@ -98,12 +110,17 @@ test("the body is read once: a stream gives its tokens only the first time", asy
   const fetch: typeof globalThis.fetch = async (...args) => {
     const response = await globalThis.fetch(...args);
     for (const method of ["json", "text", "arrayBuffer", "blob", "clone"] as const) {
-      Object.defineProperty(response, method, { value: () => expect.unreachable(`${method} reads the body a second time`) });
+      Object.defineProperty(response, method, {
+        value: () => expect.unreachable(`${method} reads the body a second time`),
+      });
     }
     responses.push(response);
     return response;
   };
-  const outcome = await present(providerOf({ tokenEndpoint: endpoint.url, issuer }, { fetch }), endpoint.tokens.login().refresh_token);
+  const outcome = await present(
+    providerOf({ tokenEndpoint: endpoint.url, issuer }, { fetch }),
+    endpoint.tokens.login().refresh_token,
+  );
   expect(await revealed(outcome)).toMatchObject({ ...kept, checks: undefined });
   expect(responses.map(({ bodyUsed }) => bodyUsed)).toEqual([true]);
 });
@@ -119,23 +136,43 @@ test("a real OpenID provider: rotates, passes the checks, and refuses the used t
   const first = await revealed(await present(provider, login.refresh_token));
   expect(first).toMatchObject({ kind: "tokens", expiresInMs: 5_000, checks: undefined });
   expect(await server.isActive(String(first.accessToken))).toBe(true);
-  expect(await present(provider, login.refresh_token)).toEqual({ kind: "refused", why: "invalid_grant", description: "grant request is invalid" });
+  expect(await present(provider, login.refresh_token)).toEqual({
+    kind: "refused",
+    why: "invalid_grant",
+    description: "grant request is invalid",
+  });
   expect(server.refreshes()).toHaveLength(2);
 });
 
 test("no response body at all makes a presentation fail: it never throws, and tokens it holds are never lost", async () => {
   const endpoint = await use(startTokenEndpoint());
   const provider = providerOf({ tokenEndpoint: endpoint.url, issuer });
-  const field = fc.constantFrom("access_token", "refresh_token", "token_type", "expires_in", "scope", "id_token", "error", "__proto__");
+  const field = fc.constantFrom(
+    "access_token",
+    "refresh_token",
+    "token_type",
+    "expires_in",
+    "scope",
+    "id_token",
+    "error",
+    "__proto__",
+  );
   const value = fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.constantFrom("token-1", "Bearer", "invalid_grant", 3600));
-  const body = fc.oneof({ weight: 3, arbitrary: fc.array(fc.tuple(field, value)).map(Object.fromEntries) }, { weight: 1, arbitrary: fc.json() }, fc.string());
+  const body = fc.oneof(
+    { weight: 3, arbitrary: fc.array(fc.tuple(field, value)).map(Object.fromEntries) },
+    { weight: 1, arbitrary: fc.json() },
+    fc.string(),
+  );
   const status = fc.constantFrom(200, 200, 200, 201, 204, 302, 304, 400, 401, 403, 429, 500, 503);
   await fc.assert(
     fc.asyncProperty(status, body, async (code, content) => {
       const text = typeof content === "string" ? content : JSON.stringify(content);
       endpoint.respondNext({ status: code, body: code === 204 || code === 304 ? "" : text });
       const outcome = await revealed(await present(provider));
-      const refreshToken = code < 203 && typeof content === "object" && typeof content.refresh_token === "string" ? content.refresh_token : "";
+      const refreshToken =
+        code < 203 && typeof content === "object" && typeof content.refresh_token === "string"
+          ? content.refresh_token
+          : "";
       if (/^[\x20-\x7e]+$/.test(refreshToken)) expect(outcome).toMatchObject({ kind: "tokens", refreshToken });
       expect(String(outcome.why ?? "")).toMatch(/^[\x20-\x7e]{0,100}$/);
     }),

@@ -9,7 +9,11 @@ const { use } = resources();
 
 /** Our client at a real OpenID provider. */
 function clientAt({ issuer, client }: OidcServer, secret = client.secret) {
-  return providerOf({ issuer, clientId: client.id, clientAuth: { method: "client_secret_basic", secret: new Secret(secret) } });
+  return providerOf({
+    issuer,
+    clientId: client.id,
+    clientAuth: { method: "client_secret_basic", secret: new Secret(secret) },
+  });
 }
 
 test("ends a refresh token at a real provider by RFC 7009, at the endpoint that its metadata name: it is refused from then on", async () => {
@@ -25,7 +29,8 @@ test("ends an access token as well, and a token that is none any more is no prob
   const provider = clientAt(server);
   const { access_token } = await server.login();
   expect(await server.isActive(access_token)).toBe(true);
-  for (const token of [access_token, access_token, "never-issued"]) expect(await provider.revoke?.(new Secret(token))).toBeUndefined();
+  for (const token of [access_token, access_token, "never-issued"])
+    expect(await provider.revoke?.(new Secret(token))).toBeUndefined();
   expect(await server.isActive(access_token)).toBe(false);
 });
 
@@ -36,7 +41,11 @@ test("says what went wrong, without the token, and never rejects (pitfall 22)", 
   await server.stop();
   const down = await clientAt(server).revoke?.(new Secret(refresh_token));
   const unnamed = await providerOf({ tokenEndpoint: `${server.issuer}/token` }).revoke?.(new Secret(refresh_token));
-  expect([wrongSecret, down, unnamed]).toEqual([expect.any(String), expect.any(String), "the provider names no revocation endpoint"]);
+  expect([wrongSecret, down, unnamed]).toEqual([
+    expect.any(String),
+    expect.any(String),
+    "the provider names no revocation endpoint",
+  ]);
   for (const problem of [wrongSecret, down, unnamed]) expect(problem).not.toContain(refresh_token);
 });
 
@@ -45,5 +54,9 @@ test("uses the endpoint of the configuration where there is no issuer, and no ot
   const provider = providerOf({ tokenEndpoint: endpoint.url, revocationEndpoint: endpoint.revocationUrl });
   const { refresh_token } = endpoint.tokens.login();
   expect(await provider.revoke?.(new Secret(refresh_token))).toBeUndefined();
-  expect([endpoint.revoked, endpoint.tokens.isRevoked(refresh_token), endpoint.calls]).toEqual([[refresh_token], true, 0]);
+  expect([endpoint.revoked, endpoint.tokens.isRevoked(refresh_token), endpoint.calls]).toEqual([
+    [refresh_token],
+    true,
+    0,
+  ]);
 });

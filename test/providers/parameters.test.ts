@@ -9,8 +9,15 @@ test("sends the refresh as RFC 6749 §6 says, asking for JSON: GitHub would else
   const endpoint = await use(startTokenEndpoint());
   await present(providerOf({ tokenEndpoint: endpoint.url }), "r+/= &é");
   const [request] = endpoint.requests;
-  expect(request).toMatchObject({ method: "POST", path: "/token", form: { grant_type: "refresh_token", refresh_token: "r+/= &é" } });
-  expect(request?.headers).toMatchObject({ accept: "application/json", "content-type": expect.stringMatching(/^application\/x-www-form-urlencoded/) });
+  expect(request).toMatchObject({
+    method: "POST",
+    path: "/token",
+    form: { grant_type: "refresh_token", refresh_token: "r+/= &é" },
+  });
+  expect(request?.headers).toMatchObject({
+    accept: "application/json",
+    "content-type": expect.stringMatching(/^application\/x-www-form-urlencoded/),
+  });
 });
 
 test("sends extra parameters with each refresh, a repeated one as often as it is given: Entra, RFC 8707 and Auth0 ask for them", async () => {
@@ -63,5 +70,7 @@ test("keeps concurrent presentations apart: each hears of its own response", asy
   const provider = providerOf({ tokenEndpoint: endpoint.url });
   const names = Array.from({ length: 20 }, (_, at) => `refresh-${at}`);
   const outcomes = await Promise.all(names.map((name) => present(provider, name)));
-  expect(outcomes.map((outcome) => outcome.kind === "tokens" && outcome.tokens.accessToken?.reveal())).toEqual(names.map((name) => `for-${name}`));
+  expect(outcomes.map((outcome) => outcome.kind === "tokens" && outcome.tokens.accessToken?.reveal())).toEqual(
+    names.map((name) => `for-${name}`),
+  );
 });

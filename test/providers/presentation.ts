@@ -1,10 +1,17 @@
 import { systemClock } from "../../src/platform/clock.ts";
 import { Secret } from "../../src/platform/secret.ts";
-import { createOAuthProvider, type OAuthProviderConfig, type OAuthProviderDeps } from "../../src/providers/oauth-provider.ts";
+import {
+  createOAuthProvider,
+  type OAuthProviderConfig,
+  type OAuthProviderDeps,
+} from "../../src/providers/oauth-provider.ts";
 import type { RefreshOutcome } from "../../src/providers/outcome.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 
-/** A provider as the service makes it for a loopback endpoint; a public client with nothing to add unless told otherwise. */
+/**
+ * A provider as the service makes it for a loopback endpoint; a public client with nothing to add unless told
+ * otherwise.
+ */
 export function providerOf(config: Partial<OAuthProviderConfig>, deps: Partial<OAuthProviderDeps> = {}): Provider {
   const defaults: OAuthProviderConfig = {
     clientId: "gateway",
@@ -15,11 +22,20 @@ export function providerOf(config: Partial<OAuthProviderConfig>, deps: Partial<O
     killsOldAccess: false,
     maxConcurrency: 32,
   };
-  return createOAuthProvider({ config: { ...defaults, ...config }, fetch: globalThis.fetch, clock: systemClock(), ...deps });
+  return createOAuthProvider({
+    config: { ...defaults, ...config },
+    fetch: globalThis.fetch,
+    clock: systemClock(),
+    ...deps,
+  });
 }
 
 /** Presents a refresh token; by default nothing stops it. */
-export function present(provider: Provider, refreshToken = "refresh-0", beforeSend: () => boolean = () => true): Promise<RefreshOutcome> {
+export function present(
+  provider: Provider,
+  refreshToken = "refresh-0",
+  beforeSend: () => boolean = () => true,
+): Promise<RefreshOutcome> {
   return provider.refresh({ refreshToken: new Secret(refreshToken), beforeSend });
 }
 
@@ -27,5 +43,11 @@ export function present(provider: Provider, refreshToken = "refresh-0", beforeSe
 export async function revealed(outcome: RefreshOutcome): Promise<Record<string, unknown>> {
   if (outcome.kind !== "tokens") return { ...outcome };
   const { accessToken, refreshToken, ...rest } = outcome.tokens;
-  return { kind: outcome.kind, ...rest, accessToken: accessToken?.reveal(), refreshToken: refreshToken?.reveal(), checks: await outcome.checks };
+  return {
+    kind: outcome.kind,
+    ...rest,
+    accessToken: accessToken?.reveal(),
+    refreshToken: refreshToken?.reveal(),
+    checks: await outcome.checks,
+  };
 }

@@ -12,7 +12,8 @@ export function presetsPage(): string {
 function section(name: string, { title, parameters = {}, settings, login, notes, sources }: Preset): string {
   const parts = [`## ${name}`, title + (title.endsWith(".") ? "" : ".")];
   const declared = Object.entries(parameters);
-  if (declared.length > 0) parts.push(`Parameters:\n\n${declared.map(([key, parameter]) => parameterLine(key, parameter)).join("\n")}`);
+  if (declared.length > 0)
+    parts.push(`Parameters:\n\n${declared.map(([key, parameter]) => parameterLine(key, parameter)).join("\n")}`);
   parts.push(`Fills in:\n\n${yaml(settings)}`);
   for (const [key, parameter] of declared)
     if ("choices" in parameter)

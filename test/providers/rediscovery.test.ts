@@ -31,24 +31,33 @@ const gone: readonly (readonly [string, () => Promise<string>, RegExp])[] = [
   ["410", async () => (await use(startHttpServer(answering(410)))).url, /^http_410$/],
   [
     "a certificate that does not verify",
-    async () => (await use(startHttpServer(answering(200), { tls: await (await use(createCertificateAuthority())).server() }))).url,
+    async () =>
+      (await use(startHttpServer(answering(200), { tls: await (await use(createCertificateAuthority())).server() })))
+        .url,
     /^unable_to_verify_leaf_signature$/,
   ],
-  ["a server that does not speak TLS", async () => (await use(startHttpServer(answering(200)))).url.replace("http:", "https:"), /^(eproto|err_ssl_.*)$/],
+  [
+    "a server that does not speak TLS",
+    async () => (await use(startHttpServer(answering(200)))).url.replace("http:", "https:"),
+    /^(eproto|err_ssl_.*)$/,
+  ],
   ["no server any more", async () => `http://127.0.0.1:${await freePort()}`, /^econnrefused$/],
   ["a name that is gone", async () => "http://moved-away.invalid", /^(enotfound|eai_again)$/],
 ];
 
-test.each(gone)("a token endpoint with %s is looked for again, and the next refresh finds it", async (_, where, why) => {
-  const endpoint = await use(startTokenEndpoint());
-  const { issuer, metadata, asked } = await startIssuer({ token_endpoint: `${await where()}/token` });
-  const provider = providerOf({ issuer });
-  const refreshToken = endpoint.tokens.login().refresh_token;
-  expect(await present(provider, refreshToken)).toMatchObject({ why: expect.stringMatching(why) });
-  metadata.token_endpoint = endpoint.url;
-  expect((await present(provider, refreshToken)).kind).toBe("tokens");
-  expect(asked()).toBe(2);
-});
+test.each(gone)(
+  "a token endpoint with %s is looked for again, and the next refresh finds it",
+  async (_, where, why) => {
+    const endpoint = await use(startTokenEndpoint());
+    const { issuer, metadata, asked } = await startIssuer({ token_endpoint: `${await where()}/token` });
+    const provider = providerOf({ issuer });
+    const refreshToken = endpoint.tokens.login().refresh_token;
+    expect(await present(provider, refreshToken)).toMatchObject({ why: expect.stringMatching(why) });
+    metadata.token_endpoint = endpoint.url;
+    expect((await present(provider, refreshToken)).kind).toBe("tokens");
+    expect(asked()).toBe(2);
+  },
+);
 
 test.each([
   ["500", { status: 500 }],
@@ -65,10 +74,22 @@ test.each([
 test("a login whose code finds no token endpoint makes it be looked for: the next login, and the next refresh, find it", async () => {
   const endpoint = await use(startTokenEndpoint());
   const old = await use(startHttpServer(answering(404)));
-  const { issuer, metadata, asked } = await startIssuer({ token_endpoint: `${old.url}/token`, authorization_endpoint: `${old.url}/authorize` });
+  const { issuer, metadata, asked } = await startIssuer({
+    token_endpoint: `${old.url}/token`,
+    authorization_endpoint: `${old.url}/authorize`,
+  });
   const provider = providerOf({ issuer, connect: { parameters: {} } });
-  const login = { redirectUri: "https://gateway.example.com/callback", state: "state-1", nonce: "nonce-1", verifier: "v".repeat(43) };
-  const redeem = () => provider.login?.redeem(new URL(`${login.redirectUri}?code=c&state=state-1&iss=${encodeURIComponent(issuer)}`), login);
+  const login = {
+    redirectUri: "https://gateway.example.com/callback",
+    state: "state-1",
+    nonce: "nonce-1",
+    verifier: "v".repeat(43),
+  };
+  const redeem = () =>
+    provider.login?.redeem(
+      new URL(`${login.redirectUri}?code=c&state=state-1&iss=${encodeURIComponent(issuer)}`),
+      login,
+    );
   expect(await redeem()).toMatchObject({ kind: "failed", why: expect.stringContaining("http_404") });
 
   metadata.token_endpoint = endpoint.url;
@@ -86,7 +107,10 @@ test("a revocation whose endpoint has moved goes to where it is now: nobody asks
       sendJson(response, 404, {});
     }),
   );
-  const { issuer, metadata, asked } = await startIssuer({ token_endpoint: endpoint.url, revocation_endpoint: `${old.url}/revoke` });
+  const { issuer, metadata, asked } = await startIssuer({
+    token_endpoint: endpoint.url,
+    revocation_endpoint: `${old.url}/revoke`,
+  });
   const { refresh_token: refreshToken } = endpoint.tokens.login();
   expect(await providerOf({ issuer }).revoke?.(new Secret(refreshToken), undefined)).toBeUndefined();
   expect([endpoint.revoked, asked()]).toEqual([[refreshToken], 2]);
@@ -100,7 +124,10 @@ test("a revocation whose endpoint is gone and nowhere else says so, having asked
       sendJson(response, 404, {});
     }),
   );
-  const { issuer, asked } = await startIssuer({ token_endpoint: `${old.url}/token`, revocation_endpoint: `${old.url}/revoke` });
+  const { issuer, asked } = await startIssuer({
+    token_endpoint: `${old.url}/token`,
+    revocation_endpoint: `${old.url}/revoke`,
+  });
   expect(await providerOf({ issuer }).revoke?.(new Secret("refresh-0"), undefined)).toContain("404");
   expect([paths, asked()]).toEqual([["/revoke"], 2]);
 });
@@ -108,7 +135,10 @@ test("a revocation whose endpoint is gone and nowhere else says so, having asked
 test("a token endpoint that moves just after another was looked for is found at once; each has a cool-down of its own", async () => {
   const endpoint = await use(startTokenEndpoint());
   const old = await use(startHttpServer(answering(404)));
-  const { issuer, metadata, asked } = await startIssuer({ token_endpoint: `${old.url}/token`, revocation_endpoint: `${old.url}/revoke` });
+  const { issuer, metadata, asked } = await startIssuer({
+    token_endpoint: `${old.url}/token`,
+    revocation_endpoint: `${old.url}/revoke`,
+  });
   const provider = providerOf({ issuer }, { clock: { ...systemClock(), monotonicMs: () => 0 } });
   const refreshToken = endpoint.tokens.login().refresh_token;
   await provider.revoke?.(new Secret(refreshToken), undefined);

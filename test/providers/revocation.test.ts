@@ -8,7 +8,10 @@ import { until } from "../support/until.ts";
 import { providerOf } from "./presentation.ts";
 
 const { use } = resources();
-const client = { clientId: "gate-way.1", clientAuth: { method: "client_secret_post", secret: new Secret("s3cr3t~") } } as const;
+const client = {
+  clientId: "gate-way.1",
+  clientAuth: { method: "client_secret_post", secret: new Secret("s3cr3t~") },
+} as const;
 const refresh = new Secret("refresh/1?#%");
 const access = new Secret("access-1");
 
@@ -34,7 +37,12 @@ async function startServer(...answers: readonly [Answer, ...Answer[]]) {
 
 describe.each([
   ["RFC 7009", (url: string) => ({ revocationEndpoint: `${url}/revoke` })],
-  ["a way of the provider's own", (url: string) => ({ revocation: { method: "POST", url: `${url}/revoke`, auth: "none", token: "refresh" } as const })],
+  [
+    "a way of the provider's own",
+    (url: string) => ({
+      revocation: { method: "POST", url: `${url}/revoke`, auth: "none", token: "refresh" } as const,
+    }),
+  ],
 ])("a revocation by %s", (_, way) => {
   async function start(...answers: readonly [Answer, ...Answer[]]) {
     const { url, requests } = await startServer(...answers);
@@ -46,7 +54,10 @@ describe.each([
   }
 
   test("that is answered 503 is tried again when the provider says, and not before", async () => {
-    const { clock, requests, ended, done } = await start({ status: 503, headers: { "retry-after": "3" } }, { status: 200 });
+    const { clock, requests, ended, done } = await start(
+      { status: 503, headers: { "retry-after": "3" } },
+      { status: 200 },
+    );
     await until("the pause", () => requests.length === 1 && clock.pending === 2);
     await clock.advance(2_999);
     expect([requests.length, ended]).toEqual([1, []]);
@@ -78,7 +89,10 @@ describe.each([
       asked.resolve();
       return new Promise<never>(() => undefined);
     };
-    const provider = providerOf({ ...client, tokenEndpoint: "https://idp.example/token", ...way("https://idp.example") }, { clock, fetch });
+    const provider = providerOf(
+      { ...client, tokenEndpoint: "https://idp.example/token", ...way("https://idp.example") },
+      { clock, fetch },
+    );
     const problem = provider.revoke?.(refresh, access);
     await asked.promise;
     await clock.advance(10_000);
@@ -100,8 +114,19 @@ describe("a revocation of the provider's own kind is sent as it is described", (
   test.each<[string, Omit<RevocationRequest, "url"> & { path: string }, object]>([
     [
       "GitHub's",
-      { method: "DELETE", path: "/apps/{clientId}/token", auth: "basic", token: "access", json: { access_token: "{token}" } },
-      { line: "DELETE /apps/gate-way.1/token", authorization: basic, type: "application/json", body: '{"access_token":"access-1"}' },
+      {
+        method: "DELETE",
+        path: "/apps/{clientId}/token",
+        auth: "basic",
+        token: "access",
+        json: { access_token: "{token}" },
+      },
+      {
+        line: "DELETE /apps/gate-way.1/token",
+        authorization: basic,
+        type: "application/json",
+        body: '{"access_token":"access-1"}',
+      },
     ],
     [
       "HubSpot's",
@@ -120,15 +145,26 @@ describe("a revocation of the provider's own kind is sent as it is described", (
     ],
   ])("%s", async (_, { path, ...revocation }, request) => {
     const { url, requests } = await startServer({ status: 204 });
-    const provider = providerOf({ ...client, tokenEndpoint: `${url}/token`, revocation: { ...revocation, url: `${url}${path}` } });
+    const provider = providerOf({
+      ...client,
+      tokenEndpoint: `${url}/token`,
+      revocation: { ...revocation, url: `${url}${path}` },
+    });
     expect(await provider.revoke?.(refresh, access)).toBeUndefined();
     expect(requests).toEqual([expect.objectContaining(request)]);
   });
 
   test("an error in a 200 is none the less one", async () => {
     const { url } = await startServer({ status: 200, body: { ok: false, error: "token_expired" } });
-    const revocation: RevocationRequest = { method: "POST", url: `${url}/auth.revoke`, auth: "bearer", token: "access" };
-    expect(await providerOf({ ...client, tokenEndpoint: `${url}/token`, revocation }).revoke?.(refresh, access)).toBe("token_expired");
+    const revocation: RevocationRequest = {
+      method: "POST",
+      url: `${url}/auth.revoke`,
+      auth: "bearer",
+      token: "access",
+    };
+    expect(await providerOf({ ...client, tokenEndpoint: `${url}/token`, revocation }).revoke?.(refresh, access)).toBe(
+      "token_expired",
+    );
   });
 
   test("one that takes the access token is not sent the refresh token in its place", async () => {
@@ -140,7 +176,12 @@ describe("a revocation of the provider's own kind is sent as it is described", (
 
   test("no token leads to another path", async () => {
     const { url, requests } = await startServer({ status: 200 });
-    const revocation: RevocationRequest = { method: "DELETE", url: `${url}/tokens/{token}/x`, auth: "none", token: "refresh" };
+    const revocation: RevocationRequest = {
+      method: "DELETE",
+      url: `${url}/tokens/{token}/x`,
+      auth: "none",
+      token: "refresh",
+    };
     const provider = providerOf({ ...client, tokenEndpoint: `${url}/token`, revocation });
     for (const dots of [".", ".."]) expect(await provider.revoke?.(new Secret(dots))).toBe("dots_in_path");
     expect(requests).toEqual([]);

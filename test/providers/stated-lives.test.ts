@@ -19,7 +19,13 @@ const stores = [
 ] as const;
 
 /** Lets the access token end, in the store too: Redis goes by its own clock, and drops the fields. */
-async function expire({ clock, config }: Scenario & { readonly config?: { readonly store?: { readonly redis: { readonly keyPrefix: string } } } }, ms: number) {
+async function expire(
+  {
+    clock,
+    config,
+  }: Scenario & { readonly config?: { readonly store?: { readonly redis: { readonly keyPrefix: string } } } },
+  ms: number,
+) {
   clock.shift(ms);
   const prefix = config?.store?.redis.keyPrefix;
   if (prefix === undefined) return;
@@ -92,14 +98,20 @@ test("a row of the version that kept no such life gives what its access token st
 });
 
 describe("bytes that are no UTF-8", () => {
-  const broken = (before: string, after: string) => Readable.from([Buffer.concat([Buffer.from(before), Buffer.from([0xff, 0xfe]), Buffer.from(after)])]);
+  const broken = (before: string, after: string) =>
+    Readable.from([Buffer.concat([Buffer.from(before), Buffer.from([0xff, 0xfe]), Buffer.from(after)])]);
 
   test("in a refresh token leave the good one where it is: it is presented again after a back-off, and the grant works", async () => {
     const scenario = await startScenario(opened, { upstream: { grace: "90d" } });
     const { refreshToken } = await scenario.login({ token: { accessToken: "" } });
-    scenario.provider.respondNext({ body: broken('{"access_token":"access-9","expires_in":1,"refresh_token":"new-', '-token"}') });
+    scenario.provider.respondNext({
+      body: broken('{"access_token":"access-9","expires_in":1,"refresh_token":"new-', '-token"}'),
+    });
     expect(await scenario.check(bearer())).toMatchObject({ status: 503, body: { reason: "unavailable" } });
-    expect(scenario.service.events("refresh").at(-1)).toMatchObject({ provider: "unknown", reason: "response_garbled" });
+    expect(scenario.service.events("refresh").at(-1)).toMatchObject({
+      provider: "unknown",
+      reason: "response_garbled",
+    });
     scenario.clock.shift(2_000);
     expect((await scenario.check(bearer())).status).toBe(200);
     expect(scenario.provider.requests.map(({ form }) => form.refresh_token)).toEqual([refreshToken, refreshToken]);
@@ -109,19 +121,30 @@ describe("bytes that are no UTF-8", () => {
     ["a number", 7],
     ["a text with a control character", "new\u0007token"],
     ["an object", { value: "refresh-9" }],
-  ])("nor does a refresh token that is %s pass for none: the old one has perhaps been rotated", async (_name, refresh_token) => {
-    const scenario = await startScenario(opened);
-    await scenario.login({ token: { accessToken: "" } });
-    scenario.provider.respondNext({ body: { access_token: "access-9", expires_in: 600, refresh_token } });
-    expect(await scenario.check(bearer())).toMatchObject({ status: 503, body: { reason: "unavailable" } });
-    expect(scenario.service.events("refresh").at(-1)).toMatchObject({ provider: "unknown", reason: "response_garbled" });
-  });
+  ])(
+    "nor does a refresh token that is %s pass for none: the old one has perhaps been rotated",
+    async (_name, refresh_token) => {
+      const scenario = await startScenario(opened);
+      await scenario.login({ token: { accessToken: "" } });
+      scenario.provider.respondNext({ body: { access_token: "access-9", expires_in: 600, refresh_token } });
+      expect(await scenario.check(bearer())).toMatchObject({ status: 503, body: { reason: "unavailable" } });
+      expect(scenario.service.events("refresh").at(-1)).toMatchObject({
+        provider: "unknown",
+        reason: "response_garbled",
+      });
+    },
+  );
 
   test("beside the tokens cost nobody a rotated one", async () => {
     const scenario = await startScenario(opened);
     await scenario.login({ token: { accessToken: "" } });
-    scenario.provider.respondNext({ body: broken('{"access_token":"access-9","refresh_token":"refresh-9","expires_in":600,"name":"J', 'rgen"}') });
-    expect(await scenario.check(bearer())).toMatchObject({ status: 200, headers: { authorization: "Bearer access-9" } });
+    scenario.provider.respondNext({
+      body: broken('{"access_token":"access-9","refresh_token":"refresh-9","expires_in":600,"name":"J', 'rgen"}'),
+    });
+    expect(await scenario.check(bearer())).toMatchObject({
+      status: 200,
+      headers: { authorization: "Bearer access-9" },
+    });
     scenario.clock.shift(601_000);
     await scenario.check(bearer());
     expect(scenario.provider.requests.at(-1)?.form.refresh_token).toBe("refresh-9");
@@ -130,7 +153,10 @@ describe("bytes that are no UTF-8", () => {
   test("in what is said of a refusal leave it one", async () => {
     const scenario = await startScenario(opened);
     await scenario.login({ token: { accessToken: "" } });
-    scenario.provider.respondNext({ status: 400, body: broken('{"error":"invalid_grant","error_description":"Token ung', 'ltig"}') });
+    scenario.provider.respondNext({
+      status: 400,
+      body: broken('{"error":"invalid_grant","error_description":"Token ung', 'ltig"}'),
+    });
     expect(await scenario.check(bearer())).toMatchObject({ status: 401, body: { reason: "grant_refused" } });
   });
 });

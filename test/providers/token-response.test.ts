@@ -1,8 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { instantField, isBearerType, isGarbled, parseTokenResponse, type ResponseOrigin } from "../../src/providers/token-response.ts";
+import {
+  instantField,
+  isBearerType,
+  isGarbled,
+  parseTokenResponse,
+  type ResponseOrigin,
+} from "../../src/providers/token-response.ts";
 
 const now = Date.parse("2026-01-01T00:00:00Z");
-const parse = (body: Readonly<Record<string, unknown>>, origin?: ResponseOrigin) => parseTokenResponse(body, now, origin);
+const parse = (body: Readonly<Record<string, unknown>>, origin?: ResponseOrigin) =>
+  parseTokenResponse(body, now, origin);
 const tokens = { access_token: "access-1", refresh_token: "refresh-1", token_type: "Bearer" };
 
 describe("a life that is not stated is not invented, else tokens are refreshed at every request", () => {
@@ -64,7 +71,9 @@ describe("an access token that would break a header is never injected, and costs
 });
 
 test("a rotated refresh token with letters beyond ASCII is kept: it is only ever sent in a form, and without it the login is lost", () => {
-  expect(parse({ access_token: "access-1", refresh_token: "rafraîchir-✓" })?.refreshToken?.reveal()).toBe("rafraîchir-✓");
+  expect(parse({ access_token: "access-1", refresh_token: "rafraîchir-✓" })?.refreshToken?.reveal()).toBe(
+    "rafraîchir-✓",
+  );
 });
 
 describe("the refresh token's own life", () => {
@@ -87,7 +96,12 @@ test("a scope that is no string is left out, and the rest is kept", () => {
 });
 
 test("a response without any token is none", () => {
-  for (const body of [{}, { access_token: null }, { access_token: "", refresh_token: "" }, { token_type: "Bearer", expires_in: 3600 }]) {
+  for (const body of [
+    {},
+    { access_token: null },
+    { access_token: "", refresh_token: "" },
+    { token_type: "Bearer", expires_in: 3600 },
+  ]) {
     expect(parse(body)).toBeUndefined();
   }
 });
@@ -105,15 +119,22 @@ describe("the end of an access token's life is read in whatever form it has", ()
     ["a date as databases write it", "2026-01-01 00:01:00"],
   ])("%s", (_, expires_at) => {
     expect(instantField(expires_at)).toBe(inAMinute);
-    for (const origin of ["answer", "copy"] as const) expect(parse({ ...tokens, expires_at }, origin)).toMatchObject({ expiresInMs: 60_000, lifeMs: 60_000 });
+    for (const origin of ["answer", "copy"] as const)
+      expect(parse({ ...tokens, expires_at }, origin)).toMatchObject({ expiresInMs: 60_000, lifeMs: 60_000 });
   });
 
-  test.each([[null], [""], ["soon"], [{}], [true], ["9".repeat(400)], ["2026-13-01T00:00:00Z"], [`2026-01-01T00:00:00${" ".repeat(60_000)}Z`]])(
-    "%o is none",
-    (expires_at) => {
-      expect(parse({ ...tokens, expires_at })?.expiresInMs).toBeUndefined();
-    },
-  );
+  test.each([
+    [null],
+    [""],
+    ["soon"],
+    [{}],
+    [true],
+    ["9".repeat(400)],
+    ["2026-13-01T00:00:00Z"],
+    [`2026-01-01T00:00:00${" ".repeat(60_000)}Z`],
+  ])("%o is none", (expires_at) => {
+    expect(parse({ ...tokens, expires_at })?.expiresInMs).toBeUndefined();
+  });
 
   test("in an answer of just now the duration wins, as it depends on no clock but ours; in a copy the end does, as nobody knows how old that is", () => {
     const both = { ...tokens, expires_in: 3600, expires_at: now / 1_000 + 600 };
@@ -123,7 +144,10 @@ describe("the end of an access token's life is read in whatever form it has", ()
 
   test("one that has passed is over, not endless; an end that is near says nothing of the whole life", () => {
     expect(parse({ ...tokens, expires_at: now - 1 })).toMatchObject({ expiresInMs: 0, lifeMs: undefined });
-    expect(parse({ ...tokens, expires_at: now + 5_000 }, "copy")).toMatchObject({ expiresInMs: 5_000, lifeMs: undefined });
+    expect(parse({ ...tokens, expires_at: now + 5_000 }, "copy")).toMatchObject({
+      expiresInMs: 5_000,
+      lifeMs: undefined,
+    });
   });
 
   test.each([
@@ -132,20 +156,29 @@ describe("the end of an access token's life is read in whatever form it has", ()
     [{ expires_at: 0 }, undefined, 0],
     [{ expires_at: -5 }, undefined, 0],
   ])("%o means never in an answer, and over in a copy", (fields, answer, copy) => {
-    expect([parse({ ...tokens, ...fields })?.expiresInMs, parse({ ...tokens, ...fields }, "copy")?.expiresInMs]).toEqual([answer, copy]);
+    expect([
+      parse({ ...tokens, ...fields })?.expiresInMs,
+      parse({ ...tokens, ...fields }, "copy")?.expiresInMs,
+    ]).toEqual([answer, copy]);
   });
 });
 
 test("a refresh token with what stands for broken bytes is none: it would replace a good one", () => {
   for (const refresh_token of ["new-\ufffd\ufffd-token", "half-\ud800-a-pair"]) {
     expect(isGarbled(refresh_token)).toBe(true);
-    expect(parse({ access_token: "access-1", refresh_token })).toMatchObject({ refreshToken: undefined, accessToken: expect.anything() });
+    expect(parse({ access_token: "access-1", refresh_token })).toMatchObject({
+      refreshToken: undefined,
+      accessToken: expect.anything(),
+    });
   }
-  for (const other of ["with\u0000nul", "two\nlines", 7, true, {}, ["refresh-1"]]) expect(isGarbled(other), String(other)).toBe(true);
-  for (const other of ["rafraîchir-✓", "pair-\ud83d\ude00", "", false, null, undefined]) expect(isGarbled(other)).toBe(false);
+  for (const other of ["with\u0000nul", "two\nlines", 7, true, {}, ["refresh-1"]])
+    expect(isGarbled(other), String(other)).toBe(true);
+  for (const other of ["rafraîchir-✓", "pair-\ud83d\ude00", "", false, null, undefined])
+    expect(isGarbled(other)).toBe(false);
 });
 
 test("a token can be sent as a bearer whose type says so, or says whose it is, or says nothing", () => {
-  for (const type of ["Bearer", "bearer", "BEARER", "user", "bot", "", null, undefined]) expect(isBearerType(type)).toBe(true);
+  for (const type of ["Bearer", "bearer", "BEARER", "user", "bot", "", null, undefined])
+    expect(isBearerType(type)).toBe(true);
   for (const type of ["DPoP", "mac", "bearer ", "users", 7, {}]) expect(isBearerType(type)).toBe(false);
 });

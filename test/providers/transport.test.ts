@@ -19,33 +19,49 @@ test("a refused connection is transient: the token was surely not used", async (
 
 test("an unknown host is transient", async () => {
   const provider = providerOf({ tokenEndpoint: "http://provider.invalid/token" });
-  expect(await present(provider)).toMatchObject({ kind: "transient", why: expect.stringMatching(/^(enotfound|eai_again)$/) });
+  expect(await present(provider)).toMatchObject({
+    kind: "transient",
+    why: expect.stringMatching(/^(enotfound|eai_again)$/),
+  });
 });
 
 test("a server that is not the one meant, by its certificate, is transient and gets no token", async () => {
   const ca = await use(createCertificateAuthority());
   const endpoint = await use(startTokenEndpoint({ tls: await ca.server() }));
-  expect(await present(providerOf({ tokenEndpoint: endpoint.url, allowInsecure: false }))).toMatchObject({ kind: "transient" });
+  expect(await present(providerOf({ tokenEndpoint: endpoint.url, allowInsecure: false }))).toMatchObject({
+    kind: "transient",
+  });
   expect(endpoint.calls).toBe(0);
 });
 
 test("plain http is refused before anything is sent, unless it stays on this machine or is allowed; a discovered endpoint is no exception", async () => {
   const endpoint = await use(startTokenEndpoint());
-  const refresh = (more: object) => present(providerOf({ allowInsecure: false, ...more }), endpoint.tokens.login().refresh_token);
+  const refresh = (more: object) =>
+    present(providerOf({ allowInsecure: false, ...more }), endpoint.tokens.login().refresh_token);
   expect((await refresh({ tokenEndpoint: endpoint.url })).kind).toBe("tokens");
-  expect(await refresh({ tokenEndpoint: "http://idp.example.com/token" })).toMatchObject({ kind: "transient", why: expect.stringMatching(/https/i) });
+  expect(await refresh({ tokenEndpoint: "http://idp.example.com/token" })).toMatchObject({
+    kind: "transient",
+    why: expect.stringMatching(/https/i),
+  });
   const issuer: HttpServer = await use(
-    startHttpServer((_, response) => sendJson(response, 200, { issuer: issuer.url, token_endpoint: "http://idp.example.com/token" })),
+    startHttpServer((_, response) =>
+      sendJson(response, 200, { issuer: issuer.url, token_endpoint: "http://idp.example.com/token" }),
+    ),
   );
   const discovered = await refresh({ tokenEndpoint: undefined, issuer: issuer.url });
-  expect(discovered).toMatchObject({ kind: "transient", why: expect.stringContaining("token_endpoint http://idp.example.com/token is not https") });
+  expect(discovered).toMatchObject({
+    kind: "transient",
+    why: expect.stringContaining("token_endpoint http://idp.example.com/token is not https"),
+  });
 });
 
 describe("once the request was sent, its loss is unknown: the token may be used up", () => {
   test("reset after the request was read", async () => {
     const endpoint = await use(startTokenEndpoint());
     endpoint.closeAfterReading();
-    expect(await present(providerOf({ tokenEndpoint: endpoint.url }), endpoint.tokens.login().refresh_token)).toMatchObject({ kind: "unknown" });
+    expect(
+      await present(providerOf({ tokenEndpoint: endpoint.url }), endpoint.tokens.login().refresh_token),
+    ).toMatchObject({ kind: "unknown" });
     expect(endpoint.calls).toBe(1);
   });
 
@@ -72,7 +88,10 @@ describe("once the request was sent, its loss is unknown: the token may be used 
     const endpoint = await use(startTokenEndpoint());
     const { body, sent } = endless();
     endpoint.respondNext({ body });
-    expect(await present(providerOf({ tokenEndpoint: endpoint.url }))).toEqual({ kind: "unknown", why: "the answer is longer than 1048576 bytes" });
+    expect(await present(providerOf({ tokenEndpoint: endpoint.url }))).toEqual({
+      kind: "unknown",
+      why: "the answer is longer than 1048576 bytes",
+    });
     expect(sent()).toBeLessThan(64 * 1_048_576);
   });
 
@@ -89,8 +108,13 @@ describe("once the request was sent, its loss is unknown: the token may be used 
     );
     const outcome =
       what === "metadata"
-        ? await present(providerOf({ issuer: server.url })).then((refused) => (refused.kind === "tokens" ? "" : refused.why))
-        : await providerOf({ tokenEndpoint: `${server.url}/token`, revocationEndpoint: `${server.url}/revoke` }).revoke?.(new Secret("refresh-0"));
+        ? await present(providerOf({ issuer: server.url })).then((refused) =>
+            refused.kind === "tokens" ? "" : refused.why,
+          )
+        : await providerOf({
+            tokenEndpoint: `${server.url}/token`,
+            revocationEndpoint: `${server.url}/revoke`,
+          }).revoke?.(new Secret("refresh-0"));
     expect(outcome).toMatch(what === "metadata" ? /^discovery failed/ : /the answer is longer than 1048576 bytes/);
     expect(sent()).toBeLessThan(64 * 1_048_576);
   });
@@ -126,28 +150,43 @@ describe("once the request was sent, its loss is unknown: the token may be used 
 describe("a refresh token goes to the configured endpoint, once", () => {
   test.each([301, 302, 303, 307, 308])("a %i is not followed: it could lead anywhere", async (status) => {
     let strayed = 0;
-    const elsewhere = await use(startHttpServer((_, response) => sendJson(response, 200, { access_token: "stolen", n: ++strayed })));
+    const elsewhere = await use(
+      startHttpServer((_, response) => sendJson(response, 200, { access_token: "stolen", n: ++strayed })),
+    );
     const endpoint = await use(startTokenEndpoint());
     endpoint.respondNext({ status, headers: { location: `${elsewhere.url}/token` } });
-    expect(await present(providerOf({ tokenEndpoint: endpoint.url }))).toMatchObject({ kind: "unknown", why: `http_${status}` });
+    expect(await present(providerOf({ tokenEndpoint: endpoint.url }))).toMatchObject({
+      kind: "unknown",
+      why: `http_${status}`,
+    });
     expect([endpoint.calls, strayed]).toEqual([1, 0]);
   });
 
   test.each([
     ["invalid_client", { status: 401, headers: { "www-authenticate": "Basic" }, body: { error: "invalid_client" } }],
-    ["a challenge", { status: 401, headers: { "www-authenticate": 'DPoP error="use_dpop_nonce"', "dpop-nonce": "n" }, body: { error: "use_dpop_nonce" } }],
+    [
+      "a challenge",
+      {
+        status: 401,
+        headers: { "www-authenticate": 'DPoP error="use_dpop_nonce"', "dpop-nonce": "n" },
+        body: { error: "use_dpop_nonce" },
+      },
+    ],
     ["429", { status: 429, headers: { "retry-after": "0" } }],
     ["503", { status: 503, headers: { "retry-after": "0" } }],
     ["500", { status: 500 }],
     ["an unreadable 200", { status: 200, body: "<html>" }],
     ["invalid_grant", { status: 400, body: { error: "invalid_grant" } }],
-  ])("%s is not answered by a second request, nor by another client authentication style (pitfall 21)", async (_, response) => {
-    const endpoint = await use(startTokenEndpoint());
-    endpoint.respondAlways(response);
-    const outcome = await present(providerOf({ tokenEndpoint: endpoint.url }));
-    expect(outcome.kind).not.toBe("tokens");
-    expect(endpoint.calls).toBe(1);
-  });
+  ])(
+    "%s is not answered by a second request, nor by another client authentication style (pitfall 21)",
+    async (_, response) => {
+      const endpoint = await use(startTokenEndpoint());
+      endpoint.respondAlways(response);
+      const outcome = await present(providerOf({ tokenEndpoint: endpoint.url }));
+      expect(outcome.kind).not.toBe("tokens");
+      expect(endpoint.calls).toBe(1);
+    },
+  );
 });
 
 function endless() {

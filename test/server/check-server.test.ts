@@ -12,19 +12,29 @@ const { use } = opened;
 describe("the Check service", () => {
   test("says how it stands in the gRPC health service: as a whole, by its name, and its store apart (pitfall 23)", async () => {
     const { client } = await startScenario(opened);
-    for (const service of ["", "envoy.service.auth.v3.Authorization", "bearerswap.store"]) expect(await client.health(service)).toBe("SERVING");
+    for (const service of ["", "envoy.service.auth.v3.Authorization", "bearerswap.store"])
+      expect(await client.health(service)).toBe("SERVING");
     await expect(client.health("bearerswap.nothing")).rejects.toMatchObject({ code: status.NOT_FOUND });
   });
 
   test("tells grpcurl which services it has, and nothing of the admin service", async () => {
     const { service } = await startScenario(opened);
     for (const version of ["v1", "v1alpha"] as const)
-      expect(await listServices(service.grpc, version)).toEqual(["envoy.service.auth.v3.Authorization", "grpc.health.v1.Health"]);
+      expect(await listServices(service.grpc, version)).toEqual([
+        "envoy.service.auth.v3.Authorization",
+        "grpc.health.v1.Health",
+      ]);
   });
 
   test("answers what it cannot decode with a verdict 400, never with a gRPC error, which Envoy may let through", async () => {
     const { client, service } = await startScenario(opened);
-    for (const bytes of [Buffer.from([0xff]), Buffer.from("no protobuf"), Buffer.alloc(0), Buffer.from([0x0a, 0x7f, 0x01]), Buffer.alloc(1_000, 0x0a)])
+    for (const bytes of [
+      Buffer.from([0xff]),
+      Buffer.from("no protobuf"),
+      Buffer.alloc(0),
+      Buffer.from([0x0a, 0x7f, 0x01]),
+      Buffer.alloc(1_000, 0x0a),
+    ])
       expect(answerOf(await client.checkRaw(bytes))).toMatchObject({ status: 400, body: { reason: "bad_request" } });
     expect(service.events("denied")).toHaveLength(5);
   });
@@ -32,7 +42,8 @@ describe("the Check service", () => {
   test("takes requests up to 16 MiB, and refuses a larger one without harm to the others", async () => {
     const { client, check, login } = await startScenario(opened);
     await login();
-    const request = (bytes: number) => httpRequest({ ...bearer(), contextExtensions: { upstream: "crm" }, path: `/${"x".repeat(bytes)}` });
+    const request = (bytes: number) =>
+      httpRequest({ ...bearer(), contextExtensions: { upstream: "crm" }, path: `/${"x".repeat(bytes)}` });
     const mib = 1_048_576;
     // Once in `path`, once in the header `:path`.
     expect(answerOf(await client.check(request(7.9 * mib))).status).toBe(200);
@@ -61,7 +72,9 @@ describe("the server's end", () => {
     const stopped = service.stop();
     const late = await use(createExtAuthzClient(service.grpc));
     await expect(late.check(httpRequest(), { deadlineMs: 2_000 })).rejects.toMatchObject({ code: status.UNAVAILABLE });
-    await expect(client.check(httpRequest(), { deadlineMs: 2_000 })).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    await expect(client.check(httpRequest(), { deadlineMs: 2_000 })).rejects.toMatchObject({
+      code: status.UNAVAILABLE,
+    });
     gate.release();
     expect(await pending).toMatchObject({ status: 200, headers: { authorization: "Bearer access-2" } });
     await stopped;

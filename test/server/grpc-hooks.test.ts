@@ -19,7 +19,12 @@ function hide(member: string, file: string): void {
       values.set(this, value);
     },
   });
-  opened.onStop(() => void (original ? Object.defineProperty(Server.prototype, member, original) : Reflect.deleteProperty(Server.prototype, member)));
+  opened.onStop(
+    () =>
+      void (original
+        ? Object.defineProperty(Server.prototype, member, original)
+        : Reflect.deleteProperty(Server.prototype, member)),
+  );
 }
 
 async function hooksOf({ service }: Awaited<ReturnType<typeof startScenario>>) {
@@ -33,15 +38,30 @@ test("with the pinned grpc-js nothing is missing", async () => {
 });
 
 test.each([
-  { hook: "reset_limits", member: "commonServerOptions", file: "/src/server/reset-limits.ts", active: [0, 1], means: "Node's own HTTP/2 limits stay" },
-  { hook: "direct_answers", member: "_channelzHandler", file: "/src/server/unary-stream.ts", active: [1, 0], means: "the same answers" },
-])("a grpc-js that has no place for $hook is warned of once at start and shown in /metrics, and Checks are answered", async (given) => {
-  hide(given.member, given.file);
-  const scenario = await startScenario(opened);
-  await scenario.login();
-  for (let times = 0; times < 2; times++) expect((await scenario.check(bearer())).status).toBe(200);
-  const { active, missing } = await hooksOf(scenario);
-  expect(active).toEqual(given.active);
-  expect(missing).toMatchObject([{ level: "warn", hook: given.hook, msg: expect.stringContaining(given.means) }]);
-  expect(missing[0]?.msg).toContain("npm ci");
-});
+  {
+    hook: "reset_limits",
+    member: "commonServerOptions",
+    file: "/src/server/reset-limits.ts",
+    active: [0, 1],
+    means: "Node's own HTTP/2 limits stay",
+  },
+  {
+    hook: "direct_answers",
+    member: "_channelzHandler",
+    file: "/src/server/unary-stream.ts",
+    active: [1, 0],
+    means: "the same answers",
+  },
+])(
+  "a grpc-js that has no place for $hook is warned of once at start and shown in /metrics, and Checks are answered",
+  async (given) => {
+    hide(given.member, given.file);
+    const scenario = await startScenario(opened);
+    await scenario.login();
+    for (let times = 0; times < 2; times++) expect((await scenario.check(bearer())).status).toBe(200);
+    const { active, missing } = await hooksOf(scenario);
+    expect(active).toEqual(given.active);
+    expect(missing).toMatchObject([{ level: "warn", hook: given.hook, msg: expect.stringContaining(given.means) }]);
+    expect(missing[0]?.msg).toContain("npm ci");
+  },
+);

@@ -4,7 +4,12 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { listenGrpc } from "../../src/server/listen.ts";
 import { createProbeServer } from "../../src/server/probe-server.ts";
 import { temporaryDirectory } from "../commands/cli-process.ts";
-import { type Certificate, type CertificateAuthority, type CertificateOptions, createCertificateAuthority } from "../support/certificates.ts";
+import {
+  type Certificate,
+  type CertificateAuthority,
+  type CertificateOptions,
+  createCertificateAuthority,
+} from "../support/certificates.ts";
 import { httpRequest } from "../support/check-request.ts";
 import { createExtAuthzClient, type ExtAuthzClient } from "../support/ext-authz-client.ts";
 import { resources } from "../support/resources.ts";
@@ -59,7 +64,10 @@ describe("mTLS with allowed names", () => {
   test.each<[what: string, options: Partial<CertificateOptions>]>([
     ["the URI listed", { uris: ["spiffe://example.org/envoy"] }],
     ["the DNS name listed", { dnsNames: ["gateway.example.org"] }],
-    ["one of the listed among others", { uris: ["spiffe://example.org/a", "spiffe://example.org/envoy"], dnsNames: ["a.example.org"] }],
+    [
+      "one of the listed among others",
+      { uris: ["spiffe://example.org/a", "spiffe://example.org/envoy"], dnsNames: ["a.example.org"] },
+    ],
   ])("lets in a certificate with %s", async (_what, options) => {
     const address = await start({ clientCa: ca.certPath, allowedSans });
     expect(await (await connect(address, await client(options))).check(httpRequest())).toMatchObject(verdict);
@@ -72,7 +80,10 @@ describe("mTLS with allowed names", () => {
     ["the name listed as common name alone", { commonName: "gateway.example.org" }],
     ["no names at all", {}],
     ["a name that hides the listed one between commas", { dnsNames: ["x, URI:spiffe://example.org/envoy, y"] }],
-    ["a URI that hides the listed one between commas", { uris: ["spiffe://example.org/x, URI:spiffe://example.org/envoy, DNS:gateway.example.org, y"] }],
+    [
+      "a URI that hides the listed one between commas",
+      { uris: ["spiffe://example.org/x, URI:spiffe://example.org/envoy, DNS:gateway.example.org, y"] },
+    ],
   ])("refuses one with %s, of the same authority, every method of it", async (_what, options) => {
     const address = await start({ clientCa: ca.certPath, allowedSans });
     const refused = await connect(address, await client(options));
@@ -117,9 +128,15 @@ describe("a unix socket", () => {
     });
     await probes.listen();
     opened.onStop(() => probes.close());
-    expect([statSync(`${dir}/grpc.sock`).mode & 0o777, statSync(`${dir}/http.sock`).mode & 0o777]).toEqual([0o640, 0o660]);
-    await expect(listenGrpc(new Server(), { kind: "unix", path: `${dir}/grpc.sock` }, undefined, 0o600)).rejects.toMatchObject({ code: "address" });
-    await expect(listenGrpc(new Server(), { kind: "unix", path: `${dir}/none/grpc.sock` }, undefined, 0o600)).rejects.toMatchObject({ code: "address" });
+    expect([statSync(`${dir}/grpc.sock`).mode & 0o777, statSync(`${dir}/http.sock`).mode & 0o777]).toEqual([
+      0o640, 0o660,
+    ]);
+    await expect(
+      listenGrpc(new Server(), { kind: "unix", path: `${dir}/grpc.sock` }, undefined, 0o600),
+    ).rejects.toMatchObject({ code: "address" });
+    await expect(
+      listenGrpc(new Server(), { kind: "unix", path: `${dir}/none/grpc.sock` }, undefined, 0o600),
+    ).rejects.toMatchObject({ code: "address" });
     expect(process.umask()).toBe(umask);
   });
 });

@@ -66,13 +66,20 @@ describe("a stop is not held up", () => {
     const client = await use(connectRawGrpc(service.grpc));
     const [silent, slow] = [client.open(checkPath), client.open(checkPath)];
     const answers = [answerTo(silent), answerTo(slow)] as const;
-    const request = framed(caller.encode(httpRequest({ ...bearer("other-random-value-of-128-bits"), contextExtensions: { upstream: "crm" } })));
+    const request = framed(
+      caller.encode(
+        httpRequest({ ...bearer("other-random-value-of-128-bits"), contextExtensions: { upstream: "crm" } }),
+      ),
+    );
     slow.write(request);
     await new Promise((resolve) => client.session.ping(resolve)); // both have arrived
     const stopped = stopping(() => service.stop());
     await once(client.session, "goaway");
     slow.end();
-    expect(answerOf(caller.decode((await answers[1]).body.subarray(5)))).toMatchObject({ status: 401, body: { reason: "grant_missing" } });
+    expect(answerOf(caller.decode((await answers[1]).body.subarray(5)))).toMatchObject({
+      status: 401,
+      body: { reason: "grant_missing" },
+    });
     expect((await answers[0]).grpcStatus).toBe(status.UNAVAILABLE);
     gate.release();
     expect(await waiting).toMatchObject({ status: 200 });
@@ -111,7 +118,9 @@ describe("a caller that falls silent", () => {
       const [nothing, half] = [client.open(unaryPath), client.open(unaryPath)];
       half.write(framed("hello").subarray(0, 7));
       const answers = await Promise.all([nothing, half].map((stream) => once(stream, "response")));
-      expect(answers.map(([headers]) => headers["grpc-status"])).toEqual(Array(2).fill(String(status.DEADLINE_EXCEEDED)));
+      expect(answers.map(([headers]) => headers["grpc-status"])).toEqual(
+        Array(2).fill(String(status.DEADLINE_EXCEEDED)),
+      );
       expect((await callRaw(client, "hello")).grpcStatus).toBe(status.OK);
     }
   });
@@ -119,10 +128,16 @@ describe("a caller that falls silent", () => {
   test("before it has taken its answer is cut off after a time", async () => {
     const { address } = await use(startUnaryServer({ silenceMs: 100 }));
     const client = await use(connectRawGrpc(address, { settings: { initialWindowSize: 0 } }));
-    const unread = [client.open(unaryPath), client.open(unaryPath, { "grpc-timeout": "50m" }), client.open(unaryPath, { "grpc-timeout": "9S" })];
+    const unread = [
+      client.open(unaryPath),
+      client.open(unaryPath, { "grpc-timeout": "50m" }),
+      client.open(unaryPath, { "grpc-timeout": "9S" }),
+    ];
     for (const stream of unread) stream.end(framed("hello"));
     const answers = await Promise.all(unread.map(answerTo));
-    expect(answers.map(({ httpStatus, grpcStatus }) => [httpStatus, grpcStatus])).toEqual(Array(3).fill([200, undefined]));
+    expect(answers.map(({ httpStatus, grpcStatus }) => [httpStatus, grpcStatus])).toEqual(
+      Array(3).fill([200, undefined]),
+    );
     expect(unread.map(({ rstCode }) => rstCode)).toEqual(Array(3).fill(constants.NGHTTP2_CANCEL));
   });
 

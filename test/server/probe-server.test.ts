@@ -26,21 +26,28 @@ function probesOf({ service }: Scenario) {
   };
 }
 
-const redisAt = (port: number) => ({ config: { store: { redis: { url: `redis://127.0.0.1:${port}`, commandTimeout: "500ms" } } } });
+const redisAt = (port: number) => ({
+  config: { store: { redis: { url: `redis://127.0.0.1:${port}`, commandTimeout: "500ms" } } },
+});
 
 describe("/readyz", () => {
   test("is 503 until the store has answered, with the reason; /livez is 200 all along (pitfall 23)", async () => {
     const port = await freePort();
     const scenario = await startScenario(opened, redisAt(port));
     const probe = probesOf(scenario);
-    expect(await probe("/readyz")).toMatchObject({ status: 503, body: { status: "not ready", reason: "the store has not answered yet" } });
+    expect(await probe("/readyz")).toMatchObject({
+      status: 503,
+      body: { status: "not ready", reason: "the store has not answered yet" },
+    });
     expect(await probe("/livez")).toMatchObject({ status: 200, body: { status: "ok" } });
-    for (const name of ["", "envoy.service.auth.v3.Authorization", "bearerswap.store"]) expect(await scenario.client.health(name)).toBe("NOT_SERVING");
+    for (const name of ["", "envoy.service.auth.v3.Authorization", "bearerswap.store"])
+      expect(await scenario.client.health(name)).toBe("NOT_SERVING");
     expect(await scenario.check(bearer())).toMatchObject({ status: 503, body: { reason: "unavailable" } });
 
     await use(startRedis({ port }));
     await until("readiness", async () => (await probe("/readyz")).status === 200);
-    for (const name of ["", "envoy.service.auth.v3.Authorization", "bearerswap.store"]) expect(await scenario.client.health(name)).toBe("SERVING");
+    for (const name of ["", "envoy.service.auth.v3.Authorization", "bearerswap.store"])
+      expect(await scenario.client.health(name)).toBe("SERVING");
   });
 
   test("stays 200 over a hiccup of the store, which has a health of its own: no outage of all replicas at once (pitfalls 23 and 30)", async () => {
@@ -54,11 +61,11 @@ describe("/readyz", () => {
 
     await redis.kill("SIGKILL");
     await until("the loss to be noticed", async () => (await client.health("bearerswap.store")) === "NOT_SERVING");
-    expect([(await probe("/readyz")).status, await client.health(), await client.health("envoy.service.auth.v3.Authorization")]).toEqual([
-      200,
-      "SERVING",
-      "SERVING",
-    ]);
+    expect([
+      (await probe("/readyz")).status,
+      await client.health(),
+      await client.health("envoy.service.auth.v3.Authorization"),
+    ]).toEqual([200, "SERVING", "SERVING"]);
     expect((await scenario.check(bearer())).status).toBe(200);
     expect(service.events("store_down")).toHaveLength(1);
 
@@ -95,7 +102,10 @@ describe("the probe server", () => {
     const probe = probesOf(await startScenario(opened));
     expect(await probe("/livez?verbose=1", "HEAD")).toMatchObject({ status: 200 });
     expect(await probe("/readyz?x=1")).toMatchObject({ status: 200 });
-    expect(await probe("/secrets")).toMatchObject({ status: 404, body: { error: "here are /livez, /readyz and /metrics" } });
+    expect(await probe("/secrets")).toMatchObject({
+      status: 404,
+      body: { error: "here are /livez, /readyz and /metrics" },
+    });
     expect(await probe("/livez", "POST")).toMatchObject({ status: 405 });
     const { headers } = await probe("/livez");
     expect([headers.get("content-type"), headers.get("cache-control")]).toEqual(["application/json", "no-store"]);
@@ -107,7 +117,12 @@ describe("the probe server", () => {
     const url = place?.kind === "tcp" ? `http://${place.host}:${place.port}/metrics?x=1` : "";
     const ask = async (method: string) => {
       const answer = await fetch(url, { method });
-      return { status: answer.status, type: answer.headers.get("content-type"), cache: answer.headers.get("cache-control"), body: await answer.text() };
+      return {
+        status: answer.status,
+        type: answer.headers.get("content-type"),
+        cache: answer.headers.get("cache-control"),
+        body: await answer.text(),
+      };
     };
     const text = { status: 200, type: "text/plain; version=0.0.4; charset=utf-8", cache: "no-store" };
     expect(await ask("GET")).toMatchObject({ ...text, body: expect.stringMatching(/^# HELP bearerswap_build_info /) });
@@ -117,16 +132,27 @@ describe("the probe server", () => {
 
   test("says so where the metrics cannot be read, and goes on", async () => {
     const scrape = { contentType: "text/plain", text: () => Promise.reject(new Error("a figure is missing")) };
-    const probes = createProbeServer({ address: { kind: "tcp", host: "127.0.0.1", port: 0 }, readiness: { reason: () => undefined }, scrape });
+    const probes = createProbeServer({
+      address: { kind: "tcp", host: "127.0.0.1", port: 0 },
+      readiness: { reason: () => undefined },
+      scrape,
+    });
     const place = await probes.listen();
     opened.onStop(() => probes.close());
     const answer = await fetch(`http://127.0.0.1:${place.kind === "tcp" ? place.port : 0}/metrics`);
-    expect([answer.status, await answer.json()]).toEqual([500, { error: "the metrics cannot be read: a figure is missing" }]);
+    expect([answer.status, await answer.json()]).toEqual([
+      500,
+      { error: "the metrics cannot be read: a figure is missing" },
+    ]);
   });
 
   test("listens on a unix socket too", async () => {
     const path = `${await temporaryDirectory(opened)}/http.sock`;
-    const probes = createProbeServer({ address: { kind: "unix", path }, readiness: { reason: () => undefined }, scrape: noScrape });
+    const probes = createProbeServer({
+      address: { kind: "unix", path },
+      readiness: { reason: () => undefined },
+      scrape: noScrape,
+    });
     await probes.listen();
     opened.onStop(() => probes.close());
     const answer = await new Promise<string>((resolve, reject) => {
@@ -142,8 +168,15 @@ describe("the probe server", () => {
     await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
     opened.onStop(() => new Promise((resolve) => taken.close(resolve)));
     const { port } = taken.address() as { port: number };
-    const probes = createProbeServer({ address: { kind: "tcp", host: "127.0.0.1", port }, readiness: { reason: () => undefined }, scrape: noScrape });
-    const failure = { code: "address", message: expect.stringMatching(new RegExp(`^cannot listen on 127\\.0\\.0\\.1:${port}: .*EADDRINUSE`)) };
+    const probes = createProbeServer({
+      address: { kind: "tcp", host: "127.0.0.1", port },
+      readiness: { reason: () => undefined },
+      scrape: noScrape,
+    });
+    const failure = {
+      code: "address",
+      message: expect.stringMatching(new RegExp(`^cannot listen on 127\\.0\\.0\\.1:${port}: .*EADDRINUSE`)),
+    };
     await expect(probes.listen()).rejects.toMatchObject(failure);
   });
 });

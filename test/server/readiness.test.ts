@@ -65,7 +65,15 @@ test("stays ready when the store goes away, and tells each change once (pitfalls
   expect(readiness.reason()).toBeUndefined();
   storeIs("up");
   await clock.advance(5_000);
-  expect(said).toEqual(["serving", "store up", "log store_up", "store down", "log store_down", "store up", "log store_up"]);
+  expect(said).toEqual([
+    "serving",
+    "store up",
+    "log store_up",
+    "store down",
+    "log store_down",
+    "store up",
+    "log store_up",
+  ]);
 });
 
 test("asks once at a time: a store that hangs is not asked again meanwhile", async () => {

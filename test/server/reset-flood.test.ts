@@ -2,7 +2,16 @@ import { connect } from "node:net";
 import { expect, test } from "vitest";
 import { createGrantsClient } from "../../src/admin/grants-client.ts";
 import { Secret } from "../../src/platform/secret.ts";
-import { ack, encodeFrame, frame, frameHeaderLength, type Header, indexedHeaders, opening, tableHeaders } from "../bench/h2-frames.ts";
+import {
+  ack,
+  encodeFrame,
+  frame,
+  frameHeaderLength,
+  type Header,
+  indexedHeaders,
+  opening,
+  tableHeaders,
+} from "../bench/h2-frames.ts";
 import { portOf } from "../envoy/behind-envoy.ts";
 import { httpRequest } from "../support/check-request.ts";
 import { createExtAuthzClient } from "../support/ext-authz-client.ts";
@@ -29,7 +38,10 @@ const most = 400_000;
 function givenUp(call: number): Buffer {
   const code = Buffer.alloc(4);
   code.writeUInt32BE(cancel);
-  const frames = [encodeFrame(frame.headers, endHeaders, call === 0 ? tableHeaders(headers) : indexedHeaders(headers)), encodeFrame(frame.reset, 0, code)];
+  const frames = [
+    encodeFrame(frame.headers, endHeaders, call === 0 ? tableHeaders(headers) : indexedHeaders(headers)),
+    encodeFrame(frame.reset, 0, code),
+  ];
   for (const one of frames) one.writeUInt32BE(2 * call + 1, 5);
   return Buffer.concat(frames);
 }
@@ -41,13 +53,18 @@ function lastStream(received: Buffer): number | undefined {
   return undefined;
 }
 
-/** Begins Checks on one connection and gives them up, until the server ends the connection. Resolves to how many it took. */
+/**
+ * Begins Checks on one connection and gives them up, until the server ends the connection. Resolves to how many it
+ * took.
+ */
 async function flood(port: number): Promise<{ readonly ended: boolean; readonly taken: number }> {
   const received: Buffer[] = [];
   let isOpen = true;
   const socket = connect(port, "127.0.0.1");
   opened.onStop(() => void socket.destroy());
-  const closed = new Promise<void>((resolve) => socket.on("error", () => {}).on("close", resolve)).then(() => void (isOpen = false));
+  const closed = new Promise<void>((resolve) => socket.on("error", () => {}).on("close", resolve)).then(
+    () => void (isOpen = false),
+  );
   socket.on("data", (chunk: Buffer) => void received.push(chunk));
   socket.write(opening(2 ** 20));
   for (let call = 0; isOpen && call < most; call += 500) {
@@ -58,7 +75,9 @@ async function flood(port: number): Promise<{ readonly ended: boolean; readonly 
   // Either the answer to this comes, behind all that was sent, or the connection's end.
   socket.write(encodeFrame(frame.ping, 0, Buffer.alloc(8, 1)));
   const answer = encodeFrame(frame.ping, ack, Buffer.alloc(8, 1));
-  await until("the server's last word", () => !isOpen || Buffer.concat(received).includes(answer), { timeoutMs: 60_000 });
+  await until("the server's last word", () => !isOpen || Buffer.concat(received).includes(answer), {
+    timeoutMs: 60_000,
+  });
   return { ended: !isOpen, taken: ((lastStream(Buffer.concat(received)) ?? 0) + 1) / 2 };
 }
 
@@ -93,7 +112,9 @@ test("the admin listener, whose callers are few, ends such a connection by Node'
   const upstreams = { crm: { tokenEndpoint: "http://127.0.0.1:9/token", clientId: "gateway" } };
   const token = "an-admin-token-of-thirty-two-bytes";
   const sessions = [{ opaque: { from: { header: "authorization" } } }];
-  const service = await opened.use(startService({ config: { listen, sessions, upstreams }, env: { ADMIN_TOKEN: token } }));
+  const service = await opened.use(
+    startService({ config: { listen, sessions, upstreams }, env: { ADMIN_TOKEN: token } }),
+  );
   const address = service.listening.admin;
   if (address?.kind !== "tcp") throw new Error("the admin service has no port");
   const admin = await opened.use(createGrantsClient({ address, token: new Secret(token) }));

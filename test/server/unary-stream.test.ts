@@ -6,7 +6,14 @@ import { httpRequest } from "../support/check-request.ts";
 import { answerTo, connectRawGrpc, framed } from "../support/raw-grpc.ts";
 import { resources } from "../support/resources.ts";
 import { bearer, startScenario } from "../support/scenario.ts";
-import { callRaw, callUnary, sayDirectly, startUnaryServer, type UnaryServerOptions, unaryPath } from "../support/unary-server.ts";
+import {
+  callRaw,
+  callUnary,
+  sayDirectly,
+  startUnaryServer,
+  type UnaryServerOptions,
+  unaryPath,
+} from "../support/unary-server.ts";
 import { until } from "../support/until.ts";
 
 const opened = resources();
@@ -45,11 +52,14 @@ describe("an ordinary call", () => {
   test("gets its own answer among many on one connection, whatever their order", async () => {
     const gate = createAnswerGate();
     const { address } = await start({
-      handle: (message, waitMs) => (Number(message) % 3 === 0 ? gate.pass().then(() => sayDirectly(message, waitMs)) : sayDirectly(message, waitMs)),
+      handle: (message, waitMs) =>
+        Number(message) % 3 === 0 ? gate.pass().then(() => sayDirectly(message, waitMs)) : sayDirectly(message, waitMs),
     });
     const client = await connect(address);
     const numbers = Array.from({ length: 300 }, (_, at) => String(at));
-    const answers = Promise.all(numbers.map(async (number) => String((await callRaw(client, number)).body.subarray(5))));
+    const answers = Promise.all(
+      numbers.map(async (number) => String((await callRaw(client, number)).body.subarray(5))),
+    );
     await gate.arrived(100);
     gate.release();
     expect(await answers).toEqual(numbers.map((number) => `directly:${number}`));
@@ -97,7 +107,8 @@ describe("a caller's deadline", () => {
       },
     });
     const client = await connect(address);
-    for (const timeout of [undefined, "60S", "1H", "60000000u", "9000m", "10m"]) await callRaw(client, "hello", { "grpc-timeout": timeout });
+    for (const timeout of [undefined, "60S", "1H", "60000000u", "9000m", "10m"])
+      await callRaw(client, "hello", { "grpc-timeout": timeout });
     const [none, seconds, hours, micros, millis = 0, passed] = waits;
     expect([none, seconds, hours, micros]).toEqual([10_000, 10_000, 10_000, 10_000]);
     expect(millis).toBeLessThanOrEqual(8_950);
@@ -198,7 +209,10 @@ describe("a server that ends", () => {
 
 test("connections are kept alive by pings while a call is under way", async () => {
   const gate = createAnswerGate();
-  const { address } = await start({ handle: (message) => gate.pass().then(() => message), options: { "grpc.keepalive_time_ms": 50 } });
+  const { address } = await start({
+    handle: (message) => gate.pass().then(() => message),
+    options: { "grpc.keepalive_time_ms": 50 },
+  });
   const client = await connect(address);
   const pinged = once(client.session, "ping");
   const pending = callRaw(client, "hello");

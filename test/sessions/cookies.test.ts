@@ -4,7 +4,10 @@ import { cookieCredential, withoutCookies } from "../../src/sessions/cookies.ts"
 /** Bytes of a text in UTF-8, one character each. */
 const bytes = (text: string) => Buffer.from(text).toString("latin1");
 
-/** What a site next door may set for the whole domain, so that a careless reader finds `session` in it: by a comma, or by what it takes for white space. */
+/**
+ * What a site next door may set for the whole domain, so that a careless reader finds `session` in it: by a comma, or
+ * by what it takes for white space.
+ */
 const lookAlikes = [
   "foo=x,session=bad",
   "foo=x, session=bad",
@@ -17,12 +20,16 @@ const lookAlikes = [
 const tossed = [...lookAlikes, "=session=bad", 'foo="x,session=bad"', "Session=bad", "xsession=bad", "session2=bad"];
 
 describe("a credential in a cookie", () => {
-  test.each(["session=abc", "a=b; session=abc", "a=b;session=abc;c=d", "a=b;\t session=abc \t; c=d", 'a=b; session="abc"', "session=abc,a=b"])(
-    "is found in %j",
-    (header) => {
-      expect(cookieCredential("session", header)).toEqual({ kind: "present", value: "abc" });
-    },
-  );
+  test.each([
+    "session=abc",
+    "a=b; session=abc",
+    "a=b;session=abc;c=d",
+    "a=b;\t session=abc \t; c=d",
+    'a=b; session="abc"',
+    "session=abc,a=b",
+  ])("is found in %j", (header) => {
+    expect(cookieCredential("session", header)).toEqual({ kind: "present", value: "abc" });
+  });
 
   test.each([undefined, "", "session", "session2", "a=session=abc", ...tossed])("is missing in %j", (header) => {
     expect(cookieCredential("session", header)).toEqual({ kind: "missing" });
@@ -64,7 +71,9 @@ describe("the cookie header without the credential", () => {
 
   test("never holds the credential, however it is written", () => {
     for (const pair of [...lookAlikes, "session=bad", "session\t=bad", " session=bad "]) {
-      expect(withoutCookies(`a=b; ${pair}; c=d`, names), pair).toBe(pair.startsWith("foo") ? "a=b; foo=x; c=d" : "a=b; c=d");
+      expect(withoutCookies(`a=b; ${pair}; c=d`, names), pair).toBe(
+        pair.startsWith("foo") ? "a=b; foo=x; c=d" : "a=b; c=d",
+      );
     }
   });
 

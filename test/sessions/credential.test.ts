@@ -11,7 +11,8 @@ describe("a credential in a header", () => {
   });
 
   test("is missing under another scheme, which is none of ours", () => {
-    for (const value of [undefined, "", "Basic dXNlcjpwYXNz", "Bearerabc"]) expect(headerCredential("authorization", value)).toEqual({ kind: "missing" });
+    for (const value of [undefined, "", "Basic dXNlcjpwYXNz", "Bearerabc"])
+      expect(headerCredential("authorization", value)).toEqual({ kind: "missing" });
   });
 
   test.each([

@@ -32,7 +32,11 @@ describe("a JWT session", () => {
   test("is let in by its claim, with keys discovered from the issuer, verified once and then remembered", async () => {
     const { issuer, ask } = await setting();
     const jwt = await issuer.sign(good);
-    expect([await ask(jwt), await ask(jwt), await ask(await issuer.sign({ ...good, aud: ["other", "gw"] }))]).toEqual(["200", "200", "200"]);
+    expect([await ask(jwt), await ask(jwt), await ask(await issuer.sign({ ...good, aud: ["other", "gw"] }))]).toEqual([
+      "200",
+      "200",
+      "200",
+    ]);
     expect(issuer.jwksRequests).toBe(1);
   });
 
@@ -127,7 +131,9 @@ describe("JWT confusion gets nowhere", () => {
       expect(await ask(await issuer.sign({ ...good, iss }))).toBe(invalid);
       return scenario.service.events("denied").at(-1)?.why;
     };
-    expect(await why("https://evil.example.com")).toBe('no JWT of a configured issuer: its "iss" is "https://evil.example.com"');
+    expect(await why("https://evil.example.com")).toBe(
+      'no JWT of a configured issuer: its "iss" is "https://evil.example.com"',
+    );
     expect(await why(`${issuer.issuer}/`)).toBe(`no JWT of a configured issuer: its "iss" is "${issuer.issuer}/"`);
     expect(await why("\u202eevil\n")).toBe('no JWT of a configured issuer: its "iss" is "evil\\n"');
     expect(await why("x".repeat(1_000))).toMatch(/^no JWT of a configured issuer: its "iss" is "x{100,200}…$/);

@@ -36,11 +36,18 @@ const unusable: [string, HttpHandler][] = [
   ["JSON that is no key set", (_, response) => sendJson(response, 200, { error: "none" })],
 ];
 
-test.each(unusable.flatMap(([what, handler]) => [true, false].map((jwks) => [what, jwks ? "keys" : "metadata", handler, jwks] as const)))(
+test.each(
+  unusable.flatMap(([what, handler]) =>
+    [true, false].map((jwks) => [what, jwks ? "keys" : "metadata", handler, jwks] as const),
+  ),
+)(
   "an issuer that answers %s for its %s is asked once in a cool-down, which is logged once, however many tokens come",
   async (_, __, handler, jwks) => {
     const { ask, asked, clock, service } = await issuerThat(handler, jwks);
-    for (let round = 0; round < 3; round++) expect((await Promise.all([ask(), ask(), ask(), ask()])).map(({ status }) => status)).toEqual([503, 503, 503, 503]);
+    for (let round = 0; round < 3; round++)
+      expect((await Promise.all([ask(), ask(), ask(), ask()])).map(({ status }) => status)).toEqual([
+        503, 503, 503, 503,
+      ]);
     const once = jwks ? 1 : 2; // metadata have two places
     expect([asked.length, service.events("jwks_fetch").length]).toEqual([once, 1]);
     clock.shift(4_000);
@@ -68,14 +75,20 @@ test("an issuer with RFC 8414 metadata only works for sessions too", async () =>
 });
 
 test("keys are not fetched over plain http because metadata say so, and the log says what is wrong", async () => {
-  const { ask, why, url } = await issuerThat((_, response) => sendJson(response, 200, { issuer: url, jwks_uri: "http://keys.example.com/jwks" }), false);
+  const { ask, why, url } = await issuerThat(
+    (_, response) => sendJson(response, 200, { issuer: url, jwks_uri: "http://keys.example.com/jwks" }),
+    false,
+  );
   expect((await ask()).status).toBe(503);
-  expect(why()).toBe("keys: the issuer's jwks_uri http://keys.example.com/jwks is not https: set allowInsecure to use it all the same");
+  expect(why()).toBe(
+    "keys: the issuer's jwks_uri http://keys.example.com/jwks is not https: set allowInsecure to use it all the same",
+  );
 });
 
 test("the log names both issuers where metadata are another's, and the status and address where they are none", async () => {
   const other = await issuerThat(
-    (_, response) => sendJson(response, 200, { issuer: "https://other.example.com", jwks_uri: "https://other.example.com/jwks" }),
+    (_, response) =>
+      sendJson(response, 200, { issuer: "https://other.example.com", jwks_uri: "https://other.example.com/jwks" }),
     false,
   );
   await other.ask();
@@ -87,14 +100,20 @@ test("the log names both issuers where metadata are another's, and the status an
 
 const goneKeys: [string, () => Promise<string>][] = [
   ["410", async () => (await use(startHttpServer((_, response) => sendJson(response, 410, {})))).url],
-  ["a certificate that does not verify", async () => (await use(startJwtIssuer({ tls: await (await use(createCertificateAuthority())).server() }))).issuer],
+  [
+    "a certificate that does not verify",
+    async () => (await use(startJwtIssuer({ tls: await (await use(createCertificateAuthority())).server() }))).issuer,
+  ],
   ["a name that is gone", async () => "https://moved-away.invalid"],
   ["no server any more", async () => `http://127.0.0.1:${await freePort()}`],
 ];
 
 test.each(goneKeys)("keys behind an address with %s are looked for again without a restart", async (_, where) => {
   let place = `${await where()}/jwks`;
-  const { ask, asked, clock, signer, url } = await issuerThat((_, response) => sendJson(response, 200, { issuer: url, jwks_uri: place }), false);
+  const { ask, asked, clock, signer, url } = await issuerThat(
+    (_, response) => sendJson(response, 200, { issuer: url, jwks_uri: place }),
+    false,
+  );
   expect((await ask()).status).toBe(503);
   place = signer.jwksUrl;
   expect([(await ask()).status, asked.length]).toEqual([503, 2]);
@@ -107,8 +126,11 @@ test("keys that have moved are found again without a restart; those that are kno
   let place = "/old";
   const scenario = await issuerThat(
     (request, response) => {
-      if (request.url === "/.well-known/openid-configuration") return sendJson(response, 200, { issuer: scenario.url, jwks_uri: `${scenario.url}${place}` });
-      return request.url === place && place !== "/nowhere" ? response.writeHead(200).end(JSON.stringify(keys)) : sendJson(response, 404, {});
+      if (request.url === "/.well-known/openid-configuration")
+        return sendJson(response, 200, { issuer: scenario.url, jwks_uri: `${scenario.url}${place}` });
+      return request.url === place && place !== "/nowhere"
+        ? response.writeHead(200).end(JSON.stringify(keys))
+        : sendJson(response, 404, {});
     },
     false,
     { jwksCooldown: "1ms" },
@@ -119,10 +141,16 @@ test("keys that have moved are found again without a restart; those that are kno
 
   place = "/new";
   await signer.rotate();
-  const last = bearer(await signer.sign({ ...claims, iss: scenario.url, jti: "the last that is signed with a key that will be known" }));
+  const last = bearer(
+    await signer.sign({ ...claims, iss: scenario.url, jti: "the last that is signed with a key that will be known" }),
+  );
   keys = await (await fetch(signer.jwksUrl)).json();
   expect((await ask()).body).toMatchObject({ reason: "grant_missing" });
-  expect(asked.filter((path) => path !== "/old")).toEqual(["/.well-known/openid-configuration", "/.well-known/openid-configuration", "/new"]);
+  expect(asked.filter((path) => path !== "/old")).toEqual([
+    "/.well-known/openid-configuration",
+    "/.well-known/openid-configuration",
+    "/new",
+  ]);
 
   place = "/nowhere";
   await signer.rotate();

@@ -34,7 +34,9 @@ describe("an id", () => {
   const percent = "Zs9xq1pXrV0kT3hB7mN4cD8eF2gH6jKl.y%2FgqnX8SUBnNB2uTFPBB17eVWeBO8zn9ntEq0anBzjw%3D";
 
   test("with percent signs is one of its own: Check takes it as it was put, and decodes nothing", async () => {
-    const scenario = await startScenario(use, { config: { sessions: [{ opaque: { from: { cookie: "better-auth.session_token" } } }] } });
+    const scenario = await startScenario(use, {
+      config: { sessions: [{ opaque: { from: { cookie: "better-auth.session_token" } } }] },
+    });
     const ask = (id: string) => outcome(scenario, { headers: { cookie: `better-auth.session_token=${id}` } });
     await scenario.login({ id: percent });
     expect([await ask(percent), await ask(decodeURIComponent(percent))]).toEqual(["200", "401 grant_missing"]);
@@ -69,23 +71,37 @@ describe("an id", () => {
     ];
     const scenario = await startScenario(use, { config: { sessions } });
     for (const source of ["agents", "verified"]) await scenario.login({ source, id: "2292647", subject: "7" });
-    const asJwt = async (id: unknown, user: unknown) => outcome(scenario, bearer(await issuer.sign({ aud: "gw", [claim]: id, [subject]: user })));
-    const asMetadata = (id: unknown, user: unknown) => outcome(scenario, { metadata: { jwt: { [claim]: id, [subject]: user } } });
+    const asJwt = async (id: unknown, user: unknown) =>
+      outcome(scenario, bearer(await issuer.sign({ aud: "gw", [claim]: id, [subject]: user })));
+    const asMetadata = (id: unknown, user: unknown) =>
+      outcome(scenario, { metadata: { jwt: { [claim]: id, [subject]: user } } });
     for (const ask of [asJwt, asMetadata]) {
-      expect([await ask(2_292_647, 7), await ask("2292647", "7"), await ask(2_292_647, "7")]).toEqual(["200", "200", "200"]);
+      expect([await ask(2_292_647, 7), await ask("2292647", "7"), await ask(2_292_647, "7")]).toEqual([
+        "200",
+        "200",
+        "200",
+      ]);
       expect([await ask(2_292_647, 8), await ask(2_292_648, 7)]).toEqual(["403 subject_mismatch", "401 grant_missing"]);
-      for (const wrong of [2_292_647.5, 2 ** 53, true, ["2292647"]]) expect(await ask(wrong, 7)).toBe("401 session_invalid");
+      for (const wrong of [2_292_647.5, 2 ** 53, true, ["2292647"]])
+        expect(await ask(wrong, 7)).toBe("401 session_invalid");
     }
   });
 });
 
 test("a token that ends sessions, by its typ or by its events, is no session itself", async () => {
   const issuer = await use.use(startJwtIssuer());
-  const scenario = await startScenario(use, { config: { sessions: [{ jwt: { issuer: issuer.issuer, audience: "gw", claim: "sid" } }] } });
+  const scenario = await startScenario(use, {
+    config: { sessions: [{ jwt: { issuer: issuer.issuer, audience: "gw", claim: "sid" } }] },
+  });
   await scenario.login({ id: "s1" });
   const ask = async (claims: object, typ?: string) =>
     outcome(scenario, bearer(await issuer.sign({ aud: "gw", sid: "s1", ...claims }, typ === undefined ? {} : { typ })));
   expect([await ask({}), await ask({}, "at+jwt"), await ask({}, "JWT")]).toEqual(["200", "200", "200"]);
-  const refused = [ask({ events: {} }), ask({ events: null }), ask({}, "logout+jwt"), ask({}, "application/Logout+JWT")];
+  const refused = [
+    ask({ events: {} }),
+    ask({ events: null }),
+    ask({}, "logout+jwt"),
+    ask({}, "application/Logout+JWT"),
+  ];
   expect(new Set(await Promise.all(refused))).toEqual(new Set(["401 session_invalid"]));
 });

@@ -39,7 +39,9 @@ describe("several sources", () => {
     const first = await scenario.login({ source: "first" });
     const second = await scenario.login({ source: "second", id: other });
     const cookie = `session=${other}`;
-    expect(await outcome(scenario, { headers: { "x-session": sessionId, cookie } })).toBe(`Bearer ${first.accessToken}`);
+    expect(await outcome(scenario, { headers: { "x-session": sessionId, cookie } })).toBe(
+      `Bearer ${first.accessToken}`,
+    );
     expect(await outcome(scenario, { headers: { cookie } })).toBe(`Bearer ${second.accessToken}`);
     expect(await outcome(scenario, { headers: { "x-session": "bad", cookie } })).toBe("401 session_invalid");
   });
@@ -53,9 +55,13 @@ describe("several sources", () => {
     ];
     const scenario = await startScenario(use, { config: { sessions } });
     const second = await scenario.login({ source: "two", id: "s1" });
-    expect(await outcome(scenario, bearer(await two.sign({ aud: "gw", tsid: "s1" })))).toBe(`Bearer ${second.accessToken}`);
+    expect(await outcome(scenario, bearer(await two.sign({ aud: "gw", tsid: "s1" })))).toBe(
+      `Bearer ${second.accessToken}`,
+    );
     expect(await outcome(scenario, bearer(await one.sign({ aud: "gw", tsid: "s1" })))).toBe("401 grant_missing");
-    expect(await outcome(scenario, bearer(await one.sign({ aud: "gw", tsid: "s1", iss: two.issuer })))).toBe("401 session_invalid");
+    expect(await outcome(scenario, bearer(await one.sign({ aud: "gw", tsid: "s1", iss: two.issuer })))).toBe(
+      "401 session_invalid",
+    );
   });
 
   test("all lose their credentials, whichever of them decided", async () => {
@@ -77,7 +83,8 @@ test("one request's cookies never end up in another's", async () => {
   ];
   const scenario = await startScenario(use, { config: { sessions } });
   await scenario.login({ source: "first" });
-  const ask = async (cookie: object) => (await scenario.check({ headers: { "x-session": sessionId, ...cookie } })).headers.cookie;
+  const ask = async (cookie: object) =>
+    (await scenario.check({ headers: { "x-session": sessionId, ...cookie } })).headers.cookie;
   expect(await ask({ cookie: `theme=dark; session=${other}` })).toBe("theme=dark");
   expect(await ask({})).toBeUndefined();
   expect(await ask({ cookie: "theme=blue" })).toBeUndefined();
@@ -95,7 +102,9 @@ describe("a session from metadata", () => {
   test("is what Envoy's jwt_authn verified; the headers named by strip are removed, the injected one is not", async () => {
     const scenario = await startScenario(use, { config: { sessions: [{ metadata }] } });
     const { accessToken } = await scenario.login({ id: "s1", subject: "alice" });
-    const request = (payload: object) => ({ metadata: { "envoy.filters.http.jwt_authn": { payload: payload as Record<string, unknown> } } });
+    const request = (payload: object) => ({
+      metadata: { "envoy.filters.http.jwt_authn": { payload: payload as Record<string, unknown> } },
+    });
     expect(await scenario.check(request({ tsid: "s1", sub: "alice" }))).toMatchObject({
       status: 200,
       headers: { authorization: `Bearer ${accessToken}` },
@@ -104,14 +113,18 @@ describe("a session from metadata", () => {
     expect(await outcome(scenario, request({ tsid: "s1", sub: "bob" }))).toBe("403 subject_mismatch");
     expect(await outcome(scenario, request({ tsid: 5.5 }))).toBe("401 session_invalid");
     expect(await outcome(scenario, request({}))).toBe("401 session_missing");
-    expect(await outcome(scenario, { metadata: { other: { payload: { tsid: "s1", sub: "alice" } } } })).toBe("401 session_missing");
+    expect(await outcome(scenario, { metadata: { other: { payload: { tsid: "s1", sub: "alice" } } } })).toBe(
+      "401 session_missing",
+    );
     expect(await outcome(scenario, { headers: { "x-session-token": "s1" } })).toBe("401 session_missing");
   });
 });
 
 describe("a session from the mTLS peer", () => {
   test("is let in from a listed trust domain, and from no other that looks like it", async () => {
-    const scenario = await startScenario(use, { config: { sessions: [{ principal: { trustDomains: ["example.org"] } }] } });
+    const scenario = await startScenario(use, {
+      config: { sessions: [{ principal: { trustDomains: ["example.org"] } }] },
+    });
     const { accessToken } = await scenario.login({ id: "spiffe://example.org/agent" });
     expect(await outcome(scenario, { principal: "spiffe://example.org/agent" })).toBe(`Bearer ${accessToken}`);
     expect(await outcome(scenario, { principal: "spiffe://example.org/other" })).toBe("401 grant_missing");

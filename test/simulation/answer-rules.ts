@@ -50,7 +50,8 @@ function isServable(judge: Judge, asking: Asking, token: string, version: string
   // A write that was long on its way counts the token's life from its arrival: nobody can tell it how long it was.
   if (issued === undefined || issued.until + facts.lateness(version) <= now())
     violated("expired_served", `${asking.by} serves ${token}, which ended at ${issued?.until}`);
-  if (!facts.wasWritten(version)) violated("unstored_served", `${asking.by} serves ${token} of ${version}, which is not stored`);
+  if (!facts.wasWritten(version))
+    violated("unstored_served", `${asking.by} serves ${token} of ${version}, which is not stored`);
   if (issued === undefined) return;
   if (issued.until <= now()) judge.count("expiredByLateWrite");
   const next = afterLast(judge, asking.session, issued.family.login);
@@ -58,15 +59,23 @@ function isServable(judge: Judge, asking: Asking, token: string, version: string
   if (over >= asking.at || next?.byLoss) return;
   const heardAt = facts.heardAt(asking.by, next?.version ?? "");
   if (next !== undefined && heardAt >= over && heardAt < asking.at)
-    violated("ended_session_served", `${asking.by} serves ${token} of login ${issued.family.login}, and has heard of ${next.version} (asked at ${asking.at})`);
+    violated(
+      "ended_session_served",
+      `${asking.by} serves ${token} of login ${issued.family.login}, and has heard of ${next.version} (asked at ${asking.at})`,
+    );
   if (asking.at - over > allowedStalenessMs(judge, asking, over))
-    violated("ended_session_served", `${asking.by} serves ${token} of login ${issued.family.login}, which ended at ${over} (asked at ${asking.at})`);
+    violated(
+      "ended_session_served",
+      `${asking.by} serves ${token} of login ${issued.family.login}, which ended at ${over} (asked at ${asking.at})`,
+    );
 }
 
 /** What the store held when it held nothing of that login any more. */
 function afterLast({ facts, server }: Judge, session: string, login: number): Stretch | undefined {
   const all = facts.stretches(session);
-  const index = all.findLastIndex(({ refreshToken }) => server.refreshToken(refreshToken ?? "")?.family.login === login);
+  const index = all.findLastIndex(
+    ({ refreshToken }) => server.refreshToken(refreshToken ?? "")?.family.login === login,
+  );
   return all[index + 1];
 }
 
@@ -74,27 +83,35 @@ function afterLast({ facts, server }: Judge, session: string, login: number): St
 function allowedStalenessMs({ facts, process, rules, now }: Judge, { by, session, at }: Asking, over: number): number {
   const own = facts.writes(session).some((write) => write.by === by && write.at === over && facts.wasTold(write, at));
   if (own) return 0;
-  return process(by)?.wasUnwell(over - rules.maxStalenessMs, now()) ? rules.maxOutageMs + flightMs : rules.maxStalenessMs + messageMs;
+  return process(by)?.wasUnwell(over - rules.maxStalenessMs, now())
+    ? rules.maxOutageMs + flightMs
+    : rules.maxStalenessMs + messageMs;
 }
 
 /** "No login" only where there was none, or where it was revoked. */
 function isMissing(judge: Judge, asking: Asking): void {
   const ended = seenBy(judge, asking).filter(({ state }) => state === "none" || state === "revoked");
-  if (ended.length === 0) judge.violated("unfounded_401", `${asking.by} says that ${asking.session} has no login (asked at ${asking.at})`);
+  if (ended.length === 0)
+    judge.violated("unfounded_401", `${asking.by} says that ${asking.session} has no login (asked at ${asking.at})`);
   else if (ended.every(({ byLoss }) => byLoss)) judge.count("missingByLoss");
 }
 
 /** "Refused" only where the provider refused the token that was stored; store-rules.ts sees to the latter. */
 function isRefused(judge: Judge, asking: Asking): void {
   const dead = seenBy(judge, asking).some(({ state }) => state === "dead" || state === "none");
-  if (!dead) judge.violated("unfounded_401", `${asking.by} says that ${asking.session} was refused (asked at ${asking.at})`);
+  if (!dead)
+    judge.violated("unfounded_401", `${asking.by} says that ${asking.session} was refused (asked at ${asking.at})`);
 }
 
-/** Long after the last fault only a back-off stands between a request and its token; and a failure in the code is none of the world's. */
+/**
+ * Long after the last fault only a back-off stands between a request and its token; and a failure in the code is none
+ * of the world's.
+ */
 function isUnavailable({ violated, settledAt }: Judge, { by, session, at, waitMs }: Asking, answer: TokenAnswer): void {
   const why = "why" in answer ? answer.why : answer.kind;
   if (why === "internal_error") violated("internal_error", `${by} fails at ${session}`);
-  if (at > settledAt() && waitMs >= 12_000 && why !== "back_off") violated("not_recovered", `${by} still answers ${why} for ${session}`);
+  if (at > settledAt() && waitMs >= 12_000 && why !== "back_off")
+    violated("not_recovered", `${by} still answers ${why} for ${session}`);
 }
 
 /** What the store held while the answer was being made. */

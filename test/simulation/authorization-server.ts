@@ -23,7 +23,9 @@ export interface IssuedAccess {
 }
 
 /** What it answers to a refresh token. `refresh` is absent where it does not rotate. */
-export type Redemption = { readonly kind: "tokens"; readonly access: string; readonly refresh: string | undefined } | { readonly kind: "refused" };
+export type Redemption =
+  | { readonly kind: "tokens"; readonly access: string; readonly refresh: string | undefined }
+  | { readonly kind: "refused" };
 
 /** The provider's side: rotates, with or without a grace, and ends the family where a rotated token comes again. */
 export interface AuthorizationServer {
@@ -43,7 +45,11 @@ export interface AuthorizationServer {
   isGood(token: string): boolean;
 }
 
-export function createAuthorizationServer(plan: ProviderPlan, now: () => number, onReuse: () => void): AuthorizationServer {
+export function createAuthorizationServer(
+  plan: ProviderPlan,
+  now: () => number,
+  onReuse: () => void,
+): AuthorizationServer {
   const refreshTokens = new Map<string, IssuedToken>();
   const accessTokens = new Map<string, IssuedAccess>();
   let logins = 0;
@@ -67,7 +73,8 @@ export function createAuthorizationServer(plan: ProviderPlan, now: () => number,
     refreshToken: (token) => refreshTokens.get(token),
     accessToken: (token) => accessTokens.get(token),
     descends(token, ancestor) {
-      for (let at = token; at !== undefined; at = refreshTokens.get(at)?.parent) if (at === ancestor && at !== token) return true;
+      for (let at = token; at !== undefined; at = refreshTokens.get(at)?.parent)
+        if (at === ancestor && at !== token) return true;
       return false;
     },
     isLater(token, other) {

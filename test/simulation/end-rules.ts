@@ -20,7 +20,10 @@ export function judgeEnd(judge: Judge): void {
 }
 
 /** A live process drops a rotated token only for a put, a revoke or another commit. */
-function isNotDropped({ facts, process, violated }: Judge, { by, session, successor, sentAt, number }: Presentation): void {
+function isNotDropped(
+  { facts, process, violated }: Judge,
+  { by, session, successor, sentAt, number }: Presentation,
+): void {
   if (successor === undefined || process(by)?.isEnded() !== false) return;
   const since = facts.writes(session).filter(({ at, call }) => at >= sentAt - acquiredBeforeMs && call.op !== "refuse");
   if (since.length > 0) return;
@@ -39,10 +42,17 @@ export function judgeRecovery(judge: Judge, session: string, by: string, askedAt
 /** What a live process got, and could still be used, is in the store; where the store has lost nothing. */
 export function judgeHeld({ facts, server, ledger, process, violated }: Judge, session: string): void {
   const { state, refreshToken = "" } = facts.now(session);
-  if ((state !== "active" && state !== "dead") || server.isGood(refreshToken) || facts.losses(session).length > 0) return;
-  const good = ledger.all().filter(({ successor }) => successor !== undefined && server.descends(successor, refreshToken) && server.isGood(successor));
+  if ((state !== "active" && state !== "dead") || server.isGood(refreshToken) || facts.losses(session).length > 0)
+    return;
+  const good = ledger
+    .all()
+    .filter(
+      ({ successor }) =>
+        successor !== undefined && server.descends(successor, refreshToken) && server.isGood(successor),
+    );
   const held = good.find(({ by }) => process(by)?.isEnded() === false);
-  if (held !== undefined) violated("token_dropped", `${held.by} got ${held.successor}, which is good, and the store holds ${refreshToken}`);
+  if (held !== undefined)
+    violated("token_dropped", `${held.by} got ${held.successor}, which is good, and the store holds ${refreshToken}`);
 }
 
 /** What the store lost and nobody wrote back: logins, and ends of sessions. */
@@ -56,7 +66,10 @@ export function countLost(judge: Judge, session: string): void {
     const replaced = writes.some(({ at, call: later }) => at > write.at && at < lostAt && later.op !== "refuse");
     if (replaced) continue;
     const back = () =>
-      writes.some(({ at, call: later }) => at > lostAt && (later.op === "put" || (later.op === "commit" && later.write.version === versionOf(call))));
+      writes.some(
+        ({ at, call: later }) =>
+          at > lostAt && (later.op === "put" || (later.op === "commit" && later.write.version === versionOf(call))),
+      );
     if (call.op === "revoke") judgeLostEnd(judge, session, { revocation: write, version: call.version, lostAt });
     if (call.op === "put" && !back()) count("loginsLost");
   }
@@ -69,8 +82,15 @@ interface LostEnd {
   readonly lostAt: number;
 }
 
-/** A live process that was told of the session's end writes it back over what the end had replaced, before anybody else writes; what none held is counted. */
-function judgeLostEnd({ facts, process, violated, count, now }: Judge, session: string, { revocation, version, lostAt }: LostEnd): void {
+/**
+ * A live process that was told of the session's end writes it back over what the end had replaced, before anybody else
+ * writes; what none held is counted.
+ */
+function judgeLostEnd(
+  { facts, process, violated, count, now }: Judge,
+  session: string,
+  { revocation, version, lostAt }: LostEnd,
+): void {
   const later = facts.writes(session).filter(({ at, call }) => at > lostAt && call.op !== "refuse");
   if (later.some(({ call }) => call.op === "revoke" && call.version === version)) {
     count("endsWrittenBack");
@@ -84,9 +104,13 @@ function judgeLostEnd({ facts, process, violated, count, now }: Judge, session: 
   const until = Math.min(later[0]?.at ?? now(), revocation.at + rememberedMs);
   const from = until - writesBackMs;
   const holder = process(revocation.by);
-  const able = holder?.isEnded() === false && facts.wasTold(revocation, lostAt) && from > lostAt && !holder.wasUnwell(from, until);
+  const able =
+    holder?.isEnded() === false && facts.wasTold(revocation, lostAt) && from > lostAt && !holder.wasUnwell(from, until);
   if (able && replaced?.version === cameBack.version)
-    violated("not_written_back", `${revocation.by} ended ${session} with ${version}, which the store lost at ${lostAt}, and did not write it back`);
+    violated(
+      "not_written_back",
+      `${revocation.by} ended ${session} with ${version}, which the store lost at ${lostAt}, and did not write it back`,
+    );
 }
 
 function versionOf(call: StoreCall): string | undefined {

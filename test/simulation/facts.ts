@@ -55,7 +55,14 @@ export interface Facts {
   losses(session: string): readonly number[];
 }
 
-const nothing: Stretch = { at: Number.NEGATIVE_INFINITY, state: "none", version: "", refreshToken: undefined, accessToken: undefined, byLoss: false };
+const nothing: Stretch = {
+  at: Number.NEGATIVE_INFINITY,
+  state: "none",
+  version: "",
+  refreshToken: undefined,
+  accessToken: undefined,
+  byLoss: false,
+};
 
 export function createFacts(now: () => number): Facts {
   const stretches = new Map<string, Stretch[]>();
@@ -99,8 +106,11 @@ export function createFacts(now: () => number): Facts {
       for (const session of new Set(lost.map(({ call }) => call.key.session))) {
         append(losses, session, now());
         const before = facts.now(session);
-        const state = kept.filter(({ call }) => call.key.session === session).reduce((stretch, executed) => afterwards(executed, stretch) ?? stretch, nothing);
-        if (state.version !== before.version || state.state !== before.state) append(stretches, session, { ...state, at: now(), byLoss: true });
+        const state = kept
+          .filter(({ call }) => call.key.session === session)
+          .reduce((stretch, executed) => afterwards(executed, stretch) ?? stretch, nothing);
+        if (state.version !== before.version || state.state !== before.state)
+          append(stretches, session, { ...state, at: now(), byLoss: true });
       }
     },
     wasTold: (executed, by) => (toldAt.get(executed) ?? Number.POSITIVE_INFINITY) <= by,
@@ -156,7 +166,14 @@ function afterwards({ call, result, at }: Executed, before: Stretch): Stretch | 
 
 function written({ write }: Extract<StoreCall, { readonly op: "put" | "commit" }>, at: number): Stretch {
   const { grant, access, version } = write;
-  return { at, state: "active", version, refreshToken: grant.refreshToken?.reveal(), accessToken: access?.token.reveal(), byLoss: false };
+  return {
+    at,
+    state: "active",
+    version,
+    refreshToken: grant.refreshToken?.reveal(),
+    accessToken: access?.token.reveal(),
+    byLoss: false,
+  };
 }
 
 function kindOf(result: StoreReply): string | undefined {

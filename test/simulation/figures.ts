@@ -13,7 +13,11 @@ export function createTally(): Tally {
 
 export function addTo(
   tally: Tally,
-  outcome: { readonly seed: number; readonly violations: readonly Violation[]; readonly figures: ReadonlyMap<Figure, number> },
+  outcome: {
+    readonly seed: number;
+    readonly violations: readonly Violation[];
+    readonly figures: ReadonlyMap<Figure, number>;
+  },
 ): void {
   tally.seeds++;
   for (const [figure, value] of outcome.figures) tally.figures.set(figure, (tally.figures.get(figure) ?? 0) + value);
@@ -42,17 +46,25 @@ const meanings: Readonly<Record<Figure, string>> = {
   lostUnheld: "  presentations of a token whose successor was lost and which no live process held",
   lostUnlinked: "  the same, held by a process that did not know that it came after what the store had",
   loginsLost: "  logins that were lost for good",
-  loginsOvertaken: "  refreshes of a login that was brought back, written over a later login that nobody knew to be later",
+  loginsOvertaken:
+    "  refreshes of a login that was brought back, written over a later login that nobody knew to be later",
   endsWrittenBack: "  ends of sessions that a live process wrote back",
   revocationsLost: "  sessions that came back, as the store lost their end and nobody could write it back in time",
   missingByLoss: "  requests answered with 401 after such a loss",
   expiredByLateWrite: "tokens served beyond their end, by as much as their write was late in reaching the store",
-  endedByReuse: "refusals of a token that came again after its rotation, as the answer had gone with a crash, a connection or the store",
+  endedByReuse:
+    "refusals of a token that came again after its rotation, as the answer had gone with a crash, a connection or the store",
 };
 
 /** The figures, a line each, with what they mean. */
 export function tableOf(tally: Tally): string {
-  const rows = Object.entries(meanings).map(([figure, meaning]) => [String(tally.figures.get(figure as Figure) ?? 0), meaning] as const);
-  const all = [[String(tally.seeds), "seeds"], ...rows, [String(tally.failing.length), "seeds with a violation"]] as const;
+  const rows = Object.entries(meanings).map(
+    ([figure, meaning]) => [String(tally.figures.get(figure as Figure) ?? 0), meaning] as const,
+  );
+  const all = [
+    [String(tally.seeds), "seeds"],
+    ...rows,
+    [String(tally.failing.length), "seeds with a violation"],
+  ] as const;
   return all.map(([value, meaning]) => `${value.padStart(9)}  ${meaning}`).join("\n");
 }

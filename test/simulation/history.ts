@@ -6,10 +6,16 @@ export interface History {
 }
 
 export function createHistory(now: () => number): History {
-  const entries: { readonly at: number; readonly who: string; readonly what: string; readonly details: readonly unknown[] }[] = [];
+  const entries: {
+    readonly at: number;
+    readonly who: string;
+    readonly what: string;
+    readonly details: readonly unknown[];
+  }[] = [];
   return {
     note: (who, what, ...details) => void entries.push({ at: now(), who, what, details }),
-    lines: () => entries.map(({ at, who, what, details }) => [timeOf(at), who.padEnd(8), what, ...details.map(inWords)].join(" ")),
+    lines: () =>
+      entries.map(({ at, who, what, details }) => [timeOf(at), who.padEnd(8), what, ...details.map(inWords)].join(" ")),
   };
 }
 

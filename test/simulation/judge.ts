@@ -5,7 +5,10 @@ import type { Ledger } from "./ledger.ts";
 import type { ProviderPlan } from "./plan.ts";
 import type { SimProcess } from "./sim-process.ts";
 
-/** What must never happen. Each is a function of its own, in presentation-rules.ts, store-rules.ts, answer-rules.ts and end-rules.ts. */
+/**
+ * What must never happen. Each is a function of its own, in presentation-rules.ts, store-rules.ts, answer-rules.ts and
+ * end-rules.ts.
+ */
 export type Rule =
   | "at_once"
   | "outside_grace"

@@ -26,7 +26,9 @@ export interface Presentation {
 
 /** All presentations there were. */
 export interface Ledger {
-  begin(sending: Pick<Presentation, "by" | "session" | "token" | "attempt" | "firstAttemptAt" | "checkedAt" | "sentAt">): Presentation;
+  begin(
+    sending: Pick<Presentation, "by" | "session" | "token" | "attempt" | "firstAttemptAt" | "checkedAt" | "sentAt">,
+  ): Presentation;
   all(): readonly Presentation[];
   of(token: string): readonly Presentation[];
 }

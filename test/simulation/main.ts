@@ -6,7 +6,13 @@ import { timeOf } from "./history.ts";
 import { simulate } from "./simulation.ts";
 
 /** `npm run simulate -- --seeds N` for seeds 1 to N (default 20,000), `-- --seed S` for the whole history of one. */
-const { values } = parseArgs({ options: { seeds: { type: "string", default: "20000" }, seed: { type: "string" }, from: { type: "string", default: "1" } } });
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string", default: "20000" },
+    seed: { type: "string" },
+    from: { type: "string", default: "1" },
+  },
+});
 const failed =
   values.seed === undefined
     ? await runMany(wholeNumber(values.from, "from"), wholeNumber(values.seeds, "seeds"))
@@ -26,9 +32,14 @@ async function runMany(from: number, seeds: number): Promise<boolean> {
   const began = performance.now();
   const tally = createTally();
   const workers = availableParallelism();
-  await Promise.all(Array.from({ length: workers }, (_, index) => runShare({ first: from + index, last: from + seeds - 1, step: workers }, tally)));
+  await Promise.all(
+    Array.from({ length: workers }, (_, index) =>
+      runShare({ first: from + index, last: from + seeds - 1, step: workers }, tally),
+    ),
+  );
   console.log(`${tableOf(tally)}\n\n${Math.round((performance.now() - began) / 1_000)} s`);
-  for (const { seed, violations } of tally.failing.slice(0, 50)) console.log(`seed ${seed}: ${violations[0]?.rule}: ${violations[0]?.text}`);
+  for (const { seed, violations } of tally.failing.slice(0, 50))
+    console.log(`seed ${seed}: ${violations[0]?.rule}: ${violations[0]?.text}`);
   const first = tally.failing.map(({ seed }) => seed).sort((a, b) => a - b)[0];
   if (first !== undefined) await replay(first);
   return first !== undefined;

@@ -17,13 +17,20 @@ export interface Mutant {
 }
 
 export const mutants: readonly Mutant[] = [
-  { name: "lease renewal", without: { store: (store) => ({ ...store, renew: async () => true }) }, breaks: ["holder_well"] },
+  {
+    name: "lease renewal",
+    without: { store: (store) => ({ ...store, renew: async () => true }) },
+    breaks: ["holder_well"],
+  },
   { name: "re-read under the lease", without: { store: withoutReRead }, breaks: ["after_successor"] },
   {
     name: "re-read while holding off",
     adapt: (plan) => {
       const { provider, ...rest } = often("cut", 15_000)(plan);
-      return { ...rest, provider: { ...provider, rotates: true, saysNever: false, graceMs: 0, maxConcurrency: 16, slow: 0.3 } };
+      return {
+        ...rest,
+        provider: { ...provider, rotates: true, saysNever: false, graceMs: 0, maxConcurrency: 16, slow: 0.3 },
+      };
     },
     without: { store: withoutReReadUnderLease },
     breaks: ["after_successor", "unfounded_401"],
@@ -31,7 +38,12 @@ export const mutants: readonly Mutant[] = [
   { name: "compare-and-set", without: { store: withoutCompare }, breaks: ["resurrected", "clobbered"] },
   {
     name: "a login's compare",
-    adapt: (plan) => ({ ...plan, lost: 0.1, late: 0.06, work: { ...plan.work, putEveryMs: 4_000, revokeEveryMs: 20_000 } }),
+    adapt: (plan) => ({
+      ...plan,
+      lost: 0.1,
+      late: 0.06,
+      work: { ...plan.work, putEveryMs: 4_000, revokeEveryMs: 20_000 },
+    }),
     without: { store: (store) => ({ ...store, put: (key, write) => store.put(key, write) }) },
     breaks: ["clobbered", "resurrected", "given_back"],
   },
@@ -46,7 +58,12 @@ export const mutants: readonly Mutant[] = [
   {
     name: "writing a session's end again",
     adapt: (plan) => ({ ...often("failover", 10_000)(plan), lossy: 1, work: { ...plan.work, revokeEveryMs: 5_000 } }),
-    without: { store: (store) => ({ ...store, revoke: async (key, version, from) => (from === undefined ? store.revoke(key, version) : undefined) }) },
+    without: {
+      store: (store) => ({
+        ...store,
+        revoke: async (key, version, from) => (from === undefined ? store.revoke(key, version) : undefined),
+      }),
+    },
     breaks: ["not_written_back"],
   },
   {
@@ -55,7 +72,8 @@ export const mutants: readonly Mutant[] = [
     without: {
       provider: (provider) => ({
         ...provider,
-        refresh: ({ refreshToken, beforeSend }) => provider.refresh({ refreshToken, beforeSend: () => beforeSend() || true }),
+        refresh: ({ refreshToken, beforeSend }) =>
+          provider.refresh({ refreshToken, beforeSend: () => beforeSend() || true }),
       }),
     },
     breaks: ["without_lease"],
@@ -75,7 +93,12 @@ export const mutants: readonly Mutant[] = [
   {
     name: "awaiting the answer to a call that was given up",
     adapt: hanging({ rotates: true, saysNever: false, graceMs: 600_000 }),
-    without: { provider: (provider, clock) => ({ ...provider, refresh: (request) => orSilence(provider.refresh(request), clock) }) },
+    without: {
+      provider: (provider, clock) => ({
+        ...provider,
+        refresh: (request) => orSilence(provider.refresh(request), clock),
+      }),
+    },
     breaks: ["token_dropped", "holder_well"],
   },
   {
@@ -92,14 +115,21 @@ export const mutants: readonly Mutant[] = [
       crash: 0.004,
       provider: { ...plan.provider, rotates: true, saysNever: false, maxConcurrency: 1, serverError: 0.3 },
     }),
-    without: { config: { holdOffMs: 8_000 }, store: (store, { clock }) => ({ ...store, acquire: holdingOff(store, clock) }) },
+    without: {
+      config: { holdOffMs: 8_000 },
+      store: (store, { clock }) => ({ ...store, acquire: holdingOff(store, clock) }),
+    },
     breaks: ["slot_kept"],
   },
 ];
 
 /** Calls that take long, and are not lost. */
 function hanging(provider: Partial<Plan["provider"]>): (plan: Plan) => Plan {
-  return (plan) => ({ ...plan, crash: 0, provider: { ...plan.provider, slow: 0.5, timeoutBefore: 0, timeoutAfter: 0, ...provider } });
+  return (plan) => ({
+    ...plan,
+    crash: 0,
+    provider: { ...plan.provider, slow: 0.5, timeoutBefore: 0, timeoutAfter: 0, ...provider },
+  });
 }
 
 /** Lets everybody in beside a call that was given up, at any time, and says nothing of it. */
@@ -115,7 +145,9 @@ function withoutOverlapsEnd(store: TokenStore): TokenStore {
 
 /** The outcome, unless it comes later than the call is given up. */
 function orSilence(outcome: Promise<RefreshOutcome>, clock: Clock): Promise<RefreshOutcome> {
-  const tooLate = new Promise<RefreshOutcome>((resolve) => clock.after(latestKeptMs, () => resolve({ kind: "unknown", why: "timeout" })));
+  const tooLate = new Promise<RefreshOutcome>((resolve) =>
+    clock.after(latestKeptMs, () => resolve({ kind: "unknown", why: "timeout" })),
+  );
   return Promise.race([outcome, tooLate]);
 }
 

@@ -1,6 +1,9 @@
 import type { Rng } from "./rng.ts";
 
-/** What can go wrong in one history, and how often. A fault that is absent from a history leaves room for the others to meet: so each is in some only. */
+/**
+ * What can go wrong in one history, and how often. A fault that is absent from a history leaves room for the others to
+ * meet: so each is in some only.
+ */
 export interface Plan {
   readonly replicas: number;
   readonly sessions: number;
@@ -24,7 +27,16 @@ export interface Plan {
 }
 
 /** What happens from time to time, to one process or to the store. */
-export type Trouble = "freeze" | "longFreeze" | "cut" | "halfOpen" | "outage" | "storeFreeze" | "failover" | "commitsRefused" | "providerDown";
+export type Trouble =
+  | "freeze"
+  | "longFreeze"
+  | "cut"
+  | "halfOpen"
+  | "outage"
+  | "storeFreeze"
+  | "failover"
+  | "commitsRefused"
+  | "providerDown";
 
 /** How the provider is, and how it fails. */
 export interface ProviderPlan {
@@ -38,7 +50,10 @@ export interface ProviderPlan {
   /** A rotated token that comes again after the grace ends all tokens of the login. */
   readonly punishesReuse: boolean;
   readonly killsOldAccess: boolean;
-  /** Chances at each call: lost on the way, lost on the way back, long in coming, an answer that says little, another that says that nothing was done. */
+  /**
+   * Chances at each call: lost on the way, lost on the way back, long in coming, an answer that says little, another
+   * that says that nothing was done.
+   */
   readonly timeoutBefore: number;
   readonly timeoutAfter: number;
   readonly slow: number;
@@ -56,7 +71,8 @@ export interface WorkPlan {
 
 export function drawPlan(rng: Rng): Plan {
   const some = (share: number, value: () => number, otherwise = 0) => (rng.chance(share) ? value() : otherwise);
-  const sometimes = (share: number, low: number, high: number) => some(share, () => rng.between(low, high), Number.POSITIVE_INFINITY);
+  const sometimes = (share: number, low: number, high: number) =>
+    some(share, () => rng.between(low, high), Number.POSITIVE_INFINITY);
   return {
     replicas: rng.pick([2, 2, 3, 3, 4]),
     sessions: rng.pick([1, 1, 2]),
@@ -80,7 +96,11 @@ export function drawPlan(rng: Rng): Plan {
     frozenDispatch: some(0.15, () => rng.between(0.01, 0.05)),
     lossy: rng.pick([0, 0.5, 1, 1]),
     provider: drawProvider(rng, some),
-    work: { checkEveryMs: rng.between(300, 2_500), putEveryMs: sometimes(0.6, 20_000, 90_000), revokeEveryMs: sometimes(0.5, 30_000, 120_000) },
+    work: {
+      checkEveryMs: rng.between(300, 2_500),
+      putEveryMs: sometimes(0.6, 20_000, 90_000),
+      revokeEveryMs: sometimes(0.5, 30_000, 120_000),
+    },
   };
 }
 
@@ -105,7 +125,17 @@ function drawProvider(rng: Rng, some: (share: number, value: () => number) => nu
 
 /** No fault at all, on the same provider and workload. */
 export function withoutFaults(plan: Plan): Plan {
-  const every = Object.fromEntries(Object.keys(plan.every).map((name) => [name, Number.POSITIVE_INFINITY])) as Plan["every"];
-  const provider = { ...plan.provider, timeoutBefore: 0, timeoutAfter: 0, slow: 0, serverError: 0, transient: 0, refuses: 0 };
+  const every = Object.fromEntries(
+    Object.keys(plan.every).map((name) => [name, Number.POSITIVE_INFINITY]),
+  ) as Plan["every"];
+  const provider = {
+    ...plan.provider,
+    timeoutBefore: 0,
+    timeoutAfter: 0,
+    slow: 0,
+    serverError: 0,
+    transient: 0,
+    refuses: 0,
+  };
   return { ...plan, crash: 0, slow: 0, late: 0, lost: 0, every, frozenDispatch: 0, lossy: 0, provider };
 }

@@ -27,7 +27,18 @@ export const upstream = "crm";
 
 export function createReplica({ process, store, provider, random, log, config }: ReplicaDeps): Replica {
   const providers = new Map([[upstream, provider]]);
-  return { process, tokens: createTokenManager({ store, providers, clock: process.clock, random, log, metrics: noTokenMetrics, config }) };
+  return {
+    process,
+    tokens: createTokenManager({
+      store,
+      providers,
+      clock: process.clock,
+      random,
+      log,
+      metrics: noTokenMetrics,
+      config,
+    }),
+  };
 }
 
 /** Ids in the order in which they are asked for, to be readable; fractions from the seed. */
@@ -38,6 +49,7 @@ export function simRandom(name: string, rng: Rng): Random {
 
 /** Lines go into the history. */
 export function simLog(name: string, history: History): Log {
-  const line = (level: string) => (fields: Readonly<Record<string, unknown>>, text: string) => history.note(name, level, text, fields);
+  const line = (level: string) => (fields: Readonly<Record<string, unknown>>, text: string) =>
+    history.note(name, level, text, fields);
   return { error: line("error"), warn: line("warn"), info: line("info"), debug: line("debug") } as unknown as Log;
 }

@@ -9,7 +9,8 @@ export function testSeeds(first: number, last: number): void {
     for (let seed = first; seed <= last; seed++) {
       const outcome = await simulate(seed);
       addTo(tally, outcome);
-      if (outcome.violations.length > 0) console.log([...outcome.history(), `Replay it alone: npm run simulate -- --seed ${seed}`].join("\n"));
+      if (outcome.violations.length > 0)
+        console.log([...outcome.history(), `Replay it alone: npm run simulate -- --seed ${seed}`].join("\n"));
       expect(outcome.violations, `seed ${seed}`).toEqual([]);
     }
     console.log(tableOf(tally));

@@ -46,7 +46,17 @@ const commandTimeoutMs = 2_000;
 const slowMs = 200;
 const lostForGood = Number.POSITIVE_INFINITY;
 
-export function createSimLink({ server, process, clock, rng, random, log, history, faults, facts }: SimLinkDeps): SimLink {
+export function createSimLink({
+  server,
+  process,
+  clock,
+  rng,
+  random,
+  log,
+  history,
+  faults,
+  facts,
+}: SimLinkDeps): SimLink {
   const pending = new Set<(why: string) => void>();
   const ready: (() => void)[] = [];
   const subscription = createSimSubscription({ server, process, clock, rng, isCut });
@@ -73,7 +83,15 @@ export function createSimLink({ server, process, clock, rng, random, log, histor
           resubscribe: subscription.resubscribe,
           onReady: (task: () => void) => void ready.push(task),
         };
-        listenForChanges({ redis, channel: `${keyPrefix}changes`, keyPrefix, listener: { ...listener, changed }, clock: process.clock, random, log });
+        listenForChanges({
+          redis,
+          channel: `${keyPrefix}changes`,
+          keyPrefix,
+          listener: { ...listener, changed },
+          clock: process.clock,
+          random,
+          log,
+        });
       },
     },
     cut(ms) {
@@ -129,10 +147,12 @@ export function createSimLink({ server, process, clock, rng, random, log, histor
       "write" in call ? call.write.version : "",
       "release" in call ? call.release : "",
     );
-    return roundTrip<Executed>(call.op, (reply) => server.execute(call, process.name, sentAt, reply)).then((executed) => {
-      facts.told(executed);
-      return executed.result;
-    });
+    return roundTrip<Executed>(call.op, (reply) => server.execute(call, process.name, sentAt, reply)).then(
+      (executed) => {
+        facts.told(executed);
+        return executed.result;
+      },
+    );
   }
 
   function publish(_channel: string, text: string): Promise<void> {
@@ -153,7 +173,10 @@ export function createSimLink({ server, process, clock, rng, random, log, histor
       if (!connected) return process.deliver(() => fail("Stream isn't writeable"));
       const arrive = server.sending();
       const delay = travel();
-      if (delay < lostForGood) clock.after(delay, () => arrive(() => (op === "commit" && server.refusesCommits() ? refuse() : carryOut(answer))));
+      if (delay < lostForGood)
+        clock.after(delay, () =>
+          arrive(() => (op === "commit" && server.refusesCommits() ? refuse() : carryOut(answer))),
+        );
 
       function answer(value: T): void {
         const back = travel();

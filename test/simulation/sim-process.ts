@@ -6,7 +6,10 @@ import type { SimClock } from "./sim-clock.ts";
 /** A process as the operating system has it: it can be frozen, and it can end between any two of its steps. */
 export interface SimProcess {
   readonly name: string;
-  /** Its clocks: the wall clock minutes off, the monotonic one with an origin of its own. Timers fire a little late, as everywhere. */
+  /**
+   * Its clocks: the wall clock minutes off, the monotonic one with an origin of its own. Timers fire a little late, as
+   * everywhere.
+   */
   readonly clock: Clock;
   /** Something comes in. It runs now, after a freeze, or never; the process may end just before. */
   deliver(task: () => void): void;
@@ -37,7 +40,15 @@ export interface SimProcessDeps {
   readonly onCrash: () => void;
 }
 
-export function createSimProcess({ name, clock, rng, history, wallOffsetMs, crashChance, onCrash }: SimProcessDeps): SimProcess {
+export function createSimProcess({
+  name,
+  clock,
+  rng,
+  history,
+  wallOffsetMs,
+  crashChance,
+  onCrash,
+}: SimProcessDeps): SimProcess {
   const origin = Math.floor(rng.between(0, 1e6));
   const illnesses: Span[] = [];
   const freezes: Span[] = [];
@@ -110,7 +121,10 @@ export function createSimProcess({ name, clock, rng, history, wallOffsetMs, cras
     if (!ended) task();
   }
 
-  /** Timers that came due and messages that came in: which of them are seen first is not said. Each with what its promises lead to. */
+  /**
+   * Timers that came due and messages that came in: which of them are seen first is not said. Each with what its
+   * promises lead to.
+   */
   function resume(): void {
     if (ended) return;
     history.note(name, "goes on");

@@ -19,12 +19,17 @@ export interface SimProviderDeps {
   readonly config: ProviderPlan;
   /** What holds now; all good once the troubles are over. */
   readonly faults: () => Faults;
-  /** The attempt under which this process may present this session's token now, and when the first one had the lease. */
+  /**
+   * The attempt under which this process may present this session's token now, and when the first one had the lease.
+   */
   readonly attemptOf: (session: string) => Pick<Presentation, "attempt" | "firstAttemptAt">;
 }
 
 /** What can go wrong at one moment. */
-type Faults = Pick<ProviderPlan, "timeoutBefore" | "timeoutAfter" | "slow" | "serverError" | "transient" | "refuses"> & {
+type Faults = Pick<
+  ProviderPlan,
+  "timeoutBefore" | "timeoutAfter" | "slow" | "serverError" | "transient" | "refuses"
+> & {
   readonly down: boolean;
   readonly frozenDispatch: number;
 };
@@ -53,7 +58,8 @@ export function createSimProvider(deps: SimProviderDeps): Provider {
     refresh: ({ refreshToken, beforeSend }) =>
       new Promise((resolve) => {
         if (!process.leaves()) return;
-        // Signing an assertion, opening a connection, discovery: the request does not leave in the tick in which it was asked for.
+        // Signing an assertion, opening a connection, discovery: the request does not leave in the tick in which it was
+        // asked for.
         clock.after(rng.chance(0.1) ? rng.between(5, 500) : rng.between(0, 5), () =>
           process.deliver(() => dispatch(refreshToken.reveal(), beforeSend, resolve)),
         );
@@ -79,7 +85,10 @@ export function createSimProvider(deps: SimProviderDeps): Provider {
     process.deliver(() => exchange(sending, resolve));
   }
 
-  function exchange(sending: Pick<Presentation, "by" | "session" | "token" | "attempt" | "firstAttemptAt" | "checkedAt">, resolve: Resolve): void {
+  function exchange(
+    sending: Pick<Presentation, "by" | "session" | "token" | "attempt" | "firstAttemptAt" | "checkedAt">,
+    resolve: Resolve,
+  ): void {
     const presentation = ledger.begin({ ...sending, sentAt: clock.now() });
     history.note(process.name, "presents", presentation.token, `(${presentation.number})`);
     const spared = sparing();
@@ -96,9 +105,15 @@ export function createSimProvider(deps: SimProviderDeps): Provider {
     if (down && rng.chance(0.5)) return { afterMs: 2, outcome: { kind: "transient", why: "econnrefused" } };
     if (down || rng.chance(timeoutBefore)) return timeout();
     if (rng.chance(transient))
-      return { afterMs: latency(), outcome: { kind: "transient", why: "http_429", retryAfterMs: rng.pick([undefined, 1_000, 5_000]) } };
-    if (rng.chance(serverError / 4)) return { afterMs: latency(), outcome: { kind: "misconfigured", why: "invalid_client" } };
-    return rng.chance(serverError / 2) ? { afterMs: latency(), outcome: { kind: "unknown", why: "http_500" } } : undefined;
+      return {
+        afterMs: latency(),
+        outcome: { kind: "transient", why: "http_429", retryAfterMs: rng.pick([undefined, 1_000, 5_000]) },
+      };
+    if (rng.chance(serverError / 4))
+      return { afterMs: latency(), outcome: { kind: "misconfigured", why: "invalid_client" } };
+    return rng.chance(serverError / 2)
+      ? { afterMs: latency(), outcome: { kind: "unknown", why: "http_500" } }
+      : undefined;
   }
 
   /** The provider takes the token or refuses it, and says so if it can. */
@@ -108,7 +123,14 @@ export function createSimProvider(deps: SimProviderDeps): Provider {
     if (rng.chance(refuses)) server.revoke(token);
     const redemption = server.redeem(token);
     if (redemption.kind === "refused") presentation.refusedAt = clock.now();
-    history.note("provider", redemption.kind, "for", token, `(${number})`, redemption.kind === "tokens" ? (redemption.refresh ?? "") : "");
+    history.note(
+      "provider",
+      redemption.kind,
+      "for",
+      token,
+      `(${number})`,
+      redemption.kind === "tokens" ? (redemption.refresh ?? "") : "",
+    );
     if (rng.chance(timeoutAfter)) return timeout();
     if (rng.chance(serverError / 2)) return { afterMs: latency(), outcome: { kind: "unknown", why: "http_502" } };
     const afterMs = latency();
@@ -116,17 +138,27 @@ export function createSimProvider(deps: SimProviderDeps): Provider {
   }
 
   function timeout(): Fate {
-    return { afterMs: rng.pick([rng.between(5, 500), rng.between(1_000, 15_000), latestResponseMs]), outcome: { kind: "unknown", why: "timeout" } };
+    return {
+      afterMs: rng.pick([rng.between(5, 500), rng.between(1_000, 15_000), latestResponseMs]),
+      outcome: { kind: "unknown", why: "timeout" },
+    };
   }
 
   function finish(presentation: Presentation, { afterMs, outcome }: Fate, resolve: Resolve): void {
     clock.after(Math.min(afterMs, presentation.sentAt + latestResponseMs - clock.now()), () => {
       presentation.wireEndAt = clock.now();
       process.deliver(() => {
-        presentation.ending = outcome.kind === "misconfigured" || outcome.kind === "transient" ? "unused" : outcome.kind;
+        presentation.ending =
+          outcome.kind === "misconfigured" || outcome.kind === "transient" ? "unused" : outcome.kind;
         presentation.endedAt = clock.now();
         if (outcome.kind === "tokens") presentation.successor = outcome.tokens.refreshToken?.reveal();
-        history.note(process.name, "learns", presentation.ending, presentation.successor ?? "", `(${presentation.number})`);
+        history.note(
+          process.name,
+          "learns",
+          presentation.ending,
+          presentation.successor ?? "",
+          `(${presentation.number})`,
+        );
         resolve(outcome);
       });
     });
@@ -142,6 +174,8 @@ export function createSimProvider(deps: SimProviderDeps): Provider {
 
   /** Mostly quick; sometimes longer than anybody waits, and longer than a lease. */
   function latency(): number {
-    return rng.chance(faults().slow) ? rng.pick([rng.between(500, 9_000), rng.between(8_000, 35_000), rng.between(10_000, 58_000)]) : rng.between(10, 150);
+    return rng.chance(faults().slow)
+      ? rng.pick([rng.between(500, 9_000), rng.between(8_000, 35_000), rng.between(10_000, 58_000)])
+      : rng.between(10, 150);
   }
 }

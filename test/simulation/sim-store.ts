@@ -14,10 +14,16 @@ export interface Executed {
   result?: StoreReply;
 }
 
-/** What the links of all replicas lead to: the real memory store, which does what the scripts do, as a server that can freeze, go down, and come back with its past. */
+/**
+ * What the links of all replicas lead to: the real memory store, which does what the scripts do, as a server that can
+ * freeze, go down, and come back with its past.
+ */
 export interface SimStore {
   isUp(): boolean;
-  /** For a request sent now: the returned function lets it arrive. It runs at once, after a freeze, or never where the server ended meanwhile. */
+  /**
+   * For a request sent now: the returned function lets it arrive. It runs at once, after a freeze, or never where the
+   * server ended meanwhile.
+   */
   sending(): (task: () => void) => void;
   execute(call: StoreCall, by: string, sentAt: number, reply: (executed: Executed) => void): void;
   /** Whether it takes no commits now, and all else. */

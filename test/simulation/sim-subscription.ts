@@ -8,7 +8,10 @@ interface Listener {
   subscribed(): void;
 }
 
-/** One process's subscription to the changes: in order while it lasts, silent where it is broken, and sometimes without a word of that. */
+/**
+ * One process's subscription to the changes: in order while it lasts, silent where it is broken, and sometimes without
+ * a word of that.
+ */
 export interface SimSubscription {
   subscribe(channel: string, listener: Listener): void;
   resubscribe(): void;

@@ -70,7 +70,16 @@ const month = 30 * 86_400_000;
 /** So long after the last fault leases, responses, back-offs of the breaker and the longest wait are over. */
 const settlingMs = 80_000;
 const noFaults = { slow: 0, late: 0, lost: 0 };
-const noProviderFaults = { down: false, frozenDispatch: 0, timeoutBefore: 0, timeoutAfter: 0, slow: 0, serverError: 0, transient: 0, refuses: 0 };
+const noProviderFaults = {
+  down: false,
+  frozenDispatch: 0,
+  timeoutBefore: 0,
+  timeoutAfter: 0,
+  slow: 0,
+  serverError: 0,
+  transient: 0,
+  refuses: 0,
+};
 
 export function createSimWorld({ clock, rng, history, plan, without, crashChance }: SimWorldDeps): SimWorld {
   const verdict = createVerdict(clock.now, history);
@@ -108,7 +117,8 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
         judgeCall(judge, executed, before);
         facts.executed(executed);
         const { state, version } = facts.now(executed.call.key.session);
-        if (executed.call.op !== "read") history.note("store", executed.call.op, "of", executed.by, executed.result ?? "", "→", state, version);
+        if (executed.call.op !== "read")
+          history.note("store", executed.call.op, "of", executed.by, executed.result ?? "", "→", state, version);
       },
       lost(lost, kept) {
         if (lost.length > 0) verdict.count("failoversWithLoss");
@@ -164,7 +174,17 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
     });
     const random = simRandom(name, rng.fork());
     const log = simLog(name, history);
-    const link = createSimLink({ server: store, process, clock, rng: rng.fork(), random, log, history, facts, faults: () => (calm ? noFaults : plan) });
+    const link = createSimLink({
+      server: store,
+      process,
+      clock,
+      rng: rng.fork(),
+      random,
+      log,
+      history,
+      facts,
+      faults: () => (calm ? noFaults : plan),
+    });
     const provider = createSimProvider({
       server,
       process,
@@ -174,7 +194,10 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
       ledger,
       config: plan.provider,
       faults: providerFaults,
-      attemptOf: (session) => ({ attempt: facts.attemptOf(name, session), firstAttemptAt: facts.firstAttemptAt(session) }),
+      attemptOf: (session) => ({
+        attempt: facts.attemptOf(name, session),
+        firstAttemptAt: facts.firstAttemptAt(session),
+      }),
     });
     const deps = { process, random, log, config: { ...config, ...without.config } };
     const replica = createReplica({
@@ -187,7 +210,9 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
   }
 
   function providerFaults() {
-    return calm ? noProviderFaults : { ...plan.provider, frozenDispatch: plan.frozenDispatch, down: clock.now() < providerDownUntil };
+    return calm
+      ? noProviderFaults
+      : { ...plan.provider, frozenDispatch: plan.frozenDispatch, down: clock.now() < providerDownUntil };
   }
 
   /** As an orchestrator does: a new process, which knows nothing, some time later. */
@@ -208,7 +233,13 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
     open.add(asking);
     void tokens.fresh(owner, upstream, deadlineIn(process.clock, waitMs)).then((answer) => {
       open.delete(asking);
-      history.note(process.name, "answers", session, answer.kind, "why" in answer ? answer.why : "token" in answer ? answer.token.token.reveal() : "");
+      history.note(
+        process.name,
+        "answers",
+        session,
+        answer.kind,
+        "why" in answer ? answer.why : "token" in answer ? answer.token.token.reveal() : "",
+      );
       judgeAnswer(judge, asking, answer);
     });
   }
@@ -228,7 +259,10 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
     };
   }
 
-  /** As a user does it in a browser: the code is redeemed between the look and the write, and tokens that were not stored are given back. */
+  /**
+   * As a user does it in a browser: the code is redeemed between the look and the write, and tokens that were not
+   * stored are given back.
+   */
   async function connect(member: Member, session: string): Promise<void> {
     const login = await member.tokens.beginLogin(keyOf(session));
     await new Promise<void>((resolve) => member.process.clock.after(rng.between(20, 3_000), resolve));
@@ -249,13 +283,16 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
         await clock.run(clock.now() + 15_000);
       }
     }
-    for (const { by, at } of open) if (processes.get(by)?.isEnded() === false) verdict.violated("deadline", `${by} never answered what it was asked at ${at}`);
+    for (const { by, at } of open)
+      if (processes.get(by)?.isEnded() === false)
+        verdict.violated("deadline", `${by} never answered what it was asked at ${at}`);
     for (const session of sessions) {
       judgeHeld(judge, session);
       countLost(judge, session);
     }
     for (const version of givenBack)
-      if (facts.wasWritten(version)) verdict.violated("given_back", `the tokens of ${version} were given back, and it was stored`);
+      if (facts.wasWritten(version))
+        verdict.violated("given_back", `the tokens of ${version} were given back, and it was stored`);
     judgeEnd(judge);
   }
 

@@ -12,9 +12,14 @@ test("replays a seed to the identical history", async () => {
 
 test("presents each refresh token once where nothing fails", async () => {
   for (let seed = 1; seed <= 30; seed++) {
-    const { violations, figures } = await simulate(seed, { adapt: (plan) => withoutFaults({ ...plan, provider: { ...plan.provider, rotates: true } }) });
+    const { violations, figures } = await simulate(seed, {
+      adapt: (plan) => withoutFaults({ ...plan, provider: { ...plan.provider, rotates: true } }),
+    });
     expect(violations, `seed ${seed}`).toEqual([]);
-    expect([figures.get("presentations"), figures.get("presentedAgain")], `seed ${seed}`).toEqual([expect.any(Number), undefined]);
+    expect([figures.get("presentations"), figures.get("presentedAgain")], `seed ${seed}`).toEqual([
+      expect.any(Number),
+      undefined,
+    ]);
   }
 }, 60_000);
 
@@ -31,7 +36,10 @@ const strict = (plan: Plan): Plan => ({
 test("holds every invariant wherever a process crashes: at each step of two replicas that refresh, one after another", async () => {
   for (let crashAt = 1; ; crashAt++) {
     let steps = 0;
-    const { violations, figures } = await simulate(3, { adapt: strict, crashChance: () => (++steps === crashAt ? 1 : 0) });
+    const { violations, figures } = await simulate(3, {
+      adapt: strict,
+      crashChance: () => (++steps === crashAt ? 1 : 0),
+    });
     expect(violations, `crash at step ${crashAt}`).toEqual([]);
     if (figures.get("crashes") === undefined) {
       expect(crashAt).toBeGreaterThan(150);

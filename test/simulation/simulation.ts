@@ -29,12 +29,22 @@ export interface SimulationOptions {
 const calmMs = 100_000;
 
 /** One history, all of it drawn from the seed. */
-export async function simulate(seed: number, { without = {}, adapt = (plan) => plan, crashChance }: SimulationOptions = {}): Promise<Outcome> {
+export async function simulate(
+  seed: number,
+  { without = {}, adapt = (plan) => plan, crashChance }: SimulationOptions = {},
+): Promise<Outcome> {
   const rng = createRng(seed);
   const clock = createSimClock();
   const history = createHistory(clock.now);
   const plan = adapt(drawPlan(rng.fork()));
-  const world = createSimWorld({ clock, rng: rng.fork(), history, plan, without, crashChance: crashChance ?? (() => plan.crash) });
+  const world = createSimWorld({
+    clock,
+    rng: rng.fork(),
+    history,
+    plan,
+    without,
+    crashChance: crashChance ?? (() => plan.crash),
+  });
   startWork({ world, clock, rng: rng.fork(), plan, untilMs: plan.troubledMs + calmMs });
   startTroubles({ world, clock, rng: rng.fork(), plan });
   await clock.run(plan.troubledMs);

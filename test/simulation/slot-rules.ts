@@ -12,7 +12,10 @@ const besideCallsMs = 2_500;
 /** From one give-up until the next presentation beside it is sent, at the soonest, ms: docs/refresh-protocol.md. */
 const nextMs = 3_000;
 
-/** How long a call keeps its lease and its slot while nothing comes, ms. A doubt about the moment of the first presentation, positive for the longer time, negative for the shorter. */
+/**
+ * How long a call keeps its lease and its slot while nothing comes, ms. A doubt about the moment of the first
+ * presentation, positive for the longer time, negative for the shorter.
+ */
 function patienceMs({ provider, rules }: Judge, { firstAttemptAt, sentAt }: Presentation, doubtMs: number): number {
   if (provider.saysNever) return rules.timeoutMs;
   const firstAt = doubtMs > 0 ? Math.min(firstAttemptAt, sentAt) : sentAt;
@@ -37,7 +40,10 @@ export function judgeRenewal(judge: Judge, { call, result, by, sentAt }: Execute
   if (presentation === undefined || presentation.ending !== "pending") return;
   const until = presentation.sentAt + patienceMs(judge, presentation, slackMs) + slackMs;
   if (sentAt < until || judge.process(by)?.wasUnwell(until - slackMs, sentAt) !== false) return;
-  judge.violated("not_given_up", `${by} keeps its lease for call ${presentation.number}, which it sent at ${presentation.sentAt}`);
+  judge.violated(
+    "not_given_up",
+    `${by} keeps its lease for call ${presentation.number}, which it sent at ${presentation.sentAt}`,
+  );
 }
 
 /** Who waits for a slot waits for calls: a hold-off, or a wait for the store, takes no slot from others. */
@@ -49,7 +55,10 @@ export function judgeWaiting(judge: Judge, { call, by, sentAt }: Executed): void
   if (judge.process(by)?.wasUnwell(told.at - waitedMs, sentAt) !== false) return;
   const idle = longestIdle(judge, by, told.at, sentAt);
   if (idle > besideCallsMs)
-    judge.violated("slot_kept", `${by} waited since ${told.at} for a slot for ${call.key.session}, which for ${Math.round(idle)} ms no call used`);
+    judge.violated(
+      "slot_kept",
+      `${by} waited since ${told.at} for a slot for ${call.key.session}, which for ${Math.round(idle)} ms no call used`,
+    );
 }
 
 /** The longest time in which that process could have begun another call, ms. */

@@ -20,7 +20,11 @@ export function judgeCall(judge: Judge, executed: Executed, before: Stretch): vo
 /** Whether it wrote what came of a refresh; by whichever operation. */
 function isRefresh({ server }: Judge, { call, result }: Executed): boolean {
   if (call.op === "commit") return result === "written";
-  return call.op === "put" && result === "written" && server.refreshToken(call.write.grant.refreshToken?.reveal() ?? "")?.parent !== undefined;
+  return (
+    call.op === "put" &&
+    result === "written" &&
+    server.refreshToken(call.write.grant.refreshToken?.reveal() ?? "")?.parent !== undefined
+  );
 }
 
 /** Nothing but a login brings an ended session back. */
@@ -35,24 +39,38 @@ function isSuccessor({ facts, server, violated, count }: Judge, { by, call }: Ex
   if (token === before.refreshToken || server.descends(token, before.refreshToken)) return;
   if (isWrittenBackInOrder(facts.writes(call.key.session), before.version, call.write.version)) return;
   const lost = facts.losses(call.key.session).length > 0;
-  // A failover took what the first answer had brought, and the late answer to a call that had been given up came before that was written back: either is good.
+  // A failover took what the first answer had brought, and the late answer to a call that had been given up came before
+  // that was written back: either is good.
   if (lost && server.areSiblings(token, before.refreshToken) && server.isGood(token)) return;
   if (lost && server.isLater(token, before.refreshToken)) return;
-  if (lost && isOfLoginBroughtBack({ facts, server }, call.key.session, token, before.refreshToken)) count("loginsOvertaken");
+  if (lost && isOfLoginBroughtBack({ facts, server }, call.key.session, token, before.refreshToken))
+    count("loginsOvertaken");
   else violated("clobbered", `${by} commits ${token} over ${before.refreshToken}, which it did not come of`);
 }
 
 /**
- * A failover had brought an earlier login back, which was refreshed before the later one was written back; and the process that did both never knew that the one came after the
- * other, as the logins between them were lost with their writers' links.
+ * A failover had brought an earlier login back, which was refreshed before the later one was written back; and the
+ * process that did both never knew that the one came after the other, as the logins between them were lost with their
+ * writers' links.
  */
-function isOfLoginBroughtBack({ facts, server }: Pick<Judge, "facts" | "server">, session: string, token: string, over: string): boolean {
+function isOfLoginBroughtBack(
+  { facts, server }: Pick<Judge, "facts" | "server">,
+  session: string,
+  token: string,
+  over: string,
+): boolean {
   const loginOf = (refreshToken: string | undefined) => server.refreshToken(refreshToken ?? "")?.family.login;
   const login = loginOf(token);
-  return login !== loginOf(over) && facts.stretches(session).some(({ byLoss, refreshToken }) => byLoss && loginOf(refreshToken) === login);
+  return (
+    login !== loginOf(over) &&
+    facts.stretches(session).some(({ byLoss, refreshToken }) => byLoss && loginOf(refreshToken) === login)
+  );
 }
 
-/** The store had both already, in this order: of two logins at the same time the later one here may be the earlier one at the provider. */
+/**
+ * The store had both already, in this order: of two logins at the same time the later one here may be the earlier one
+ * at the provider.
+ */
 function isWrittenBackInOrder(writes: readonly Executed[], before: string, version: string): boolean {
   const versions = writes.map(({ call }) => ("write" in call ? call.write.version : ""));
   return versions.includes(before) && versions.indexOf(before) < versions.indexOf(version);
@@ -62,12 +80,18 @@ function isWrittenBackInOrder(writes: readonly Executed[], before: string, versi
 function isNoStepBack({ server, violated }: Judge, { by, call }: Executed, before: Stretch): void {
   if (call.op !== "put") return;
   const token = call.write.grant.refreshToken?.reveal() ?? "";
-  if (server.descends(before.refreshToken, token)) violated("clobbered", `${by} writes the login of ${token} over ${before.refreshToken}, which came of it`);
-  if (before.state === "revoked" && call.over !== before.version) violated("resurrected", `${by} writes a login over a tombstone that it has not seen`);
+  if (server.descends(before.refreshToken, token))
+    violated("clobbered", `${by} writes the login of ${token} over ${before.refreshToken}, which came of it`);
+  if (before.state === "revoked" && call.over !== before.version)
+    violated("resurrected", `${by} writes a login over a tombstone that it has not seen`);
 }
 
 /** A grant is dead only where the provider refused the very token that it holds. */
 function isRefused({ ledger, violated }: Judge, { by, call }: Executed, before: Stretch): void {
   const refused = ledger.of(before.refreshToken ?? "").some(({ refusedAt }) => refusedAt !== undefined);
-  if (!refused) violated("dead_without_refusal", `${by} marks ${call.key.session} dead, and ${before.refreshToken} was not refused`);
+  if (!refused)
+    violated(
+      "dead_without_refusal",
+      `${by} marks ${call.key.session} dead, and ${before.refreshToken} was not refused`,
+    );
 }

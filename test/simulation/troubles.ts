@@ -4,7 +4,17 @@ import type { SimClock } from "./sim-clock.ts";
 import type { SimWorld } from "./sim-world.ts";
 
 /** Lets troubles come, each at its own pace, until the plan says that they are over. */
-export function startTroubles({ world, clock, rng, plan }: { world: SimWorld; clock: SimClock; rng: Rng; plan: Plan }): void {
+export function startTroubles({
+  world,
+  clock,
+  rng,
+  plan,
+}: {
+  world: SimWorld;
+  clock: SimClock;
+  rng: Rng;
+  plan: Plan;
+}): void {
   for (const trouble of Object.keys(plan.every) as Trouble[]) next(trouble, rng.fork());
 
   function next(trouble: Trouble, chance: Rng): void {

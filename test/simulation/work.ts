@@ -7,16 +7,35 @@ import { waiting } from "./troubles.ts";
 const logInAgainMs = 8_000;
 
 /** What clients and administrators do, from the beginning to the end: requests at all replicas, logins, revocations. */
-export function startWork({ world, clock, rng, plan, untilMs }: { world: SimWorld; clock: SimClock; rng: Rng; plan: Plan; untilMs: number }): void {
+export function startWork({
+  world,
+  clock,
+  rng,
+  plan,
+  untilMs,
+}: {
+  world: SimWorld;
+  clock: SimClock;
+  rng: Rng;
+  plan: Plan;
+  untilMs: number;
+}): void {
   const { checkEveryMs, putEveryMs, revokeEveryMs } = plan.work;
-  for (const session of world.sessions) if (rng.chance(0.9)) clock.after(rng.between(100, 2_000), () => onOne(rng, (member) => world.logIn(member, session)));
+  for (const session of world.sessions)
+    if (rng.chance(0.9))
+      clock.after(rng.between(100, 2_000), () => onOne(rng, (member) => world.logIn(member, session)));
   every(checkEveryMs, rng.fork(), check);
-  every(logInAgainMs, rng.fork(), (chance) => onOne(chance, (member) => logInAgain(member, chance.pick(world.sessions))));
-  every(putEveryMs, rng.fork(), (chance) => onOne(chance, (member) => world.logIn(member, chance.pick(world.sessions))));
+  every(logInAgainMs, rng.fork(), (chance) =>
+    onOne(chance, (member) => logInAgain(member, chance.pick(world.sessions))),
+  );
+  every(putEveryMs, rng.fork(), (chance) =>
+    onOne(chance, (member) => world.logIn(member, chance.pick(world.sessions))),
+  );
   every(revokeEveryMs, rng.fork(), (chance) => {
     const session = chance.pick(world.sessions);
     onOne(chance, (member) => world.revoke(member, session));
-    if (chance.chance(0.7)) clock.after(chance.between(10, 20_000), () => onOne(chance, (member) => world.logIn(member, session)));
+    if (chance.chance(0.7))
+      clock.after(chance.between(10, 20_000), () => onOne(chance, (member) => world.logIn(member, session)));
   });
 
   /** A user who is sent to log in does, after a while. */

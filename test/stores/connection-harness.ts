@@ -24,7 +24,10 @@ export interface OpenOptions extends Partial<RedisConfig> {
 }
 
 /** A connection, closed with `resources`. Its command time-out is a second unless given. */
-export async function openConnection({ use }: Resources, { clock = systemClock(), wait = true, ...config }: OpenOptions): Promise<OpenConnection> {
+export async function openConnection(
+  { use }: Resources,
+  { clock = systemClock(), wait = true, ...config }: OpenOptions,
+): Promise<OpenConnection> {
   const lines: string[] = [];
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
   const settings = { keyPrefix: "", commandTimeoutMs: 1_000, ...config };
@@ -88,7 +91,12 @@ export async function hear(redis: RedisConnection, channel: string, { wait = tru
 }
 
 /** Publishes until the message is heard: a subscription on another node may have begun a moment ago. */
-export async function untilHeard(redis: RedisConnection, heard: Heard, channel: string, message: string): Promise<void> {
+export async function untilHeard(
+  redis: RedisConnection,
+  heard: Heard,
+  channel: string,
+  message: string,
+): Promise<void> {
   await until("the message", async () => {
     await redis.publish(channel, message).catch(() => undefined);
     return heard.messages.includes(message);

@@ -14,7 +14,12 @@ export function describeLeases(current: () => StoreUnderTest): void {
     test("gives the grant and the lease to the first, and makes others wait (pitfall 4)", async () => {
       const key = await put(store(), { version: "v1", access: null });
       const first = await acquire(store(), key, "a");
-      expect(first).toMatchObject({ kind: "acquired", failures: 0, earlier: undefined, row: { version: "v1", state: "active", backOffMs: 0 } });
+      expect(first).toMatchObject({
+        kind: "acquired",
+        failures: 0,
+        earlier: undefined,
+        row: { version: "v1", state: "active", backOffMs: 0 },
+      });
       expect(first.kind === "acquired" && first.row.grant.refreshToken?.reveal()).toBe("refresh-1");
       const second = await acquire(store(), key, "b");
       expect(second.kind).toBe("busy");
@@ -65,7 +70,10 @@ export function describeLeases(current: () => StoreUnderTest): void {
 
     test("does not hand over a newer token that has no more than what is usable left (pitfall 13)", async () => {
       const key = await put(store(), { version: "v2", remainingMs: 500 });
-      expect(await acquire(store(), key, "a", { seen: "v1" })).toMatchObject({ kind: "acquired", row: { version: "v2" } });
+      expect(await acquire(store(), key, "a", { seen: "v1" })).toMatchObject({
+        kind: "acquired",
+        row: { version: "v2" },
+      });
     });
 
     test("of a dead grant says so and takes no lease (pitfall 12)", async () => {
@@ -247,7 +255,10 @@ export function describeLeases(current: () => StoreUnderTest): void {
       await store().release(key, { attempt: "b", ...ending });
       const third = await acquire(store(), key, "c");
       expectAbout(third.kind === "busy" ? third.remainingMs : 0, answerMs);
-      expect(await acquire(store(), key, "c", { overlapMs: answerMs })).toMatchObject({ kind: "acquired", earlier: { count: ending.unused ? 1 : 2 } });
+      expect(await acquire(store(), key, "c", { overlapMs: answerMs })).toMatchObject({
+        kind: "acquired",
+        earlier: { count: ending.unused ? 1 : 2 },
+      });
     });
 
     test("stands also where the one who had the lease beside it vanished", async () => {
@@ -272,12 +283,19 @@ export function describeLeases(current: () => StoreUnderTest): void {
       const key = await givenUp();
       await acquire(store(), key, "b", { overlapMs: answerMs });
       await store().commit(key, "v1", grantWrite({ version: "v2", access: null }));
-      expect(await acquire(store(), key, "c", { seen: "v2" })).toMatchObject({ kind: "acquired", answerMs: 0, earlier: undefined });
+      expect(await acquire(store(), key, "c", { seen: "v2" })).toMatchObject({
+        kind: "acquired",
+        answerMs: 0,
+        earlier: undefined,
+      });
     });
 
     test("cannot be renewed, nor given back, under that name", async () => {
       const key = await givenUp();
-      expect([await store().renew(key, "a", leaseMs), await store().release(key, { attempt: "a", unused: true, backOffMs: 0 })]).toEqual([false, false]);
+      expect([
+        await store().renew(key, "a", leaseMs),
+        await store().release(key, { attempt: "a", unused: true, backOffMs: 0 }),
+      ]).toEqual([false, false]);
     });
   });
 
@@ -293,7 +311,12 @@ export function describeLeases(current: () => StoreUnderTest): void {
       await current().pass(1_000);
       await acquire(store(), key, "b");
       await end(key);
-      expect(await acquire(store(), key, "c", { seen: "v2" })).toMatchObject({ kind: "acquired", earlier: undefined, failures: 0, row: { version: "v2" } });
+      expect(await acquire(store(), key, "c", { seen: "v2" })).toMatchObject({
+        kind: "acquired",
+        earlier: undefined,
+        failures: 0,
+        row: { version: "v2" },
+      });
     });
 
     test("end with a refusal, so that a late commit that revives the grant begins anew", async () => {
@@ -321,7 +344,12 @@ export function describeLeases(current: () => StoreUnderTest): void {
       await store().release(key, { attempt: "a", unused: false, backOffMs: minuteMs });
       const read = await store().read(key);
       expectAbout(read.kind === "found" ? read.row.life.ms : 0, 30 * 24 * hourMs);
-      expect(await summaryOf(store(), key)).toMatchObject({ version: "v1", state: "active", refresh: "refresh-1", access: "access-1" });
+      expect(await summaryOf(store(), key)).toMatchObject({
+        version: "v1",
+        state: "active",
+        refresh: "refresh-1",
+        access: "access-1",
+      });
     });
   });
 }
@@ -332,6 +360,11 @@ async function put(store: TokenStore, write: Parameters<typeof grantWrite>[0]): 
   return key;
 }
 
-function acquire(store: TokenStore, key: GrantKey, attempt: string, { seen = "v1", overlapMs = 0 } = {}): Promise<AcquireResult> {
+function acquire(
+  store: TokenStore,
+  key: GrantKey,
+  attempt: string,
+  { seen = "v1", overlapMs = 0 } = {},
+): Promise<AcquireResult> {
   return store.acquire(key, { attempt, seen, leaseMs, usableMs: 1_000, overlapMs });
 }

@@ -6,13 +6,15 @@ import type { StoreUnderTest } from "./store-under-test.ts";
 
 /** Which grants a session has, and that sessions are kept apart. */
 export function describeList(current: () => StoreUnderTest): void {
-  const listed = async (session: string, candidates: readonly string[] = []) => [...(await current().store.list(session, candidates))].sort();
+  const listed = async (session: string, candidates: readonly string[] = []) =>
+    [...(await current().store.list(session, candidates))].sort();
 
   describe("list", () => {
     test("names every upstream with a grant, dead and revoked ones too, and no other session's", async () => {
       const { store } = current();
       const { session } = newKey();
-      for (const upstream of ["crm", "wiki", "mail"]) await store.put({ session, upstream }, grantWrite({ version: "v1" }));
+      for (const upstream of ["crm", "wiki", "mail"])
+        await store.put({ session, upstream }, grantWrite({ version: "v1" }));
       await store.refuse({ session, upstream: "wiki" }, "v1", "invalid_grant");
       await store.revoke({ session, upstream: "mail" }, "tomb");
       await store.put(newKey("calendar"), grantWrite());
@@ -46,7 +48,10 @@ export function describeList(current: () => StoreUnderTest): void {
     test("of two sources with the same id have grants of their own (pitfall 26)", async () => {
       const { store } = current();
       const id = randomUUID();
-      const [jwt, opaque] = ["agents", "opaque"].map((source) => ({ session: hashSession(source, id), upstream: "crm" }));
+      const [jwt, opaque] = ["agents", "opaque"].map((source) => ({
+        session: hashSession(source, id),
+        upstream: "crm",
+      }));
       await store.put(jwt as never, grantWrite({ refresh: "refresh-jwt" }));
       expect(await store.read(opaque as never)).toEqual({ kind: "absent" });
       await store.put(opaque as never, grantWrite({ refresh: "refresh-opaque" }));
@@ -65,7 +70,10 @@ export function describeList(current: () => StoreUnderTest): void {
       await store.put({ session, upstream: "crm" }, grantWrite({ refresh: "refresh-crm" }));
       await store.put({ session, upstream: "crm-test" }, grantWrite({ refresh: "refresh-test" }));
       await store.revoke({ session, upstream: "crm" }, "tomb");
-      expect(await summaryOf(store, { session, upstream: "crm-test" })).toMatchObject({ state: "active", refresh: "refresh-test" });
+      expect(await summaryOf(store, { session, upstream: "crm-test" })).toMatchObject({
+        state: "active",
+        refresh: "refresh-test",
+      });
     });
   });
 }

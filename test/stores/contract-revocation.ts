@@ -55,22 +55,38 @@ export function describeRevocation(current: () => StoreUnderTest): void {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));
-      expect([await store.revoke(key, "tomb"), await store.revoke(key, "tomb"), await store.revoke(key, "tomb-2")]).toEqual(["v1", "tomb", undefined]);
+      expect([
+        await store.revoke(key, "tomb"),
+        await store.revoke(key, "tomb"),
+        await store.revoke(key, "tomb-2"),
+      ]).toEqual(["v1", "tomb", undefined]);
     });
 
     test("in place of one version only leaves every other as it is, a login as well as another tombstone", async () => {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v2" }));
-      expect([await store.revoke(key, "tomb", "v1"), await summaryOf(store, key)]).toMatchObject([undefined, { version: "v2", state: "active" }]);
-      expect([await store.revoke(key, "tomb", "v2"), await store.read(key)]).toEqual(["v2", { kind: "revoked", version: "tomb" }]);
-      expect([await store.revoke(key, "late", "v2"), await store.read(key)]).toEqual([undefined, { kind: "revoked", version: "tomb" }]);
+      expect([await store.revoke(key, "tomb", "v1"), await summaryOf(store, key)]).toMatchObject([
+        undefined,
+        { version: "v2", state: "active" },
+      ]);
+      expect([await store.revoke(key, "tomb", "v2"), await store.read(key)]).toEqual([
+        "v2",
+        { kind: "revoked", version: "tomb" },
+      ]);
+      expect([await store.revoke(key, "late", "v2"), await store.read(key)]).toEqual([
+        undefined,
+        { kind: "revoked", version: "tomb" },
+      ]);
     });
 
     test("in place of one version only is written where nothing is", async () => {
       const { store } = current();
       const key = newKey();
-      expect([await store.revoke(key, "tomb", "v1"), await store.read(key)]).toEqual([undefined, { kind: "revoked", version: "tomb" }]);
+      expect([await store.revoke(key, "tomb", "v1"), await store.read(key)]).toEqual([
+        undefined,
+        { kind: "revoked", version: "tomb" },
+      ]);
     });
 
     test("ends a dead grant too", async () => {
@@ -103,7 +119,9 @@ export function describeRevocation(current: () => StoreUnderTest): void {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));
-      const commits = Array.from({ length: 20 }, (_, at) => store.commit(key, "v1", grantWrite({ version: `v2-${at}` })));
+      const commits = Array.from({ length: 20 }, (_, at) =>
+        store.commit(key, "v1", grantWrite({ version: `v2-${at}` })),
+      );
       const revoked = store.revoke(key, "tomb");
       const late = Array.from({ length: 20 }, (_, at) => store.commit(key, `v2-${at}`, grantWrite()));
       await Promise.all([...commits, revoked, ...late]);

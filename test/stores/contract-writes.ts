@@ -17,7 +17,11 @@ export function describeWrites(current: () => StoreUnderTest): void {
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1", refresh: "refresh-ä", access: "access-1", subject: "alice" }));
       const row = await rowOf(store, key);
-      expect(row).toMatchObject({ version: "v1", state: "active", grant: { scope: "read write", subject: "alice", createdAt: 1_000, refreshedAt: 2_000 } });
+      expect(row).toMatchObject({
+        version: "v1",
+        state: "active",
+        grant: { scope: "read write", subject: "alice", createdAt: 1_000, refreshedAt: 2_000 },
+      });
       expect(row.why).toBeUndefined();
       expect(row.grant.refreshToken?.reveal()).toBe("refresh-ä");
       expect(row.access?.token.reveal()).toBe("access-1");
@@ -49,7 +53,13 @@ export function describeWrites(current: () => StoreUnderTest): void {
       await store.put(key, grantWrite({ version: "v1" }));
       await store.refuse(key, "v1", "invalid_grant");
       await store.put(key, grantWrite({ version: "v2", refresh: "refresh-2" }));
-      expect(await summaryOf(store, key)).toEqual({ version: "v2", state: "active", why: undefined, refresh: "refresh-2", access: "access-1" });
+      expect(await summaryOf(store, key)).toEqual({
+        version: "v2",
+        state: "active",
+        why: undefined,
+        refresh: "refresh-2",
+        access: "access-1",
+      });
     });
   });
 
@@ -58,7 +68,9 @@ export function describeWrites(current: () => StoreUnderTest): void {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));
-      expect(await store.commit(key, "v1", grantWrite({ version: "v2", refresh: "refresh-2", access: "access-2" }))).toBe("written");
+      expect(
+        await store.commit(key, "v1", grantWrite({ version: "v2", refresh: "refresh-2", access: "access-2" })),
+      ).toBe("written");
       expect(await summaryOf(store, key)).toMatchObject({ version: "v2", refresh: "refresh-2", access: "access-2" });
     });
 
@@ -76,7 +88,10 @@ export function describeWrites(current: () => StoreUnderTest): void {
       const key = newKey();
       const second = grantWrite({ version: "v2", refresh: "refresh-2" });
       await store.put(key, grantWrite({ version: "v1" }));
-      expect([await store.commit(key, "v1", second), await store.commit(key, "v1", second)]).toEqual(["written", "already"]);
+      expect([await store.commit(key, "v1", second), await store.commit(key, "v1", second)]).toEqual([
+        "written",
+        "already",
+      ]);
       expect(await summaryOf(store, key)).toMatchObject({ version: "v2", state: "active", refresh: "refresh-2" });
       expect(await store.commit(key, "v2", grantWrite({ version: "v3", refresh: "refresh-3" }))).toBe("written");
       expect(await store.commit(key, "v1", second)).toBe("superseded");
@@ -96,14 +111,21 @@ export function describeWrites(current: () => StoreUnderTest): void {
       await store.put(key, grantWrite({ version: "v1" }));
       await store.refuse(key, "v1", "invalid_grant");
       expect(await store.commit(key, "v1", grantWrite({ version: "v2", refresh: "refresh-2" }))).toBe("written");
-      expect(await summaryOf(store, key)).toMatchObject({ version: "v2", state: "active", why: undefined, refresh: "refresh-2" });
+      expect(await summaryOf(store, key)).toMatchObject({
+        version: "v2",
+        state: "active",
+        why: undefined,
+        refresh: "refresh-2",
+      });
     });
 
     test("50 at once from the same version: exactly one is written, and it is what is read (pitfall 4)", async () => {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));
-      const writes = Array.from({ length: 50 }, (_, at) => grantWrite({ version: `v2-${at}`, refresh: `refresh-${at}` }));
+      const writes = Array.from({ length: 50 }, (_, at) =>
+        grantWrite({ version: `v2-${at}`, refresh: `refresh-${at}` }),
+      );
       const results = await Promise.all(writes.map((write) => store.commit(key, "v1", write)));
       expect(results.filter((result) => result === "written")).toHaveLength(1);
       expect(results.filter((result) => result === "superseded")).toHaveLength(49);
@@ -117,8 +139,17 @@ export function describeWrites(current: () => StoreUnderTest): void {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));
-      expect([await store.refuse(key, "v1", "invalid_grant"), await store.refuse(key, "v1", "invalid_grant")]).toEqual(["dead", "dead"]);
-      expect(await summaryOf(store, key)).toEqual({ version: "v1", state: "dead", why: "invalid_grant", refresh: "refresh-1", access: "access-1" });
+      expect([await store.refuse(key, "v1", "invalid_grant"), await store.refuse(key, "v1", "invalid_grant")]).toEqual([
+        "dead",
+        "dead",
+      ]);
+      expect(await summaryOf(store, key)).toEqual({
+        version: "v1",
+        state: "dead",
+        why: "invalid_grant",
+        refresh: "refresh-1",
+        access: "access-1",
+      });
     });
 
     test("of an older version leaves the newer alone: another replica had just rotated it (pitfall 11)", async () => {

@@ -20,7 +20,10 @@ type Step = { readonly upstream: 0 | 1; readonly call: Without<StoreCall> } | { 
 /** In place of a version or an attempt: the last one. */
 const current = "current";
 
-/** All lives end in the middle between two instants at which something can be looked at: how fast the machine is decides nothing. */
+/**
+ * All lives end in the middle between two instants at which something can be looked at: how fast the machine is decides
+ * nothing.
+ */
 const between = (steps: number) => steps * 10_000 + 5_000;
 const version = fc.constantFrom("v1", "v2", "v3");
 /** Mostly what was written, or acquired, last: else most operations would find nothing to do. */
@@ -41,7 +44,14 @@ const leaseMs = fc.constantFrom(between(1), between(3));
 const backOffMs = fc.constantFrom(0, between(0), between(2));
 const call: fc.Arbitrary<Without<StoreCall>> = fc.oneof(
   { weight: 3, arbitrary: fc.constant({ op: "read" } as const) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant("put" as const), write, over: fc.option(fc.oneof(known, fc.constant("")), { nil: undefined }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant("put" as const),
+      write,
+      over: fc.option(fc.oneof(known, fc.constant("")), { nil: undefined }),
+    }),
+  },
   {
     weight: 8,
     arbitrary: fc.record({
@@ -57,16 +67,49 @@ const call: fc.Arbitrary<Without<StoreCall>> = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       op: fc.constant("release" as const),
-      release: fc.record({ attempt: holder, unused: fc.boolean(), backOffMs, answerMs: fc.constantFrom(0, between(1), between(4)) }),
+      release: fc.record({
+        attempt: holder,
+        unused: fc.boolean(),
+        backOffMs,
+        answerMs: fc.constantFrom(0, between(1), between(4)),
+      }),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant("commit" as const), from: known, write, quietMs: fc.constantFrom(0, between(0), between(2)) }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant("refuse" as const), from: known, why: fc.constantFrom("invalid_grant", "bad_refresh_token") }) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant("revoke" as const), version: fc.constantFrom("t1", "t2"), from: fc.option(known, { nil: undefined }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant("commit" as const),
+      from: known,
+      write,
+      quietMs: fc.constantFrom(0, between(0), between(2)),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      op: fc.constant("refuse" as const),
+      from: known,
+      why: fc.constantFrom("invalid_grant", "bad_refresh_token"),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant("revoke" as const),
+      version: fc.constantFrom("t1", "t2"),
+      from: fc.option(known, { nil: undefined }),
+    }),
+  },
 );
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ upstream: fc.constantFrom(0 as const, 0 as const, 0 as const, 1 as const), call }) },
-  { weight: 1, arbitrary: fc.record({ passMs: fc.constantFrom(10_000, 10_000, 10_000, 20_000, 20_000, 50_000, 60_000_000) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ upstream: fc.constantFrom(0 as const, 0 as const, 0 as const, 1 as const), call }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ passMs: fc.constantFrom(10_000, 10_000, 10_000, 20_000, 20_000, 50_000, 60_000_000) }),
+  },
 );
 
 for (const hashExpiry of [true, false]) {
@@ -113,13 +156,19 @@ for (const hashExpiry of [true, false]) {
           expectAlike(await carryOut(redis, call), expected, JSON.stringify(call));
         }
         const upstreams = keys.map(({ upstream }) => upstream);
-        expect([...(await redis.list(crm.session, upstreams))].sort()).toEqual([...(await memory.list(crm.session, upstreams))].sort());
+        expect([...(await redis.list(crm.session, upstreams))].sort()).toEqual(
+          [...(await memory.list(crm.session, upstreams))].sort(),
+        );
       }
       for (const key of keys) await publishesAlike(key, memory, told);
     }
 
     /** A last write, heard last, tells that all before it was heard. */
-    async function publishesAlike(key: GrantKey, memory: TokenStore, told: ReadonlyMap<string, string[]>): Promise<void> {
+    async function publishesAlike(
+      key: GrantKey,
+      memory: TokenStore,
+      told: ReadonlyMap<string, string[]>,
+    ): Promise<void> {
       for (const store of [memory, redis]) await store.put(key, grantWrite({ version: "last" }));
       await until("the last change", () => heard.get(nameOf(key))?.at(-1) === "last");
       expect(heard.get(nameOf(key))).toEqual(told.get(nameOf(key)));

@@ -25,7 +25,12 @@ const silent = createLog({ level: "silent", format: "json" }, { write: () => {} 
 const minuteMs = 60_000;
 
 function openRedis({ use }: Resources, url: string, sealer?: Sealer): Promise<FlowStore> {
-  const deps = { config: { url: new Secret(url), keyPrefix: "test:", commandTimeoutMs: 2_000 }, clock: systemClock(), log: silent, random: systemRandom() };
+  const deps = {
+    config: { url: new Secret(url), keyPrefix: "test:", commandTimeoutMs: 2_000 },
+    clock: systemClock(),
+    log: silent,
+    random: systemRandom(),
+  };
   return use(createRedisFlowStore({ redis: connectRedis(deps), keyPrefix: "test:", sealer }));
 }
 
@@ -49,7 +54,11 @@ function describeContract(current: () => Opened): void {
     const id = randomUUID();
     await store.put("state", id, "first", minuteMs);
     await store.put("state", id, "second", minuteMs);
-    expect([await store.read("ticket", id), await store.read("state", id), await store.take("state", id)]).toEqual([undefined, "first", "first"]);
+    expect([await store.read("ticket", id), await store.read("state", id), await store.take("state", id)]).toEqual([
+      undefined,
+      "first",
+      "first",
+    ]);
   });
 
   test("forgets a value when its life is over, and takes another one for the id", async () => {
@@ -95,7 +104,11 @@ describe("memory flow store", () => {
     expect([await store.read("state", "a"), await store.read("state", "b")]).toEqual(["1", "2"]);
     await pass(minuteMs);
     await store.put("state", "c", "3", minuteMs);
-    expect([await store.read("state", "a"), await store.read("state", "b"), await store.read("state", "c")]).toEqual([undefined, "2", "3"]);
+    expect([await store.read("state", "a"), await store.read("state", "b"), await store.read("state", "c")]).toEqual([
+      undefined,
+      "2",
+      "3",
+    ]);
   });
 });
 
@@ -122,9 +135,15 @@ describe.each(["in the clear", "sealed"])("Redis flow store, values %s", (form) 
   test("opens no value that was moved to another id or that another ring sealed", async () => {
     await current.store.put("state", "mine", "my-value", minuteMs);
     await client.copy("test:flow:state:mine", "test:flow:state:yours");
-    const other = await openRedis(opened, url, createSealer({ keys: [{ id: "k2", key: new Secret(newSealingKey()) }], allowPlain: false }));
+    const other = await openRedis(
+      opened,
+      url,
+      createSealer({ keys: [{ id: "k2", key: new Secret(newSealingKey()) }], allowPlain: false }),
+    );
     if (sealer === undefined) expect(await current.store.read("state", "yours")).toBe("my-value");
     else await expect(current.store.read("state", "yours")).rejects.toMatchObject({ code: "store_sealed" });
-    await expect(other.read("state", "mine")).rejects.toMatchObject({ code: sealer === undefined ? "store_corrupt" : "store_sealed" });
+    await expect(other.read("state", "mine")).rejects.toMatchObject({
+      code: sealer === undefined ? "store_corrupt" : "store_sealed",
+    });
   });
 });

@@ -29,11 +29,25 @@ export interface WriteOptions {
 
 /** What a login or a refresh writes. */
 export function grantWrite(options: WriteOptions = {}): GrantWrite {
-  const { version = randomUUID(), refresh = "refresh-1", access = "access-1", remainingMs = hourMs, subject, lifeMs = 30 * dayMs, stated = false } = options;
+  const {
+    version = randomUUID(),
+    refresh = "refresh-1",
+    access = "access-1",
+    remainingMs = hourMs,
+    subject,
+    lifeMs = 30 * dayMs,
+    stated = false,
+  } = options;
   const expiry = remainingMs === null ? {} : { remainingMs, lifeMs: Math.max(remainingMs, hourMs) };
   return {
     version,
-    grant: { refreshToken: refresh === null ? undefined : new Secret(refresh), scope: "read write", subject, createdAt: 1_000, refreshedAt: 2_000 },
+    grant: {
+      refreshToken: refresh === null ? undefined : new Secret(refresh),
+      scope: "read write",
+      subject,
+      createdAt: 1_000,
+      refreshedAt: 2_000,
+    },
     access: access === null ? undefined : { token: new Secret(access), ...expiry },
     life: { ms: lifeMs, stated },
   };

@@ -25,9 +25,12 @@ describe("full memory store", () => {
     for (const key of keys) await store.put(key, grantWrite());
     await pass(20 * dayMs);
     const full = { code: "store_full", message: expect.stringContaining("store.memory.maxGrants") };
-    await expect(store.put(newKey(), grantWrite({ refresh: "refresh-secret", access: "access-secret" }))).rejects.toMatchObject(full);
+    await expect(
+      store.put(newKey(), grantWrite({ refresh: "refresh-secret", access: "access-secret" })),
+    ).rejects.toMatchObject(full);
     await expect(store.commit(newKey(), "v1", grantWrite())).rejects.toMatchObject(full);
-    for (const key of keys) expect(await summaryOf(store, key)).toMatchObject({ state: "active", refresh: "refresh-1" });
+    for (const key of keys)
+      expect(await summaryOf(store, key)).toMatchObject({ state: "active", refresh: "refresh-1" });
   });
 
   test("still takes what replaces a grant it holds: login, refresh, refusal, revocation", async () => {
@@ -59,7 +62,9 @@ describe("full memory store", () => {
   test("names no token in what it throws (pitfall 22)", async () => {
     const { store } = openMemory(1);
     await store.put(newKey(), grantWrite());
-    const error = await store.put(newKey(), grantWrite({ refresh: "refresh-secret", access: "access-secret" })).catch((thrown: unknown) => thrown);
+    const error = await store
+      .put(newKey(), grantWrite({ refresh: "refresh-secret", access: "access-secret" }))
+      .catch((thrown: unknown) => thrown);
     expect(`${error} ${JSON.stringify(error)}`).not.toContain("secret");
   });
 });

@@ -16,7 +16,10 @@ import { letTimePass } from "./redis-time.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
 
 const document = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
-/** The lines of docs/operations.md: for every server, more for a cluster, for sentinels, and more where users connect accounts. */
+/**
+ * The lines of docs/operations.md: for every server, more for a cluster, for sentinels, and more where users connect
+ * accounts.
+ */
 const [everywhere = "", inCluster = "", atSentinels = "", connecting = ""] = document.match(/^ACL SETUSER .*$/gm) ?? [];
 const opened = resources();
 const credentials = { username: "bearerswap", password: new Secret("PASSWORD") };
@@ -67,8 +70,14 @@ for (const hashExpiry of [true, false]) {
     test("all the rest works too, nothing was denied, and there is no right that nothing needs", async () => {
       await everythingElse({ url: urlOf(server), database: 1 });
       expect(await denied(server)).toEqual([]);
-      const used = new Set([...String(await redisCommand(server, "INFO", "commandstats")).matchAll(/^cmdstat_([^:]+):/gm)].map(([, name]) => `+${name}`));
-      const rights = everywhere.split(" ").filter((word) => word.startsWith("+") && (hashExpiry || word !== "+hpexpire"));
+      const used = new Set(
+        [...String(await redisCommand(server, "INFO", "commandstats")).matchAll(/^cmdstat_([^:]+):/gm)].map(
+          ([, name]) => `+${name}`,
+        ),
+      );
+      const rights = everywhere
+        .split(" ")
+        .filter((word) => word.startsWith("+") && (hashExpiry || word !== "+hpexpire"));
       expect(rights.length).toBeGreaterThan(15);
       expect(rights.filter((right) => !used.has(right))).toEqual([]);
     });
@@ -85,15 +94,18 @@ for (const hashExpiry of [true, false]) {
   });
 }
 
-test.each([true, false])("a cluster needs the rights that docs/operations.md adds (HPEXPIRE: %s)", async (hashExpiry) => {
-  const cluster = await opened.use(startCluster({ hashExpiry }));
-  for (const node of cluster.nodes) {
-    await grant(node, everywhere, hashExpiry ? [] : ["+hpexpire"]);
-    await grant(node, inCluster);
-  }
-  await everythingElse({ cluster: { nodes: cluster.nodes } });
-  for (const node of cluster.nodes) expect(await denied(node)).toEqual([]);
-});
+test.each([true, false])(
+  "a cluster needs the rights that docs/operations.md adds (HPEXPIRE: %s)",
+  async (hashExpiry) => {
+    const cluster = await opened.use(startCluster({ hashExpiry }));
+    for (const node of cluster.nodes) {
+      await grant(node, everywhere, hashExpiry ? [] : ["+hpexpire"]);
+      await grant(node, inCluster);
+    }
+    await everythingElse({ cluster: { nodes: cluster.nodes } });
+    for (const node of cluster.nodes) expect(await denied(node)).toEqual([]);
+  },
+);
 
 test("sentinels need the rights that docs/operations.md gives, and a failover is heard with them", async () => {
   const servers = await opened.use(startReplicated());
@@ -104,7 +116,8 @@ test("sentinels need the rights that docs/operations.md gives, and a failover is
   const { readies } = await openConnection(opened, { ...credentials, sentinel });
   await servers.failover();
   await until("the new master", () => readies() >= 2);
-  for (const watched of servers.sentinels) expect((await denied(watched)).filter((entry) => !entry.includes("setinfo"))).toEqual([]);
+  for (const watched of servers.sentinels)
+    expect((await denied(watched)).filter((entry) => !entry.includes("setinfo"))).toEqual([]);
 });
 
 test("where users connect accounts or issuers end sessions, the rights that docs/operations.md adds are enough, and each is needed", async () => {

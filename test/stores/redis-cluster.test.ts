@@ -25,12 +25,14 @@ function keys(): string[] {
   return found;
 }
 
-const open = (settings: object = {}) => openConnection(opened, { cluster: { nodes: [cluster.nodes[1] as RedisServer] }, ...settings });
+const open = (settings: object = {}) =>
+  openConnection(opened, { cluster: { nodes: [cluster.nodes[1] as RedisServer] }, ...settings });
 
 test("the first command of a connection reaches each of the nodes, by one of which it found the others", async () => {
   const { redis, readies } = await open({ wait: false });
   await Promise.all(keys().map((key) => send(redis, "set", key, key)));
-  for (const [at, node] of cluster.nodes.entries()) expect(await redisCommand(node, "GET", keys()[at] ?? "")).toBe(keys()[at]);
+  for (const [at, node] of cluster.nodes.entries())
+    expect(await redisCommand(node, "GET", keys()[at] ?? "")).toBe(keys()[at]);
   expect(readies()).toBe(3);
 });
 
@@ -75,7 +77,9 @@ test("a slot that moves is followed: ASK while it does, MOVED afterwards; no com
   await until("commands after the move", () => sent > moved + 20);
   going = false;
   await running;
-  expect(await redisCommand(to, "LRANGE", `${key}:list`, 0, -1)).toEqual(Array.from({ length: sent }, (_, id) => String(id)));
+  expect(await redisCommand(to, "LRANGE", `${key}:list`, 0, -1)).toEqual(
+    Array.from({ length: sent }, (_, id) => String(id)),
+  );
   expect(await redis.run("read", `${key}:none`)).toEqual([]);
   expect(problems()).toEqual([]);
   await cluster.beginMove(slot, from);
@@ -90,7 +94,11 @@ test("a cluster whose nodes are all gone is found anew by the nodes of the confi
   const others = await natted();
   for (const [at, { host, port }] of cluster.nodes.entries()) natMap[`${host}:${port}`] = others[at] as TcpProxy;
   for (const proxy of proxies) await proxy.stop();
-  await until("answers of all nodes", async () => (await Promise.all(keys().map((key) => answers(redis, "get", key)))).every(Boolean), { timeoutMs: 20_000 });
+  await until(
+    "answers of all nodes",
+    async () => (await Promise.all(keys().map((key) => answers(redis, "get", key)))).every(Boolean),
+    { timeoutMs: 20_000 },
+  );
   expect(others.map(({ open: count }) => count > 0)).toEqual([true, true, true]);
 });
 
@@ -115,9 +123,14 @@ test("a frozen node costs its own keys only; its connection is dropped and made 
   const node = await cluster.ownerOf(cluster.slotOf(first));
   await node.pause();
   opened.onStop(() => node.resume());
-  expect(await failureOf(send(redis, "get", first))).toMatchObject({ code: "store_unavailable", message: "Redis: timed out" });
+  expect(await failureOf(send(redis, "get", first))).toMatchObject({
+    code: "store_unavailable",
+    message: "Redis: timed out",
+  });
   await send(redis, "get", second);
-  await until("the connection dropped", async () => /not connected/.test((await failureOf(send(redis, "get", first))).message));
+  await until("the connection dropped", async () =>
+    /not connected/.test((await failureOf(send(redis, "get", first))).message),
+  );
   for (let count = 0; count < 20; count++) await send(redis, "ping"); // any node may answer
   await node.resume();
   await until("an answer", () => answers(redis, "get", first));
@@ -177,7 +190,9 @@ test("nodes are reached by their NAT addresses only", async () => {
   const { redis } = await open(byNat(proxies));
   for (const key of keys()) await send(redis, "set", key, "nat");
   for (const [at, node] of cluster.nodes.entries()) {
-    const names = [...String(await redisCommand(node, "CLIENT", "LIST")).matchAll(/ name=(\S+) /g)].map(([, name]) => name);
+    const names = [...String(await redisCommand(node, "CLIENT", "LIST")).matchAll(/ name=(\S+) /g)].map(
+      ([, name]) => name,
+    );
     expect(names.filter((name) => name === "bearerswap")).toHaveLength(1);
     expect(proxies[at]?.open).toBeGreaterThan(0);
   }
@@ -202,7 +217,9 @@ test("a subscription hears what is published at any node, and begins anew at ano
 test("what is wrong is said once, with what to do", async () => {
   const single = await openConnection(opened, { url: urlOf(cluster.nodes[0] as RedisServer) });
   const error = await failureOf(send(single.redis, "get", keys()[1] ?? ""));
-  expect(error.message).toMatch(/MOVED.*this is one node of a Redis Cluster: set store\.redis\.cluster instead of url or sentinel$/);
+  expect(error.message).toMatch(
+    /MOVED.*this is one node of a Redis Cluster: set store\.redis\.cluster instead of url or sentinel$/,
+  );
   expect(single.problems()).toHaveLength(1);
   const nowhere = await openConnection(opened, { cluster: { nodes: [{ host: "127.0.0.1", port: 1 }] }, wait: false });
   await until("the problem", () => nowhere.problems().length > 0);
@@ -223,14 +240,22 @@ test("a replica that is made the master is followed, and the new master's readin
       () => false,
     ),
   );
-  await until("its link", async () => String(await redisCommand(replica, "INFO", "replication")).includes("master_link_status:up"), { timeoutMs: 20_000 });
+  await until(
+    "its link",
+    async () => String(await redisCommand(replica, "INFO", "replication")).includes("master_link_status:up"),
+    { timeoutMs: 20_000 },
+  );
   await send(redis, "set", key, "before");
   await redisCommand(replica, "CLUSTER", "FAILOVER");
   await until("the new master", async () => (await cluster.ownerOf(cluster.slotOf(key))) === replica);
   await until("a write there", () => answers(redis, "set", key, "after"));
   expect(await redisCommand(replica, "GET", key)).toBe("after");
   await until("its readiness", () => readies() === 4);
-  await until("the way back", async () => String(await redisCommand(master, "INFO", "replication")).includes("master_link_status:up"), { timeoutMs: 20_000 });
+  await until(
+    "the way back",
+    async () => String(await redisCommand(master, "INFO", "replication")).includes("master_link_status:up"),
+    { timeoutMs: 20_000 },
+  );
   await redisCommand(master, "CLUSTER", "FAILOVER");
   await until("the former master", async () => (await cluster.ownerOf(cluster.slotOf(key))) === master);
   await until("a write there", () => answers(redis, "set", key, "back"));
@@ -242,6 +267,8 @@ async function natted(): Promise<TcpProxy[]> {
 }
 
 function byNat(proxies: readonly TcpProxy[]) {
-  const natMap = Object.fromEntries(cluster.nodes.map(({ host, port }, at) => [`${host}:${port}`, proxies[at] as TcpProxy]));
+  const natMap = Object.fromEntries(
+    cluster.nodes.map(({ host, port }, at) => [`${host}:${port}`, proxies[at] as TcpProxy]),
+  );
   return { cluster: { nodes: [proxies[0] as TcpProxy], natMap } };
 }

@@ -18,7 +18,10 @@ test("commands go to the database of the URL, or of the settings", async () => {
   const bySetting = await openConnection(opened, { url: urlOf(server), database: 4 });
   await send(byUrl.redis, "set", "key", "3");
   await send(bySetting.redis, "set", "key", "4");
-  expect(String(await redisCommand(server, "INFO", "keyspace")).match(/db\d+:keys=\d+/g)).toEqual(["db3:keys=1", "db4:keys=1"]);
+  expect(String(await redisCommand(server, "INFO", "keyspace")).match(/db\d+:keys=\d+/g)).toEqual([
+    "db3:keys=1",
+    "db4:keys=1",
+  ]);
 });
 
 test("CLIENT LIST shows the connections by name, the subscription's too", async () => {
@@ -55,7 +58,10 @@ test("more than 10000 commands under way fail at once rather than pile up", asyn
   const { redis } = await openConnection(opened, { url: urlOf(server), commandTimeoutMs: 20_000 });
   await server.pause();
   const waiting = Array.from({ length: 10_000 }, () => answers(redis, "get", "a"));
-  expect(await failureOf(send(redis, "get", "a"))).toMatchObject({ code: "store_unavailable", message: "Redis: 10000 commands are under way already" });
+  expect(await failureOf(send(redis, "get", "a"))).toMatchObject({
+    code: "store_unavailable",
+    message: "Redis: 10000 commands are under way already",
+  });
   await server.resume();
   expect((await Promise.all(waiting)).every(Boolean)).toBe(true);
   expect(await answers(redis)).toBe(true);
@@ -67,10 +73,16 @@ describe("what is wrong with Redis is said once, with what to do", () => {
 
   test("a wrong password", async () => {
     const server = await use(startRedis({ password: "right-secret" }));
-    const { redis, log, problems } = await openConnection(opened, { url: urlOf(server), password: new Secret("wrong-secret"), wait: false });
+    const { redis, log, problems } = await openConnection(opened, {
+      url: urlOf(server),
+      password: new Secret("wrong-secret"),
+      wait: false,
+    });
     await until("the problem", () => problems().length > 0);
     expect(problems()).toEqual([expect.stringMatching(/^WRONGPASS.*check store\.redis\.username and password/)]);
-    expect(await failureOf(send(redis, "ping"))).toMatchObject({ message: expect.stringMatching(/^Redis: not connected: WRONGPASS/) });
+    expect(await failureOf(send(redis, "ping"))).toMatchObject({
+      message: expect.stringMatching(/^Redis: not connected: WRONGPASS/),
+    });
     expect(log()).not.toContain("secret");
   });
 
@@ -108,7 +120,9 @@ describe("what is wrong with Redis is said once, with what to do", () => {
     const server = await use(startRedis());
     const { redis, problems } = await openConnection(opened, { cluster: { nodes: [server] }, wait: false });
     await until("the problem", () => problems().length > 0);
-    expect(problems()[0]).toMatch(/cluster support disabled: this is no Redis Cluster: set store\.redis\.url or sentinel instead of cluster$/);
+    expect(problems()[0]).toMatch(
+      /cluster support disabled: this is no Redis Cluster: set store\.redis\.url or sentinel instead of cluster$/,
+    );
     expect(await answers(redis)).toBe(false);
   });
 });

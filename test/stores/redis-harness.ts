@@ -24,7 +24,9 @@ export async function openStore(
   const lines: string[] = [];
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
   const settings = { url: new Secret(url), keyPrefix: "bearerswap:", commandTimeoutMs: 2_000, ...config };
-  const store = await use(createRedisStore({ config: settings, clock: systemClock(), log, random: systemRandom(), metrics: noStoreMetrics }));
+  const store = await use(
+    createRedisStore({ config: settings, clock: systemClock(), log, random: systemRandom(), metrics: noStoreMetrics }),
+  );
   if (wait) await until("the store's first answer", () => answers(store));
   return { store, log: () => lines.join("") };
 }

@@ -20,9 +20,14 @@ describe("a row that no key opens", () => {
     await store.put(key, secretWrite());
     for (const from of [await rows.storeWith(["k2"]), await rows.storeWith([])])
       expect(await rows.refusalOf(from, key)).toMatchObject(
-        sealedError(/field grant is sealed with key "k1", which is not configured; it was left as it is: add that key to store\.encryption\.keys$/),
+        sealedError(
+          /field grant is sealed with key "k1", which is not configured; it was left as it is: add that key to store\.encryption\.keys$/,
+        ),
       );
-    expect(await summaryOf(await rows.storeWith(["k2", "k1"]), key)).toMatchObject({ version: "v1", refresh: "refresh-secret" });
+    expect(await summaryOf(await rows.storeWith(["k2", "k1"]), key)).toMatchObject({
+      version: "v1",
+      refresh: "refresh-secret",
+    });
   });
 
   test("is still listed, replaced by a login and ended by a revocation", async () => {
@@ -61,7 +66,8 @@ describe("a key's rotation", () => {
           await writer.put(key, secretWrite({ version: `${at}`, refresh: `refresh-${at}` }));
       else for (const key of keys) await before.commit(key, "2", secretWrite({ version: "3", refresh: "refresh-3" }));
       for (const reader of [before, after])
-        for (const key of keys) expect(await summaryOf(reader, key)).toMatchObject({ version: `${at}`, refresh: `refresh-${at}` });
+        for (const key of keys)
+          expect(await summaryOf(reader, key)).toMatchObject({ version: `${at}`, refresh: `refresh-${at}` });
     }
   });
 
@@ -73,8 +79,15 @@ describe("a key's rotation", () => {
     expect(await rows.client.hget(nameOf(key), "grant")).toMatch(/^s1\.k1\./);
     expect(await rows.refusalOf(await rows.storeWith(["k2"]), key)).toMatchObject(sealedError(/with key "k1"/));
     await rotated.commit(key, "v1", secretWrite({ version: "v2" }));
-    expect(await rows.client.hmget(nameOf(key), "grant", "access")).toEqual([expect.stringMatching(/^s1\.k2\./), expect.stringMatching(/^s1\.k2\./)]);
-    expect(await summaryOf(await rows.storeWith(["k2"]), key)).toMatchObject({ version: "v2", refresh: "refresh-secret", access: "access-secret" });
+    expect(await rows.client.hmget(nameOf(key), "grant", "access")).toEqual([
+      expect.stringMatching(/^s1\.k2\./),
+      expect.stringMatching(/^s1\.k2\./),
+    ]);
+    expect(await summaryOf(await rows.storeWith(["k2"]), key)).toMatchObject({
+      version: "v2",
+      refresh: "refresh-secret",
+      access: "access-secret",
+    });
   });
 });
 
@@ -87,13 +100,16 @@ describe("rows from before sealing", () => {
     expect(await summaryOf(migrating, key)).toMatchObject({ refresh: "refresh-secret", access: "access-secret" });
     await migrating.commit(key, "v1", secretWrite({ version: "v2" }));
     expect(JSON.stringify(await rows.client.hgetall(nameOf(key)))).not.toContain("secret");
-    for (const reader of [migrating, store]) expect(await summaryOf(reader, key)).toMatchObject({ version: "v2", refresh: "refresh-secret" });
+    for (const reader of [migrating, store])
+      expect(await summaryOf(reader, key)).toMatchObject({ version: "v2", refresh: "refresh-secret" });
   });
 
   test("are an error without it, which says what to set", async () => {
     const [plain, key] = [await rows.storeWith([]), newKey()];
     await plain.put(key, secretWrite());
-    expect(await rows.refusalOf(store, key)).toMatchObject(sealedError(/field grant is not sealed; it was left as it is: set store\.encryption\.allowPlain/));
+    expect(await rows.refusalOf(store, key)).toMatchObject(
+      sealedError(/field grant is not sealed; it was left as it is: set store\.encryption\.allowPlain/),
+    );
   });
 
   test("are an error in the access field alone too: nobody slips in a token of theirs", async () => {

@@ -24,7 +24,11 @@ for (const hashExpiry of [true, false]) {
       await client.flushall();
       await store.put({ session, upstream }, grantWrite({ version: "v1" }));
       expect((await client.keys("*")).sort()).toEqual([`p:{${session}}:grant:crm`, `p:{${session}}:index`]);
-      expect(await client.hgetall(`p:{${session}}:grant:crm`)).toMatchObject({ v: "v1", state: "active", life: String(30 * dayMs) });
+      expect(await client.hgetall(`p:{${session}}:grant:crm`)).toMatchObject({
+        v: "v1",
+        state: "active",
+        life: String(30 * dayMs),
+      });
       expect(await client.smembers(`p:{${session}}:index`)).toEqual(["crm"]);
     });
 
@@ -46,7 +50,11 @@ for (const hashExpiry of [true, false]) {
       await letTimePass(client, hourMs);
       expect(await client.hexists(name, "access")).toBe(hashExpiry ? 0 : 1);
       await store.read(key);
-      expect([await client.hexists(name, "access"), await client.hexists(name, "accessUntil"), await client.hexists(name, "grant")]).toEqual([0, 0, 1]);
+      expect([
+        await client.hexists(name, "access"),
+        await client.hexists(name, "accessUntil"),
+        await client.hexists(name, "grant"),
+      ]).toEqual([0, 0, 1]);
     });
 
     test("lose the token and nothing else when it is revoked", async () => {

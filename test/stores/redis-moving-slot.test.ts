@@ -20,7 +20,9 @@ beforeAll(async () => {
   cluster = await opened.use(startCluster());
   const config = { cluster: { nodes: cluster.nodes }, keyPrefix: "bearerswap:", commandTimeoutMs: 2_000 };
   const log = createLog({ level: "trace", format: "json" }, { write: () => undefined });
-  store = await opened.use(createRedisStore({ config, clock: systemClock(), log, random: systemRandom(), metrics: noStoreMetrics }));
+  store = await opened.use(
+    createRedisStore({ config, clock: systemClock(), log, random: systemRandom(), metrics: noStoreMetrics }),
+  );
   await until("the store's first answer", () => answers(store));
 });
 

@@ -94,7 +94,10 @@ test("a master that was made a replica refuses writes with store_unavailable, an
   await store.put(key, grantWrite({ version: "v1" }));
   await client.replicaof("127.0.0.1", 1);
   for (const call of [() => store.put(key, secretWrite("v2")), () => store.commit(key, "v1", secretWrite("v2"))])
-    expect((await failureOf(call)).error).toMatchObject({ code: "store_unavailable", message: expect.stringMatching(/^Redis: .*READONLY/) });
+    expect((await failureOf(call)).error).toMatchObject({
+      code: "store_unavailable",
+      message: expect.stringMatching(/^Redis: .*READONLY/),
+    });
   await until("the connection made anew", () => answers(store));
   expect(await summaryOf(store, key)).toMatchObject({ version: "v1", state: "active" });
   await client.replicaof("NO", "ONE");
@@ -146,7 +149,10 @@ describe("a Redis with a password", () => {
     const key = newKey();
     await inUrl.store.put(key, grantWrite({ version: "v1" }));
     const plainUrl = `redis://127.0.0.1:${server.port}`;
-    const settings = await openStore(opened, plainUrl, { username: "default", password: new Secret("pass word/secret") });
+    const settings = await openStore(opened, plainUrl, {
+      username: "default",
+      password: new Secret("pass word/secret"),
+    });
     expect(await summaryOf(settings.store, key)).toMatchObject({ version: "v1" });
     expect(inUrl.log() + settings.log()).not.toContain("secret");
   });

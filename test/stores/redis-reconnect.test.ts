@@ -28,7 +28,10 @@ test("a lost connection is made anew, and everyone who waits for that is told", 
 test("a half-open connection fails commands by the time-out, is dropped, and made anew", async () => {
   const { redis, proxy, readies } = await behindProxy({ commandTimeoutMs: 200 });
   proxy.freeze();
-  expect(await failureOf(send(redis, "ping"))).toMatchObject({ code: "store_unavailable", message: "Redis: timed out" });
+  expect(await failureOf(send(redis, "ping"))).toMatchObject({
+    code: "store_unavailable",
+    message: "Redis: timed out",
+  });
   await until("a second connection", () => readies() >= 2);
   expect(await send(redis, "ping")).toBe("PONG");
 });
@@ -63,7 +66,9 @@ test("nothing is executed late or twice: each command that was given up had its 
   }
   const list = (await redisCommand(server, "LRANGE", "list", 0, -1)) as string[];
   expect(new Set(list).size).toBe(list.length);
-  expect(list, "in the order in which they were sent").toEqual([...list].sort((one, other) => Number(one) - Number(other)));
+  expect(list, "in the order in which they were sent").toEqual(
+    [...list].sort((one, other) => Number(one) - Number(other)),
+  );
   expect(list).toEqual(expect.arrayContaining(acknowledged));
   expect(list.filter((id) => frozen.includes(id))).toEqual([]);
   expect(acknowledged.length).toBeGreaterThan(0);
@@ -126,19 +131,22 @@ test("a subscription that is half-open is dropped when asked, and one that waits
   await until("the subscription made anew", () => heard.begun === 3);
 });
 
-test.each([true, false])("a demoted master is left: the connection is made anew until writes work again (HPEXPIRE: %s)", async (hashExpiry) => {
-  const server = await use(startRedis({ hashExpiry }));
-  const { redis, readies, problems } = await openConnection(opened, { url: urlOf(server) });
-  const revoke = () => redis.run("revoke", "key", ["changes", "v1", "60000"]);
-  await redisCommand(server, "REPLICAOF", "127.0.0.1", 1);
-  expect((await failureOf(revoke())).message).toMatch(/^Redis: READONLY.*this is a replica/);
-  await until("a second connection", () => readies() >= 2);
-  await redisCommand(server, "REPLICAOF", "NO", "ONE");
-  await until("a write", () =>
-    revoke().then(
-      () => true,
-      () => false,
-    ),
-  );
-  expect(problems().filter((problem) => problem.startsWith("READONLY"))).toHaveLength(1);
-});
+test.each([true, false])(
+  "a demoted master is left: the connection is made anew until writes work again (HPEXPIRE: %s)",
+  async (hashExpiry) => {
+    const server = await use(startRedis({ hashExpiry }));
+    const { redis, readies, problems } = await openConnection(opened, { url: urlOf(server) });
+    const revoke = () => redis.run("revoke", "key", ["changes", "v1", "60000"]);
+    await redisCommand(server, "REPLICAOF", "127.0.0.1", 1);
+    expect((await failureOf(revoke())).message).toMatch(/^Redis: READONLY.*this is a replica/);
+    await until("a second connection", () => readies() >= 2);
+    await redisCommand(server, "REPLICAOF", "NO", "ONE");
+    await until("a write", () =>
+      revoke().then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect(problems().filter((problem) => problem.startsWith("READONLY"))).toHaveLength(1);
+  },
+);

@@ -35,7 +35,10 @@ describe("a sealed Redis store", () => {
 describe("a sealed row", () => {
   test("holds no token, scope or subject in the clear, at login, refresh and refusal", async () => {
     const key = newKey();
-    const forms = ["refresh-secret", "access-secret", "read write", "alice"].flatMap((text) => [text, ...encodings(text)]);
+    const forms = ["refresh-secret", "access-secret", "read write", "alice"].flatMap((text) => [
+      text,
+      ...encodings(text),
+    ]);
     const expectSealed = async () => {
       const raw = `${JSON.stringify(await rows.client.hgetall(nameOf(key)))} ${(await rows.client.dumpBuffer(nameOf(key))).toString("latin1")}`;
       expect(raw).toMatch(/"grant":"s1\.k1\.[\w-]+".*"access":"s1\.k1\.[\w-]+"/);
@@ -47,8 +50,18 @@ describe("a sealed row", () => {
     await expectSealed();
     await store.refuse(key, "v2", "invalid_grant");
     await expectSealed();
-    expect(await summaryOf(store, key)).toMatchObject({ state: "dead", why: "invalid_grant", refresh: "refresh-secret", access: "access-secret" });
-    expect(await rows.client.hgetall(nameOf(key))).toMatchObject({ v: "v2", state: "dead", why: "invalid_grant", accessUntil: expect.stringMatching(/^\d+$/) });
+    expect(await summaryOf(store, key)).toMatchObject({
+      state: "dead",
+      why: "invalid_grant",
+      refresh: "refresh-secret",
+      access: "access-secret",
+    });
+    expect(await rows.client.hgetall(nameOf(key))).toMatchObject({
+      v: "v2",
+      state: "dead",
+      why: "invalid_grant",
+      accessUntil: expect.stringMatching(/^\d+$/),
+    });
   });
 
   test("moved to another session or upstream does not open there", async () => {
@@ -96,24 +109,29 @@ describe("a sealed row", () => {
     }
   });
 
-  test.each(["grant", "access"])("with its %s cut anywhere does not open, and is not taken for a missing one", async (field) => {
-    const key = newKey();
-    await store.put(key, secretWrite());
-    const { [field]: whole = "" } = await rows.client.hgetall(nameOf(key));
-    for (const length of [1, 2, 3, 5, 6, 7, 30, 43, 44, whole.length - 4, whole.length - 1]) {
-      await rows.client.hset(nameOf(key), field, whole.slice(0, length));
-      expect(await rows.refusalOf(store, key), String(length)).toMatchObject({
-        code: expect.stringMatching(/^store_(?:sealed|corrupt)$/),
-        message: expect.stringMatching(new RegExp(`field ${field} (?:is damaged|does not open)`)),
-      });
-    }
-  });
+  test.each(["grant", "access"])(
+    "with its %s cut anywhere does not open, and is not taken for a missing one",
+    async (field) => {
+      const key = newKey();
+      await store.put(key, secretWrite());
+      const { [field]: whole = "" } = await rows.client.hgetall(nameOf(key));
+      for (const length of [1, 2, 3, 5, 6, 7, 30, 43, 44, whole.length - 4, whole.length - 1]) {
+        await rows.client.hset(nameOf(key), field, whole.slice(0, length));
+        expect(await rows.refusalOf(store, key), String(length)).toMatchObject({
+          code: expect.stringMatching(/^store_(?:sealed|corrupt)$/),
+          message: expect.stringMatching(new RegExp(`field ${field} (?:is damaged|does not open)`)),
+        });
+      }
+    },
+  );
 });
 
 /** How a text looks inside base64, at each of the three places it may begin. */
 function encodings(text: string): string[] {
   return [0, 1, 2].flatMap((before) => {
     const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(text)]);
-    return [bytes.toString("base64").slice(4, -4), bytes.toString("base64url").slice(4, -4)].filter((form) => form.length >= 4);
+    return [bytes.toString("base64").slice(4, -4), bytes.toString("base64url").slice(4, -4)].filter(
+      (form) => form.length >= 4,
+    );
   });
 }

@@ -21,21 +21,26 @@ const settings = () => ({
   password: new Secret(password),
   sentinel: { name: servers.name, nodes: servers.sentinels, password: new Secret(sentinelPassword) },
 });
-const on = (server: RedisServer, name: string, ...args: (string | number)[]) => redisCommand({ ...server, password }, name, ...args);
+const on = (server: RedisServer, name: string, ...args: (string | number)[]) =>
+  redisCommand({ ...server, password }, name, ...args);
 
 describe("what is wrong with sentinels is said once, with what to do", () => {
   test("a master that they do not know", async () => {
     const sentinel = { ...settings().sentinel, name: "nobody" };
     const { redis, problems } = await openConnection(opened, { ...settings(), sentinel, wait: false });
     expect(await failureOf(send(redis, "ping"))).toMatchObject({ code: "store_unavailable" });
-    expect(problems()).toEqual([expect.stringMatching(/^no sentinel tells the master: .*No such master.*: check store\.redis\.sentinel\.name$/)]);
+    expect(problems()).toEqual([
+      expect.stringMatching(/^no sentinel tells the master: .*No such master.*: check store\.redis\.sentinel\.name$/),
+    ]);
   });
 
   test("a wrong password of theirs", async () => {
     const sentinel = { ...settings().sentinel, password: new Secret("wrong-secret") };
     const { log, problems } = await openConnection(opened, { ...settings(), sentinel, wait: false });
     await until("the problem", () => problems().length > 0);
-    expect(problems()).toEqual([expect.stringMatching(/^no sentinel tells the master: WRONGPASS.*store\.redis\.sentinel\.username and password/)]);
+    expect(problems()).toEqual([
+      expect.stringMatching(/^no sentinel tells the master: WRONGPASS.*store\.redis\.sentinel\.username and password/),
+    ]);
     expect(log()).not.toContain("secret");
   });
 
@@ -51,8 +56,11 @@ describe("what is wrong with sentinels is said once, with what to do", () => {
 
 test("the master is found past sentinels that are gone, and by their NAT addresses", async () => {
   const proxies = new Map<string, { host: string; port: number }>();
-  for (const server of [...servers.servers, ...servers.sentinels]) proxies.set(`${server.host}:${server.port}`, await opened.use(startTcpProxy(server)));
-  const [first, second] = servers.sentinels.map(({ host, port }) => proxies.get(`${host}:${port}`) as { host: string; port: number });
+  for (const server of [...servers.servers, ...servers.sentinels])
+    proxies.set(`${server.host}:${server.port}`, await opened.use(startTcpProxy(server)));
+  const [first, second] = servers.sentinels.map(
+    ({ host, port }) => proxies.get(`${host}:${port}`) as { host: string; port: number },
+  );
   const nodes = [{ host: "127.0.0.1", port: 1 }, first, second].filter((node) => node !== undefined);
   const sentinel = { ...settings().sentinel, nodes, natMap: Object.fromEntries(proxies) };
   const { redis } = await openConnection(opened, { ...settings(), sentinel, database: 2 });
@@ -121,12 +129,16 @@ test("a master that freezes is left for the one that the sentinels then name", a
 
 test("a master that the sentinels cannot reach any more is left, though it still answers: what it takes is lost later", async () => {
   const cut = await opened.use(startReplicated({ password }));
-  const { redis, readies } = await openConnection(opened, { password: new Secret(password), sentinel: { name: cut.name, nodes: cut.sentinels } });
+  const { redis, readies } = await openConnection(opened, {
+    password: new Secret(password),
+    sentinel: { name: cut.name, nodes: cut.sentinels },
+  });
   const heard = await hear(redis, "changes");
   const former = await cut.master();
   await on(former, "CONFIG", "SET", "requirepass", "changed");
   const list = String(await redisCommand({ ...former, password: "changed" }, "CLIENT", "LIST"));
-  for (const [, id = ""] of list.matchAll(/^id=(\d+) .* name=sentinel-/gm)) await redisCommand({ ...former, password: "changed" }, "CLIENT", "KILL", "ID", id);
+  for (const [, id = ""] of list.matchAll(/^id=(\d+) .* name=sentinel-/gm))
+    await redisCommand({ ...former, password: "changed" }, "CLIENT", "KILL", "ID", id);
   const master = await cut.failedOverFrom(former);
   await until("a connection to the new master", () => readies() >= 2);
   await until("a write there", () => answers(redis, "set", "cut", "off"));

@@ -51,7 +51,10 @@ test("commands and subscription go over TLS to a server whose authority is known
 test("a client certificate is shown to a server that asks for one", async () => {
   const redis = await use(startTlsRedis({ ca, certificate, clientAuth: true }));
   const url = urlOf(redis, "rediss");
-  const { redis: connection } = await openConnection(opened, { url, tls: { ca: ca.cert, ...(await clientCertificate()) } });
+  const { redis: connection } = await openConnection(opened, {
+    url,
+    tls: { ca: ca.cert, ...(await clientCertificate()) },
+  });
   expect(await send(connection, "ping")).toBe("PONG");
 });
 
@@ -68,8 +71,12 @@ describe("what is wrong with TLS is said once, with what to do", () => {
 
   test("a certificate of another name, unless that is the name to expect", async () => {
     const url = urlOf(await front(server, { cert: elsewhere.cert, key: elsewhere.key }), "rediss");
-    expect(await problemOf({ url, tls: tls() })).toMatch(/: set store\.redis\.tls\.serverName to a name in the server's certificate$/);
-    expect(await answers((await openConnection(opened, { url, tls: { ...tls(), serverName: "redis.internal" } })).redis)).toBe(true);
+    expect(await problemOf({ url, tls: tls() })).toMatch(
+      /: set store\.redis\.tls\.serverName to a name in the server's certificate$/,
+    );
+    expect(
+      await answers((await openConnection(opened, { url, tls: { ...tls(), serverName: "redis.internal" } })).redis),
+    ).toBe(true);
   });
 
   test("no client certificate, or one of another authority", async () => {
@@ -83,11 +90,15 @@ describe("what is wrong with TLS is said once, with what to do", () => {
   test("a server that is older than TLS may be", async () => {
     const url = urlOf(await front(server, { maxVersion: "TLSv1.2" }), "rediss");
     expect(await answers((await openConnection(opened, { url, tls: tls() })).redis)).toBe(true);
-    expect(await problemOf({ url, tls: { ...tls(), minVersion: "TLSv1.3" } })).toMatch(/^TLS: .*protocol version: undefined$/);
+    expect(await problemOf({ url, tls: { ...tls(), minVersion: "TLSv1.3" } })).toMatch(
+      /^TLS: .*protocol version: undefined$/,
+    );
   });
 
   test("TLS to a server without, and none to one with", async () => {
-    expect(await problemOf({ url: urlOf(server, "rediss"), tls: tls(), connectTimeoutMs: 500 })).toMatch(/: nobody answers there, or not in TLS/);
+    expect(await problemOf({ url: urlOf(server, "rediss"), tls: tls(), connectTimeoutMs: 500 })).toMatch(
+      /: nobody answers there, or not in TLS/,
+    );
     const redis = await use(startTlsRedis({ ca, certificate }));
     expect(await problemOf({ url: urlOf(redis) })).toMatch(/: does the server want TLS/);
     expect(await problemOf({ cluster: { nodes: [redis] } })).toMatch(/: does the server want TLS/);
@@ -99,12 +110,19 @@ test("sentinels and masters are reached over TLS, each with settings of its own"
   const watchers = await use(createCertificateAuthority("sentinels' CA"));
   const watched = await watchers.server();
   const nodes = await Promise.all(
-    servers.sentinels.map((sentinel) => front(sentinel, { cert: watched.cert, key: watched.key, ca: watchers.cert, requestCert: true })),
+    servers.sentinels.map((sentinel) =>
+      front(sentinel, { cert: watched.cert, key: watched.key, ca: watchers.cert, requestCert: true }),
+    ),
   );
   const proxies = await Promise.all(servers.servers.map((redis) => front(redis)));
-  const natMap = Object.fromEntries(servers.servers.map(({ host, port }, at) => [`${host}:${port}`, proxies[at] ?? server]));
+  const natMap = Object.fromEntries(
+    servers.servers.map(({ host, port }, at) => [`${host}:${port}`, proxies[at] ?? server]),
+  );
   const tls = { ca: watchers.cert, ...(await clientCertificate(watchers)) };
-  const { redis, readies } = await openConnection(opened, { sentinel: { name: servers.name, nodes, tls, natMap }, tls: { ca: ca.cert } });
+  const { redis, readies } = await openConnection(opened, {
+    sentinel: { name: servers.name, nodes, tls, natMap },
+    tls: { ca: ca.cert },
+  });
   const heard = await hear(redis, "changes");
   await servers.failover();
   await until("a connection to the new master", () => readies() >= 2);
@@ -114,9 +132,16 @@ test("sentinels and masters are reached over TLS, each with settings of its own"
 
 test("the nodes of a cluster are reached over TLS by the name that their certificates have", async () => {
   const cluster = await use(startCluster({ hashExpiry: false }));
-  const proxies = await Promise.all(cluster.nodes.map((node) => front(node, { cert: elsewhere.cert, key: elsewhere.key })));
-  const natMap = Object.fromEntries(cluster.nodes.map(({ host, port }, at) => [`${host}:${port}`, proxies[at] ?? server]));
-  const { redis } = await openConnection(opened, { cluster: { nodes: proxies, natMap }, tls: { ca: ca.cert, serverName: "redis.internal" } });
+  const proxies = await Promise.all(
+    cluster.nodes.map((node) => front(node, { cert: elsewhere.cert, key: elsewhere.key })),
+  );
+  const natMap = Object.fromEntries(
+    cluster.nodes.map(({ host, port }, at) => [`${host}:${port}`, proxies[at] ?? server]),
+  );
+  const { redis } = await openConnection(opened, {
+    cluster: { nodes: proxies, natMap },
+    tls: { ca: ca.cert, serverName: "redis.internal" },
+  });
   await Promise.all(Array.from({ length: 20 }, (_, id) => send(redis, "set", `key-${id}`, "value")));
   const heard = await hear(redis, "changes");
   await untilHeard(redis, heard, "changes", "over TLS");

@@ -18,7 +18,11 @@ describe("a cluster that names no addresses (cluster-preferred-endpoint-type unk
   const keysOf = (count: number) => Array.from({ length: count }, (_, id) => `{session-${id}}:grant`);
 
   test("is reached at the host of the configuration, each node at its port", async () => {
-    const slots = (await redisCommand(cluster.nodes[0] as RedisServer, "CLUSTER", "SLOTS")) as [number, number, [string | null]][];
+    const slots = (await redisCommand(cluster.nodes[0] as RedisServer, "CLUSTER", "SLOTS")) as [
+      number,
+      number,
+      [string | null],
+    ][];
     expect(slots.map(([, , [host]]) => host)).toEqual([null, null, null]);
     const { redis, readies, problems } = await open();
     await Promise.all(keysOf(30).map((key) => send(redis, "set", key, key)));
@@ -41,7 +45,10 @@ describe("a cluster that names no addresses (cluster-preferred-endpoint-type unk
     await cluster.finishMove(slot, to);
     await expect(redisCommand(from, "GET", key)).rejects.toThrow(`MOVED ${slot} :${to.port}`);
     await send(redis, "set", key, "after");
-    expect([await redisCommand(to, "GET", key), await redisCommand(to, "GET", `${key}:new`)]).toEqual(["after", "asked"]);
+    expect([await redisCommand(to, "GET", key), await redisCommand(to, "GET", `${key}:new`)]).toEqual([
+      "after",
+      "asked",
+    ]);
     const heard = await hear(redis, "changes");
     await untilHeard(redis, heard, "changes", "again");
     expect(problems()).toEqual([]);
@@ -53,7 +60,11 @@ describe("a cluster that names no addresses (cluster-preferred-endpoint-type unk
     const { redis } = await open();
     const keys = keysOf(10);
     for (const node of cluster.nodes) await redisCommand(node, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
-    await until("answers of all nodes", async () => (await Promise.all(keys.map((key) => answers(redis, "get", key)))).every(Boolean), { timeoutMs: 20_000 });
+    await until(
+      "answers of all nodes",
+      async () => (await Promise.all(keys.map((key) => answers(redis, "get", key)))).every(Boolean),
+      { timeoutMs: 20_000 },
+    );
   });
 });
 

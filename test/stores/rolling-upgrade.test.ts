@@ -28,7 +28,10 @@ const request = (attempt: string) => ({ attempt, seen: "v1", leaseMs: 15_000, us
 async function lay({ fields, instants = {} }: RowBefore, key: GrantKey = newKey()): Promise<GrantKey> {
   const name = `bearerswap:{${key.session}}:grant:${key.upstream}`;
   const now = Date.now();
-  await client.hset(name, { ...fields, ...Object.fromEntries(Object.entries(instants).map(([field, ms]) => [field, now + ms])) });
+  await client.hset(name, {
+    ...fields,
+    ...Object.fromEntries(Object.entries(instants).map(([field, ms]) => [field, now + ms])),
+  });
   await client.pexpire(name, 30 * dayMs);
   return key;
 }
@@ -36,8 +39,18 @@ async function lay({ fields, instants = {} }: RowBefore, key: GrantKey = newKey(
 describe("a row that the version before wrote", () => {
   test("of a grant in use is read, token and all, and refreshed", async () => {
     const key = await lay(rowsBefore.active);
-    expect(await summaryOf(store, key)).toMatchObject({ version: "v1", state: "active", refresh: "refresh-1", access: "access-1" });
-    expect(await store.acquire(key, request("a"))).toMatchObject({ kind: "acquired", earlier: undefined, failures: 0, answerMs: 0 });
+    expect(await summaryOf(store, key)).toMatchObject({
+      version: "v1",
+      state: "active",
+      refresh: "refresh-1",
+      access: "access-1",
+    });
+    expect(await store.acquire(key, request("a"))).toMatchObject({
+      kind: "acquired",
+      earlier: undefined,
+      failures: 0,
+      answerMs: 0,
+    });
     expect(await store.commit(key, "v1", grantWrite({ version: "v2", refresh: "refresh-2" }))).toBe("written");
     expect(await summaryOf(store, key)).toMatchObject({ version: "v2", refresh: "refresh-2" });
   });
@@ -64,7 +77,10 @@ describe("a row that the version before wrote", () => {
   test("of a revoked session keeps refreshes out, and a login takes its place", async () => {
     const key = await lay(rowsBefore.revoked);
     expect(await store.read(key)).toEqual({ kind: "revoked", version: "tomb" });
-    expect([await store.acquire(key, request("a")), await store.commit(key, "v1", grantWrite())]).toEqual([{ kind: "revoked" }, "revoked"]);
+    expect([await store.acquire(key, request("a")), await store.commit(key, "v1", grantWrite())]).toEqual([
+      { kind: "revoked" },
+      "revoked",
+    ]);
     expect(await store.put(key, grantWrite({ version: "login" }), "tomb")).toBe("written");
   });
 
@@ -78,7 +94,11 @@ describe("a row that the version before wrote", () => {
 
   test("keeps its marker", async () => {
     const key = await lay(rowsBefore.marked);
-    expect(await store.acquire(key, request("a"))).toMatchObject({ kind: "acquired", earlier: { count: 1 }, failures: 0 });
+    expect(await store.acquire(key, request("a"))).toMatchObject({
+      kind: "acquired",
+      earlier: { count: 1 },
+      failures: 0,
+    });
   });
 
   test("keeps its back-off and its count of failures", async () => {
@@ -86,7 +106,12 @@ describe("a row that the version before wrote", () => {
     const waiting = await store.acquire(key, request("a"));
     expectAbout(waiting.kind === "back_off" ? waiting.remainingMs : 0, 20_000);
     await letTimePass(client, 20_000);
-    expect(await store.acquire(key, request("a"))).toMatchObject({ kind: "acquired", earlier: { count: 1 }, failures: 1, row: { failingMs: undefined } });
+    expect(await store.acquire(key, request("a"))).toMatchObject({
+      kind: "acquired",
+      earlier: { count: 1 },
+      failures: 1,
+      row: { failingMs: undefined },
+    });
   });
 });
 
@@ -112,11 +137,19 @@ describe("the version before and this one, on one Redis", () => {
     await before.release(key, { attempt: "old", unused: false, backOffMs: 5_000 });
     expect((await store.acquire(key, request("new"))).kind).toBe("back_off");
     await letTimePass(client, 5_000);
-    expect(await store.acquire(key, request("new"))).toMatchObject({ kind: "acquired", earlier: { count: 1 }, failures: 1 });
+    expect(await store.acquire(key, request("new"))).toMatchObject({
+      kind: "acquired",
+      earlier: { count: 1 },
+      failures: 1,
+    });
     await store.release(key, { attempt: "new", unused: false, backOffMs: 5_000 });
     expect((await before.acquire(key, request("old"))).kind).toBe("back_off");
     await letTimePass(client, 5_000);
-    expect(await before.acquire(key, request("old"))).toMatchObject({ kind: "acquired", earlier: { count: 2 }, failures: 2 });
+    expect(await before.acquire(key, request("old"))).toMatchObject({
+      kind: "acquired",
+      earlier: { count: 2 },
+      failures: 2,
+    });
   });
 
   test("a call that this version has given up keeps the one before away until no answer can come", async () => {
@@ -135,7 +168,11 @@ describe("the version before and this one, on one Redis", () => {
     await store.release(key, { attempt: "new", unused: true, backOffMs: 1_000 });
     expect(await before.refuse(key, "v1", "invalid_grant")).toBe("dead");
     expect(await store.commit(key, "v1", grantWrite({ version: "v2", access: null }))).toBe("written");
-    expect(await store.acquire(key, { ...request("a"), seen: "v2" })).toMatchObject({ kind: "acquired", failures: 0, row: { failingMs: undefined } });
+    expect(await store.acquire(key, { ...request("a"), seen: "v2" })).toMatchObject({
+      kind: "acquired",
+      failures: 0,
+      row: { failingMs: undefined },
+    });
   });
 
   test("refresh one session in turn: each refresh token is presented once", async () => {

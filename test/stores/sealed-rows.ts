@@ -15,7 +15,10 @@ export interface SealedRows {
   readonly client: Redis;
   /** A store of its own, which seals with the first of these keys; without any it seals nothing. */
   storeWith(ids: readonly string[], options?: { allowPlain?: boolean }): Promise<TokenStore>;
-  /** What a read throws. Fails the test where it does not, where the error shows a token or a value, or where the row is not what it was before. */
+  /**
+   * What a read throws. Fails the test where it does not, where the error shows a token or a value, or where the row is
+   * not what it was before.
+   */
   refusalOf(from: TokenStore, key: GrantKey): Promise<unknown>;
 }
 
@@ -44,14 +47,18 @@ export async function openSealedRows(opened: Resources): Promise<SealedRows> {
 
   /** Everything that stands in the row, and how long it is kept, to the hour. */
   async function rowBytes(key: GrantKey): Promise<unknown> {
-    const fields = Object.entries(await client.hgetallBuffer(nameOf(key))).map(([name, value]) => [name, value.toString("hex")]);
+    const fields = Object.entries(await client.hgetallBuffer(nameOf(key))).map(([name, value]) => [
+      name,
+      value.toString("hex"),
+    ]);
     return [fields, Math.round((await client.pttl(nameOf(key))) / 3_600_000)];
   }
 
   async function expectNothingShown(error: unknown, key: GrantKey): Promise<void> {
     const { grant = "", access = "" } = await client.hgetall(nameOf(key));
     const shown = inspect(error, { depth: 9, showHidden: true });
-    for (const value of [grant, access].filter(({ length }) => length > 20)) expect(shown).not.toContain(value.slice(-20));
+    for (const value of [grant, access].filter(({ length }) => length > 20))
+      expect(shown).not.toContain(value.slice(-20));
     expect(shown).not.toContain("secret");
   }
 }

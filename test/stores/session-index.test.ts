@@ -32,7 +32,8 @@ function describeContract(current: () => Opened): void {
     const alice = name();
     for (const session of ["one", "two", "one"]) await index.add(alice, session, minuteMs);
     expect([...(await index.find(alice))].sort()).toEqual(["one", "two"]);
-    for (const other of [{ source: "web" }, { claim: "sid" as const }, { value: "bob" }]) expect(await index.find({ ...alice, ...other })).toEqual([]);
+    for (const other of [{ source: "web" }, { claim: "sid" as const }, { value: "bob" }])
+      expect(await index.find({ ...alice, ...other })).toEqual([]);
   });
 
   test("forgets a session when its life is over, and not before", async () => {
@@ -73,7 +74,10 @@ describe("memory session index", () => {
     const [alice, bob] = [name(), name()];
     await index.add(alice, "one", minuteMs);
     await index.add(alice, "one", minuteMs);
-    await expect(index.add(bob, "two", minuteMs)).rejects.toMatchObject({ code: "store_full", message: expect.stringContaining("maxGrants") });
+    await expect(index.add(bob, "two", minuteMs)).rejects.toMatchObject({
+      code: "store_full",
+      message: expect.stringContaining("maxGrants"),
+    });
     expect(await index.find(alice)).toEqual(["one"]);
     await pass(minuteMs);
     await index.add(bob, "two", minuteMs);

@@ -23,7 +23,15 @@ export type StoreCall = { readonly key: GrantKey } & (
   | { readonly op: "revoke"; readonly version: string; readonly from?: string | undefined }
 );
 
-export type StoreReply = ReadResult | PutResult | AcquireResult | CommitResult | RefuseResult | boolean | string | undefined;
+export type StoreReply =
+  | ReadResult
+  | PutResult
+  | AcquireResult
+  | CommitResult
+  | RefuseResult
+  | boolean
+  | string
+  | undefined;
 
 /** Carries a call out. */
 export async function carryOut(store: TokenStore, call: StoreCall): Promise<StoreReply> {
@@ -50,7 +58,9 @@ export async function carryOut(store: TokenStore, call: StoreCall): Promise<Stor
 }
 
 /** A store that passes every operation on a grant to `send`. */
-export function storeOf(send: (call: StoreCall) => Promise<StoreReply>): Omit<TokenStore, "list" | "listen" | "ping" | "close"> {
+export function storeOf(
+  send: (call: StoreCall) => Promise<StoreReply>,
+): Omit<TokenStore, "list" | "listen" | "ping" | "close"> {
   return {
     read: (key) => send({ op: "read", key }) as Promise<ReadResult>,
     put: (key, write, over) => send({ op: "put", key, write, over }) as Promise<PutResult>,

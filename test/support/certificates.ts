@@ -36,7 +36,10 @@ export interface CertificateAuthority {
 
 const dayMs = 86_400_000;
 
-/** Makes a certificate authority for one test, with its files in a temporary directory. P-256 keys, made in milliseconds. */
+/**
+ * Makes a certificate authority for one test, with its files in a temporary directory. P-256 keys, made in
+ * milliseconds.
+ */
 export async function createCertificateAuthority(commonName = "test CA"): Promise<CertificateAuthority> {
   const dir = await mkdtemp(join(tmpdir(), "bearerswap-tls-"));
   let count = 0;
@@ -81,7 +84,8 @@ export async function createCertificateAuthority(commonName = "test CA"): Promis
     cert: ca.cert,
     certPath,
     dir,
-    server: (options = {}) => issue("server", { commonName: "localhost", dnsNames: ["localhost"], ips: ["127.0.0.1"], ...options }),
+    server: (options = {}) =>
+      issue("server", { commonName: "localhost", dnsNames: ["localhost"], ips: ["127.0.0.1"], ...options }),
     client: (options) => issue("client", options),
     stop: () => rm(dir, { recursive: true, force: true }),
   };

@@ -19,7 +19,9 @@ export interface CheckHttpRequest {
   readonly id?: string;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly header_map?: { readonly headers: readonly { readonly key: string; readonly value?: string; readonly raw_value?: Uint8Array }[] };
+  readonly header_map?: {
+    readonly headers: readonly { readonly key: string; readonly value?: string; readonly raw_value?: Uint8Array }[];
+  };
   readonly path?: string;
   readonly host?: string;
   readonly scheme?: string;
@@ -52,9 +54,23 @@ export interface HttpRequestOptions {
 
 /** The CheckRequest that Envoy makes of such an HTTP request: lower-case header names, pseudo-headers included. */
 export function httpRequest(options: HttpRequestOptions = {}): CheckRequest {
-  const { method = "GET", path = "/", host = "api.example.com", contextExtensions = {}, metadata = {}, principal = "", body = "" } = options;
+  const {
+    method = "GET",
+    path = "/",
+    host = "api.example.com",
+    contextExtensions = {},
+    metadata = {},
+    principal = "",
+    body = "",
+  } = options;
   const lowered = Object.entries(options.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const);
-  const headers = [[":method", method], [":path", path], [":authority", host], [":scheme", "https"], ...lowered] as const;
+  const headers = [
+    [":method", method],
+    [":path", path],
+    [":authority", host],
+    [":scheme", "https"],
+    ...lowered,
+  ] as const;
   const carried = options.rawHeaders
     ? { header_map: { headers: headers.map(([key, value]) => ({ key, raw_value: Buffer.from(value, "latin1") })) } }
     : { headers: Object.fromEntries(headers) };
@@ -65,7 +81,9 @@ export function httpRequest(options: HttpRequestOptions = {}): CheckRequest {
       request: { http: { id: "1", method, path, host, scheme: "https", protocol: "HTTP/1.1", body, ...carried } },
       context_extensions: contextExtensions,
       metadata_context: {
-        filter_metadata: Object.fromEntries(Object.entries(metadata).map(([name, value]) => [name, protoStruct(value)])),
+        filter_metadata: Object.fromEntries(
+          Object.entries(metadata).map(([name, value]) => [name, protoStruct(value)]),
+        ),
       },
     },
   };

@@ -13,7 +13,10 @@ export interface ChildServer {
   output(): string;
   readonly exited: Promise<ExitStatus>;
   readonly running: boolean;
-  /** Resolves when `pattern` has been printed; rejects with the output when the process ends first or `timeoutMs` passes. */
+  /**
+   * Resolves when `pattern` has been printed; rejects with the output when the process ends first or `timeoutMs`
+   * passes.
+   */
   printed(pattern: RegExp, timeoutMs?: number): Promise<void>;
   signal(signal: NodeJS.Signals): void;
   /** Sends `signal` (default SIGTERM), after five seconds SIGKILL, and waits for the end. */
@@ -50,7 +53,8 @@ export async function startChildServer(
     get running() {
       return child.exitCode === null && child.signalCode === null;
     },
-    printed: (pattern, timeoutMs = 20_000) => printed(server, listeners, pattern, `${file} ${args.join(" ")}`, timeoutMs),
+    printed: (pattern, timeoutMs = 20_000) =>
+      printed(server, listeners, pattern, `${file} ${args.join(" ")}`, timeoutMs),
     signal: (signal) => void child.kill(signal),
     async stop(signal = "SIGTERM") {
       child.kill(signal);
@@ -64,7 +68,13 @@ export async function startChildServer(
   return server;
 }
 
-async function printed(server: ChildServer, listeners: Set<() => void>, pattern: RegExp, command: string, timeoutMs: number): Promise<void> {
+async function printed(
+  server: ChildServer,
+  listeners: Set<() => void>,
+  pattern: RegExp,
+  command: string,
+  timeoutMs: number,
+): Promise<void> {
   let listener = () => {};
   let timer: NodeJS.Timeout | undefined;
   try {

@@ -14,7 +14,9 @@ export interface ContainerServer {
   stop(): Promise<void>;
 }
 
-/** True where a container engine (Docker, Podman, …) answers. Loaded only when asked: testcontainers is slow to import. */
+/**
+ * True where a container engine (Docker, Podman, …) answers. Loaded only when asked: testcontainers is slow to import.
+ */
 export async function engineAnswers(): Promise<boolean> {
   const { getContainerRuntimeClient } = await import("testcontainers");
   return getContainerRuntimeClient().then(
@@ -23,7 +25,10 @@ export async function engineAnswers(): Promise<boolean> {
   );
 }
 
-/** Starts `image` as `configure` says, which also sets what counts as started; a failure to start tells what the container printed. */
+/**
+ * Starts `image` as `configure` says, which also sets what counts as started; a failure to start tells what the
+ * container printed.
+ */
 export async function startContainer(
   image: string,
   configure: (container: GenericContainer, wait: typeof import("testcontainers").Wait) => GenericContainer,

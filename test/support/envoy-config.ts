@@ -24,18 +24,41 @@ export interface EnvoySetup {
   readonly checkSettings?: object;
 }
 
-/** Envoy with ext_authz to bearerswap in front of one API: the listener `main` on a free port, answers of ext_authz after 15 s at the latest. */
+/**
+ * Envoy with ext_authz to bearerswap in front of one API: the listener `main` on a free port, answers of ext_authz
+ * after 15 s at the latest.
+ */
 export function envoyConfig(setup: EnvoySetup): object {
-  const { service, upstreamPort, upstream, extAuthz = {}, manager = {}, filtersBefore = [], clusters = [], port = 0, tls } = setup;
+  const {
+    service,
+    upstreamPort,
+    upstream,
+    extAuthz = {},
+    manager = {},
+    filtersBefore = [],
+    clusters = [],
+    port = 0,
+    tls,
+  } = setup;
   const perRoute = upstream === null ? {} : { typed_per_filter_config: { ext_authz: perRouteConfig(upstream, setup) } };
-  const filters = [...filtersBefore, extAuthzFilter(extAuthz), { name: "router", typed_config: { "@type": typeUrl("filters.http.router.v3.Router") } }];
+  const filters = [
+    ...filtersBefore,
+    extAuthzFilter(extAuthz),
+    { name: "router", typed_config: { "@type": typeUrl("filters.http.router.v3.Router") } },
+  ];
   const connectionManager = {
     "@type": typeUrl("filters.network.http_connection_manager.v3.HttpConnectionManager"),
     stat_prefix: "main",
     codec_type: "AUTO",
     http_filters: filters,
     route_config: {
-      virtual_hosts: [{ name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: "api", timeout: "20s" }, ...perRoute }] }],
+      virtual_hosts: [
+        {
+          name: "all",
+          domains: ["*"],
+          routes: [{ match: { prefix: "/" }, route: { cluster: "api", timeout: "20s" }, ...perRoute }],
+        },
+      ],
     },
     ...manager,
   };
@@ -45,7 +68,12 @@ export function envoyConfig(setup: EnvoySetup): object {
         {
           name: "main",
           address: address("127.0.0.1", port),
-          filter_chains: [{ filters: [{ name: "manager", typed_config: connectionManager }], ...(tls ? { transport_socket: tlsSocket(tls) } : {}) }],
+          filter_chains: [
+            {
+              filters: [{ name: "manager", typed_config: connectionManager }],
+              ...(tls ? { transport_socket: tlsSocket(tls) } : {}),
+            },
+          ],
         },
       ],
       clusters: [cluster("bearerswap", service, true), cluster("api", `127.0.0.1:${upstreamPort}`, false), ...clusters],
@@ -64,10 +92,14 @@ export function cluster(name: string, endpoint: string, http2: boolean): object 
     name,
     type: "STATIC",
     connect_timeout: "1s",
-    ...(http2 ? { typed_extension_protocol_options: { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol } } : {}),
+    ...(http2
+      ? { typed_extension_protocol_options: { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol } }
+      : {}),
     load_assignment: {
       cluster_name: name,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: address(endpoint.slice(0, at), Number(endpoint.slice(at + 1))) } }] }],
+      endpoints: [
+        { lb_endpoints: [{ endpoint: { address: address(endpoint.slice(0, at), Number(endpoint.slice(at + 1))) } }] },
+      ],
     },
   };
 }
@@ -93,7 +125,10 @@ function perRouteConfig(upstream: string, { contextExtensions = {}, checkSetting
 
 function tlsSocket({ certPath, keyPath }: { readonly certPath: string; readonly keyPath: string }): object {
   const certificate = { certificate_chain: { filename: certPath }, private_key: { filename: keyPath } };
-  const context = { "@type": typeUrl("transport_sockets.tls.v3.DownstreamTlsContext"), common_tls_context: { tls_certificates: [certificate] } };
+  const context = {
+    "@type": typeUrl("transport_sockets.tls.v3.DownstreamTlsContext"),
+    common_tls_context: { tls_certificates: [certificate] },
+  };
   return { name: "tls", typed_config: context };
 }
 

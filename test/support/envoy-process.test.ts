@@ -9,7 +9,9 @@ test("proxies a request to an upstream on loopback", async () => {
   const upstream = await use(startUpstreamApi({ accepts: (token) => token === "good" }));
   const envoy = await use(startEnvoy({ config: proxyTo(upstream.port) }));
 
-  const response = await fetch(`http://127.0.0.1:${envoy.port("ingress")}/things?x=1`, { headers: { authorization: "Bearer good" } });
+  const response = await fetch(`http://127.0.0.1:${envoy.port("ingress")}/things?x=1`, {
+    headers: { authorization: "Bearer good" },
+  });
 
   expect(response.status).toBe(200);
   expect(await response.json()).toEqual({ ok: true, method: "GET", path: "/things?x=1", token: tokenHash("good") });
@@ -33,17 +35,33 @@ function proxyTo(port: number) {
   const manager = {
     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     stat_prefix: "ingress",
-    route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: "api" } }] }] },
-    http_filters: [{ name: "router", typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } }],
+    route_config: {
+      virtual_hosts: [{ name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: "api" } }] }],
+    },
+    http_filters: [
+      {
+        name: "router",
+        typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+      },
+    ],
   };
   return {
     static_resources: {
-      listeners: [{ name: "ingress", address: address(0), filter_chains: [{ filters: [{ name: "http", typed_config: manager }] }] }],
+      listeners: [
+        {
+          name: "ingress",
+          address: address(0),
+          filter_chains: [{ filters: [{ name: "http", typed_config: manager }] }],
+        },
+      ],
       clusters: [
         {
           name: "api",
           type: "STATIC",
-          load_assignment: { cluster_name: "api", endpoints: [{ lb_endpoints: [{ endpoint: { address: address(port) } }] }] },
+          load_assignment: {
+            cluster_name: "api",
+            endpoints: [{ lb_endpoints: [{ endpoint: { address: address(port) } }] }],
+          },
         },
       ],
     },

@@ -30,10 +30,17 @@ export interface EnvoyProcess {
 }
 
 /** Admin on a free loopback port, merged over what the configuration says. */
-const adminOverride = JSON.stringify({ admin: { address: { socket_address: { address: "127.0.0.1", port_value: 0 } } } });
+const adminOverride = JSON.stringify({
+  admin: { address: { socket_address: { address: "127.0.0.1", port_value: 0 } } },
+});
 
 /** Starts a real Envoy and resolves when it is LIVE; rejects with what it printed when it cannot start. */
-export async function startEnvoy({ config, concurrency = 1, args = [], mounts = [] }: EnvoyOptions): Promise<EnvoyProcess> {
+export async function startEnvoy({
+  config,
+  concurrency = 1,
+  args = [],
+  mounts = [],
+}: EnvoyOptions): Promise<EnvoyProcess> {
   const dir = await mkdtemp(join(tmpdir(), "bearerswap-envoy-"));
   const adminFile = join(dir, "admin");
   const path = await configFile(config, dir);
@@ -57,7 +64,10 @@ export async function startEnvoy({ config, concurrency = 1, args = [], mounts = 
 }
 
 /** Runs `envoy --mode validate`; throws with what Envoy says about an invalid configuration. */
-export async function validateEnvoyConfig(config: EnvoyConfig, { mounts = [] }: { mounts?: readonly string[] } = {}): Promise<void> {
+export async function validateEnvoyConfig(
+  config: EnvoyConfig,
+  { mounts = [] }: { mounts?: readonly string[] } = {},
+): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), "bearerswap-envoy-"));
   try {
     const path = await configFile(config, dir);
@@ -71,7 +81,11 @@ export async function validateEnvoyConfig(config: EnvoyConfig, { mounts = [] }: 
 
 type Launched = Pick<EnvoyProcess, "output" | "exited" | "stop">;
 
-async function launch(args: readonly string[], mounts: readonly string[], mode: "serve" | "once" = "serve"): Promise<Launched> {
+async function launch(
+  args: readonly string[],
+  mounts: readonly string[],
+  mode: "serve" | "once" = "serve",
+): Promise<Launched> {
   const source = await findEnvoy();
   if (source.kind === "binary") return startChildServer(source.path, args);
   const ended = Promise.withResolvers<ExitStatus>();
@@ -111,7 +125,10 @@ async function failWhenEnded(running: Launched): Promise<never> {
 }
 
 interface ListenersAnswer {
-  readonly listener_statuses?: readonly { readonly name: string; readonly local_address: { readonly socket_address?: { readonly port_value: number } } }[];
+  readonly listener_statuses?: readonly {
+    readonly name: string;
+    readonly local_address: { readonly socket_address?: { readonly port_value: number } };
+  }[];
 }
 
 async function listenerPorts(adminUrl: string): Promise<ReadonlyMap<string, number>> {

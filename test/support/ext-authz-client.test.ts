@@ -40,15 +40,21 @@ async function startEcho(answer: Buffer | undefined) {
   );
   new HealthImplementation({ "": "SERVING" }).addToServer(server);
   const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))),
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
   );
   onStop(() => server.forceShutdown());
   return { received, client: await use(createExtAuthzClient(`127.0.0.1:${port}`)) };
 }
 
 test("codes Check by Envoy's descriptors", async () => {
-  // status {code: 7}, denied_response {status {code: Unauthorized}, headers [{header {key: "a", value: "b"}}], body: "no"}, dynamic_metadata {x: "y"}
-  const answer = Buffer.from("0a020807" + "1213" + "0a03089103" + "12080a060a0161120162" + "1a026e6f" + "220a0a080a0178" + "12031a0179", "hex");
+  // status {code: 7}, denied_response {status {code: Unauthorized}, headers [{header {key: "a", value: "b"}}], body:
+  // "no"}, dynamic_metadata {x: "y"}
+  const answer = Buffer.from(
+    "0a020807" + "1213" + "0a03089103" + "12080a060a0161120162" + "1a026e6f" + "220a0a080a0178" + "12031a0179",
+    "hex",
+  );
   const { received, client } = await startEcho(answer);
   const response = await client.check(request);
   expect(response).toMatchObject({
@@ -57,12 +63,15 @@ test("codes Check by Envoy's descriptors", async () => {
     dynamic_metadata: { x: "y" },
   });
   expect(received[0]).toEqual(client.encode(request));
-  for (const text of ["spiffe://example.org/agent", "tsid", "s1", "crm", "/x?y=1", "cookie", "a=b"]) expect(received[0]?.includes(text)).toBe(true);
+  for (const text of ["spiffe://example.org/agent", "tsid", "s1", "crm", "/x?y=1", "cookie", "a=b"])
+    expect(received[0]?.includes(text)).toBe(true);
 });
 
 test("sends bytes as they are, is cancelable and keeps deadlines", async () => {
   const { received, client } = await startEcho(undefined);
-  await expect(client.checkRaw(Buffer.from([0xff]), { deadlineMs: 100 })).rejects.toMatchObject({ code: status.DEADLINE_EXCEEDED });
+  await expect(client.checkRaw(Buffer.from([0xff]), { deadlineMs: 100 })).rejects.toMatchObject({
+    code: status.DEADLINE_EXCEEDED,
+  });
   expect(received).toEqual([Buffer.from([0xff])]);
   const pending = client.cancelable(request);
   pending.cancel();

@@ -1,6 +1,12 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { type ChannelCredentials, Client, type ClientUnaryCall, credentials as grpcCredentials, type ServiceError } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientUnaryCall,
+  credentials as grpcCredentials,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import { loadSync, type MethodDefinition, type ServiceDefinition } from "@grpc/proto-loader";
 import { type CheckRequest, jsonOf, type ProtoStruct } from "./check-request.ts";
 
@@ -61,7 +67,10 @@ const checkMethod = loadMethod(
 );
 const healthMethod = loadMethod("health/v1/health.proto", [healthProtos], "grpc.health.v1.Health", "Check");
 
-/** Calls Check as Envoy does, coded by Envoy's own descriptors and none of ours. `address` is `127.0.0.1:9191` or `unix:/path`. */
+/**
+ * Calls Check as Envoy does, coded by Envoy's own descriptors and none of ours. `address` is `127.0.0.1:9191` or
+ * `unix:/path`.
+ */
 export function createExtAuthzClient(
   address: string,
   { credentials = grpcCredentials.createInsecure() }: { credentials?: ChannelCredentials } = {},
@@ -89,20 +98,47 @@ export function createExtAuthzClient(
 }
 
 function decode(bytes: Buffer): CheckResponse {
-  const { dynamic_metadata, ...response } = checkMethod.responseDeserialize(bytes) as CheckResponse & { dynamic_metadata?: ProtoStruct };
+  const { dynamic_metadata, ...response } = checkMethod.responseDeserialize(bytes) as CheckResponse & {
+    dynamic_metadata?: ProtoStruct;
+  };
   return dynamic_metadata ? { ...response, dynamic_metadata: jsonOf(dynamic_metadata) } : response;
 }
 
-function startUnary<T>(client: Client, path: string, bytes: Buffer, decode: (bytes: Buffer) => T, { deadlineMs = 20_000 }: CallOptions) {
+function startUnary<T>(
+  client: Client,
+  path: string,
+  bytes: Buffer,
+  decode: (bytes: Buffer) => T,
+  { deadlineMs = 20_000 }: CallOptions,
+) {
   let call: ClientUnaryCall | undefined;
   const response = new Promise<T>((resolve, reject) => {
     const done = (error: ServiceError | null, answer?: T) => (error === null ? resolve(answer as T) : reject(error));
-    call = client.makeUnaryRequest(path, (raw: Buffer) => raw, decode, bytes, { deadline: Date.now() + deadlineMs }, done);
+    call = client.makeUnaryRequest(
+      path,
+      (raw: Buffer) => raw,
+      decode,
+      bytes,
+      { deadline: Date.now() + deadlineMs },
+      done,
+    );
   });
   return { response, cancel: () => call?.cancel() };
 }
 
-function loadMethod(file: string, includeDirs: string[], service: string, method: string): MethodDefinition<object, object> {
-  const definition = loadSync(file, { includeDirs, keepCase: true, enums: String, longs: String, arrays: true, objects: false });
+function loadMethod(
+  file: string,
+  includeDirs: string[],
+  service: string,
+  method: string,
+): MethodDefinition<object, object> {
+  const definition = loadSync(file, {
+    includeDirs,
+    keepCase: true,
+    enums: String,
+    longs: String,
+    arrays: true,
+    objects: false,
+  });
   return (definition[service] as ServiceDefinition)[method] as MethodDefinition<object, object>;
 }

@@ -7,11 +7,15 @@ const rounds = 5;
 /** What a busy machine may add to one measurement, ms. */
 const noiseMs = 10;
 
-/** How much longer the work takes for 64 KiB than for 16: 4 where it grows with its input, 16 where it grows with the square. Medians of some rounds, alternating. */
+/**
+ * How much longer the work takes for 64 KiB than for 16: 4 where it grows with its input, 16 where it grows with the
+ * square. Medians of some rounds, alternating.
+ */
 export async function growth(work: Work): Promise<number> {
   const times: Record<number, number[]> = { [small]: [], [large]: [] };
   await work(small);
-  for (let round = 0; round < rounds; round += 1) for (const size of [small, large]) times[size]?.push(await timed(work, size));
+  for (let round = 0; round < rounds; round += 1)
+    for (const size of [small, large]) times[size]?.push(await timed(work, size));
   return median(times[large]) / (median(times[small]) + noiseMs);
 }
 

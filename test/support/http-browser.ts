@@ -8,7 +8,10 @@ export interface ShownPage {
   readonly body: string;
 }
 
-/** A browser without a screen, over HTTP: keeps cookies for each host, those marked Secure on loopback too, and follows redirects. */
+/**
+ * A browser without a screen, over HTTP: keeps cookies for each host, those marked Secure on loopback too, and follows
+ * redirects.
+ */
 export interface HttpBrowser {
   /** @param edit changes an address before it is visited: the user picks an account, say */
   visit(url: string, edit?: (url: URL) => void): Promise<ShownPage>;
@@ -36,7 +39,11 @@ export function createHttpBrowser(): HttpBrowser {
     for (let hops = 0; hops < 20; hops++) {
       edit(url);
       const jar = jarOf(url);
-      const { status, headers, body } = await navigate(url, [...jar].map(([name, value]) => `${name}=${value}`).join("; "), sent);
+      const { status, headers, body } = await navigate(
+        url,
+        [...jar].map(([name, value]) => `${name}=${value}`).join("; "),
+        sent,
+      );
       sent = undefined;
       for (const cookie of headers["set-cookie"] ?? []) {
         const [pair = ""] = cookie.split(";");
@@ -53,7 +60,8 @@ export function createHttpBrowser(): HttpBrowser {
     visit: (url, edit = () => {}) => go(new URL(url), edit),
     async submit({ url, status, body }, fields) {
       const [form] = /<form [^>]*>/.exec(body) ?? [];
-      if (form === undefined) throw new Error(`${url.split("?")[0]} answered ${status}, with no form: ${body.slice(0, 200)}`);
+      if (form === undefined)
+        throw new Error(`${url.split("?")[0]} answered ${status}, with no form: ${body.slice(0, 200)}`);
       const [, action = ""] = /action="([^"]*)"/.exec(form) ?? [];
       return go(new URL(action, url), () => {}, new URLSearchParams(fields));
     },
@@ -73,7 +81,10 @@ function navigate(url: URL, cookie: string, form: URLSearchParams | undefined): 
   return new Promise((resolve, reject) => {
     const method = form === undefined ? "GET" : "POST";
     request(url, { method, headers, agent: false, signal: AbortSignal.timeout(timeoutMs) }, (response) => {
-      text(response).then((body) => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }), reject);
+      text(response).then(
+        (body) => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
+        reject,
+      );
     })
       .on("error", reject)
       .end(form?.toString());

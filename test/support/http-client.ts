@@ -15,9 +15,14 @@ export type RequestHeaders = Readonly<Record<string, string | readonly string[]>
 /** One GET over HTTP/1.1. The path goes out as it is, which `fetch` would not do. */
 export function get(port: number, path: string, headers: RequestHeaders = {}): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
-    const values = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, typeof value === "string" ? value : [...value]]));
+    const values = Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name, typeof value === "string" ? value : [...value]]),
+    );
     request({ host: "127.0.0.1", port, path, headers: values, agent: false }, (response) => {
-      text(response).then((body) => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }), reject);
+      text(response).then(
+        (body) => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
+        reject,
+      );
     })
       .on("error", reject)
       .end();
@@ -32,7 +37,9 @@ export function get2(port: number, path: string, headers: RequestHeaders = {}): 
   return new Promise((resolve, reject) => {
     const session = connect(`http://127.0.0.1:${port}`, lenient);
     session.on("error", reject);
-    const values = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, typeof value === "string" ? value : [...value]]));
+    const values = Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name, typeof value === "string" ? value : [...value]]),
+    );
     const stream = session.request({ ":path": path, ...values });
     stream.on("error", reject);
     stream.on("response", ({ ":status": status = 0, ...rest }) => {

@@ -1,5 +1,15 @@
-import { createServer as createHttp1Server, type Server as Http1Server, type IncomingMessage, type ServerResponse } from "node:http";
-import { createServer as createHttp2Server, createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import {
+  createServer as createHttp1Server,
+  type Server as Http1Server,
+  type IncomingMessage,
+  type ServerResponse,
+} from "node:http";
+import {
+  createServer as createHttp2Server,
+  createSecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from "node:http2";
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
 
 /** Under HTTP/2 these are the objects of node's compatibility layer, which have what handlers use here. */
@@ -32,8 +42,14 @@ export interface HttpServerOptions {
   readonly tls?: TlsFiles | undefined;
 }
 
-/** Serves HTTP/1.1 and HTTP/2 on one loopback port, in clear text by looking at the first bytes, under TLS by ALPN. A handler that fails answers 500. */
-export async function startHttpServer(handler: HttpHandler, { port = 0, tls }: HttpServerOptions = {}): Promise<HttpServer> {
+/**
+ * Serves HTTP/1.1 and HTTP/2 on one loopback port, in clear text by looking at the first bytes, under TLS by ALPN. A
+ * handler that fails answers 500.
+ */
+export async function startHttpServer(
+  handler: HttpHandler,
+  { port = 0, tls }: HttpServerOptions = {},
+): Promise<HttpServer> {
   const listener = async (request: HttpRequest, response: HttpResponse) => {
     try {
       await handler(request, response);
@@ -107,7 +123,12 @@ export async function readBody(request: HttpRequest): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-export function sendJson(response: HttpResponse, status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
+export function sendJson(
+  response: HttpResponse,
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   response.writeHead(status, { "content-type": "application/json", ...headers });
   response.end(JSON.stringify(body));
 }

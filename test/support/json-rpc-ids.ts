@@ -1,4 +1,6 @@
-/** Ids of JSON-RPC calls as clients may write them: what JSON.parse and JSON.stringify make of them is something else. */
+/**
+ * Ids of JSON-RPC calls as clients may write them: what JSON.parse and JSON.stringify make of them is something else.
+ */
 export const oddIds: readonly string[] = [
   "9".repeat(400),
   "12345678901234567890",

@@ -22,7 +22,12 @@ test("signs tokens that its published keys verify", async () => {
 test("makes tokens that must be refused", async () => {
   const issuer = await use(startJwtIssuer());
   const keys = createRemoteJWKSet(new URL(issuer.jwksUrl));
-  const bad = [issuer.sign({}, { expiresIn: -60 }), issuer.sign({}, { forged: true }), issuer.sign({}, { kid: "unknown" }), issuer.unsigned({})];
+  const bad = [
+    issuer.sign({}, { expiresIn: -60 }),
+    issuer.sign({}, { forged: true }),
+    issuer.sign({}, { kid: "unknown" }),
+    issuer.unsigned({}),
+  ];
   for (const token of bad) await expect(jwtVerify(await token, keys)).rejects.toThrow();
   expect(decodeProtectedHeader(issuer.unsigned({})).alg).toBe("none");
   expect((await importSPKI(await issuer.publicKeyPem(), "ES256")).type).toBe("public");

@@ -1,5 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWK, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
+import {
+  type CryptoKey,
+  exportJWK,
+  exportSPKI,
+  generateKeyPair,
+  type JWK,
+  type JWTPayload,
+  SignJWT,
+  UnsecuredJWT,
+} from "jose";
 import { type HttpServerOptions, sendJson, startHttpServer } from "./http-servers.ts";
 
 export type SigningAlgorithm = "RS256" | "PS256" | "ES256" | "EdDSA";
@@ -48,8 +57,13 @@ interface SigningKey {
   readonly jwk: JWK;
 }
 
-/** An authorization server that signs JWTs and publishes its keys and metadata (OpenID Connect Discovery and RFC 8414). */
-export async function startJwtIssuer({ alg = "ES256", ...serverOptions }: HttpServerOptions & { alg?: SigningAlgorithm } = {}): Promise<JwtIssuer> {
+/**
+ * An authorization server that signs JWTs and publishes its keys and metadata (OpenID Connect Discovery and RFC 8414).
+ */
+export async function startJwtIssuer({
+  alg = "ES256",
+  ...serverOptions
+}: HttpServerOptions & { alg?: SigningAlgorithm } = {}): Promise<JwtIssuer> {
   let keys = [await newKey(alg)];
   let former: SigningKey[] = [];
   let published: readonly JWK[] | undefined;
@@ -81,7 +95,9 @@ export async function startJwtIssuer({ alg = "ES256", ...serverOptions }: HttpSe
     const kid = options.kid === undefined ? key.kid : options.kid;
     const { typ = "JWT" } = options;
     const header = { alg: key.alg, ...(typ === null ? {} : { typ }), ...(kid === null ? {} : { kid }) };
-    return new SignJWT(payload(server.url, claims, options.expiresIn)).setProtectedHeader(header).sign(signer.privateKey);
+    return new SignJWT(payload(server.url, claims, options.expiresIn))
+      .setProtectedHeader(header)
+      .sign(signer.privateKey);
   }
 
   return {

@@ -21,7 +21,9 @@ export function sendLoginPage(response: HttpResponse, { client, account }: Login
 <p><label>Account <input name="account" value="${account}" autocomplete="off" required></label></p>
 <div class="actions"><button class="button primary">Log in and allow</button> <button class="button" name="deny" value="yes">Deny</button></div>
 </form>`;
-  response.writeHead(200, { "content-type": "text/html; charset=utf-8", "cache-control": "no-store" }).end(layout("Log in at the provider", form));
+  response
+    .writeHead(200, { "content-type": "text/html; charset=utf-8", "cache-control": "no-store" })
+    .end(layout("Log in at the provider", form));
 }
 
 /** Reads what the form of `sendLoginPage` sends. */

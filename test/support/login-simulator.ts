@@ -9,7 +9,9 @@ export interface LoginSimulator {
   /** Where the browser is sent, or what the error page says. */
   authorize(query: URLSearchParams): { readonly location: string } | { readonly problem: string };
   /** Redeems a code once; a string says which rule of the request was broken. */
-  redeem(fields: Readonly<Record<string, unknown>>): { readonly tokens: IssuedTokens } | "refused" | { readonly problem: string };
+  redeem(
+    fields: Readonly<Record<string, unknown>>,
+  ): { readonly tokens: IssuedTokens } | "refused" | { readonly problem: string };
 }
 
 export interface LoginSimulatorDeps {
@@ -43,17 +45,20 @@ export function createLoginSimulator({ name, url, clientId, tokens }: LoginSimul
       codes.set(code, { redirectUri, challenge: query.get("code_challenge"), isOffline: isOffline(login, query) });
       const location = new URL(redirectUri);
       const iss = login.iss === undefined ? {} : { iss: `${url}${login.iss}` };
-      for (const [key, value] of Object.entries({ code, state: query.get("state") ?? "", ...iss, ...login.callback })) location.searchParams.set(key, value);
+      for (const [key, value] of Object.entries({ code, state: query.get("state") ?? "", ...iss, ...login.callback }))
+        location.searchParams.set(key, value);
       return { location: location.href };
     },
 
     redeem(fields) {
       const grant = codes.get(String(fields.code));
-      if (login.strict && Object.keys(fields).some((field) => !knownFields.has(field))) return { problem: "unknown_field" };
+      if (login.strict && Object.keys(fields).some((field) => !knownFields.has(field)))
+        return { problem: "unknown_field" };
       if (grant === undefined) return "refused";
       codes.delete(String(fields.code));
       if (fields.redirect_uri !== grant.redirectUri) return { problem: "redirect_uri_mismatch" };
-      if (login.pkce && challengeOf(String(fields.code_verifier)) !== grant.challenge) return { problem: "wrong_verifier" };
+      if (login.pkce && challengeOf(String(fields.code_verifier)) !== grant.challenge)
+        return { problem: "wrong_verifier" };
       const { access, refresh } = tokens.login();
       return { tokens: { access, refresh: grant.isOffline ? refresh : undefined } };
     },
@@ -66,7 +71,11 @@ function authorizationProblem(login: SimulatedLogin, clientId: string, query: UR
   if (query.get("client_id") !== clientId) return "unknown client_id";
   if (!query.get("redirect_uri")?.endsWith("/_bearerswap/callback")) return "redirect_uri is not registered";
   if (!query.get("state")) return "state is missing";
-  if (login.pkce && (query.get("code_challenge_method") !== "S256" || !/^[\w-]{43}$/.test(query.get("code_challenge") ?? ""))) return "no S256 challenge";
+  if (
+    login.pkce &&
+    (query.get("code_challenge_method") !== "S256" || !/^[\w-]{43}$/.test(query.get("code_challenge") ?? ""))
+  )
+    return "no S256 challenge";
   if (!holds(query, login.required)) return `one of ${Object.keys(login.required ?? {}).join(", ")} is missing`;
   return scopeProblem(login, query);
 }
@@ -78,13 +87,19 @@ function scopeProblem(login: SimulatedLogin, query: URLSearchParams): string | u
   return asked.length === 0 && login.scopes !== undefined ? "no scope is asked for" : undefined;
 }
 
-function scopesOf({ scopeParameter = "scope", scopeSeparator = " " }: SimulatedLogin, query: URLSearchParams): string[] {
+function scopesOf(
+  { scopeParameter = "scope", scopeSeparator = " " }: SimulatedLogin,
+  query: URLSearchParams,
+): string[] {
   const value = query.get(scopeParameter);
   return value === null ? [] : value.split(scopeSeparator);
 }
 
 function isOffline(login: SimulatedLogin, query: URLSearchParams): boolean {
-  return holds(query, login.offline) && (login.offlineScope === undefined || scopesOf(login, query).includes(login.offlineScope));
+  return (
+    holds(query, login.offline) &&
+    (login.offlineScope === undefined || scopesOf(login, query).includes(login.offlineScope))
+  );
 }
 
 function holds(query: URLSearchParams, parameters: Readonly<Record<string, string>> = {}): boolean {

@@ -11,7 +11,11 @@ export interface McpServerProcess {
 }
 
 /** An MCP server of both eras, made with the official package, that takes only bearers it is told to accept. */
-export async function startMcpServer({ accepts }: { accepts: (token: string) => Promise<boolean> }): Promise<McpServerProcess> {
+export async function startMcpServer({
+  accepts,
+}: {
+  accepts: (token: string) => Promise<boolean>;
+}): Promise<McpServerProcess> {
   const calls: string[] = [];
   const handler = createMcpHandler(() => {
     const server = new McpServer({ name: "crm", version: "1" });
@@ -33,7 +37,9 @@ export async function startMcpServer({ accepts }: { accepts: (token: string) => 
 async function webRequest(request: HttpRequest): Promise<Request> {
   const { method = "GET", url = "/", headers } = request;
   const body = method === "GET" ? undefined : await readBody(request);
-  const pairs = Object.entries(headers).filter((pair): pair is [string, string] => typeof pair[1] === "string" && !pair[0].startsWith(":"));
+  const pairs = Object.entries(headers).filter(
+    (pair): pair is [string, string] => typeof pair[1] === "string" && !pair[0].startsWith(":"),
+  );
   return new Request(`http://127.0.0.1${url}`, { method, headers: pairs, ...(body === undefined ? {} : { body }) });
 }
 

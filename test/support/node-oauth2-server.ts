@@ -16,14 +16,20 @@ export interface NodeOAuth2Client {
   readonly secret: string;
 }
 
-/** A real server of another make: it reads Basic credentials as they stand, without decoding them. Any refresh token but `gone` is good. */
-export async function startNodeOAuth2Server(client: NodeOAuth2Client): Promise<HttpServer & { readonly tokenEndpoint: string }> {
+/**
+ * A real server of another make: it reads Basic credentials as they stand, without decoding them. Any refresh token but
+ * `gone` is good.
+ */
+export async function startNodeOAuth2Server(
+  client: NodeOAuth2Client,
+): Promise<HttpServer & { readonly tokenEndpoint: string }> {
   const Package = createRequire(import.meta.url)("@node-oauth/oauth2-server") as OAuth2ServerPackage;
   const known = { id: client.id, grants: ["refresh_token"] };
   const user = { id: "user-1" };
   const model = {
     getClient: async (id: string, secret: string) => (id === client.id && secret === client.secret ? known : undefined),
-    getRefreshToken: async (refreshToken: string) => (refreshToken === "gone" ? undefined : { refreshToken, client: known, user, scope: ["read"] }),
+    getRefreshToken: async (refreshToken: string) =>
+      refreshToken === "gone" ? undefined : { refreshToken, client: known, user, scope: ["read"] },
     revokeToken: async () => true,
     saveToken: async (token: object) => ({ ...token, client: known, user }),
     validateScope: async () => ["read"],

@@ -1,7 +1,8 @@
 import type { Adapter, AdapterPayload } from "oidc-provider";
 
 /**
- * Storage for oidc-provider in memory, without bound; the package's own is shared by all providers and forgets past a thousand entries.
+ * Storage for oidc-provider in memory, without bound; the package's own is shared by all providers and forgets past a
+ * thousand entries.
  * @param reuseGraceMs for so long after its first use a refresh token still counts as unused
  */
 export function createOidcAdapter({ reuseGraceMs = 0 } = {}): (model: string) => Adapter {

@@ -20,8 +20,14 @@ export interface OidcFaults {
   closeAfterReading(options?: { readonly rotate?: boolean }): void;
 }
 
-/** Stands between clients and the provider's token endpoint; passes requests on one at a time, since the provider's check for reuse is not atomic. */
-export function createOidcFaults(provider: HttpHandler, onFailure: (failure: Failure, grantType: string) => void): OidcFaults & { handle: HttpHandler } {
+/**
+ * Stands between clients and the provider's token endpoint; passes requests on one at a time, since the provider's
+ * check for reuse is not atomic.
+ */
+export function createOidcFaults(
+  provider: HttpHandler,
+  onFailure: (failure: Failure, grantType: string) => void,
+): OidcFaults & { handle: HttpHandler } {
   const queue: (Failure | "lose answer" | "lose request")[] = [];
   let always: Failure | undefined;
   let gate: AnswerGate | undefined;
@@ -48,7 +54,8 @@ export function createOidcFaults(provider: HttpHandler, onFailure: (failure: Fai
   return {
     handle,
     failNext: (status, headers = {}, body = {}) => void queue.push({ status, headers, body }),
-    failAlways: (status, headers = {}, body = {}) => void (always = status === undefined ? undefined : { status, headers, body }),
+    failAlways: (status, headers = {}, body = {}) =>
+      void (always = status === undefined ? undefined : { status, headers, body }),
     hang: () => (gate = createAnswerGate()),
     release: () => gate?.release(),
     closeAfterReading: ({ rotate = true } = {}) => void queue.push(rotate ? "lose answer" : "lose request"),

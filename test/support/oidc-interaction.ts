@@ -15,15 +15,27 @@ export const approveUnasked: Interact = async (provider, request, response) => {
 export const askUser: Interact = async (provider, request, response) => {
   const { params } = await provider.interactionDetails(request, response);
   if (params.login_hint !== undefined) return approve(provider, request, response, params.login_hint);
-  if (request.method !== "POST") return sendLoginPage(response, { client: params.client_id, account: "ada@example.com" });
+  if (request.method !== "POST")
+    return sendLoginPage(response, { client: params.client_id, account: "ada@example.com" });
   const { account } = loginDecision(await readBody(request));
   if (account !== undefined) return approve(provider, request, response, account);
-  await provider.interactionFinished(request, response, { error: "access_denied", error_description: "the user denied the access" });
+  await provider.interactionFinished(request, response, {
+    error: "access_denied",
+    error_description: "the user denied the access",
+  });
 };
 
-async function approve(provider: Provider, request: HttpRequest, response: HttpResponse, accountId: string): Promise<void> {
+async function approve(
+  provider: Provider,
+  request: HttpRequest,
+  response: HttpResponse,
+  accountId: string,
+): Promise<void> {
   const { params } = await provider.interactionDetails(request, response);
   const grant = new provider.Grant({ accountId, clientId: params.client_id });
   grant.addOIDCScope(params.scope ?? "openid");
-  await provider.interactionFinished(request, response, { login: { accountId }, consent: { grantId: await grant.save() } });
+  await provider.interactionFinished(request, response, {
+    login: { accountId },
+    consent: { grantId: await grant.save() },
+  });
 }

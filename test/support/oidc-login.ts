@@ -42,8 +42,14 @@ export async function loginByCode({ issuer, client, redirectUri, account, scope 
   }).toString();
   const callback = await visitAsBrowser(authorization.href);
   const code = callback.searchParams.get("code");
-  if (code === null || callback.searchParams.get("state") !== state) throw new Error(`the login failed: ${callback.search}`);
-  const response = await postForm(`${issuer}/token`, client, { grant_type: "authorization_code", code, redirect_uri: redirectUri, code_verifier: verifier });
+  if (code === null || callback.searchParams.get("state") !== state)
+    throw new Error(`the login failed: ${callback.search}`);
+  const response = await postForm(`${issuer}/token`, client, {
+    grant_type: "authorization_code",
+    code,
+    redirect_uri: redirectUri,
+    code_verifier: verifier,
+  });
   if (!response.ok) throw new Error(`the code was refused: ${await response.text()}`);
   return (await response.json()) as OidcTokens;
 }
@@ -76,6 +82,8 @@ function parseCookie(header: string): [string, string] {
 export function postForm(url: string, client: OidcClient, form: Record<string, string>): Promise<Response> {
   const basic = client.method === "client_secret_basic";
   const body = new URLSearchParams(basic ? form : { ...form, client_id: client.id, client_secret: client.secret });
-  const credentials = Buffer.from(`${encodeURIComponent(client.id)}:${encodeURIComponent(client.secret)}`).toString("base64");
+  const credentials = Buffer.from(`${encodeURIComponent(client.id)}:${encodeURIComponent(client.secret)}`).toString(
+    "base64",
+  );
   return fetch(url, { method: "POST", body, headers: basic ? { authorization: `Basic ${credentials}` } : {} });
 }

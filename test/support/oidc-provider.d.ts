@@ -45,7 +45,9 @@ declare module "oidc-provider" {
       accountId: string;
       clientId: string;
     }) => Grant;
-    readonly Client: { find(id: string): Promise<{ backchannelLogout(sub: string, sid: string): Promise<void> } | undefined> };
+    readonly Client: {
+      find(id: string): Promise<{ backchannelLogout(sub: string, sid: string): Promise<void> } | undefined>;
+    };
     readonly AccessToken: { find(value: string): Promise<{ readonly accountId: string } | undefined> };
     callback(): (request: IncomingMessage, response: ServerResponse) => Promise<void>;
     interactionDetails(request: IncomingMessage, response: ServerResponse): Promise<Interaction>;

@@ -83,7 +83,9 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
   const provider = new Provider(issuer, await configurationOf(options));
   const accountOf = async (accessToken: string) => (await provider.AccessToken.find(accessToken))?.accountId;
   const passOn = provider.callback();
-  const { handle: handleToken, ...faults } = createOidcFaults(passOn, ({ status }, grantType) => outcomes.push({ grantType, status }));
+  const { handle: handleToken, ...faults } = createOidcFaults(passOn, ({ status }, grantType) =>
+    outcomes.push({ grantType, status }),
+  );
 
   provider.on("grant.success", ({ oidc }) => outcomes.push({ grantType: oidc.params?.grant_type ?? "", status: 200 }));
   provider.on("grant.error", ({ oidc }, { error = "", statusCode = 500 }) => {
@@ -110,7 +112,8 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
     refreshes: () => outcomes.filter(({ grantType }) => grantType === "refresh_token"),
     login: ({ account = "user-1", scope = "openid offline_access", client: as = client } = {}) =>
       loginByCode({ issuer, client: as, redirectUri, account, scope }),
-    refresh: (refreshToken, as = client) => postForm(`${issuer}/token`, as, { grant_type: "refresh_token", refresh_token: refreshToken }),
+    refresh: (refreshToken, as = client) =>
+      postForm(`${issuer}/token`, as, { grant_type: "refresh_token", refresh_token: refreshToken }),
     async revoke(refreshToken, as = client) {
       const response = await postForm(`${issuer}/token/revocation`, as, { token: refreshToken });
       if (!response.ok) throw new Error(`revocation was refused: ${await response.text()}`);
@@ -132,8 +135,14 @@ async function configurationOf({
   backchannelLogoutUri,
 }: OidcServerOptions) {
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
-  const registered = { redirect_uris: [redirectUri, ...redirectUris], grant_types: ["authorization_code", "refresh_token"] };
-  const logout = backchannelLogoutUri === undefined ? {} : { backchannel_logout_uri: backchannelLogoutUri, backchannel_logout_session_required: true };
+  const registered = {
+    redirect_uris: [redirectUri, ...redirectUris],
+    grant_types: ["authorization_code", "refresh_token"],
+  };
+  const logout =
+    backchannelLogoutUri === undefined
+      ? {}
+      : { backchannel_logout_uri: backchannelLogoutUri, backchannel_logout_session_required: true };
   const hour = 3600;
   return {
     adapter: createOidcAdapter({ reuseGraceMs }),
@@ -152,7 +161,8 @@ async function configurationOf({
       rpInitiatedLogout: { enabled: false },
     },
     // The package's own way to fetch refuses loopback, where the tests are.
-    fetch: (url: string, { dispatcher: _, ...init }: RequestInit & { dispatcher?: unknown }) => globalThis.fetch(url, init),
+    fetch: (url: string, { dispatcher: _, ...init }: RequestInit & { dispatcher?: unknown }) =>
+      globalThis.fetch(url, init),
     findAccount: async (_ctx: unknown, accountId: string) => ({ accountId, claims: async () => ({ sub: accountId }) }),
     interactions: { url: (_ctx: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },
     jwks: { keys: [{ ...(await exportJWK(privateKey)), use: "sig", alg: "RS256" }] },

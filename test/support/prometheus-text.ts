@@ -18,11 +18,15 @@ const name = "[a-zA-Z_:][a-zA-Z0-9_:]*";
 const helpLine = new RegExp(`^# HELP (${name}) (.+)$`);
 const typeLine = new RegExp(`^# TYPE (${name}) (counter|gauge|histogram|summary|untyped)$`);
 const label = `[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\\\\n]|\\\\["\\\\n])*"`;
-const sampleLine = new RegExp(`^(${name})(?:\\{(${label}(?:,${label})*)?\\})? ([+-]?(?:\\d+(?:\\.\\d+)?(?:e[+-]?\\d+)?|Inf)|NaN)$`, "i");
+const sampleLine = new RegExp(
+  `^(${name})(?:\\{(${label}(?:,${label})*)?\\})? ([+-]?(?:\\d+(?:\\.\\d+)?(?:e[+-]?\\d+)?|Inf)|NaN)$`,
+  "i",
+);
 
 /**
- * Reads the Prometheus text format 0.0.4 and is strict about it: each metric once, HELP and TYPE before its samples and nothing between them, no series twice,
- * and of a histogram cumulative buckets that end at the count. Throws with the line that is wrong.
+ * Reads the Prometheus text format 0.0.4 and is strict about it: each metric once, HELP and TYPE before its samples and
+ * nothing between them, no series twice, and of a histogram cumulative buckets that end at the count. Throws with the
+ * line that is wrong.
  */
 export function parsePrometheusText(text: string): ReadonlyMap<string, ScrapedMetric> {
   if (!text.endsWith("\n")) throw new Error("the last line does not end");
@@ -37,7 +41,8 @@ export function parsePrometheusText(text: string): ReadonlyMap<string, ScrapedMe
     const sample = sampleOf(line);
     if (helped !== undefined) help = `${helped} ${words}`;
     else if (typed !== undefined) {
-      if (metrics.has(typed) || !help?.startsWith(`${typed} `)) throw new Error(`a metric twice, or without HELP: ${line}`);
+      if (metrics.has(typed) || !help?.startsWith(`${typed} `))
+        throw new Error(`a metric twice, or without HELP: ${line}`);
       current = { name: typed, type, help: help.slice(typed.length + 1), samples: [] };
       metrics.set(typed, current);
     } else if (sample !== undefined && current !== undefined && belongs(sample, current)) {
@@ -54,16 +59,23 @@ export function parsePrometheusText(text: string): ReadonlyMap<string, ScrapedMe
 function sampleOf(line: string): ScrapedSample | undefined {
   const [, sampleName, labels = "", value = ""] = sampleLine.exec(line) ?? [];
   if (sampleName === undefined) return undefined;
-  const pairs = [...labels.matchAll(new RegExp(label, "g"))].map(([pair]) => [pair.slice(0, pair.indexOf("=")), unescaped(pair)] as const);
+  const pairs = [...labels.matchAll(new RegExp(label, "g"))].map(
+    ([pair]) => [pair.slice(0, pair.indexOf("=")), unescaped(pair)] as const,
+  );
   return { name: sampleName, labels: Object.fromEntries(pairs), value: Number(value.replace(/inf/i, "Infinity")) };
 }
 
 function unescaped(pair: string): string {
-  return pair.slice(pair.indexOf("=") + 2, -1).replace(/\\(.)/g, (_, escaped: string) => (escaped === "n" ? "\n" : escaped));
+  return pair
+    .slice(pair.indexOf("=") + 2, -1)
+    .replace(/\\(.)/g, (_, escaped: string) => (escaped === "n" ? "\n" : escaped));
 }
 
 function belongs(sample: ScrapedSample, metric: ScrapedMetric): boolean {
-  return sample.name === metric.name || (metric.type === "histogram" && ["_bucket", "_sum", "_count"].some((end) => sample.name === metric.name + end));
+  return (
+    sample.name === metric.name ||
+    (metric.type === "histogram" && ["_bucket", "_sum", "_count"].some((end) => sample.name === metric.name + end))
+  );
 }
 
 function checkHistogram({ name: metric, samples }: ScrapedMetric): void {
@@ -71,10 +83,12 @@ function checkHistogram({ name: metric, samples }: ScrapedMetric): void {
   for (const { name: sampleName, labels, value } of samples) {
     if (sampleName === `${metric}_bucket`) {
       const bound = Number(labels.le?.replace("+Inf", "Infinity"));
-      if (bound <= last.bound || value < last.count) throw new Error(`${metric}: buckets out of order at le=${labels.le}`);
+      if (bound <= last.bound || value < last.count)
+        throw new Error(`${metric}: buckets out of order at le=${labels.le}`);
       last = { bound, count: value };
     } else if (sampleName === `${metric}_count`) {
-      if (last.bound !== Number.POSITIVE_INFINITY || last.count !== value) throw new Error(`${metric}: the last bucket is not the count`);
+      if (last.bound !== Number.POSITIVE_INFINITY || last.count !== value)
+        throw new Error(`${metric}: the last bucket is not the count`);
       last = { bound: Number.NEGATIVE_INFINITY, count: 0 };
     }
   }
@@ -88,5 +102,7 @@ export function scrapedValue(
 ): number | undefined {
   const metric = metrics.get(sampleName) ?? metrics.get(sampleName.replace(/_(?:bucket|sum|count)$/, ""));
   const wanted = JSON.stringify(Object.entries(labels).sort());
-  return metric?.samples.find((sample) => sample.name === sampleName && JSON.stringify(Object.entries(sample.labels).sort()) === wanted)?.value;
+  return metric?.samples.find(
+    (sample) => sample.name === sampleName && JSON.stringify(Object.entries(sample.labels).sort()) === wanted,
+  )?.value;
 }

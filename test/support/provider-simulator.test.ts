@@ -14,12 +14,15 @@ function refresh(simulator: ProviderSimulator, token: string | undefined) {
 async function post({ url, provider }: ProviderSimulator, form: Readonly<Record<string, string>>) {
   const { id, secret } = simulatedClient;
   const fields = { ...form, ...(provider.auth === "post" ? { client_id: id, client_secret: secret } : {}) };
-  const [user, password] = provider.auth === "basic" ? [encodeURIComponent(id), encodeURIComponent(secret)] : [id, secret];
+  const [user, password] =
+    provider.auth === "basic" ? [encodeURIComponent(id), encodeURIComponent(secret)] : [id, secret];
   const headers = {
     accept: "application/json",
     ...(provider.header === undefined ? {} : { [provider.header]: "1" }),
     "content-type": provider.json ? "application/json" : "application/x-www-form-urlencoded",
-    ...(provider.auth === "post" ? {} : { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}` }),
+    ...(provider.auth === "post"
+      ? {}
+      : { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}` }),
   };
   const body = provider.json ? JSON.stringify(fields) : String(new URLSearchParams(fields));
   const response = await fetch(`${url}${provider.tokenPath}`, { method: "POST", headers, body });
@@ -34,7 +37,9 @@ async function login(simulator: ProviderSimulator, without: readonly string[] = 
   const scopes = (rules.scopes ?? []).filter((scope) => !without.includes(scope));
   const query = new URLSearchParams({
     ...{ response_type: "code", client_id: simulatedClient.id, redirect_uri: redirectUri, state: "s" },
-    ...(rules.pkce ? { code_challenge: createHash("sha256").update(verifier).digest("base64url"), code_challenge_method: "S256" } : {}),
+    ...(rules.pkce
+      ? { code_challenge: createHash("sha256").update(verifier).digest("base64url"), code_challenge_method: "S256" }
+      : {}),
     ...(scopes.length === 0 ? {} : { [rules.scopeParameter ?? "scope"]: scopes.join(rules.scopeSeparator ?? " ") }),
     ...rules.required,
     ...rules.offline,
@@ -63,9 +68,13 @@ describe.each(presetNames)("the simulated %s", (name) => {
     const first = await refresh(simulator, login.refresh);
     expect(first.status).toBe(200);
     expect(Object.keys(first.body)).toEqual(
-      Object.keys(JSON.parse(JSON.stringify(accepted({ access: "a", refresh: tokens.rotation === "none" ? undefined : "r" }, 1)))),
+      Object.keys(
+        JSON.parse(JSON.stringify(accepted({ access: "a", refresh: tokens.rotation === "none" ? undefined : "r" }, 1))),
+      ),
     );
-    const isNew = JSON.stringify(first.body).includes(`${name}-refresh-`) && !JSON.stringify(first.body).includes(`"${login.refresh}"`);
+    const isNew =
+      JSON.stringify(first.body).includes(`${name}-refresh-`) &&
+      !JSON.stringify(first.body).includes(`"${login.refresh}"`);
     expect(isNew).toBe(tokens.rotation === "single_use" || tokens.rotation === "kept");
     expect(simulator.tokens.isActive(login.access)).toBe(tokens.killsOldAccess !== true);
 
@@ -82,7 +91,9 @@ describe.each(presetNames)("the simulated %s", (name) => {
     now += tokens.accessSeconds * 1_000;
     expect(simulator.tokens.isActive(another.access)).toBe(false);
     now += (tokens.refreshSeconds ?? 0) * 1_000;
-    expect((await refresh(simulator, another.refresh)).body).toMatchObject(tokens.refreshSeconds === undefined ? {} : refused.body);
+    expect((await refresh(simulator, another.refresh)).body).toMatchObject(
+      tokens.refreshSeconds === undefined ? {} : refused.body,
+    );
     expect(await refresh(simulator, "never-issued")).toEqual(refused);
   });
 
@@ -90,12 +101,26 @@ describe.each(presetNames)("the simulated %s", (name) => {
     const simulator = await use(startProviderSimulator(name));
     const { login: rules } = simulator;
     const { answer, exchange, first } = await login(simulator);
-    expect([answer?.get("state"), answer?.get("iss")]).toEqual(["s", rules.iss === undefined ? null : `${simulator.url}${rules.iss}`]);
+    expect([answer?.get("state"), answer?.get("iss")]).toEqual([
+      "s",
+      rules.iss === undefined ? null : `${simulator.url}${rules.iss}`,
+    ]);
     expect([first?.status, JSON.stringify(first?.body)]).toEqual([200, expect.stringContaining(`${name}-refresh-`)]);
     expect(await exchange?.()).toEqual(rules.refused);
-    const offline = [...Object.keys(rules.offline ?? {}), ...(rules.offlineScope === undefined ? [] : [rules.offlineScope])];
-    for (const missing of offline) expect(JSON.stringify((await login(simulator, [missing])).first?.body)).not.toContain(`${name}-refresh-`);
-    const needed = ["response_type", "client_id", "redirect_uri", "state", ...(rules.pkce ? ["code_challenge"] : []), ...Object.keys(rules.required ?? {})];
+    const offline = [
+      ...Object.keys(rules.offline ?? {}),
+      ...(rules.offlineScope === undefined ? [] : [rules.offlineScope]),
+    ];
+    for (const missing of offline)
+      expect(JSON.stringify((await login(simulator, [missing])).first?.body)).not.toContain(`${name}-refresh-`);
+    const needed = [
+      "response_type",
+      "client_id",
+      "redirect_uri",
+      "state",
+      ...(rules.pkce ? ["code_challenge"] : []),
+      ...Object.keys(rules.required ?? {}),
+    ];
     for (const missing of needed) expect((await login(simulator, [missing])).problem, missing).toBeDefined();
     expect(simulator.logins).toEqual(["tokens", "refused", ...offline.map(() => "tokens")]);
   });
@@ -115,13 +140,22 @@ test("the simulated Slack lets at most two access tokens live", async () => {
   const simulator = await use(startProviderSimulator("slack-gov"));
   const first = simulator.tokens.login();
   const second = simulator.tokens.refresh(first.refresh);
-  expect([simulator.tokens.isActive(first.access), simulator.tokens.isActive(second?.access ?? "")]).toEqual([true, true]);
+  expect([simulator.tokens.isActive(first.access), simulator.tokens.isActive(second?.access ?? "")]).toEqual([
+    true,
+    true,
+  ]);
   simulator.tokens.refresh(second?.refresh ?? "");
-  expect([simulator.tokens.isActive(first.access), simulator.tokens.isActive(second?.access ?? "")]).toEqual([false, true]);
+  expect([simulator.tokens.isActive(first.access), simulator.tokens.isActive(second?.access ?? "")]).toEqual([
+    false,
+    true,
+  ]);
 });
 
 test("the simulated GitHub answers in a form unless it is asked for JSON", async () => {
   const { url, provider } = await use(startProviderSimulator("github"));
-  const response = await fetch(`${url}${provider.tokenPath}`, { method: "POST", body: new URLSearchParams({ client_id: "x" }) });
+  const response = await fetch(`${url}${provider.tokenPath}`, {
+    method: "POST",
+    body: new URLSearchParams({ client_id: "x" }),
+  });
   expect(await response.text()).toBe("error=invalid_client");
 });

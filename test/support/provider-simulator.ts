@@ -46,7 +46,10 @@ interface Received {
 }
 
 /** A provider of the given name on a free port: its paths, its client authentication, its tokens and its words. */
-export async function startProviderSimulator(name: PresetName, nowMs: () => number = Date.now): Promise<ProviderSimulator> {
+export async function startProviderSimulator(
+  name: PresetName,
+  nowMs: () => number = Date.now,
+): Promise<ProviderSimulator> {
   const provider = simulatedProviders[name];
   const tokens = createTokenLedger(name, provider.tokens, nowMs);
   const refreshes: Outcome[] = [];
@@ -61,8 +64,17 @@ export async function startProviderSimulator(name: PresetName, nowMs: () => numb
     const { status, body, headers = {} } = answerTo(received);
     // GitHub answers in a form unless it is asked for JSON.
     const json = name !== "github" || received.headers.accept?.includes("json") === true;
-    response.writeHead(status, { "content-type": json ? "application/json" : "application/x-www-form-urlencoded", ...headers });
-    response.end(body === undefined ? undefined : json ? JSON.stringify(body) : String(new URLSearchParams(body as Record<string, string>)));
+    response.writeHead(status, {
+      "content-type": json ? "application/json" : "application/x-www-form-urlencoded",
+      ...headers,
+    });
+    response.end(
+      body === undefined
+        ? undefined
+        : json
+          ? JSON.stringify(body)
+          : String(new URLSearchParams(body as Record<string, string>)),
+    );
   });
   const loginSimulator = createLoginSimulator({ name, url: server.url, clientId: simulatedClient.id, tokens });
 
@@ -84,9 +96,12 @@ export async function startProviderSimulator(name: PresetName, nowMs: () => numb
   };
 
   function answerTo(received: Received): Answer {
-    if (received.path === discoveryPath(provider)) return { status: 200, body: metadata(provider, loginSimulator.login, server.url) };
-    if (received.path === loginSimulator.login.authorizationPath && received.method === "GET") return authorize(received);
-    if (provider.header !== undefined && received.headers[provider.header] === undefined) return { status: 400, body: { code: "missing_version" } };
+    if (received.path === discoveryPath(provider))
+      return { status: 200, body: metadata(provider, loginSimulator.login, server.url) };
+    if (received.path === loginSimulator.login.authorizationPath && received.method === "GET")
+      return authorize(received);
+    if (provider.header !== undefined && received.headers[provider.header] === undefined)
+      return { status: 400, body: { code: "missing_version" } };
     if (received.path === provider.tokenPath && received.method === "POST") return token(received);
     const ended = revokedToken(provider, received);
     return ended === undefined ? { status: 404, body: { message: "Not Found" } } : revoke(ended, received);
@@ -94,7 +109,9 @@ export async function startProviderSimulator(name: PresetName, nowMs: () => numb
 
   function authorize({ query }: Received): Answer {
     const answer = loginSimulator.authorize(query);
-    return "problem" in answer ? { status: 400, body: answer } : { status: 302, headers: { location: answer.location } };
+    return "problem" in answer
+      ? { status: 400, body: answer }
+      : { status: 302, headers: { location: answer.location } };
   }
 
   function token({ headers, fields, json }: Received): Answer {
@@ -117,7 +134,8 @@ export async function startProviderSimulator(name: PresetName, nowMs: () => numb
     const result = loginSimulator.redeem(fields);
     logins.push(result === "refused" ? "refused" : "problem" in result ? "bad_request" : "tokens");
     if (result === "refused") return login.refused;
-    if ("problem" in result) return { status: 400, body: { error: "invalid_request", error_description: result.problem } };
+    if ("problem" in result)
+      return { status: 400, body: { error: "invalid_request", error_description: result.problem } };
     issued.push(result.tokens);
     return { status: 200, body: (login.accepted ?? provider.accepted)(result.tokens, provider.tokens.accessSeconds) };
   }
@@ -130,7 +148,9 @@ export async function startProviderSimulator(name: PresetName, nowMs: () => numb
     }
     const next = tokens.refresh(String(fields.refresh_token));
     refreshes.push(next === undefined ? "refused" : "tokens");
-    return next === undefined ? provider.refused : { status: 200, body: provider.accepted(next, provider.tokens.accessSeconds) };
+    return next === undefined
+      ? provider.refused
+      : { status: 200, body: provider.accepted(next, provider.tokens.accessSeconds) };
   }
 
   function revoke(token: string, { headers, fields }: Received): Answer {
@@ -139,8 +159,10 @@ export async function startProviderSimulator(name: PresetName, nowMs: () => numb
     if (failure !== undefined) return failure;
     const { auth = "none", kind, answer = { status: 200 } } = provider.revocation ?? {};
     const asked = auth === "client" ? provider.auth : auth === "basic" ? "basic_raw" : undefined;
-    if (asked !== undefined && !knowsClient(asked, headers.authorization, fields)) return { status: 401, body: { error: "invalid_client" } };
-    if (!token.startsWith(`${name}-${kind}-`) || !tokens.revoke(token)) return { status: 400, body: { error: "invalid_token" } };
+    if (asked !== undefined && !knowsClient(asked, headers.authorization, fields))
+      return { status: 401, body: { error: "invalid_client" } };
+    if (!token.startsWith(`${name}-${kind}-`) || !tokens.revoke(token))
+      return { status: 400, body: { error: "invalid_token" } };
     return answer;
   }
 }
@@ -150,10 +172,21 @@ async function receive(request: HttpRequest): Promise<Received> {
   const json = request.headers["content-type"]?.startsWith("application/json") === true;
   const fields = json ? (JSON.parse(body) as Record<string, unknown>) : Object.fromEntries(new URLSearchParams(body));
   const [path = "", search = ""] = (request.url ?? "").split("?");
-  return { method: request.method ?? "", path, query: new URLSearchParams(search), headers: request.headers, fields, json };
+  return {
+    method: request.method ?? "",
+    path,
+    query: new URLSearchParams(search),
+    headers: request.headers,
+    fields,
+    json,
+  };
 }
 
-function knowsClient(auth: SimulatedProvider["auth"], authorization: string | undefined, fields: Received["fields"]): boolean {
+function knowsClient(
+  auth: SimulatedProvider["auth"],
+  authorization: string | undefined,
+  fields: Received["fields"],
+): boolean {
   const { id, secret } = simulatedClient;
   if (auth === "post") return authorization === undefined && fields.client_id === id && fields.client_secret === secret;
   const credentials = Buffer.from(/^Basic (.+)$/.exec(authorization ?? "")?.[1] ?? "", "base64").toString();
@@ -161,9 +194,15 @@ function knowsClient(auth: SimulatedProvider["auth"], authorization: string | un
 }
 
 /** The token that a request to the revocation endpoint names; undefined where it is no such request. */
-function revokedToken({ revocation }: SimulatedProvider, { method, path, headers, fields, json }: Received): string | undefined {
+function revokedToken(
+  { revocation }: SimulatedProvider,
+  { method, path, headers, fields, json }: Received,
+): string | undefined {
   if (revocation === undefined || method !== revocation.method) return undefined;
-  const pattern = revocation.path.replace(/[.-]/g, "\\$&").replace("{clientId}", simulatedClient.id).replace("{token}", "([^/]+)");
+  const pattern = revocation.path
+    .replace(/[.-]/g, "\\$&")
+    .replace("{clientId}", simulatedClient.id)
+    .replace("{token}", "([^/]+)");
   const match = new RegExp(`^${pattern}$`).exec(path);
   if (match === null) return undefined;
   if (revocation.token === "path") return decodeURIComponent(match[1] ?? "");
@@ -176,7 +215,11 @@ function discoveryPath({ issuerPath }: SimulatedProvider): string | undefined {
   return issuerPath === undefined ? undefined : `${issuerPath.replace(/\/$/, "")}/.well-known/openid-configuration`;
 }
 
-function metadata({ issuerPath, tokenPath, revocation }: SimulatedProvider, { authorizationPath, iss }: LoginSimulator["login"], url: string) {
+function metadata(
+  { issuerPath, tokenPath, revocation }: SimulatedProvider,
+  { authorizationPath, iss }: LoginSimulator["login"],
+  url: string,
+) {
   return {
     issuer: `${url}${issuerPath}`,
     authorization_endpoint: `${url}${authorizationPath}`,

@@ -54,11 +54,19 @@ export async function answerTo(stream: ClientHttp2Stream): Promise<RawAnswer> {
   stream.on("error", () => {});
   await new Promise((resolve) => stream.once("close", resolve));
   const grpcStatus = trailers["grpc-status"] ?? headers["grpc-status"];
-  return { httpStatus: headers[":status"], headers, grpcStatus: grpcStatus === undefined ? undefined : Number(grpcStatus), body: Buffer.concat(chunks) };
+  return {
+    httpStatus: headers[":status"],
+    headers,
+    grpcStatus: grpcStatus === undefined ? undefined : Number(grpcStatus),
+    body: Buffer.concat(chunks),
+  };
 }
 
 /** A message with gRPC's prefix. */
-export function framed(message: Uint8Array | string, { compressed = false, length }: { compressed?: boolean; length?: number } = {}): Buffer {
+export function framed(
+  message: Uint8Array | string,
+  { compressed = false, length }: { compressed?: boolean; length?: number } = {},
+): Buffer {
   const bytes = Buffer.from(message);
   const prefix = Buffer.alloc(5);
   prefix[0] = compressed ? 1 : 0;

@@ -62,7 +62,8 @@ export async function startCluster(options: Pick<RedisOptions, "args" | "hashExp
       if (keys.length > 0) await redisCommand(from, "MIGRATE", to.host, to.port, "", 0, 5_000, "KEYS", ...keys);
       const id = await idOf(to);
       await redisCommand(to, "CLUSTER", "SETSLOT", slot, "NODE", id);
-      for (const node of joined) if (node !== to) await redisCommand(node, "CLUSTER", "SETSLOT", slot, "NODE", id).catch(unlessReplica);
+      for (const node of joined)
+        if (node !== to) await redisCommand(node, "CLUSTER", "SETSLOT", slot, "NODE", id).catch(unlessReplica);
     },
     stop: stopAll,
   };
@@ -77,7 +78,10 @@ interface ClusterNode extends RedisServer {
   readonly busPort: number;
 }
 
-/** With a bus port of its own: the default, ten thousand higher, is beyond the last port for many that the system gives out. */
+/**
+ * With a bus port of its own: the default, ten thousand higher, is beyond the last port for many that the system gives
+ * out.
+ */
 async function startNode(options: RedisOptions): Promise<ClusterNode> {
   const busPort = await freePort();
   const cluster = [
@@ -90,7 +94,10 @@ async function startNode(options: RedisOptions): Promise<ClusterNode> {
     "--repl-diskless-sync-delay",
     "0",
   ];
-  return { ...(await startRedis({ ...options, hostNetwork: true, args: [...cluster, ...(options.args ?? [])] })), busPort };
+  return {
+    ...(await startRedis({ ...options, hostNetwork: true, args: [...cluster, ...(options.args ?? [])] })),
+    busPort,
+  };
 }
 
 function meeting({ host, port, busPort }: ClusterNode): [string, number, number] {

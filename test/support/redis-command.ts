@@ -8,7 +8,11 @@ export interface CommandTarget {
 }
 
 /** Runs one command past everything under test, on a connection of its own. */
-export async function redisCommand({ host, port, password }: CommandTarget, name: string, ...args: (string | number)[]): Promise<unknown> {
+export async function redisCommand(
+  { host, port, password }: CommandTarget,
+  name: string,
+  ...args: (string | number)[]
+): Promise<unknown> {
   const client = new Redis({
     host,
     port,

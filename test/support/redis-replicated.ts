@@ -31,7 +31,11 @@ export interface ReplicatedRedis {
 const name = "grants";
 
 /** Starts them; resolves when the sentinels know each other and the replica, so that a failover can succeed. */
-export async function startReplicated({ hashExpiry = true, password, sentinelPassword }: ReplicatedOptions = {}): Promise<ReplicatedRedis> {
+export async function startReplicated({
+  hashExpiry = true,
+  password,
+  sentinelPassword,
+}: ReplicatedOptions = {}): Promise<ReplicatedRedis> {
   const { use, stopAll } = trackedResources();
   const auth = password === undefined ? [] : ["--masterauth", password];
   const start = (...args: string[]) =>
@@ -46,18 +50,22 @@ export async function startReplicated({ hashExpiry = true, password, sentinelPas
   const first = await start();
   const second = await start("--replicaof", first.host, String(first.port));
   // A sentinel that does not find the replica at once looks again after ten seconds.
-  await until("a replica", async () => String(await redisCommand({ ...second, password }, "INFO", "replication")).includes("master_link_status:up"));
+  await until("a replica", async () =>
+    String(await redisCommand({ ...second, password }, "INFO", "replication")).includes("master_link_status:up"),
+  );
   const text = sentinelConfig(first, password, sentinelPassword);
   const sentinels = await Promise.all([1, 2, 3].map(() => use(startRedis({ hashExpiry, sentinel: text }))));
   const servers = [first, second];
-  const ask = (sentinel: RedisServer, ...args: string[]) => redisCommand({ ...sentinel, password: sentinelPassword }, "SENTINEL", ...args);
+  const ask = (sentinel: RedisServer, ...args: string[]) =>
+    redisCommand({ ...sentinel, password: sentinelPassword }, "SENTINEL", ...args);
 
   const isReady = async (sentinel: RedisServer) => {
     const known = fieldsOf(await ask(sentinel, "MASTER", name));
     const [replica] = (await ask(sentinel, "REPLICAS", name)) as string[][];
     return known["num-other-sentinels"] === "2" && fieldsOf(replica ?? [])["master-link-status"] === "ok";
   };
-  for (const sentinel of sentinels) await until("a sentinel that knows the others and the replica", () => isReady(sentinel), { timeoutMs: 30_000 });
+  for (const sentinel of sentinels)
+    await until("a sentinel that knows the others and the replica", () => isReady(sentinel), { timeoutMs: 30_000 });
 
   async function namedBy(sentinel: RedisServer): Promise<RedisServer | undefined> {
     const [, port] = ((await ask(sentinel, "GET-MASTER-ADDR-BY-NAME", name).catch(() => [])) ?? []) as string[];
@@ -66,7 +74,11 @@ export async function startReplicated({ hashExpiry = true, password, sentinelPas
 
   async function failedOverFrom(server: RedisServer): Promise<RedisServer> {
     for (const sentinel of sentinels)
-      await until("a sentinel that names the new master", async () => ![undefined, server].includes(await namedBy(sentinel)), { timeoutMs: 30_000 });
+      await until(
+        "a sentinel that names the new master",
+        async () => ![undefined, server].includes(await namedBy(sentinel)),
+        { timeoutMs: 30_000 },
+      );
     return servers.find((other) => other !== server) as RedisServer;
   }
 
@@ -79,7 +91,11 @@ export async function startReplicated({ hashExpiry = true, password, sentinelPas
     failedOverFrom,
     async failover() {
       const before = await master();
-      await until("a failover that begins", () => ask(sentinels[0] as RedisServer, "FAILOVER", name).then(Boolean, () => false), { timeoutMs: 30_000 });
+      await until(
+        "a failover that begins",
+        () => ask(sentinels[0] as RedisServer, "FAILOVER", name).then(Boolean, () => false),
+        { timeoutMs: 30_000 },
+      );
       return failedOverFrom(before);
     },
     stop: stopAll,
@@ -87,13 +103,19 @@ export async function startReplicated({ hashExpiry = true, password, sentinelPas
 }
 
 /** Short times, as far as a loaded machine allows: a master counts as down after a second and a half. */
-function sentinelConfig({ host, port }: RedisServer, password: string | undefined, sentinelPassword: string | undefined): string {
+function sentinelConfig(
+  { host, port }: RedisServer,
+  password: string | undefined,
+  sentinelPassword: string | undefined,
+): string {
   const lines = [
     `sentinel monitor ${name} ${host} ${port} 2`,
     `sentinel down-after-milliseconds ${name} 1500`,
     `sentinel failover-timeout ${name} 3000`,
     ...(password === undefined ? [] : [`sentinel auth-pass ${name} ${password}`]),
-    ...(sentinelPassword === undefined ? [] : [`requirepass ${sentinelPassword}`, `sentinel sentinel-pass ${sentinelPassword}`]),
+    ...(sentinelPassword === undefined
+      ? []
+      : [`requirepass ${sentinelPassword}`, `sentinel sentinel-pass ${sentinelPassword}`]),
   ];
   return `${lines.join("\n")}\n`;
 }

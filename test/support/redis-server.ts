@@ -19,7 +19,10 @@ export interface RedisOptions {
   readonly password?: string;
   /** Starts a sentinel with this configuration file instead. Implies `hostNetwork`. */
   readonly sentinel?: string;
-  /** For servers that talk to each other, or that are asked where connections come from: a container listens on the machine's own loopback, as a child process does. */
+  /**
+   * For servers that talk to each other, or that are asked where connections come from: a container listens on the
+   * machine's own loopback, as a child process does.
+   */
   readonly hostNetwork?: boolean;
 }
 
@@ -77,10 +80,23 @@ async function startAsChild(source: RedisSource & { kind: "binary" }, options: R
 }
 
 /** Between the choice of a free port and the bind another process may take it; then another port is chosen. */
-async function spawnOnFreePort(source: RedisSource & { kind: "binary" }, options: RedisOptions, dir: string): Promise<{ child: ChildServer; port: number }> {
+async function spawnOnFreePort(
+  source: RedisSource & { kind: "binary" },
+  options: RedisOptions,
+  dir: string,
+): Promise<{ child: ChildServer; port: number }> {
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort());
-    const args = [...modeArgs(dir, options), "--port", String(port), "--bind", host, "--dir", dir, ...commonArgs(source, options)];
+    const args = [
+      ...modeArgs(dir, options),
+      "--port",
+      String(port),
+      "--bind",
+      host,
+      "--dir",
+      dir,
+      ...commonArgs(source, options),
+    ];
     const child = await startChildServer(source.path, args);
     try {
       await child.printed(started);
@@ -95,7 +111,12 @@ async function spawnOnFreePort(source: RedisSource & { kind: "binary" }, options
 async function startInContainer(source: RedisSource & { kind: "image" }, options: RedisOptions): Promise<RedisServer> {
   if (options.hostNetwork || options.sentinel !== undefined) return startOnHostNetwork(source, options);
   const { dir } = options;
-  const command = ["--protected-mode", "no", ...(dir === undefined ? [] : ["--dir", dir]), ...commonArgs(source, options)];
+  const command = [
+    "--protected-mode",
+    "no",
+    ...(dir === undefined ? [] : ["--dir", dir]),
+    ...commonArgs(source, options),
+  ];
   const exposed = options.port === undefined ? 6379 : { container: 6379, host: options.port };
   const container = await startContainer(source.image, (image, wait) => {
     const server = image
@@ -104,7 +125,9 @@ async function startInContainer(source: RedisSource & { kind: "image" }, options
       .withExposedPorts(exposed)
       .withWaitStrategy(wait.forLogMessage("Ready to accept connections"));
     // What it writes is to be removed by us: so it is written as us.
-    return dir === undefined ? server : server.withBindMounts([{ source: dir, target: dir }]).withUser(`${process.getuid?.()}:${process.getgid?.()}`);
+    return dir === undefined
+      ? server
+      : server.withBindMounts([{ source: dir, target: dir }]).withUser(`${process.getuid?.()}:${process.getgid?.()}`);
   });
   const port = container.mappedPort(6379);
   await until("PONG", () => answersPing(port));
@@ -119,10 +142,22 @@ async function startInContainer(source: RedisSource & { kind: "image" }, options
   };
 }
 
-async function startOnHostNetwork(source: RedisSource & { kind: "image" }, options: RedisOptions): Promise<RedisServer> {
+async function startOnHostNetwork(
+  source: RedisSource & { kind: "image" },
+  options: RedisOptions,
+): Promise<RedisServer> {
   const port = options.port ?? (await freePort());
   const dir = "/tmp";
-  const command = [...modeArgs(dir, options), "--port", String(port), "--bind", host, "--dir", dir, ...commonArgs(source, options)];
+  const command = [
+    ...modeArgs(dir, options),
+    "--port",
+    String(port),
+    "--bind",
+    host,
+    "--dir",
+    dir,
+    ...commonArgs(source, options),
+  ];
   const files = options.sentinel === undefined ? [] : [{ content: options.sentinel, target: join(dir, sentinelFile) }];
   // Past the image's entrypoint and user, who would not have the right to rewrite the file.
   const container = await startContainer(source.image, (image, wait) =>

@@ -25,7 +25,14 @@ export async function startTlsRedis(options: TlsRedisOptions): Promise<TlsRedis>
 
 async function startNative({ ca, certificate, clientAuth = false }: TlsRedisOptions): Promise<TlsRedis> {
   const port = await freePort();
-  const files = ["--tls-cert-file", certificate.certPath, "--tls-key-file", certificate.keyPath, "--tls-ca-cert-file", ca.certPath];
+  const files = [
+    "--tls-cert-file",
+    certificate.certPath,
+    "--tls-key-file",
+    certificate.keyPath,
+    "--tls-ca-cert-file",
+    ca.certPath,
+  ];
   const args = ["--tls-port", String(port), ...files, "--tls-auth-clients", clientAuth ? "yes" : "no"];
   // The servers without hash-field expiry are the distributions' own, built with TLS.
   const { host, stop } = await startRedis({ hashExpiry: false, hostNetwork: true, args });
@@ -36,6 +43,8 @@ async function startBehindProxy({ ca, certificate, clientAuth = false }: TlsRedi
   const { use, stopAll } = trackedResources();
   const server = await use(startRedis());
   const { cert, key } = certificate;
-  const { host, port } = await use(startTcpProxy(server, { cert, key, ca: ca.cert, requestCert: clientAuth, rejectUnauthorized: clientAuth }));
+  const { host, port } = await use(
+    startTcpProxy(server, { cert, key, ca: ca.cert, requestCert: clientAuth, rejectUnauthorized: clientAuth }),
+  );
   return { host, port, native: false, stop: stopAll };
 }

@@ -9,7 +9,10 @@ export interface TokenAnswer {
 export interface RotatingTokensOptions {
   /** Seconds; undefined leaves `expires_in` out of the answers. Default 3600. */
   expiresIn?: number | undefined;
-  /** A used refresh token is accepted again for this long after its first use. Default 0: its reuse revokes the family (RFC 9700 §4.14.2). */
+  /**
+   * A used refresh token is accepted again for this long after its first use. Default 0: its reuse revokes the family
+   * (RFC 9700 §4.14.2).
+   */
   reuseGraceMs?: number;
   /** Rotation ends the former access token, as some providers do. Default false. */
   killsOldAccess?: boolean;
@@ -40,7 +43,10 @@ interface Family {
   currentAccess: string;
 }
 
-/** The provider at its strictest: single-use refresh tokens, and the reuse of one ends everything that stems from the same login. */
+/**
+ * The provider at its strictest: single-use refresh tokens, and the reuse of one ends everything that stems from the
+ * same login.
+ */
 export function createRotatingTokens(options: RotatingTokensOptions = {}): RotatingTokens {
   const { now = Date.now } = options;
   const refreshTokens = new Map<string, { readonly family: Family; usedAt?: number }>();

@@ -50,7 +50,12 @@ export interface ScenarioOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-const statusCodes: Readonly<Record<string, number>> = { BadRequest: 400, Unauthorized: 401, Forbidden: 403, ServiceUnavailable: 503 };
+const statusCodes: Readonly<Record<string, number>> = {
+  BadRequest: 400,
+  Unauthorized: 401,
+  Forbidden: 403,
+  ServiceUnavailable: 503,
+};
 
 export async function startScenario(
   use: Resources,
@@ -67,7 +72,9 @@ export async function startScenario(
     upstreams: { crm },
     ...config,
   };
-  const service = await use.use(startService({ config: settings, env, clock, ...(fetch === undefined ? {} : { fetch }) }));
+  const service = await use.use(
+    startService({ config: settings, env, clock, ...(fetch === undefined ? {} : { fetch }) }),
+  );
   const client = await use.use(createExtAuthzClient(service.grpc));
   const address = service.listening.admin;
   if (address === undefined) throw new Error("the scenario has no admin service");
@@ -81,7 +88,13 @@ export async function startScenario(
     clock,
     async login({ id = sessionId, source = "", subject = "", upstream: name = "crm", token = {} } = {}) {
       const answer = provider.tokens.login();
-      const fields = { accessToken: answer.access_token, refreshToken: answer.refresh_token, tokenType: "Bearer", scope: "", expiresIn: answer.expires_in };
+      const fields = {
+        accessToken: answer.access_token,
+        refreshToken: answer.refresh_token,
+        tokenType: "Bearer",
+        scope: "",
+        expiresIn: answer.expires_in,
+      };
       await admin.put({ session: { source, id }, upstream: name, subject, token: { ...fields, ...token } });
       return { accessToken: answer.access_token, refreshToken: answer.refresh_token };
     },
@@ -102,5 +115,11 @@ export function answerOf(response: CheckResponse): Answer {
   const headers = Object.fromEntries((ok ?? denied)?.headers.map(({ header }) => [header.key, header.value]) ?? []);
   const status = ok === undefined ? statusCodes[denied?.status?.code ?? ""] : 200;
   if (status === undefined) throw new Error(`unexpected answer ${JSON.stringify(response)}`);
-  return { status, headers, removed: ok?.headers_to_remove ?? [], body: denied ? JSON.parse(denied.body) : {}, metadata };
+  return {
+    status,
+    headers,
+    removed: ok?.headers_to_remove ?? [],
+    body: denied ? JSON.parse(denied.body) : {},
+    metadata,
+  };
 }

@@ -8,5 +8,8 @@ export async function scrape({ http }: Listening) {
   const { status, headers, body } = await get(http?.kind === "tcp" ? http.port : 0, "/metrics");
   expect([status, headers["content-type"]]).toEqual([200, "text/plain; version=0.0.4; charset=utf-8"]);
   const metrics: ReadonlyMap<string, ScrapedMetric> = parsePrometheusText(body);
-  return { body, value: (name: string, labels: Readonly<Record<string, string>> = {}) => scrapedValue(metrics, name, labels) };
+  return {
+    body,
+    value: (name: string, labels: Readonly<Record<string, string>> = {}) => scrapedValue(metrics, name, labels),
+  };
 }

@@ -27,18 +27,31 @@ export interface ServiceOptions {
 }
 
 /** Starts the service as `serve` does, with a clock and fetch of the test's choice. */
-export async function startService({ config, env = {}, clock = systemClock(), fetch = globalThis.fetch }: ServiceOptions): Promise<RunningService> {
+export async function startService({
+  config,
+  env = {},
+  clock = systemClock(),
+  fetch = globalThis.fetch,
+}: ServiceOptions): Promise<RunningService> {
   const lines: string[] = [];
   const text = JSON.stringify({ listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0" }, ...config });
   const { config: parsed } = parseConfig(text, "test.yaml", { env });
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
-  const service = createService({ config: parsed, clock, random: systemRandom(), fetch, fetchTrusting: createTrustingFetch({}), log });
+  const service = createService({
+    config: parsed,
+    clock,
+    random: systemRandom(),
+    fetch,
+    fetchTrusting: createTrustingFetch({}),
+    log,
+  });
   const listening = await service.start();
   return {
     listening,
     grpc: formatAddress(listening.grpc),
     log: () => lines.join(""),
-    events: (event) => lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line.event === event),
+    events: (event) =>
+      lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line.event === event),
     stop: () => service.stop(),
   };
 }

@@ -1,6 +1,9 @@
 import { type Clock, systemClock } from "../../src/platform/clock.ts";
 
-/** The machine's clock, plus whatever a test has added: lets a token expire without waiting for it. Timers run in real time. */
+/**
+ * The machine's clock, plus whatever a test has added: lets a token expire without waiting for it. Timers run in real
+ * time.
+ */
 export interface ShiftedClock extends Clock {
   /** Moves both clocks forward, ms. */
   shift(ms: number): void;

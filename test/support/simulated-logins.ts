@@ -30,7 +30,10 @@ export interface SimulatedLogin {
   readonly operator: { readonly scope?: string; readonly parameters?: Readonly<Record<string, string>> };
 }
 
-const invalidGrant = (error_description: string, status = 400) => ({ status, body: { error: "invalid_grant", error_description } });
+const invalidGrant = (error_description: string, status = 400) => ({
+  status,
+  body: { error: "invalid_grant", error_description },
+});
 const slackRefusal = { status: 200, body: { ok: false, error: "invalid_code" } };
 /** Where a refresh's answer holds no refresh token, a login's does. */
 const withRefreshToken = (name: PresetName, more: object) => (tokens: IssuedTokens, expiresIn: number) => ({
@@ -56,7 +59,12 @@ export const simulatedLogins: Readonly<Record<PresetName, SimulatedLogin>> = {
     refused: invalidGrant("Invalid authorization code", 403),
     operator: { scope: "read:jira-work" },
   },
-  "atlassian-mcp": { authorizationPath: "/v1/authorize", pkce: true, refused: invalidGrant("Invalid authorization code"), operator: {} },
+  "atlassian-mcp": {
+    authorizationPath: "/v1/authorize",
+    pkce: true,
+    refused: invalidGrant("Invalid authorization code"),
+    operator: {},
+  },
   auth0: {
     authorizationPath: "/authorize",
     pkce: true,
@@ -66,7 +74,11 @@ export const simulatedLogins: Readonly<Record<PresetName, SimulatedLogin>> = {
     refused: invalidGrant("Invalid authorization code", 403),
     operator: { scope: "read:contacts", parameters: { audience: "https://contacts.example.com" } },
   },
-  box: { authorizationPath: "/api/oauth2/authorize", refused: invalidGrant("The authorization code has expired"), operator: {} },
+  box: {
+    authorizationPath: "/api/oauth2/authorize",
+    refused: invalidGrant("The authorization code has expired"),
+    operator: {},
+  },
   dropbox: {
     authorizationPath: "/oauth2/authorize",
     pkce: true,
@@ -84,7 +96,11 @@ export const simulatedLogins: Readonly<Record<PresetName, SimulatedLogin>> = {
     callback: { session_state: "s" },
     refused: {
       status: 400,
-      body: { error: "invalid_grant", error_description: "AADSTS70008: The provided authorization code has expired.", error_codes: [70_008] },
+      body: {
+        error: "invalid_grant",
+        error_description: "AADSTS70008: The provided authorization code has expired.",
+        error_codes: [70_008],
+      },
     },
     operator: { scope: "https://graph.microsoft.com/Mail.Read" },
   },
@@ -94,7 +110,11 @@ export const simulatedLogins: Readonly<Record<PresetName, SimulatedLogin>> = {
     iss: "/login/oauth",
     refused: {
       status: 200,
-      body: { error: "bad_verification_code", error_description: "The code passed is incorrect or expired.", error_uri: "https://docs" },
+      body: {
+        error: "bad_verification_code",
+        error_description: "The code passed is incorrect or expired.",
+        error_uri: "https://docs",
+      },
     },
     operator: {},
   },
@@ -115,12 +135,17 @@ export const simulatedLogins: Readonly<Record<PresetName, SimulatedLogin>> = {
     callback: { scope: "https://www.googleapis.com/auth/calendar.readonly", authuser: "0", prompt: "consent" },
     accepted: withRefreshToken("google", { scope: "https://www.googleapis.com/auth/calendar.readonly" }),
     refused: invalidGrant("Malformed auth code."),
-    operator: { scope: "https://www.googleapis.com/auth/calendar.readonly https://www.googleapis.com/auth/contacts.readonly" },
+    operator: {
+      scope: "https://www.googleapis.com/auth/calendar.readonly https://www.googleapis.com/auth/contacts.readonly",
+    },
   },
   hubspot: {
     authorizationPath: "/oauth/authorize",
     scopes: ["oauth", "crm.objects.contacts.read"],
-    refused: { status: 400, body: { status: "BAD_AUTH_CODE", message: "missing or unknown auth code", correlationId: "c-2" } },
+    refused: {
+      status: 400,
+      body: { status: "BAD_AUTH_CODE", message: "missing or unknown auth code", correlationId: "c-2" },
+    },
     operator: { scope: "crm.objects.contacts.read" },
   },
   keycloak: {
@@ -143,7 +168,10 @@ export const simulatedLogins: Readonly<Record<PresetName, SimulatedLogin>> = {
     authorizationPath: "/v1/oauth/authorize",
     strict: true,
     required: { owner: "user" },
-    refused: { status: 400, body: { object: "error", status: 400, code: "invalid_grant", message: "Invalid code.", additional_data: {} } },
+    refused: {
+      status: 400,
+      body: { object: "error", status: 400, code: "invalid_grant", message: "Invalid code.", additional_data: {} },
+    },
     operator: {},
   },
   okta: {
@@ -159,7 +187,11 @@ export const simulatedLogins: Readonly<Record<PresetName, SimulatedLogin>> = {
     pkce: true,
     scopes: ["api", "refresh_token"],
     offlineScope: "refresh_token",
-    accepted: withRefreshToken("salesforce", { signature: "s", scope: "api refresh_token", id: "https://login.salesforce.com/id/1/2" }),
+    accepted: withRefreshToken("salesforce", {
+      signature: "s",
+      scope: "api refresh_token",
+      id: "https://login.salesforce.com/id/1/2",
+    }),
     refused: invalidGrant("expired authorization code"),
     operator: { scope: "api" },
   },
@@ -173,7 +205,14 @@ export const simulatedLogins: Readonly<Record<PresetName, SimulatedLogin>> = {
     accepted: ({ access, refresh }, expires_in) => ({
       ok: true,
       app_id: "A1",
-      authed_user: { id: "U1", scope: "search:read,users:read", access_token: access, token_type: "user", refresh_token: refresh, expires_in },
+      authed_user: {
+        id: "U1",
+        scope: "search:read,users:read",
+        access_token: access,
+        token_type: "user",
+        refresh_token: refresh,
+        expires_in,
+      },
       team: { id: "T1" },
       enterprise: null,
     }),

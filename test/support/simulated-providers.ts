@@ -41,8 +41,16 @@ export interface SimulatedRevocation {
 }
 
 const day = 86_400;
-const rfc = ({ access, refresh }: IssuedTokens, expires_in: number) => ({ access_token: access, token_type: "Bearer", expires_in, refresh_token: refresh });
-const invalidGrant = (error_description: string, status = 400) => ({ status, body: { error: "invalid_grant", error_description } });
+const rfc = ({ access, refresh }: IssuedTokens, expires_in: number) => ({
+  access_token: access,
+  token_type: "Bearer",
+  expires_in,
+  refresh_token: refresh,
+});
+const invalidGrant = (error_description: string, status = 400) => ({
+  status,
+  body: { error: "invalid_grant", error_description },
+});
 const rfc7009 = (path: string, auth: "client" | "none" = "client"): SimulatedRevocation => ({
   method: "POST",
   path,
@@ -52,13 +60,23 @@ const rfc7009 = (path: string, auth: "client" | "none" = "client"): SimulatedRev
 });
 
 const atlassian: SimulatedProvider = {
-  tokens: { accessSeconds: 3_600, refreshSeconds: 90 * day, rotation: "single_use", graceSeconds: 600, reuse: "family", killsOldAccess: true },
+  tokens: {
+    accessSeconds: 3_600,
+    refreshSeconds: 90 * day,
+    rotation: "single_use",
+    graceSeconds: 600,
+    reuse: "family",
+    killsOldAccess: true,
+  },
   tokenPath: "/oauth/token",
   auth: "post",
   accepted: rfc,
   refused: invalidGrant("Unknown or invalid refresh token.", 403),
 };
-const unauthorizedClient = (error_description: string, status: number) => ({ status, body: { error: "unauthorized_client", error_description } });
+const unauthorizedClient = (error_description: string, status: number) => ({
+  status,
+  body: { error: "unauthorized_client", error_description },
+});
 /** Auth0's answer to a wrong secret, and that of Atlassian, which runs on it. */
 const wrongSecret = { status: 401, body: { error: "access_denied", error_description: "Unauthorized" } };
 const standardError = (error: string, error_description?: string, status = 400) => ({
@@ -79,7 +97,10 @@ const slack: SimulatedProvider = {
     authed_user: { id: "U1" },
   }),
   refused: { status: 200, body: { ok: false, error: "invalid_refresh_token" } },
-  refusals: [{ status: 200, body: { ok: false, error: "refresh_token_expired" } }, invalidGrant("Token has been expired or revoked.")],
+  refusals: [
+    { status: 200, body: { ok: false, error: "refresh_token_expired" } },
+    invalidGrant("Token has been expired or revoked."),
+  ],
   clientErrors: [{ status: 200, body: { ok: false, error: "bad_client_secret" } }],
   revocation: {
     method: "POST",
@@ -96,7 +117,11 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     tokens: { accessSeconds: 3_600, rotation: "none" },
     tokenPath: "/-/oauth_token",
     auth: "post",
-    accepted: (tokens, expiresIn) => ({ ...rfc(tokens, expiresIn), token_type: "bearer", data: { id: 1, name: "Ada" } }),
+    accepted: (tokens, expiresIn) => ({
+      ...rfc(tokens, expiresIn),
+      token_type: "bearer",
+      data: { id: 1, name: "Ada" },
+    }),
     refused: invalidGrant("The refresh token is invalid."),
     revocation: rfc7009("/-/oauth_revoke"),
   },
@@ -120,7 +145,10 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     accepted: rfc,
     refused: invalidGrant("Unknown or invalid refresh token.", 403),
     refusals: [
-      { status: 403, body: { error: "mfa_required", error_description: "Multifactor authentication required", mfa_token: "mfa-1" } },
+      {
+        status: 403,
+        body: { error: "mfa_required", error_description: "Multifactor authentication required", mfa_token: "mfa-1" },
+      },
       invalidGrant("user is blocked", 403),
     ],
     clientErrors: [wrongSecret, unauthorizedClient("Grant type 'refresh_token' not allowed for the client.", 403)],
@@ -151,14 +179,25 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     accepted: (tokens, expiresIn) => ({ ...rfc(tokens, expiresIn), ext_expires_in: expiresIn }),
     refused: {
       status: 400,
-      body: { error: "invalid_grant", error_description: "AADSTS700082: The refresh token has expired due to inactivity.", error_codes: [700_082] },
+      body: {
+        error: "invalid_grant",
+        error_description: "AADSTS700082: The refresh token has expired due to inactivity.",
+        error_codes: [700_082],
+      },
     },
     refusals: [
       {
         status: 400,
-        body: { error: "interaction_required", error_description: "AADSTS50076: you must use multi-factor authentication.", suberror: "basic_action" },
+        body: {
+          error: "interaction_required",
+          error_description: "AADSTS50076: you must use multi-factor authentication.",
+          suberror: "basic_action",
+        },
       },
-      standardError("consent_required", "AADSTS65001: The user or administrator has not consented to use the application."),
+      standardError(
+        "consent_required",
+        "AADSTS65001: The user or administrator has not consented to use the application.",
+      ),
       standardError("login_required", "AADSTS50058: A silent sign-in request was sent but no user is signed in."),
       standardError("bad_token"),
       standardError("interrupted_user"),
@@ -173,12 +212,23 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     tokens: { accessSeconds: 28_800, refreshSeconds: 184 * day, rotation: "single_use", killsOldAccess: true },
     tokenPath: "/login/oauth/access_token",
     auth: "post",
-    accepted: (tokens, expiresIn) => ({ ...rfc(tokens, expiresIn), token_type: "bearer", refresh_token_expires_in: 184 * day, scope: "" }),
+    accepted: (tokens, expiresIn) => ({
+      ...rfc(tokens, expiresIn),
+      token_type: "bearer",
+      refresh_token_expires_in: 184 * day,
+      scope: "",
+    }),
     refused: {
       status: 200,
-      body: { error: "bad_refresh_token", error_description: "The refresh token passed is incorrect or expired.", error_uri: "https://docs" },
+      body: {
+        error: "bad_refresh_token",
+        error_description: "The refresh token passed is incorrect or expired.",
+        error_uri: "https://docs",
+      },
     },
-    clientErrors: [standardError("incorrect_client_credentials", "The client_id and/or client_secret passed are incorrect.", 200)],
+    clientErrors: [
+      standardError("incorrect_client_credentials", "The client_id and/or client_secret passed are incorrect.", 200),
+    ],
     revocation: {
       method: "DELETE",
       path: "/applications/{clientId}/token",
@@ -202,8 +252,20 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     auth: "post",
     accepted: ({ access }, expires_in) => ({ access_token: access, token_type: "Bearer", expires_in, scope: "openid" }),
     refused: invalidGrant("Token has been expired or revoked."),
-    refusals: [{ status: 400, body: { error: "invalid_grant", error_description: "reauth related error (invalid_rapt)", error_subtype: "invalid_rapt" } }],
-    clientErrors: [standardError("deleted_client", "The OAuth client was deleted.", 401), standardError("unauthorized_client", "Unauthorized", 401)],
+    refusals: [
+      {
+        status: 400,
+        body: {
+          error: "invalid_grant",
+          error_description: "reauth related error (invalid_rapt)",
+          error_subtype: "invalid_rapt",
+        },
+      },
+    ],
+    clientErrors: [
+      standardError("deleted_client", "The OAuth client was deleted.", 401),
+      standardError("unauthorized_client", "Unauthorized", 401),
+    ],
     revocation: rfc7009("/revoke", "none"),
   },
   hubspot: {
@@ -211,10 +273,20 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     tokenPath: "/oauth/v1/token",
     auth: "post",
     accepted: rfc,
-    refused: { status: 400, body: { status: "BAD_REFRESH_TOKEN", message: "missing or invalid refresh token", correlationId: "c-1" } },
+    refused: {
+      status: 400,
+      body: { status: "BAD_REFRESH_TOKEN", message: "missing or invalid refresh token", correlationId: "c-1" },
+    },
     refusals: [invalidGrant("missing or invalid refresh token")],
     clientErrors: [{ status: 400, body: { status: "BAD_CLIENT_SECRET", message: "missing or invalid client secret" } }],
-    revocation: { method: "DELETE", path: "/oauth/v1/refresh-tokens/{token}", auth: "none", token: "path", kind: "refresh", answer: { status: 204 } },
+    revocation: {
+      method: "DELETE",
+      path: "/oauth/v1/refresh-tokens/{token}",
+      auth: "none",
+      token: "path",
+      kind: "refresh",
+      answer: { status: 204 },
+    },
   },
   keycloak: {
     parameters: { domain: "sso.example.com", realm: "staff" },
@@ -222,7 +294,12 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     issuerPath: "/realms/staff",
     tokenPath: "/realms/staff/protocol/openid-connect/token",
     auth: "basic",
-    accepted: (tokens, expiresIn) => ({ ...rfc(tokens, expiresIn), refresh_expires_in: 1_800, "not-before-policy": 0, session_state: "s" }),
+    accepted: (tokens, expiresIn) => ({
+      ...rfc(tokens, expiresIn),
+      refresh_expires_in: 1_800,
+      "not-before-policy": 0,
+      session_state: "s",
+    }),
     refused: invalidGrant("Token is not active"),
     refusals: [invalidGrant("Session not active"), invalidGrant("Offline user session not found")],
     clientErrors: [standardError("unauthorized_client", "Invalid client or Invalid client credentials", 401)],
@@ -241,15 +318,40 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     tokenPath: "/v1/oauth/token",
     auth: "basic_raw",
     json: true,
-    accepted: (tokens, expiresIn) => ({ ...rfc(tokens, expiresIn), token_type: "bearer", bot_id: "b", owner: { type: "user" } }),
+    accepted: (tokens, expiresIn) => ({
+      ...rfc(tokens, expiresIn),
+      token_type: "bearer",
+      bot_id: "b",
+      owner: { type: "user" },
+    }),
     header: "notion-version",
-    refused: { status: 400, body: { object: "error", status: 400, code: "invalid_grant", message: "Invalid refresh token.", additional_data: {} } },
-    clientErrors: [{ status: 401, body: { object: "error", status: 401, code: "unauthorized", message: "The bearer token is not valid." } }],
+    refused: {
+      status: 400,
+      body: {
+        object: "error",
+        status: 400,
+        code: "invalid_grant",
+        message: "Invalid refresh token.",
+        additional_data: {},
+      },
+    },
+    clientErrors: [
+      {
+        status: 401,
+        body: { object: "error", status: 401, code: "unauthorized", message: "The bearer token is not valid." },
+      },
+    ],
     revocation: { method: "POST", path: "/v1/oauth/revoke", auth: "basic", token: { json: "token" }, kind: "access" },
   },
   okta: {
     parameters: { domain: "example.okta.com" },
-    tokens: { accessSeconds: 3_600, refreshSeconds: 7 * day, rotation: "single_use", graceSeconds: 30, reuse: "family" },
+    tokens: {
+      accessSeconds: 3_600,
+      refreshSeconds: 7 * day,
+      rotation: "single_use",
+      graceSeconds: 30,
+      reuse: "family",
+    },
     issuerPath: "/oauth2/default",
     tokenPath: "/oauth2/default/v1/token",
     auth: "basic",
@@ -261,10 +363,19 @@ export const simulatedProviders: Readonly<Record<PresetName, SimulatedProvider>>
     tokens: { accessSeconds: 7_200, rotation: "none" },
     tokenPath: "/services/oauth2/token",
     auth: "post",
-    accepted: ({ access }) => ({ access_token: access, token_type: "Bearer", instance_url: "https://example.my.salesforce.com", issued_at: "1" }),
+    accepted: ({ access }) => ({
+      access_token: access,
+      token_type: "Bearer",
+      instance_url: "https://example.my.salesforce.com",
+      issued_at: "1",
+    }),
     refused: invalidGrant("expired access/refresh token"),
     refusals: [standardError("inactive_user", "user is inactive"), invalidGrant("inactive user")],
-    clientErrors: [invalidGrant("ip restricted"), invalidGrant("ip restricted or invalid login hours"), standardError("invalid_client_id")],
+    clientErrors: [
+      invalidGrant("ip restricted"),
+      invalidGrant("ip restricted or invalid login hours"),
+      standardError("invalid_client_id"),
+    ],
     revocation: rfc7009("/services/oauth2/revoke"),
   },
   slack: {

@@ -1,4 +1,7 @@
-/** Loaded before a program, by `--import`: its wall clock goes wrong by SKEW_MS. The monotonic clock and timers stay right. */
+/**
+ * Loaded before a program, by `--import`: its wall clock goes wrong by SKEW_MS. The monotonic clock and timers stay
+ * right.
+ */
 const skewMs = Number(process.env.SKEW_MS ?? 0);
 const Real = Date;
 

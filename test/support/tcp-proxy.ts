@@ -31,7 +31,8 @@ interface Target {
 export async function startTcpProxy(target: Target, tls?: TlsOptions): Promise<TcpProxy> {
   const pairs = new Set<readonly [Socket, Socket]>();
   let accepted = 0;
-  const server: Server = tls === undefined ? createServer(accept) : createTlsServer(tls, accept).on("tlsClientError", () => undefined);
+  const server: Server =
+    tls === undefined ? createServer(accept) : createTlsServer(tls, accept).on("tlsClientError", () => undefined);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 
   function accept(client: Socket): void {

@@ -6,14 +6,24 @@ const { use } = resources();
 
 function refresh(endpoint: TokenEndpoint, token: string, signal?: AbortSignal) {
   const body = new URLSearchParams({ grant_type: "refresh_token", refresh_token: token });
-  return fetch(endpoint.url, { method: "POST", body, headers: { authorization: "Basic eA==" }, ...(signal ? { signal } : {}) });
+  return fetch(endpoint.url, {
+    method: "POST",
+    body,
+    headers: { authorization: "Basic eA==" },
+    ...(signal ? { signal } : {}),
+  });
 }
 
 test("rotates refresh tokens, and the reuse of one revokes all that stem from the login", async () => {
   const endpoint = await use(startTokenEndpoint({ expiresIn: 5 }));
   const login = endpoint.tokens.login();
   const second = (await (await refresh(endpoint, login.refresh_token)).json()) as typeof login;
-  expect(second).toMatchObject({ token_type: "Bearer", expires_in: 5, access_token: "access-2", refresh_token: "refresh-2" });
+  expect(second).toMatchObject({
+    token_type: "Bearer",
+    expires_in: 5,
+    access_token: "access-2",
+    refresh_token: "refresh-2",
+  });
   expect(endpoint.tokens.isActive("access-2")).toBe(true);
 
   const reuse = await refresh(endpoint, login.refresh_token);
@@ -21,14 +31,19 @@ test("rotates refresh tokens, and the reuse of one revokes all that stem from th
   expect((await refresh(endpoint, second.refresh_token)).status).toBe(400);
   expect(endpoint.tokens.isActive("access-2")).toBe(false);
   expect(endpoint.tokens.reuses).toBe(1);
-  expect(endpoint.requests[0]).toMatchObject({ form: { grant_type: "refresh_token" }, headers: { authorization: "Basic eA==" } });
+  expect(endpoint.requests[0]).toMatchObject({
+    form: { grant_type: "refresh_token" },
+    headers: { authorization: "Basic eA==" },
+  });
 });
 
 test("forgives reuse within a grace, and may keep the refresh token", async () => {
   let now = 0;
   const endpoint = await use(startTokenEndpoint({ reuseGraceMs: 1000, now: () => now }));
   const { refresh_token } = endpoint.tokens.login();
-  expect([(await refresh(endpoint, refresh_token)).status, (await refresh(endpoint, refresh_token)).status]).toEqual([200, 200]);
+  expect([(await refresh(endpoint, refresh_token)).status, (await refresh(endpoint, refresh_token)).status]).toEqual([
+    200, 200,
+  ]);
   now = 1000;
   expect((await refresh(endpoint, refresh_token)).status).toBe(400);
 

@@ -1,7 +1,14 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Readable } from "node:stream";
 import { type AnswerGate, createAnswerGate } from "./answer-gate.ts";
-import { type HttpRequest, type HttpResponse, type HttpServerOptions, readBody, sendJson, startHttpServer } from "./http-servers.ts";
+import {
+  type HttpRequest,
+  type HttpResponse,
+  type HttpServerOptions,
+  readBody,
+  sendJson,
+  startHttpServer,
+} from "./http-servers.ts";
 import { createRotatingTokens, type RotatingTokens, type RotatingTokensOptions } from "./rotating-tokens.ts";
 
 export interface TokenRequest {
@@ -21,8 +28,13 @@ export interface ScriptedResponse {
   readonly body?: object | string | Readable;
 }
 
-/** A response, or how to make one; `usual` is what the endpoint would have done, made (and the token rotated) only when called. */
-export type Script = ScriptedResponse | ((request: TokenRequest, usual: () => ScriptedResponse) => ScriptedResponse | Promise<ScriptedResponse>);
+/**
+ * A response, or how to make one; `usual` is what the endpoint would have done, made (and the token rotated) only when
+ * called.
+ */
+export type Script =
+  | ScriptedResponse
+  | ((request: TokenRequest, usual: () => ScriptedResponse) => ScriptedResponse | Promise<ScriptedResponse>);
 
 export interface TokenEndpoint {
   /** The token endpoint. */
@@ -53,8 +65,15 @@ export interface TokenEndpoint {
   stop(): Promise<void>;
 }
 
-/** A token endpoint that tests script, with discovery, over HTTP or TLS; unscripted, it rotates refresh tokens and punishes their reuse. */
-export async function startTokenEndpoint({ tls, port, ...options }: RotatingTokensOptions & HttpServerOptions = {}): Promise<TokenEndpoint> {
+/**
+ * A token endpoint that tests script, with discovery, over HTTP or TLS; unscripted, it rotates refresh tokens and
+ * punishes their reuse.
+ */
+export async function startTokenEndpoint({
+  tls,
+  port,
+  ...options
+}: RotatingTokensOptions & HttpServerOptions = {}): Promise<TokenEndpoint> {
   const tokens = createRotatingTokens(options);
   const requests: TokenRequest[] = [];
   const revoked: string[] = [];

@@ -12,7 +12,11 @@ async function start() {
   const { id, secret } = provider.client;
   const headers = { authorization: `Basic ${btoa(`${id}:${secret}`)}` };
   const refresh = (token = refresh_token) =>
-    fetch(gate.url("sender"), { method: "POST", headers, body: new URLSearchParams({ grant_type: "refresh_token", refresh_token: token }) });
+    fetch(gate.url("sender"), {
+      method: "POST",
+      headers,
+      body: new URLSearchParams({ grant_type: "refresh_token", refresh_token: token }),
+    });
   return { provider, gate, refresh };
 }
 

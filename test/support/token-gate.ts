@@ -10,7 +10,12 @@ export type GateRule =
   /** Is read, and its connection closed: it never reaches the provider. */
   | { readonly kind: "cut" }
   /** Is answered by the gate: it never reaches the provider. */
-  | { readonly kind: "answer"; readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: object };
+  | {
+      readonly kind: "answer";
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: object;
+    };
 
 /** The answer of the provider, on its way back. */
 export interface HeldAnswer {
@@ -69,7 +74,10 @@ interface Waiting extends Passage {
   readonly follow: (rule: GateRule) => void;
 }
 
-/** Starts a gate before the token endpoint at `target`. A request whose sender is gone is not sent on: it was in the sender's hands. */
+/**
+ * Starts a gate before the token endpoint at `target`. A request whose sender is gone is not sent on: it was in the
+ * sender's hands.
+ */
 export async function startTokenGate(target: string): Promise<TokenGate> {
   const waiting = new Set<Waiting>();
   const calls: GateCall[] = [];
@@ -78,7 +86,11 @@ export async function startTokenGate(target: string): Promise<TokenGate> {
 
   async function handle(request: HttpRequest, response: HttpResponse): Promise<void> {
     const body = await readBody(request);
-    const call = { token: hashOf(new URLSearchParams(body).get("refresh_token") ?? ""), at: performance.now(), sentOn: false };
+    const call = {
+      token: hashOf(new URLSearchParams(body).get("refresh_token") ?? ""),
+      at: performance.now(),
+      sentOn: false,
+    };
     calls.push(call);
     const transit: Transit = { request, response, body, call };
     if (rule.kind === "hold") await wait(transit);
@@ -105,7 +117,11 @@ export async function startTokenGate(target: string): Promise<TokenGate> {
         async process() {
           leave();
           const answer = await sendOn(transit);
-          return { status: answer.status, deliver: () => deliver(response, answer), lose: () => void request.socket.destroy() };
+          return {
+            status: answer.status,
+            deliver: () => deliver(response, answer),
+            lose: () => void request.socket.destroy(),
+          };
         },
         drop() {
           leave();
@@ -125,7 +141,11 @@ export async function startTokenGate(target: string): Promise<TokenGate> {
       case "cut":
         return void request.socket.destroy();
       case "answer":
-        return deliver(response, { status: next.status, headers: next.headers ?? {}, text: JSON.stringify(next.body ?? {}) });
+        return deliver(response, {
+          status: next.status,
+          headers: next.headers ?? {},
+          text: JSON.stringify(next.body ?? {}),
+        });
       case "forward":
         return deliver(response, await sendOn(transit));
       default:
@@ -138,9 +158,17 @@ export async function startTokenGate(target: string): Promise<TokenGate> {
     call.sentOn = true;
     underWay++;
     try {
-      const response = await fetch(target, { method: "POST", body, headers: { authorization, "content-type": contentType } });
+      const response = await fetch(target, {
+        method: "POST",
+        body,
+        headers: { authorization, "content-type": contentType },
+      });
       const retryAfter = response.headers.get("retry-after");
-      return { status: response.status, headers: retryAfter === null ? {} : { "retry-after": retryAfter }, text: await response.text() };
+      return {
+        status: response.status,
+        headers: retryAfter === null ? {} : { "retry-after": retryAfter },
+        text: await response.text(),
+      };
     } finally {
       underWay--;
     }

@@ -4,8 +4,8 @@ export interface TokenRules {
   /** Without use for so long a refresh token ends; absent: never. */
   readonly refreshSeconds?: number;
   /**
-   * `single_use`: each refresh token is good once, and for `graceSeconds` after that; `kept`: a new one each time, the old ones stay good; `same`: the answer repeats the
-   * old one; `none`: the answer holds none.
+   * `single_use`: each refresh token is good once, and for `graceSeconds` after that; `kept`: a new one each time, the
+   * old ones stay good; `same`: the answer repeats the old one; `none`: the answer holds none.
    */
   readonly rotation: "single_use" | "kept" | "same" | "none";
   readonly graceSeconds?: number;
@@ -53,13 +53,18 @@ export function createTokenLedger(name: string, rules: TokenRules, nowMs: () => 
     refresh(token) {
       const known = refreshTokens.get(token);
       if (known === undefined || known.family.ended || isIdle(known.lastUse)) return undefined;
-      if (known.usedAt !== undefined && rules.rotation === "single_use" && nowMs() - known.usedAt >= (rules.graceSeconds ?? 0) * 1_000) {
+      if (
+        known.usedAt !== undefined &&
+        rules.rotation === "single_use" &&
+        nowMs() - known.usedAt >= (rules.graceSeconds ?? 0) * 1_000
+      ) {
         if (rules.reuse === "family") known.family.ended = true;
         return undefined;
       }
       known.usedAt ??= nowMs();
       known.lastUse = nowMs();
-      const next = rules.rotation === "none" ? undefined : rules.rotation === "same" ? token : issueRefresh(known.family);
+      const next =
+        rules.rotation === "none" ? undefined : rules.rotation === "same" ? token : issueRefresh(known.family);
       return { access: issueAccess(known.family), refresh: next };
     },
     revoke(token) {
@@ -69,7 +74,11 @@ export function createTokenLedger(name: string, rules: TokenRules, nowMs: () => 
     },
     isActive(token) {
       const family = families.get(token);
-      return family !== undefined && !family.ended && family.access.some((access) => access.token === token && access.until > nowMs());
+      return (
+        family !== undefined &&
+        !family.ended &&
+        family.access.some((access) => access.token === token && access.until > nowMs())
+      );
     },
     isRevoked: (token) => families.get(token)?.ended ?? false,
   };
@@ -80,7 +89,9 @@ export function createTokenLedger(name: string, rules: TokenRules, nowMs: () => 
 
   function issueAccess(family: Family): string {
     const token = `${name}-access-${++issued}`;
-    const kept = rules.killsOldAccess ? [] : family.access.slice(rules.maxAccess === undefined ? 0 : -(rules.maxAccess - 1));
+    const kept = rules.killsOldAccess
+      ? []
+      : family.access.slice(rules.maxAccess === undefined ? 0 : -(rules.maxAccess - 1));
     family.access = [...kept, { token, until: nowMs() + rules.accessSeconds * 1_000 }];
     families.set(token, family);
     return token;

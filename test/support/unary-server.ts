@@ -32,7 +32,12 @@ export interface UnaryServerOptions {
 }
 
 const identity = (bytes: Buffer) => bytes;
-const codec = { requestSerialize: identity, requestDeserialize: identity, responseSerialize: identity, responseDeserialize: identity };
+const codec = {
+  requestSerialize: identity,
+  requestDeserialize: identity,
+  responseSerialize: identity,
+  responseDeserialize: identity,
+};
 const service = { say: { path: unaryPath, requestStream: false, responseStream: false, ...codec } } as const;
 
 export const sayDirectly: Handle = (message) => Buffer.concat([Buffer.from("directly:"), message]);
@@ -40,10 +45,17 @@ export const sayDirectly: Handle = (message) => Buffer.concat([Buffer.from("dire
 /** A server with one method; where grpc-js itself serves a call, the answer is `grpc-js:` and the message. */
 export async function startUnaryServer(given: UnaryServerOptions = {}): Promise<UnaryServer> {
   const calls = createOpenCalls(given);
-  const server = new Server({ "grpc.max_receive_message_length": maxMessageBytes, interceptors: [calls.interceptor], ...given.options });
-  const say = ({ request }: { request: Buffer }, done: (error: null, answer: Buffer) => void) => done(null, Buffer.concat([Buffer.from("grpc-js:"), request]));
+  const server = new Server({
+    "grpc.max_receive_message_length": maxMessageBytes,
+    interceptors: [calls.interceptor],
+    ...given.options,
+  });
+  const say = ({ request }: { request: Buffer }, done: (error: null, answer: Buffer) => void) =>
+    done(null, Buffer.concat([Buffer.from("grpc-js:"), request]));
   server.addService(service, { say });
-  const hooked = given.direct !== false && serveDirectly(server, { path: unaryPath, handle: given.handle ?? sayDirectly, deadlineMs: 10_000 }, calls.direct);
+  const hooked =
+    given.direct !== false &&
+    serveDirectly(server, { path: unaryPath, handle: given.handle ?? sayDirectly, deadlineMs: 10_000 }, calls.direct);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", given.credentials ?? ServerCredentials.createInsecure(), (error, bound) =>
       error === null ? resolve(bound) : reject(error),
@@ -53,7 +65,11 @@ export async function startUnaryServer(given: UnaryServerOptions = {}): Promise<
 }
 
 /** One call as any gRPC client makes it, with these headers besides. */
-export async function callRaw(client: RawGrpcClient, message: Uint8Array | string, headers: OutgoingHttpHeaders = {}): Promise<RawAnswer> {
+export async function callRaw(
+  client: RawGrpcClient,
+  message: Uint8Array | string,
+  headers: OutgoingHttpHeaders = {},
+): Promise<RawAnswer> {
   const stream = client.open(unaryPath, headers);
   stream.end(framed(message));
   return answerTo(stream);
@@ -63,8 +79,13 @@ export async function callRaw(client: RawGrpcClient, message: Uint8Array | strin
 export function callUnary(address: string, message: Buffer, options: ChannelOptions = {}): Promise<string> {
   const client = new Client(address, credentials.createInsecure(), options);
   return new Promise<string>((resolve, reject) => {
-    client.makeUnaryRequest(unaryPath, identity, identity, message, { deadline: Date.now() + 20_000 }, (error, answer) =>
-      error === null ? resolve(String(answer)) : reject(error),
+    client.makeUnaryRequest(
+      unaryPath,
+      identity,
+      identity,
+      message,
+      { deadline: Date.now() + 20_000 },
+      (error, answer) => (error === null ? resolve(String(answer)) : reject(error)),
     );
   }).finally(() => client.close());
 }

@@ -1,4 +1,7 @@
-/** Repeats `probe` until it gives something other than undefined or false; throws, naming `what`, after `timeoutMs` (default 10 s). */
+/**
+ * Repeats `probe` until it gives something other than undefined or false; throws, naming `what`, after `timeoutMs`
+ * (default 10 s).
+ */
 export async function until<T>(
   what: string,
   probe: () => T | undefined | false | Promise<T | undefined | false>,

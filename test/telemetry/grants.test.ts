@@ -29,7 +29,8 @@ test("a scrape counts logins by what came of them, from zero on", async () => {
   const browser = world.browser();
   const callback = new URL((await browser.visit(`${prefix}connect/crm`, { until: isCallback })).url);
   const stranger = world.browser();
-  for (const [name, value] of browser.cookies) if (name.startsWith(loginCookiePrefix)) stranger.cookies.set(name, value);
+  for (const [name, value] of browser.cookies)
+    if (name.startsWith(loginCookiePrefix)) stranger.cookies.set(name, value);
   expect((await stranger.request(callback.href)).status).toBe(403);
   expect(await logins()).toEqual([1, 0, 1, 0, 0]);
 
@@ -52,10 +53,14 @@ test("a scrape counts logins by what came of them, from zero on", async () => {
 test("a scrape counts tokens that were to be ended at their provider by what it said", async () => {
   const results = ["done", "unconfirmed", "none"];
   const endpoint = await use.use(startTokenEndpoint());
-  const refusing = await use.use(startHttpServer((_, response) => sendJson(response, 400, { error: "unsupported_token_type" })));
+  const refusing = await use.use(
+    startHttpServer((_, response) => sendJson(response, 400, { error: "unsupported_token_type" })),
+  );
   const connect = { authorizationEndpoint: "https://idp.example.com/authorize", scope: "x" };
   const silent = { tokenEndpoint: endpoint.url, clientId: "gateway", connect };
-  const world = await startWorld(use, { upstreams: () => ({ silent, refusing: { ...silent, revocationEndpoint: `${refusing.url}/revoke` } }) });
+  const world = await startWorld(use, {
+    upstreams: () => ({ silent, refusing: { ...silent, revocationEndpoint: `${refusing.url}/revoke` } }),
+  });
   const revocations = (upstream: string) => counted(world, "revocations", results, upstream);
   const loginAt = async (upstream: string) => {
     const browser = world.browser();

@@ -20,7 +20,9 @@ export function createLeakSearch(): LeakSearch {
     printed: (where, text) => void outputs.push({ where, text }),
     expectNone() {
       expect(outputs.map(({ text }) => text).join("").length).toBeGreaterThan(0);
-      const leaks = outputs.flatMap(({ where, text }) => [...secrets].filter(([form]) => text.includes(form)).map(([, name]) => `${name} in ${where}`));
+      const leaks = outputs.flatMap(({ where, text }) =>
+        [...secrets].filter(([form]) => text.includes(form)).map(([, name]) => `${name} in ${where}`),
+      );
       expect([...new Set(leaks)]).toEqual([]);
     },
   };

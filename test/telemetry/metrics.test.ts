@@ -19,7 +19,11 @@ async function read(metrics: Metrics) {
     counted: () =>
       [...scraped.values()]
         .filter(({ type, name }) => type === "counter" && name.startsWith("bearerswap_"))
-        .flatMap(({ samples }) => samples.filter(({ value }) => value !== 0).map(({ name, labels, value }) => `${name} ${Object.values(labels)} ${value}`)),
+        .flatMap(({ samples }) =>
+          samples
+            .filter(({ value }) => value !== 0)
+            .map(({ name, labels, value }) => `${name} ${Object.values(labels)} ${value}`),
+        ),
   };
 }
 
@@ -91,7 +95,10 @@ describe("refreshes", () => {
     metrics.tokens.refreshed("crm", "refreshed", "ahead", 300);
     metrics.tokens.refreshed("crm", "misconfigured", "expired", 40);
     const { value, counted } = await read(metrics);
-    expect(counted()).toEqual(["bearerswap_refreshes_total crm,refreshed,ahead 1", "bearerswap_refreshes_total crm,misconfigured,expired 1"]);
+    expect(counted()).toEqual([
+      "bearerswap_refreshes_total crm,refreshed,ahead 1",
+      "bearerswap_refreshes_total crm,misconfigured,expired 1",
+    ]);
     expect(value("bearerswap_refresh_duration_seconds_sum", { upstream: "crm" })).toBeCloseTo(0.34);
   });
 
@@ -100,14 +107,19 @@ describe("refreshes", () => {
     for (const change of [1, 1, -1] as const) metrics.tokens.flights("crm", change);
     for (const change of [1, 1, 1, -1] as const) metrics.tokens.waiters("crm", change);
     const { value } = await read(metrics);
-    expect([value("bearerswap_flights", { upstream: "crm" }), value("bearerswap_waiters", { upstream: "crm" })]).toEqual([1, 2]);
+    expect([
+      value("bearerswap_flights", { upstream: "crm" }),
+      value("bearerswap_waiters", { upstream: "crm" }),
+    ]).toEqual([1, 2]);
   });
 
   test("show the one state that the breaker is in", async () => {
     const metrics = create();
     const states = async () => {
       const { value } = await read(metrics);
-      return ["closed", "open", "half_open"].map((state) => value("bearerswap_breaker_state", { upstream: "crm", state }));
+      return ["closed", "open", "half_open"].map((state) =>
+        value("bearerswap_breaker_state", { upstream: "crm", state }),
+      );
     };
     expect(await states()).toEqual([1, 0, 0]);
     metrics.tokens.breaker("crm", "open");
@@ -170,7 +182,13 @@ test("a histogram is the one that prom-client would make of the same values", as
   const bounds = [0.1, 1, 2.5];
   const [ours, theirs] = [new Registry(), new Registry()];
   const distributions = createDistributions(ours, shape, bounds);
-  const histogram = new Histogram({ name: shape.name, help: shape.help, labelNames: shape.labels, buckets: bounds, registers: [theirs] });
+  const histogram = new Histogram({
+    name: shape.name,
+    help: shape.help,
+    labelNames: shape.labels,
+    buckets: bounds,
+    registers: [theirs],
+  });
   for (const value of [0, 0.05, 0.1, 0.11, 1, 2.5, 2.500001, 1e9])
     for (const kind of ["a", 'b"\n\\']) {
       distributions.of(kind).observe(value);

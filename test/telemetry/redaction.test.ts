@@ -19,7 +19,10 @@ const opened = resources();
 const { use } = opened;
 const random = (name: string) => `${name}~${randomBytes(18).toString("hex")}`;
 
-/** `serve` at level trace with every kind of secret there is, and everything that it, its clients and its administrators get to read. */
+/**
+ * `serve` at level trace with every kind of secret there is, and everything that it, its clients and its administrators
+ * get to read.
+ */
 async function start() {
   const leaks = createLeakSearch();
   const endpoint = await use(startTokenEndpoint());
@@ -34,7 +37,12 @@ async function start() {
   const dir = await temporaryDirectory(opened);
   writeFileSync(join(dir, "admin-token"), env.ADMIN_TOKEN);
   writeFileSync(join(dir, "wrong-token"), leaks.secret("wrong admin token", random("wrong")));
-  const upstream = { issuer: endpoint.issuer, tokenEndpoint: endpoint.url, clientId: "gateway", clientSecret: "${env:CLIENT_SECRET}" };
+  const upstream = {
+    issuer: endpoint.issuer,
+    tokenEndpoint: endpoint.url,
+    clientId: "gateway",
+    clientSecret: "${env:CLIENT_SECRET}",
+  };
   const serve = await startServe(
     opened,
     {
@@ -61,7 +69,10 @@ test("nothing that is printed or answered holds a token, a secret, a cookie or a
   const { leaks, endpoint, issuer, redis, env, dir, serve, client } = await start();
 
   async function grants(verb: string, args: readonly string[], stdin = "", tokenFile = "admin-token") {
-    const answer = await runHere(["grants", verb, "--admin", serve.admin, "--admin-token-file", join(dir, tokenFile), ...args], { stdin });
+    const answer = await runHere(
+      ["grants", verb, "--admin", serve.admin, "--admin-token-file", join(dir, tokenFile), ...args],
+      { stdin },
+    );
     leaks.printed(`the output of grants ${verb}`, answer.stdout + answer.stderr);
     return answer;
   }
@@ -76,7 +87,12 @@ test("nothing that is printed or answered holds a token, a secret, a cookie or a
       access_token: leaks.secret(`${name} access token`, random("access")),
       refresh_token: leaks.secret(`${name} refresh token`, random("refresh")),
     };
-    return JSON.stringify({ ...token, token_type: "Bearer", id_token: leaks.secret(`${name} ID token`, random("id")), ...life });
+    return JSON.stringify({
+      ...token,
+      token_type: "Bearer",
+      id_token: leaks.secret(`${name} ID token`, random("id")),
+      ...life,
+    });
   };
   const cookie = leaks.secret("session cookie", randomBytes(32).toString("hex"));
   const theme = leaks.secret("another cookie", random("theme"));
@@ -92,20 +108,42 @@ test("nothing that is printed or answered holds a token, a secret, a cookie or a
   await until("the store's first answer", async () => (await client.health("bearerswap.store")) === "SERVING");
   expect((await grants("put", session, login("first", { expires_in: 3600 }))).code).toBe(0);
   expect((await grants("put", session, login("stolen"), "wrong-token")).code).toBe(1);
-  expect((await grants("put", session, `{"refresh_token": "${leaks.secret("garbled token", random("garbled"))}`)).code).toBe(1);
+  expect(
+    (await grants("put", session, `{"refresh_token": "${leaks.secret("garbled token", random("garbled"))}`)).code,
+  ).toBe(1);
   expect((await grants("put", [...session.slice(0, 4), "--upstream", "crn"], login("misplaced"))).code).toBe(1);
   await grants("get", session);
   await grants("list", session.slice(0, 4));
 
   // Verdicts of every kind.
-  expect([await check(withCookie), await check(withCookie, "wiki"), await check({}), await check(withJwt)]).toEqual([200, 401, 401, 401]);
-  for (const credential of [`Bearer ${expired}`, `Bearer ${forged}`, `Bearer ${basic}`, `Basic ${basic}`, `Bearer ${jwt},Bearer ${expired}`])
+  expect([await check(withCookie), await check(withCookie, "wiki"), await check({}), await check(withJwt)]).toEqual([
+    200, 401, 401, 401,
+  ]);
+  for (const credential of [
+    `Bearer ${expired}`,
+    `Bearer ${forged}`,
+    `Bearer ${basic}`,
+    `Basic ${basic}`,
+    `Bearer ${jwt},Bearer ${expired}`,
+  ])
     expect(await check({ headers: { authorization: credential } })).toBe(401);
-  expect(await check({ ...withCookie, path: `/..%2f?access_token=${leaks.secret("token in the query", random("query"))}`, contextExtensions: {} })).toBe(403);
+  expect(
+    await check({
+      ...withCookie,
+      path: `/..%2f?access_token=${leaks.secret("token in the query", random("query"))}`,
+      contextExtensions: {},
+    }),
+  ).toBe(403);
   expect(await check(withCookie, "nobody")).toBe(403);
   expect(await check({ metadata: { ns: { sid: 5, note: leaks.secret("metadata", random("metadata")) } } })).toBe(401);
   expect(
-    (await grants("put", ["--source", "jwt", "--session", "s1", "--subject", "bob", "--upstream", "crm"], login("somebody else's", { expires_in: 3600 }))).code,
+    (
+      await grants(
+        "put",
+        ["--source", "jwt", "--session", "s1", "--subject", "bob", "--upstream", "crm"],
+        login("somebody else's", { expires_in: 3600 }),
+      )
+    ).code,
   ).toBe(0);
   expect(await check(withJwt)).toBe(403);
   const cut = client.encode(httpRequest(withCookie)).subarray(0, -9);
@@ -123,7 +161,10 @@ test("nothing that is printed or answered holds a token, a secret, a cookie or a
   ];
   for (const [at, [status, body]] of failures.entries()) {
     await grants("put", session, login(`refresh ${at}`, { expires_in: 0 }));
-    endpoint.respondNext(({ form, headers }) => ({ status, body: body(`${form.refresh_token} ${headers.authorization} ${env.CLIENT_SECRET}`) }));
+    endpoint.respondNext(({ form, headers }) => ({
+      status,
+      body: body(`${form.refresh_token} ${headers.authorization} ${env.CLIENT_SECRET}`),
+    }));
     expect(await check(withCookie)).toBe(at === failures.length - 1 ? 401 : 503);
   }
   await grants("put", session, login("cut", { expires_in: 0 }));
@@ -132,15 +173,21 @@ test("nothing that is printed or answered holds a token, a secret, a cookie or a
 
   // Tokens in a response that does not conform.
   await grants("put", session, login("nonconforming", { expires_in: 0 }));
-  const fresh = { access_token: leaks.secret("new access token", random("access")), refresh_token: leaks.secret("new refresh token", random("refresh")) };
-  endpoint.respondNext({ body: { ...fresh, token_type: "Bearer", id_token: leaks.secret("new ID token", `${jwt}x`), expires_in: 3600 } });
+  const fresh = {
+    access_token: leaks.secret("new access token", random("access")),
+    refresh_token: leaks.secret("new refresh token", random("refresh")),
+  };
+  endpoint.respondNext({
+    body: { ...fresh, token_type: "Bearer", id_token: leaks.secret("new ID token", `${jwt}x`), expires_in: 3600 },
+  });
   expect(await check(withCookie)).toBe(200);
   await until("a word about it", () => serve.lines().some((line) => line.event === "token_response"));
 
   // A store that has gone bad, then gone away.
   const raw = await openClient(opened, redis.url);
   await grants("put", [...session.slice(0, 4), "--upstream", "wiki"], login("corrupt"));
-  for (const key of await raw.keys("*:grant:wiki")) await raw.hset(key, "grant", `{"refreshToken": "${leaks.secret("corrupt value", random("corrupt"))}"`);
+  for (const key of await raw.keys("*:grant:wiki"))
+    await raw.hset(key, "grant", `{"refreshToken": "${leaks.secret("corrupt value", random("corrupt"))}"`);
   expect(await check(withCookie, "wiki")).toBe(503);
   await grants("list", session.slice(0, 4));
   await redis.kill("SIGKILL");
@@ -152,7 +199,17 @@ test("nothing that is printed or answered holds a token, a secret, a cookie or a
   expect((await serve.child.exited).code).toBe(0);
   leaks.printed("the log", serve.child.output());
   expect(eventsOf(serve)).toEqual(
-    expect.arrayContaining(["listening", "grant_put", "denied", "refresh", "flight_failed", "token_response", "store_down", "admin_failed", "stopped"]),
+    expect.arrayContaining([
+      "listening",
+      "grant_put",
+      "denied",
+      "refresh",
+      "flight_failed",
+      "token_response",
+      "store_down",
+      "admin_failed",
+      "stopped",
+    ]),
   );
   leaks.expectNone();
 });

@@ -33,11 +33,19 @@ test("after some checks a scrape shows each by upstream and reason, once, and wh
   const { value, body } = await scrape(scenario.service.listening);
   const checks = (upstream: string, reason: string) => value("bearerswap_checks_total", { upstream, reason });
   expect(
-    ["allowed", "session_missing", "session_invalid", "grant_missing", "grant_refused", "subject_mismatch", "unavailable"].map((reason) =>
-      checks("crm", reason),
-    ),
+    [
+      "allowed",
+      "session_missing",
+      "session_invalid",
+      "grant_missing",
+      "grant_refused",
+      "subject_mismatch",
+      "unavailable",
+    ].map((reason) => checks("crm", reason)),
   ).toEqual([4, 1, 1, 1, 0, 0, 0]);
-  expect(["passthrough", "no_upstream", "bad_request", "unavailable"].map((reason) => checks("", reason))).toEqual([1, 1, 1, 0]);
+  expect(["passthrough", "no_upstream", "bad_request", "unavailable"].map((reason) => checks("", reason))).toEqual([
+    1, 1, 1, 0,
+  ]);
   expect(value("bearerswap_check_duration_seconds_count", { upstream: "crm" })).toBe(7);
   expect(value("bearerswap_check_duration_seconds_count", { upstream: "" })).toBe(3);
   expect(value("bearerswap_token_cache_entries", { upstream: "crm" })).toBe(2);
@@ -55,7 +63,8 @@ test("tells requests to the issuer that were answered from those that were not",
     const { value } = await scrape(scenario.service.listening);
     return ["ok", "failed"].map((result) => value("bearerswap_jwks_fetches_total", { source: "agents", result }));
   };
-  const check = async () => scenario.check(bearer(await issuer.sign({ aud: "gateway", sid: randomBytes(8).toString("hex") })));
+  const check = async () =>
+    scenario.check(bearer(await issuer.sign({ aud: "gateway", sid: randomBytes(8).toString("hex") })));
   issuer.down();
   expect((await check()).status).toBe(503);
   expect(await fetches()).toEqual([0, 1]);
@@ -83,7 +92,9 @@ test("is answered while the service drains", async () => {
   const pending = scenario.check(bearer());
   await gate.arrived();
   const stopped = service.stop();
-  expect((await scrape(service.listening)).value("bearerswap_checks_total", { upstream: "crm", reason: "allowed" })).toBe(0);
+  expect(
+    (await scrape(service.listening)).value("bearerswap_checks_total", { upstream: "crm", reason: "allowed" }),
+  ).toBe(0);
   gate.release();
   expect((await pending).status).toBe(200);
   await stopped;
@@ -92,7 +103,9 @@ test("is answered while the service drains", async () => {
 test("holds no session, token, header or path of a client (pitfall 22)", async () => {
   const leaks = createLeakSearch();
   const secret = (name: string) => leaks.secret(name, `${name.replaceAll(" ", "")}${randomBytes(18).toString("hex")}`);
-  const scenario = await startScenario(opened, { config: { routes: [{ host: "crm.example.com", pathPrefix: "/", upstream: "crm" }] } });
+  const scenario = await startScenario(opened, {
+    config: { routes: [{ host: "crm.example.com", pathPrefix: "/", upstream: "crm" }] },
+  });
   const session = secret("session");
   const { accessToken, refreshToken } = await scenario.login({ id: session, token: { accessToken: "" } });
   leaks.secret("first access token", accessToken);
@@ -101,11 +114,21 @@ test("holds no session, token, header or path of a client (pitfall 22)", async (
   const allowed = await scenario.check({ ...bearer(session), ...odd });
   expect(allowed.status).toBe(200);
   leaks.secret("served token", allowed.headers.authorization ?? "");
-  await scenario.check({ ...odd, contextExtensions: {}, headers: { [secret("header")]: secret("value"), cookie: secret("cookie") } });
-  await scenario.check({ ...odd, contextExtensions: { upstream: secret("upstream") }, ...bearer(secret("credential")) });
+  await scenario.check({
+    ...odd,
+    contextExtensions: {},
+    headers: { [secret("header")]: secret("value"), cookie: secret("cookie") },
+  });
+  await scenario.check({
+    ...odd,
+    contextExtensions: { upstream: secret("upstream") },
+    ...bearer(secret("credential")),
+  });
   await scenario.check(bearer(secret("unknown session")));
   await scenario.admin.get({ session: { source: "", id: secret("admin session") }, upstream: "crm" }).catch(() => {});
-  await scenario.admin.get({ session: { source: "", id: session }, upstream: secret("admin upstream") }).catch(() => {});
+  await scenario.admin
+    .get({ session: { source: "", id: session }, upstream: secret("admin upstream") })
+    .catch(() => {});
   leaks.printed("the scrape", (await scrape(scenario.service.listening)).body);
   leaks.expectNone();
 });
@@ -114,12 +137,18 @@ test("is made once for all who ask at the same time, however many requests one c
   const { registry, scrape: shared } = createMetrics({ version: "1", upstreams: [], issuers: [] });
   let made = 0;
   new Gauge({ name: "made", help: "Times that a text was made.", registers: [registry], collect: () => void made++ });
-  const server = createProbeServer({ address: { kind: "tcp", host: "127.0.0.1", port: 0 }, readiness: { reason: () => undefined }, scrape: shared });
+  const server = createProbeServer({
+    address: { kind: "tcp", host: "127.0.0.1", port: 0 },
+    readiness: { reason: () => undefined },
+    scrape: shared,
+  });
   const place = await server.listen();
   opened.onStop(server.close);
   const port = place.kind === "tcp" ? place.port : 0;
   const socket = connect(port, "127.0.0.1");
-  socket.write(`${"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100)}GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+  socket.write(
+    `${"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100)}GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`,
+  );
   const answers = (await buffer(socket)).toString("latin1").match(/^HTTP\/1\.1 \d+/gm);
   expect(answers).toEqual(Array(101).fill("HTTP/1.1 200"));
   expect(made).toBeLessThan(10);

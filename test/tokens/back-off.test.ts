@@ -8,8 +8,17 @@ import { until } from "../support/until.ts";
 import { patientMs, startWorld, type World } from "./world.ts";
 
 const opened = resources();
-const base = { maybeUsed: false, rotates: "perhaps" as const, failures: 0, retryAfterMs: undefined, graceLeftMs: 0, holdOffMs: 0, jitter: 0 };
-const row = (input: Partial<BackOffInput>, failures: readonly number[]) => failures.map((count) => backOffMs({ ...base, ...input, failures: count }) / 1_000);
+const base = {
+  maybeUsed: false,
+  rotates: "perhaps" as const,
+  failures: 0,
+  retryAfterMs: undefined,
+  graceLeftMs: 0,
+  holdOffMs: 0,
+  jitter: 0,
+};
+const row = (input: Partial<BackOffInput>, failures: readonly number[]) =>
+  failures.map((count) => backOffMs({ ...base, ...input, failures: count }) / 1_000);
 
 describe("the back-off", () => {
   test("of a token that was surely not used: 1 s, doubled up to a minute", () => {
@@ -84,7 +93,8 @@ async function backOffs(world: World, times: number): Promise<number[]> {
   const seconds: number[] = [];
   for (let time = 0; time < times; time++) {
     const answer = await ask(world);
-    if (answer.kind !== "unavailable" || answer.why === "back_off") throw new Error(`the provider was not asked: ${JSON.stringify(answer)}`);
+    if (answer.kind !== "unavailable" || answer.why === "back_off")
+      throw new Error(`the provider was not asked: ${JSON.stringify(answer)}`);
     seconds.push((answer.retryAfterMs ?? 0) / 1_000);
     await world.clock.advance(answer.retryAfterMs ?? 0);
   }
@@ -126,7 +136,10 @@ describe("after a refresh that failed (pitfall 12)", () => {
   });
 
   test("an answer that was lost is asked for again within the grace, and nobody logs in", async () => {
-    const world = (await startWorld(opened, { provider: { graceMs: 30_000 }, endpoint: { reuseGraceMs: 30_000 } })) as World;
+    const world = (await startWorld(opened, {
+      provider: { graceMs: 30_000 },
+      endpoint: { reuseGraceMs: 30_000 },
+    })) as World;
     await world.login("alice", { remainingMs: 0 });
     world.endpoint.closeAfterReading({ rotate: true });
     expect(await ask(world)).toMatchObject({ kind: "unavailable", retryAfterMs: 1_000 });

@@ -18,7 +18,11 @@ async function manySessions() {
   }
   const ask = async () => world.fresh({ session: await expired() });
   async function asked() {
-    return world.tokens.fresh({ session: world.key(await expired()).session }, "crm", deadlineIn(world.clock, patientMs));
+    return world.tokens.fresh(
+      { session: world.key(await expired()).session },
+      "crm",
+      deadlineIn(world.clock, patientMs),
+    );
   }
   async function fail(times: number, script: Script = { status: 503 }): Promise<void> {
     for (let time = 0; time < times; time++) {
@@ -72,11 +76,17 @@ describe("a provider that failed ten times in a row", () => {
     const gate = world.endpoint.hold();
     const first = ask();
     await gate.arrived();
-    expect([await asked(), world.metrics.breakerStates]).toEqual([{ kind: "unavailable", why: "breaker_open", retryAfterMs: 1_000 }, ["open", "half_open"]]);
+    expect([await asked(), world.metrics.breakerStates]).toEqual([
+      { kind: "unavailable", why: "breaker_open", retryAfterMs: 1_000 },
+      ["open", "half_open"],
+    ]);
     expect(world.endpoint.calls).toBe(11);
     gate.release();
     expect(await first).toMatch(/^access/);
-    expect([await ask(), world.metrics.breakerStates]).toEqual([expect.stringMatching(/^access/), ["open", "half_open", "closed"]]);
+    expect([await ask(), world.metrics.breakerStates]).toEqual([
+      expect.stringMatching(/^access/),
+      ["open", "half_open", "closed"],
+    ]);
   });
 
   test.each([
@@ -110,7 +120,9 @@ describe("a provider that failed ten times in a row", () => {
     await gate.arrived();
     gate.release();
     const answers = await Promise.all(both);
-    expect(new Set(answers.map(({ words }) => words))).toEqual(new Set(["unavailable: http_503", "unavailable: breaker_open"]));
+    expect(new Set(answers.map(({ words }) => words))).toEqual(
+      new Set(["unavailable: http_503", "unavailable: breaker_open"]),
+    );
     const unsent = answers.find(({ words }) => words === "unavailable: breaker_open");
     expect([await other.fresh({ session: unsent?.session ?? "" }), other.metrics.events.presented_again]).toEqual([
       expect.stringMatching(/^access/),
@@ -127,7 +139,10 @@ describe("a provider that failed ten times in a row", () => {
     expect(world.events("breaker_open")).toMatchObject([{ level: "warn", upstream: "crm", failures: 10 }]);
     await world.clock.advance(20_000);
     await ask();
-    expect([world.events("breaker_open").length, world.events("breaker_closed")]).toMatchObject([1, [{ level: "info", upstream: "crm" }]]);
+    expect([world.events("breaker_open").length, world.events("breaker_closed")]).toMatchObject([
+      1,
+      [{ level: "info", upstream: "crm" }],
+    ]);
   });
 
   test("is left alone twice as long each time it fails again, a minute at most; and for 5 s once it had been well", async () => {
@@ -149,14 +164,22 @@ describe("a provider that failed ten times in a row", () => {
     await world.fresh();
     await world.clock.advance(3_595_000);
     await fail(10);
-    expect([await ask(), world.cached(), await world.fresh(), world.endpoint.calls]).toEqual(["unavailable: breaker_open", undefined, "access-1", 10]);
+    expect([await ask(), world.cached(), await world.fresh(), world.endpoint.calls]).toEqual([
+      "unavailable: breaker_open",
+      undefined,
+      "access-1",
+      10,
+    ]);
   });
 
   test("is left alone by this process; another one finds out for itself", async () => {
     const { world, fail } = await manySessions();
     await fail(10);
     await world.login("alice", { remainingMs: 0 });
-    expect([await world.fresh(), await world.replica().fresh()]).toEqual(["unavailable: breaker_open", expect.stringMatching(/^access/)]);
+    expect([await world.fresh(), await world.replica().fresh()]).toEqual([
+      "unavailable: breaker_open",
+      expect.stringMatching(/^access/),
+    ]);
   });
 });
 
@@ -169,7 +192,11 @@ describe("the breaker stays closed", () => {
   ])("with %s", async (_, script) => {
     const { world, ask, fail } = await manySessions();
     await fail(12, script);
-    expect([await ask(), world.endpoint.calls, world.metrics.breakerStates]).toEqual([expect.stringMatching(/^access/), 13, []]);
+    expect([await ask(), world.endpoint.calls, world.metrics.breakerStates]).toEqual([
+      expect.stringMatching(/^access/),
+      13,
+      [],
+    ]);
   });
 
   test.each<[string, Script | undefined]>([

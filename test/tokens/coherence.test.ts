@@ -160,7 +160,11 @@ describe("when they stop", () => {
       expect(world.cached() ?? (await world.fresh())).toBe("access-1");
       await world.clock.advance(1_000);
     }
-    expect([world.store.calls.read, world.endpoint.calls, world.metrics.events.stale_served]).toEqual([11, 0, undefined]);
+    expect([world.store.calls.read, world.endpoint.calls, world.metrics.events.stale_served]).toEqual([
+      11,
+      0,
+      undefined,
+    ]);
   });
 
   test("and the store cannot be read either, they are served until maxOutage, and the store is asked once a second: an outage is no logout (pitfall 10)", async () => {
@@ -212,7 +216,11 @@ describe("after a gap", () => {
     await run(100);
     world.store.subscription.gap();
     expect(await run(1)).toEqual(new Set([undefined]));
-    expect([await world.fresh(), await run(100), world.store.calls.read]).toEqual(["access-1", new Set(["access-1"]), 1]);
+    expect([await world.fresh(), await run(100), world.store.calls.read]).toEqual([
+      "access-1",
+      new Set(["access-1"]),
+      1,
+    ]);
   });
 
   test("a logout that was missed in it takes effect", async () => {

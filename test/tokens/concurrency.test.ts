@@ -86,7 +86,12 @@ test("who waits for a slot after the hold-off keeps the lease, and looks a last 
   expect(await acquireTheirs(other, { attempt: "third" })).toBe("busy");
   await commitTheirs(other, version);
   gate.release();
-  expect([await alice, await bob, world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual(["access-4", "access-3", 1, 0]);
+  expect([await alice, await bob, world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual([
+    "access-4",
+    "access-3",
+    1,
+    0,
+  ]);
 });
 
 test("who waits for the store to take new tokens holds no slot: a store that hangs does not keep others from the provider", async () => {

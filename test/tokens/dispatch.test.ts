@@ -31,7 +31,11 @@ describe("in the tick that sends, a refresh", () => {
     await gate.arrived();
     await world.clock.advance(5_000);
     gate.release();
-    expect([await waiting, world.store.calls.acquire, world.metrics.events.not_dispatched]).toEqual(["access-2", 1, undefined]);
+    expect([await waiting, world.store.calls.acquire, world.metrics.events.not_dispatched]).toEqual([
+      "access-2",
+      1,
+      undefined,
+    ]);
   });
 
   test("that used its lease up in the hold-off, as renewals failed, sends nothing", async () => {
@@ -76,7 +80,11 @@ describe("in the tick that sends, a refresh", () => {
     await world.login();
     gate.release();
     await world.tokens.settled();
-    expect([await waiting, world.endpoint.calls, world.metrics.events.not_dispatched]).toEqual(["access-2", 0, undefined]);
+    expect([await waiting, world.endpoint.calls, world.metrics.events.not_dispatched]).toEqual([
+      "access-2",
+      0,
+      undefined,
+    ]);
     expect(await world.storedRefreshToken()).toBe("refresh-2");
   });
 });
@@ -84,13 +92,21 @@ describe("in the tick that sends, a refresh", () => {
 describe("where no request can be made", () => {
   test.each<[string, Partial<OAuthProviderConfig>, RegExp]>([
     ["discovery fails", { tokenEndpoint: undefined, issuer: "http://127.0.0.1:1" }, /^unavailable: discovery failed/],
-    ["the client refuses to make it", { tokenEndpoint: "http://auth.example.com/token", allowInsecure: false }, /^unavailable: only requests to HTTPS/],
+    [
+      "the client refuses to make it",
+      { tokenEndpoint: "http://auth.example.com/token", allowInsecure: false },
+      /^unavailable: only requests to HTTPS/,
+    ],
   ])("nothing changes for others: another replica presents the token at once (%s)", async (_, provider, words) => {
     const world = await startWorld(opened);
     const broken = world.replica({ provider });
     await world.login("alice", { remainingMs: 0 });
     expect(await broken.fresh()).toMatch(words);
     expect(broken.events("refresh")).toMatchObject([{ outcome: "unavailable", provider: "transient" }]);
-    expect([await world.fresh(), world.metrics.events.presented_again, broken.metrics.events.back_off]).toEqual(["access-2", undefined, undefined]);
+    expect([await world.fresh(), world.metrics.events.presented_again, broken.metrics.events.back_off]).toEqual([
+      "access-2",
+      undefined,
+      undefined,
+    ]);
   });
 });

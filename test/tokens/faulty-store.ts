@@ -19,8 +19,20 @@ export interface FaultyStore extends TokenStore {
 }
 
 /** With heartbeats by hand only those arrive that a test lets it hear. */
-export function faultyStore(store: TokenStore, { heartbeats = "real" }: { readonly heartbeats?: "real" | "by hand" } = {}): FaultyStore {
-  const calls: Record<Operation, number> = { read: 0, put: 0, acquire: 0, renew: 0, release: 0, commit: 0, refuse: 0, revoke: 0 };
+export function faultyStore(
+  store: TokenStore,
+  { heartbeats = "real" }: { readonly heartbeats?: "real" | "by hand" } = {},
+): FaultyStore {
+  const calls: Record<Operation, number> = {
+    read: 0,
+    put: 0,
+    acquire: 0,
+    renew: 0,
+    release: 0,
+    commit: 0,
+    refuse: 0,
+    revoke: 0,
+  };
   const down = new Set<Operation>();
   const deaf = new Set<Operation>();
   const gates = new Map<Operation, AnswerGate>();
@@ -36,7 +48,10 @@ export function faultyStore(store: TokenStore, { heartbeats = "real" }: { readon
     if (!subscription.silent) for (const listener of listeners) about(listener);
   }
 
-  function guarded<Args extends unknown[], Result>(operation: Operation, run: (...args: Args) => Promise<Result>): (...args: Args) => Promise<Result> {
+  function guarded<Args extends unknown[], Result>(
+    operation: Operation,
+    run: (...args: Args) => Promise<Result>,
+  ): (...args: Args) => Promise<Result> {
     return async (...args) => {
       calls[operation]++;
       if (down.has(operation)) throw new BearerswapError("store_unavailable", "the store is down");

@@ -86,7 +86,11 @@ describe("a provider that is slower than refresh.timeout", () => {
     expect(await world.fresh()).toBe("unavailable: refresh_timeout");
     gate.release();
     await world.tokens.settled();
-    expect([world.cached(), await world.fresh(), await world.storedRefreshToken()]).toEqual(["access-2", "access-2", "refresh-2"]);
+    expect([world.cached(), await world.fresh(), await world.storedRefreshToken()]).toEqual([
+      "access-2",
+      "access-2",
+      "refresh-2",
+    ]);
     expect(world.endpoint.calls).toBe(1);
   });
 

@@ -10,8 +10,18 @@ const config = { minRemainingMs: 10_000, aheadMs: 60_000 };
 
 /** How long before its end a token of this life is stale, refreshed ahead, and no longer of any use. */
 function margins(lifeMs: number, remainingMs = lifeMs, jitter = 0) {
-  const placed = placeAccessToken({ token: new Secret("t"), lifeMs, remainingMs }, { version: "v" }, 500, config, jitter);
-  return { stale: placed.expiresAt - placed.staleAt, ahead: placed.expiresAt - placed.aheadAt, unusable: placed.expiresAt - usableUntil(placed) };
+  const placed = placeAccessToken(
+    { token: new Secret("t"), lifeMs, remainingMs },
+    { version: "v" },
+    500,
+    config,
+    jitter,
+  );
+  return {
+    stale: placed.expiresAt - placed.staleAt,
+    ahead: placed.expiresAt - placed.aheadAt,
+    unusable: placed.expiresAt - usableUntil(placed),
+  };
 }
 
 describe("the margins of a token's life", () => {
@@ -34,14 +44,23 @@ describe("the margins of a token's life", () => {
   test("are jittered by up to a quarter ahead, so that sessions that began together do not refresh together; never below the minimum", () => {
     expect(margins(3_600_000, 3_600_000, 0.999).ahead).toBeCloseTo(45_015, 0);
     expect(margins(3_600_000, 3_600_000, 0.5).ahead).toBe(52_500);
-    for (const lifeMs of [1, 100, 5_000, 30_000]) expect(margins(lifeMs, lifeMs, 0.999).ahead).toBeGreaterThanOrEqual(margins(lifeMs).stale);
-    const late = placeAccessToken({ token: new Secret("t"), remainingMs: 3_600_000 }, { version: "v" }, 500, { ...config, aheadMs: 10_500 }, 0.999);
+    for (const lifeMs of [1, 100, 5_000, 30_000])
+      expect(margins(lifeMs, lifeMs, 0.999).ahead).toBeGreaterThanOrEqual(margins(lifeMs).stale);
+    const late = placeAccessToken(
+      { token: new Secret("t"), remainingMs: 3_600_000 },
+      { version: "v" },
+      500,
+      { ...config, aheadMs: 10_500 },
+      0.999,
+    );
     expect(late.aheadAt).toBe(late.staleAt);
   });
 
   test("do not exist without an expiry", () => {
     const placed = placeAccessToken({ token: new Secret("t") }, { version: "v" }, 500, config, 0);
-    expect([placed.expiresAt, placed.staleAt, placed.aheadAt, usableUntil(placed)]).toEqual(Array(4).fill(Number.POSITIVE_INFINITY));
+    expect([placed.expiresAt, placed.staleAt, placed.aheadAt, usableUntil(placed)]).toEqual(
+      Array(4).fill(Number.POSITIVE_INFINITY),
+    );
   });
 });
 
@@ -113,7 +132,9 @@ test("the time that the provider and the store take is part of a token's life: i
   world.store.down.clear();
   await world.clock.advance(1_000);
   expect(await waiting).toBe("access-2");
-  expect(await world.store.read(world.key())).toMatchObject({ row: { access: { remainingMs: 91_000, lifeMs: 100_000 } } });
+  expect(await world.store.read(world.key())).toMatchObject({
+    row: { access: { remainingMs: 91_000, lifeMs: 100_000 } },
+  });
   await world.clock.advance(80_999);
   expect(world.cached()).toBe("access-2");
   await world.clock.advance(1);

@@ -90,7 +90,10 @@ describe("a call that hangs at a provider that never rotates", () => {
     expect(await world.tokens.endIf(world.key(), () => true)).toEqual({ kind: "ended" });
     answer();
     await until("the late answer", () => world.events("late_answer").length === 1);
-    expect([world.events("late_answer"), await store.read(world.key())]).toMatchObject([[{ outcome: "missing" }], { kind: "revoked" }]);
+    expect([world.events("late_answer"), await store.read(world.key())]).toMatchObject([
+      [{ outcome: "missing" }],
+      { kind: "revoked" },
+    ]);
   });
 
   test("does not make the provider count as down where it answers later than anybody waits", async () => {
@@ -245,7 +248,11 @@ describe("a call that hangs where nothing is known of rotation", () => {
     const backOff = async () => {
       world.endpoint.respondNext({ status: 500 });
       await world.clock.advance(3_600_000);
-      const answer = await world.tokens.fresh({ session: world.key().session }, "crm", deadlineIn(world.clock, patientMs));
+      const answer = await world.tokens.fresh(
+        { session: world.key().session },
+        "crm",
+        deadlineIn(world.clock, patientMs),
+      );
       return answer.kind === "unavailable" ? answer.retryAfterMs : answer.kind;
     };
     expect(await backOff()).toBe(5_000);

@@ -30,7 +30,9 @@ test("a session that nobody uses ends with the refresh token's life", async () =
 test("a life that the provider states for the refresh token is kept to: the session does not slide past it by being read (pitfall 18)", async () => {
   const world = await startWorld(opened);
   await world.login("alice", { remainingMs: 0 });
-  world.endpoint.respondNext((_, usual) => ({ body: { ...(usual().body as object), refresh_expires_in: 10 * 86_400 } }));
+  world.endpoint.respondNext((_, usual) => ({
+    body: { ...(usual().body as object), refresh_expires_in: 10 * 86_400 },
+  }));
   expect(await world.fresh()).toBe("access-2");
   expect(await world.store.read(world.key())).toMatchObject({ row: { life: { ms: 10 * day, stated: true } } });
   await world.clock.advance(10 * day - 1);
@@ -42,7 +44,9 @@ test("a life that the provider states for the refresh token is kept to: the sess
 test("nor by refreshes that do not replace the refresh token; one that does begins a new life", async () => {
   const world = await startWorld(opened);
   await world.login("alice", { remainingMs: 0 });
-  world.endpoint.respondNext((_, usual) => ({ body: { ...(usual().body as object), refresh_expires_in: 10 * 86_400 } }));
+  world.endpoint.respondNext((_, usual) => ({
+    body: { ...(usual().body as object), refresh_expires_in: 10 * 86_400 },
+  }));
   await world.fresh();
   await world.clock.advance(4 * day);
   world.endpoint.respondNext({ body: { access_token: "access-kept", token_type: "Bearer", expires_in: 60 } });

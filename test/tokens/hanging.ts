@@ -4,7 +4,9 @@ import type { RotatingTokensOptions } from "../support/rotating-tokens.ts";
 import { until } from "../support/until.ts";
 import { startWorld, type World } from "./world.ts";
 
-/** Two replicas, the second of which hears nothing from the first but by the store; alice's access token has expired. */
+/**
+ * Two replicas, the second of which hears nothing from the first but by the store; alice's access token has expired.
+ */
 export async function startReplicas(
   opened: Resources,
   provider: Partial<OAuthProviderConfig>,
@@ -16,7 +18,9 @@ export async function startReplicas(
   return { world, other: world.replica() };
 }
 
-/** A request whose refresh the provider has got, and answers only when `answer` is called; it redeems the token then. */
+/**
+ * A request whose refresh the provider has got, and answers only when `answer` is called; it redeems the token then.
+ */
 export async function hang(world: World) {
   const held = Promise.withResolvers<void>();
   world.endpoint.respondNext(async (_, usual) => {

@@ -76,7 +76,11 @@ describe("a refresh token that another replica may have redeemed", () => {
   });
 
   test.each([
-    ["a refusal", "refused: invalid_grant", ({ store, key }: World, version: string) => store.refuse(key(), version, "invalid_grant")],
+    [
+      "a refusal",
+      "refused: invalid_grant",
+      ({ store, key }: World, version: string) => store.refuse(key(), version, "invalid_grant"),
+    ],
     ["a logout", "missing", ({ store, key }: World) => store.revoke(key(), "tombstone")],
   ])("nor is it presented after %s in that time", async (_, answer, end) => {
     const { world, other, version } = await abandoned();
@@ -90,7 +94,11 @@ describe("a refresh token that another replica may have redeemed", () => {
     const { waiting } = await heldOff(world);
     world.store.down.add("read");
     await world.clock.advance(500);
-    expect([await waiting, world.endpoint.calls, world.store.calls.release]).toEqual(["unavailable: store_unavailable", 0, 1]);
+    expect([await waiting, world.endpoint.calls, world.store.calls.release]).toEqual([
+      "unavailable: store_unavailable",
+      0,
+      1,
+    ]);
     world.store.down.clear();
     const next = world.fresh();
     await until("the next acquire", () => world.store.calls.acquire === 2);
@@ -166,7 +174,11 @@ describe("after a gap, in which the store may have lost a commit and its marker"
     await world.clock.advance(2_999);
     expect(world.endpoint.calls).toBe(0);
     await world.clock.advance(1);
-    expect([await waiting, world.endpoint.calls, world.metrics.events.presented_again]).toEqual(["access-2", 1, undefined]);
+    expect([await waiting, world.endpoint.calls, world.metrics.events.presented_again]).toEqual([
+      "access-2",
+      1,
+      undefined,
+    ]);
   });
 
   test("adopts what is written again, without a call to the provider", async () => {

@@ -26,7 +26,12 @@ describe("a lease", () => {
     await until("the second to wait", () => other.metrics.events.lease_busy === 1);
     gate.release();
     await world.tokens.settled();
-    expect([await second, await world.fresh(), world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual(["access-2", "access-2", 1, 0]);
+    expect([await second, await world.fresh(), world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual([
+      "access-2",
+      "access-2",
+      1,
+      0,
+    ]);
     expect(world.metrics.events.lease_lost).toBeUndefined();
   });
 
@@ -39,7 +44,11 @@ describe("a lease", () => {
     expect([world.store.calls.renew, await acquireTheirs(other)]).toEqual([8, "busy"]);
     world.store.down.clear();
     await world.clock.advance(1_000);
-    expect([await other.fresh(), await world.storedRefreshToken(), world.endpoint.calls]).toEqual(["access-2", "refresh-2", 1]);
+    expect([await other.fresh(), await world.storedRefreshToken(), world.endpoint.calls]).toEqual([
+      "access-2",
+      "refresh-2",
+      1,
+    ]);
   });
 
   test("outlives renewals that fail, where a later one comes in time", async () => {
@@ -62,12 +71,18 @@ describe("a lease", () => {
     await world.clock.advance(1_000);
     const { renew } = world.store.calls;
     expect(world.metrics.events.lease_lost).toBe(1);
-    expect(world.events("lease_lost")).toMatchObject([{ level: "warn", upstream: "crm", session: world.key().session.slice(0, 12) }]);
+    expect(world.events("lease_lost")).toMatchObject([
+      { level: "warn", upstream: "crm", session: world.key().session.slice(0, 12) },
+    ]);
     await world.clock.advance(30_000);
     expect(world.store.calls.renew).toBe(renew);
     gate.release();
     await world.tokens.settled();
-    expect([await world.storedRefreshToken(), await world.fresh(), await other.fresh()]).toEqual(["refresh-2", "access-2", "access-2"]);
+    expect([await world.storedRefreshToken(), await world.fresh(), await other.fresh()]).toEqual([
+      "refresh-2",
+      "access-2",
+      "access-2",
+    ]);
     expect([world.endpoint.calls, world.metrics.events.lease_lost]).toEqual([1, 1]);
   });
 

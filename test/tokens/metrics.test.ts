@@ -74,7 +74,9 @@ describe("each presentation is counted by its ending, its trigger and its length
     await world.clock.advance(86_400_000);
     await world.tokens.settled();
     expect([world.metrics.endings, world.tokens.unstored()]).toEqual([["unknown expired 86400000"], []]);
-    expect(world.events("commit_lost")).toMatchObject([{ level: "error", upstream: "crm", session: world.key().session.slice(0, 12) }]);
+    expect(world.events("commit_lost")).toMatchObject([
+      { level: "error", upstream: "crm", session: world.key().session.slice(0, 12) },
+    ]);
   }, 60_000);
 });
 
@@ -88,7 +90,10 @@ describe("flights and waiters are counted while there are any", () => {
     await world.clock.advance(1_000);
     expect([await waiting[1], world.metrics.underWay]).toEqual(["unavailable: deadline", { flights: 1, waiters: 1 }]);
     await world.clock.advance(9_000);
-    expect([await waiting[0], world.metrics.underWay]).toEqual(["unavailable: refresh_timeout", { flights: 1, waiters: 0 }]);
+    expect([await waiting[0], world.metrics.underWay]).toEqual([
+      "unavailable: refresh_timeout",
+      { flights: 1, waiters: 0 },
+    ]);
     gate.release();
     await world.tokens.settled();
     expect(world.metrics.underWay).toEqual({ flights: 0, waiters: 0 });

@@ -2,7 +2,10 @@ import type { ScriptedResponse } from "../support/token-endpoint.ts";
 import { until } from "../support/until.ts";
 import type { World } from "./world.ts";
 
-/** What the provider does with a refresh. `rotate`, `omit` (no new refresh token) and `slow` (held until `release`) succeed. */
+/**
+ * What the provider does with a refresh. `rotate`, `omit` (no new refresh token) and `slow` (held until `release`)
+ * succeed.
+ */
 export type Mood = "rotate" | "omit" | "slow" | "refuse" | "down" | "garbage";
 
 export type Step =
@@ -28,7 +31,10 @@ interface Answer {
 const longestWaitMs = 300_000;
 const lives = { fresh: 60_000, short: 5_000, expired: 0, bare: 0 };
 
-/** Drives one session of a world step by step, and knows what each answer may be. The provider is real, and as strict as can be. */
+/**
+ * Drives one session of a world step by step, and knows what each answer may be. The provider is real, and as strict as
+ * can be.
+ */
 export class Model {
   readonly violations: string[] = [];
   readonly #world: World;
@@ -95,7 +101,13 @@ export class Model {
 
   /** With everybody well again, what the session must get: its token unless it was refused or is none. */
   async recover(): Promise<void> {
-    const recovery = [{ do: "provider", mood: "rotate" }, { do: "release" }, { do: "store up" }, { do: "pass", ms: longestWaitMs }, { do: "read" }] as const;
+    const recovery = [
+      { do: "provider", mood: "rotate" },
+      { do: "release" },
+      { do: "store up" },
+      { do: "pass", ms: longestWaitMs },
+      { do: "read" },
+    ] as const;
     for (const step of recovery) await this.step(step);
     const era = this.#eras.at(-1);
     const words = this.#answers.at(-1)?.words ?? "";
@@ -127,7 +139,8 @@ export class Model {
     if (mood === "down") return { status: 503 };
     if (mood === "garbage") return { body: "<html>" };
     if (mood === "refuse") endpoint.tokens.revoke(token);
-    if (endpoint.tokens.isRevoked(token) && this.#eras[era]?.refused) this.violations.push(`${token} was presented after its refusal`);
+    if (endpoint.tokens.isRevoked(token) && this.#eras[era]?.refused)
+      this.violations.push(`${token} was presented after its refusal`);
     endpoint.tokens.options.rotates = mood !== "omit";
     const response = usual();
     if (response.status === 400) {
@@ -166,10 +179,13 @@ export class Model {
     for (const { words, from, to, at } of this.#answers) {
       const eras = this.#eras.slice(from, to + 1);
       const era = this.#eraOf.get(words);
-      if (words === "missing" && !eras.some(({ kind }) => kind === "none")) this.violations.push("missing although logged in");
-      if (words.startsWith("refused") && !eras.some(({ refused }) => refused)) this.violations.push("refused although the provider did not");
+      if (words === "missing" && !eras.some(({ kind }) => kind === "none"))
+        this.violations.push("missing although logged in");
+      if (words.startsWith("refused") && !eras.some(({ refused }) => refused))
+        this.violations.push("refused although the provider did not");
       if (!words.startsWith("access")) continue;
-      if (era === undefined || era < from || era > to) this.violations.push(`${words} of era ${era} was served in eras ${from} to ${to}`);
+      if (era === undefined || era < from || era > to)
+        this.violations.push(`${words} of era ${era} was served in eras ${from} to ${to}`);
       if (at >= (this.#endOf.get(words) ?? 0)) this.violations.push(`${words} was served after its end`);
     }
     this.#answers.splice(0, this.#answers.length - 1);

@@ -10,7 +10,10 @@ import { startWorld, type World } from "./world.ts";
 const opened = resources();
 const hourMs = 3_600_000;
 
-/** A world whose store can lose what it has acknowledged, as a failover to a replica that lags does: without a word to anybody. */
+/**
+ * A world whose store can lose what it has acknowledged, as a failover to a replica that lags does: without a word to
+ * anybody.
+ */
 async function forgetfulWorld(endpoint: RotatingTokensOptions) {
   const clock = manualClock();
   const shared = createMemoryStore({ clock, maxGrants: 10 });
@@ -32,8 +35,12 @@ async function forgetfulWorld(endpoint: RotatingTokensOptions) {
     world,
     other,
     row,
-    bringBack: ({ version, grant, access, life }: GrantRow) => silently(() => shared.put(key, { version, grant, access, life })),
-    lose: () => silently(() => shared.put(key, { version: "gone", grant: { createdAt: 0, refreshedAt: 0 }, life: { ms: 0, stated: true } })),
+    bringBack: ({ version, grant, access, life }: GrantRow) =>
+      silently(() => shared.put(key, { version, grant, access, life })),
+    lose: () =>
+      silently(() =>
+        shared.put(key, { version: "gone", grant: { createdAt: 0, refreshedAt: 0 }, life: { ms: 0, stated: true } }),
+      ),
   };
 }
 
@@ -59,17 +66,26 @@ describe("a commit that the store acknowledged and then lost in a failover", () 
     [8_000, 15_000],
     [20_000, 31_000],
     [40_000, 60_000],
-  ])("is written again over its predecessor, lost %i ms after the refresh, at %i ms: nobody redeems the old token again (pitfall 28)", async (lostAt, atMs) => {
-    const { world, other, before, bringBack } = await refreshed();
-    await world.clock.advance(lostAt);
-    await bringBack(before);
-    await world.clock.advance(atMs - lostAt - 1);
-    expect(await world.storedRefreshToken()).toBe("refresh-1");
-    await world.clock.advance(1);
-    expect([await world.storedRefreshToken(), await other.fresh(), presented(world)]).toEqual(["refresh-2", "access-2", ["refresh-1"]]);
-    expect(world.metrics.events.recommit).toBe(1);
-    expect(world.events("recommit")).toMatchObject([{ level: "warn", upstream: "crm", session: world.key().session.slice(0, 12) }]);
-  });
+  ])(
+    "is written again over its predecessor, lost %i ms after the refresh, at %i ms: nobody redeems the old token again (pitfall 28)",
+    async (lostAt, atMs) => {
+      const { world, other, before, bringBack } = await refreshed();
+      await world.clock.advance(lostAt);
+      await bringBack(before);
+      await world.clock.advance(atMs - lostAt - 1);
+      expect(await world.storedRefreshToken()).toBe("refresh-1");
+      await world.clock.advance(1);
+      expect([await world.storedRefreshToken(), await other.fresh(), presented(world)]).toEqual([
+        "refresh-2",
+        "access-2",
+        ["refresh-1"],
+      ]);
+      expect(world.metrics.events.recommit).toBe(1);
+      expect(world.events("recommit")).toMatchObject([
+        { level: "warn", upstream: "crm", session: world.key().session.slice(0, 12) },
+      ]);
+    },
+  );
 
   test("comes back with the life that its access token has left by then", async () => {
     const { world, before, bringBack, row } = await refreshed();
@@ -103,7 +119,11 @@ describe("a commit that the store acknowledged and then lost in a failover", () 
     await bringBack(before);
     for (const replica of [other, world]) replica.store.subscription.gap();
     await until("the last's", async () => (await world.storedRefreshToken()) === "refresh-3");
-    expect([await world.storedRefreshToken(), world.metrics.events.recommit, other.metrics.events.recommit]).toEqual(["refresh-3", 1, 1]);
+    expect([await world.storedRefreshToken(), world.metrics.events.recommit, other.metrics.events.recommit]).toEqual([
+      "refresh-3",
+      1,
+      1,
+    ]);
   });
 
   test("is written again as soon as another replica has gone first, however long that took", async () => {
@@ -177,7 +197,10 @@ describe("a commit that the store acknowledged and then lost in a failover", () 
     expect(await world.fresh()).toBe("access-4");
     await bringBack(before);
     await world.clock.advance(1_000);
-    expect([await world.storedRefreshToken(), presented(world)]).toEqual(["refresh-4", ["refresh-1", "refresh-2", "refresh-3"]]);
+    expect([await world.storedRefreshToken(), presented(world)]).toEqual([
+      "refresh-4",
+      ["refresh-1", "refresh-2", "refresh-3"],
+    ]);
   });
 
   test("that is still there is left alone: nothing changes, nobody is told, nothing is counted", async () => {
@@ -185,13 +208,17 @@ describe("a commit that the store acknowledged and then lost in a failover", () 
     await other.fresh();
     const after = await row();
     await world.clock.advance(60_000);
-    expect(await row()).toEqual({ ...after, access: { ...after.access, remainingMs: hourMs - 60_000 }, life: { ...after.life, ms: after.life.ms - 60_000 } });
-    expect([other.cached(), other.metrics.events.invalidated, world.metrics.events.recommit, world.events("recommit")]).toEqual([
-      "access-2",
-      undefined,
-      undefined,
-      [],
-    ]);
+    expect(await row()).toEqual({
+      ...after,
+      access: { ...after.access, remainingMs: hourMs - 60_000 },
+      life: { ...after.life, ms: after.life.ms - 60_000 },
+    });
+    expect([
+      other.cached(),
+      other.metrics.events.invalidated,
+      world.metrics.events.recommit,
+      world.events("recommit"),
+    ]).toEqual(["access-2", undefined, undefined, []]);
   });
 
   test("is remembered for a minute, not longer", async () => {
@@ -212,7 +239,10 @@ describe("a commit that the store acknowledged and then lost in a failover", () 
       await end(replicas[by]);
       replicas.world.store.subscription.gap();
       await replicas.world.clock.advance(60_000);
-      expect([await replicas.world.storedRefreshToken(), replicas.world.metrics.events.recommit]).toEqual([stored, undefined]);
+      expect([await replicas.world.storedRefreshToken(), replicas.world.metrics.events.recommit]).toEqual([
+        stored,
+        undefined,
+      ]);
     }
   });
 });
@@ -221,17 +251,24 @@ describe("a logout that the store acknowledged and then lost in a failover", () 
   test.each<[name: string, gap: boolean, atMs: number]>([
     ["at once after a gap", true, 1],
     ["within a second", false, 1_000],
-  ])("is written again over the login that came back, %s: the session stays ended (pitfall 17)", async (_, gap, atMs) => {
-    const { world, other, before, bringBack } = await refreshed();
-    await world.tokens.revoke(world.key());
-    await bringBack(before);
-    if (gap) world.store.subscription.gap();
-    await world.clock.advance(atMs);
-    expect([await world.storedRefreshToken(), await other.fresh(), world.metrics.events.recommit]).toEqual(["revoked", "missing", 1]);
-    expect(presented(world)).toEqual(["refresh-1"]);
-    await world.clock.advance(60_000);
-    expect([await world.storedRefreshToken(), world.clock.pending]).toEqual(["revoked", 0]);
-  });
+  ])(
+    "is written again over the login that came back, %s: the session stays ended (pitfall 17)",
+    async (_, gap, atMs) => {
+      const { world, other, before, bringBack } = await refreshed();
+      await world.tokens.revoke(world.key());
+      await bringBack(before);
+      if (gap) world.store.subscription.gap();
+      await world.clock.advance(atMs);
+      expect([await world.storedRefreshToken(), await other.fresh(), world.metrics.events.recommit]).toEqual([
+        "revoked",
+        "missing",
+        1,
+      ]);
+      expect(presented(world)).toEqual(["refresh-1"]);
+      await world.clock.advance(60_000);
+      expect([await world.storedRefreshToken(), world.clock.pending]).toEqual(["revoked", 0]);
+    },
+  );
 
   test("is written again by whoever has seen it, where the one who stored it does not know what came back", async () => {
     const { world, other, before, bringBack } = await refreshed();
@@ -239,7 +276,11 @@ describe("a logout that the store acknowledged and then lost in a failover", () 
     await world.clock.advance(1_000); // world looks for its refresh and finds the end
     await bringBack(before);
     await world.clock.advance(1_000);
-    expect([await world.storedRefreshToken(), world.metrics.events.recommit, other.metrics.events.recommit]).toEqual(["revoked", 1, undefined]);
+    expect([await world.storedRefreshToken(), world.metrics.events.recommit, other.metrics.events.recommit]).toEqual([
+      "revoked",
+      1,
+      undefined,
+    ]);
     await world.clock.advance(61_000);
     expect(world.clock.pending).toBe(0);
   });
@@ -359,13 +400,20 @@ describe("a commit that finds the store gone back behind what it began with", ()
     await bringBack(before);
     world.store.subscription.gap();
     gate.release();
-    await until("the write that is too early", () => world.store.calls.commit >= 1 && world.tokens.unstored().length === 1);
+    await until(
+      "the write that is too early",
+      () => world.store.calls.commit >= 1 && world.tokens.unstored().length === 1,
+    );
     await world.clock.advance(1_100);
     expect([world.tokens.unstored(), await world.storedRefreshToken()]).toEqual([[world.key()], "refresh-1"]);
     other.store.subscription.gap();
     await until("the one before", async () => (await world.storedRefreshToken()) !== "refresh-1");
     await world.clock.advance(1_000);
-    expect([await waiting, await world.storedRefreshToken(), world.tokens.unstored()]).toEqual(["access-3", "refresh-3", []]);
+    expect([await waiting, await world.storedRefreshToken(), world.tokens.unstored()]).toEqual([
+      "access-3",
+      "refresh-3",
+      [],
+    ]);
   });
 
   test("gives up where nobody does, and the caller looks at what is there", async () => {

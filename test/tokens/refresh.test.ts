@@ -19,32 +19,47 @@ describe("a refresh", () => {
     gate.release();
     expect(await fresh).toBe("access-2");
     const read = await world.store.read(world.key());
-    expect(read).toMatchObject({ kind: "found", row: { state: "active", grant: { subject: "alice@example.com", scope: "api" } } });
+    expect(read).toMatchObject({
+      kind: "found",
+      row: { state: "active", grant: { subject: "alice@example.com", scope: "api" } },
+    });
   });
 
   test.each([
     ["omitted", {}],
     ["null", { refresh_token: null }],
     ["empty", { refresh_token: "" }],
-  ])("keeps the old refresh token where the new one is %s: without it the user would have to log in at the next expiry (pitfall 15)", async (_, field) => {
-    const world = await startWorld(opened);
-    await world.login("alice", { remainingMs: 0 });
-    world.endpoint.respondNext({ body: { access_token: "access-new", token_type: "Bearer", expires_in: 3600, ...field } });
-    expect(await world.fresh()).toBe("access-new");
-    expect(await world.storedRefreshToken()).toBe("refresh-1");
-    await world.clock.advance(3_600_000);
-    expect(await world.fresh()).toBe("access-2");
-  });
+  ])(
+    "keeps the old refresh token where the new one is %s: without it the user would have to log in at the next expiry (pitfall 15)",
+    async (_, field) => {
+      const world = await startWorld(opened);
+      await world.login("alice", { remainingMs: 0 });
+      world.endpoint.respondNext({
+        body: { access_token: "access-new", token_type: "Bearer", expires_in: 3600, ...field },
+      });
+      expect(await world.fresh()).toBe("access-new");
+      expect(await world.storedRefreshToken()).toBe("refresh-1");
+      await world.clock.advance(3_600_000);
+      expect(await world.fresh()).toBe("access-2");
+    },
+  );
 
   test("that the provider fails changes nothing in the store but the back-off it asked for, and the next one may succeed (pitfall 9)", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     const before = await world.store.read(world.key());
     world.endpoint.respondNext({ status: 503, headers: { "retry-after": "7" } });
-    const answer = await world.tokens.fresh({ session: world.key().session }, "crm", deadlineIn(world.clock, patientMs));
+    const answer = await world.tokens.fresh(
+      { session: world.key().session },
+      "crm",
+      deadlineIn(world.clock, patientMs),
+    );
     expect(answer).toEqual({ kind: "unavailable", why: "http_503", retryAfterMs: 7_000 });
     if (before.kind !== "found") throw new Error("the grant is gone");
-    expect(await world.store.read(world.key())).toEqual({ ...before, row: { ...before.row, backOffMs: 7_000, failingMs: 0 } });
+    expect(await world.store.read(world.key())).toEqual({
+      ...before,
+      row: { ...before.row, backOffMs: 7_000, failingMs: 0 },
+    });
     await world.clock.advance(6_999);
     const early = await world.tokens.fresh({ session: world.key().session }, "crm", deadlineIn(world.clock, patientMs));
     expect([early, world.endpoint.calls]).toEqual([{ kind: "unavailable", why: "back_off", retryAfterMs: 1 }, 1]);
@@ -74,7 +89,9 @@ describe("a refresh", () => {
   test("whose access token cannot be injected keeps the rotated refresh token, and the next one repairs it", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
-    world.endpoint.respondNext((_, usual) => ({ body: { ...(usual().body as object), access_token: "access\r\nx-admin: 1" } }));
+    world.endpoint.respondNext((_, usual) => ({
+      body: { ...(usual().body as object), access_token: "access\r\nx-admin: 1" },
+    }));
     expect(await world.fresh()).toBe("unavailable: no_usable_access_token");
     expect(await world.storedRefreshToken()).toBe("refresh-2");
     expect(await world.fresh()).toBe("access-3");

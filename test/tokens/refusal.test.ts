@@ -25,7 +25,10 @@ describe("a refused refresh token", () => {
     await world.login("alice", { remainingMs: 0 });
     world.endpoint.respondNext({ status: 200, body: { error: "bad_refresh_token" } });
     expect(await world.fresh()).toBe("refused: bad_refresh_token");
-    expect(await world.store.read(world.key())).toMatchObject({ kind: "found", row: { state: "dead", why: "bad_refresh_token" } });
+    expect(await world.store.read(world.key())).toMatchObject({
+      kind: "found",
+      row: { state: "dead", why: "bad_refresh_token" },
+    });
     expect(await world.fresh()).toBe("refused: bad_refresh_token");
   });
 
@@ -74,7 +77,11 @@ describe("a refused refresh token", () => {
     world.store.down.clear();
     await world.clock.advance(1_000);
     await world.tokens.settled();
-    expect([await world.fresh(), await world.replica().fresh(), world.endpoint.calls]).toEqual(["refused: invalid_grant", "refused: invalid_grant", 1]);
+    expect([await world.fresh(), await world.replica().fresh(), world.endpoint.calls]).toEqual([
+      "refused: invalid_grant",
+      "refused: invalid_grant",
+      1,
+    ]);
   });
 
   test("that the store cannot note for a minute is found out again, from the provider alone", async () => {
@@ -120,14 +127,20 @@ describe("invalid_grant because another replica was faster (pitfall 11)", () => 
     const { world, answers } = await overtaken(telling, 30_000);
     expect(answers).toEqual(["access-2", "access-2"]);
     await world.tokens.settled();
-    expect(await world.store.read(world.key())).toMatchObject({ kind: "found", row: { state: "active", version: "moved-on" } });
+    expect(await world.store.read(world.key())).toMatchObject({
+      kind: "found",
+      row: { state: "active", version: "moved-on" },
+    });
     expect(world.endpoint.calls).toBe(1);
   });
 
   test("adopts it with whatever usable life it has: a second and a half", async () => {
     const { world, answers } = await overtaken("not told of it", 1_500);
     expect(answers).toEqual(["access-2", "access-2"]);
-    expect(await world.store.read(world.key())).toMatchObject({ kind: "found", row: { state: "active", version: "moved-on" } });
+    expect(await world.store.read(world.key())).toMatchObject({
+      kind: "found",
+      row: { state: "active", version: "moved-on" },
+    });
     expect(world.endpoint.calls).toBe(1);
   });
 
@@ -136,7 +149,11 @@ describe("invalid_grant because another replica was faster (pitfall 11)", () => 
     expect(answers).toEqual(["access-3", "access-3"]);
     await world.tokens.settled();
     expect(await world.store.read(world.key())).toMatchObject({ kind: "found", row: { state: "active" } });
-    expect([world.endpoint.calls, world.endpoint.requests[1]?.form.refresh_token, world.endpoint.tokens.reuses]).toEqual([2, "refresh-2", 0]);
+    expect([
+      world.endpoint.calls,
+      world.endpoint.requests[1]?.form.refresh_token,
+      world.endpoint.tokens.reuses,
+    ]).toEqual([2, "refresh-2", 0]);
   });
 
   test("does not happen while that replica holds its lease: the second waits and both get what the one call brought (pitfall 4)", async () => {
@@ -149,10 +166,18 @@ describe("invalid_grant because another replica was faster (pitfall 11)", () => 
     const second = other.fresh();
     await until("the second to wait", () => other.metrics.events.lease_busy === 1);
     gate.release();
-    expect([await winner, await second, world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual(["access-2", "access-2", 1, 0]);
+    expect([await winner, await second, world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual([
+      "access-2",
+      "access-2",
+      1,
+      0,
+    ]);
   });
 
-  /** The winner has redeemed the refresh token, its answer is on its way, and its lease has run out: so the loser, after the hold-off, presents the same token. */
+  /**
+   * The winner has redeemed the refresh token, its answer is on its way, and its lease has run out: so the loser, after
+   * the hold-off, presents the same token.
+   */
   async function leaseLost() {
     const world = await startWorld(opened);
     const other = world.replica();
@@ -207,7 +232,12 @@ describe("invalid_grant because another replica was faster (pitfall 11)", () => 
     await refuseTheLosers();
     await world.clock.advance(2_999);
     await storeTheWinners();
-    expect([await loser, await world.fresh(), await other.fresh(), world.endpoint.calls]).toEqual(["access-2", "access-2", "access-2", 2]);
+    expect([await loser, await world.fresh(), await other.fresh(), world.endpoint.calls]).toEqual([
+      "access-2",
+      "access-2",
+      "access-2",
+      2,
+    ]);
     expect([world.metrics.events.dead, other.metrics.events.dead]).toEqual([undefined, undefined]);
   });
 
@@ -233,7 +263,11 @@ describe("invalid_grant because another replica was faster (pitfall 11)", () => 
     expect(await versionOf(other)).toBe(version);
     await commitTheirs(other, version);
     await world.tokens.settled();
-    expect([world.cached() ?? (await world.fresh()), world.store.calls.refuse, world.metrics.events.dead]).toEqual(["access-2", 0, undefined]);
+    expect([world.cached() ?? (await world.fresh()), world.store.calls.refuse, world.metrics.events.dead]).toEqual([
+      "access-2",
+      0,
+      undefined,
+    ]);
   });
 
   test("whose commit comes long after the refusal: it revives the dead grant", async () => {

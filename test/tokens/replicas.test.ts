@@ -13,7 +13,11 @@ async function threeReplicas() {
   const redis = await opened.use(startRedis());
   const [first, ...others] = await Promise.all([1, 2, 3].map(() => openStore(opened, redis.url)));
   if (first === undefined) throw new Error("no store");
-  const world = await startWorld(opened, { clock: systemClock(), store: first.store, config: { maxStalenessMs: 60_000 } });
+  const world = await startWorld(opened, {
+    clock: systemClock(),
+    store: first.store,
+    config: { maxStalenessMs: 60_000 },
+  });
   return [world, ...others.map(({ store }) => world.replica({ store }))] as const;
 }
 
@@ -25,7 +29,9 @@ test("callers on three replicas over one Redis: each session's refresh token is 
   const waited = () => replicas.reduce((sum, { metrics }) => sum + (metrics.events.lease_busy ?? 0), 0);
   for (const [at, session] of sessions.entries()) {
     const gate = world.endpoint.hold();
-    const answers = replicas.flatMap((replica) => Array.from({ length: 10 }, () => replica.fresh({ session, waitMs: 10_000 })));
+    const answers = replicas.flatMap((replica) =>
+      Array.from({ length: 10 }, () => replica.fresh({ session, waitMs: 10_000 })),
+    );
     await until("the two others to wait", () => waited() === 2 * (at + 1));
     gate.release();
     const [first = "", ...more] = new Set(await Promise.all(answers));

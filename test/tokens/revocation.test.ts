@@ -20,7 +20,11 @@ describe("a logout", () => {
     expect(await waiting).toBe("missing");
     gate.release();
     await world.tokens.settled();
-    expect([world.cached(), await world.fresh(), await world.storedRefreshToken()]).toEqual([undefined, "missing", "revoked"]);
+    expect([world.cached(), await world.fresh(), await world.storedRefreshToken()]).toEqual([
+      undefined,
+      "missing",
+      "revoked",
+    ]);
     expect(world.metrics.endings).toEqual(["revoked expired 0"]);
   });
 
@@ -33,7 +37,11 @@ describe("a logout", () => {
     await world.replica().tokens.revoke(world.key());
     gate.release();
     expect(await waiting).toBe("missing");
-    expect([world.cached(), await world.fresh(), await world.storedRefreshToken()]).toEqual([undefined, "missing", "revoked"]);
+    expect([world.cached(), await world.fresh(), await world.storedRefreshToken()]).toEqual([
+      undefined,
+      "missing",
+      "revoked",
+    ]);
   });
 
   test("while new tokens wait for the store: they are dropped, not written over the tombstone", async () => {
@@ -46,7 +54,12 @@ describe("a logout", () => {
     world.store.down.clear();
     await world.clock.advance(1_000);
     await world.tokens.settled();
-    expect([await waiting, world.cached(), await world.fresh(), await world.storedRefreshToken()]).toEqual(["missing", undefined, "missing", "revoked"]);
+    expect([await waiting, world.cached(), await world.fresh(), await world.storedRefreshToken()]).toEqual([
+      "missing",
+      undefined,
+      "missing",
+      "revoked",
+    ]);
   });
 
   test("takes the token out of the cache, also where a read that saw it is still under way", async () => {
@@ -74,14 +87,22 @@ describe("a logout", () => {
     await expect(world.tokens.revoke(world.key())).rejects.toMatchObject({ code: "store_unavailable" });
     const later = world.fresh();
     gate.release();
-    expect([await waiting, await later, await world.storedRefreshToken()]).toEqual(["access-2", "access-2", "refresh-2"]);
+    expect([await waiting, await later, await world.storedRefreshToken()]).toEqual([
+      "access-2",
+      "access-2",
+      "refresh-2",
+    ]);
     expect([world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual([1, 0]);
   });
 });
 
 describe("the tokens that a provider issues after a logout", () => {
   /** Refreshes while the session ends; `options` may break the revocation at the provider. */
-  async function endedMeanwhile({ by = "this one", response = undefined as Script | undefined, options = {} as WorldOptions } = {}) {
+  async function endedMeanwhile({
+    by = "this one",
+    response = undefined as Script | undefined,
+    options = {} as WorldOptions,
+  } = {}) {
     const world = (await startWorld(opened, options)) as World;
     await world.login("alice", { remainingMs: 0 });
     if (response !== undefined) world.endpoint.respondNext(response);
@@ -95,11 +116,18 @@ describe("the tokens that a provider issues after a logout", () => {
     return world;
   }
 
-  test.each(["this one", "another"])("by %s are ended at the provider: nobody is left who could (pitfall 17)", async (by) => {
-    const world = await endedMeanwhile({ by });
-    await until("the revocation", () => world.endpoint.revoked.length > 0);
-    expect([world.endpoint.revoked, world.endpoint.tokens.isActive("access-2"), world.events("revocation")]).toEqual([["refresh-2"], false, []]);
-  });
+  test.each(["this one", "another"])(
+    "by %s are ended at the provider: nobody is left who could (pitfall 17)",
+    async (by) => {
+      const world = await endedMeanwhile({ by });
+      await until("the revocation", () => world.endpoint.revoked.length > 0);
+      expect([world.endpoint.revoked, world.endpoint.tokens.isActive("access-2"), world.events("revocation")]).toEqual([
+        ["refresh-2"],
+        false,
+        [],
+      ]);
+    },
+  );
 
   test("are ended by the access token where that is all there is", async () => {
     const world = await endedMeanwhile({ response: { body: { access_token: "access-new", token_type: "Bearer" } } });
@@ -147,13 +175,18 @@ describe("the tokens that a provider issues after a logout", () => {
   test.each<[string, string | undefined, RegExp]>([
     ["names no endpoint for that", undefined, /names no revocation endpoint/],
     ["does not answer", "http://127.0.0.1:1/revoke", /fetch failed|ECONNREFUSED/],
-  ])("stay valid where the provider %s, and the log says so, without them (pitfall 22)", async (_, revocationEndpoint, reason) => {
-    const world = await endedMeanwhile({ options: { provider: { revocationEndpoint } } });
-    await until("the word", () => world.events("revocation").length > 0);
-    expect(world.events("revocation")).toMatchObject([{ level: "warn", upstream: "crm", reason: expect.stringMatching(reason) }]);
-    expect(world.log()).not.toMatch(/(access|refresh)-\d/);
-    expect(world.endpoint.tokens.isActive("access-2")).toBe(true);
-  });
+  ])(
+    "stay valid where the provider %s, and the log says so, without them (pitfall 22)",
+    async (_, revocationEndpoint, reason) => {
+      const world = await endedMeanwhile({ options: { provider: { revocationEndpoint } } });
+      await until("the word", () => world.events("revocation").length > 0);
+      expect(world.events("revocation")).toMatchObject([
+        { level: "warn", upstream: "crm", reason: expect.stringMatching(reason) },
+      ]);
+      expect(world.log()).not.toMatch(/(access|refresh)-\d/);
+      expect(world.endpoint.tokens.isActive("access-2")).toBe(true);
+    },
+  );
 });
 
 describe("a new login", () => {
@@ -194,7 +227,11 @@ describe("a new login", () => {
     await gate.arrived();
     await world.replica().login();
     gate.release();
-    expect([await waiting, world.cached(), await world.storedRefreshToken()]).toEqual(["access-3", "access-3", "refresh-3"]);
+    expect([await waiting, world.cached(), await world.storedRefreshToken()]).toEqual([
+      "access-3",
+      "access-3",
+      "refresh-3",
+    ]);
   });
 
   test("is not hidden by a read of the old one that is still under way", async () => {
@@ -228,7 +265,9 @@ test("a grant that the store lost is written anew by the refresh that was under 
   failedOver = true;
   gate.release();
   expect(await waiting).toBe("access-2");
-  expect(await world.store.read(world.key())).toMatchObject({ row: { state: "active", grant: { subject: "alice@example.com" } } });
+  expect(await world.store.read(world.key())).toMatchObject({
+    row: { state: "active", grant: { subject: "alice@example.com" } },
+  });
   expect(await world.replica().fresh()).toBe("access-2");
 });
 

@@ -17,7 +17,9 @@ const opened = resources();
 async function redisStore(url: string): Promise<TokenStore> {
   const log = createLog({ level: "silent", format: "json" });
   const config = { url: new Secret(url), keyPrefix: "test:", commandTimeoutMs: 200 };
-  const store = await opened.use(createRedisStore({ config, clock: systemClock(), log, random: systemRandom(), metrics: noStoreMetrics }));
+  const store = await opened.use(
+    createRedisStore({ config, clock: systemClock(), log, random: systemRandom(), metrics: noStoreMetrics }),
+  );
   await until("the connection", () => answers(store));
   return store;
 }
@@ -56,7 +58,11 @@ test("Redis freezes between the provider's answer and the commit: the rotated to
   expect(await hasty).toBe("unavailable: deadline");
   await redis.resume();
   expect(await passing(world, waiting)).toBe("access-2");
-  expect([await world.storedRefreshToken(), world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual(["refresh-2", 1, 0]);
+  expect([await world.storedRefreshToken(), world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual([
+    "refresh-2",
+    1,
+    0,
+  ]);
   expect(await world.replica().fresh()).toBe("access-2");
 });
 
@@ -73,7 +79,9 @@ test("Redis dies with everything in it between the provider's answer and the com
   await opened.use(startRedis({ port: redis.port }));
   expect(await passing(world, waiting)).toBe("access-2");
   expect(await world.storedRefreshToken()).toBe("refresh-2");
-  expect(await world.store.read(world.key())).toMatchObject({ row: { state: "active", grant: { subject: "alice@example.com" } } });
+  expect(await world.store.read(world.key())).toMatchObject({
+    row: { state: "active", grant: { subject: "alice@example.com" } },
+  });
   expect([world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual([1, 0]);
 });
 

@@ -59,7 +59,8 @@ describe("the wrong subject", () => {
     expect(await world.fresh({ session: "dead", ...alice })).toBe("refused: invalid_grant");
     await world.login("bare", { subject: "alice@example.com", remainingMs: 0, refreshToken: undefined });
     await world.login("fresh", { subject: "alice@example.com" });
-    for (const session of ["dead", "bare", "fresh"]) expect(await world.fresh({ session, ...mallory })).toBe("subject_mismatch");
+    for (const session of ["dead", "bare", "fresh"])
+      expect(await world.fresh({ session, ...mallory })).toBe("subject_mismatch");
   });
 
   test("gets nothing from a refresh that the right one has begun", async () => {
@@ -85,7 +86,11 @@ describe("the wrong subject", () => {
     const wrong = world.fresh(mallory);
     gate.release();
     expect([await right, await wrong]).toEqual(["access-1", "unavailable: http_503"]);
-    expect([await world.fresh(alice), await world.fresh(mallory), world.endpoint.calls]).toEqual(["access-1", "subject_mismatch", 1]);
+    expect([await world.fresh(alice), await world.fresh(mallory), world.endpoint.calls]).toEqual([
+      "access-1",
+      "subject_mismatch",
+      1,
+    ]);
   });
 
   test("first in line holds up nobody: the right one who joins gets a refresh", async () => {
@@ -107,7 +112,11 @@ describe("the wrong subject", () => {
     const former = world.fresh(alice);
     await gate.arrived();
     await world.login("alice", { subject: "mallory@example.com" });
-    expect([await former, world.cached(alice), await world.fresh(mallory)]).toEqual(["subject_mismatch", undefined, "access-3"]);
+    expect([await former, world.cached(alice), await world.fresh(mallory)]).toEqual([
+      "subject_mismatch",
+      undefined,
+      "access-3",
+    ]);
     gate.release();
     await world.tokens.settled();
     expect([world.cached(alice), world.cached(mallory)]).toEqual([undefined, "access-3"]);

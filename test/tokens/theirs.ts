@@ -8,13 +8,20 @@ export async function versionOf({ store, key }: World, session?: string): Promis
 }
 
 /** Another replica, of which nothing is seen but what it does in the store, takes the lease; what it is told. */
-export async function acquireTheirs(other: World, { session = "alice", leaseMs = 15_000, attempt = "theirs" } = {}): Promise<string> {
+export async function acquireTheirs(
+  other: World,
+  { session = "alice", leaseMs = 15_000, attempt = "theirs" } = {},
+): Promise<string> {
   const seen = await versionOf(other, session);
   return (await other.store.acquire(other.key(session), { attempt, seen, leaseMs, usableMs: 1_000 })).kind;
 }
 
 /** It stores what the provider gives for `refreshToken`. */
-export async function commitTheirs({ endpoint, store, key }: World, from: string, refreshToken = "refresh-1"): Promise<void> {
+export async function commitTheirs(
+  { endpoint, store, key }: World,
+  from: string,
+  refreshToken = "refresh-1",
+): Promise<void> {
   const answer = endpoint.tokens.refresh(refreshToken);
   if (answer === undefined) throw new Error(`the provider refused ${refreshToken}`);
   const grant = { refreshToken: new Secret(answer.refresh_token), createdAt: 0, refreshedAt: 0 };

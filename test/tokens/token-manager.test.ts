@@ -82,7 +82,9 @@ test("a provider that refuses us rather than the user harms no grant, and says s
   await world.login("alice", { remainingMs: 0 });
   world.endpoint.respondNext({ status: 401, body: { error: "invalid_client" } });
   expect(await world.fresh()).toBe("unavailable: invalid_client");
-  expect(world.events("refresh")).toMatchObject([{ level: "error", outcome: "unavailable", provider: "misconfigured", reason: "invalid_client" }]);
+  expect(world.events("refresh")).toMatchObject([
+    { level: "error", outcome: "unavailable", provider: "misconfigured", reason: "invalid_client" },
+  ]);
   await world.clock.advance(999);
   expect([await world.fresh(), world.endpoint.calls]).toEqual(["unavailable: back_off", 1]);
   await world.clock.advance(1);
@@ -93,7 +95,9 @@ test("no token appears in the log, whatever happens to it (pitfall 22)", async (
   const world = await startWorld(opened, { provider: { issuer: "https://idp.example.com" } });
   await world.login("alice", { remainingMs: 0 });
   world.endpoint.respondNext({ status: 500 });
-  world.endpoint.respondNext((_, usual) => ({ body: { ...(usual().body as object), scope: ["x"], id_token: "access-2.refresh-2.x" } }));
+  world.endpoint.respondNext((_, usual) => ({
+    body: { ...(usual().body as object), scope: ["x"], id_token: "access-2.refresh-2.x" },
+  }));
   expect(await world.fresh()).toBe("unavailable: http_500");
   await world.clock.advance(5_000);
   world.store.deaf.add("commit");
@@ -105,7 +109,8 @@ test("no token appears in the log, whatever happens to it (pitfall 22)", async (
   world.endpoint.tokens.revoke("refresh-2");
   await world.clock.advance(3_600_000);
   expect(await world.fresh()).toBe("refused: invalid_grant");
-  for (const event of ["refresh", "commit_failed", "token_response"]) expect(world.log()).toContain(`"event":"${event}"`);
+  for (const event of ["refresh", "commit_failed", "token_response"])
+    expect(world.log()).toContain(`"event":"${event}"`);
   expect(world.log()).not.toMatch(/(access|refresh)-\d/);
 });
 
@@ -121,7 +126,9 @@ function forgetfulStore(remainingMs: number): TokenStore {
     },
     async read(key) {
       const read = await store.read(key);
-      return read.kind === "found" && stated ? { kind: "found", row: { ...read.row, access: { ...stated, remainingMs } } } : read;
+      return read.kind === "found" && stated
+        ? { kind: "found", row: { ...read.row, access: { ...stated, remainingMs } } }
+        : read;
     },
   };
 }

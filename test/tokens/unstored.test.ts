@@ -19,7 +19,11 @@ test("names the grants whose new tokens the store has not taken, for as long as 
   expect(world.tokens.unstored()[0]?.upstream).toBe("crm");
   world.store.down.clear();
   await world.clock.advance(1_000);
-  expect(await Promise.all(waiting)).toEqual([expect.stringMatching(/^access-[45]$/), expect.stringMatching(/^access-[45]$/), "access-3"]);
+  expect(await Promise.all(waiting)).toEqual([
+    expect.stringMatching(/^access-[45]$/),
+    expect.stringMatching(/^access-[45]$/),
+    "access-3",
+  ]);
   expect(world.tokens.unstored()).toEqual([]);
 });
 

@@ -43,7 +43,11 @@ describe("a refresh that finds the lease taken", () => {
   });
 
   test.each([
-    ["a refusal", "refused: invalid_grant", ({ store, key }: World, version: string) => store.refuse(key(), version, "invalid_grant")],
+    [
+      "a refusal",
+      "refused: invalid_grant",
+      ({ store, key }: World, version: string) => store.refuse(key(), version, "invalid_grant"),
+    ],
     ["a logout", "missing", ({ store, key }: World) => store.revoke(key(), "tombstone")],
   ])("is woken by %s", async (_, answer, end) => {
     const { world, other, version, waiting } = await waitingForTheirs();
@@ -77,7 +81,11 @@ describe("a refresh that finds the lease taken", () => {
     await world.clock.advance(2_000);
     expect(await hasty).toBe("unavailable: deadline");
     await world.clock.advance(8_000);
-    expect([await waiting, world.store.calls.acquire, world.endpoint.calls]).toEqual(["unavailable: refresh_timeout", 1, 0]);
+    expect([await waiting, world.store.calls.acquire, world.endpoint.calls]).toEqual([
+      "unavailable: refresh_timeout",
+      1,
+      0,
+    ]);
     await world.tokens.settled();
     await commitTheirs(other, version);
     expect(await world.fresh()).toBe("access-2");

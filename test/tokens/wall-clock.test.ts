@@ -33,21 +33,28 @@ const jumps = [
   ["to nowhere", () => Number.NaN],
 ] as const;
 
-test.each(jumps)("a wall clock that jumps %s decides nothing: neither freshness, nor back-off, nor a grant's life", async (_, target) => {
-  const clock = wallClock();
-  const world = await startWorld(opened, { clock, store: createMemoryStore({ clock, maxGrants: 10 }) });
-  await world.login();
-  expect(await world.fresh()).toBe("access-1");
-  clock.setWall(target(clock));
-  expect([world.cached(), await world.fresh(), await world.replica().fresh()]).toEqual(["access-1", "access-1", "access-1"]);
-  await clock.advance(3_539_999);
-  expect([world.cached(), await world.fresh()]).toEqual(["access-1", "access-1"]);
-  await world.tokens.settled();
-  expect(world.endpoint.calls).toBe(0);
-  await clock.advance(60_001);
-  expect(await world.fresh()).toBe("access-2");
-  expect(world.endpoint.calls).toBe(1);
-});
+test.each(jumps)(
+  "a wall clock that jumps %s decides nothing: neither freshness, nor back-off, nor a grant's life",
+  async (_, target) => {
+    const clock = wallClock();
+    const world = await startWorld(opened, { clock, store: createMemoryStore({ clock, maxGrants: 10 }) });
+    await world.login();
+    expect(await world.fresh()).toBe("access-1");
+    clock.setWall(target(clock));
+    expect([world.cached(), await world.fresh(), await world.replica().fresh()]).toEqual([
+      "access-1",
+      "access-1",
+      "access-1",
+    ]);
+    await clock.advance(3_539_999);
+    expect([world.cached(), await world.fresh()]).toEqual(["access-1", "access-1"]);
+    await world.tokens.settled();
+    expect(world.endpoint.calls).toBe(0);
+    await clock.advance(60_001);
+    expect(await world.fresh()).toBe("access-2");
+    expect(world.endpoint.calls).toBe(1);
+  },
+);
 
 test.each(jumps)("nor does one that jumps %s while a refresh is under way", async (_, target) => {
   const clock = wallClock();

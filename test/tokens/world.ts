@@ -8,7 +8,12 @@ import { type GrantKey, hashSession } from "../../src/stores/grant.ts";
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import type { Owner } from "../../src/tokens/owner.ts";
-import { createTokenManager, type TokenAnswer, type TokenManager, type TokenManagerConfig } from "../../src/tokens/token-manager.ts";
+import {
+  createTokenManager,
+  type TokenAnswer,
+  type TokenManager,
+  type TokenManagerConfig,
+} from "../../src/tokens/token-manager.ts";
 import { providerOf } from "../providers/presentation.ts";
 import { type ManualClock, manualClock } from "../support/manual-clock.ts";
 import type { Resources } from "../support/resources.ts";
@@ -37,7 +42,10 @@ export interface World<C extends Clock = ManualClock> {
   log(): string;
   /** The log lines with this `event`. */
   events(event: string): readonly Record<string, unknown>[];
-  /** Another process with the same configuration, over the same store by a way of its own: faults of one are not the other's. */
+  /**
+   * Another process with the same configuration, over the same store by a way of its own: faults of one are not the
+   * other's.
+   */
   replica(options?: {
     /** The only upstream it knows; default crm. */ readonly upstream?: string /** Its own connection. */;
     readonly store?: TokenStore;
@@ -48,7 +56,11 @@ export interface World<C extends Clock = ManualClock> {
   /** Puts a login made at the provider, its access token expiring as the provider says; `write` overrides the grant. */
   login(
     session?: string,
-    write?: { readonly subject?: string | undefined; readonly remainingMs?: number; readonly refreshToken?: Secret | undefined },
+    write?: {
+      readonly subject?: string | undefined;
+      readonly remainingMs?: number;
+      readonly refreshToken?: Secret | undefined;
+    },
   ): Promise<TokenResponse>;
   /** The answer in words: the access token, or why there is none. */
   fresh(asker?: Asker): Promise<string>;
@@ -74,20 +86,34 @@ export interface WorldOptions<C extends Clock = ManualClock> {
 export const patientMs = 1_000_000;
 const month = 30 * 86_400_000;
 
-export async function startWorld<C extends Clock = ManualClock>({ use }: Resources, options: WorldOptions<C> = {}): Promise<World<C>> {
+export async function startWorld<C extends Clock = ManualClock>(
+  { use }: Resources,
+  options: WorldOptions<C> = {},
+): Promise<World<C>> {
   const clock = options.clock ?? (manualClock() as Clock as C);
   const endpoint = await use(startTokenEndpoint({ now: clock.monotonicMs, ...options.endpoint }));
   return worldAt(endpoint, options.store ?? createMemoryStore({ clock, maxGrants: 1_000 }), clock, options);
 }
 
-function worldAt<C extends Clock>(endpoint: TokenEndpoint, shared: TokenStore, clock: C, options: WorldOptions<C>): World<C> {
+function worldAt<C extends Clock>(
+  endpoint: TokenEndpoint,
+  shared: TokenStore,
+  clock: C,
+  options: WorldOptions<C>,
+): World<C> {
   const store = faultyStore(shared, options);
   const metrics = recordedMetrics();
   const lines: string[] = [];
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
   const random = { ...systemRandom(), fraction: () => 0, ...options.random };
   const providers = new Map([
-    [options.upstream ?? "crm", providerOf({ tokenEndpoint: endpoint.url, revocationEndpoint: endpoint.revocationUrl, ...options.provider }, { clock })],
+    [
+      options.upstream ?? "crm",
+      providerOf(
+        { tokenEndpoint: endpoint.url, revocationEndpoint: endpoint.revocationUrl, ...options.provider },
+        { clock },
+      ),
+    ],
   ]);
   const config = { ...managerConfig, ...options.config };
   const tokens = createTokenManager({ store, providers, clock, random, log, metrics, config });
@@ -102,19 +128,32 @@ function worldAt<C extends Clock>(endpoint: TokenEndpoint, shared: TokenStore, c
     metrics,
     key,
     log: () => lines.join(""),
-    events: (event) => lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line.event === event),
+    events: (event) =>
+      lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line.event === event),
     replica: ({ upstream, store = shared, provider, config } = {}) =>
-      worldAt(endpoint, store, clock, { ...options, upstream, provider: { ...options.provider, ...provider }, config: { ...options.config, ...config } }),
+      worldAt(endpoint, store, clock, {
+        ...options,
+        upstream,
+        provider: { ...options.provider, ...provider },
+        config: { ...options.config, ...config },
+      }),
     async login(session, write = {}) {
       const login = endpoint.tokens.login();
       const { subject, remainingMs = login.expires_in && login.expires_in * 1_000 } = write;
       const refreshToken = "refreshToken" in write ? write.refreshToken : new Secret(login.refresh_token);
-      const grant = { refreshToken, subject, scope: login.scope, createdAt: clock.wallMs(), refreshedAt: clock.wallMs() };
+      const grant = {
+        refreshToken,
+        subject,
+        scope: login.scope,
+        createdAt: clock.wallMs(),
+        refreshedAt: clock.wallMs(),
+      };
       const access = { token: new Secret(login.access_token), remainingMs, lifeMs: remainingMs };
       await tokens.put(key(session), { version: random.id(), grant, access, life: { ms: month, stated: false } });
       return login;
     },
-    fresh: async ({ waitMs = patientMs, ...asker } = {}) => inWords(await tokens.fresh(owner(asker), "crm", deadlineIn(clock, waitMs))),
+    fresh: async ({ waitMs = patientMs, ...asker } = {}) =>
+      inWords(await tokens.fresh(owner(asker), "crm", deadlineIn(clock, waitMs))),
     cached: (asker = {}) => tokens.cached(owner(asker), "crm")?.token.reveal(),
     async storedRefreshToken(session) {
       const read = await store.read(key(session));

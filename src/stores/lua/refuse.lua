@@ -1,4 +1,5 @@
--- Marks a grant dead and keeps its version, so that a commit of the same version still revives it. Lease, marker and back-off end.
+-- Marks a grant dead and keeps its version, so that a commit of the same version still revives it. Lease, marker and
+-- back-off end.
 -- KEYS[1]  the grant's hash
 -- ARGV     channel, version whose refresh token was refused, why
 -- returns  "dead" | "superseded" | "revoked" | "absent"
@@ -9,6 +10,7 @@ if not v then return 'absent' end
 if state == 'revoked' then return 'revoked' end
 if v ~= version then return 'superseded' end
 redis.call('HSET', key, 'state', 'dead', 'why', why)
-redis.call('HDEL', key, 'lease', 'leaseUntil', 'attempt', 'attempts', 'attemptAt', 'retryAt', 'failures', 'answerUntil', 'failingSince')
+redis.call('HDEL', key, 'lease', 'leaseUntil', 'answerUntil', 'attempt', 'attempts', 'attemptAt')
+redis.call('HDEL', key, 'retryAt', 'failures', 'failingSince')
 redis.pcall('PUBLISH', channel, v .. ' ' .. key)
 return 'dead'

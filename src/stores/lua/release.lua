@@ -1,7 +1,8 @@
--- Gives the lease of an attempt back that has nothing to commit, with the back-off for all. Tells everybody, so that those who wait ask again.
+-- Gives the lease of an attempt back that has nothing to commit, with the back-off for all. Tells everybody, so that
+-- those who wait ask again.
 -- KEYS[1]  the grant's hash
--- ARGV     channel, attempt id, "1" where the refresh token was surely not used, back-off ms (0: none), ms for which a call that was given up may still be
---          answered (0: it has ended)
+-- ARGV channel, attempt id, "1" where the refresh token was surely not used, back-off ms (0: none), ms for which a call
+--          that was given up may still be answered (0: it has ended)
 -- returns  1, or 0 where the lease was no longer that attempt's: then nothing is changed
 local key = KEYS[1]
 local channel, attempt, unused, backOffMs, answerMs = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -24,6 +25,8 @@ if backOffMs > 0 then
 end
 -- This one's call, or an earlier one's beside which it had the lease.
 answerMs = math.max(answerMs, left(answerUntil, now))
-if answerMs > 0 then redis.call('HSET', key, 'lease', 'given_up', 'leaseUntil', string.format('%.0f', now + answerMs)) end
+if answerMs > 0 then
+  redis.call('HSET', key, 'lease', 'given_up', 'leaseUntil', string.format('%.0f', now + answerMs))
+end
 redis.pcall('PUBLISH', channel, v .. ' ' .. key)
 return 1

@@ -12,11 +12,12 @@ local function left(instant, now)
   return math.max(tonumber(instant) - now, 0)
 end
 
--- {v, state, why, grant, access, access remaining ms, ttl ms, "1" where the provider stated the life, back-off left ms, ms since refreshes fail}; false where
--- there is no grant. access is "" where none is held, its remaining ms "" where it has no expiry, the last "" where none has failed. An expired access token is dropped.
+-- {v, state, why, grant, access, access remaining ms, ttl ms, "1" where the provider stated the life, back-off left ms,
+-- ms since refreshes fail}; false where there is no grant. access is "" where none is held, its remaining ms "" where
+-- it has no expiry, the last "" where none has failed. An expired access token is dropped.
 local function view(key, now)
-  local row = redis.call('HMGET', key, 'v', 'state', 'why', 'grant', 'access', 'accessUntil', 'stated', 'retryAt', 'failingSince')
-  local v, state, why, grant, access, accessUntil, stated, retryAt, failingSince = unpack(row)
+  local v, state, why, grant, access, accessUntil, stated = unpack(
+    redis.call('HMGET', key, 'v', 'state', 'why', 'grant', 'access', 'accessUntil', 'stated'))
   if not v then return false end
   local remaining = ''
   if access and accessUntil then
@@ -26,12 +27,15 @@ local function view(key, now)
       access, remaining = false, ''
     end
   end
+  local retryAt, failingSince = unpack(redis.call('HMGET', key, 'retryAt', 'failingSince'))
   local failing = failingSince and tostring(math.max(now - tonumber(failingSince), 0)) or ''
-  return { v, state or '', why or '', grant or '', access or '', tostring(remaining), redis.call('PTTL', key), stated or '', left(retryAt, now), failing }
+  local ttl, backOff = redis.call('PTTL', key), left(retryAt, now)
+  return { v, state or '', why or '', grant or '', access or '', tostring(remaining), ttl, stated or '', backOff, failing }
 end
 
--- Leaves v and state of a row, for a script that writes both anew. The key itself must not go: in a slot that is on its way to another node of a cluster, a script cannot
--- make it again. What is removed comes before what is written, so that a Redis whose memory is full takes it. Fails on a key that is no hash: it is somebody else's.
+-- Leaves v and state of a row, for a script that writes both anew. The key itself must not go: in a slot that is on its
+-- way to another node of a cluster, a script cannot make it again. What is removed comes before what is written, so
+-- that a Redis whose memory is full takes it. Fails on a key that is no hash: it is somebody else's.
 local function clear(key)
   for _, field in ipairs(redis.call('HKEYS', key)) do
     if field ~= 'v' and field ~= 'state' then redis.call('HDEL', key, field) end

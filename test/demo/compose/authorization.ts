@@ -33,9 +33,11 @@ export function createAuthorization({ issuer, clientId, redirectUri, login }: Au
           error: "invalid_request",
           error_description: `only client ${clientId} with redirect_uri ${redirectUri} is known here`,
         });
-      if (challenge === null || asked.get("code_challenge_method") !== "S256") return sendBack(response, asked, { error: "invalid_request" });
+      if (challenge === null || asked.get("code_challenge_method") !== "S256")
+        return sendBack(response, asked, { error: "invalid_request" });
       if (request.method !== "POST") return sendLoginPage(response, { client: clientId, account: "ada@example.com" });
-      if (loginDecision(await readBody(request)).account === undefined) return sendBack(response, asked, { error: "access_denied" });
+      if (loginDecision(await readBody(request)).account === undefined)
+        return sendBack(response, asked, { error: "access_denied" });
       const code = randomUUID();
       challenges.set(code, challenge);
       sendBack(response, asked, { code });
@@ -54,7 +56,8 @@ export function createAuthorization({ issuer, clientId, redirectUri, login }: Au
 
   function sendBack(response: HttpResponse, asked: URLSearchParams, answer: Readonly<Record<string, string>>): void {
     const to = new URL(redirectUri);
-    for (const [name, value] of Object.entries({ ...answer, state: asked.get("state") ?? "", iss: issuer })) to.searchParams.set(name, value);
+    for (const [name, value] of Object.entries({ ...answer, state: asked.get("state") ?? "", iss: issuer }))
+      to.searchParams.set(name, value);
     response.writeHead(303, { location: to.href }).end();
   }
 }

@@ -3,11 +3,22 @@ import { createRotatingTokens, type TokenAnswer } from "../../support/rotating-t
 import { createAuthorization } from "./authorization.ts";
 import { serve } from "./serve.ts";
 
-// The demo's identity provider: access tokens live 5 seconds, refresh tokens are good once, and the reuse of one ends the login.
-// The other containers find it by its name in ISSUER, browsers on the host at PUBLIC_URL.
-const { ISSUER = "http://idp:9400", PUBLIC_URL = ISSUER, CLIENT_ID = "gateway", CLIENT_SECRET = "", REDIRECT_URI = "" } = process.env;
+// The demo's identity provider: access tokens live 5 seconds, refresh tokens are good once, and the reuse of one ends
+// the login. The other containers find it by its name in ISSUER, browsers on the host at PUBLIC_URL.
+const {
+  ISSUER = "http://idp:9400",
+  PUBLIC_URL = ISSUER,
+  CLIENT_ID = "gateway",
+  CLIENT_SECRET = "",
+  REDIRECT_URI = "",
+} = process.env;
 const tokens = createRotatingTokens({ expiresIn: 5 });
-const { authorize, redeem } = createAuthorization({ issuer: ISSUER, clientId: CLIENT_ID, redirectUri: REDIRECT_URI, login: tokens.login });
+const { authorize, redeem } = createAuthorization({
+  issuer: ISSUER,
+  clientId: CLIENT_ID,
+  redirectUri: REDIRECT_URI,
+  login: tokens.login,
+});
 const metadata = {
   issuer: ISSUER,
   authorization_endpoint: `${PUBLIC_URL}/authorize`,
@@ -28,7 +39,9 @@ serve(Number(new URL(ISSUER).port), async (request, response) => {
     case "POST /token": {
       if (!isClient(request)) return sendJson(response, 401, { error: "invalid_client" });
       const answer = grant(await form(request));
-      return answer === undefined ? sendJson(response, 400, { error: "invalid_grant" }) : sendJson(response, 200, answer);
+      return answer === undefined
+        ? sendJson(response, 400, { error: "invalid_grant" })
+        : sendJson(response, 200, answer);
     }
     // In the place of a user who logs in.
     case "POST /login":
@@ -48,7 +61,11 @@ function grant(asked: URLSearchParams): TokenAnswer | undefined {
     return answer;
   }
   const answer = tokens.refresh(asked.get("refresh_token") ?? "");
-  console.log(answer === undefined ? `refused a refresh; refresh tokens presented twice: ${tokens.reuses}` : `refresh ${++refreshes}`);
+  console.log(
+    answer === undefined
+      ? `refused a refresh; refresh tokens presented twice: ${tokens.reuses}`
+      : `refresh ${++refreshes}`,
+  );
   return answer;
 }
 

@@ -1,7 +1,10 @@
 import { createServer } from "node:http";
 import { type HttpHandler, sendJson } from "../../support/http-servers.ts";
 
-/** Serves one container's port on all interfaces until SIGTERM. The servers of the tests listen on loopback, which other containers cannot reach. */
+/**
+ * Serves one container's port on all interfaces until SIGTERM. The servers of the tests listen on loopback, which other
+ * containers cannot reach.
+ */
 export function serve(port: number, handler: HttpHandler): void {
   const server = createServer(async (request, response) => {
     try {
