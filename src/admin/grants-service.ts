@@ -1,69 +1,42 @@
-import { createHash, timingSafeEqual } from "node:crypto";
-import { type handleUnaryCall, type Metadata, Server, status } from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
 import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
-import type { Address } from "../platform/address.ts";
 import type { Clock } from "../platform/clock.ts";
-import { BearerswapError, messageOf } from "../platform/error.ts";
+import { BearerswapError } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
-import type { Secret } from "../platform/secret.ts";
 import type { Provider } from "../providers/provider.ts";
-import { listenGrpc, namedClientsOnly } from "../server/listen.ts";
-import type { ListenConfig } from "../server/listen-config.ts";
-import { createOpenCalls } from "../server/open-calls.ts";
-import { addReflection } from "../server/reflection.ts";
 import { type IdSource, idProblem } from "../sessions/session-id.ts";
 import { type GrantKey, hashSession, shortHash } from "../stores/grant.ts";
 import type { ReadResult, TokenStore } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import { grantWrite, type TokenLives } from "./grant-write.ts";
-import type { AdminMetrics } from "./metrics.ts";
 import { revokeAtProvider } from "./provider-revocation.ts";
 
 export interface GrantsServiceDeps {
   readonly store: Pick<TokenStore, "read" | "list">;
   readonly tokens: Pick<TokenManager, "put" | "refreshNow" | "revoke">;
   /** The configured session sources. */
-  readonly sources: readonly (IdSource & { readonly name: string })[];
-  /** The names of those whose sessions may only use grants of their own subject. */
-  readonly boundSources: ReadonlySet<string>;
-  /** The providers of the configured upstreams. */
-  readonly upstreams: ReadonlyMap<string, TokenLives & Pick<Provider, "revoke">>;
+  readonly sources: readonly GrantSource[];
+  /** By the upstream's name. */
+  readonly providers: ReadonlyMap<string, TokenLives & Pick<Provider, "revoke">>;
   /** Told of a grant with a subject before it is stored. */
   readonly onPut?: ((source: string, session: string, subject: string, lifeMs: number) => Promise<void>) | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly metrics: AdminMetrics;
 }
 
-/** The gRPC server of the admin API. */
-export interface AdminServer {
-  listen(): Promise<Address>;
-  /** Takes no new calls and resolves when those under way are answered, at the latest after `timeoutMs`. */
-  drain(timeoutMs: number): Promise<void>;
+/** A source of sessions. With `subject` its sessions may only use grants of their own subject. */
+type GrantSource = IdSource & { readonly name: string; readonly subject?: unknown };
+
+/** Nothing is stored for what was asked about. */
+export class NotFoundError extends Error {
+  constructor() {
+    super("there is no grant for this session and upstream");
+  }
 }
 
-const socketMode = 0o600;
-
-/** The admin server: `bearerswap.grants.v1.Grants`, where `listen.admin` says. */
-export function createAdminServer(
-  deps: GrantsServiceDeps,
-  config: ListenConfig & { readonly admin: Address },
-): AdminServer {
-  const calls = createOpenCalls();
-  const server = new Server({ interceptors: [calls.interceptor, ...namedClientsOnly(config.adminTls)] });
-  server.addService(proto.GrantsService, guarded(createGrantsHandlers(deps), config.adminToken, deps));
-  new HealthImplementation({ "": "SERVING" }).addToServer(server);
-  addReflection(server, ["bearerswap/grants/v1/grants.proto"]);
-  return {
-    listen: () => listenGrpc(server, config.admin, config.adminTls, socketMode),
-    drain: (timeoutMs) => calls.drain(server, timeoutMs),
-  };
-}
-
-interface Handlers {
+/** The calls of `bearerswap.grants.v1.Grants`, apart from gRPC. */
+export interface GrantsHandlers {
   put(request: proto.PutRequest): Promise<proto.PutResponse>;
   get(request: proto.GetRequest): Promise<proto.GetResponse>;
   list(request: proto.ListRequest): Promise<proto.ListResponse>;
@@ -76,24 +49,23 @@ export function createGrantsHandlers({
   store,
   tokens,
   sources,
-  boundSources,
-  upstreams,
+  providers,
   onPut,
   clock,
   random,
   log,
-}: Omit<GrantsServiceDeps, "metrics">): Handlers {
+}: GrantsServiceDeps): GrantsHandlers {
   return {
     async put({ session, upstream, subject, token }) {
       const key = keyOf(session, upstream);
       const source = sourceOf(session);
-      if (subject === "" && boundSources.has(source.name))
+      if (subject === "" && source.subject !== undefined)
         throw new BearerswapError(
           "input",
           `source "${source.name}" binds its sessions to a subject, and nobody could use a grant without one: name its owner (--subject)`,
         );
       checkId(session);
-      const lives = upstreams.get(upstream) ?? { refreshTokenLifeMs: 0 };
+      const lives = providers.get(upstream) ?? { refreshTokenLifeMs: 0 };
       const write = grantWrite(token, subject, lives, { clock, random });
       if (subject !== "") await onPut?.(source.name, key.session, subject, write.life.ms);
       await tokens.put(key, write);
@@ -103,13 +75,14 @@ export function createGrantsHandlers({
 
     async get({ session, upstream }) {
       const grant = view(upstream, await store.read(keyOf(session, upstream)));
-      if (grant === undefined) checkId(session);
-      return { grant };
+      if (grant !== undefined) return { grant };
+      checkId(session);
+      throw new NotFoundError();
     },
 
     async list({ session }) {
       const hash = sessionOf(session);
-      const names = [...(await store.list(hash, [...upstreams.keys()]))].sort();
+      const names = [...(await store.list(hash, [...providers.keys()]))].sort();
       if (names.length === 0) checkId(session);
       const grants = await Promise.all(names.map((upstream) => glance({ session: hash, upstream })));
       return { grants: grants.filter((grant) => grant !== undefined) };
@@ -120,7 +93,7 @@ export function createGrantsHandlers({
       const answer = await tokens.refreshNow(key);
       if (answer.kind === "missing") {
         checkId(session);
-        throw new NotFoundError(noGrant);
+        throw new NotFoundError();
       }
       const { why = "", retryAfterMs = undefined } =
         answer.kind === "unavailable" ? answer : answer.kind === "refused" ? { why: answer.why } : {};
@@ -139,7 +112,7 @@ export function createGrantsHandlers({
     async revoke({ session, upstream, keepUpstream }) {
       const hash = sessionOf(session);
       const names =
-        upstream === "" ? await store.list(hash, [...upstreams.keys()]) : [keyOf(session, upstream).upstream];
+        upstream === "" ? await store.list(hash, [...providers.keys()]) : [keyOf(session, upstream).upstream];
       const ended = await Promise.all(
         [...names].sort().map((name) => end({ session: hash, upstream: name }, keepUpstream)),
       );
@@ -163,7 +136,7 @@ export function createGrantsHandlers({
 
   /** At the provider first: once the tombstone is written, nobody knows the tokens. */
   async function end(key: GrantKey, keepUpstream: boolean) {
-    const why = keepUpstream ? undefined : await revokeAtProvider(key, { store, upstreams });
+    const why = keepUpstream ? undefined : await revokeAtProvider(key, { store, providers });
     if (why !== undefined)
       log.warn(
         { event: "revocation", upstream: key.upstream, session: shortHash(key.session), reason: why },
@@ -173,15 +146,15 @@ export function createGrantsHandlers({
   }
 
   function keyOf(session: proto.SessionKey | undefined, upstream: string): GrantKey {
-    if (!upstreams.has(upstream))
+    if (!providers.has(upstream))
       throw new BearerswapError(
         "input",
-        `no upstream is named "${upstream}"; configured: ${[...upstreams.keys()].join(", ")}`,
+        `no upstream is named "${upstream}"; configured: ${[...providers.keys()].join(", ")}`,
       );
     return { session: sessionOf(session), upstream };
   }
 
-  function sourceOf(session: proto.SessionKey | undefined): IdSource & { readonly name: string } {
+  function sourceOf(session: proto.SessionKey | undefined): GrantSource {
     const [only, ...others] = sources;
     const names = sources.map(({ name }) => name);
     const name = session?.source || (others.length === 0 ? only?.name : undefined);
@@ -237,71 +210,4 @@ function view(upstream: string, read: ReadResult): proto.Grant | undefined {
     expiresInMs: Math.floor(life.ms),
     failingForMs: failingMs === undefined ? undefined : Math.floor(failingMs),
   };
-}
-
-/** The handlers as gRPC calls: only with the admin token where one is configured, errors as statuses. */
-function guarded(
-  handlers: Handlers,
-  token: Secret | undefined,
-  { log, metrics }: Pick<GrantsServiceDeps, "log" | "metrics">,
-): proto.GrantsServer {
-  const unary =
-    <Request, Response>(
-      method: string,
-      run: (request: Request) => Promise<Response>,
-    ): handleUnaryCall<Request, Response> =>
-    (call, callback) => {
-      const work = mayAdminister(call.metadata, token) ? run(call.request) : Promise.reject(new DeniedError());
-      work.then(
-        (response) => {
-          metrics.called(method, "OK");
-          callback(null, response);
-        },
-        (error: unknown) => {
-          const failure = statusOf(error, log);
-          metrics.called(method, status[failure.code]);
-          callback(failure);
-        },
-      );
-    };
-  return {
-    put: unary("put", handlers.put),
-    get: unary("get", async (request: proto.GetRequest) => found(await handlers.get(request))),
-    list: unary("list", handlers.list),
-    refresh: unary("refresh", handlers.refresh),
-    revoke: unary("revoke", handlers.revoke),
-  };
-}
-
-class DeniedError extends Error {}
-class NotFoundError extends Error {}
-const noGrant = "there is no grant for this session and upstream";
-
-function found(response: proto.GetResponse): proto.GetResponse {
-  if (response.grant === undefined) throw new NotFoundError(noGrant);
-  return response;
-}
-
-function mayAdminister(metadata: Metadata, token: Secret | undefined): boolean {
-  if (token === undefined) return true;
-  const given = String(metadata.get("authorization")[0] ?? "");
-  // White space at its end, as editors leave in files, gets into no header.
-  return timingSafeEqual(digest(given), digest(`Bearer ${token.reveal().trim()}`));
-}
-
-function digest(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
-}
-
-function statusOf(error: unknown, log: Log): { code: status; details: string } {
-  if (error instanceof DeniedError)
-    return { code: status.UNAUTHENTICATED, details: "the admin token is missing or wrong" };
-  if (error instanceof NotFoundError) return { code: status.NOT_FOUND, details: error.message };
-  const code = error instanceof BearerswapError ? error.code : undefined;
-  if (code === "input") return { code: status.INVALID_ARGUMENT, details: messageOf(error) };
-  log.error({ event: "admin_failed", reason: messageOf(error) }, "an admin call failed");
-  if (code === "store_full") return { code: status.RESOURCE_EXHAUSTED, details: messageOf(error) };
-  if (code === "store_unavailable") return { code: status.UNAVAILABLE, details: messageOf(error) };
-  if (code === "store_sealed") return { code: status.FAILED_PRECONDITION, details: messageOf(error) };
-  return { code: code === "store_corrupt" ? status.DATA_LOSS : status.INTERNAL, details: messageOf(error) };
 }

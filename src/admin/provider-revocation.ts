@@ -5,7 +5,7 @@ import type { ReadResult, TokenStore } from "../stores/token-store.ts";
 
 export interface ProviderRevocationDeps {
   readonly store: Pick<TokenStore, "read">;
-  readonly upstreams: ReadonlyMap<string, Pick<Provider, "revoke">>;
+  readonly providers: ReadonlyMap<string, Pick<Provider, "revoke">>;
 }
 
 /**
@@ -21,9 +21,9 @@ const mostRounds = 3;
  */
 export async function revokeAtProvider(
   key: GrantKey,
-  { store, upstreams }: ProviderRevocationDeps,
+  { store, providers }: ProviderRevocationDeps,
 ): Promise<string | undefined> {
-  const provider = upstreams.get(key.upstream);
+  const provider = providers.get(key.upstream);
   let problem: string | undefined;
   let ended: string | undefined;
   for (let round = 0; round < mostRounds; round++) {

@@ -14,13 +14,13 @@ import type { ConnectHooks } from "./connect-hooks.ts";
 import type { CheckMetrics, CheckOutcome } from "./metrics.ts";
 import type { DecodeCheck } from "./request.ts";
 import { allowResponse, type ChallengeConfig, cookiesToRewrite, denyResponse, replyResponse } from "./response.ts";
-import type { CheckUpstream, Upstreams } from "./routes.ts";
+import type { CheckUpstream, Routes } from "./routes.ts";
 import type { Denial, DenyReason, Verdict } from "./verdict.ts";
 
 export interface CheckDeps {
   readonly decode: DecodeCheck;
   readonly sessions: SessionSource;
-  readonly upstreams: Pick<Upstreams, "of">;
+  readonly routes: Pick<Routes, "of">;
   readonly tokens: Pick<TokenManager, "cached" | "fresh">;
   readonly credentials: Credentials;
   readonly challenge: ChallengeConfig;
@@ -49,7 +49,7 @@ const unidentified: Identification = {
 export function createCheck({
   decode,
   sessions,
-  upstreams,
+  routes,
   tokens,
   credentials,
   challenge,
@@ -92,7 +92,7 @@ export function createCheck({
   }
 
   function decide(input: CheckInput): Verdict | Later {
-    const route = upstreams.of(input);
+    const route = routes.of(input);
     switch (route.kind) {
       case "upstream": {
         // Its answer would be the request as the API got it, and show the client the upstream's token (RFC 9110

@@ -36,13 +36,16 @@ export type RouteResult =
   | { readonly kind: "ambiguous"; readonly why: string };
 
 /** Tells which upstream a request is for. */
-export interface Upstreams {
+export interface Routes {
   of(input: CheckInput): RouteResult;
   /** Whether it is for an MCP server. */
   isMcp(input: CheckInput): boolean;
 }
 
-export interface RoutingOptions {
+export interface RoutesConfig {
+  /** By the upstream's name. */
+  readonly upstreams: Readonly<Record<string, Pick<CheckUpstream, "inject">>>;
+  readonly routes: readonly Route[];
   /** Whether Envoy ignores ports where it looks for a host's routes (`ignore_port_in_host_matching`). */
   readonly ignorePort: boolean;
 }
@@ -68,13 +71,9 @@ interface Candidate {
   readonly host: RouteHost | undefined;
 }
 
-export function createUpstreams(
-  upstreams: readonly CheckUpstream[],
-  routes: readonly Route[],
-  { ignorePort }: RoutingOptions,
-): Upstreams {
+export function createRoutes({ upstreams, routes, ignorePort }: RoutesConfig): Routes {
   const byName = new Map<string, RouteResult>(
-    upstreams.map((upstream) => [upstream.name, { kind: "upstream", upstream }]),
+    Object.entries(upstreams).map(([name, { inject }]) => [name, { kind: "upstream", upstream: { name, inject } }]),
   );
   const candidates: readonly Candidate[] = [...routes]
     .sort(moreSpecificFirst)

@@ -2,7 +2,7 @@ import { type Command, CommanderError } from "commander";
 import { checkWithoutValues, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { BearerswapError } from "../platform/error.ts";
-import { createTrustingFetch } from "../platform/trusting-fetch.ts";
+import { createFetchFor } from "../platform/fetch-for.ts";
 import type { CliContext } from "./context.ts";
 import { onlineFindings } from "./online-checks.ts";
 import { proxyWarning } from "./proxy-warning.ts";
@@ -44,9 +44,8 @@ const labels = { ok: "OK", problem: "PROBLEM", untold: "UNTOLD" } as const;
 
 /** One line for each, as soon as those before it are known. */
 async function askAll(config: Config, { env, stdout }: Pick<CliContext, "env" | "stdout">): Promise<void> {
-  const trusting = createTrustingFetch(env);
   let problems = 0;
-  for (const pending of onlineFindings(config, (ca) => (ca === undefined ? fetch : trusting(ca)))) {
+  for (const pending of onlineFindings(config, createFetchFor(env))) {
     const { path, kind, text } = await pending;
     if (kind === "problem") problems++;
     stdout.write(`${labels[kind].padEnd(7)} ${path}: ${text.replaceAll(/\s+/g, " ")}\n`);

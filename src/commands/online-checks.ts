@@ -1,12 +1,13 @@
+import { needsFlowStores } from "../config/flow-needs.ts";
 import type { Config } from "../config/schema.ts";
 import type { UpstreamConfig } from "../config/upstreams-schema.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { fetchProblem } from "../platform/discovery.ts";
 import { messageOf } from "../platform/error.ts";
+import type { FetchFor } from "../platform/fetch-for.ts";
 import { createLog } from "../platform/log.ts";
 import { type Random, systemRandom } from "../platform/random.ts";
 import { Secret } from "../platform/secret.ts";
-import type { FetchFor } from "../platform/trusting-fetch.ts";
 import { createOAuthProvider } from "../providers/oauth-provider.ts";
 import { createKeySets } from "../sessions/key-sets.ts";
 import type { Finding } from "./finding.ts";
@@ -42,11 +43,8 @@ export function onlineFindings(config: Config, fetchFor: FetchFor): Promise<Find
     const path = `upstreams.${name}`;
     return patiently(path, () => clientFinding(path, upstream, { fetch: fetchFor(upstream.ca), ...deps }));
   });
-  const { store } = config;
-  const ownCommands =
-    config.connect !== undefined ||
-    config.sessions.some((source) => source.kind === "jwt" && source.backchannelLogout !== undefined);
-  return [...issuers, ...clients, ...logins, patiently("store", () => storeFinding(store, ownCommands, deps))];
+  const forFlows = needsFlowStores(config);
+  return [...issuers, ...clients, ...logins, patiently("store", () => storeFinding(config.store, forFlows, deps))];
 }
 
 interface ClientDeps {

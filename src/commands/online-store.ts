@@ -1,8 +1,8 @@
-import type { StoreConfig } from "../config/store-schema.ts";
 import type { Clock } from "../platform/clock.ts";
 import { BearerswapError } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
+import type { StoreConfig } from "../stores/configured-store.ts";
 import { connectRedis, type RedisConnection } from "../stores/redis-connection.ts";
 import { adviceOn } from "../stores/redis-problems.ts";
 import type { Finding } from "./finding.ts";

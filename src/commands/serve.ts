@@ -4,9 +4,9 @@ import { loadConfig, readLogConfig } from "../config/load.ts";
 import { formatAddress } from "../platform/address.ts";
 import { systemClock } from "../platform/clock.ts";
 import { BearerswapError, messageOf } from "../platform/error.ts";
+import { createFetchFor } from "../platform/fetch-for.ts";
 import { createLog } from "../platform/log.ts";
 import { systemRandom } from "../platform/random.ts";
-import { createTrustingFetch } from "../platform/trusting-fetch.ts";
 import { version } from "../platform/version.ts";
 import { createService } from "../service.ts";
 import type { CliContext } from "./context.ts";
@@ -38,8 +38,7 @@ async function serve(file: string, { env, nodeVersion, untilStopped }: CliContex
     config,
     clock: systemClock(),
     random: systemRandom(),
-    fetch,
-    fetchTrusting: createTrustingFetch(env),
+    fetchFor: createFetchFor(env),
     log,
   });
   const ignored = proxyWarning(env, nodeVersion);

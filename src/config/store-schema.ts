@@ -1,15 +1,10 @@
 import { z } from "zod";
 import { parseAddress } from "../platform/address.ts";
+import type { StoreConfig } from "../stores/configured-store.ts";
 import { type HostPort, parseRedisUrl, type RedisConfig, type RedisTls } from "../stores/redis-config.ts";
-import type { RedisStoreConfig } from "../stores/redis-store.ts";
 import { encryptionSchema } from "./encryption-schema.ts";
 import { caFile, keyFile, pemFile, tlsProblem } from "./pem-file.ts";
 import { positiveDuration, secret } from "./units.ts";
-
-/** Which store, with its settings. */
-export type StoreConfig =
-  | { readonly kind: "memory"; readonly maxGrants: number }
-  | ({ readonly kind: "redis" } & RedisStoreConfig);
 
 const memory = z.strictObject({
   maxGrants: z.int().min(1).default(100_000).meta({ description: "A further grant is refused; default 100000" }),

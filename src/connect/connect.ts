@@ -1,7 +1,7 @@
 import type { ConnectHooks } from "../check/connect-hooks.ts";
 import type { Reply, ReplyCookie } from "../check/reply.ts";
 import type { DecodeCheck } from "../check/request.ts";
-import type { Upstreams } from "../check/routes.ts";
+import type { Routes } from "../check/routes.ts";
 import type { Verdict } from "../check/verdict.ts";
 import { messageOf } from "../platform/error.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
@@ -22,7 +22,7 @@ import { createTickets } from "./tickets.ts";
 export interface ConnectDeps extends Omit<ConnectContext, "states" | "tickets" | "links" | "messages"> {
   readonly config: ConnectConfig;
   readonly sources: readonly SourceConfig[];
-  readonly upstreams: Upstreams;
+  readonly routes: Routes;
   /** Reads what pages need and ordinary checks do not: see {@link connectHeaders}, and the body. */
   readonly decode: DecodeCheck;
 }
@@ -46,7 +46,7 @@ export const connectHeaders = [
 /** Longer requests for a page are refused unread, in characters: codes and states are short. */
 const longestPath = 8_192;
 
-export function createConnect({ config, sources, upstreams, decode, ...parts }: ConnectDeps): Connect {
+export function createConnect({ config, sources, routes, decode, ...parts }: ConnectDeps): Connect {
   const links = createLinks(config);
   const states = createStates({ ...parts, redirectUri: links.callback });
   const context: ConnectContext = {
@@ -85,7 +85,7 @@ export function createConnect({ config, sources, upstreams, decode, ...parts }: 
       context,
       decode,
       sources,
-      upstreams,
+      routes,
       resources,
       assumeUrlElicitation: config.assumeUrlElicitation,
     }),

@@ -1,7 +1,6 @@
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
-import type { CodeFlow } from "../providers/code-flow.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { SessionSource } from "../sessions/session.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
@@ -9,16 +8,11 @@ import type { TokenStore } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import type { SessionIssuer } from "./issued-sessions.ts";
 import type { Links } from "./links.ts";
+import type { LoginSource } from "./login-sources.ts";
 import type { Messages } from "./messages.ts";
 import type { LoginMetrics } from "./metrics.ts";
 import type { States } from "./states.ts";
 import type { Tickets } from "./tickets.ts";
-
-/** A jwt source whose sessions never come to a browser, and our client at its issuer. */
-export interface LoginSource {
-  readonly issuer: string;
-  readonly login: CodeFlow;
-}
 
 /** What the parts of the connect flow share. */
 export interface ConnectContext {

@@ -1,6 +1,6 @@
 import type { Reply } from "../check/reply.ts";
 import type { DecodeCheck } from "../check/request.ts";
-import type { Upstreams } from "../check/routes.ts";
+import type { Routes } from "../check/routes.ts";
 import type { Denial, Verdict } from "../check/verdict.ts";
 import type { Deadline } from "../platform/deadline.ts";
 import { messageOf } from "../platform/error.ts";
@@ -17,7 +17,7 @@ export interface OfferDeps {
   readonly context: ConnectContext;
   readonly decode: DecodeCheck;
   readonly sources: readonly SourceConfig[];
-  readonly upstreams: Upstreams;
+  readonly routes: Routes;
   readonly resources: ResourceMetadata;
   readonly assumeUrlElicitation: boolean;
 }
@@ -28,7 +28,7 @@ type Way =
   | { readonly kind: "ticket"; readonly session: Session; readonly subject: string };
 
 /** Makes of a denial what leads its user to a login: a link, a redirect for a browser, a question for an MCP client. */
-export function createOffer({ context, decode, sources, upstreams, resources, assumeUrlElicitation }: OfferDeps) {
+export function createOffer({ context, decode, sources, routes, resources, assumeUrlElicitation }: OfferDeps) {
   const { providers, sessions, issuer, sourcesByName, tickets, links, titleOf, log } = context;
   const kinds = new Map(sources.map((source) => [source.name, source]));
 
@@ -64,7 +64,7 @@ export function createOffer({ context, decode, sources, upstreams, resources, as
       return led(denial, "redirect", { kind: "redirect", to: links.connect(upstream, { returnTo }) });
     }
     const elicit =
-      denial.reason !== "session_missing" && upstreams.isMcp(input)
+      denial.reason !== "session_missing" && routes.isMcp(input)
         ? elicitationFor({ input, upstream, title: titleOf(upstream), assumeAble: assumeUrlElicitation })
         : undefined;
     const url = links.connect(upstream, { ticket: way.kind === "ticket" ? await ticketOf(way, upstream) : undefined });

@@ -19,8 +19,8 @@ export interface BackchannelLogoutDeps {
   readonly flows: Pick<FlowStore, "read" | "put">;
   readonly store: Pick<TokenStore, "list">;
   readonly tokens: Pick<TokenManager, "revoke">;
-  /** Names of the configured upstreams. */
-  readonly upstreams: readonly string[];
+  /** Of the configured upstreams. */
+  readonly upstreamNames: readonly string[];
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: LogoutMetrics;
@@ -51,7 +51,7 @@ export function createBackchannelLogout({
   flows,
   store,
   tokens,
-  upstreams,
+  upstreamNames,
   clock,
   log,
   metrics,
@@ -124,7 +124,7 @@ export function createBackchannelLogout({
     const sessions = await names.named(source, token);
     let grants = 0;
     for (const session of sessions) {
-      const held = await store.list(session, upstreams);
+      const held = await store.list(session, upstreamNames);
       const revoked = await Promise.all(held.map((upstream) => tokens.revoke({ session, upstream })));
       grants += revoked.filter(Boolean).length;
     }

@@ -15,12 +15,19 @@ const means: Readonly<Record<GrpcHook, string>> = {
     "Node's own HTTP/2 limits stay: when the clients of one Envoy give up more than 1,000 Checks at once, its connection is ended, and the Checks of others on it get 503",
 };
 
+/** Where the state of the hooks is shown. */
+export interface HookMetrics {
+  hook(hook: GrpcHook, isActive: boolean): void;
+}
+
 /** Says once what an operator would otherwise only see under load. */
-export function reportHooks(hooks: GrpcHooks, log: Log): void {
-  for (const [hook, isActive] of hooks)
+export function reportHooks(hooks: GrpcHooks, { log, metrics }: { log: Log; metrics: HookMetrics }): void {
+  for (const [hook, isActive] of hooks) {
+    metrics.hook(hook, isActive);
     if (!isActive)
       log.warn(
         { event: "grpc_hook_missing", hook },
         `this @grpc/grpc-js has no place for ${hook}: ${means[hook]}; install the version that package-lock.json names (npm ci)`,
       );
+  }
 }

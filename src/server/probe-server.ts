@@ -3,6 +3,7 @@ import { type LogoutEndpoint, logoutPath } from "../logout/logout-endpoint.ts";
 import type { Address } from "../platform/address.ts";
 import { messageOf } from "../platform/error.ts";
 import { listenError, withSocketMode } from "./listen.ts";
+import type { ListenConfig } from "./listen-config.ts";
 import type { Readiness } from "./readiness.ts";
 import type { Scrape } from "./scrape.ts";
 
@@ -21,6 +22,14 @@ export interface ProbeDeps {
 }
 
 const socketMode = 0o660;
+
+/** Undefined where `listen.http` says nothing. */
+export function configuredProbeServer({
+  config,
+  ...deps
+}: Omit<ProbeDeps, "address"> & { readonly config: Pick<ListenConfig, "http"> }): ProbeServer | undefined {
+  return config.http && createProbeServer({ address: config.http, ...deps });
+}
 
 /**
  * `/livez`: the process answers. `/readyz`: it can take requests, else 503 with the reason. `/metrics`: what Prometheus

@@ -2,6 +2,7 @@ import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { TokenStore } from "../stores/token-store.ts";
+import type { CheckServer } from "./check-server.ts";
 
 /**
  * Whether the process should get requests, and whether the store answers: two questions. A store hiccup must not take
@@ -21,13 +22,14 @@ export interface ReadinessDeps {
   readonly store: Pick<TokenStore, "ping">;
   readonly clock: Clock;
   readonly log: Log;
-  readonly onServing: (serving: boolean) => void;
-  readonly onStoreUp: (up: boolean) => void;
+  /** What health checks are told. */
+  readonly health: Pick<CheckServer, "setServing" | "setStoreUp">;
+  readonly metrics: { up(up: boolean): void };
 }
 
 const pingEveryMs = 1_000;
 
-export function createReadiness({ store, clock, log, onServing, onStoreUp }: ReadinessDeps): Readiness {
+export function createReadiness({ store, clock, log, health, metrics }: ReadinessDeps): Readiness {
   let answered = false;
   let draining = false;
   let up: boolean | undefined;
@@ -37,14 +39,14 @@ export function createReadiness({ store, clock, log, onServing, onStoreUp }: Rea
     start: () => void ask(),
     drain() {
       draining = true;
-      onServing(false);
+      health.setServing(false);
     },
   };
 
   async function ask(): Promise<void> {
     try {
       await store.ping();
-      if (!answered && !draining) onServing(true);
+      if (!answered && !draining) health.setServing(true);
       answered = true;
       note(true);
     } catch (error) {
@@ -56,7 +58,8 @@ export function createReadiness({ store, clock, log, onServing, onStoreUp }: Rea
   function note(now: boolean, reason?: string): void {
     if (now === up) return;
     up = now;
-    onStoreUp(now);
+    health.setStoreUp(now);
+    metrics.up(now);
     if (now) log.info({ event: "store_up" }, "the store answers");
     // At the start the connection says what is wrong, and there is nothing to serve meanwhile.
     else if (answered)

@@ -41,6 +41,13 @@ export function invalidCredential(why: string): Credential {
   return { kind: "invalid", why };
 }
 
+/** Cookies of our own that are no sessions. */
+export interface OwnCookies {
+  readonly names?: readonly string[] | undefined;
+  /** What names of further cookies begin with. */
+  readonly prefixes?: readonly string[] | undefined;
+}
+
 /** What must not reach an upstream, whatever the verdict. */
 export interface Credentials {
   /** Lower-case names of headers. */

@@ -2,7 +2,7 @@ import type { JWTPayload } from "jose";
 import type { Clock } from "../platform/clock.ts";
 import { BearerswapError } from "../platform/error.ts";
 import type { Wanted } from "./check-input.ts";
-import type { Credentials, Place } from "./credential.ts";
+import type { Credentials, OwnCookies, Place } from "./credential.ts";
 import { createIssuedSource, type IssuedSessions } from "./issued-source.ts";
 import { createJwtSource, type JwtIssuer } from "./jwt-source.ts";
 import type { KeySet } from "./key-set.ts";
@@ -90,25 +90,28 @@ export function createSources({
 }
 
 /** What the sources look at in a request, and cookies of our own beside them. */
-export function wantedBy(sources: readonly SourceConfig[], ownCookies: readonly string[] = []): Wanted {
-  const { headers, cookies } = credentialsOf(sources, ownCookies);
+export function wantedBy(sources: readonly SourceConfig[], own: OwnCookies = {}): Wanted {
+  const { headers, cookies } = credentialsOf(sources, own);
   return {
     headers: cookies.size > 0 ? [...headers, "cookie"] : headers,
     metadata: sources.some((source) => source.kind === "metadata"),
   };
 }
 
-/** Where session credentials stand: none of it may reach an upstream. */
-export function credentialsOf(sources: readonly SourceConfig[], ownCookies: readonly string[] = []): Credentials {
+/** Where session credentials stand, and cookies of our own: none of it may reach an upstream. */
+export function credentialsOf(
+  sources: readonly SourceConfig[],
+  { names = [], prefixes = [] }: OwnCookies = {},
+): Credentials {
   const headers = new Set<string>();
-  const cookies = new Set<string>(ownCookies);
+  const cookies = new Set<string>(names);
   for (const source of sources) {
     if (source.kind === "metadata") for (const header of source.strip) headers.add(header);
     if (!("from" in source)) continue;
     if ("cookie" in source.from) cookies.add(source.from.cookie);
     else headers.add(source.from.header);
   }
-  return { headers, cookies };
+  return { headers, cookies, cookiePrefixes: prefixes };
 }
 
 function samePlace(a: Place, b: Place): boolean {

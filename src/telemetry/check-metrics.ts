@@ -24,7 +24,7 @@ const outcomes: Readonly<Record<CheckOutcome, "upstream" | "none" | "both">> = {
 };
 
 /** Counts Checks by upstream; those without one stand under an empty name, which no upstream can have. */
-export function createCheckMetrics(registry: Registry, upstreams: readonly string[]): CheckMetrics {
+export function createCheckMetrics(registry: Registry, upstreamNames: readonly string[]): CheckMetrics {
   const checks = createCells(registry, "counter", {
     name: "bearerswap_checks_total",
     help: "Checks answered. reason: allowed, passthrough, connect (a page of our own), or the reason of the denial; upstream is empty where none was found for the request.",
@@ -39,7 +39,7 @@ export function createCheckMetrics(registry: Registry, upstreams: readonly strin
     },
     bounds,
   );
-  const byUpstream = new Map(upstreams.map((upstream) => [upstream, row(upstream, "upstream")]));
+  const byUpstream = new Map(upstreamNames.map((upstream) => [upstream, row(upstream, "upstream")]));
   const without = row("", "none");
 
   return {

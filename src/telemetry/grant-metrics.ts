@@ -8,7 +8,7 @@ const logins = ["connected", "denied", "refused", "superseded", "failed"] as con
 const revocations = ["done", "unconfirmed", "none"] as const satisfies readonly RevocationEnding[];
 
 /** Counts logins, and tokens ended at their provider, by upstream. */
-export function createGrantMetrics(registry: Registry, upstreams: readonly string[]): GrantMetrics {
+export function createGrantMetrics(registry: Registry, upstreamNames: readonly string[]): GrantMetrics {
   const login = createCounter<LoginEnding>(logins, {
     name: "bearerswap_logins_total",
     help: "Users who came back from a login. result: connected, denied by the provider or the user, refused (another browser, session or user came back), superseded by a newer login, or failed.",
@@ -24,7 +24,7 @@ export function createGrantMetrics(registry: Registry, upstreams: readonly strin
   /** All series exist from the start, so that rates are known from the first event on. */
   function createCounter<E extends string>(endings: readonly E[], shape: Shape): (upstream: string, ending: E) => void {
     const cells = createCells(registry, "counter", shape);
-    const known = new Set(upstreams);
+    const known = new Set(upstreamNames);
     for (const upstream of known) for (const ending of endings) cells.of(upstream, ending);
     return (upstream, ending) => {
       if (known.has(upstream)) cells.of(upstream, ending).value += 1;

@@ -1,13 +1,13 @@
 import type { LoginMetrics } from "../connect/metrics.ts";
 import type { RevocationMetrics } from "../providers/metrics.ts";
 import type { SessionSizes } from "../sessions/metrics.ts";
+import type { TokenManager } from "../tokens/token-manager.ts";
 
 /** Where grants begin and end at their provider. Upstreams other than the configured ones are not counted. */
 export type GrantMetrics = LoginMetrics & RevocationMetrics;
 
 /** How full the caches are, asked when somebody wants to know. */
 export interface SizeMetrics extends SessionSizes {
-  tokens(upstream: string, size: () => number): void;
-  /** Grants whose refreshes have been failing for an hour. */
-  failing(upstream: string, count: () => number): void;
+  /** What is held for each upstream, and which of its grants have been failing. */
+  tokens(tokens: Pick<TokenManager, "held" | "failing">): void;
 }

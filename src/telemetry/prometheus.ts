@@ -2,7 +2,7 @@ import { collectDefaultMetrics, Registry } from "prom-client";
 import type { AdminMetrics } from "../admin/metrics.ts";
 import type { CheckMetrics } from "../check/metrics.ts";
 import type { LogoutMetrics } from "../logout/metrics.ts";
-import type { GrpcHook } from "../server/grpc-hooks.ts";
+import type { HookMetrics } from "../server/grpc-hooks.ts";
 import type { Scrape } from "../server/scrape.ts";
 import type { KeyMetrics } from "../sessions/metrics.ts";
 import type { StoreMetrics } from "../stores/metrics.ts";
@@ -20,8 +20,10 @@ export interface MetricsOptions {
    * Names of the upstreams and of the session sources that verify with an issuer's keys: with what the code itself
    * names they are all the labels there are.
    */
-  readonly upstreams: readonly string[];
-  readonly issuers: readonly string[];
+  readonly upstreamNames: readonly string[];
+  readonly issuerNames: readonly string[];
+  /** With prom-client's figures of the process: they watch it for as long as it lives. */
+  readonly ofProcess: boolean;
 }
 
 /** Everything that is counted, and the one registry it stands in. */
@@ -34,7 +36,7 @@ export interface Metrics {
   readonly admin: AdminMetrics;
   readonly logouts: LogoutMetrics;
   readonly grants: GrantMetrics;
-  hook(hook: GrpcHook, isActive: boolean): void;
+  readonly hooks: HookMetrics;
   readonly registry: Registry;
   readonly scrape: Scrape;
 }
@@ -43,26 +45,28 @@ export interface Metrics {
  * Metrics in a registry of their own, so that a process can hold several services. No label ever holds what a client
  * sent.
  */
-export function createMetrics({ version, upstreams, issuers }: MetricsOptions): Metrics {
+export function createMetrics({ version, upstreamNames, issuerNames, ofProcess }: MetricsOptions): Metrics {
   const registry = new Registry();
   createCells(registry, "gauge", {
     name: "bearerswap_build_info",
     help: "Always 1; version: the version that runs.",
     labels: ["version"],
   }).of(version).value = 1;
-  return {
-    checks: createCheckMetrics(registry, upstreams),
-    tokens: createTokenMetrics(registry, upstreams),
+  const metrics: Metrics = {
+    checks: createCheckMetrics(registry, upstreamNames),
+    tokens: createTokenMetrics(registry, upstreamNames),
     store: createStoreMetrics(registry),
-    keys: createKeyMetrics(registry, issuers),
-    sizes: createSizeMetrics(registry),
+    keys: createKeyMetrics(registry, issuerNames),
+    sizes: createSizeMetrics(registry, upstreamNames),
     admin: createAdminMetrics(registry),
     logouts: createLogoutMetrics(registry),
-    grants: createGrantMetrics(registry, upstreams),
-    hook: createHookMetrics(registry),
+    grants: createGrantMetrics(registry, upstreamNames),
+    hooks: createHookMetrics(registry),
     registry,
     scrape: { contentType: registry.contentType, text: shared(() => registry.metrics()) },
   };
+  if (ofProcess) collectDefaultMetrics({ register: registry });
+  return metrics;
 }
 
 /**
@@ -79,21 +83,13 @@ function shared<T>(run: () => Promise<T>): () => Promise<T> {
   };
 }
 
-/**
- * Adds prom-client's figures of the process: CPU, memory, event-loop lag, garbage collection. They watch the process
- * for as long as it lives.
- */
-export function addProcessMetrics({ registry }: Pick<Metrics, "registry">): void {
-  collectDefaultMetrics({ register: registry });
-}
-
-function createKeyMetrics(registry: Registry, issuers: readonly string[]): KeyMetrics {
+function createKeyMetrics(registry: Registry, issuerNames: readonly string[]): KeyMetrics {
   const fetches = createCells(registry, "counter", {
     name: "bearerswap_jwks_fetches_total",
     help: "Requests for the keys, or the metadata, of a session source's issuer. result: ok for a 2xx answer, else failed.",
     labels: ["source", "result"],
   });
-  for (const source of issuers) for (const result of ["ok", "failed"]) fetches.of(source, result);
+  for (const source of issuerNames) for (const result of ["ok", "failed"]) fetches.of(source, result);
   return {
     fetched(source, ok) {
       fetches.of(source, ok ? "ok" : "failed").value += 1;
@@ -101,7 +97,7 @@ function createKeyMetrics(registry: Registry, issuers: readonly string[]): KeyMe
   };
 }
 
-function createSizeMetrics(registry: Registry): SizeMetrics {
+function createSizeMetrics(registry: Registry, upstreamNames: readonly string[]): SizeMetrics {
   const help = "not counted beyond cache.maxSessions, of which the cache may keep twice as many.";
   const tokens = createAskedGauge(registry, {
     name: "bearerswap_token_cache_entries",
@@ -119,20 +115,26 @@ function createSizeMetrics(registry: Registry): SizeMetrics {
     labels: ["upstream"],
   });
   return {
-    tokens: (upstream, size) => tokens.ask([upstream], size),
-    failing: (upstream, count) => failing.ask([upstream], count),
+    tokens(manager) {
+      for (const upstream of upstreamNames) {
+        tokens.ask([upstream], () => manager.held(upstream));
+        failing.ask([upstream], () => manager.failing(upstream));
+      }
+    },
     sessions: (source, size) => sessions.ask([source], size),
   };
 }
 
-function createHookMetrics(registry: Registry): Metrics["hook"] {
+function createHookMetrics(registry: Registry): HookMetrics {
   const active = createCells(registry, "gauge", {
     name: "bearerswap_grpc_hook_active",
     help: "1 where the installed @grpc/grpc-js takes what is done to it from inside, 0 where it lacks the place for it. hook: reset_limits; direct_answers, unless allowedSans rules it out.",
     labels: ["hook"],
   });
-  return (hook, isActive) => {
-    active.of(hook).value = isActive ? 1 : 0;
+  return {
+    hook(hook, isActive) {
+      active.of(hook).value = isActive ? 1 : 0;
+    },
   };
 }
 

@@ -72,7 +72,7 @@ const events: Readonly<Record<TokenEvent, readonly [name: string, help: string]>
 };
 
 /** Counts what the refresh protocol does, by upstream. Upstreams other than the given ones are not counted. */
-export function createTokenMetrics(registry: Registry, upstreams: readonly string[]): TokenMetrics {
+export function createTokenMetrics(registry: Registry, upstreamNames: readonly string[]): TokenMetrics {
   const labels = ["upstream"];
   const refreshes = createCells(registry, "counter", {
     name: "bearerswap_refreshes_total",
@@ -101,7 +101,7 @@ export function createTokenMetrics(registry: Registry, upstreams: readonly strin
     help: "The provider's circuit breaker: 1 for the state it is in (closed, open or half_open), 0 for the others.",
     labels: ["upstream", "state"],
   });
-  const byUpstream = new Map(upstreams.map((upstream) => [upstream, row(upstream)]));
+  const byUpstream = new Map(upstreamNames.map((upstream) => [upstream, row(upstream)]));
 
   return {
     refreshed(upstream, ending, trigger, durationMs) {

@@ -132,7 +132,7 @@ function answerWith(token: AccessToken): CheckResponse {
   const check = createCheck({
     decode: createDecoder({ headers: [], metadata: false }),
     sessions: { identify: () => ({ kind: "identified", session: { source: "s", session: "S" } }) },
-    upstreams: { of: () => ({ kind: "upstream", upstream }) },
+    routes: { of: () => ({ kind: "upstream", upstream }) },
     tokens: { cached: () => token, fresh: () => Promise.reject(new Error("the token is cached")) },
     credentials,
     challenge: { realm: "bearerswap" },

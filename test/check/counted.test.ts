@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createCheck } from "../../src/check/check.ts";
 import { createDecoder } from "../../src/check/request.ts";
-import { createUpstreams } from "../../src/check/routes.ts";
+import { createRoutes } from "../../src/check/routes.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { Secret } from "../../src/platform/secret.ts";
 import { createMetrics } from "../../src/telemetry/prometheus.ts";
@@ -14,13 +14,13 @@ import { resources } from "../support/resources.ts";
 
 const use = resources("file");
 const { encode } = await use.use(createExtAuthzClient("127.0.0.1:1"));
-const upstream = { name: "crm", inject: { header: "authorization", format: "Bearer {token}" } };
+const crm = { inject: { header: "authorization", format: "Bearer {token}" } };
 const session = { source: "opaque", session: "hash" };
 
 /** A Check whose session has this access token, and what was counted: `reason count`, and the seconds in all. */
 function setUp(accessToken: string, identify: () => object = () => ({ kind: "identified", session })) {
   const clock = manualClock();
-  const metrics = createMetrics({ version: "0", upstreams: ["crm"], issuers: [] });
+  const metrics = createMetrics({ version: "0", upstreamNames: ["crm"], issuerNames: [], ofProcess: false });
   const never = Number.POSITIVE_INFINITY;
   const token: AccessToken = {
     token: new Secret(accessToken),
@@ -35,7 +35,7 @@ function setUp(accessToken: string, identify: () => object = () => ({ kind: "ide
   const check = createCheck({
     decode: createDecoder({ headers: ["authorization"], metadata: false }),
     sessions: { identify: () => identify() as never },
-    upstreams: createUpstreams([upstream], [], { ignorePort: false }),
+    routes: createRoutes({ upstreams: { crm }, routes: [], ignorePort: false }),
     tokens: { cached: () => token, fresh: () => Promise.reject(new Error("the token is cached")) },
     credentials: { headers: new Set(["authorization"]), cookies: new Set() },
     challenge: { realm: "test" },

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { createUpstreams, type Route } from "../../src/check/routes.ts";
+import { createRoutes, type Route } from "../../src/check/routes.ts";
 import type { CheckInput } from "../../src/sessions/check-input.ts";
 
 const inject = { header: "authorization", format: "Bearer {token}" };
-const upstreams = ["crm", "hr", "wiki"].map((name) => ({ name, inject }));
+const upstreams = { crm: { inject }, hr: { inject }, wiki: { inject } };
 
 function input(host: string, path: string, upstream?: string): CheckInput {
   return {
@@ -35,7 +35,7 @@ function pick(
   path: string,
   { upstream, ignorePort = false }: Request = {},
 ): string {
-  const result = createUpstreams(upstreams, routes, { ignorePort }).of(input(host, path, upstream));
+  const result = createRoutes({ upstreams, routes, ignorePort }).of(input(host, path, upstream));
   return result.kind === "upstream" ? result.upstream.name : result.kind;
 }
 

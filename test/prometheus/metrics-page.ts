@@ -1,11 +1,10 @@
-import { addProcessMetrics, createMetrics, type Metrics } from "../../src/telemetry/prometheus.ts";
+import { createMetrics, type Metrics } from "../../src/telemetry/prometheus.ts";
 
 /** A registry as a service with one upstream and one issuer has it. */
 export function sampleMetrics(): Metrics {
-  const metrics = createMetrics({ version: "0.0.0", upstreams: ["crm"], issuers: ["agents"] });
-  addProcessMetrics(metrics);
-  metrics.sizes.tokens("crm", () => 0);
-  metrics.sizes.failing("crm", () => 0);
+  const names = { upstreamNames: ["crm"], issuerNames: ["agents"] };
+  const metrics = createMetrics({ version: "0.0.0", ...names, ofProcess: true });
+  metrics.sizes.tokens({ held: () => 0, failing: () => 0 });
   metrics.sizes.sessions("agents", () => 0);
   return metrics;
 }

@@ -22,8 +22,11 @@ function setUp() {
     },
     clock,
     log,
-    onServing: (serving) => void said.push(serving ? "serving" : "not serving"),
-    onStoreUp: (up) => void said.push(up ? "store up" : "store down"),
+    health: {
+      setServing: (serving) => void said.push(serving ? "serving" : "not serving"),
+      setStoreUp: (up) => void said.push(up ? "store up" : "store down"),
+    },
+    metrics: { up() {} },
   });
   const fails = async () => {
     throw new Error("no connection");

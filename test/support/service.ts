@@ -1,9 +1,9 @@
 import { parseConfig } from "../../src/config/load.ts";
 import { formatAddress } from "../../src/platform/address.ts";
 import { type Clock, systemClock } from "../../src/platform/clock.ts";
+import { createFetchFor } from "../../src/platform/fetch-for.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { systemRandom } from "../../src/platform/random.ts";
-import { createTrustingFetch } from "../../src/platform/trusting-fetch.ts";
 import { createService, type Listening } from "../../src/service.ts";
 
 /** bearerswap inside the test's process, on real ports. */
@@ -41,8 +41,7 @@ export async function startService({
     config: parsed,
     clock,
     random: systemRandom(),
-    fetch,
-    fetchTrusting: createTrustingFetch({}),
+    fetchFor: createFetchFor({}, fetch),
     log,
   });
   const listening = await service.start();

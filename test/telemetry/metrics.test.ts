@@ -7,7 +7,8 @@ import type { TokenEvent } from "../../src/tokens/metrics.ts";
 import { metricRows, metricsPage, sampleMetrics } from "../prometheus/metrics-page.ts";
 import { parsePrometheusText, scrapedValue } from "../support/prometheus-text.ts";
 
-const create = () => createMetrics({ version: "1.2.3", upstreams: ["crm", "wiki"], issuers: ["agents"] });
+const names = { upstreamNames: ["crm", "wiki"], issuerNames: ["agents"] };
+const create = () => createMetrics({ version: "1.2.3", ...names, ofProcess: false });
 
 /** A scrape, read by name and labels. */
 async function read(metrics: Metrics) {

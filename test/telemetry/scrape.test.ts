@@ -134,7 +134,12 @@ test("holds no session, token, header or path of a client (pitfall 22)", async (
 });
 
 test("is made once for all who ask at the same time, however many requests one connection sends in a packet", async () => {
-  const { registry, scrape: shared } = createMetrics({ version: "1", upstreams: [], issuers: [] });
+  const { registry, scrape: shared } = createMetrics({
+    version: "1",
+    upstreamNames: [],
+    issuerNames: [],
+    ofProcess: false,
+  });
   let made = 0;
   new Gauge({ name: "made", help: "Times that a text was made.", registers: [registry], collect: () => void made++ });
   const server = createProbeServer({

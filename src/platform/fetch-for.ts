@@ -1,17 +1,18 @@
 import { Agent, EnvHttpProxyAgent, fetch, type RequestInit } from "undici";
 
-/** Makes a fetch that trusts this authority (PEM) instead of those that Node trusts. */
-export type TrustingFetch = (ca: string) => typeof globalThis.fetch;
-
-/** The fetch for what is configured with this authority, or with none. */
+/** The fetch for what is configured with this authority (PEM), or with none: then Node's authorities are trusted. */
 export type FetchFor = (ca: string | undefined) => typeof globalThis.fetch;
 
 /**
  * For providers and issuers with a private authority. It goes through the proxy of HTTPS_PROXY and HTTP_PROXY where
  * Node's own fetch does, and verifies the provider's certificate behind it.
  */
-export function createTrustingFetch(env: Readonly<Record<string, string | undefined>>): TrustingFetch {
+export function createFetchFor(
+  env: Readonly<Record<string, string | undefined>>,
+  plainFetch: typeof globalThis.fetch = globalThis.fetch,
+): FetchFor {
   return (ca) => {
+    if (ca === undefined) return plainFetch;
     const dispatcher =
       env.NODE_USE_ENV_PROXY === "1"
         ? new EnvHttpProxyAgent({ connect: { ca }, requestTls: { ca } })

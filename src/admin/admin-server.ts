@@ -1,0 +1,103 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { type handleUnaryCall, type Metadata, Server, status } from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
+import type { Address } from "../platform/address.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
+import type { Secret } from "../platform/secret.ts";
+import { listenGrpc, namedClientsOnly } from "../server/listen.ts";
+import type { ListenConfig } from "../server/listen-config.ts";
+import { createOpenCalls } from "../server/open-calls.ts";
+import { addReflection } from "../server/reflection.ts";
+import { createGrantsHandlers, type GrantsHandlers, type GrantsServiceDeps, NotFoundError } from "./grants-service.ts";
+import type { AdminMetrics } from "./metrics.ts";
+
+/** The gRPC server of the admin API. */
+export interface AdminServer {
+  listen(): Promise<Address>;
+  /** Takes no new calls and resolves when those under way are answered, at the latest after `timeoutMs`. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
+const socketMode = 0o600;
+
+export interface AdminServerDeps extends GrantsServiceDeps {
+  readonly config: ListenConfig;
+  readonly metrics: AdminMetrics;
+}
+
+/** `bearerswap.grants.v1.Grants`, where `listen.admin` says; undefined where it says nothing. */
+export function configuredAdminServer({ config, ...deps }: AdminServerDeps): AdminServer | undefined {
+  const { admin, adminTls, adminToken } = config;
+  if (admin === undefined) return undefined;
+  const calls = createOpenCalls();
+  const server = new Server({ interceptors: [calls.interceptor, ...namedClientsOnly(adminTls)] });
+  server.addService(proto.GrantsService, guarded(createGrantsHandlers(deps), adminToken, deps));
+  new HealthImplementation({ "": "SERVING" }).addToServer(server);
+  addReflection(server, ["bearerswap/grants/v1/grants.proto"]);
+  return {
+    listen: () => listenGrpc(server, admin, adminTls, socketMode),
+    drain: (timeoutMs) => calls.drain(server, timeoutMs),
+  };
+}
+
+/** The handlers as gRPC calls: only with the admin token where one is configured, errors as statuses. */
+function guarded(
+  handlers: GrantsHandlers,
+  token: Secret | undefined,
+  { log, metrics }: Pick<AdminServerDeps, "log" | "metrics">,
+): proto.GrantsServer {
+  const unary =
+    <Request, Response>(
+      method: string,
+      run: (request: Request) => Promise<Response>,
+    ): handleUnaryCall<Request, Response> =>
+    (call, callback) => {
+      const work = mayAdminister(call.metadata, token) ? run(call.request) : Promise.reject(new DeniedError());
+      work.then(
+        (response) => {
+          metrics.called(method, "OK");
+          callback(null, response);
+        },
+        (error: unknown) => {
+          const failure = statusOf(error, log);
+          metrics.called(method, status[failure.code]);
+          callback(failure);
+        },
+      );
+    };
+  return {
+    put: unary("put", handlers.put),
+    get: unary("get", handlers.get),
+    list: unary("list", handlers.list),
+    refresh: unary("refresh", handlers.refresh),
+    revoke: unary("revoke", handlers.revoke),
+  };
+}
+
+class DeniedError extends Error {}
+
+function mayAdminister(metadata: Metadata, token: Secret | undefined): boolean {
+  if (token === undefined) return true;
+  const given = String(metadata.get("authorization")[0] ?? "");
+  // White space at its end, as editors leave in files, gets into no header.
+  return timingSafeEqual(digest(given), digest(`Bearer ${token.reveal().trim()}`));
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
+
+function statusOf(error: unknown, log: Log): { code: status; details: string } {
+  if (error instanceof DeniedError)
+    return { code: status.UNAUTHENTICATED, details: "the admin token is missing or wrong" };
+  if (error instanceof NotFoundError) return { code: status.NOT_FOUND, details: error.message };
+  const code = error instanceof BearerswapError ? error.code : undefined;
+  if (code === "input") return { code: status.INVALID_ARGUMENT, details: messageOf(error) };
+  log.error({ event: "admin_failed", reason: messageOf(error) }, "an admin call failed");
+  if (code === "store_full") return { code: status.RESOURCE_EXHAUSTED, details: messageOf(error) };
+  if (code === "store_unavailable") return { code: status.UNAVAILABLE, details: messageOf(error) };
+  if (code === "store_sealed") return { code: status.FAILED_PRECONDITION, details: messageOf(error) };
+  return { code: code === "store_corrupt" ? status.DATA_LOSS : status.INTERNAL, details: messageOf(error) };
+}

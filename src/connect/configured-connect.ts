@@ -1,0 +1,72 @@
+import { createDecoder } from "../check/request.ts";
+import type { Routes } from "../check/routes.ts";
+import type { FetchFor } from "../platform/fetch-for.ts";
+import type { Random } from "../platform/random.ts";
+import type { OwnCookies } from "../sessions/credential.ts";
+import type { SourceConfig } from "../sessions/source-config.ts";
+import { wantedBy } from "../sessions/sources.ts";
+import type { FlowStore } from "../stores/flow-store.ts";
+import { browserCookie } from "./browser.ts";
+import type { ConnectConfig } from "./config.ts";
+import { type Connect, connectHeaders, createConnect } from "./connect.ts";
+import type { ConnectContext } from "./context.ts";
+import { createSessionIssuer, type SessionIssuer } from "./issued-sessions.ts";
+import { loginCookiePrefix } from "./login-cookies.ts";
+import { createLoginSources } from "./login-sources.ts";
+
+/** The cookies that the pages set, where there are pages: like session credentials they must not reach an upstream. */
+export function cookiesOfPages(config: ConnectConfig | undefined): OwnCookies {
+  return config === undefined ? {} : { names: [browserCookie], prefixes: [loginCookiePrefix] };
+}
+
+/** Begins the sessions of the `cookie` source; undefined where there is none. */
+export function configuredSessionIssuer({
+  sources,
+  flowStores,
+  random,
+}: {
+  readonly sources: readonly SourceConfig[];
+  readonly flowStores: { readonly flows: FlowStore } | undefined;
+  readonly random: Random;
+}): SessionIssuer | undefined {
+  const source = sources.find((each) => each.kind === "cookie");
+  if (flowStores === undefined || source === undefined) return undefined;
+  return createSessionIssuer(source, { flows: flowStores.flows, random });
+}
+
+type Shared = Pick<
+  ConnectContext,
+  "sessions" | "issuer" | "providers" | "tokens" | "store" | "clock" | "random" | "log" | "metrics"
+>;
+
+export interface ConfiguredConnectDeps extends Shared {
+  readonly config: {
+    readonly connect?: ConnectConfig | undefined;
+    readonly sessions: readonly SourceConfig[];
+    readonly upstreams: Readonly<Record<string, { readonly displayName?: string | undefined }>>;
+  };
+  readonly routes: Routes;
+  readonly flowStores: { readonly flows: FlowStore } | undefined;
+  readonly fetchFor: FetchFor;
+}
+
+/** Connecting accounts; undefined where the configuration has no section `connect`. */
+export function configuredConnect({
+  config: { connect: config, sessions: sources, upstreams },
+  flowStores,
+  fetchFor,
+  ...deps
+}: ConfiguredConnectDeps): Connect | undefined {
+  if (config === undefined || flowStores === undefined) return undefined;
+  const { clock } = deps;
+  const wanted = wantedBy(sources, cookiesOfPages(config));
+  return createConnect({
+    ...deps,
+    config,
+    sources,
+    flows: flowStores.flows,
+    decode: createDecoder({ ...wanted, headers: [...wanted.headers, ...connectHeaders], body: true }),
+    sourcesByName: createLoginSources({ sources, clients: config.login, fetchFor, clock }),
+    titleOf: (upstream) => upstreams[upstream]?.displayName ?? upstream,
+  });
+}

@@ -1,0 +1,42 @@
+import type { Clock } from "../platform/clock.ts";
+import type { Secret } from "../platform/secret.ts";
+import type { CodeFlow } from "./code-flow.ts";
+import { createOAuthProvider } from "./oauth-provider.ts";
+import type { Fetch } from "./token-request.ts";
+
+/** Our client at the issuer of sessions. */
+export interface IssuerLoginDeps {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret?: Secret | undefined;
+  /** Separated by spaces; holds `openid`. */
+  readonly scope: string;
+  readonly allowInsecure: boolean;
+  readonly fetch: Fetch;
+  readonly clock: Clock;
+}
+
+/** Logs users in to learn who they are. Nothing is refreshed at an issuer. */
+export function createIssuerLogin({
+  issuer,
+  clientId,
+  clientSecret: secret,
+  scope,
+  allowInsecure,
+  fetch,
+  clock,
+}: IssuerLoginDeps): CodeFlow | undefined {
+  const provider = createOAuthProvider({
+    config: {
+      issuer,
+      clientId,
+      clientAuth: secret === undefined ? { method: "none" } : { method: "client_secret_basic", secret },
+      connect: { scope, parameters: {} },
+      allowInsecure,
+      ...{ parameters: [], refreshTokenLifeMs: 0, killsOldAccess: false, maxConcurrency: 1 },
+    },
+    fetch,
+    clock,
+  });
+  return provider.login;
+}

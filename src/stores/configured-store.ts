@@ -1,0 +1,68 @@
+import type { Clock } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
+import type { FlowStore } from "./flow-store.ts";
+import { createMemoryFlowStore } from "./memory-flow-store.ts";
+import { createMemorySessionIndex } from "./memory-session-index.ts";
+import { createMemoryStore } from "./memory-store.ts";
+import type { StoreMetrics } from "./metrics.ts";
+import { connectRedis } from "./redis-connection.ts";
+import { createRedisFlowStore } from "./redis-flow-store.ts";
+import { createRedisSessionIndex } from "./redis-session-index.ts";
+import { createRedisStore, type RedisStoreConfig } from "./redis-store.ts";
+import { createSealer } from "./sealing.ts";
+import type { SessionIndex } from "./session-index.ts";
+import type { TokenStore } from "./token-store.ts";
+
+/** Which store, with its settings. */
+export type StoreConfig =
+  | { readonly kind: "memory"; readonly maxGrants: number }
+  | ({ readonly kind: "redis" } & RedisStoreConfig);
+
+export interface ConfiguredStoreDeps {
+  readonly config: StoreConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/** Where grants are kept. */
+export function configuredStore({ metrics, ...deps }: ConfiguredStoreDeps & { metrics: StoreMetrics }): TokenStore {
+  const { config, clock, random, log } = deps;
+  return config.kind === "redis"
+    ? createRedisStore({ config, clock, random, log, metrics })
+    : createMemoryStore({ clock, maxGrants: config.maxGrants });
+}
+
+/** What connecting accounts and logouts keep beside the grants. Closing `flows` closes both. */
+export interface FlowStores {
+  readonly flows: FlowStore;
+  readonly index: SessionIndex;
+}
+
+/**
+ * In the same place as the grants, on a connection of its own: what these stores hold is of another kind. Undefined
+ * where the configuration needs none.
+ */
+export function configuredFlowStores({
+  isNeeded,
+  config,
+  clock,
+  random,
+  log,
+}: ConfiguredStoreDeps & { readonly isNeeded: boolean }): FlowStores | undefined {
+  if (!isNeeded) return undefined;
+  if (config.kind === "memory") {
+    const { maxGrants } = config;
+    return {
+      flows: createMemoryFlowStore({ clock, maxRecords: maxGrants }),
+      index: createMemorySessionIndex({ clock, maxEntries: 2 * maxGrants }),
+    };
+  }
+  const { keyPrefix, encryption } = config;
+  const redis = connectRedis({ config, clock, random, log });
+  return {
+    flows: createRedisFlowStore({ redis, keyPrefix, sealer: encryption && createSealer(encryption) }),
+    index: createRedisSessionIndex({ redis, keyPrefix }),
+  };
+}
