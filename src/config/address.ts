@@ -5,6 +5,7 @@ import { type Address, parseAddress, tcpSyntax } from "../platform/address.ts";
 export function address(): z.ZodType<Address, string> {
   return z
     .string({ error: ({ input }) => (typeof input === "number" ? withHost(input) : undefined) })
+    .meta({ title: "address" })
     .transform((text, context) => {
       const parsed = parseAddress(text);
       if (parsed?.kind === "unix" && Buffer.byteLength(parsed.path) > longestSocketPath)

@@ -10,26 +10,30 @@ const reserved = new Set([
 export const upstreamConnectSchema = z.strictObject({
   authorizationEndpoint: url()
     .optional()
-    .meta({ description: "RFC 6749 §3.1; goes with tokenEndpoint, else it is discovered" }),
+    .describe(
+      "The provider's page for logins (RFC 6749 §3.1). Needed with `tokenEndpoint`; otherwise it is discovered.",
+    ),
   scope: z
     .string()
     .min(1, "must not be empty")
     .optional()
-    .meta({ description: "Asked for at login, separated by spaces; openid tells as whom" }),
+    .describe(
+      "The scopes that a login asks for, separated by spaces. With `openid` the page shows whose account it is.",
+    ),
   scopeParameter: z
     .string()
     .min(1, "must not be empty")
     .refine((value) => value === "scope" || !reserved.has(value), "must not be what the flow sets")
     .optional()
-    .meta({ description: "The parameter that carries scope; default scope" }),
+    .describe("The parameter that carries the scopes, where the provider does not call it `scope`."),
   scopeSeparator: z
     .enum([" ", ","])
     .optional()
-    .meta({ description: "What the provider has between scopes; default a space" }),
+    .describe("What stands between scopes at the provider, where that is not a space."),
   pkce: z
     .boolean()
     .optional()
-    .meta({ description: "Default true; false for a provider that refuses requests with PKCE (RFC 7636)" }),
+    .describe("PKCE (RFC 7636) is used unless this is false, for a provider that refuses requests with it."),
   parameters: z
     .record(z.string().min(1), z.string())
     .refine(
@@ -37,7 +41,7 @@ export const upstreamConnectSchema = z.strictObject({
       "must not hold what the flow sets: scope has a key of its own",
     )
     .default({})
-    .meta({ description: "More parameters of the authorization request: prompt, access_type, audience, …" }),
+    .describe("Further parameters of the authorization request: `prompt`, `access_type`, `audience`, …"),
 });
 
 const origin = url()
@@ -48,43 +52,51 @@ const origin = url()
   .transform((value) => new URL(value).origin);
 
 const login = z.strictObject({
-  clientId: z.string().min(1, "must not be empty"),
-  clientSecret: secret().optional(),
+  clientId: z.string().min(1, "must not be empty").describe("Our client's id at the issuer."),
+  clientSecret: secret().optional().describe("Our client's secret at the issuer."),
   scope: z
     .string()
     .regex(/(?:^| )openid(?: |$)/, "must hold openid")
-    .default("openid"),
+    .default("openid")
+    .describe("The scopes that this login asks for; `openid` must be among them."),
 });
 
 const resource = z.strictObject({
-  resource: url().meta({
-    description: "The URL that clients know the resource by; its path begins the paths it covers",
-  }),
+  resource: url().describe("The URL that clients know the resource by. It covers all paths that begin with its own."),
   authorizationServers: z
     .array(url())
     .min(1)
     .optional()
-    .meta({ description: "Default: the issuers of the jwt sources" }),
-  scopes: z.array(z.string().min(1)).min(1).optional(),
+    .describe("Where clients get their session's JWT. Without this key: the issuers of the `jwt` sources."),
+  scopes: z.array(z.string().min(1)).min(1).optional().describe("The scopes that the resource knows."),
 });
 
 /** `connect`: pages of our own below a prefix, by which users connect their accounts. */
-export const connectSchema = z.strictObject({
-  publicUrl: origin.meta({
-    description: "Where browsers reach Envoy: makes every link and redirect_uri, never the request's Host",
-  }),
-  prefix: z
-    .string()
-    .regex(/^\/(?:[A-Za-z0-9_-]+\/)+$/, "must begin and end with / and hold letters, digits, - and _ between")
-    .default("/_bearerswap/")
-    .meta({ description: "Default /_bearerswap/" }),
-  login: z
-    .record(name(), login)
-    .default({})
-    .meta({ description: "By the name of a jwt source: our client at its issuer, which tells who follows a link" }),
-  resources: z.array(resource).default([]).meta({ description: "RFC 9728 metadata, answered at its well-known path" }),
-  assumeUrlElicitation: z.boolean().default(false).meta({
-    description:
-      "MCP clients before revision 2026-07-28 do not say in a request whether they can open URLs: true takes them for able",
-  }),
-});
+export const connectSchema = z
+  .strictObject({
+    publicUrl: origin.describe(
+      "Where browsers reach Envoy: an origin, without a path. Every link and redirect URI is made of it, and none of the request's Host.",
+    ),
+    prefix: z
+      .string()
+      .regex(/^\/(?:[A-Za-z0-9_-]+\/)+$/, "must begin and end with / and hold letters, digits, - and _ between")
+      .default("/_bearerswap/")
+      .describe("The path that our pages are below. It begins and ends with `/`."),
+    login: z
+      .record(name(), login)
+      .default({})
+      .describe(
+        "Our client at the issuer of a `jwt` source, by the source's name. It tells who follows a link that leaves the session's client.",
+      ),
+    resources: z
+      .array(resource)
+      .default([])
+      .describe("Metadata of protected resources (RFC 9728), answered at their well-known paths."),
+    assumeUrlElicitation: z
+      .boolean()
+      .default(false)
+      .describe(
+        "True: MCP clients of a protocol revision before 2026-07-28 can open URLs. They do not say so in their requests.",
+      ),
+  })
+  .describe("Lets users connect their accounts by themselves. Without this section there are no such pages.");

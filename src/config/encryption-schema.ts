@@ -4,13 +4,13 @@ import { isStandIn } from "./stand-in.ts";
 import { name, secret } from "./units.ts";
 
 const keySchema = z.strictObject({
-  id: name().meta({ description: "Stands in what the key sealed; never give it to another key" }),
+  id: name().describe("The key's name, in the clear in everything that it sealed. Never give it to another key."),
   key: secret()
     .refine(
       (key) => isStandIn(key.reveal()) || sealingKeyBytes(key.reveal()) !== undefined,
       "must be 256 bits in base64 or base64url: `bearerswap keys generate` makes one",
     )
-    .meta({ description: "256 bits, base64 or base64url: ${env:NAME} or ${file:/path}" }),
+    .describe("256 bits in base64 or base64url; `bearerswap keys generate` makes one."),
 });
 
 /** `store.encryption`: what seals the tokens in Redis. */
@@ -19,11 +19,11 @@ export const encryptionSchema: z.ZodType<SealingConfig> = z.strictObject({
     .array(keySchema)
     .min(1, "must hold at least one key")
     .superRefine(distinctIds)
-    .meta({ description: "The first seals, all open" }),
+    .describe("The first key seals, all of them open."),
   allowPlain: z
     .boolean()
     .default(false)
-    .meta({ description: "Reads rows that are not sealed, while they are migrated" }),
+    .describe("True: rows from before sealing are read too. Set it back to false once all rows are sealed."),
 });
 
 /** A row names the id only: it must tell which key. */

@@ -18,14 +18,18 @@ const subjectName = z
 
 const tls = z
   .strictObject({
-    cert: pemFile().meta({ description: "Path of the certificate chain, PEM" }),
-    key: keyFile().meta({ description: "Path of the private key, PEM" }),
+    cert: pemFile().describe("The server's certificate, with its chain."),
+    key: keyFile().describe("The certificate's private key."),
     clientCa: pemFile()
       .optional()
-      .meta({ description: "Path of the authority that client certificates must come from, PEM" }),
-    allowedSans: z.array(subjectName).min(1).optional().meta({
-      description: "Subject alternative names let in, each with its kind: URI:spiffe://… or DNS:…; needs clientCa",
-    }),
+      .describe("The authority that client certificates must come from. With it the listener asks for one: mTLS."),
+    allowedSans: z
+      .array(subjectName)
+      .min(1)
+      .optional()
+      .describe(
+        "Which clients are let in: subject alternative names, each with its kind, `URI:spiffe://…` or `DNS:…`. Needs `clientCa`; without the list, every client that the authority vouches for is let in.",
+      ),
   })
   .refine((value) => value.allowedSans === undefined || value.clientCa !== undefined, {
     path: ["allowedSans"],
@@ -45,21 +49,27 @@ const tls = z
 const mode = z
   .string('must be an octal mode in quotes, such as "0660"')
   .regex(/^0[0-7]{3}$/, 'must be an octal mode in quotes, such as "0660"')
+  .meta({ title: "octal mode, in quotes" })
   .transform((text) => Number.parseInt(text, 8));
 
-export const listenSchema = z.strictObject({
-  grpc: address().meta({ description: "Where Envoy reaches the Check service: host:port or unix:/path" }),
-  grpcMode: mode.default(0o660).meta({ description: 'Mode of the unix socket, default "0660"' }),
-  tls: tls.optional().meta({ description: "TLS of listen.grpc; with clientCa mTLS" }),
-  http: address().optional().meta({
-    description:
-      "Where /livez, /readyz and /metrics answer, and /backchannel-logout for sources that have it; nowhere by default",
-  }),
-  admin: address().optional().meta({
-    description: "Where the grants service for the CLI listens; nowhere by default. A unix socket gets mode 0600",
-  }),
-  adminToken: secret()
-    .optional()
-    .meta({ description: "Bearer token of the admin service; needed where listen.admin is no unix socket" }),
-  adminTls: tls.optional().meta({ description: "TLS of listen.admin; needed off loopback" }),
-});
+export const listenSchema = z
+  .strictObject({
+    grpc: address().describe("Where Envoy reaches the Check service."),
+    grpcMode: mode.prefault("0660").describe("File mode of `listen.grpc`, where that is a unix socket."),
+    tls: tls.optional().describe("TLS of `listen.grpc`."),
+    http: address()
+      .optional()
+      .describe(
+        "Where `/livez`, `/readyz` and `/metrics` answer, and `/backchannel-logout` for session sources that have it. Without this key there is no such listener.",
+      ),
+    admin: address()
+      .optional()
+      .describe(
+        "Where the grants service for `bearerswap grants` listens. A unix socket gets mode 0600 and needs no token. Without this key there is no such listener.",
+      ),
+    adminToken: secret()
+      .optional()
+      .describe("The bearer token that callers of `listen.admin` must send. Needed unless that is a unix socket."),
+    adminTls: tls.optional().describe("TLS of `listen.admin`. Needed unless that is on loopback or a unix socket."),
+  })
+  .describe("The addresses that bearerswap listens on.");

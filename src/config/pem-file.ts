@@ -8,17 +8,20 @@ import { isStandIn } from "./stand-in.ts";
 
 /** The path of a PEM file; in the Config its contents. */
 export function pemFile(): z.ZodType<string, string> {
-  return z.string().transform((path, context) => {
-    if (isStandIn(path)) return path;
-    try {
-      const text = readFileSync(path, "utf8");
-      if (text.includes("-----BEGIN ")) return text;
-      context.addIssue(`the file ${path} holds no PEM block`);
-    } catch (error) {
-      context.addIssue(`cannot read the file ${path}: ${messageOf(error)}`);
-    }
-    return z.NEVER;
-  });
+  return z
+    .string()
+    .meta({ title: "path of a PEM file" })
+    .transform((path, context) => {
+      if (isStandIn(path)) return path;
+      try {
+        const text = readFileSync(path, "utf8");
+        if (text.includes("-----BEGIN ")) return text;
+        context.addIssue(`the file ${path} holds no PEM block`);
+      } catch (error) {
+        context.addIssue(`cannot read the file ${path}: ${messageOf(error)}`);
+      }
+      return z.NEVER;
+    });
 }
 
 /** Like {@link pemFile}, for authorities: Node would pass over what it cannot read, and then trust nobody. */

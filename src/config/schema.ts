@@ -12,29 +12,28 @@ import { upstreamSchema, upstreamsSchema } from "./upstreams-schema.ts";
 
 const refreshSchema = z
   .strictObject({
-    minRemaining: duration().default(10_000).meta({
-      description:
-        "A token with less life left is refreshed before it is served; default 10s, at most a fifth of its life",
-    }),
-    ahead: duration().default(60_000).meta({
-      description: "A token with less life left is refreshed in the background; default 60s, at most half of its life",
-    }),
+    minRemaining: duration()
+      .prefault("10s")
+      .describe(
+        "A token with less life left is refreshed before it is served. At most a fifth of the token's life counts.",
+      ),
+    ahead: duration()
+      .prefault("60s")
+      .describe("A token with less life left is refreshed in the background. At most half of the token's life counts."),
     timeout: positiveDuration()
-      .default(10_000)
-      .meta({ description: "How long requests wait for one refresh; default 10s" }),
+      .prefault("10s")
+      .describe("How long requests wait for a refresh. It must be shorter than `check.deadline`."),
     giveUp: positiveDuration()
       .optional()
-      .meta({
-        description:
-          "How long a call that hangs keeps other replicas from presenting the same refresh token, where nothing is known of the provider's rotation; default and at most 60s",
-      })
+      .describe(
+        "How long a call to the provider that hangs keeps others from presenting the same refresh token, where the upstream says neither `grace` nor `rotates`. From `timeout` to 60s; without this key 60s.",
+      )
       .refine((ms) => ms === undefined || ms <= latestAnswerMs, "must be at most 60s: no answer is waited for longer"),
     holdOff: positiveDuration()
-      .default(3_000)
-      .meta({
-        description:
-          "How long a replica waits for another's commit before it presents a refresh token that the other may have redeemed; default 3s, at least 2s",
-      })
+      .prefault("3s")
+      .describe(
+        "How long a replica waits for another's commit before it presents a refresh token that the other may have redeemed. At least 2s.",
+      )
       .refine(
         (ms) => ms >= 2_000,
         "must be at least 2s: a commit that the store did not take is tried again once a second",
@@ -55,15 +54,18 @@ const refreshSchema = z
 const checkSchema = z
   .strictObject({
     deadline: positiveDuration()
-      .default(12_000)
-      .meta({ description: "Every Check is answered within this; default 12s; below Envoy's ext_authz timeout" }),
+      .prefault("12s")
+      .describe(
+        "Every Check is answered within this time, or before the caller's own timeout. It must be shorter than Envoy's timeout for ext_authz.",
+      ),
     realm: z
       .string()
       .regex(/^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/, "must be visible ASCII without quote and backslash")
-      .default("bearerswap"),
+      .default("bearerswap")
+      .describe("The realm in `WWW-Authenticate`."),
     resourceMetadata: url()
       .optional()
-      .meta({ description: "URL of the protected resource metadata (RFC 9728), for WWW-Authenticate" }),
+      .describe("The address of the protected resource's metadata (RFC 9728), named in `WWW-Authenticate`."),
   })
   .transform(({ deadline, ...rest }) => ({ ...rest, deadlineMs: deadline }));
 
@@ -73,17 +75,14 @@ const cacheSchema = z
       .int()
       .min(1)
       .default(100_000)
-      .meta({ description: "Sessions, and tokens for each upstream, kept in the process; default 100000" }),
+      .describe("How many sessions, and how many tokens for each upstream, the process keeps."),
     maxStaleness: positiveDuration()
-      .default(5_000)
-      .meta({
-        description:
-          "How long a change made by another replica may go unnoticed where word of it is lost; default 5s, at least 2s",
-      })
+      .prefault("5s")
+      .describe("How long a change by another replica may go unnoticed where word of it is lost. At least 2s.")
       .refine((ms) => ms >= 2_000, "must be at least 2s: replicas listen for a heartbeat each second"),
     maxOutage: positiveDuration()
-      .default(300_000)
-      .meta({ description: "How long cached tokens are served where the store cannot be asked; default 5m" }),
+      .prefault("5m")
+      .describe("How long cached tokens are served while the store cannot be asked. Not shorter than `maxStaleness`."),
   })
   .transform(({ maxSessions, maxStaleness, maxOutage }) => ({
     maxSessions,
@@ -106,10 +105,7 @@ const route = z
       .refine((host) => !/:\d+$/.test(host) || isTcp(parseAddress(host)), "must name a port from 1 to 65535")
       .transform((host) => host.toLowerCase())
       .optional()
-      .meta({
-        description:
-          "As requests name it: one that differs in the port or a trailing dot is answered 400; see ignorePort",
-      }),
+      .describe("The host as requests name it, with a port where they do. Without this key: any host."),
     pathPrefix: z
       .string()
       .regex(/^\/[\x21-\x7e]*$/, "must begin with /")
@@ -117,16 +113,17 @@ const route = z
         (path) => !/[?#%\\]|\/\/|\/\.{1,2}(?:\/|$)/.test(path),
         "must be a plain path: no query, encoding, backslash, empty or dot segments",
       )
-      .default("/"),
-    upstream: z.string().optional(),
+      .default("/")
+      .describe("The beginning of the path, in whole segments: `/api` is `/api` and `/api/…`, and not `/apis`."),
+    upstream: z.string().optional().describe("Whose token such requests get: a name under `upstreams`."),
     mcp: z
       .boolean()
       .optional()
-      .meta({ description: "An MCP server: its clients are asked to open the page where the user connects" }),
+      .describe("True: the upstream is an MCP server. Its clients are asked to open the page where the user connects."),
     passthrough: z
       .literal(true)
       .optional()
-      .meta({ description: "Lets requests pass without a token; the session credential is removed" }),
+      .describe("In place of `upstream`: such requests pass without a token, and the session's credential is removed."),
   })
   .refine(
     (value) => (value.upstream === undefined) !== (value.passthrough === undefined),
@@ -135,18 +132,16 @@ const route = z
   .transform(({ host, pathPrefix, upstream, mcp }): Route => ({ host, pathPrefix, upstream, ...(mcp ? { mcp } : {}) }));
 
 const logSchema = z.strictObject({
-  level: z.enum(logLevels).default("info"),
+  level: z.enum(logLevels).default("info").describe("The least that is logged."),
   format: z
     .enum(["auto", "json", "pretty"])
     .default("auto")
-    .meta({ description: "Default: pretty on a terminal, JSON elsewhere" }),
+    .describe("`auto` is pretty on a terminal, JSON elsewhere."),
 });
 
 const shutdownSchema = z
   .strictObject({
-    timeout: duration()
-      .default(20_000)
-      .meta({ description: "How long running checks and refreshes may take to finish; default 20s" }),
+    timeout: duration().prefault("20s").describe("How long checks and refreshes under way may take to finish."),
   })
   .transform(({ timeout }) => ({ timeoutMs: timeout }));
 
@@ -154,19 +149,24 @@ const shutdownSchema = z
 export const sections = {
   listen: listenSchema,
   sessions: sessionsSchema,
-  store: storeSchema.prefault({ memory: {} }),
+  store: storeSchema.prefault({ memory: {} }).describe("Where grants are kept."),
   upstreams: upstreamsSchema,
-  refresh: refreshSchema.prefault({}),
-  check: checkSchema.prefault({}),
-  cache: cacheSchema.prefault({}),
-  routes: z.array(route).default([]),
-  ignorePort: z.boolean().default(false).meta({
-    description:
-      "Envoy ignores ports where it looks for a host's routes (ignore_port_in_host_matching), so that routes do too; default false",
-  }),
+  refresh: refreshSchema.prefault({}).describe("When tokens are refreshed, and who waits how long for it."),
+  check: checkSchema.prefault({}).describe("How a request is answered."),
+  cache: cacheSchema.prefault({}).describe("What the process remembers, and for how long it may rely on it."),
+  routes: z
+    .array(route)
+    .default([])
+    .describe("Which upstream a request is for, where Envoy's `context_extensions` do not name one."),
+  ignorePort: z
+    .boolean()
+    .default(false)
+    .describe(
+      "True: a request's port is ignored where its route is looked for, as Envoy does with `ignore_port_in_host_matching`, and with it Istio and Envoy Gateway.",
+    ),
   connect: connectSchema.optional(),
-  log: logSchema.prefault({}),
-  shutdown: shutdownSchema.prefault({}),
+  log: logSchema.prefault({}).describe("What is logged, and how."),
+  shutdown: shutdownSchema.prefault({}).describe("How the process ends."),
 };
 
 /** The members of sections that are lists or maps: parsed one by one. */

@@ -7,23 +7,30 @@ import { caFile, keyFile, pemFile, tlsProblem } from "./pem-file.ts";
 import { positiveDuration, secret } from "./units.ts";
 
 const memory = z.strictObject({
-  maxGrants: z.int().min(1).default(100_000).meta({ description: "A further grant is refused; default 100000" }),
+  maxGrants: z.int().min(1).default(100_000).describe("How many grants are kept. A further one is refused."),
 });
 
 /** `host:port` or `[ipv6]:port`. */
 function hostPort(): z.ZodType<HostPort, string> {
-  return z.string().transform((text, context) => {
-    const place = parseAddress(text);
-    if (place?.kind === "tcp" && place.port > 0) return { host: place.host, port: place.port };
-    context.addIssue("must be host:port or [ipv6]:port");
-    return z.NEVER;
-  });
+  return z
+    .string()
+    .meta({ title: "host:port" })
+    .transform((text, context) => {
+      const place = parseAddress(text);
+      if (place?.kind === "tcp" && place.port > 0) return { host: place.host, port: place.port };
+      context.addIssue("must be host:port or [ipv6]:port");
+      return z.NEVER;
+    });
 }
 
-const nodes = z.array(hostPort()).min(1, "must name at least one node").meta({ description: "host:port of each" });
-const natMap = z
-  .record(z.string().refine(isTcp, "must be host:port or [ipv6]:port"), hostPort())
-  .meta({ description: "From host:port as servers announce themselves to host:port as they are reached from here" });
+const nodes = z
+  .array(hostPort())
+  .min(1, "must name at least one node")
+  .describe("Where some of them are; the others are found.");
+const natMap = z.record(z.string().refine(isTcp, "must be host:port or [ipv6]:port"), hostPort()).meta({
+  title: "mapping of host:port to host:port",
+  description: "From the addresses that servers announce to those where they can be reached from here.",
+});
 
 function isTcp(text: string): boolean {
   return parseAddress(text)?.kind === "tcp";
@@ -31,18 +38,20 @@ function isTcp(text: string): boolean {
 
 const tls: z.ZodType<RedisTls> = z
   .strictObject({
-    ca: caFile().optional().meta({
-      description:
-        "Path of the authority that the server's certificate must come from, PEM; default: those that Node trusts",
-    }),
-    cert: pemFile().optional().meta({ description: "Path of the client certificate's chain, PEM" }),
-    key: keyFile().optional().meta({ description: "Path of the client certificate's private key, PEM" }),
+    ca: caFile()
+      .optional()
+      .describe("The authority that the server's certificate must come from, in place of those that Node trusts."),
+    cert: pemFile().optional().describe("The client's certificate, with its chain."),
+    key: keyFile().optional().describe("The client certificate's private key."),
     serverName: z
       .string()
       .min(1)
       .optional()
-      .meta({ description: "The name that the server's certificate must have; default: the host's" }),
-    minVersion: z.enum(["TLSv1.2", "TLSv1.3"]).optional().meta({ description: "Default TLSv1.2" }),
+      .describe("The name that the server's certificate must have. Without this key: the host's."),
+    minVersion: z
+      .enum(["TLSv1.2", "TLSv1.3"])
+      .optional()
+      .describe("The oldest version of TLS that is spoken: 1.2, unless this says 1.3."),
   })
   .superRefine(({ ca, cert, key }, context) => {
     if ((cert === undefined) !== (key === undefined)) {
@@ -64,11 +73,11 @@ const tls: z.ZodType<RedisTls> = z
 
 const sentinel = z
   .strictObject({
-    name: z.string().min(1).meta({ description: "The master's name at the sentinels" }),
+    name: z.string().min(1).describe("The master's name at the sentinels."),
     nodes,
-    username: z.string().min(1).optional().meta({ description: "The sentinels' own, not the master's" }),
-    password: secret().optional(),
-    tls: tls.optional().meta({ description: "TLS towards the sentinels" }),
+    username: z.string().min(1).optional().describe("The user at the sentinels, not at the master."),
+    password: secret().optional().describe("The password at the sentinels."),
+    tls: tls.optional().describe("TLS to the sentinels."),
     natMap: natMap.optional(),
   })
   .refine(({ username, password }) => username === undefined || password !== undefined, {
@@ -84,28 +93,41 @@ const redis = z
         error: "must be redis://host:port or redis://host:port/database, with rediss:// for TLS, and nothing after it",
         abort: true,
       })
+      .meta({ title: "Redis URL" })
       .pipe(secret())
-      .optional(),
-    sentinel: sentinel.optional(),
-    cluster: z.strictObject({ nodes, natMap: natMap.optional() }).optional(),
-    username: z.string().min(1).optional(),
-    password: secret().optional(),
-    database: z.int().min(0).optional().meta({ description: "Default: the URL's, or 0. A cluster has none" }),
-    tls: tls.optional().meta({
-      description:
-        "TLS towards masters; {} where Node trusts the server's authority and no client certificate is asked for",
-    }),
+      .optional()
+      .describe(
+        "The server: `redis://host:port` or `redis://host:port/database`, with `rediss://` for TLS. A password in it must come from outside the file.",
+      ),
+    sentinel: sentinel.optional().describe("A master that sentinels watch, in place of `url`."),
+    cluster: z
+      .strictObject({ nodes, natMap: natMap.optional() })
+      .optional()
+      .describe("A Redis Cluster, in place of `url`."),
+    username: z.string().min(1).optional().describe("The ACL user at the servers."),
+    password: secret().optional().describe("The password at the servers."),
+    database: z
+      .int()
+      .min(0)
+      .optional()
+      .describe("The number of the database. Without this key: the URL's, or 0. A cluster has none but 0."),
+    tls: tls
+      .optional()
+      .describe(
+        "TLS to the servers. `{}` is enough where Node trusts their authority and they ask for no client certificate.",
+      ),
     connectionName: z
       .string()
       .regex(/^[!-~]+$/, "must be visible ASCII without spaces")
       .default("bearerswap")
-      .meta({ description: "What CLIENT LIST shows" }),
+      .describe("What `CLIENT LIST` shows at the server."),
     keyPrefix: z
       .string()
       .regex(/^[^{}\s]*$/, "must hold no braces and no white space: Redis Cluster hashes what stands in braces")
-      .default("bearerswap:"),
-    commandTimeout: positiveDuration().default(2_000).meta({ description: "Default 2s" }),
-    connectTimeout: positiveDuration().default(5_000).meta({ description: "Default 5s" }),
+      .default("bearerswap:")
+      .describe("What all our keys and channels begin with."),
+    commandTimeout: positiveDuration().prefault("2s").describe("How long a command may take."),
+    connectTimeout: positiveDuration().prefault("5s").describe("How long making a connection may take."),
   })
   .superRefine((value, context) => {
     for (const { path, message } of conflicts(value)) context.addIssue({ code: "custom", path: [...path], message });
@@ -150,9 +172,14 @@ function conflicts({
 
 export const storeSchema = z
   .strictObject({
-    memory: memory.nullable().optional(),
-    redis: redis.optional(),
-    encryption: encryptionSchema.optional(),
+    memory: memory
+      .nullable()
+      .optional()
+      .describe("In this process: nothing to install, one replica only, and lost when the process ends."),
+    redis: redis.optional().describe("Redis 7.0 or later, or Valkey: for any number of replicas."),
+    encryption: encryptionSchema
+      .optional()
+      .describe("Seals the tokens in Redis. Without this key they are there in the clear."),
   })
   .refine(
     (value) => (value.memory === undefined) !== (value.redis === undefined),

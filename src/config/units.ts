@@ -15,6 +15,7 @@ export function duration(): z.ZodType<number, string> {
       error: ({ input }) =>
         /^\d+$/.test(String(input)) ? withUnit(String(input)) : "must be a duration such as 500ms, 10s, 5m, 2h or 30d",
     })
+    .meta({ title: "duration" })
     .transform(parseDuration)
     .refine((ms) => ms <= longestMs, "must be at most 3650d");
 }
@@ -40,7 +41,7 @@ export function secret(): z.ZodType<Secret, string> {
   return z
     .string()
     .min(1, "must not be empty")
-    .meta({ description: "A secret: ${env:NAME} or ${file:/path}" })
+    .meta({ title: "secret" })
     .transform((value) => new Secret(value));
 }
 
@@ -51,7 +52,8 @@ export function name(): z.ZodString {
     .regex(
       /^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$/,
       "must be 1 to 63 lower-case letters, digits, - or _, beginning and ending with a letter or digit",
-    );
+    )
+    .meta({ title: "name" });
 }
 
 /** A header's name, lower-cased (RFC 9110 §5.1). */
@@ -59,12 +61,16 @@ export function headerName(): z.ZodType<string, string> {
   return z
     .string()
     .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, "must be a header name")
+    .meta({ title: "header name" })
     .transform((value) => value.toLowerCase());
 }
 
 /** A cookie's name (RFC 6265 §4.1.1). */
 export function cookieName(): z.ZodString {
-  return z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, "must be a cookie name");
+  return z
+    .string()
+    .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, "must be a cookie name")
+    .meta({ title: "cookie name" });
 }
 
 /**
@@ -74,7 +80,8 @@ export function cookieName(): z.ZodString {
 export function url(): z.ZodString {
   return z
     .string()
-    .refine((value) => isStandIn(value) || isUrl(value), "must be an https:// URL without user, password or fragment");
+    .refine((value) => isStandIn(value) || isUrl(value), "must be an https:// URL without user, password or fragment")
+    .meta({ title: "URL" });
 }
 
 function isUrl(value: string): boolean {
