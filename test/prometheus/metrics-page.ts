@@ -41,8 +41,11 @@ const head = `# Metrics
 
 \`/metrics\` on \`listen.http\`, in the Prometheus text format. This page is written by \`npm run generate\`.
 
-Labels are names from the configuration (\`upstream\`, \`source\`) and words of the program; nothing that a client sends becomes one. All series of an upstream exist
-from the start, at zero. Caches, flights and breakers are each process's own: sum over the instances, or look at one. Beside these there are the figures that
-[prom-client](https://github.com/siimon/prom-client) takes of any Node process, \`process_…\` and \`nodejs_…\`, such as \`nodejs_eventloop_lag_p99_seconds\` and
-\`process_resident_memory_bytes\`. [Alert rules](../envoy/prometheus/bearerswap-alerts.yaml) are ready to copy; [operations.md](operations.md#alerts) says what to do
-about each.`;
+Labels are names from the configuration (\`upstream\`, \`source\`) and words of the program; nothing that a client sends
+becomes one. All series of an upstream exist from the start, at zero. Caches, flights and breakers are each process's
+own: sum over the instances, or look at one.
+
+Beside these there are the figures that [prom-client](https://github.com/siimon/prom-client) takes of any Node process,
+\`process_…\` and \`nodejs_…\`, such as \`nodejs_eventloop_lag_p99_seconds\` and \`process_resident_memory_bytes\`.
+[Alert rules](../envoy/prometheus/bearerswap-alerts.yaml) are ready to copy; [operations.md](operations.md#alerts) says
+what to do about each.`;

@@ -37,10 +37,13 @@ const head = `# Providers
 
 What \`preset\` fills in for an upstream. This page is written by \`npm run generate\`; \`bearerswap presets NAME\` prints the same.
 
-A preset is data. It needs \`clientId\`, mostly \`clientSecret\`, and its parameters; whatever else stands beside it in the configuration wins, key by key. \`grace:\`
-with nothing behind it takes a preset's grace away, and so with \`rotates\`, \`issuer\`, \`request\`, \`response\`, \`errors\` and \`revocationEndpoint\`. Lifetimes and graces that are a setting of yours at the provider are left for you to say. For a provider that is not here, all of it
-can be said as \`request\`, \`response\` and \`errors\` of the upstream (see [README.md](../README.md#configuration)).
+A preset is data. It needs \`clientId\`, mostly \`clientSecret\`, and its parameters. Whatever else stands beside it in
+the configuration wins, key by key. \`grace:\` with nothing behind it takes a preset's grace away, and so with \`rotates\`,
+\`issuer\`, \`request\`, \`response\`, \`errors\` and \`revocationEndpoint\`. Lifetimes and graces that are a setting of yours
+at the provider are left for you to say. A provider that is not here can be described by the upstream's own keys, among
+them \`request\`, \`response\` and \`errors\` ([configuration.md](configuration.md#providers-that-bend-the-standard)).
 
-\`grace\` is how long a rotated refresh token is still accepted: within it, one whose answer was lost is presented again soon. \`rotates: never\`
-says that a refresh leaves the refresh token as it is, so that a lost answer costs nothing. \`killsOldAccess\` keeps a refresh from
-ending the token of requests under way. \`refreshTokenLife\` is how long the grant is kept where the provider does not say; default 30 days.`;
+\`grace\` is how long a rotated refresh token is still accepted: within it, one whose answer was lost is presented again
+soon. \`rotates: never\` says that a refresh leaves the refresh token as it is, so that a lost answer costs nothing.
+\`killsOldAccess\` keeps a refresh from ending the token of requests under way. \`refreshTokenLife\` is how long the grant
+is kept where the provider does not say; the default is 30 days.`;
