@@ -1,8 +1,8 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import { type handleUnaryCall, type Metadata, Server, status } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
 import type { Address } from "../platform/address.ts";
+import { equalSecrets } from "../platform/digest.ts";
 import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { Secret } from "../platform/secret.ts";
@@ -82,11 +82,7 @@ function mayAdminister(metadata: Metadata, token: Secret | undefined): boolean {
   if (token === undefined) return true;
   const given = String(metadata.get("authorization")[0] ?? "");
   // White space at its end, as editors leave in files, gets into no header.
-  return timingSafeEqual(digest(given), digest(`Bearer ${token.reveal().trim()}`));
-}
-
-function digest(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
+  return equalSecrets(given, `Bearer ${token.reveal().trim()}`);
 }
 
 function statusOf(error: unknown, log: Log): { code: status; details: string } {

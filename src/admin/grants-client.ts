@@ -4,6 +4,7 @@ import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
 import { type Address, formatAddress } from "../platform/address.ts";
 import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { Secret } from "../platform/secret.ts";
+import type { GrantsHandlers } from "./grants-service.ts";
 
 /** How the admin service is reached. */
 export interface GrantsClientOptions {
@@ -17,12 +18,7 @@ export interface GrantsClientOptions {
  * The calls. They throw BearerswapError: `input` where the service blames the request, `address` where it cannot be
  * reached.
  */
-export interface GrantsClient {
-  put(request: proto.PutRequest): Promise<proto.PutResponse>;
-  get(request: proto.GetRequest): Promise<proto.GetResponse>;
-  list(request: proto.ListRequest): Promise<proto.ListResponse>;
-  refresh(request: proto.RefreshRequest): Promise<proto.RefreshResponse>;
-  revoke(request: proto.RevokeRequest): Promise<proto.RevokeResponse>;
+export interface GrantsClient extends GrantsHandlers {
   close(): void;
 }
 

@@ -35,7 +35,7 @@ export class NotFoundError extends Error {
   }
 }
 
-/** The calls of `bearerswap.grants.v1.Grants`, apart from gRPC. */
+/** The calls of `bearerswap.grants.v1.Grants`. */
 export interface GrantsHandlers {
   put(request: proto.PutRequest): Promise<proto.PutResponse>;
   get(request: proto.GetRequest): Promise<proto.GetResponse>;
@@ -134,14 +134,8 @@ export function createGrantsHandlers({
     }
   }
 
-  /** At the provider first: once the tombstone is written, nobody knows the tokens. */
   async function end(key: GrantKey, keepUpstream: boolean) {
-    const why = keepUpstream ? undefined : await revokeAtProvider(key, { store, providers });
-    if (why !== undefined)
-      log.warn(
-        { event: "revocation", upstream: key.upstream, session: shortHash(key.session), reason: why },
-        "the provider did not confirm that the tokens are ended",
-      );
+    const why = keepUpstream ? undefined : await revokeAtProvider(key, { store, providers, log });
     return { name: key.upstream, wasThere: await tokens.revoke(key), why };
   }
 

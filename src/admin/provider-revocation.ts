@@ -1,11 +1,14 @@
 import { BearerswapError } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { GrantKey } from "../stores/grant.ts";
+import { type GrantKey, shortHash } from "../stores/grant.ts";
 import type { ReadResult, TokenStore } from "../stores/token-store.ts";
+import { endAtProvider } from "../tokens/end-at-provider.ts";
 
 export interface ProviderRevocationDeps {
   readonly store: Pick<TokenStore, "read">;
   readonly providers: ReadonlyMap<string, Pick<Provider, "revoke">>;
+  readonly log: Log;
 }
 
 /**
@@ -15,27 +18,31 @@ export interface ProviderRevocationDeps {
 const mostRounds = 3;
 
 /**
- * Ends a grant's tokens at its provider, before they are ended here. Resolves to why the provider did not confirm it,
- * undefined where it did or nothing is held.
+ * Ends a grant's tokens at its provider, before they are ended here: once the tombstone is written, nobody knows them.
+ * Resolves to why the provider did not confirm it, undefined where it did or nothing is held.
  * @throws BearerswapError `store_unavailable`
  */
 export async function revokeAtProvider(
   key: GrantKey,
-  { store, providers }: ProviderRevocationDeps,
+  { store, providers, log }: ProviderRevocationDeps,
 ): Promise<string | undefined> {
   const provider = providers.get(key.upstream);
   let problem: string | undefined;
   let ended: string | undefined;
   for (let round = 0; round < mostRounds; round++) {
     const found = await readable(store.read(key));
-    if (typeof found === "string") return found;
+    if (typeof found === "string") {
+      log.warn(
+        { event: "revocation_failed", upstream: key.upstream, session: shortHash(key.session), reason: found },
+        "the stored tokens cannot be read, so that the provider cannot be asked to end them: they may still be good there",
+      );
+      return found;
+    }
     if (found.kind !== "found" || found.row.version === ended) break;
-    const { grant, access } = found.row;
-    const token = grant.refreshToken ?? access?.token;
-    if (token === undefined) break;
-    problem =
-      provider?.revoke === undefined ? "the provider cannot be asked" : await provider.revoke(token, access?.token);
-    ended = found.row.version;
+    const { version, grant, access } = found.row;
+    const held = { refreshToken: grant.refreshToken, accessToken: access?.token };
+    problem = await endAtProvider(key, held, { provider, log });
+    ended = version;
   }
   return problem;
 }

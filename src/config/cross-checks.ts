@@ -1,4 +1,5 @@
 import { type Address, formatAddress, isLocal } from "../platform/address.ts";
+import { isLoopback } from "../platform/loopback.ts";
 import type { Place } from "../sessions/credential.ts";
 import type { SourceConfig } from "../sessions/source-config.ts";
 import { type HostPort, parseRedisUrl, type RedisConfig } from "../stores/redis-config.ts";
@@ -8,7 +9,6 @@ import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
 import type { Config } from "./schema.ts";
 import { nearest } from "./suggestions.ts";
-import { isLoopback } from "./units.ts";
 
 /**
  * What no section can tell alone.

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { valueAt } from "../platform/json-object.ts";
 import type { ConfigDocument } from "./document.ts";
 import { type Problem, pathOf } from "./problem.ts";
 import { hintFor, nearest } from "./suggestions.ts";
@@ -67,14 +68,6 @@ function isMissing(issue: z.core.$ZodIssue | undefined): boolean {
 /** Below these keys stands what providers want to be told, which may be an API key. */
 function mayBeSecret(path: readonly PropertyKey[]): boolean {
   return path.some((key) => ["parameters", "headers", "form", "json"].includes(String(key)));
-}
-
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (inner, key) =>
-      typeof inner === "object" && inner !== null ? (inner as Record<PropertyKey, unknown>)[key] : undefined,
-    value,
-  );
 }
 
 function article(type: string): string {

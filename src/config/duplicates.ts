@@ -1,7 +1,6 @@
+import { isObject } from "../platform/json-object.ts";
 import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
-
-type Mapping = Readonly<Record<string, unknown>>;
 
 /** Lists whose members stand for different things: one that is there twice was meant to be another. */
 const distinctLists = new Set([
@@ -14,7 +13,7 @@ const caseless = new Set(["nodes", "strip"]);
 /** Members that stand twice in a list of the file. */
 export function repeatedMembers(value: unknown, path = ""): Problem[] {
   if (Array.isArray(value)) return value.flatMap((item, at) => repeatedMembers(item, `${path}[${at}]`));
-  if (!isMapping(value)) return [];
+  if (!isObject(value)) return [];
   return Object.entries(value).flatMap(([key, item]) => {
     const inner = path === "" ? key : `${path}.${key}`;
     const repeated = distinctLists.has(key) && Array.isArray(item) ? repetitions(item, inner, caseless.has(key)) : [];
@@ -102,8 +101,4 @@ export function contradictions({ upstreams = {} }: Pick<Parsed, "upstreams">): P
 
 function twin(path: string, other: string, words: string): Problem {
   return { path, other, message: `${words} ${other}` };
-}
-
-function isMapping(value: unknown): value is Mapping {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

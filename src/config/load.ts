@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import { BearerswapError, messageOf } from "../platform/error.ts";
+import { isObject, type JsonObject } from "../platform/json-object.ts";
 import { Secret } from "../platform/secret.ts";
 import { crossCheck, warningsOf } from "./cross-checks.ts";
 import { describeIssue } from "./describe.ts";
@@ -48,7 +49,7 @@ export function checkWithoutValues(file: string): { readonly warnings: readonly 
 export function readLogConfig(file: string): Config["log"] {
   try {
     const { content } = readDocument(readFileSync(file, "utf8"));
-    const { format } = isMapping(content) && isMapping(content.log) ? content.log : {};
+    const { format } = isObject(content) && isObject(content.log) ? content.log : {};
     return sections.log.safeParse({ format }).data ?? sections.log.parse({});
   } catch {
     // Why it cannot be read is what the caller is about to say.
@@ -75,7 +76,7 @@ function examine(
   const resolved = resolveReferences(document.content, environment);
   const problems = [...document.problems, ...resolved.problems];
   const raw = resolved.content;
-  if (!isMapping(raw))
+  if (!isObject(raw))
     throw failure(file, [{ path: "", message: "must be a mapping with listen, sessions and upstreams" }], document);
   const parsed = createParser(document, resolved, problems)(applyPresets(raw, problems));
   problems.push(...crossCheck(parsed, raw));
@@ -83,10 +84,12 @@ function examine(
   return { parsed, replaced: resolved.replaced };
 }
 
-type Mapping = Readonly<Record<string, unknown>>;
-
 /** Parses section by section, and lists and maps member by member, so that a problem hides no other. */
-function createParser(document: ConfigDocument, { replaced }: Resolved, problems: Problem[]): (raw: Mapping) => Parsed {
+function createParser(
+  document: ConfigDocument,
+  { replaced }: Resolved,
+  problems: Problem[],
+): (raw: JsonObject) => Parsed {
   return function parseSections(raw) {
     for (const name of Object.keys(raw))
       if (!Object.hasOwn(sections, name))
@@ -104,7 +107,7 @@ function createParser(document: ConfigDocument, { replaced }: Resolved, problems
     if (member === undefined) return withoutUnknownKeys(sections[name], raw, result.error.issues);
     if (name !== "upstreams")
       return Array.isArray(raw) ? raw.map((item, at) => parseMember(member, item, [name, at])) : undefined;
-    return isMapping(raw)
+    return isObject(raw)
       ? Object.fromEntries(Object.entries(raw).map(([key, item]) => [key, parseMember(member, item, [name, key])]))
       : undefined;
   }
@@ -126,12 +129,8 @@ function withoutUnknownKeys(schema: z.ZodType, raw: unknown, issues: readonly z.
   const unknown = issues.flatMap((issue) =>
     issue.code === "unrecognized_keys" && issue.path.length === 0 ? issue.keys : [],
   );
-  if (unknown.length === 0 || !isMapping(raw)) return undefined;
+  if (unknown.length === 0 || !isObject(raw)) return undefined;
   return schema.safeParse(Object.fromEntries(Object.entries(raw).filter(([key]) => !unknown.includes(key)))).data;
-}
-
-function isMapping(value: unknown): value is Mapping {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Every problem on a line of its own, in the order of the file. */

@@ -1,36 +1,35 @@
+import { isObject, type JsonObject } from "../platform/json-object.ts";
 import { loginOf, type Preset, type PresetLogin, parameterProblem, settingsOf } from "../providers/preset.ts";
 import { presetNamed } from "../providers/presets.ts";
 import type { Problem } from "./problem.ts";
-
-type Mapping = Readonly<Record<string, unknown>>;
 
 /**
  * Fills in what the upstreams' presets say. What the file says wins, key by key, also inside mappings; lists are
  * replaced. Unknown presets are left for the schema.
  */
-export function applyPresets(raw: Mapping, problems: Problem[]): Mapping {
-  if (!isMapping(raw.upstreams)) return raw;
+export function applyPresets(raw: JsonObject, problems: Problem[]): JsonObject {
+  if (!isObject(raw.upstreams)) return raw;
   const upstreams = Object.entries(raw.upstreams).map(([name, upstream]) => {
-    const preset = isMapping(upstream) ? presetNamed(upstream.preset) : undefined;
+    const preset = isObject(upstream) ? presetNamed(upstream.preset) : undefined;
     return [
       name,
-      preset === undefined ? upstream : withPreset(preset, upstream as Mapping, `upstreams.${name}`, problems),
+      preset === undefined ? upstream : withPreset(preset, upstream as JsonObject, `upstreams.${name}`, problems),
     ];
   });
   return { ...raw, upstreams: Object.fromEntries(upstreams) };
 }
 
-function withPreset(preset: Preset, own: Mapping, path: string, problems: Problem[]): Mapping {
+function withPreset(preset: Preset, own: JsonObject, path: string, problems: Problem[]): JsonObject {
   const names = Object.keys(preset.parameters ?? {});
   const rest = Object.fromEntries(Object.entries(own).filter(([key]) => !names.includes(key)));
   const values = valuesOf(preset, own, path, problems);
   const settings = settingsOf(preset, values);
-  const filled = merged(withoutReplaced(settings as Mapping, rest), rest);
-  return isMapping(own.connect) ? { ...filled, connect: connectOf(loginOf(preset, values), own.connect) } : filled;
+  const filled = merged(withoutReplaced(settings as JsonObject, rest), rest);
+  return isObject(own.connect) ? { ...filled, connect: connectOf(loginOf(preset, values), own.connect) } : filled;
 }
 
 /** What a login needs so that a refresh token comes of it; the scopes beside the file's own. */
-function connectOf({ scopes = [], parameters = {}, ...rest }: PresetLogin, own: Mapping): Mapping {
+function connectOf({ scopes = [], parameters = {}, ...rest }: PresetLogin, own: JsonObject): JsonObject {
   const settings = { ...rest, parameters };
   const scope = [...new Set([...scopes, ...(typeof own.scope === "string" ? own.scope.split(" ") : [])])].join(" ");
   const mergedScope = own.scope === undefined || typeof own.scope === "string" ? { scope } : {};
@@ -39,7 +38,7 @@ function connectOf({ scopes = [], parameters = {}, ...rest }: PresetLogin, own: 
 
 function valuesOf(
   { parameters = {} }: Preset,
-  own: Mapping,
+  own: JsonObject,
   path: string,
   problems: Problem[],
 ): Record<string, string> {
@@ -55,7 +54,7 @@ function valuesOf(
 }
 
 /** Settings that stand for one another: what the file says of the one takes the preset's other away. */
-function withoutReplaced(settings: Mapping, own: Mapping): Mapping {
+function withoutReplaced(settings: JsonObject, own: JsonObject): JsonObject {
   const replaced = new Set<string>();
   if ("privateKey" in own) replaced.add("clientAuth");
   if ("revocationEndpoint" in own) replaced.add("revocation");
@@ -65,15 +64,11 @@ function withoutReplaced(settings: Mapping, own: Mapping): Mapping {
   return Object.fromEntries(Object.entries(settings).filter(([key]) => !replaced.has(key)));
 }
 
-function merged(below: Mapping, above: Mapping): Mapping {
+function merged(below: JsonObject, above: JsonObject): JsonObject {
   const result: Record<string, unknown> = { ...below };
   for (const [key, value] of Object.entries(above)) {
     const under = Object.hasOwn(below, key) ? below[key] : undefined;
-    result[key] = isMapping(under) && isMapping(value) ? merged(under, value) : value;
+    result[key] = isObject(under) && isObject(value) ? merged(under, value) : value;
   }
   return result;
-}
-
-function isMapping(value: unknown): value is Mapping {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

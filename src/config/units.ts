@@ -94,5 +94,3 @@ function isUrl(value: string): boolean {
     parsed.hash === ""
   );
 }
-
-export { isLoopback } from "../platform/loopback.ts";

@@ -1,5 +1,6 @@
-import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { createHmac } from "node:crypto";
 import type { ReplyCookie } from "../check/reply.ts";
+import { digestOf } from "../platform/digest.ts";
 import type { Random } from "../platform/random.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import { cookieCredential } from "../sessions/cookies.ts";
@@ -40,19 +41,9 @@ export function browserFor(input: CheckInput, random: Random): Browser {
 
 function browserOf(value: string): Browser {
   return {
-    hash: hashOf(value),
+    hash: digestOf(value),
     cookie: { name: browserCookie, value, maxAgeMs: browserLifeMs },
     formToken: (session, upstream) =>
       createHmac("sha256", value).update(`disconnect\0${session}\0${upstream}`).digest("base64url"),
   };
-}
-
-/** What is kept of a random value that the store should not know. */
-export function hashOf(value: string): string {
-  return createHash("sha256").update(value).digest("base64url");
-}
-
-/** Whether two texts are equal, in a time that does not tell where they differ. */
-export function equalSecrets(a: string, b: string): boolean {
-  return timingSafeEqual(createHash("sha256").update(a).digest(), createHash("sha256").update(b).digest());
 }

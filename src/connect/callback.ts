@@ -1,6 +1,7 @@
 import type { Reply, ReplyCookie } from "../check/reply.ts";
+import { equalSecrets } from "../platform/digest.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
-import { equalSecrets, knownBrowser } from "./browser.ts";
+import { knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { createFinish } from "./finish.ts";
 import type { Start } from "./start.ts";

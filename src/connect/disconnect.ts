@@ -1,9 +1,11 @@
 import type { Reply } from "../check/reply.ts";
+import { equalSecrets } from "../platform/digest.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import { type GrantKey, shortHash } from "../stores/grant.ts";
 import type { GrantRow } from "../stores/token-store.ts";
+import { endAtProvider } from "../tokens/end-at-provider.ts";
 import { mayUse } from "../tokens/owner.ts";
-import { equalSecrets, knownBrowser } from "./browser.ts";
+import { knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { visitorOf } from "./visitor.ts";
 
@@ -37,15 +39,10 @@ export function createDisconnect(
   };
 
   /** Here it has ended already: a provider that is slow or has no such endpoint keeps nobody waiting. */
-  async function ended({ upstream, session }: GrantKey, row: GrantRow | undefined): Promise<void> {
+  async function ended(key: GrantKey, row: GrantRow | undefined): Promise<void> {
+    const { upstream, session } = key;
     log.info({ event: "disconnected", upstream, session: shortHash(session) }, "an account was disconnected");
-    const accessToken = row?.access?.token;
-    const token = row?.grant.refreshToken ?? accessToken;
-    const problem = token && (await providers.get(upstream)?.revoke?.(token, accessToken));
-    if (problem !== undefined)
-      log.warn(
-        { event: "revocation_failed", upstream, session: shortHash(session), reason: problem },
-        "the token may still be good at the provider",
-      );
+    const held = { refreshToken: row?.grant.refreshToken, accessToken: row?.access?.token };
+    await endAtProvider(key, held, { provider: providers.get(upstream), log });
   }
 }

@@ -1,5 +1,6 @@
+import { digestOf } from "../platform/digest.ts";
+import { isObject, type JsonObject, parseObject } from "../platform/json-object.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
-import { hashOf } from "./browser.ts";
 import { memberText } from "./json-member.ts";
 
 /** What an MCP client is asked to let its user do. */
@@ -58,13 +59,13 @@ export function elicitationFor({ input, upstream, title, assumeAble }: Elicitati
   }
   if (version < urlElicitation || !assumeAble) return undefined;
   return (url) => {
-    const elicitations = [{ mode: "url", elicitationId: hashOf(url), url, message }];
+    const elicitations = [{ mode: "url", elicitationId: digestOf(url), url, message }];
     return `{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify({ code: urlElicitationRequired, message, data: { elicitations } })}}`;
   };
 }
 
 /** The user said no: asking again would be pestering. `accept` only means that the page was opened. */
-function wasDeclined(params: Readonly<Record<string, unknown>> | undefined, key: string): boolean {
+function wasDeclined(params: JsonObject | undefined, key: string): boolean {
   const action = objectOf(objectOf(params?.inputResponses)?.[key])?.action;
   return action === "decline" || action === "cancel";
 }
@@ -73,16 +74,6 @@ function isId(value: unknown): boolean {
   return typeof value === "string" || typeof value === "number";
 }
 
-function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    return objectOf(JSON.parse(text));
-  } catch {
-    return undefined; // not JSON: the client gets its 401
-  }
-}
-
-function objectOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? (value as Readonly<Record<string, unknown>>)
-    : undefined;
+function objectOf(value: unknown): JsonObject | undefined {
+  return isObject(value) ? value : undefined;
 }

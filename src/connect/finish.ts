@@ -6,6 +6,7 @@ import type { Provider } from "../providers/provider.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
 import { type GrantKey, shortHash } from "../stores/grant.ts";
 import type { GrantWrite } from "../stores/token-store.ts";
+import { endAtProvider } from "../tokens/end-at-provider.ts";
 import { issuedAccess } from "../tokens/issued-access.ts";
 import type { Login as PendingLogin } from "../tokens/logins.ts";
 import { untilStored } from "../tokens/until-stored.ts";
@@ -120,10 +121,10 @@ export function createFinish(context: ConnectContext): Finish {
         if (begun !== undefined) await keepSession(begun);
         return verified(flow, key, write, provider, await outcome.identity, cookies);
       case "superseded":
-        void giveBack(provider, outcome.tokens);
+        void endAtProvider(key, outcome.tokens, { provider, log });
         return messages.newerLogin(flow.upstream);
       case "full":
-        void giveBack(provider, outcome.tokens);
+        void endAtProvider(key, outcome.tokens, { provider, log });
         return messages.unavailable("Your login could not be stored.");
       case "unknown":
         return messages.uncertain(flow.upstream, cookies);
@@ -158,7 +159,8 @@ export function createFinish(context: ConnectContext): Finish {
       // As long as the store may still hold these tokens, which are somebody else's, nobody is told that they are gone.
       if (end.kind === "unknown" && !(await end.isEnded))
         return messages.unavailable("It cannot be told right now what became of this login.");
-      void giveBack(provider, { refreshToken: write.grant.refreshToken, accessToken: write.access?.token });
+      const given = { refreshToken: write.grant.refreshToken, accessToken: write.access?.token };
+      void endAtProvider(key, given, { provider, log });
       return messages.foreignLogin(flow.upstream);
     }
     const name = identity.kind === "verified" ? (identity.name ?? identity.subject) : undefined;
@@ -212,20 +214,6 @@ export function createFinish(context: ConnectContext): Finish {
       access: issuedAccess(response, clock.monotonicMs() - sentAt, provider.accessTokenLifeMs),
       life: { ms: refreshExpiresInMs ?? provider.refreshTokenLifeMs, stated: refreshExpiresInMs !== undefined },
     };
-  }
-
-  /** Tokens that nobody will use are ended at the provider, where it can be asked to. */
-  async function giveBack(
-    provider: Provider,
-    { refreshToken, accessToken }: Pick<TokenResponse, "refreshToken" | "accessToken">,
-  ): Promise<void> {
-    const token = refreshToken ?? accessToken;
-    const problem = token && (await provider.revoke?.(token, accessToken));
-    if (problem !== undefined)
-      log.warn(
-        { event: "revocation_failed", reason: problem },
-        "tokens that nobody uses are still good at the provider",
-      );
   }
 
   /** Only a session at the browser can begin again from there. */

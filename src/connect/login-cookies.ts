@@ -1,5 +1,5 @@
 import type { ReplyCookie } from "../check/reply.ts";
-import { hashOf } from "./browser.ts";
+import { digestOf } from "../platform/digest.ts";
 
 /** Cookies of logins under way begin with this: one for each login, so that two tabs never overwrite each other's. */
 export const loginCookiePrefix = "__Host-bearerswap-login-";
@@ -13,7 +13,7 @@ const maxDeletions = 10;
 const pairSyntax = /^[ \t]*(__Host-bearerswap-login-[A-Za-z0-9_-]{16})=(\d{1,16})\.[A-Za-z0-9._-]+[ \t]*$/;
 
 export function loginCookieName(state: string): string {
-  return `${loginCookiePrefix}${hashOf(state).slice(0, 16)}`;
+  return `${loginCookiePrefix}${digestOf(state).slice(0, 16)}`;
 }
 
 /** Deletes it. */

@@ -1,13 +1,6 @@
 import { isHostOf } from "../check/own-host.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
-
-/** A protected resource that clients can be told about. */
-export interface ResourceConfig {
-  /** The URL that clients know it by; its path begins the paths it covers. */
-  readonly resource: string;
-  readonly authorizationServers?: readonly string[] | undefined;
-  readonly scopes?: readonly string[] | undefined;
-}
+import type { ResourceConfig } from "./config.ts";
 
 /** Protected resource metadata (RFC 9728). */
 export interface ResourceMetadata {

@@ -1,13 +1,13 @@
 import { z } from "zod";
 import type { ReplyCookie } from "../check/reply.ts";
 import type { Clock } from "../platform/clock.ts";
+import { digestOf } from "../platform/digest.ts";
 import { BearerswapError } from "../platform/error.ts";
 import type { Random } from "../platform/random.ts";
 import type { Login } from "../providers/code-flow.ts";
 import { cookieCredential } from "../sessions/cookies.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { Sealer } from "../stores/sealing.ts";
-import { hashOf } from "./browser.ts";
 import { createFlowKeys } from "./flow-keys.ts";
 import { endedCookie, loginCookieName, longestLoginCookie } from "./login-cookies.ts";
 
@@ -106,7 +106,7 @@ export function createStates({ flows, random, clock, redirectUri }: StatesDeps):
     },
 
     async take({ login: { state }, ended }) {
-      const hash = hashOf(state);
+      const hash = digestOf(state);
       return ended === undefined
         ? (await flows.take("state", hash)) !== undefined
         : flows.put("used", hash, "1", markLifeMs);
@@ -116,7 +116,7 @@ export function createStates({ flows, random, clock, redirectUri }: StatesDeps):
   function cookieOf(state: string, flow: FlowState, sealer: Sealer): ReplyCookie | undefined {
     const name = loginCookieName(state);
     const expiry = String(clock.wallMs() + flowLifeMs);
-    const value = `${expiry}.${sealer.seal(JSON.stringify({ ...flow, state: hashOf(state) }), placeOf(name, expiry))}`;
+    const value = `${expiry}.${sealer.seal(JSON.stringify({ ...flow, state: digestOf(state) }), placeOf(name, expiry))}`;
     return name.length + value.length > longestLoginCookie ? undefined : { name, value, maxAgeMs: flowLifeMs };
   }
 
@@ -131,12 +131,12 @@ export function createStates({ flows, random, clock, redirectUri }: StatesDeps):
     const text = sealer && openedBy(sealer, value, placeOf(name, expiry));
     if (text === undefined) return undefined;
     const { state: hash, ...flow } = parseRecord(sealedSchema, text, "state");
-    return hash === hashOf(state) ? flow : undefined;
+    return hash === digestOf(state) ? flow : undefined;
   }
 
   /** A version before this one kept logins in the store; they are finished for one release. */
   async function stored(state: string): Promise<FlowState | undefined> {
-    const value = await flows.read("state", hashOf(state));
+    const value = await flows.read("state", digestOf(state));
     return value === undefined ? undefined : parseRecord(stateSchema, value, "state");
   }
 }

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import type { Clock } from "../platform/clock.ts";
+import { digestOf } from "../platform/digest.ts";
 import { createLruCache } from "../platform/lru-cache.ts";
 import type { Random } from "../platform/random.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import { grantId } from "../stores/grant.ts";
-import { hashOf } from "./browser.ts";
 import { flowLifeMs, parseRecord } from "./states.ts";
 
 const ticketSchema = z.object({ session: z.string(), source: z.string(), subject: z.string(), upstream: z.string() });
@@ -60,7 +60,7 @@ export function createTickets({ flows, random, clock }: TicketsDeps): Tickets {
     if (known !== undefined && clock.monotonicMs() < known.until && (await look(known.id)) !== undefined)
       return known.id;
     const id = random.id();
-    await flows.put("ticket", hashOf(id), JSON.stringify(ticket), flowLifeMs);
+    await flows.put("ticket", digestOf(id), JSON.stringify(ticket), flowLifeMs);
     issued.set(grantId(ticket), { id, until: clock.monotonicMs() + sameTicketMs });
     return id;
   }
@@ -70,7 +70,7 @@ export function createTickets({ flows, random, clock }: TicketsDeps): Tickets {
   }
 
   async function parsed(id: string, find: (hash: string) => Promise<string | undefined>): Promise<Ticket | undefined> {
-    const value = ticketSyntax.test(id) ? await find(hashOf(id)) : undefined;
+    const value = ticketSyntax.test(id) ? await find(digestOf(id)) : undefined;
     return value === undefined ? undefined : parseRecord(ticketSchema, value, "ticket");
   }
 }

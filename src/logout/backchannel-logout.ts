@@ -1,15 +1,16 @@
-import { createHash } from "node:crypto";
 import type { Clock } from "../platform/clock.ts";
+import { digestOf } from "../platform/digest.ts";
 import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { KeySet } from "../sessions/key-set.ts";
+import type { LogoutSource } from "../sessions/source-config.ts";
 import { namedIssuer, unverifiedIssuer } from "../sessions/unverified-issuer.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import { type LogoutToken, type LogoutTokenResult, verifyLogoutToken } from "./logout-token.ts";
 import type { LogoutMetrics } from "./metrics.ts";
-import type { LogoutSource, SessionNames } from "./session-names.ts";
+import type { SessionNames } from "./session-names.ts";
 
 export interface BackchannelLogoutDeps {
   readonly sources: readonly LogoutSource[];
@@ -73,12 +74,8 @@ export function createBackchannelLogout({
     const orders = await verified(jwt);
     if (!Array.isArray(orders)) return orders;
     const [first] = orders;
-    const id = createHash("sha256")
-      .update(first.source.issuer)
-      .update("\0")
-      .update(first.token.jti)
-      .digest("base64url");
-    const token = createHash("sha256").update(jwt).digest("base64url");
+    const id = digestOf(first.source.issuer, first.token.jti);
+    const token = digestOf(jwt);
     const seen = await flows.read("logout", id);
     // An issuer sends again what it had no answer to. A login since then is safe from it: nothing is done.
     if (seen === token || seen === seenBefore) return { kind: "done" };

@@ -1,9 +1,9 @@
-import type { SourceConfig } from "../sessions/source-config.ts";
+import { isLogoutSource, type SourceConfig } from "../sessions/source-config.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { SessionIndex } from "../stores/session-index.ts";
 import { type BackchannelLogoutDeps, createBackchannelLogout } from "./backchannel-logout.ts";
 import { createLogoutEndpoint, type LogoutEndpoint } from "./logout-endpoint.ts";
-import { createSessionNames, isLogoutSource, type SessionNames } from "./session-names.ts";
+import { createSessionNames, type SessionNames } from "./session-names.ts";
 
 /** How issuers end sessions. */
 export interface Logout {

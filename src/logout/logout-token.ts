@@ -1,5 +1,6 @@
 import { decodeProtectedHeader, type JWTPayload } from "jose";
 import type { Clock } from "../platform/clock.ts";
+import { isObject } from "../platform/json-object.ts";
 import { algorithms } from "../sessions/jwt-source.ts";
 import type { KeySet, VerifyResult } from "../sessions/key-set.ts";
 import { nameText } from "../sessions/session-id.ts";
@@ -92,8 +93,4 @@ function wrongClaims({ events, nonce, jti, sid, sub }: JWTPayload): string | und
   if ([sid, sub].some((claim) => claim !== undefined && nameText(claim) === undefined))
     return "sub or sid is no text and no whole number, or empty";
   return undefined;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -3,13 +3,10 @@ import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import { nameText } from "../sessions/session-id.ts";
-import type { BackchannelLogoutConfig, SourceConfig } from "../sessions/source-config.ts";
+import type { LogoutSource } from "../sessions/source-config.ts";
 import { hashSession, shortHash } from "../stores/grant.ts";
 import type { SessionIndex, SessionName } from "../stores/session-index.ts";
 import type { LogoutToken } from "./logout-token.ts";
-
-/** A source whose issuer may end its sessions. */
-export type LogoutSource = SourceConfig & { readonly kind: "jwt"; readonly backchannelLogout: BackchannelLogoutConfig };
 
 export interface SessionNamesDeps {
   readonly sources: readonly LogoutSource[];
@@ -31,11 +28,6 @@ export interface SessionNames {
 }
 
 const claims = ["sid", "sub"] as const;
-
-/** Whether a source is told of logouts. */
-export function isLogoutSource(source: SourceConfig): source is LogoutSource {
-  return source.kind === "jwt" && source.backchannelLogout !== undefined;
-}
 
 export function createSessionNames({ sources, index, grantLifeMs, clock, log }: SessionNamesDeps): SessionNames {
   const byName = new Map(sources.map((source) => [source.name, source]));

@@ -1,5 +1,5 @@
 import * as openid from "openid-client";
-import { messageOf } from "./error.ts";
+import { withCauses } from "./error.ts";
 import { mayBeAsked } from "./loopback.ts";
 
 export interface DiscoveryOptions {
@@ -71,14 +71,12 @@ const deepest = 5;
  * Why keys or metadata cannot be had, down to the last cause: a certificate, a status and its address, an issuer that
  * is another one.
  */
-export function fetchProblem(error: unknown, depth = 0): string {
-  const message = messageOf(error);
-  if (!(error instanceof Error) || depth === deepest) return message;
-  const { cause } = error;
-  if (cause instanceof Response)
-    return `${message}: HTTP ${cause.status}${cause.url === "" ? "" : ` from ${cause.url}`}`;
-  if (cause instanceof Error) return `${message}: ${fetchProblem(cause, depth + 1)}`;
-  return `${message}${otherIssuer(cause)}`;
+export function fetchProblem(error: unknown): string {
+  return withCauses(error, deepest, (cause) => (cause instanceof Response ? statusOf(cause) : otherIssuer(cause)));
+}
+
+function statusOf({ status, url }: Response): string {
+  return `: HTTP ${status}${url === "" ? "" : ` from ${url}`}`;
 }
 
 /** oauth4webapi says which attribute differs, and shows the body. */

@@ -37,3 +37,14 @@ export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join("; ");
   return error instanceof Error ? error.message : String(error);
 }
+
+/**
+ * The same, and the messages of what caused it, down to so many causes.
+ * @param more what is said of a cause that is no Error
+ */
+export function withCauses(error: unknown, depth = 1, more: (cause: unknown) => string = () => ""): string {
+  const message = messageOf(error);
+  if (!(error instanceof Error) || depth === 0) return message;
+  const { cause } = error;
+  return cause instanceof Error ? `${message}: ${withCauses(cause, depth - 1, more)}` : `${message}${more(cause)}`;
+}

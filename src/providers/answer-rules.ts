@@ -1,3 +1,4 @@
+import { isObject, type JsonObject as Json, valueAt } from "../platform/json-object.ts";
 import {
   instantField,
   isGarbled,
@@ -9,8 +10,6 @@ import {
 
 /** Keys from the top of a JSON object to a value in it. */
 export type Path = readonly string[];
-
-type Json = Readonly<Record<string, unknown>>;
 
 /**
  * Where a successful answer holds what RFC 6749 §5.1 puts at the top. Paths begin at `root`; what is absent has the
@@ -132,14 +131,5 @@ function word(value: unknown): string | undefined {
 
 function objectAt(json: Json, path: Path): Json | undefined {
   const value = valueAt(json, path);
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
-}
-
-/** Own properties only: `constructor` is a key like any other. */
-function valueAt(json: unknown, path: Path): unknown {
-  return path.reduce<unknown>(
-    (value, key) =>
-      typeof value === "object" && value !== null && Object.hasOwn(value, key) ? (value as Json)[key] : undefined,
-    json,
-  );
+  return isObject(value) ? value : undefined;
 }

@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import * as openid from "openid-client";
 import { BearerswapError } from "../platform/error.ts";
+import { asymmetricAlgorithms } from "../platform/jws-algorithms.ts";
 import type { Secret } from "../platform/secret.ts";
 
 /** How we prove to the token endpoint who we are (RFC 6749 §2.3, RFC 7523 §2.2). */
@@ -28,19 +29,8 @@ export type ClientAuthConfig =
     }
   | { readonly method: "none" };
 
-/** JWS algorithms (RFC 7518 §3.1, RFC 8037) for `private_key_jwt`. */
-export const signingAlgorithms = [
-  "RS256",
-  "RS384",
-  "RS512",
-  "PS256",
-  "PS384",
-  "PS512",
-  "ES256",
-  "ES384",
-  "ES512",
-  "EdDSA",
-] as const;
+/** JWS algorithms for `private_key_jwt`. */
+export const signingAlgorithms = asymmetricAlgorithms;
 export type SigningAlgorithm = (typeof signingAlgorithms)[number];
 
 /** The openid-client form of a client authentication. */
@@ -124,9 +114,13 @@ function keyAlgorithm(algorithm: SigningAlgorithm): { name: string; hash?: strin
 /** RFC 6749 §2.3.1: id and secret are encoded, each by itself, before they are put together. */
 function basic(secret: Secret, encoded: (text: string) => string): openid.ClientAuth {
   return (_server, client, _body, headers) => {
-    const credentials = `${encoded(client.client_id)}:${encoded(secret.reveal())}`;
-    headers.set("authorization", `Basic ${Buffer.from(credentials).toString("base64")}`);
+    headers.set("authorization", basicCredentials(encoded(client.client_id), encoded(secret.reveal())));
   };
+}
+
+/** The value of `authorization` for Basic authentication (RFC 7617). */
+export function basicCredentials(id: string, secret: string): string {
+  return `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}`;
 }
 
 /**

@@ -1,5 +1,5 @@
 import * as openid from "openid-client";
-import { messageOf } from "../platform/error.ts";
+import { withCauses } from "../platform/error.ts";
 import { foreignWord } from "../platform/foreign-text.ts";
 import type { SentOutcome } from "./outcome.ts";
 import type { TokenResponse } from "./token-response.ts";
@@ -110,7 +110,7 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, captur
       try {
         return await exchange(await configure(), callback, login);
       } catch (error) {
-        return { kind: "failed", why: reasonOf(error) };
+        return { kind: "failed", why: withCauses(error) };
       }
     },
   };
@@ -136,7 +136,7 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, captur
           (error: unknown) => {
             identity.resolve(
               isOpenId
-                ? { kind: "unverified", why: reasonOf(error), foreign: hasOtherNonce(error, login.nonce) }
+                ? { kind: "unverified", why: withCauses(error), foreign: hasOtherNonce(error, login.nonce) }
                 : { kind: "none" },
             );
             // Decided already wherever a token request was made.
@@ -165,7 +165,7 @@ function identityOf(claims: openid.IDToken | undefined): LoginIdentity {
 function refusalOf(error: unknown): LoginOutcome {
   if (error instanceof openid.AuthorizationResponseError)
     return { kind: "denied", error: error.error, description: error.error_description };
-  return { kind: "failed", why: reasonOf(error) };
+  return { kind: "failed", why: withCauses(error) };
 }
 
 /** By the claims that oauth4webapi puts into its errors. */
@@ -176,10 +176,4 @@ function hasOtherNonce(error: unknown, nonce: string): boolean {
       ? (cause.claims as Readonly<Record<string, unknown>> | undefined)
       : undefined;
   return claims !== undefined && claims.nonce !== nonce;
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error && error.cause instanceof Error
-    ? `${messageOf(error)}: ${messageOf(error.cause)}`
-    : messageOf(error);
 }

@@ -3,7 +3,7 @@ import * as openid from "openid-client";
 import { bounded } from "../platform/bounded-body.ts";
 import type { Clock } from "../platform/clock.ts";
 import { fetchProblem } from "../platform/discovery.ts";
-import { messageOf } from "../platform/error.ts";
+import { messageOf, withCauses } from "../platform/error.ts";
 import type { Secret } from "../platform/secret.ts";
 import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
 import { retryAfterMs } from "./classify.ts";
@@ -127,7 +127,7 @@ export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAut
       if (response?.status !== 503)
         return {
           kind: "failed",
-          why: response === undefined ? problemOf(error) : `${problemOf(error)}: HTTP ${response.status}`,
+          why: response === undefined ? withCauses(error) : `${withCauses(error)}: HTTP ${response.status}`,
         };
       return {
         kind: "busy",
@@ -159,7 +159,7 @@ export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAut
         openid.refreshTokenGrant(configuration, refreshToken.reveal(), parameters).then(
           () => conformity.resolve(undefined),
           (error: unknown) => {
-            conformity.resolve(problemOf(error));
+            conformity.resolve(withCauses(error));
             // Decided already wherever a request was made; else openid-client refused to make it.
             resolve({ kind: "transient", why: messageOf(error) });
           },
@@ -235,9 +235,4 @@ function responseOf(error: unknown): Response | undefined {
   if (error instanceof Response) return error;
   if (!(error instanceof Error)) return undefined;
   return "response" in error && error.response instanceof Response ? error.response : responseOf(error.cause);
-}
-
-function problemOf(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? `: ${messageOf(error.cause)}` : "";
-  return `${messageOf(error)}${cause}`;
 }

@@ -1,11 +1,12 @@
 import { readText } from "../platform/bounded-body.ts";
 import type { Clock } from "../platform/clock.ts";
 import { foreignWord } from "../platform/foreign-text.ts";
+import { parseObject } from "../platform/json-object.ts";
 import { retryAfterMs } from "./classify.ts";
-import type { ClientAuthConfig } from "./client-auth.ts";
+import { basicCredentials, type ClientAuthConfig } from "./client-auth.ts";
 import { bentRequest, type RequestRules } from "./request-rules.ts";
 import type { RevocationAttempt } from "./revocation.ts";
-import { type Fetch, parseObject, sendProblem } from "./token-request.ts";
+import { type Fetch, sendProblem } from "./token-request.ts";
 
 /**
  * A revocation that is not RFC 7009's. In `url`, `form` and `json`, `{token}` and `{clientId}` stand for the values.
@@ -77,8 +78,7 @@ function initOf(
 }
 
 function basic({ clientId, clientAuth }: RevocationRequestDeps["config"]): string {
-  const secret = "secret" in clientAuth ? clientAuth.secret.reveal() : "";
-  return `Basic ${Buffer.from(`${clientId}:${secret}`).toString("base64")}`;
+  return basicCredentials(clientId, "secret" in clientAuth ? clientAuth.secret.reveal() : "");
 }
 
 /** Percent-encoded, a value stays inside its segment; dots alone would still be a path of their own. */

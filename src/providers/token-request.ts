@@ -1,6 +1,7 @@
 import { bodyAllowed, readText } from "../platform/bounded-body.ts";
 import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/error.ts";
+import { type JsonObject, parseObject } from "../platform/json-object.ts";
 import { type AnswerRules, standardFields } from "./answer-rules.ts";
 import { type RawAnswer, readAnswer } from "./classify.ts";
 import type { SentOutcome } from "./outcome.ts";
@@ -67,25 +68,13 @@ function without(text: string, presented: readonly string[]): string {
  * What openid-client takes: no null or empty fields, a token type it knows, an ID token only where there is an issuer
  * to check it against.
  */
-function conforming(json: Readonly<Record<string, unknown>>, checksIdToken: boolean): Response {
+function conforming(json: JsonObject, checksIdToken: boolean): Response {
   const isStated = (value: unknown) => value !== null && value !== "" && value !== undefined;
   const fields = Object.entries(json).filter(
     ([name, value]) => isStated(value) && (name !== "id_token" || checksIdToken),
   );
   const body = { access_token: "none", ...Object.fromEntries(fields), token_type: "bearer" };
   return Response.json(body);
-}
-
-/** The JSON object in a text; undefined where it is something else. */
-export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined; // not JSON: the caller decides what that means
-  }
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { JWTPayload } from "jose";
 import type { Clock } from "../platform/clock.ts";
+import { asymmetricAlgorithms } from "../platform/jws-algorithms.ts";
 import type { CheckInput } from "./check-input.ts";
 import { cookieCredential, ownCopy } from "./cookies.ts";
 import { type Credential, headerCredential, type Place } from "./credential.ts";
@@ -47,19 +48,7 @@ interface CachePlace {
 const tellAgainMs = 5_000;
 
 /** Asymmetric ones only: with an HMAC the public key would be the secret (RFC 8725 §2.1). */
-export const algorithms = [
-  "RS256",
-  "RS384",
-  "RS512",
-  "PS256",
-  "PS384",
-  "PS512",
-  "ES256",
-  "ES384",
-  "ES512",
-  "EdDSA",
-  "Ed25519",
-];
+export const algorithms = [...asymmetricAlgorithms, "Ed25519"];
 
 /** Sessions named by a claim of a signed JWT (RFC 7519), verified once and remembered until it expires. */
 export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps): SessionSource {

@@ -1,4 +1,5 @@
 import type { Clock } from "../platform/clock.ts";
+import type { FetchFor } from "../platform/fetch-for.ts";
 import type { Log } from "../platform/log.ts";
 import { createKeySet, type KeySet } from "./key-set.ts";
 import type { KeyMetrics } from "./metrics.ts";
@@ -6,8 +7,7 @@ import type { SourceConfig } from "./source-config.ts";
 
 export interface KeySetsDeps {
   readonly config: readonly SourceConfig[];
-  /** By the PEM authority that the source is configured with. */
-  readonly fetchFor: (ca: string | undefined) => typeof globalThis.fetch;
+  readonly fetchFor: FetchFor;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: KeyMetrics;

@@ -1,4 +1,4 @@
-import { valueAt } from "./claim-path.ts";
+import { valueAt } from "../platform/json-object.ts";
 import { identified, type SessionSource } from "./session.ts";
 
 export interface MetadataSourceConfig {

@@ -65,3 +65,10 @@ export type SourceConfig = { readonly name: string } & (
   | IssuedSourceConfig
   | PrincipalSourceConfig
 );
+
+/** A source whose issuer may end its sessions. */
+export type LogoutSource = SourceConfig & JwtSourceConfig & { readonly backchannelLogout: BackchannelLogoutConfig };
+
+export function isLogoutSource(source: SourceConfig): source is LogoutSource {
+  return source.kind === "jwt" && source.backchannelLogout !== undefined;
+}

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { digestOf } from "../platform/digest.ts";
 import type { Secret } from "../platform/secret.ts";
 
 /** Which grant is meant. */
@@ -53,7 +53,7 @@ export interface GrantLife {
  * share one.
  */
 export function hashSession(source: string, id: string): string {
-  return createHash("sha256").update(source).update("\0").update(id).digest("base64url");
+  return digestOf(source, id);
 }
 
 /** The short form of a session hash that logs show. */

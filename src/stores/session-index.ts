@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { digestOf } from "../platform/digest.ts";
 
 /** What an issuer calls a session, or whose it is: `sid` and `sub` of OpenID Connect. */
 export interface SessionName {
@@ -21,5 +21,5 @@ export interface SessionIndex {
 
 /** Under what a name is kept, so that no store shows who the users are. */
 export function sessionNameId({ source, claim, value }: SessionName): string {
-  return createHash("sha256").update(source).update("\0").update(claim).update("\0").update(value).digest("base64url");
+  return digestOf(source, claim, value);
 }

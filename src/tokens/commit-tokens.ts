@@ -5,6 +5,7 @@ import type { Provider } from "../providers/provider.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
 import { type Grant, type GrantKey, type GrantLife, shortHash } from "../stores/grant.ts";
 import type { CommitResult, GrantRow, GrantWrite } from "../stores/token-store.ts";
+import { endAtProvider } from "./end-at-provider.ts";
 import { issuedAccess, knownLifeMs } from "./issued-access.ts";
 import type { TokenMetrics } from "./metrics.ts";
 import type { RefreshResult, SentPresentation } from "./presentation.ts";
@@ -87,24 +88,12 @@ export function createCommitTokens({ recommits, clock, random, log, metrics }: C
       case "superseded":
         return { kind: "superseded" };
       case "revoked":
-        revokeAtProvider(key, provider, tokens);
+        // The session was ended while its refresh ran: what the provider has just issued is nobody's.
+        void endAtProvider(key, tokens, { provider, log });
         return { kind: "missing" };
       default:
         return result satisfies never;
     }
-  }
-
-  /** The session was ended while its refresh ran: what the provider has just issued is nobody's. */
-  function revokeAtProvider(key: GrantKey, provider: Provider, tokens: TokenResponse): void {
-    const token = tokens.refreshToken ?? tokens.accessToken;
-    if (token === undefined) return;
-    provider.revoke?.(token, tokens.accessToken).then((problem) => {
-      if (problem !== undefined)
-        log.warn(
-          { event: "revocation", upstream: key.upstream, session: shortHash(key.session), reason: problem },
-          "tokens issued after a revocation stay valid",
-        );
-    });
   }
 
   function writeOf(presentation: SentPresentation, version: string, tokens: TokenResponse): GrantWrite {

@@ -104,7 +104,7 @@ describe("revoke", () => {
     expect(answer).toMatchObject({ upstreams: ["crm"], unconfirmed: [{ upstream: "crm" }] });
     if (why !== "500") expect(answer.unconfirmed[0]?.why).toContain(why);
     expect(await check(bearer())).toMatchObject({ status: 401, body: { reason: "grant_missing" } });
-    expect(service.events("revocation")).toHaveLength(1);
+    expect(service.events("revocation_failed")).toHaveLength(1);
     expect(service.log() + JSON.stringify(answer)).not.toMatch(/gitlab-(?:access|refresh)-/);
   });
 

@@ -1,0 +1,31 @@
+import type { Log } from "../platform/log.ts";
+import type { Provider } from "../providers/provider.ts";
+import type { TokenResponse } from "../providers/token-response.ts";
+import { type GrantKey, shortHash } from "../stores/grant.ts";
+
+export interface EndAtProviderDeps {
+  readonly provider: Pick<Provider, "revoke"> | undefined;
+  readonly log: Log;
+}
+
+/**
+ * Ends tokens at their provider, which nobody here will use any more: by the refresh token, or by the access token
+ * where there is no other. What the provider does not confirm is logged. Resolves to why it did not, undefined where it
+ * did, or there was nothing to end. Never rejects.
+ */
+export async function endAtProvider(
+  key: GrantKey,
+  { refreshToken, accessToken }: Pick<TokenResponse, "refreshToken" | "accessToken">,
+  { provider, log }: EndAtProviderDeps,
+): Promise<string | undefined> {
+  const token = refreshToken ?? accessToken;
+  if (token === undefined) return undefined;
+  const why =
+    provider?.revoke === undefined ? "the provider cannot be asked" : await provider.revoke(token, accessToken);
+  if (why !== undefined)
+    log.warn(
+      { event: "revocation_failed", upstream: key.upstream, session: shortHash(key.session), reason: why },
+      "the provider did not confirm that it ended the tokens of a grant that has ended here: they may still be good there",
+    );
+  return why;
+}
