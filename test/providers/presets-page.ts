@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 import type { Preset, PresetParameter } from "../../src/providers/preset.ts";
 import { presets } from "../../src/providers/presets.ts";
+import { wrapped } from "../docs/wrapped.ts";
 
 /** docs/providers.md. */
 export function presetsPage(): string {
@@ -20,7 +21,7 @@ function section(name: string, { title, parameters = {}, settings, login, notes,
       for (const [choice, more] of Object.entries(parameter.choices))
         if (Object.keys(more).length > 0) parts.push(`With \`${key}: ${choice}\`:\n\n${yaml(more)}`);
   if (Object.keys(login).length > 0) parts.push(`A login, for a refresh token to come of it:\n\n${yaml(login)}`);
-  parts.push(notes.map((note) => `- ${note}`).join("\n"), `Sources: ${sources.join("; ")}.`);
+  parts.push(notes.map((note) => wrapped(`- ${note}`, "  ")).join("\n"), wrapped(`Sources: ${sources.join("; ")}.`));
   return `${parts.join("\n\n")}\n`;
 }
 
@@ -35,7 +36,8 @@ function yaml(value: object): string {
 
 const head = `# Providers
 
-What \`preset\` fills in for an upstream. This page is written by \`npm run generate\`; \`bearerswap presets NAME\` prints the same.
+What \`preset\` fills in for an upstream. This page is written by \`npm run generate\`; \`bearerswap presets NAME\` prints
+the same.
 
 A preset is data. It needs \`clientId\`, mostly \`clientSecret\`, and its parameters. Whatever else stands beside it in
 the configuration wins, key by key. \`grace:\` with nothing behind it takes a preset's grace away, and so with \`rotates\`,
