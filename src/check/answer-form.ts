@@ -1,4 +1,5 @@
-import QuickLRU from "quick-lru";
+import { LRUCache } from "lru-cache";
+import { plainGet, upTo } from "../platform/lru-options.ts";
 
 /** Encodes the answer that carries this token of this version. */
 export type EncodeAnswer = (token: string, version: string) => Buffer;
@@ -27,11 +28,11 @@ const versionMark = "c";
  * token of its length. `encode` must be pure.
  */
 export function createAnswerForms(encode: EncodeAnswer): EncodeAnswer {
-  const forms = new QuickLRU<number, Form>({ maxSize: maxForms });
+  const forms = new LRUCache<number, Form>(upTo(maxForms));
   return function answer(token, version) {
     // Their lengths are not those of their bytes.
     if (!isAscii(token) || !isAscii(version)) return encode(token, version);
-    const kept = forms.get(token.length);
+    const kept = forms.get(token.length, plainGet);
     const form = kept?.versionLength === version.length ? kept : create(token.length, version.length);
     const bytes = Buffer.allocUnsafe(form.bytes.length);
     form.bytes.copy(bytes);

@@ -1,7 +1,8 @@
+import { LRUCache } from "lru-cache";
 import { z } from "zod";
 import type { Clock } from "../platform/clock.ts";
 import { digestOf } from "../platform/digest.ts";
-import { createLruCache } from "../platform/lru-cache.ts";
+import { upTo } from "../platform/lru-options.ts";
 import type { Random } from "../platform/random.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import { grantId } from "../stores/grant.ts";
@@ -40,7 +41,7 @@ const maxRemembered = 10_000;
 const ticketSyntax = /^[A-Za-z0-9_-]{22}$/;
 
 export function createTickets({ flows, random, clock }: TicketsDeps): Tickets {
-  const issued = createLruCache<{ readonly id: string; readonly until: number }>(maxRemembered);
+  const issued = new LRUCache<string, { readonly id: string; readonly until: number }>(upTo(maxRemembered));
   /** Being issued: requests that come in at the same time share one ticket. */
   const issuing = new Map<string, Promise<string>>();
 

@@ -1,6 +1,7 @@
+import { LRUCache } from "lru-cache";
 import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/error.ts";
-import { createLruCache } from "../platform/lru-cache.ts";
+import { plainGet, upTo } from "../platform/lru-options.ts";
 import { cookieCredential, ownCopy } from "./cookies.ts";
 import { type Identification, identified, type SessionSource } from "./session.ts";
 import { idProblem } from "./session-id.ts";
@@ -52,17 +53,17 @@ export function createIssuedSource({
   clock,
 }: IssuedSourceDeps): SessionSource & { readonly size: () => number } {
   const source = { kind: "cookie", name } as const;
-  const known = createLruCache<Entry>(maxEntries);
+  const known = new LRUCache<string, Entry>(upTo(maxEntries));
   return {
     identify(input) {
       const credential = cookieCredential(cookie, input.cookies);
       if (credential.kind !== "present" || idProblem(source, credential.value) !== undefined) return missing;
-      const entry = known.get(credential.value);
+      const entry = known.get(credential.value, plainGet);
       return entry !== undefined && clock.monotonicMs() < entry.askAt
         ? entry.identification
         : ask(credential.value, entry);
     },
-    size: known.size,
+    size: () => known.size,
   };
 
   async function ask(value: string, entry: Entry | undefined): Promise<Identification> {

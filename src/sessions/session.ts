@@ -9,9 +9,14 @@ export interface Session extends Owner {
   readonly source: string;
 }
 
+export interface Identified {
+  readonly kind: "identified";
+  readonly session: Session;
+}
+
 /** What a source says about a request. */
 export type Identification =
-  | { readonly kind: "identified"; readonly session: Session }
+  | Identified
   /** The request holds nothing for this source. */
   | { readonly kind: "missing" }
   | { readonly kind: "invalid"; readonly why: string }

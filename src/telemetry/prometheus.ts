@@ -98,7 +98,7 @@ function createKeyMetrics(registry: Registry, issuerNames: readonly string[]): K
 }
 
 function createSizeMetrics(registry: Registry, upstreamNames: readonly string[]): SizeMetrics {
-  const help = "not counted beyond cache.maxSessions, of which the cache may keep twice as many.";
+  const help = "cache.maxSessions at most.";
   const tokens = createAskedGauge(registry, {
     name: "bearerswap_token_cache_entries",
     help: `Access tokens held in this process; ${help}`,
@@ -111,7 +111,7 @@ function createSizeMetrics(registry: Registry, upstreamNames: readonly string[])
   });
   const failing = createAskedGauge(registry, {
     name: "bearerswap_failing_grants",
-    help: "Grants whose refreshes have been failing for an hour or more, without the provider having refused one in words that we know. Those that this process was asked for in the last quarter of an hour, 20000 at most.",
+    help: "Grants whose refreshes have been failing for an hour or more, without the provider having refused one in words that we know. Those that this process was asked for in the last quarter of an hour, 10000 at most.",
     labels: ["upstream"],
   });
   return {

@@ -1,4 +1,5 @@
-import QuickLRU from "quick-lru";
+import { LRUCache } from "lru-cache";
+import { upTo } from "../platform/lru-options.ts";
 import { type GrantKey, grantId } from "../stores/grant.ts";
 import type { EarlierAttempts } from "../stores/token-store.ts";
 
@@ -18,7 +19,7 @@ export interface EndedAttempts {
 const maxGrants = 10_000;
 
 export function createEndedAttempts(): EndedAttempts {
-  const ended = new QuickLRU<string, { readonly version: string; readonly count: number }>({ maxSize: maxGrants });
+  const ended = new LRUCache<string, { readonly version: string; readonly count: number }>(upTo(maxGrants));
   const areAll: EndedAttempts["areAll"] = (key, version, { count }) => {
     const known = ended.get(grantId(key));
     return known?.version === version && known.count === count;

@@ -1,5 +1,6 @@
+import { LRUCache } from "lru-cache";
 import type { Clock } from "../platform/clock.ts";
-import { createLruCache } from "../platform/lru-cache.ts";
+import { upTo } from "../platform/lru-options.ts";
 import { type GrantKey, grantId } from "../stores/grant.ts";
 
 /**
@@ -13,6 +14,12 @@ export interface FailingGrants {
   count(upstream: string): number;
 }
 
+interface FailingGrant {
+  readonly upstream: string;
+  readonly since: number;
+  readonly seenAt: number;
+}
+
 const longMs = 60 * 60 * 1_000;
 /**
  * Who has not been asked for in this time is not counted: nobody is kept from anything, and others may have healed it.
@@ -21,13 +28,11 @@ const lately = 15 * 60 * 1_000;
 const maxGrants = 10_000;
 
 export function createFailingGrants(clock: Pick<Clock, "monotonicMs">): FailingGrants {
-  const failing = createLruCache<{ readonly upstream: string; readonly since: number; readonly seenAt: number }>(
-    maxGrants,
-  );
+  const failing = new LRUCache<string, FailingGrant>(upTo(maxGrants));
   return {
     saw(key, failingMs) {
       if (failingMs === undefined) {
-        if (failing.size() > 0) failing.delete(grantId(key));
+        if (failing.size > 0) failing.delete(grantId(key));
         return;
       }
       const now = clock.monotonicMs();
