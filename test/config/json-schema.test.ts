@@ -55,6 +55,17 @@ describe("config.schema.json", () => {
     }
   });
 
+  test("shows the defaults that the program uses", () => {
+    const sectionsOf = (names: readonly string[]) =>
+      Object.fromEntries(names.map((name) => [name, defaultsOf(committed.properties?.[name])]));
+    const stated = sectionsOf(["refresh", "check", "cache", "log", "shutdown"]);
+    expect(stated.refresh).toEqual({ minRemaining: "10s", ahead: "60s", timeout: "10s", holdOff: "3s" });
+    expect(load(stated).config).toEqual(load({}).config);
+    const redis = { url: "redis://127.0.0.1:6379" };
+    const stored = defaultsOf(committed.properties?.store?.properties?.redis);
+    expect(load({ store: { redis: { ...stored, ...redis } } }).config).toEqual(load({ store: { redis } }).config);
+  });
+
   test("accepts what the program accepts", () => {
     expect(() => load(complete, { ...environment, SEALING_KEY: "A".repeat(43) })).not.toThrow();
     const [password, natMap] = ["${env:REDIS_PASSWORD}", { "10.0.0.1:6379": "127.0.0.1:7000" }];
@@ -103,6 +114,13 @@ describe("config.schema.json", () => {
     expect(validator.safeParse(config).success).toBe(false);
   });
 });
+
+/** What a mapping's own keys are where the file does not say them. */
+function defaultsOf({ properties = {} }: Schema = {}): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(properties).flatMap(([key, schema]) => ("default" in schema ? [[key, schema.default]] : [])),
+  );
+}
 
 function objectsIn(schema: unknown): Schema[] {
   if (typeof schema !== "object" || schema === null) return [];
