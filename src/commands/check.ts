@@ -22,11 +22,11 @@ export function addCheckCommand(program: Command, { env, nodeVersion, stdout, st
     .requiredOption("--config <file>", "configuration, YAML")
     .option(
       "--no-secrets",
-      "look up no variable and no file that the configuration names: for a place that has none of them, such as CI",
+      "do not look up the variables and files that the configuration names: for CI, where they are not there",
     )
     .option(
       "--online",
-      "ask each issuer, provider and the store, too: one harmless request each, and one line on what it showed",
+      "also ask each issuer, each provider and the store: one harmless request each, and one line on what it showed",
     )
     .action(async ({ config: file, secrets, online }: CheckOptions) => {
       if (online && !secrets)
@@ -42,7 +42,7 @@ export function addCheckCommand(program: Command, { env, nodeVersion, stdout, st
 
 const labels = { ok: "OK", problem: "PROBLEM", untold: "UNTOLD" } as const;
 
-/** One line for each, as soon as those before it are known. */
+/** Prints a line for each finding, in their order, as soon as it is known. */
 async function askAll(config: Config, { env, stdout }: Pick<CliContext, "env" | "stdout">): Promise<void> {
   let problems = 0;
   for (const pending of onlineFindings(config, createFetchFor(env))) {
@@ -57,6 +57,7 @@ function withoutValues(file: string): { readonly warnings: readonly string[]; re
   const { warnings, leftOut } = checkWithoutValues(file);
   return {
     warnings,
-    note: leftOut === 0 ? "" : `, but for ${leftOut === 1 ? "1 value" : `${leftOut} values`} from outside the file`,
+    note:
+      leftOut === 0 ? "" : `; ${leftOut === 1 ? "1 value" : `${leftOut} values`} from outside the file not looked up`,
   };
 }

@@ -1,4 +1,4 @@
-/** What asking one server has shown. `untold`: it answered, and its answer does not tell. */
+/** What asking one server has shown. `untold`: it answered, and the answer leaves open whether the settings are right. */
 export interface Finding {
   readonly path: string;
   readonly kind: "ok" | "problem" | "untold";

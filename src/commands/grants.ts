@@ -34,7 +34,7 @@ export function addGrantsCommand(program: Command, { env, stdin, stdout, stderr 
     .option("--subject <subject>", "whose grant it is, where sessions are bound to a subject")
     .action((options: GrantsOptions) =>
       withClient(options, env, async (client) => {
-        const session = sessionOf(options); // before somebody types a token for nothing
+        const session = sessionOf(options); // first, so that nobody types in a token for nothing
         const token = parseTokenInput(await text(stdin));
         const { grant } = await client.put({
           session,

@@ -19,7 +19,7 @@ export function addKeysCommand(program: Command, { stdout, stderr }: CliContext)
     });
 }
 
-/** Random, as an id that comes again for another key makes rows of the first look damaged. */
+/** Random: if a second key got the id of an earlier one, the rows of the earlier one would look damaged. */
 function randomId(): string {
   return `k${randomBytes(4).toString("hex")}`;
 }
@@ -31,8 +31,8 @@ function checked(id: string): string {
 }
 
 function hintFor(id: string): string {
-  return `Keep the key in a file that only bearerswap reads (umask 077), and a copy where you keep secrets: without it nobody opens what it sealed.
-Append it to the list; once every replica has it, move it to the front, and it seals:
+  return `Keep the key in a file that only bearerswap can read (umask 077), and a copy where you keep secrets: without the key nobody can open what it sealed.
+Add it at the end of the list. Once every replica has it, move it to the front: from then on it seals.
 
 store:
   encryption:

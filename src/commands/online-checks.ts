@@ -95,7 +95,7 @@ async function clientFinding(
       return {
         path,
         kind: "untold",
-        text: "the provider answered a made-up refresh token with tokens: nothing can be told",
+        text: "the provider answered a made-up refresh token with tokens, which does not tell whether it takes the client",
       };
     case "transient":
     case "unknown":
@@ -111,7 +111,7 @@ async function clientFinding(
   }
 }
 
-/** A JWT that no key has signed: whoever says so has the keys. */
+/** A JWT that no key has signed. Finding that out takes the issuer's keys. */
 function unknownJwt(): string {
   const part = (content: object) => Buffer.from(JSON.stringify(content)).toString("base64url");
   return `${part({ alg: "RS256", kid: "bearerswap-check" })}.${part({})}.${Buffer.alloc(256).toString("base64url")}`;

@@ -33,7 +33,11 @@ export async function storeFinding(
       ...(await refusedCommands(redis, config, { id: deps.random.id(), forFlows })),
     ];
     if (problems.length > 0) return { path, kind: "problem", text: problems.join("; ") };
-    return { path, kind: "ok", text: `${nameOf(info)}: its version, eviction policy and the user's rights will do` };
+    return {
+      path,
+      kind: "ok",
+      text: `${nameOf(info)}: its version, its eviction policy and the user's rights are as needed`,
+    };
   } catch (error) {
     if (!(error instanceof BearerswapError)) throw error;
     const advice = adviceOn(error.message);
@@ -63,11 +67,11 @@ function serverProblems(info: Info): string[] {
     problems.push(`${nameOf(info)} is too old: Redis ${leastVersion}.0 or Valkey is needed`);
   const policy = info.get("maxmemory_policy") ?? "noeviction";
   if (policy !== "noeviction" && info.get("maxmemory") !== "0")
-    problems.push(`maxmemory-policy is ${policy}: an evicted grant is a user logged out, set noeviction`);
+    problems.push(`maxmemory-policy is ${policy}: an evicted grant is a user who is logged out; set noeviction`);
   return problems;
 }
 
-/** The commands that the user may not run. The keys end by themselves too, where the check is cut off. */
+/** The commands that the user may not run. The keys expire by themselves if the check is cut off. */
 async function refusedCommands(
   redis: RedisConnection,
   { keyPrefix }: RedisStore,

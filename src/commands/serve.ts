@@ -16,7 +16,7 @@ import { proxyWarning } from "./proxy-warning.ts";
 export function addServeCommand(program: Command, context: CliContext): void {
   program
     .command("serve")
-    .description("serve Envoy's checks")
+    .description("run the service: answer Envoy's checks until SIGTERM or SIGINT")
     .requiredOption("--config <file>", "configuration, YAML")
     .action(async ({ config: file }: { config: string }) => {
       try {
@@ -31,7 +31,7 @@ export function addServeCommand(program: Command, context: CliContext): void {
 async function serve(file: string, { env, nodeVersion, untilStopped }: CliContext): Promise<void> {
   const { config, warnings } = loadConfig(file, { env });
   const log = createLog(config.log);
-  // What grpc-js says of an address is said again, with more, by what it throws.
+  // Where grpc-js cannot listen on an address, the error that it throws says more than what it logs.
   setLogger({ error: (message: string) => log.debug({ event: "grpc" }, message) });
   const stopped = untilStopped();
   const service = createService({
@@ -61,8 +61,8 @@ async function serve(file: string, { env, nodeVersion, untilStopped }: CliContex
 }
 
 /**
- * One line where the log goes and in its format, so that whoever collects it sees why there is nothing else. It is told
- * at every level.
+ * Says in one line of the log, and in its configured format, why the service did not start: whoever collects the log
+ * sees it there. The line is written at every log level.
  */
 function logFailure(file: string, error: unknown): void {
   const log = createLog({ ...readLogConfig(file), level: "fatal" });

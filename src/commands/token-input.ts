@@ -3,8 +3,8 @@ import { BearerswapError } from "../platform/error.ts";
 import { instantField, numberField, scopeField } from "../providers/token-response.ts";
 
 /**
- * What the reader of provider answers makes of a field; a value that it makes nothing of is a problem here, as somebody
- * is there to mend it.
+ * Reads a field as it is read in a provider's answer. There a value that makes no sense is passed over; here it is a
+ * problem, since somebody is there to correct it.
  */
 const read = <T>(reader: (value: unknown) => T | undefined, form: string) =>
   z
@@ -56,7 +56,7 @@ export function parseTokenInput(input: string): TokenInput {
   if (isNoToken(trimmed))
     throw new BearerswapError(
       "input",
-      "standard input is no refresh token but what programs print for a field that is missing, or a number: pipe in the provider's token response as JSON, or a refresh token",
+      "standard input is not a refresh token: it is a number, or what programs print for a missing field (null); pipe in the provider's token response as JSON, or a refresh token",
     );
   if (/^[^\s{["<]+$/.test(trimmed)) return { accessToken: "", refreshToken: trimmed, tokenType: "", scope: "" };
   const parsed = tokenInput.safeParse(parseJson(trimmed));

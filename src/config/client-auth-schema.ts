@@ -100,7 +100,7 @@ function privateKeyJwt(raw: RawClientAuth, context: IssueSink): ClientAuthConfig
   };
 }
 
-/** Reports what makes the use of a setting fail. */
+/** Tries to use a setting, and reports why that fails. */
 function check(context: IssueSink, key: string, use: () => unknown): boolean {
   try {
     use();

@@ -26,7 +26,10 @@ export function connectChecks(
   return [...problems, ...loginChecks({ connect, sessions })];
 }
 
-/** The pages would offer nothing. Asked of what the file says: an upstream that cannot be parsed may have it. */
+/**
+ * A section `connect` whose pages would offer nothing. It looks at the file's own content, as an upstream that cannot
+ * be parsed may be one that users connect.
+ */
 function unusedSection({ connect, upstreams }: Readonly<Record<string, unknown>>): Problem[] {
   if (
     typeof connect !== "object" ||

@@ -6,7 +6,7 @@ const reserved = new Set([
   ...["redirect_uri", "request", "request_uri", "response_mode", "response_type", "scope", "state"],
 ]);
 
-/** How users connect their accounts: our client at the provider, as far as a login needs more than a refresh. */
+/** `connect` of an upstream: what a login at its provider needs beside what a refresh needs. */
 export const upstreamConnectSchema = z.strictObject({
   authorizationEndpoint: url()
     .optional()

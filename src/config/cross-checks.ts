@@ -11,8 +11,8 @@ import type { Config } from "./schema.ts";
 import { nearest } from "./suggestions.ts";
 
 /**
- * What no section can tell alone.
- * @param raw the file's content, for what stands in a part that cannot be parsed
+ * The problems that show only when sections are compared with each other.
+ * @param raw the file's content, for what is in a part that cannot be parsed
  */
 export function crossCheck(config: Parsed, raw: Readonly<Record<string, unknown>>): Problem[] {
   return [
@@ -33,7 +33,7 @@ export function crossCheck(config: Parsed, raw: Readonly<Record<string, unknown>
   ];
 }
 
-/** What is allowed, but should be known. */
+/** What is allowed, and what its operator should know of all the same. */
 export function warningsOf({ listen, store }: Pick<Parsed, "listen" | "store">): string[] {
   return [...(listen === undefined ? [] : openListener(listen)), ...(store === undefined ? [] : exposedStore(store))];
 }
@@ -79,7 +79,8 @@ function plaintextRedis({ url, sentinel, cluster, tls }: RedisConfig): string[] 
 /** Metadata and principal are plain fields of the request: only Envoy may be able to write them. */
 function believableSources({ listen, sessions }: Parsed): Problem[] {
   if (listen === undefined || isLocal(listen.grpc) || (listen.tls?.allowedSans.length ?? 0) > 0) return [];
-  const message = "is believed as it comes: listen.grpc must be a unix socket, loopback, or mTLS with tls.allowedSans";
+  const message =
+    "is believed without proof, so that only Envoy may reach listen.grpc: it must be a unix socket, loopback, or mTLS with tls.allowedSans";
   return (sessions ?? []).flatMap((source, at) =>
     source?.kind === "metadata" || source?.kind === "principal"
       ? [{ path: `sessions[${at}].${source.kind}`, message }]

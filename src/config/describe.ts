@@ -4,9 +4,9 @@ import type { ConfigDocument } from "./document.ts";
 import { type Problem, pathOf } from "./problem.ts";
 import { hintFor, nearest } from "./suggestions.ts";
 
-/** What an issue is about, as far as the schema does not tell. */
+/** What is needed beside an issue of the schema to describe it. */
 export interface Described {
-  /** The section's or member's path, which the issue's own continues. */
+  /** The path of the section or member; the issue's own path goes on from there. */
   readonly path: readonly PropertyKey[];
   /** What the schema was given. */
   readonly value: unknown;
@@ -14,8 +14,8 @@ export interface Described {
 }
 
 /**
- * An issue in our words. None of them quotes a text, which may be a secret; a number or a boolean is quoted where it
- * has to be written as a text.
+ * Describes an issue in our words. No text of the file is quoted, as it may be a secret. A number or a boolean is quoted
+ * where it has to be written as a text.
  */
 export function describeIssue(issue: z.core.$ZodIssue, { path: section, value, document }: Described): Problem[] {
   const path = [...section, ...issue.path];
@@ -65,7 +65,7 @@ function isMissing(issue: z.core.$ZodIssue | undefined): boolean {
   return issue?.code === "invalid_type" && issue.message.endsWith("received undefined");
 }
 
-/** Below these keys stands what providers want to be told, which may be an API key. */
+/** Values under these keys are sent to providers, and may be API keys. */
 function mayBeSecret(path: readonly PropertyKey[]): boolean {
   return path.some((key) => ["parameters", "headers", "form", "json"].includes(String(key)));
 }

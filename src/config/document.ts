@@ -11,18 +11,18 @@ import {
 } from "yaml";
 import { type Problem, pathOf } from "./problem.ts";
 
-/** The file as it was written: its content, and what stands where. */
+/** The file as it was written: its content, and the lines that its parts are on. */
 export interface ConfigDocument {
-  /** With aliases resolved. Undefined where the file is no YAML, or holds an alias of nothing. */
+  /** With aliases resolved. Undefined where the file is not YAML, or has an alias without its anchor. */
   readonly content: unknown;
   /**
    * What is wrong with it as YAML: the first syntax error, or every key that stands twice in one mapping. None of them
    * quotes a value, which may be a secret.
    */
   readonly problems: readonly Problem[];
-  /** Where the path stands, or as much of it as there is; undefined for the file as a whole. */
+  /** The line of the path, or of as much of it as there is; undefined for the file as a whole. */
   lineOf(path: string): number | undefined;
-  /** A scalar without quotes as it is written: `0123` is no longer that once it is a number. */
+  /** How a scalar without quotes is written: `0123` is another text once it was read as a number. */
   plainTextOf(path: string): string | undefined;
 }
 
@@ -59,14 +59,14 @@ export function readDocument(text: string): ConfigDocument {
     try {
       return { content: document.toJS(), problems };
     } catch {
-      // The cause would quote what follows the asterisk.
+      // The cause's message quotes the alias, which may be a secret that begins with an asterisk.
       const message =
         "holds a YAML alias (*name) without the anchor it stands for, or far too many of them; a text that begins with * goes in quotes";
       return { content: undefined, problems: [...problems, { path: "", message }] };
     }
   }
 
-  /** The deepest part of the path that is there: what names it, and its value. */
+  /** The deepest part of the path that the file has: the node of its key, and its value. */
   function find(path: string): { key: unknown; value: unknown } | undefined {
     let found: { key: unknown; value: unknown } | undefined;
     let node: unknown = document.contents;
@@ -101,7 +101,7 @@ export function readDocument(text: string): ConfigDocument {
   }
 }
 
-/** A path's next key, the longest that fits: names may hold dots. */
+/** Takes the path's next key. Of several that fit it is the longest, since names may hold dots. */
 function stepInto(node: unknown, path: string): { key: unknown; value: unknown; rest: string } | undefined {
   if (isSeq(node)) {
     const [whole = "", at] = /^\[(\d+)\]/.exec(path) ?? [];
@@ -122,7 +122,7 @@ function keyOf(pair: Pair): string {
   return String(isScalar(pair.key) ? pair.key.value : pair.key);
 }
 
-/** The parser's words without what it quotes of the file, which may be a secret. */
+/** The parser's message without what it quotes from the file, which may be a secret. */
 function syntaxMessage(error: YAMLError, line: string): string {
   const [first = ""] = error.message.split("\n", 1);
   const words = first

@@ -2,15 +2,15 @@ import { isObject } from "../platform/json-object.ts";
 import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
 
-/** Lists whose members stand for different things: one that is there twice was meant to be another. */
+/** Lists in which each member must be there once: one that is repeated was probably meant to be another. */
 const distinctLists = new Set([
   ...["allowedSans", "audience", "authorizationServers", "nodes", "resource", "scopes", "strip", "trustDomains"],
   ...["refused", "misconfigured", "transient", "unknown"],
 ]);
-/** Of these, the ones that are read without regard to letter case. */
+/** The lists among them whose members are compared without letter case. */
 const caseless = new Set(["nodes", "strip"]);
 
-/** Members that stand twice in a list of the file. */
+/** Members that are in a list of the file twice. */
 export function repeatedMembers(value: unknown, path = ""): Problem[] {
   if (Array.isArray(value)) return value.flatMap((item, at) => repeatedMembers(item, `${path}[${at}]`));
   if (!isObject(value)) return [];
@@ -48,8 +48,8 @@ export function repeatedRoutes({ routes = [] }: Pick<Parsed, "routes">): Problem
 }
 
 /**
- * Sources that find the same credential: the later one would never be asked. Places in headers and cookies are compared
- * elsewhere.
+ * Sources that find the same credential, of which the later one would never be asked. Sources in headers and cookies
+ * are compared in cross-checks.ts.
  */
 export function repeatedSources({ sessions = [] }: Pick<Parsed, "sessions">): Problem[] {
   const seen = new Map<string, number>();
@@ -66,18 +66,14 @@ export function repeatedSources({ sessions = [] }: Pick<Parsed, "sessions">): Pr
       if (first === undefined || first === at) seen.set(name, at);
       else
         problems.push(
-          twin(
-            `sessions[${at}].${source?.kind}`,
-            `sessions[${first}].${source?.kind}`,
-            "finds what is found already by",
-          ),
+          twin(`sessions[${at}].${source?.kind}`, `sessions[${first}].${source?.kind}`, "finds the same sessions as"),
         );
     }
   }
   return problems;
 }
 
-/** Words of a provider that would mean two things. */
+/** Error words of a provider that are listed under two meanings. */
 export function contradictions({ upstreams = {} }: Pick<Parsed, "upstreams">): Problem[] {
   return Object.entries(upstreams).flatMap(([name, upstream]) => {
     const seen = new Map<string, string>();
@@ -91,7 +87,7 @@ export function contradictions({ upstreams = {} }: Pick<Parsed, "upstreams">): P
           {
             path: `upstreams.${name}.errors.${meaning}`,
             other,
-            message: `"${word}" stands in ${other} too: a word has one meaning`,
+            message: `"${word}" is in ${other} too: list it under one of them`,
           },
         ];
       }),

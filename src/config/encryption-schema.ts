@@ -13,7 +13,7 @@ const keySchema = z.strictObject({
     .describe("256 bits in base64 or base64url; `bearerswap keys generate` makes one."),
 });
 
-/** `store.encryption`: what seals the tokens in Redis. */
+/** `store.encryption`: the keys that seal the tokens in Redis. */
 export const encryptionSchema: z.ZodType<SealingConfig> = z.strictObject({
   keys: z
     .array(keySchema)
@@ -26,7 +26,7 @@ export const encryptionSchema: z.ZodType<SealingConfig> = z.strictObject({
     .describe("True: rows from before sealing are read too. Set it back to false once all rows are sealed."),
 });
 
-/** A row names the id only: it must tell which key. */
+/** A sealed row names its key by the id alone, so that no two keys may have the same id. */
 function distinctIds(keys: readonly { readonly id: string }[], context: Pick<z.core.$RefinementCtx, "addIssue">): void {
   for (const [at, { id }] of keys.entries()) {
     if (keys.findIndex((other) => other.id === id) < at)

@@ -52,7 +52,7 @@ export function readLogConfig(file: string): Config["log"] {
     const { format } = isObject(content) && isObject(content.log) ? content.log : {};
     return sections.log.safeParse({ format }).data ?? sections.log.parse({});
   } catch {
-    // Why it cannot be read is what the caller is about to say.
+    // The caller is about to say why the file cannot be read.
     return sections.log.parse({});
   }
 }
@@ -65,7 +65,7 @@ function readText(file: string): string {
   }
 }
 
-/** What could be parsed. Nothing is missing there but what stands in place of a value that was left out. */
+/** What could be parsed. It is complete, but for what depends on a value that was left out. */
 function examine(
   text: string,
   file: string,
@@ -84,7 +84,7 @@ function examine(
   return { parsed, replaced: resolved.replaced };
 }
 
-/** Parses section by section, and lists and maps member by member, so that a problem hides no other. */
+/** Parses section by section, and lists and maps member by member, so that one problem does not hide another. */
 function createParser(
   document: ConfigDocument,
   { replaced }: Resolved,
@@ -98,7 +98,7 @@ function createParser(
     return Object.fromEntries(names.map((name) => [name, parseSection(name, raw[name])])) as Parsed;
   };
 
-  /** What can be parsed of a section; what cannot becomes problems, and undefined in its place. */
+  /** What can be parsed of a section. A part that cannot be is reported, and undefined in its place. */
   function parseSection(name: SectionName, raw: unknown): unknown {
     const result = (sections[name] as z.ZodType).safeParse(raw);
     if (result.success) return result.data;
@@ -124,7 +124,7 @@ function createParser(
   }
 }
 
-/** A key too many hides nothing else. */
+/** What is parsed without the keys that are not known, so that they do not hide other problems. */
 function withoutUnknownKeys(schema: z.ZodType, raw: unknown, issues: readonly z.core.$ZodIssue[]): unknown {
   const unknown = issues.flatMap((issue) =>
     issue.code === "unrecognized_keys" && issue.path.length === 0 ? issue.keys : [],
@@ -133,7 +133,7 @@ function withoutUnknownKeys(schema: z.ZodType, raw: unknown, issues: readonly z.
   return schema.safeParse(Object.fromEntries(Object.entries(raw).filter(([key]) => !unknown.includes(key)))).data;
 }
 
-/** Every problem on a line of its own, in the order of the file. */
+/** The error that lists every problem on a line of its own, in the order of the file. */
 function failure(file: string, problems: readonly Problem[], { lineOf }: ConfigDocument): BearerswapError {
   const placed = problems.map(({ path, message, line = lineOf(path), other }) => {
     const said = other === undefined ? message : message.replace(other, `${other} (line ${lineOf(other)})`);

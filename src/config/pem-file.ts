@@ -24,7 +24,7 @@ export function pemFile(): z.ZodType<string, string> {
     });
 }
 
-/** Like {@link pemFile}, for authorities: Node would pass over what it cannot read, and then trust nobody. */
+/** Like {@link pemFile}, for authorities. Node ignores one that it cannot read, and would then trust nobody. */
 export function caFile(): z.ZodType<string, string> {
   return pemFile().refine(isCertificate, "holds no certificate that can be read");
 }
@@ -43,7 +43,7 @@ export function keyFile(): z.ZodType<Secret, string> {
   return pemFile().transform((pem) => new Secret(pem));
 }
 
-/** Why TLS cannot use these together; undefined where it can. */
+/** Why these files cannot be used together for TLS; undefined if they can. */
 export function tlsProblem({
   cert,
   key,

@@ -28,7 +28,7 @@ function withPreset(preset: Preset, own: JsonObject, path: string, problems: Pro
   return isObject(own.connect) ? { ...filled, connect: connectOf(loginOf(preset, values), own.connect) } : filled;
 }
 
-/** What a login needs so that a refresh token comes of it; the scopes beside the file's own. */
+/** What a login needs to get a refresh token. The preset's scopes are added to the file's own. */
 function connectOf({ scopes = [], parameters = {}, ...rest }: PresetLogin, own: JsonObject): JsonObject {
   const settings = { ...rest, parameters };
   const scope = [...new Set([...scopes, ...(typeof own.scope === "string" ? own.scope.split(" ") : [])])].join(" ");
@@ -47,13 +47,13 @@ function valuesOf(
     const value = own[name] ?? parameter.default;
     const problem = parameterProblem(parameter, value);
     if (problem !== undefined) problems.push({ path: `${path}.${name}`, message: problem });
-    // A stand-in, so that what follows from the problem is not reported too.
+    // A stand-in, so that nothing is reported that only follows from this problem.
     values[name] = problem === undefined ? String(value) : "unresolved";
   }
   return values;
 }
 
-/** Settings that stand for one another: what the file says of the one takes the preset's other away. */
+/** Some settings exclude each other: the one that the file states takes the preset's other one away. */
 function withoutReplaced(settings: JsonObject, own: JsonObject): JsonObject {
   const replaced = new Set<string>();
   if ("privateKey" in own) replaced.add("clientAuth");

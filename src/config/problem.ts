@@ -3,9 +3,9 @@ export interface Problem {
   /** Where: `upstreams.crm.clientId`, `sessions[0].jwt`; empty for the file as a whole. */
   readonly path: string;
   readonly message: string;
-  /** The line, where it is not where the path stands first. */
+  /** The line, if it is another than the one where the path first is. */
   readonly line?: number | undefined;
-  /** Another path that the message names: its line is told too. */
+  /** Another path that the message names: the message then tells its line too. */
   readonly other?: string;
 }
 

@@ -14,17 +14,17 @@ export interface Environment {
 export interface Resolved {
   readonly content: unknown;
   readonly problems: readonly Problem[];
-  /** The paths whose value is not the one that will be served: what the schema finds wrong with it says nothing. */
+  /** The paths that hold a stand-in for their value: what the schema finds wrong with a stand-in means nothing. */
   readonly replaced: ReadonlySet<string>;
 }
 
-/** The keys whose values must come from outside the file: it is committed, mailed and printed. */
+/** The keys whose values must come from outside the file, since files are committed, mailed and printed. */
 const secretKeys = new Set(["clientSecret", "privateKey", "password", "adminToken"]);
-/** The same by path: elsewhere `key` is the name of a file. */
+/** A secret key that is known by its path: elsewhere `key` is the name of a file. */
 const secretPath = /^store\.encryption\.keys\[\d+\]\.key$/;
 /** The keys whose values are names of files that are read at start. */
 const fileKeys = new Set(["cert", "key", "ca", "clientCa"]);
-/** Looked for in what is left without the references. */
+/** Looked for in what is left of the text when its references are taken out. */
 const passwordInUrl = /^\w+:\/\/[^@]*:[^@]+@/;
 const reference = /\$\{([^}]*)\}/g;
 
@@ -57,7 +57,7 @@ export function resolveReferences(raw: unknown, { env, withoutValues = false }: 
     problems.push({ path, message });
   }
 
-  /** The same for the same reference, so that what must differ differs. */
+  /** Equal references get equal stand-ins, and others different ones: some values must differ from each other. */
   function unknown(path: string, inside: string): string {
     replaced.add(path);
     const known = standIns.get(inside) ?? standIn(standIns.size + 1);

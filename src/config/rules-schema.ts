@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { headerName, secret, url } from "./units.ts";
 
-/** Set by the client or about the connection. */
+/** Headers that the HTTP client sets itself, or that are about the connection. */
 const clientsHeaders = new Set([
   "authorization",
   "content-type",
@@ -41,7 +41,7 @@ const fields = z.record(
   z.string().refine(template, "may hold {token} and {clientId}, and no other braces"),
 );
 
-/** A revocation that is not RFC 7009's. */
+/** How a provider ends a grant that does not do it by RFC 7009. */
 export const revocationSchema = z
   .strictObject({
     method: z.enum(["POST", "DELETE"]).default("POST").describe("The request's method."),

@@ -169,7 +169,7 @@ export const sections = {
   shutdown: shutdownSchema.prefault({}).describe("How the process ends."),
 };
 
-/** The members of sections that are lists or maps: parsed one by one. */
+/** The members of those sections that are lists or maps. They are parsed one by one. */
 export const members: Partial<Record<SectionName, z.ZodType>> = {
   sessions: sourceSchema,
   upstreams: upstreamSchema,

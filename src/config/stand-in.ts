@@ -7,7 +7,7 @@ export function standIn(number: number): string {
   return `unresolved${number}`;
 }
 
-/** Whether what a value must be cannot be asked of it. */
+/** Whether a text is a stand-in, of which nothing can be asked that its value would have to be. */
 export function isStandIn(value: string): boolean {
   return /^unresolved\d+$/.test(value);
 }

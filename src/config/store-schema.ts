@@ -135,7 +135,7 @@ const redis = z
 
 type RedisInput = Pick<RedisConfig, "url" | "sentinel" | "cluster" | "username" | "password" | "database" | "tls">;
 
-/** What each setting allows, but all of them together do not. */
+/** Problems of settings that are right by themselves and cannot be used together. */
 function conflicts({
   url,
   sentinel,

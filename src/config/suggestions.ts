@@ -1,6 +1,9 @@
 import { configJsonSchema } from "./schema.ts";
 
-/** The candidate that was probably meant: the same but for case, `_` and `-`; its beginning; or a typing error away. */
+/**
+ * The candidate that was probably meant: one that differs in case, `_` and `-` alone, one that begins with the word, or
+ * one that is a typing error away.
+ */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const meant = bare(word);
   const same = candidates.find((candidate) => bare(candidate) === meant);
@@ -15,8 +18,8 @@ export function nearest(word: string, candidates: readonly string[]): string | u
 }
 
 /**
- * What an unknown key of the mapping at `path` is answered with: the key that was meant, the mapping it belongs in, or
- * what there is.
+ * What to say of an unknown key of the mapping at `path`: the key that was meant, the mapping that it belongs in, or the
+ * keys that there are.
  */
 export function hintFor(key: string, path: readonly PropertyKey[]): string {
   const schema = schemaAt(path);
@@ -28,7 +31,7 @@ export function hintFor(key: string, path: readonly PropertyKey[]): string {
   return known.length === 0 ? "is no known key" : `is no known key; known are ${known.join(", ")}`;
 }
 
-/** What is read here of a JSON Schema. */
+/** The parts of a JSON Schema that are used here. */
 interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: Schema | boolean;
@@ -48,7 +51,7 @@ function memberOf(schema: Schema | undefined, key: PropertyKey): Schema | undefi
   return typeof schema.additionalProperties === "object" ? schema.additionalProperties : undefined;
 }
 
-/** Of alternatives, such as a mapping or null, the one that has members. */
+/** Where a schema has alternatives, such as a mapping or null: the one with members. */
 function mappingOf(schema: Schema | undefined): Schema | undefined {
   return schema?.anyOf?.find(({ properties, items }) => properties !== undefined || items !== undefined) ?? schema;
 }
@@ -57,7 +60,7 @@ function bare(word: string): string {
   return word.toLowerCase().replaceAll(/[-_ ]/g, "");
 }
 
-/** What differs in digits alone is another version, and not a typing error. */
+/** Two words that differ in digits alone name two versions, and are not taken for a typing error. */
 function lettersOf(word: string): string {
   return bare(word).replaceAll(/\d/g, "");
 }

@@ -15,7 +15,7 @@ const reservedParameters = new Set([
   "client_assertion",
   "client_assertion_type",
 ]);
-/** Set by Envoy or about the connection: injecting a token there breaks the request. */
+/** Headers that Envoy sets, or that are about the connection: a token in them would break the request. */
 const reservedHeaders = new Set([
   "host",
   "cookie",
@@ -51,7 +51,10 @@ const parameters = z
     Object.entries(value).flatMap(([key, values]) => [values].flat().map((one): [string, string] => [key, one])),
   );
 
-/** Filled in before the schema is asked: what is left here belongs to no preset of that upstream. */
+/**
+ * A preset's parameters are taken out before the schema sees the upstream (presets.ts): one that is left here belongs to
+ * no preset of that upstream.
+ */
 const presetParameters = Object.fromEntries(
   presetParameterNames.map((parameter) => [
     parameter,

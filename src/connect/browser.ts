@@ -12,11 +12,11 @@ import { cookieCredential } from "../sessions/cookies.ts";
 export const browserCookie = "__Host-bearerswap-browser";
 
 /**
- * One browser. A login begun in it is finished in it, so that a link or a code of somebody else's login is worth
- * nothing here.
+ * One browser. A login is finished only in the browser that began it, so that a link or a code of somebody else's login
+ * is worth nothing here.
  */
 export interface Browser {
-  /** What states keep of it. */
+  /** What the state of a login keeps of it. */
   readonly hash: string;
   /** To be set with the reply. */
   readonly cookie: ReplyCookie;
@@ -24,7 +24,7 @@ export interface Browser {
   formToken(session: string, upstream: string): string;
 }
 
-/** Longer than a login takes: a form on a page that stays open is signed with it. */
+/** Longer than a login takes, since the forms of a page that stays open are signed with it. */
 const browserLifeMs = 12 * 60 * 60 * 1_000;
 const valueSyntax = /^[A-Za-z0-9_-]{44}$/;
 

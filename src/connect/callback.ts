@@ -10,9 +10,9 @@ import { visitorOf } from "./visitor.ts";
 
 /** `callback`: where providers send users back to. */
 export interface Callback {
-  /** @param late gets the cookies that the browser must have also if the answer comes too late for it */
+  /** @param late gets the cookies that the browser needs even if the answer comes too late for it */
   handle(input: CheckInput, query: URLSearchParams, late: ReplyCookie[]): Promise<Reply>;
-  /** Resolves when no code is being redeemed, and what came of it is stored. */
+  /** Resolves when no code is being redeemed any more, and the tokens are stored. */
   settled(): Promise<void>;
 }
 
@@ -23,8 +23,8 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
 
   return {
     async handle(input, query, late) {
-      // Asked before anything is used up: a code that is redeemed while grants cannot be stored is a login lost.
-      // Loading the page again is then enough.
+      // The store is asked before anything is used up: if a code were redeemed while grants cannot be stored, the login
+      // would be lost. Now it is enough to load the page again.
       await store.ping();
       const [state, ...others] = query.getAll("state");
       const begun = state === undefined || others.length > 0 ? undefined : await states.look(state, input.cookies);
@@ -43,7 +43,8 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
       const owner = await ownerNow(input, flow);
       if (owner === "another") return refuse(flow, "another session", messages.otherBrowser());
       if (owner === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
-      // Used up only now: nobody but the browser and the session that began it ends a login by opening its address.
+      // The login is used up only now, so that nobody else can end it by opening its address: only the browser and the
+      // session that began it get here.
       if (!(await states.take(begun))) return messages.lostLogin();
       late.push(...ended);
       return withCookies(await tracked(finish({ flow, owner, login, callback, late })), ended);
@@ -55,8 +56,8 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
   };
 
   /**
-   * Whose grant it becomes now. A session must still be the one that began; after a ticket's login the browser stands
-   * for it.
+   * Whose grant it becomes. The browser's session must still be the one that began the login. After a ticket's login
+   * the browser has shown that it may act for the ticket's session.
    */
   async function ownerNow(input: CheckInput, flow: FlowState): Promise<FlowOwner | undefined | "another" | "unknown"> {
     if (flow.by === "ticket") return flow.owner;
@@ -79,8 +80,8 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
   }
 
   /**
-   * The user has logged in at the session's issuer: goes on only as the user the ticket was made for. The session
-   * decides, not the link.
+   * The user has logged in at the session's issuer. Goes on only if it is the user whom the ticket was made for, whoever
+   * opened the link.
    */
   async function identified(input: CheckInput, { flow, login, ended }: Begun, callback: URL): Promise<Reply> {
     const ticket = await tickets.look(flow.ticket ?? "");
@@ -96,12 +97,15 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
     const identity = outcome.kind === "tokens" ? await outcome.identity : undefined;
     if (identity?.kind !== "verified") {
       metrics.login(flow.upstream, "failed");
-      log.error({
-        event: "connect_failed",
-        upstream: flow.upstream,
-        step: flow.step,
-        reason: outcome.kind === "failed" ? outcome.why : why(identity),
-      });
+      log.error(
+        {
+          event: "connect_failed",
+          upstream: flow.upstream,
+          step: flow.step,
+          reason: outcome.kind === "failed" ? outcome.why : why(identity),
+        },
+        "the sign-in at the session's issuer failed",
+      );
       return messages.providerTrouble(flow.upstream);
     }
     if (!equalSecrets(identity.issuer, source.issuer) || !equalSecrets(identity.subject, ticket.subject))
@@ -115,12 +119,12 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
     metrics.login(flow.upstream, "refused");
     log.warn(
       { event: "connect_refused", upstream: flow.upstream, step: flow.step, reason },
-      "a login was not finished by who began it",
+      "a login came back from somebody else than began it, and was refused",
     );
     return page;
   }
 
-  /** A code can be redeemed once: what comes of it is stored also if nobody waits any more. */
+  /** A code can be redeemed only once, so that what comes of it is stored even if nobody waits any more. */
   function tracked(work: Promise<Reply>): Promise<Reply> {
     working.add(work);
     const done = () => void working.delete(work);
@@ -129,7 +133,7 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
   }
 }
 
-/** The reply, with further cookies. */
+/** The reply with these cookies added. */
 function withCookies(reply: Reply, further: readonly ReplyCookie[]): Reply {
   return reply.kind === "json" ? reply : { ...reply, cookies: [...(reply.cookies ?? []), ...further] };
 }

@@ -10,7 +10,7 @@ export interface IssuerLoginConfig {
 
 /** What a protected resource says of itself (RFC 9728). */
 export interface ResourceConfig {
-  /** The URL that clients know it by; its path begins the paths it covers. */
+  /** The URL that clients know it by. It covers all paths that begin with its own. */
   readonly resource: string;
   /** Absent: the issuers of the jwt sources. */
   readonly authorizationServers?: readonly string[] | undefined;
@@ -26,6 +26,6 @@ export interface ConnectConfig {
   /** By the name of a jwt source. */
   readonly login: Readonly<Record<string, IssuerLoginConfig>>;
   readonly resources: readonly ResourceConfig[];
-  /** MCP clients that do not say whether they can open URLs are taken for able. */
+  /** True: an MCP client that does not say whether it can open URLs is taken to be able to. */
   readonly assumeUrlElicitation: boolean;
 }

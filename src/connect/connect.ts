@@ -27,9 +27,9 @@ export interface ConnectDeps extends Omit<ConnectContext, "states" | "tickets" |
   readonly decode: DecodeCheck;
 }
 
-/** Connecting accounts inside Check: no listener of its own, Envoy passes our answers on. */
+/** Lets users connect accounts, from within Check: Envoy passes our answers on, and no further listener is needed. */
 export interface Connect extends ConnectHooks {
-  /** Resolves when what providers have given is stored. */
+  /** Resolves when all tokens that providers have given are stored. */
   settled(): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export const connectHeaders = [
   "x-envoy-auth-partial-body",
 ];
 
-/** Longer requests for a page are refused unread, in characters: codes and states are short. */
+/** In characters. A longer request for a page is refused unread: codes and states are short. */
 const longestPath = 8_192;
 
 export function createConnect({ config, sources, routes, decode, ...parts }: ConnectDeps): Connect {
@@ -73,7 +73,7 @@ export function createConnect({ config, sources, routes, decode, ...parts }: Con
     async answer(bytes, deadline): Promise<Verdict> {
       const input = decode(bytes);
       if (input === undefined) return { kind: "deny", reason: "bad_request" };
-      // A provider that is slow must not cost the page its words; the work goes on.
+      // If a provider is slow the user gets a page that says so, and the work goes on.
       const cookies: ReplyCookie[] = [];
       return {
         kind: "reply",
@@ -92,7 +92,7 @@ export function createConnect({ config, sources, routes, decode, ...parts }: Con
     settled: callback.settled,
   };
 
-  /** @param cookies what the browser must get also if it does not wait for the answer */
+  /** @param cookies gets the cookies that the browser needs even if the answer comes too late for it */
   async function reply(input: CheckInput, cookies: ReplyCookie[]): Promise<Reply> {
     const target = input.path;
     if (target.length > longestPath)
@@ -120,7 +120,7 @@ export function createConnect({ config, sources, routes, decode, ...parts }: Con
     return body === undefined ? messages.notFound() : { kind: "json", body, shared: true };
   }
 
-  /** A store or a provider that fails is no reason for an error without words. */
+  /** The page that says so if a store or a provider fails. */
   function failed(error: unknown): Reply {
     log.error({ event: "connect_failed", reason: messageOf(error) }, "a page could not be made");
     return messages.unavailable("Something that is needed for this did not answer.");

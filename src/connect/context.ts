@@ -14,7 +14,7 @@ import type { LoginMetrics } from "./metrics.ts";
 import type { States } from "./states.ts";
 import type { Tickets } from "./tickets.ts";
 
-/** What the parts of the connect flow share. */
+/** What all parts of connecting an account work with. */
 export interface ConnectContext {
   readonly sessions: SessionSource;
   /** Absent where no sessions are issued. */

@@ -9,7 +9,7 @@ import { knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { visitorOf } from "./visitor.ts";
 
-/** `POST disconnect/<upstream>?token=…`: only from our own page, in the browser and the session it was made for. */
+/** `POST disconnect/<upstream>?token=…`: works only from our own page, in the browser and session it was made for. */
 export function createDisconnect(
   context: ConnectContext,
 ): (input: CheckInput, upstream: string, query: URLSearchParams) => Promise<Reply> {
@@ -17,8 +17,8 @@ export function createDisconnect(
 
   return async function disconnect(input, upstream, query) {
     if (!providers.has(upstream)) return messages.notFound();
-    // A POST of another site carries that site's Origin, or none that it may know: with the body not at hand, the token
-    // is in the address.
+    // A POST from another site carries that site's Origin, and cannot know the token. The token is in the address, since
+    // the body is not at hand: Envoy sends it on MCP routes alone.
     if (input.header("origin") !== links.origin) return messages.staleForm();
     const visitor = await visitorOf(input, sessions, issuer !== undefined);
     if (visitor.kind === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
@@ -38,7 +38,7 @@ export function createDisconnect(
     return { kind: "redirect", to: links.overview, afterPost: true };
   };
 
-  /** Here it has ended already: a provider that is slow or has no such endpoint keeps nobody waiting. */
+  /** The grant has ended here already, so that nobody waits for a provider that is slow or cannot be asked. */
   async function ended(key: GrantKey, row: GrantRow | undefined): Promise<void> {
     const { upstream, session } = key;
     log.info({ event: "disconnected", upstream, session: shortHash(session) }, "an account was disconnected");

@@ -3,17 +3,17 @@ import { isObject, type JsonObject, parseObject } from "../platform/json-object.
 import type { CheckInput } from "../sessions/check-input.ts";
 import { memberText } from "./json-member.ts";
 
-/** What an MCP client is asked to let its user do. */
+/** What an MCP client asks its user to do: to open a page where an account is connected. */
 export interface ElicitationRequest {
   readonly input: CheckInput;
   readonly upstream: string;
   /** What users read of it. */
   readonly title: string;
-  /** Clients before revision 2026-07-28 are taken to be able to open URLs: in a request they do not say. */
+  /** True: clients before revision 2026-07-28, which do not say in a request what they can do, can open URLs. */
   readonly assumeAble: boolean;
 }
 
-/** An answer to be filled in with the URL; undefined where the client cannot take one. */
+/** Makes the answer with the URL in it; undefined where the client cannot take one. */
 export type Elicitation = (url: string) => string;
 
 /**
@@ -24,7 +24,7 @@ const multiRoundTrip = "2026-07-28";
 /** The first revision with URL-mode elicitation, by an error. */
 const urlElicitation = "2025-11-25";
 const urlElicitationRequired = -32_042;
-/** What may be answered with a request for input; nothing else may. */
+/** The only methods that may be answered with a request for input. */
 const methods: ReadonlySet<unknown> = new Set(["tools/call", "prompts/get", "resources/read"]);
 const capabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
 const versionKey = "io.modelcontextprotocol/protocolVersion";
@@ -34,13 +34,13 @@ const versionKey = "io.modelcontextprotocol/protocolVersion";
  * account.
  */
 export function elicitationFor({ input, upstream, title, assumeAble }: ElicitationRequest): Elicitation | undefined {
-  // Of a partial body nothing is known: not even that it is one request. Envoy says so in its own header, last where a
-  // client sent one too.
+  // Nothing is known of a partial body, not even that it is a single request. Envoy says that it is partial in a header
+  // of its own; where a client sent such a header too, Envoy's is the last.
   if (input.method !== "POST" || input.body === "" || /true/i.test(input.header("x-envoy-auth-partial-body") ?? ""))
     return undefined;
   const request = parseObject(input.body);
   if (request?.jsonrpc !== "2.0" || !methods.has(request.method) || !isId(request.id)) return undefined;
-  // Byte for byte: a client that counts beyond 2^53, or writes 1e2, waits for its own id.
+  // The id is echoed byte for byte: a client may count beyond 2^53, or write 1e2, and waits for what it wrote.
   const id = memberText(input.body, "id");
   if (id === undefined) return undefined;
   const params = objectOf(request.params);
@@ -64,7 +64,7 @@ export function elicitationFor({ input, upstream, title, assumeAble }: Elicitati
   };
 }
 
-/** The user said no: asking again would be pestering. `accept` only means that the page was opened. */
+/** The user said no, and is not asked again. (`accept` only means that the page was opened.) */
 function wasDeclined(params: JsonObject | undefined, key: string): boolean {
   const action = objectOf(objectOf(params?.inputResponses)?.[key])?.action;
   return action === "decline" || action === "cancel";

@@ -28,13 +28,13 @@ export interface Returning {
   readonly owner: FlowOwner | undefined;
   readonly login: Login;
   readonly callback: URL;
-  /** Gets the cookies that the browser must have also if the answer comes too late for it. */
+  /** Gets the cookies that the browser needs even if the answer comes too late for it. */
   readonly late: ReplyCookie[];
 }
 
 /**
- * Where the grant will be: made ready before the code is redeemed, so that nothing but the grant's own write stands
- * between the tokens and the store.
+ * Where the grant will be. It is made ready before the code is redeemed, so that the tokens need nothing but their own
+ * write to be stored.
  */
 interface Place {
   readonly key: GrantKey;
@@ -80,7 +80,7 @@ export function createFinish(context: ConnectContext): Finish {
     },
   };
 
-  /** A store that fails now ends the login: its state is used up. */
+  /** If the store fails now the login has failed: its state is used up. */
   async function prepare(returning: Returning): Promise<Place | undefined> {
     try {
       return await placeOf(returning);
@@ -100,7 +100,7 @@ export function createFinish(context: ConnectContext): Finish {
     return { key, subject: owner?.subject, begun, pending };
   }
 
-  /** Stored first: whatever is wrong with the rest of the response must not cost the user the login. */
+  /** The tokens are stored first: whatever is wrong with the rest of the response must not cost the user the login. */
   async function keep(
     flow: FlowState,
     { key, subject, begun, pending }: Place,
@@ -133,10 +133,13 @@ export function createFinish(context: ConnectContext): Finish {
     }
   }
 
-  /** Its grant is stored: a session that cannot be kept now would end with the flow. */
+  /** The session's grant is stored. Without this the session would end when the time for the login is over. */
   async function keepSession({ session }: BegunSession): Promise<void> {
     const failed = (reason: unknown) =>
-      log.warn({ event: "session_not_kept", session: shortHash(session), reason: messageOf(reason) });
+      log.warn(
+        { event: "session_not_kept", session: shortHash(session), reason: messageOf(reason) },
+        "the lives of a new session could not be stored; it is tried again until the time for the login is over",
+      );
     await untilStored(clock, async () => issuer?.keep(session), flowLifeMs, failed).catch(() => undefined);
   }
 
@@ -151,12 +154,12 @@ export function createFinish(context: ConnectContext): Finish {
     if (identity.kind === "unverified")
       log.warn(
         { event: "connect_unverified", ...about(key), reason: identity.why },
-        "the ID token is not as it should be",
+        "the ID token could not be verified",
       );
     if (identity.kind === "unverified" && identity.foreign) {
       metrics.login(key.upstream, "failed");
       const end = await tokens.endIf(key, ({ createdAt }) => createdAt === write.grant.createdAt);
-      // As long as the store may still hold these tokens, which are somebody else's, nobody is told that they are gone.
+      // These tokens are somebody else's. While the store may still hold them, the user is not told that they are gone.
       if (end.kind === "unknown" && !(await end.isEnded))
         return messages.unavailable("It cannot be told right now what became of this login.");
       const given = { refreshToken: write.grant.refreshToken, accessToken: write.access?.token };
@@ -167,7 +170,12 @@ export function createFinish(context: ConnectContext): Finish {
     if (name !== undefined)
       await accounts
         .remember(key, write.grant, name)
-        .catch((error: unknown) => log.warn({ event: "account_not_kept", ...about(key), reason: messageOf(error) }));
+        .catch((error: unknown) =>
+          log.warn(
+            { event: "account_not_kept", ...about(key), reason: messageOf(error) },
+            "the account is connected, and its name could not be stored",
+          ),
+        );
     metrics.login(key.upstream, "connected");
     log.info(
       { event: "connected", ...about(key), refreshable: write.grant.refreshToken !== undefined },
@@ -216,15 +224,15 @@ export function createFinish(context: ConnectContext): Finish {
     };
   }
 
-  /** Only a session at the browser can begin again from there. */
+  /** Where to try again. A ticket's session is not at the browser, and cannot begin again from there. */
   function retryOf({ upstream, by, returnTo }: FlowState): string | undefined {
     return by === "ticket" ? undefined : links.connect(upstream, { returnTo });
   }
 }
 
 /**
- * Whoever holds the login's state writes what comes back with it: nothing but letters, digits and what parts words is
- * taken into the log.
+ * What comes back with a login may be written by whoever holds its state, so that nothing but letters, digits, `_`, `.`
+ * and `-` goes into the log.
  */
 function plainWord(error: string): string {
   return foreignWord(error).replace(/[^\w.-]/g, "?");

@@ -44,7 +44,7 @@ test("check --online asks issuers, clients and the store, one line each, with ex
     "OK      sessions.agents.jwt: the issuer's keys are there",
     expect.stringMatching(/^OK {6}upstreams\.crm: the provider takes the client: .*invalid_grant/),
     expect.stringMatching(
-      /^OK {6}store: (?:Redis|Valkey) \d+\.\d+\.\d+: its version, eviction policy and the user's rights will do$/,
+      /^OK {6}store: (?:Redis|Valkey) \d+\.\d+\.\d+: its version, its eviction policy and the user's rights are as needed$/,
     ),
   ]);
   expect(code).toBe(0);
@@ -91,7 +91,9 @@ test("check --online tells what the store lacks: rights, an eviction policy, the
   await redisCommand(redis, "CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru");
   expect(await storeLine(redis.url)).toEqual([
     1,
-    expect.stringContaining("maxmemory-policy is allkeys-lru: an evicted grant is a user logged out, set noeviction"),
+    expect.stringContaining(
+      "maxmemory-policy is allkeys-lru: an evicted grant is a user who is logged out; set noeviction",
+    ),
   ]);
   expect(await storeLine(`redis://127.0.0.1:${await freePort()}`)).toEqual([
     1,

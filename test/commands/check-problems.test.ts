@@ -139,9 +139,9 @@ test.each<[what: string, text: string, problems: string[]]>([
       `upstreams:\n  crm:\n    issuer: https://idp.example.com\n    clientId: x\n    errors: {refused: [gone], transient: [gone]}\n    request:\n      headers:\n        x-a: a\n        X-A: b\n`,
     [
       "line 9: sessions[0].jwt.audience[2]: is the same as sessions[0].jwt.audience[0] (line 7)",
-      "line 14: sessions[2].principal: finds what is found already by sessions[1].principal (line 12)",
+      "line 14: sessions[2].principal: finds the same sessions as sessions[1].principal (line 12)",
       "line 20: store.redis.cluster.nodes[1]: is the same as store.redis.cluster.nodes[0] (line 19)",
-      'line 25: upstreams.crm.errors.transient: "gone" stands in upstreams.crm.errors.refused (line 25) too: a word has one meaning',
+      'line 25: upstreams.crm.errors.transient: "gone" is in upstreams.crm.errors.refused (line 25) too: list it under one of them',
       "line 29: upstreams.crm.request.headers.X-A: stands twice, on lines 28 and 29: keep one of them",
     ],
   ],
@@ -184,7 +184,7 @@ test("check --no-secrets needs none of the variables and files, and says how man
   const file = `${await temporaryDirectory(opened)}/gateway.yaml`;
   await writeFile(file, elsewhere);
   const { code, stdout } = await runHere(["check", "--no-secrets", "--config", file]);
-  expect([code, stdout]).toEqual([0, `${file}: ok, but for 14 values from outside the file\n`]);
+  expect([code, stdout]).toEqual([0, `${file}: ok; 14 values from outside the file not looked up\n`]);
   expect((await runHere(["check", "--config", file])).code).toBe(1);
 });
 

@@ -204,9 +204,9 @@ describe("grants put", () => {
     [
       "what jq prints for a field that is missing",
       "null\n",
-      /^bearerswap: standard input is no refresh token but what programs print for a field that is missing, or a number: /,
+      /^bearerswap: standard input is not a refresh token: it is a number, or what programs print for a missing field \(null\); /,
     ],
-    ["a number", "404\n", /^bearerswap: standard input is no refresh token but what programs print/],
+    ["a number", "404\n", /^bearerswap: standard input is not a refresh token: it is a number/],
     ["a web page", "<html>s3cr3t</html>\n", /^bearerswap: standard input is neither JSON nor a bare refresh token\n$/],
     [
       "half a response",

@@ -33,7 +33,7 @@ test.each([
     });
     expect([
       code,
-      /^warning: NODE_USE_ENV_PROXY is set, and this Node \S+ ignores it: .*run Node 22\.21 or later/m.test(stderr),
+      /^warning: NODE_USE_ENV_PROXY is set, but this Node \S+ ignores it: .*run Node 22\.21 or later/m.test(stderr),
     ]).toEqual([0, warns]);
   },
 );

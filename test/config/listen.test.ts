@@ -141,7 +141,8 @@ describe("who may be believed (metadata and principal are plain fields of the re
       jwtSource,
     ],
   };
-  const message = "is believed as it comes: listen.grpc must be a unix socket, loopback, or mTLS with tls.allowedSans";
+  const message =
+    "is believed without proof, so that only Envoy may reach listen.grpc: it must be a unix socket, loopback, or mTLS with tls.allowedSans";
   const refused = [`sessions[0].metadata: ${message}`, `sessions[1].principal: ${message}`];
 
   test("is whoever can reach a unix socket or loopback", () => {
