@@ -1,11 +1,3 @@
-import {
-  BrokenCircuitError,
-  CircuitState,
-  ConsecutiveBreaker,
-  circuitBreaker,
-  handleWhenResult,
-  type IBackoff,
-} from "cockatiel";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import type { RefreshOutcome } from "../providers/outcome.ts";
@@ -21,9 +13,9 @@ export interface Breaker {
 
 export interface BreakerDeps {
   readonly upstream: string;
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, "monotonicMs">;
   readonly log: Log;
-  readonly metrics: TokenMetrics;
+  readonly metrics: Pick<TokenMetrics, "breaker">;
 }
 
 /** So many failures in a row open it. */
@@ -34,73 +26,106 @@ const longestOpenMs = 60_000;
 /** While one call tries whether the provider is back, ms. */
 const probingMs = 1_000;
 
-const states = {
-  [CircuitState.Closed]: "closed",
-  [CircuitState.Open]: "open",
-  [CircuitState.HalfOpen]: "half_open",
-  [CircuitState.Isolated]: "open",
-} as const;
+interface Open {
+  readonly kind: "open";
+  /** Monotonic ms; the next call from then on tries whether the provider is back. */
+  readonly until: number;
+  readonly forMs: number;
+}
+
+/** One call tries; the others wait for what comes of it. */
+interface HalfOpen {
+  readonly kind: "half_open";
+  /** How long it was open before. */
+  readonly forMs: number;
+  readonly decided: PromiseWithResolvers<void>;
+}
+
+type State = { readonly kind: "closed" } | Open | HalfOpen;
 
 /**
  * Only what says that the provider is unwell: an answer about one token or about us does not, nor does 429, which has
  * its own back-off.
  */
-function isUnwell(outcome: unknown): boolean {
-  const ending = outcome as RefreshOutcome;
-  return ending.kind === "unknown" || (ending.kind === "transient" && !ending.tooMany && ending.why !== "not_sent");
+function isUnwell(outcome: RefreshOutcome): boolean {
+  return outcome.kind === "unknown" || (outcome.kind === "transient" && !outcome.tooMany && outcome.why !== "not_sent");
 }
 
 export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): Breaker {
-  let openUntil = 0;
-  /**
-   * From its opening until a call has succeeded: in between each call that tries again opens it anew, which is no news.
-   */
+  let state: State = { kind: "closed" };
+  /** In a row, of calls that began while it was closed. */
+  let failures = 0;
+  /** From its opening until a call has succeeded: that each try opens it anew is no news for the log. */
   let isTripped = false;
-  const policy = circuitBreaker(handleWhenResult(isUnwell), {
-    breaker: new ConsecutiveBreaker(failuresToOpen),
-    halfOpenAfter: { next: () => open(firstOpenMs) },
-  });
-  policy.onStateChange((state) => {
-    metrics.breaker(upstream, states[state]);
-    report(states[state]);
-  });
 
   return {
     openMs() {
-      if (policy.state === CircuitState.HalfOpen) return probingMs;
-      return policy.state === CircuitState.Open ? Math.max(openUntil - clock.monotonicMs(), 0) : 0;
+      if (state.kind === "half_open") return probingMs;
+      return state.kind === "open" ? leftMs(state) : 0;
     },
-    run: (call) =>
-      policy.execute(call).catch((error: unknown): RefreshOutcome => {
-        if (error instanceof BrokenCircuitError)
-          return { kind: "transient", why: "breaker_open", retryAfterMs: Math.max(openUntil - clock.monotonicMs(), 0) };
-        throw error;
-      }),
+    run,
   };
 
-  /** One line for the whole time in which the provider is not asked: what is denied meanwhile is no further news. */
-  function report(state: "closed" | "open" | "half_open"): void {
-    if (state === "half_open" || isTripped === (state === "open")) return;
-    isTripped = state === "open";
-    if (isTripped)
-      log.warn(
-        { event: "breaker_open", upstream, failures: failuresToOpen },
-        "the provider failed so many times in a row: it is asked by one request at a time until it answers again; the others get 503",
-      );
-    else log.info({ event: "breaker_closed", upstream }, "the provider answers again");
+  async function run(call: () => Promise<RefreshOutcome>): Promise<RefreshOutcome> {
+    switch (state.kind) {
+      case "closed":
+        return count(await call());
+      case "half_open":
+        await state.decided.promise;
+        return run(call);
+      case "open":
+        if (leftMs(state) > 0) return { kind: "transient", why: "breaker_open", retryAfterMs: leftMs(state) };
+        return probe(call, state.forMs);
+      default:
+        return state satisfies never;
+    }
   }
 
-  /**
-   * cockatiel compares the duration with the wall clock: ours says so much by the monotonic one that the comparison
-   * cannot matter.
-   */
-  function open(ms: number): IBackoff<unknown> {
-    openUntil = clock.monotonicMs() + ms;
-    return {
-      get duration() {
-        return clock.monotonicMs() < openUntil ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
-      },
-      next: () => open(Math.min(ms * 2, longestOpenMs)),
-    };
+  /** A call may end after others have opened the breaker: it does not keep it open for longer. */
+  function count(outcome: RefreshOutcome): RefreshOutcome {
+    failures = isUnwell(outcome) ? failures + 1 : 0;
+    if (failures >= failuresToOpen && state.kind !== "open") open();
+    return outcome;
+  }
+
+  async function probe(call: () => Promise<RefreshOutcome>, forMs: number): Promise<RefreshOutcome> {
+    const probing: HalfOpen = { kind: "half_open", forMs, decided: Promise.withResolvers() };
+    enter(probing);
+    try {
+      const outcome = await call();
+      if (state === probing && !isUnwell(outcome)) close();
+      return outcome;
+    } finally {
+      if (state === probing) open();
+    }
+  }
+
+  function open(): void {
+    const forMs = state.kind === "half_open" ? Math.min(state.forMs * 2, longestOpenMs) : firstOpenMs;
+    enter({ kind: "open", until: clock.monotonicMs() + forMs, forMs });
+    if (isTripped) return;
+    isTripped = true;
+    log.warn(
+      { event: "breaker_open", upstream, failures: failuresToOpen },
+      "the provider failed so many times in a row: it is asked by one request at a time until it answers again; the others get 503",
+    );
+  }
+
+  function close(): void {
+    failures = 0;
+    isTripped = false;
+    enter({ kind: "closed" });
+    log.info({ event: "breaker_closed", upstream }, "the provider answers again");
+  }
+
+  function enter(next: State): void {
+    const before = state;
+    state = next;
+    metrics.breaker(upstream, next.kind);
+    if (before.kind === "half_open") before.decided.resolve();
+  }
+
+  function leftMs({ until }: Open): number {
+    return Math.max(until - clock.monotonicMs(), 0);
   }
 }
