@@ -27,7 +27,7 @@ export interface AdminServerDeps extends GrantsServiceDeps {
   readonly metrics: AdminMetrics;
 }
 
-/** `bearerswap.grants.v1.Grants`, where `listen.admin` says; undefined where it says nothing. */
+/** Serves `bearerswap.grants.v1.Grants` at `listen.admin`; undefined without that key. */
 export function configuredAdminServer({ config, ...deps }: AdminServerDeps): AdminServer | undefined {
   const { admin, adminTls, adminToken } = config;
   if (admin === undefined) return undefined;
@@ -81,7 +81,7 @@ class DeniedError extends Error {}
 function mayAdminister(metadata: Metadata, token: Secret | undefined): boolean {
   if (token === undefined) return true;
   const given = String(metadata.get("authorization")[0] ?? "");
-  // White space at its end, as editors leave in files, gets into no header.
+  // Editors leave white space at the end of files, and a header cannot carry it.
   return equalSecrets(given, `Bearer ${token.reveal().trim()}`);
 }
 

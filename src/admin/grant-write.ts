@@ -8,8 +8,8 @@ import type { GrantWrite } from "../stores/token-store.ts";
 import { issuedAccess } from "../tokens/issued-access.ts";
 
 /**
- * How long tokens live where a response does not say: the refresh token, and with it the grant; and the access token,
- * which else has no expiry.
+ * How long tokens live where a response does not say: the refresh token, and with it the grant, and the access token.
+ * Without a life for it, such an access token has no expiry.
  */
 export interface TokenLives {
   readonly refreshTokenLifeMs: number;
@@ -17,8 +17,8 @@ export interface TokenLives {
 }
 
 /**
- * A login's outcome as the store takes it, read as a provider's own answers are. `expires_at` wins over `expires_in`; a
- * bare refresh token is refreshed at first use.
+ * What a login's token response puts into the store. It is read as a provider's own answers are: `expires_at` wins over
+ * `expires_in`. A bare refresh token is refreshed at its first use.
  * @throws BearerswapError `input`
  */
 export function grantWrite(

@@ -6,7 +6,7 @@ import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { Secret } from "../platform/secret.ts";
 import type { GrantsHandlers } from "./grants-service.ts";
 
-/** How the admin service is reached. */
+/** Where the admin service is, and how to reach it. */
 export interface GrantsClientOptions {
   readonly address: Address;
   readonly token?: Secret | undefined;
@@ -15,8 +15,8 @@ export interface GrantsClientOptions {
 }
 
 /**
- * The calls. They throw BearerswapError: `input` where the service blames the request, `address` where it cannot be
- * reached.
+ * The calls of the grants service. They throw BearerswapError: `input` if the service refuses the request, `address` if
+ * it cannot be reached.
  */
 export interface GrantsClient extends GrantsHandlers {
   close(): void;
@@ -28,7 +28,7 @@ export const grantStates: Readonly<Record<number, string>> = { 1: "active", 2: "
 export const refreshOutcomes: Readonly<Record<number, string>> = { 1: "refreshed", 2: "refused", 3: "unavailable" };
 
 const deadlineMs = 10_000;
-/** Where a provider has to answer first. */
+/** For calls that have to wait for a provider. */
 const providerDeadlineMs = 30_000;
 
 type Callback<Response> = (error: ServiceError | null, response: Response) => void;
@@ -41,7 +41,7 @@ type Method<Request, Response> = (
 
 export function createGrantsClient({ address, token, caFile }: GrantsClientOptions): GrantsClient {
   const channel = caFile === undefined ? credentials.createInsecure() : credentials.createSsl(readCa(caFile));
-  // Not by way of http_proxy and the like: what is sent are tokens, in plaintext on loopback.
+  // The variables for proxies are not heeded: tokens are sent, in plaintext on loopback.
   const client = new proto.GrantsClient(formatAddress(address), channel, { "grpc.enable_http_proxy": 0 });
   const metadata = new Metadata();
   if (token !== undefined) metadata.set("authorization", `Bearer ${token.reveal()}`);
@@ -81,7 +81,7 @@ function readCa(file: string): Buffer {
 function wrapped(error: ServiceError, address: Address): BearerswapError {
   const details = error.details
     .replaceAll(/\s+/g, " ") // OpenSSL's reasons end in line breaks
-    // grpc-js ends in this, with nothing behind it, where no name had to be resolved.
+    // grpc-js ends its message in this, with nothing behind it, if no name had to be resolved.
     .replace(/\.? ?Resolution note:? ?$/, "")
     .trim();
   if (error.code === status.UNAVAILABLE && channelFailure.test(details)) {

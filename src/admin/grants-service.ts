@@ -28,7 +28,7 @@ export interface GrantsServiceDeps {
 /** A source of sessions. With `subject` its sessions may only use grants of their own subject. */
 type GrantSource = IdSource & { readonly name: string; readonly subject?: unknown };
 
-/** Nothing is stored for what was asked about. */
+/** The grant that was asked about is not there. */
 export class NotFoundError extends Error {
   constructor() {
     super("there is no grant for this session and upstream");
@@ -99,7 +99,7 @@ export function createGrantsHandlers({
         answer.kind === "unavailable" ? answer : answer.kind === "refused" ? { why: answer.why } : {};
       log.info(
         { event: "grant_refresh", upstream, session: shortHash(key.session), outcome: answer.kind },
-        "a refresh was asked for",
+        "an operator asked for a refresh",
       );
       return {
         outcome: outcomes[answer.kind],
@@ -124,7 +124,7 @@ export function createGrantsHandlers({
     },
   };
 
-  /** A grant that cannot be read hides none of the others. */
+  /** A grant for the list. One that cannot be read is shown as such, and does not hide the others. */
   async function glance(key: GrantKey): Promise<proto.Grant | undefined> {
     try {
       return view(key.upstream, await store.read(key));
@@ -161,8 +161,8 @@ export function createGrantsHandlers({
   }
 
   /**
-   * Where nothing is found, the id may be why. What an id of former rules has left behind is shown and revoked all the
-   * same.
+   * Refuses an id that no request can have. It is asked only where nothing was found for the id: a grant that an
+   * earlier version stored under such an id can still be shown and revoked.
    */
   function checkId(session: proto.SessionKey | undefined): void {
     const problem = idProblem(sourceOf(session), session?.id ?? "");
@@ -182,7 +182,7 @@ const outcomes = {
   unavailable: proto.RefreshOutcome.UNAVAILABLE,
 } as const;
 
-/** Errors that are about one row. */
+/** The errors that are about one row alone. */
 const unreadable: ReadonlySet<string> = new Set(["store_sealed", "store_corrupt"]);
 
 /** What a grant looks like from outside; undefined where nothing is stored. */

@@ -12,14 +12,14 @@ export interface ProviderRevocationDeps {
 }
 
 /**
- * A refresh under way may replace the tokens meanwhile: then the new ones are ended too. More often than this nothing
- * is won.
+ * A refresh that is under way may replace the tokens meanwhile. The new ones are then ended too, in at most this many
+ * rounds.
  */
 const mostRounds = 3;
 
 /**
- * Ends a grant's tokens at its provider, before they are ended here: once the tombstone is written, nobody knows them.
- * Resolves to why the provider did not confirm it, undefined where it did or nothing is held.
+ * Ends a grant's tokens at its provider. It comes before they are ended here, since nobody knows them any more once the
+ * tombstone is written. Resolves to why the provider did not confirm it; undefined if it did, or there are no tokens.
  * @throws BearerswapError `store_unavailable`
  */
 export async function revokeAtProvider(
@@ -47,7 +47,7 @@ export async function revokeAtProvider(
   return problem;
 }
 
-/** A row that cannot be read can still be ended here. */
+/** What is read, or why the row cannot be read: such a row can still be ended here. */
 async function readable(read: Promise<ReadResult>): Promise<ReadResult | string> {
   try {
     return await read;

@@ -14,8 +14,8 @@ export interface Described {
 }
 
 /**
- * Describes an issue in our words. No text of the file is quoted, as it may be a secret. A number or a boolean is quoted
- * where it has to be written as a text.
+ * Describes an issue in our words. No text of the file is quoted, as it may be a secret. A number or a boolean is
+ * quoted where it has to be written as a text.
  */
 export function describeIssue(issue: z.core.$ZodIssue, { path: section, value, document }: Described): Problem[] {
   const path = [...section, ...issue.path];

@@ -18,8 +18,8 @@ export function nearest(word: string, candidates: readonly string[]): string | u
 }
 
 /**
- * What to say of an unknown key of the mapping at `path`: the key that was meant, the mapping that it belongs in, or the
- * keys that there are.
+ * What to say of an unknown key of the mapping at `path`: the key that was meant, the mapping that it belongs in, or
+ * the keys that there are.
  */
 export function hintFor(key: string, path: readonly PropertyKey[]): string {
   const schema = schemaAt(path);

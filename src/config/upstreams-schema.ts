@@ -52,8 +52,8 @@ const parameters = z
   );
 
 /**
- * A preset's parameters are taken out before the schema sees the upstream (presets.ts): one that is left here belongs to
- * no preset of that upstream.
+ * A preset's parameters are taken out before the schema sees the upstream (presets.ts): one that is left here belongs
+ * to no preset of that upstream.
  */
 const presetParameters = Object.fromEntries(
   presetParameterNames.map((parameter) => [

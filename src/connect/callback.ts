@@ -80,8 +80,8 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
   }
 
   /**
-   * The user has logged in at the session's issuer. Goes on only if it is the user whom the ticket was made for, whoever
-   * opened the link.
+   * The user has logged in at the session's issuer. Goes on only if it is the user whom the ticket was made for,
+   * whoever opened the link.
    */
   async function identified(input: CheckInput, { flow, login, ended }: Begun, callback: URL): Promise<Reply> {
     const ticket = await tickets.look(flow.ticket ?? "");

@@ -17,8 +17,8 @@ export function createDisconnect(
 
   return async function disconnect(input, upstream, query) {
     if (!providers.has(upstream)) return messages.notFound();
-    // A POST from another site carries that site's Origin, and cannot know the token. The token is in the address, since
-    // the body is not at hand: Envoy sends it on MCP routes alone.
+    // A POST from another site carries that site's Origin, and cannot know the token. The token is in the address,
+    // since the body is not at hand: Envoy sends it on MCP routes alone.
     if (input.header("origin") !== links.origin) return messages.staleForm();
     const visitor = await visitorOf(input, sessions, issuer !== undefined);
     if (visitor.kind === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");

@@ -21,7 +21,7 @@ export interface FlowKeysDeps {
 }
 
 const dayMs = 24 * 60 * 60 * 1_000;
-/** A login begun just before midnight ends the day after; clocks of replicas differ. */
+/** Longer than a day: a login that begins just before midnight ends the day after, and clocks of replicas differ. */
 const keyLifeMs = 3 * dayMs;
 const idSyntax = /^d(\d{1,8})-[a-f0-9]{12}$/;
 
@@ -34,7 +34,7 @@ export function createFlowKeys({ flows, clock }: FlowKeysDeps): FlowKeys {
 
     async named(id) {
       const day = Number(idSyntax.exec(id)?.[1] ?? Number.NaN);
-      // Yesterday's is accepted still, and tomorrow's from a replica whose clock is ahead.
+      // Yesterday's key is still accepted, and so is tomorrow's, from a replica whose clock is ahead.
       if (!(Math.abs(day - today()) <= 1)) return undefined;
       const key = await keyOf(day);
       return idOf(day, key) === id ? sealerOf(day, key) : undefined;
@@ -45,13 +45,13 @@ export function createFlowKeys({ flows, clock }: FlowKeysDeps): FlowKeys {
     return Math.floor(clock.wallMs() / dayMs);
   }
 
-  /** Read each time: a login begins only while the store answers, and all replicas see the same key at once. */
+  /** Asks the store each time, so that a login begins only while it answers, and all replicas use the same key. */
   async function keyOf(day: number): Promise<string> {
     const id = String(day);
     const known = await flows.read("key", id);
     if (known !== undefined) return remember(day, known);
     const own = seen.get(day) ?? newSealingKey();
-    // Of several replicas that do this at the same time one is first, and all take what it put.
+    // If several replicas do this at the same time, one is first, and all take the key that it put.
     const isFirst = await flows.put("key", id, own, keyLifeMs);
     return remember(day, isFirst ? own : ((await flows.read("key", id)) ?? own));
   }
@@ -67,7 +67,7 @@ function sealerOf(day: number, key: string): Sealer {
   return createSealer({ keys: [{ id: idOf(day, key), key: new Secret(key) }], allowPlain: false });
 }
 
-/** The day, and a fingerprint that tells a key that was lost from the one in its place. */
+/** The day and a fingerprint of the key, which tells a key that was lost from the one that took its place. */
 function idOf(day: number, key: string): string {
   return `d${day}-${createHash("sha256").update(`flow key\0${key}`).digest("hex").slice(0, 12)}`;
 }

@@ -21,17 +21,17 @@ export interface BegunSession {
 export interface SessionIssuer extends IssuedSessions {
   /** The source's name. */
   readonly source: string;
-  /** A new session: its hash, and the cookie that is it. It ends after so long, ms, unless it is kept. */
+  /** Begins a session: its hash, and its cookie. It ends after `lifeMs`, unless `keep` is called. */
   begin(lifeMs: number): Promise<BegunSession>;
-  /** The session holds a grant now: gives it its two whole lives. Can be repeated. */
+  /** Gives the session its two whole lives, now that it holds a grant. Can be repeated. */
   keep(session: string): Promise<void>;
 }
 
 /**
- * Both lifetimes are kept by the store and not in the cookie: a cookie with times in it would have to be set anew with
- * every answer for the idle one, and could not be ended. Two records, each ended by the store's own clock: one is
- * renewed by use, the other is not. There is no id before the first account is connected, so that none that somebody
- * else knows or planted can become a session that is worth something.
+ * Sessions in a cookie of our own. Their two lifetimes are kept in the store as two records, which end by the store's
+ * own clock: one is renewed by use, the other is not. If the cookie held the times, it would have to be set anew with
+ * every answer, and a session could not be ended. An id is made only when the first account is connected, so that no id
+ * that somebody else knows or planted can become a session with an account.
  */
 export function createSessionIssuer(
   config: IssuedSessionsConfig,
@@ -58,7 +58,7 @@ export function createSessionIssuer(
     },
   };
 
-  /** Where the store was away for longer than the session's first life, its record is made again. */
+  /** Makes a record again if it ended because the store was away for longer than the session's first life. */
   async function keepFor(kind: "session" | "seen", session: string, value: string, lifeMs: number): Promise<void> {
     if ((await flows.read(kind, session, lifeMs)) === undefined) await flows.put(kind, session, value, lifeMs);
   }

@@ -2,9 +2,9 @@
 const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{}:,]|[^\s"[\]{}:,]+/g;
 
 /**
- * The text of a member's value as it stands in a JSON object, where that value is no object and no list: `1e2` stays
- * `1e2`, and digits that no number of JavaScript holds stay as they are. Of several members of that name the last
- * counts, as in JSON.parse.
+ * The text of a member's value in a JSON object, exactly as it is written there, unless the value is an object or a
+ * list. So `1e2` stays `1e2`, and a number with more digits than JavaScript can hold keeps them. If several members
+ * have that name the last one counts, as in JSON.parse.
  * @param json what JSON.parse takes for an object
  */
 export function memberText(json: string, name: string): string | undefined {

@@ -33,7 +33,7 @@ export function createLinks({ publicUrl, prefix }: { readonly publicUrl: string;
       return url.href;
     },
     disconnect: (upstream, token) => `${base}disconnect/${upstream}?token=${token}`,
-    back: (path) => `${publicUrl}${path}`, // not resolved: "//" would begin another host
+    back: (path) => `${publicUrl}${path}`, // not resolved as a URL, in which "//" would begin another host
   };
 }
 
@@ -47,6 +47,6 @@ const longestReturnPath = 2_048;
 export function returnPath(text: string, origin: string): string | undefined {
   if (text.length > longestReturnPath || !/^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(text)) return undefined;
   const url = URL.parse(text, origin);
-  // Dot segments are gone by now: what they leave at the beginning must not be two slashes either.
+  // The parser has removed dot segments. What is left must not begin with two slashes either.
   return url?.origin === origin && !url.pathname.startsWith("//") ? `${url.pathname}${url.search}` : undefined;
 }

@@ -1,14 +1,16 @@
 import type { ReplyCookie } from "../check/reply.ts";
 import { digestOf } from "../platform/digest.ts";
 
-/** Cookies of logins under way begin with this: one for each login, so that two tabs never overwrite each other's. */
+/**
+ * Names of cookies of logins begin with this. Each login has its own, so that two tabs never overwrite each other's.
+ */
 export const loginCookiePrefix = "__Host-bearerswap-login-";
 
 /** Name and value together. Browsers keep 4,096 bytes with the attributes. */
 export const longestLoginCookie = 3_500;
 /** Logins under way in one browser. */
 const maxLogins = 5;
-/** Of a browser that brings more than we ever gave it, so many are deleted with one answer. */
+/** At most this many are deleted with one answer, for a browser that brings more than we ever gave it. */
 const maxDeletions = 10;
 const pairSyntax = /^[ \t]*(__Host-bearerswap-login-[A-Za-z0-9_-]{16})=(\d{1,16})\.[A-Za-z0-9._-]+[ \t]*$/;
 
@@ -16,17 +18,16 @@ export function loginCookieName(state: string): string {
   return `${loginCookiePrefix}${digestOf(state).slice(0, 16)}`;
 }
 
-/** Deletes it. */
+/** The cookie that deletes the one of this name. */
 export function endedCookie(name: string): ReplyCookie {
   return { name, value: "", maxAgeMs: 0 };
 }
 
 /**
- * Deletes what is too many beside a login that begins now, oldest first. The times are the browser's word: they choose
- * what is deleted there, and nothing else.
+ * Deletes the oldest logins of a browser that has too many as another one begins. The times come from the browser, and
+ * are used for nothing but to choose what is deleted there.
  *
- * @param ended the cookie of a login that the new one continues: it goes anyway, and must not cost another login its
- * place
+ * @param ended the cookie of a login that the new one continues: it is deleted anyway, and is not counted
  */
 export function surplusCookies(header: string | undefined, ended?: ReplyCookie): ReplyCookie[] {
   if (header === undefined || !header.includes(loginCookiePrefix)) return [];

@@ -9,7 +9,7 @@ export interface Messages {
   wrongMethod(): Reply;
   notFound(): Reply;
   unreadable(what: string): Reply;
-  /** Nobody is signed in here, and nobody can be by connecting. */
+  /** The browser has no session, and connecting an account does not begin one. */
   stranger(): Reply;
   /** The session does not say whose it is, although it should. */
   withoutSubject(): Reply;
@@ -124,7 +124,7 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
         status: "invalid",
         title: "This login is no longer known",
         text: [
-          "It took longer than ten minutes, or it was finished already: going back in the browser, or loading the page again, does that.",
+          "It took longer than ten minutes, or it was finished already: that happens after going back in the browser, or loading the page again.",
           "See whether the account is connected. If not, begin again.",
         ],
       }),
@@ -146,7 +146,7 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
     foreignLogin: (upstream) =>
       show({
         status: "forbidden",
-        title: "This login belongs to another one",
+        title: "This answer belongs to another login",
         text: [
           `What came back from ${titleOf(upstream)} was made for a different login than yours. Nothing was connected.`,
           "Begin again here.",
@@ -155,9 +155,9 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
     newerLogin: (upstream) =>
       show({
         status: "forbidden",
-        title: "Something newer is stored",
+        title: "Your login was not kept",
         text: [
-          `While you logged in, ${titleOf(upstream)} was connected or disconnected elsewhere. That stays, and this login was not kept.`,
+          `While you logged in, ${titleOf(upstream)} was connected or disconnected elsewhere, and that is newer.`,
           "Begin again here if you want it in its place.",
         ],
       }),
@@ -172,10 +172,10 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
       show({
         cookies,
         status: "unavailable",
-        title: "This takes long",
+        title: "This is taking a while",
         text: [
-          "A provider has not answered yet. We go on waiting for it.",
-          "See in a minute whether the account is connected.",
+          "The provider has not answered yet. We are still waiting for it.",
+          "Look again in a minute whether the account is connected.",
         ],
       }),
     staleForm: () =>
@@ -183,8 +183,8 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
         status: "forbidden",
         title: "Nothing was changed",
         text: [
-          "The page you came from is out of date, or the request did not come from it.",
-          "Look at your connections again and repeat it there.",
+          "The page you came from is out of date, or the request came from elsewhere.",
+          "Open your connections again, and repeat it there.",
         ],
       }),
   };

@@ -1,11 +1,11 @@
 /**
- * How a login ended: `connected` with its grant stored, `denied` by the provider or its user, `refused` as another
- * browser, session or user came back with it, `superseded` as something newer was stored meanwhile, `failed` for
- * whatever else, of ours or the provider's.
+ * How a login ended. `connected`: its grant is stored. `denied`: the provider or its user said no. `refused`: another
+ * browser, session or user came back with it. `superseded`: something newer was stored meanwhile. `failed`: anything
+ * else that went wrong, here or at the provider.
  */
 export type LoginEnding = "connected" | "denied" | "refused" | "superseded" | "failed";
 
-/** Where grants begin. */
+/** Counts the logins of users who connect accounts. */
 export interface LoginMetrics {
   login(upstream: string, ending: LoginEnding): void;
 }

@@ -22,12 +22,14 @@ export interface OfferDeps {
   readonly assumeUrlElicitation: boolean;
 }
 
-/** Where an account can be connected: at once by whoever is at the browser, or after a login that a ticket asks for. */
+/** How an account can be connected: by the session at the browser, or after the login that a ticket asks for. */
 type Way =
   | { readonly kind: "direct" }
   | { readonly kind: "ticket"; readonly session: Session; readonly subject: string };
 
-/** Makes of a denial what leads its user to a login: a link, a redirect for a browser, a question for an MCP client. */
+/**
+ * Adds to a denial what leads its user to a login: a link, or a redirect or a question for an MCP client in its place.
+ */
 export function createOffer({ context, decode, sources, routes, resources, assumeUrlElicitation }: OfferDeps) {
   const { providers, sessions, issuer, sourcesByName, tickets, links, titleOf, log } = context;
   const kinds = new Map(sources.map((source) => [source.name, source]));
@@ -73,7 +75,7 @@ export function createOffer({ context, decode, sources, routes, resources, assum
       : led(denial, "elicitation", { kind: "json", body: elicit(url) });
   }
 
-  /** Said in the log as a denial is, since it stands in the place of one. */
+  /** Such an answer is logged as a denial is, since it takes the place of one. */
   function led({ reason, upstream, session }: Denial, way: "redirect" | "elicitation", reply: Reply): Verdict {
     log.info(
       { event: "connect_offered", upstream, session: session && shortHash(session), reason, way },
@@ -83,8 +85,8 @@ export function createOffer({ context, decode, sources, routes, resources, assum
   }
 
   /**
-   * Sessions in cookies are at the browser. One in a header is not: its link asks who opens it, which takes a subject
-   * to compare with.
+   * A session in a cookie is at the browser. One in a header is not: whoever opens its link has to log in, and that
+   * takes a subject to compare the login with.
    */
   async function wayOf({ reason }: Denial, input: CheckInput): Promise<Way | undefined> {
     if (reason === "session_missing") return issuer === undefined ? undefined : { kind: "direct" };
@@ -104,7 +106,7 @@ export function createOffer({ context, decode, sources, routes, resources, assum
   }
 }
 
-/** A login is what is missing, or at least knowledge of where to get a session. */
+/** Whether the client can do something about it: by a login, or by getting a session where the metadata says. */
 function isCurable({ reason }: Denial): boolean {
   return (
     reason === "grant_missing" ||
@@ -114,7 +116,7 @@ function isCurable({ reason }: Denial): boolean {
   );
 }
 
-/** A person went there with a browser; a script in a page would not follow to another site's login. */
+/** Whether a person opened the address in a browser. A script in a page could not follow to another site's login. */
 function isNavigation(input: CheckInput): boolean {
   return (
     input.method === "GET" &&

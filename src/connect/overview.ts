@@ -41,7 +41,7 @@ export function createOverview(context: ConnectContext): (input: CheckInput) => 
     if (session === undefined) return { upstream, state: "none", canConnect };
     const key = { session: session.session, upstream };
     const read = await store.read(key);
-    // A grant of another subject is none that this session could use, and its account is none of this user's business.
+    // The session cannot use a grant of another subject, and its user must not learn whose account it is.
     if (read.kind !== "found" || !mayUse(session, read.row.grant.subject))
       return { upstream, state: "none", canConnect };
     const account = await accounts.nameOf(key, read.row.grant).catch(() => undefined);

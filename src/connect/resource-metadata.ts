@@ -10,7 +10,7 @@ export interface ResourceMetadata {
   urlFor(input: CheckInput): string | undefined;
 }
 
-/** Begins the paths of the documents: the resource's own path follows (RFC 9728 §3.1). */
+/** The paths of the documents begin with this, and go on with the resource's own path (RFC 9728 §3.1). */
 export const wellKnownPath = "/.well-known/oauth-protected-resource";
 
 export function createResourceMetadata(

@@ -38,11 +38,11 @@ export function createStart(context: ConnectContext): Start {
       const asked = query.get("return_to");
       const returnTo = asked === null ? undefined : returnPath(asked, links.origin);
       if (asked !== null && returnTo === undefined)
-        return messages.unreadable("It would lead back to an address that is none of this site's paths.");
+        return messages.unreadable("It would lead back to an address that is not on this site.");
       const visitor = await visitorOf(input, sessions, issuer !== undefined);
       switch (visitor.kind) {
         case "session":
-          // Its grant could be used by nobody: the source compares subjects.
+          // The source compares subjects, and nobody could use a grant without one.
           if (visitor.session.owner !== undefined && visitor.session.owner.subject === undefined)
             return messages.withoutSubject();
           return send(login, input, {
@@ -70,8 +70,8 @@ export function createStart(context: ConnectContext): Start {
   };
 
   /**
-   * The link was sent about: only who logs in at the session's issuer as the session's subject may connect an account
-   * to it.
+   * A ticket's link may have come to anybody: only somebody who logs in at the session's issuer as the session's
+   * subject may connect an account to the session.
    */
   async function identify(input: CheckInput, upstream: string, id: string): Promise<Reply> {
     const ticket = await tickets.look(id);
@@ -89,8 +89,7 @@ export function createStart(context: ConnectContext): Start {
   ): Promise<Reply> {
     const browser = browserFor(input, random);
     const flow = await states.begin({ ...begun, browser: browser.hash });
-    if (flow === undefined)
-      return messages.unreadable("Its session is longer than any that an account can be connected for.");
+    if (flow === undefined) return messages.unreadable("The session it is for is too long to connect an account to.");
     try {
       const cookies = [browser.cookie, flow.cookie, ...surplusCookies(input.cookies, ended)];
       return { kind: "redirect", to: await to.authorizationUrl(flow.login), cookies };

@@ -29,11 +29,11 @@ const stateSchema = z.object({
   browser: z.string(),
   owner: ownerSchema.optional(),
   /**
-   * How the browser showed that it may act for the owner: by its session, which it must show again, or by a login that
-   * matched a ticket.
+   * How the browser showed that it may act for the owner. `session`: by its session, which it must show again when it
+   * comes back. `ticket`: by a login that matched the ticket.
    */
   by: z.enum(["session", "ticket"]),
-  /** The ticket, for `identify`: taken when the login has matched it. */
+  /** The ticket, for `identify`: it is used up when the login has matched it. */
   ticket: z.string().optional(),
   returnTo: z.string().optional(),
   nonce: z.string(),
@@ -47,24 +47,25 @@ export type FlowState = z.output<typeof stateSchema>;
 export interface Begun {
   readonly flow: FlowState;
   readonly login: Login;
-  /** Deletes the cookie that it was in; undefined where the store had it. */
+  /** Deletes the cookie that the login was in; undefined if the store had it. */
   readonly ended: ReplyCookie | undefined;
 }
 
 /**
- * Logins under way. Each is in a cookie of its browser, sealed: what strangers begin costs the store nothing, and any
- * replica can finish it. Only when a login comes back, a mark in the store sees to it that it is finished once.
+ * Logins under way. Each is sealed in a cookie of its browser, so that what strangers begin costs the store nothing,
+ * and any replica can finish it. When a login comes back, a mark in the store makes sure that it is finished only once.
  */
 export interface States {
-  /** @returns what the provider is told, and the cookie; undefined where it would be too long for one */
+  /** @returns what the provider is told, and the cookie; undefined if the login is too long for a cookie */
   begin(
     state: Omit<FlowState, "nonce" | "verifier">,
   ): Promise<{ readonly login: Login; readonly cookie: ReplyCookie } | undefined>;
   /**
-   * What was begun under this state in a browser with these cookies; undefined where nothing was, or it took too long.
+   * The login that was begun under this state in a browser with these cookies; undefined if there is none, or it took
+   * too long.
    */
   look(state: string, cookies: string | undefined): Promise<Begun | undefined>;
-  /** Uses it up: of several who do at the same time one gets true, and nobody does later. */
+  /** Uses the login up. Only the first who does it gets true, also among several at the same time. */
   take(begun: Begun): Promise<boolean>;
 }
 
@@ -79,7 +80,7 @@ const stateSyntax = /^[A-Za-z0-9_-]{22}$/;
 const valueSyntax = /^(\d{1,16})\.(s1\.([a-z0-9_-]{1,63})\.[A-Za-z0-9_-]+)$/;
 /** What is sealed; `state` is its hash. */
 const sealedSchema = stateSchema.extend({ state: z.string() });
-/** Longer than a login is accepted anywhere, also by a replica whose clock is twenty minutes behind. */
+/** How long the mark of a login is kept: longer than even a replica whose clock is 20 minutes behind accepts it. */
 const markLifeMs = 3 * flowLifeMs;
 
 export function createStates({ flows, random, clock, redirectUri }: StatesDeps): States {
@@ -91,7 +92,7 @@ export function createStates({ flows, random, clock, redirectUri }: StatesDeps):
       const login = { redirectUri, state, nonce: random.id(), verifier: `${random.id()}${random.id()}` };
       const flow: FlowState = { ...begun, nonce: login.nonce, verifier: login.verifier };
       const sealer = await keys.current();
-      // The way back is the first to go: without it the user comes to the page of accounts.
+      // If it is too long, the way back is left out: the user then comes to the page of accounts.
       const cookie = cookieOf(state, flow, sealer) ?? cookieOf(state, { ...flow, returnTo: undefined }, sealer);
       return cookie && { login, cookie };
     },
@@ -120,7 +121,7 @@ export function createStates({ flows, random, clock, redirectUri }: StatesDeps):
     return name.length + value.length > longestLoginCookie ? undefined : { name, value, maxAgeMs: flowLifeMs };
   }
 
-  /** Undefined whatever is wrong with the cookie: it is the browser's word until the seal says otherwise. */
+  /** The login in the cookie; undefined whatever is wrong with it, since anybody may have written the cookie. */
   async function opened(state: string, cookies: string | undefined): Promise<FlowState | undefined> {
     const name = loginCookieName(state);
     const credential = cookieCredential(name, cookies);
@@ -134,14 +135,14 @@ export function createStates({ flows, random, clock, redirectUri }: StatesDeps):
     return hash === digestOf(state) ? flow : undefined;
   }
 
-  /** A version before this one kept logins in the store; they are finished for one release. */
+  /** Earlier versions kept logins in the store. They are still finished, so that an upgrade loses none. */
   async function stored(state: string): Promise<FlowState | undefined> {
     const value = await flows.read("state", digestOf(state));
     return value === undefined ? undefined : parseRecord(stateSchema, value, "state");
   }
 }
 
-/** Name and expiry are sealed in: a cookie opens under no other name, and lives no longer than it was given. */
+/** Binds the seal to the cookie's name and expiry, so that it opens under no other name and no later. */
 function placeOf(name: string, expiry: string) {
   return { key: name, field: "flow", version: expiry } as const;
 }

@@ -14,15 +14,15 @@ const ticketSchema = z.object({ session: z.string(), source: z.string(), subject
 export type Ticket = z.output<typeof ticketSchema>;
 
 /**
- * Links for sessions that never come to a browser. A ticket is no secret: it opens nothing, it only says who has to log
- * in. One is good for one login in ten minutes; it is taken when that login has matched, so that a program that
- * previews links does not use it up.
+ * Links for sessions that never come to a browser. A ticket is no secret: it opens nothing, and only says who has to
+ * log in. It is good for one login within ten minutes. It is used up when that login has matched, so that a program
+ * that previews links does not use it up.
  */
 export interface Tickets {
   issue(ticket: Ticket): Promise<string>;
-  /** Undefined where there is none, or it was used, or its time is over. */
+  /** Undefined if there is no such ticket, or it was used, or its time is over. */
   look(id: string): Promise<Ticket | undefined>;
-  /** The same, once. */
+  /** Like `look`, and uses the ticket up. */
   take(id: string): Promise<Ticket | undefined>;
 }
 
@@ -33,8 +33,8 @@ export interface TicketsDeps {
 }
 
 /**
- * A client that asks again gets the same ticket for so long, ms: one that asks every second does not fill the store,
- * and each link has most of its time left.
+ * For this long, ms, a client that asks again gets the same ticket: one that asks every second then does not fill the
+ * store, and each link has most of its time left.
  */
 const sameTicketMs = 2 * 60 * 1_000;
 const maxRemembered = 10_000;
@@ -42,7 +42,7 @@ const ticketSyntax = /^[A-Za-z0-9_-]{22}$/;
 
 export function createTickets({ flows, random, clock }: TicketsDeps): Tickets {
   const issued = new LRUCache<string, { readonly id: string; readonly until: number }>(upTo(maxRemembered));
-  /** Being issued: requests that come in at the same time share one ticket. */
+  /** Tickets that are being issued: requests that come in at the same time share one. */
   const issuing = new Map<string, Promise<string>>();
 
   return {

@@ -20,14 +20,14 @@ export interface BackchannelLogoutDeps {
   readonly flows: Pick<FlowStore, "read" | "put">;
   readonly store: Pick<TokenStore, "list">;
   readonly tokens: Pick<TokenManager, "revoke">;
-  /** Of the configured upstreams. */
+  /** The configured upstreams. */
   readonly upstreamNames: readonly string[];
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: LogoutMetrics;
 }
 
-/** What became of a logout token. `unavailable`: it has to be sent again. */
+/** What became of a logout token. `unavailable`: the issuer has to send it again. */
 export type LogoutOutcome = { readonly kind: "done" } | Exclude<LogoutTokenResult, { readonly kind: "valid" }>;
 
 /**
@@ -42,7 +42,7 @@ interface Ordered {
 }
 
 const retryAfterMs = 5_000;
-/** Stood in the place of the token's hash up to version 0.1. */
+/** What versions up to 0.1 stored in place of the token's hash. */
 const seenBefore = "done";
 
 export function createBackchannelLogout({
@@ -77,17 +77,18 @@ export function createBackchannelLogout({
     const id = digestOf(first.source.issuer, first.token.jti);
     const token = digestOf(jwt);
     const seen = await flows.read("logout", id);
-    // An issuer sends again what it had no answer to. A login since then is safe from it: nothing is done.
+    // An issuer sends a token again if it got no answer. Nothing is done then, so that a login since is not ended.
     if (seen === token || seen === seenBefore) return { kind: "done" };
     if (seen !== undefined) return { kind: "invalid", why: "its jti was seen before, in another token" };
     for (const order of orders) await carryOut(order);
-    // Only now, so that an issuer can send again what failed halfway: all of it can be repeated.
+    // Noted only now: if something failed on the way, the issuer can send the token again, and all is repeated.
     await flows.put("logout", id, token, Math.max(...orders.map(({ token }) => token.lifeMs)));
     return { kind: "done" };
   }
 
   /**
-   * An issuer has one address for a client's logouts: all sources that it means are told, those in other places too.
+   * The sources that the token is for. An issuer has one address for all logouts of a client, so that there may be
+   * several.
    */
   async function verified(
     jwt: string,
@@ -116,7 +117,7 @@ export function createBackchannelLogout({
     return first === undefined ? failure : [first, ...others];
   }
 
-  /** The tombstones tell every replica. */
+  /** Ends the grants of the sessions that the token means. Every replica learns of it by the tombstones. */
   async function carryOut({ source, token }: Ordered): Promise<void> {
     const sessions = await names.named(source, token);
     let grants = 0;

@@ -7,10 +7,10 @@ export const logoutPath = "/backchannel-logout";
 /** Answers one request for {@link logoutPath}; never rejects. */
 export type LogoutEndpoint = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-/** Bytes of a body at most: a logout token is some hundred. */
+/** The longest body that is read, in bytes. A logout token has some hundred. */
 const longestBody = 64 * 1_024;
 
-/** What is answered; a body only where something is wrong. */
+/** The answer. It has a body only if something is wrong. */
 interface Answer {
   readonly status: number;
   readonly refusal?: { readonly error: string; readonly error_description: string };
@@ -18,8 +18,8 @@ interface Answer {
 }
 
 /**
- * `POST` of a form with `logout_token` (OpenID Connect Back-Channel Logout 1.0 §2.5); 200, or a JSON error with 400, or
- * 503 where it is to be sent again (§2.8).
+ * Takes a `POST` of a form with `logout_token` (OpenID Connect Back-Channel Logout 1.0 §2.5). Answers 200, or a JSON
+ * error (§2.8) with 400, or with 503 if the token is to be sent again.
  */
 export function createLogoutEndpoint(logout: BackchannelLogout): LogoutEndpoint {
   return async (request, response) => send(response, await answer(request));
@@ -64,7 +64,7 @@ function invalid(description: string): Answer {
   return { status: 400, refusal: { error: "invalid_request", error_description: description } };
 }
 
-/** Undefined where it is too long: what is left of it is then read and dropped by the server. */
+/** The request's body; undefined if it is too long. Node then reads the rest of it and drops it. */
 async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
   if (Number(request.headers["content-length"] ?? 0) > longestBody) return undefined;
   return new Promise((resolve, reject) => {

@@ -5,7 +5,7 @@ import { algorithms } from "../sessions/jwt-source.ts";
 import type { KeySet, VerifyResult } from "../sessions/key-set.ts";
 import { nameText } from "../sessions/session-id.ts";
 
-/** An issuer whose word ends sessions. */
+/** An issuer that may end sessions. */
 export interface LogoutIssuer {
   /** The source's name. */
   readonly name: string;
@@ -21,7 +21,7 @@ export interface LogoutToken {
   readonly sid: string | undefined;
   readonly sub: string | undefined;
   readonly jti: string;
-  /** So long it would be taken, ms. */
+  /** How much longer the token would be accepted, ms. */
   readonly lifeMs: number;
 }
 
@@ -31,12 +31,14 @@ export type LogoutTokenResult =
 
 const event = "http://schemas.openid.net/event/backchannel-logout";
 /**
- * A token without `exp` is taken for so long after its `iat`, s. Issuers are told to keep to two minutes (OpenID
- * Connect Back-Channel Logout 1.0 §2.4).
+ * How long after its `iat` a token without `exp` is accepted, s. Issuers should use two minutes at most (OpenID Connect
+ * Back-Channel Logout 1.0 §2.4).
  */
 const maxAgeSeconds = 300;
 
-/** Validates a logout token: OpenID Connect Back-Channel Logout 1.0 §2.6, all but whether its `jti` was seen before. */
+/**
+ * Validates a logout token by OpenID Connect Back-Channel Logout 1.0 §2.6, except whether its `jti` was seen before.
+ */
 export async function verifyLogoutToken(
   jwt: string,
   { issuer, audience, clockToleranceMs, keys }: LogoutIssuer,
@@ -64,15 +66,15 @@ export async function verifyLogoutToken(
 }
 
 /**
- * Explicit typing keeps tokens of other kinds out (RFC 8725 §3.11); issuers from before it was recommended set none, or
- * `JWT` (Keycloak before 25).
+ * Explicit typing keeps tokens of other kinds out (RFC 8725 §3.11). Issuers that are older than that recommendation set
+ * no type, or `JWT` (Keycloak before 25).
  */
 function isTypedRight(jwt: string): boolean {
   try {
     const { typ } = decodeProtectedHeader(jwt);
     return typ === undefined || /^(?:application\/)?(?:logout\+)?jwt$/i.test(typ);
   } catch {
-    return true; // no JWT, which its verification says
+    return true; // It is no JWT; the verification says so.
   }
 }
 

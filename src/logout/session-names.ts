@@ -11,15 +11,17 @@ import type { LogoutToken } from "./logout-token.ts";
 export interface SessionNamesDeps {
   readonly sources: readonly LogoutSource[];
   readonly index: SessionIndex;
-  /** How long a grant lives after it was last used, ms: so long a session must be found when its token has expired. */
+  /**
+   * How long a grant lives after its last use, ms. For this time a session must be found after its token has expired.
+   */
   readonly grantLifeMs: number;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** Keeps by which names issuers know our sessions, so that they can be ended by them. */
+/** Remembers the names by which issuers know our sessions, so that issuers can end them. */
 export interface SessionNames {
-  /** A token of the source was verified. False where its session could not be kept: then it has to be told again. */
+  /** A token of the source was verified. False if its session could not be stored: then this has to be called again. */
   seen(source: string, session: string, payload: JWTPayload): Promise<boolean>;
   /** A grant of that subject is about to be stored, perhaps before its session was ever seen. */
   granted(source: string, session: string, subject: string, lifeMs: number): Promise<void>;
@@ -44,7 +46,7 @@ export function createSessionNames({ sources, index, grantLifeMs, clock, log }: 
       } catch (error) {
         log.warn(
           { event: "session_not_indexed", source: name, session: shortHash(session), reason: messageOf(error) },
-          "a logout may not find this session",
+          "this session could not be indexed, so that a logout from its issuer may not find it; a later request tries again",
         );
         return false;
       }
@@ -52,7 +54,7 @@ export function createSessionNames({ sources, index, grantLifeMs, clock, log }: 
 
     async granted(name, session, subject, lifeMs) {
       const source = byName.get(name);
-      // Only then is the grant's subject what the issuer calls its user.
+      // Only with `subject: sub` is the grant's subject the issuer's name for the user.
       const found = source?.subject === "sub" ? nameOf(source, "sub", subject) : undefined;
       if (found !== undefined) await index.add(found, session, Math.max(lifeMs, grantLifeMs));
     },
@@ -70,7 +72,7 @@ export function createSessionNames({ sources, index, grantLifeMs, clock, log }: 
 
 const other = { sid: "sub", sub: "sid" } as const;
 
-/** Nothing where the claim is the session's id itself: then its hash is known without looking. */
+/** Undefined if the claim is the session's id itself: its hash then needs no index. */
 function nameOf(source: LogoutSource, claim: SessionName["claim"], value: unknown): SessionName | undefined {
   const text = nameText(value);
   return source.claim === claim || text === undefined ? undefined : { source: source.name, claim, value: text };

@@ -1,9 +1,9 @@
-/** More than any token response, metadata or key set holds. */
+/** The longest body that is read, in bytes: longer than any token response, metadata or key set. */
 const maxBodyBytes = 1_048_576;
 
 /**
- * The same response with its body read: metadata, keys and revocations have the limit of token responses, as
- * openid-client has none.
+ * The same response with its body already read. So metadata, keys and revocations have the limit of token responses:
+ * openid-client has none of its own.
  */
 export async function bounded(response: Response): Promise<Response> {
   const text = await readText(response);
@@ -14,7 +14,7 @@ export async function bounded(response: Response): Promise<Response> {
   });
 }
 
-/** The body, which must not be longer than any token response is. */
+/** Reads the body. Throws if it is longer than any token response. */
 export async function readText(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
@@ -23,12 +23,12 @@ export async function readText(response: Response): Promise<string> {
     if (bytes > maxBodyBytes) throw new Error(`the answer is longer than ${maxBodyBytes} bytes`);
     chunks.push(chunk);
   }
-  // Drops a byte order mark, which JSON.parse refuses. Bytes that are no UTF-8 become U+FFFD, with which no token is
-  // taken (isGarbled); beside the tokens they cost nobody a login.
+  // This drops a byte order mark, which JSON.parse refuses. Bytes that are not UTF-8 become U+FFFD: a token with one is
+  // not taken (isGarbled), and elsewhere in the answer they cost nobody a login.
   return new TextDecoder().decode(Buffer.concat(chunks));
 }
 
-/** Fetch refuses a body for these (Fetch standard, null body status). */
+/** The statuses with which fetch refuses a body (Fetch standard, null body status). */
 export function bodyAllowed(status: number): boolean {
   return status !== 204 && status !== 205 && status !== 304;
 }

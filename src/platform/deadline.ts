@@ -1,22 +1,22 @@
 import type { CancelTimer, Clock } from "./clock.ts";
 
 /**
- * Until when somebody waits for an answer. One is made where a call arrives and handed down, and every wait on the
- * call's way goes through it, so that nobody subtracts milliseconds by hand and no two waits add up. It ends waiting,
- * not work: what is under way goes on, and work that must outlive its caller has a deadline of its own.
+ * The instant until which a caller waits for its answer. It is made where a call arrives and handed down, and every
+ * wait on the call's way goes through it: so nobody subtracts milliseconds by hand, and waits do not add up. It ends
+ * waiting, not work. What is under way goes on, and work that must outlive its caller has a deadline of its own.
  */
 export interface Deadline {
-  /** Monotonic ms. */
+  /** The instant, in monotonic ms. */
   readonly at: number;
-  /** What is left until then, ms; not below 0. */
+  /** The time that is left, ms; never below 0. */
   leftMs(): number;
-  /** Nobody waits any more. */
+  /** Whether the deadline has passed. */
   hasPassed(): boolean;
-  /** The promise's value, or `late()` once the deadline has passed first. */
+  /** The promise's value, or `late()` if the deadline passes before it is there. */
   before<T>(promise: Promise<T>, late: () => T): Promise<T>;
   /**
-   * The same for the outermost wait, around those made by `before`: they end first, and what is made of that without
-   * further waiting is the answer. So a call is answered also where something on its way did not heed the deadline.
+   * Like `before`, for the outermost wait of a call. Waits made by `before` end first, and what the call makes of that
+   * at once is still its answer. So a call is answered even if something on its way does not heed the deadline.
    */
   beforeAtLast<T>(promise: Promise<T>, late: () => T): Promise<T>;
 }
@@ -44,7 +44,7 @@ export function deadlineAt(clock: Clock, at: number): Deadline {
     return new Promise((resolve, reject) => {
       const passed = () => onLate(resolve);
       waiting.add(passed);
-      // Also where nothing is left: a promise that is settled already goes first.
+      // Even if no time is left, a promise that is settled already goes first.
       cancel ??= clock.after(leftMs(), fire);
       promise.then(resolve, reject).finally(() => leave(passed));
     });
@@ -57,7 +57,7 @@ export function deadlineAt(clock: Clock, at: number): Deadline {
     waiting.clear();
   }
 
-  /** One timer for all who wait at the same time; none while nobody does. */
+  /** One timer for all who wait at the same time, and none while nobody waits. */
   function leave(passed: () => void): void {
     waiting.delete(passed);
     if (waiting.size > 0) return;

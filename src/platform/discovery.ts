@@ -9,11 +9,11 @@ export interface DiscoveryOptions {
   /** The operator allows plain http also off loopback. */
   readonly allowInsecure: boolean;
   readonly timeoutSeconds: number;
-  /** The metadata that will be used: URLs in them must be https as stated ones must. */
+  /** The metadata that will be used. Their URLs must be https, as those in the configuration must. */
   readonly used: readonly string[];
 }
 
-/** openid-client's codes for an answer that is no metadata: another status, not JSON, not this issuer's. */
+/** openid-client's codes for an answer that is not this issuer's metadata: another status, no JSON, another issuer. */
 const answeredCodes: ReadonlySet<string> = new Set([
   "OAUTH_RESPONSE_IS_NOT_CONFORM",
   "OAUTH_RESPONSE_IS_NOT_JSON",
@@ -23,9 +23,9 @@ const answeredCodes: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * An issuer's metadata: by OpenID Connect Discovery, then by RFC 8414 where the issuer answers with something else than
- * metadata; one that does not answer is not asked twice. Throws what openid-client throws, or where the metadata name a
- * URL that may not be asked.
+ * An issuer's metadata, by OpenID Connect Discovery, and by RFC 8414 if the issuer answers the first with something
+ * else than metadata. An issuer that does not answer is not asked twice. Throws what openid-client throws, and if the
+ * metadata name a URL that may not be asked.
  */
 export async function discoverServer(issuer: string, options: DiscoveryOptions): Promise<openid.Configuration> {
   const configuration = await discoverEither(issuer, options);
@@ -68,8 +68,7 @@ function discoverBy(
 const deepest = 5;
 
 /**
- * Why keys or metadata cannot be had, down to the last cause: a certificate, a status and its address, an issuer that
- * is another one.
+ * Why keys or metadata cannot be had, down to the last cause: a certificate, a status and its address, another issuer.
  */
 export function fetchProblem(error: unknown): string {
   return withCauses(error, deepest, (cause) => (cause instanceof Response ? statusOf(cause) : otherIssuer(cause)));

@@ -1,10 +1,10 @@
-/** What went wrong, for code that must tell the cases apart. */
+/** What went wrong, for code that has to tell the cases apart. */
 export type ErrorCode =
   /** The configuration cannot be used; the message lists every problem. */
   | "config"
   /** An address cannot be listened on or reached. */
   | "address"
-  /** The store did not answer, or answered with an error: nothing is known about the grant. */
+  /** The store did not answer, or answered with an error, so that nothing is known about the grant. */
   | "store_unavailable"
   /** A stored value cannot be read; it is left where it is. */
   | "store_corrupt"
@@ -19,8 +19,8 @@ export type ErrorCode =
   | "input";
 
 /**
- * The one error class for what is not an expected outcome. The message says what, where and what to do; it holds no
- * secret.
+ * The one error class for everything that is not an expected outcome. The message says what went wrong, where, and what
+ * to do. It holds no secret.
  */
 export class BearerswapError extends Error {
   readonly code: ErrorCode;
@@ -39,7 +39,7 @@ export function messageOf(error: unknown): string {
 }
 
 /**
- * The same, and the messages of what caused it, down to so many causes.
+ * The error's message and those of its causes, down to a given depth.
  * @param more what is said of a cause that is no Error
  */
 export function withCauses(error: unknown, depth = 1, more: (cause: unknown) => string = () => ""): string {

@@ -1,11 +1,11 @@
 import { Agent, EnvHttpProxyAgent, fetch, type RequestInit } from "undici";
 
-/** The fetch for what is configured with this authority (PEM), or with none: then Node's authorities are trusted. */
+/** The fetch that trusts this authority (PEM) alone, or without one those that Node trusts. */
 export type FetchFor = (ca: string | undefined) => typeof globalThis.fetch;
 
 /**
- * For providers and issuers with a private authority. It goes through the proxy of HTTPS_PROXY and HTTP_PROXY where
- * Node's own fetch does, and verifies the provider's certificate behind it.
+ * Makes the fetch of each provider and issuer. With an authority of its own it goes through the proxy of HTTPS_PROXY
+ * and HTTP_PROXY whenever Node's own fetch does, and verifies the provider's certificate behind the proxy.
  */
 export function createFetchFor(
   env: Readonly<Record<string, string | undefined>>,
@@ -17,7 +17,7 @@ export function createFetchFor(
       env.NODE_USE_ENV_PROXY === "1"
         ? new EnvHttpProxyAgent({ connect: { ca }, requestTls: { ca } })
         : new Agent({ connect: { ca } });
-    // undici's own fetch: the one in Node is another version, whose dispatchers need not be the same.
+    // This is undici's own fetch: Node's is another version, which may not take a dispatcher of this one.
     return async (url, init) => {
       const { body, status, statusText, headers } = await fetch(String(url), {
         ...(init as RequestInit | undefined),

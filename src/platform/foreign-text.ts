@@ -1,10 +1,10 @@
 /**
- * What a client or a provider says, cut to one line: no control and no direction characters, which change how a
- * terminal or a page shows the rest.
+ * What a client or a provider says, cut to one line. Control characters and those that turn the direction of text are
+ * replaced, since they change how a terminal or a page shows the rest.
  */
 export function foreignText(text: string, maxLength = 200): string {
-  // Cut first, so that the work is bounded too; controls and line ends become one space, so that more may be needed
-  // than is left.
+  // It is cut first, so that the work is bounded too. It is cut longer than the result may be, since runs of control
+  // characters and line ends become one space.
   const line = text
     .slice(0, 4 * maxLength)
     .toWellFormed()

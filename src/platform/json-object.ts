@@ -1,17 +1,17 @@
-/** A JSON object, or a mapping of YAML: what its values are is not known. */
+/** A JSON object, or a mapping of YAML, of whose values nothing is known. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The JSON object in a text; undefined where it is something else, or no JSON. */
+/** The JSON object that a text holds; undefined if it holds something else, or is no JSON. */
 export function parseObject(text: string): JsonObject | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return isObject(value) ? value : undefined;
   } catch {
-    return undefined; // the caller decides what that means
+    return undefined; // The caller decides what that means.
   }
 }
 

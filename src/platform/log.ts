@@ -29,10 +29,10 @@ export function createLog(config: LogConfig, destination?: DestinationStream): L
     : pino(options);
 }
 
-/** Longer than any text of our own; those of clients and providers are cut where they come in. */
+/** Longer than any text of our own. Texts of clients and providers are cut where they come in. */
 const longestText = 2_000;
 
-/** No field changes how the line is shown, whoever's words it holds. */
+/** Makes sure that no field changes how the line is shown, whoever's words it holds. */
 function withCleanTexts(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [

@@ -1,12 +1,12 @@
-/** Whether a host, as URLs have it or bare, is this machine. */
+/** Whether a host is this machine, written as in URLs or bare. */
 export function isLoopback(host: string): boolean {
   const bare = host.replace(/^\[|\]$/g, "").toLowerCase();
   return bare === "localhost" || bare.endsWith(".localhost") || bare === "::1" || /^127(?:\.\d{1,3}){3}$/.test(bare);
 }
 
 /**
- * Whether a URL may be asked: https, or plain http where it stays on this machine or the operator allows it. It holds
- * for stated and for discovered URLs alike.
+ * Whether a URL may be asked: it is https, or plain http that stays on this machine or that the operator allows. The
+ * same goes for URLs in the configuration and for discovered ones.
  */
 export function mayBeAsked(url: string, allowInsecure: boolean): boolean {
   const parsed = URL.parse(url);

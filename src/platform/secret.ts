@@ -13,7 +13,7 @@ export class Secret {
     this.#value = value;
   }
 
-  /** The value itself. Call it where the value leaves the process in its intended place, nowhere else. */
+  /** The value itself. Call it only where the value leaves the process in its intended place. */
   reveal(): string {
     return this.#value;
   }

@@ -34,8 +34,8 @@ export interface CheckServer {
 }
 
 /**
- * A CheckRequest holds headers and perhaps a body: more is an attack. Larger ones are refused by grpc-js itself, before
- * any handler.
+ * The longest CheckRequest, which holds headers and perhaps a body: a longer one can only be an attack. grpc-js refuses
+ * it before any handler sees it.
  */
 const maxRequestBytes = 16 * 1024 * 1024;
 
@@ -76,7 +76,7 @@ export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps
   };
 }
 
-/** Messages stay bytes: the pipeline decodes them, so that what cannot be decoded gets a verdict too. */
+/** Messages stay bytes here. Check decodes them, so that one that cannot be decoded gets a verdict too. */
 function identity(bytes: Buffer): Buffer {
   return bytes;
 }

@@ -1,11 +1,11 @@
 import type { Log } from "../platform/log.ts";
 
 /**
- * What is done to @grpc/grpc-js from inside, for want of a public way. After an upgrade it may lack the place for it.
+ * What is done to @grpc/grpc-js from inside, as it has no public way to it. After an upgrade it may lack the place.
  */
 export type GrpcHook = "direct_answers" | "reset_limits";
 
-/** Those that a server wants, and whether its grpc-js takes them. */
+/** The hooks that a server wants, and whether its grpc-js takes them. */
 export type GrpcHooks = ReadonlyMap<GrpcHook, boolean>;
 
 const means: Readonly<Record<GrpcHook, string>> = {
@@ -20,7 +20,7 @@ export interface HookMetrics {
   hook(hook: GrpcHook, isActive: boolean): void;
 }
 
-/** Says once what an operator would otherwise only see under load. */
+/** Reports hooks that are missing at start, since an operator would otherwise notice it only under load. */
 export function reportHooks(hooks: GrpcHooks, { log, metrics }: { log: Log; metrics: HookMetrics }): void {
   for (const [hook, isActive] of hooks) {
     metrics.hook(hook, isActive);

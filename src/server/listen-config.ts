@@ -1,13 +1,13 @@
 import type { Address } from "../platform/address.ts";
 import type { Secret } from "../platform/secret.ts";
 
-/** A server's certificate, and whom it lets in. PEM contents. */
+/** A server's certificate, and which clients it lets in. PEM contents. */
 export interface TlsConfig {
   readonly cert: string;
   readonly key: Secret;
   /** Clients must show a certificate of this authority. */
   readonly clientCa?: string | undefined;
-  /** …with one of these subject alternative names, each with its kind: `URI:spiffe://…`, `DNS:…`. */
+  /** Their certificates must have one of these subject alternative names: `URI:spiffe://…`, `DNS:…`. */
   readonly allowedSans: readonly string[];
 }
 

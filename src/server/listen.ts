@@ -30,12 +30,14 @@ export async function listenGrpc(
   return place.kind === "unix" ? withSocketMode(place, mode, bind) : bind();
 }
 
-/** For the server that listens with this TLS: lets in only clients with one of `allowedSans`, where there are any. */
+/**
+ * Options of a server that listens with this TLS: they let in only clients with one of `allowedSans`, if there are any.
+ */
 export function namedClientsOnly(tls: TlsConfig | undefined): ServerInterceptor[] {
   return tls === undefined || tls.allowedSans.length === 0 ? [] : [onlyFrom(new Set(tls.allowedSans))];
 }
 
-/** Makes room for a unix socket, listens with the mode as umask, and sets the mode once it is there. */
+/** Removes what a dead process left of the socket, listens with the mode as umask, and then sets the mode. */
 export async function withSocketMode<T>(
   place: Address & { readonly kind: "unix" },
   mode: number,
@@ -57,7 +59,7 @@ export async function withSocketMode<T>(
   }
 }
 
-/** What to do about the ways in which systems refuse an address; grpc-js has their codes only in its sentences. */
+/** What to do when the system refuses an address. grpc-js has the system's code only within its sentences. */
 const cures = [
   ["EADDRINUSE", "another process listens there: stop it, or choose another port"],
   ["EADDRNOTAVAIL", "this machine has no such address: write one of its own, or 0.0.0.0 for every interface"],
@@ -66,7 +68,7 @@ const cures = [
   ["Name resolution failed", "nobody knows the host's name: write an address of this machine"],
 ] as const;
 
-/** Why nothing listens at a place, with what to do where that is known. */
+/** Why an address cannot be listened on, and what to do about it if that is known. */
 export function listenError(place: Address, error: Error): BearerswapError {
   const [code, cure] = cures.find(([word]) => error.message.includes(word)) ?? [];
   const why = cure === undefined ? error.message : `${cure} (${code})`;
@@ -95,7 +97,7 @@ function tlsCredentials({ cert, key, clientCa }: TlsConfig): ServerCredentials {
   }
 }
 
-/** A crashed process leaves its socket file behind; one that still answers belongs to somebody. */
+/** Removes the socket file that a crashed process left behind. A socket that still answers belongs to somebody. */
 async function removeStaleSocket(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
@@ -120,10 +122,10 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-/** Lets in only clients whose certificate carries one of the names; TLS has verified its authority. */
+/** Lets in only clients whose certificate has one of the names. TLS has verified its authority before. */
 function onlyFrom(allowed: ReadonlySet<string>): ServerInterceptor {
   return (_method, call) => {
-    // Node escapes a comma inside a name, so that no name can look like several.
+    // Node escapes a comma inside a name, so that one name cannot look like several.
     const names = (call.getAuthContext()?.sslPeerCertificate?.subjectaltname ?? "").split(", ");
     if (names.some((name) => allowed.has(name))) return new ServerInterceptingCall(call);
     const refuse = new ServerListenerBuilder()

@@ -10,18 +10,18 @@ import {
 import { type DirectCalls, failStream } from "./unary-stream.ts";
 
 /**
- * When the server ends, what a caller has begun to send may still arrive, and an answer may still be taken, for so
- * long, ms.
+ * For this long after the server began to end, a request that was begun may still arrive, and an answer may still be
+ * taken, ms.
  */
 const lastWordMs = 1_000;
-/** Answers that were sent last get so long to leave, ms. */
+/** How long the last answers have to leave the process, ms. */
 const flushMs = 100;
 
-/** A server's calls under way, so that none holds a stream for nothing, or the server's end. */
+/** A server's calls under way. It ends those that would keep a stream, or the server's end, waiting for nothing. */
 export interface OpenCalls {
-  /** Watches the calls that grpc-js runs, and ends those whose caller falls silent; for the server's options. */
+  /** For the server's options: watches the calls that grpc-js runs, and ends those whose caller falls silent. */
   readonly interceptor: ServerInterceptor;
-  /** The calls that are answered without grpc-js: whoever does that keeps them here. */
+  /** The calls that are answered without grpc-js. Whoever answers them keeps them here. */
   readonly direct: DirectCalls;
   /**
    * Takes no new calls, and resolves when those under way are answered, at the latest after `timeoutMs`. Calls without
@@ -33,7 +33,7 @@ export interface OpenCalls {
 
 /** A call that grpc-js runs. */
 interface Call {
-  /** Answered once, and done: not a stream of messages. */
+  /** Whether it has one answer rather than a stream of messages. */
   readonly unary: boolean;
   /** The caller has sent all of it. */
   received: boolean;
@@ -103,7 +103,7 @@ export function createOpenCalls({ silenceMs = 30_000 }: { readonly silenceMs?: n
         function look(): void {
           if (calls.size > 0) return;
           if (streams.size === 0) done();
-          // Their callers have closed HTTP/2's window, and may never open it.
+          // The callers have closed HTTP/2's window for these answers, and may never open it.
           else if ([...streams].every((stream) => stream.headersSent)) untaken ??= setTimeout(done, lastWordMs);
         }
 

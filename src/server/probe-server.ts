@@ -23,7 +23,7 @@ export interface ProbeDeps {
 
 const socketMode = 0o660;
 
-/** Undefined where `listen.http` says nothing. */
+/** The server at `listen.http`; undefined without that key. */
 export function configuredProbeServer({
   config,
   ...deps
@@ -32,8 +32,8 @@ export function configuredProbeServer({
 }
 
 /**
- * `/livez`: the process answers. `/readyz`: it can take requests, else 503 with the reason. `/metrics`: what Prometheus
- * reads, until the very end. `/backchannel-logout`: where issuers end sessions.
+ * Serves `/livez` (200 while the process answers), `/readyz` (200 if it can take requests, else 503 with the reason),
+ * `/metrics` for Prometheus, until the process ends, and `/backchannel-logout`, where issuers end sessions.
  */
 export function createProbeServer({ address, ...deps }: ProbeDeps): ProbeServer {
   const server = createServer((request, response) => answer(request, response, deps));

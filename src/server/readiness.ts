@@ -5,16 +5,16 @@ import type { TokenStore } from "../stores/token-store.ts";
 import type { CheckServer } from "./check-server.ts";
 
 /**
- * Whether the process should get requests, and whether the store answers: two questions. A store hiccup must not take
- * every replica out of service while cached tokens can be served, so that readiness asks only whether the store has
- * answered once.
+ * Whether the process should get requests. It should once the store has answered for the first time, and whatever the
+ * store does later: a hiccup of it must not take every replica out of service while cached tokens can be served.
+ * Whether the store answers now is reported apart from that.
  */
 export interface Readiness {
   /** Why the process is not ready; undefined while it is. */
   reason(): string | undefined;
   /** Begins to ask the store. */
   start(): void;
-  /** From now on not ready, for good. */
+  /** Makes the process unready for good. */
   drain(): void;
 }
 
@@ -61,7 +61,7 @@ export function createReadiness({ store, clock, log, health, metrics }: Readines
     health.setStoreUp(now);
     metrics.up(now);
     if (now) log.info({ event: "store_up" }, "the store answers");
-    // At the start the connection says what is wrong, and there is nothing to serve meanwhile.
+    // At the start the connection's own log line says what is wrong, and no tokens are cached yet.
     else if (answered)
       log.error({ event: "store_down", reason }, "the store does not answer; cached tokens are served meanwhile");
   }

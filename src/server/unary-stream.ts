@@ -1,7 +1,7 @@
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { type Server, status } from "@grpc/grpc-js";
 
-/** One method of a gRPC service, a message in and a message out, both as bytes. */
+/** One method of a gRPC service that takes one message and answers with one, both as bytes. */
 export interface UnaryMethod {
   /** `/package.Service/Method` */
   readonly path: string;
@@ -11,12 +11,11 @@ export interface UnaryMethod {
   readonly deadlineMs: number;
 }
 
-/** The calls under way, as far as they are answered directly. */
+/** The calls under way that are answered directly. */
 export interface DirectCalls {
   readonly streams: Set<ServerHttp2Stream>;
   /**
-   * A caller that has begun a call and sends nothing, or not all of it, or does not take the answer, is cut off after
-   * this, ms.
+   * How long a caller may take to send a call that it has begun, and to take the answer, before it is cut off, ms.
    */
   readonly silenceMs: number;
 }
@@ -30,12 +29,14 @@ type StreamHandler = (
 ) => void;
 
 /**
- * Answers a method's ordinary calls straight from their HTTP/2 streams, for a server without interceptors that does not
- * listen yet. grpc-js's machinery around a call costs more than all that Check does. Connections, drain, other methods,
- * and every call that is out of the ordinary stay with grpc-js, where the method has to be registered too. It has no
- * public way to do so: this wraps a private method of the pinned version, and is false where that is missing; then
- * grpc-js serves all calls, only slower. Calls answered here count neither for its `grpc.max_connection_idle_ms` nor in
- * channelz.
+ * Answers a method's ordinary calls straight from their HTTP/2 streams, since what grpc-js does around a call costs
+ * more than all that Check does. It is for a server without interceptors that does not listen yet. Connections, drain,
+ * other methods, and every call that is out of the ordinary stay with grpc-js, where the method has to be registered
+ * too.
+ *
+ * grpc-js has no public way to do this, so that it wraps a private method of the pinned version. Returns false if that
+ * method is missing: grpc-js then serves all calls, only slower. Calls that are answered here count neither for
+ * `grpc.max_connection_idle_ms` nor in channelz.
  */
 export function serveDirectly(server: Server, method: UnaryMethod, calls: DirectCalls): boolean {
   const inner = server as unknown as { _channelzHandler?: StreamHandler };
@@ -66,8 +67,7 @@ const unitsMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 
 const longestMs = 2_147_483_647;
 
 /**
- * `grpc-timeout` in ms, Infinity without; undefined where it is malformed or of no common length: grpc-js knows what to
- * do.
+ * `grpc-timeout` in ms, Infinity without it. Undefined if it is malformed or unusually long, which is left to grpc-js.
  */
 function timeoutOf(header: string | string[] | undefined): number | undefined {
   if (header === undefined) return Number.POSITIVE_INFINITY;
@@ -76,12 +76,12 @@ function timeoutOf(header: string | string[] | undefined): number | undefined {
   return timeoutMs <= longestMs ? timeoutMs : undefined;
 }
 
-/** Before each message: one byte that says whether it is compressed, four with its length. */
+/** What comes before each message: one byte that says whether it is compressed, and four with its length. */
 const prefixLength = 5;
 
 /**
- * Waits for the call's one message. Unless it is uncompressed and comes in one piece, the stream is left to grpc-js as
- * if nothing had been read.
+ * Waits for the call's one message. If it is compressed, or does not come in one piece, the stream is left to grpc-js
+ * as if nothing had been read.
  */
 function receive(
   stream: ServerHttp2Stream,
@@ -122,8 +122,8 @@ function receive(
   }
 
   /**
-   * At the caller's deadline, and from time to time before it: for a request that is still not there, and for an answer
-   * that the caller does not take.
+   * Called at the caller's deadline, and from time to time before it: looks for a request that is still not there, and
+   * for an answer that the caller does not take.
    */
   function onTimer(): void {
     const leftMs = deadlineAt - performance.now();
@@ -131,7 +131,7 @@ function receive(
     else if (leftMs < 1) failStream(stream, status.DEADLINE_EXCEEDED, "Deadline exceeded");
     else if (!stream.readableEnded) failStream(stream, status.DEADLINE_EXCEEDED, "the caller sends nothing");
     else {
-      // It may have been answered just now: it gets as long again.
+      // It may have been answered just now, so that the caller gets the same time again.
       isUntaken = stream.headersSent;
       timer = setTimeout(onTimer, Math.min(leftMs, silenceMs));
     }
@@ -145,7 +145,7 @@ function isWholeMessage(chunk: Buffer): boolean {
 /** A caller that is gone is told by `closed`; nothing is left to say to it. */
 function ignore(): void {}
 
-/** An answer that arrives at the caller's deadline is late: time to encode and send it, ms. */
+/** Time to encode and send an answer, ms: one that arrives only at the caller's deadline is too late. */
 export const deadlineMarginMs = 50;
 
 function answer(stream: ServerHttp2Stream, { handle, deadlineMs }: UnaryMethod, message: Buffer, leftMs: number): void {
@@ -188,7 +188,7 @@ function failUnknown(stream: ServerHttp2Stream): void {
   failStream(stream, status.UNKNOWN, "Unknown error");
 }
 
-/** Ends a call that is not answered yet. `details` must be fit for a header as they are. */
+/** Ends a call that is not answered yet. `details` go into a header as they are. */
 export function failStream(stream: ServerHttp2Stream, code: status, details: string): void {
   if (stream.destroyed || stream.closed || stream.headersSent) return;
   stream.respond({ ...answerHeaders, "grpc-status": String(code), "grpc-message": details }, { endStream: true });

@@ -55,7 +55,7 @@ test("beside a subject that fits into no cookie the user is told so, and nothing
     const page = await browser.request(address);
     expect([page.status, textOf(page)]).toEqual([
       400,
-      expect.stringContaining("Its session is longer than any that an account can be connected for"),
+      expect.stringContaining("The session it is for is too long to connect an account to"),
     ]);
     expect(page.headers.has("set-cookie")).toBe(false);
   }

@@ -218,7 +218,7 @@ test("tokens that come too late for the browser are stored all the same", async 
   );
   await gate.arrived();
   const late = await answer;
-  expect(late.denied_response?.body).toContain("This takes long");
+  expect(late.denied_response?.body).toContain("This is taking a while");
   gate.release();
   await expect.poll(() => callOf(world), { timeout: 10_000 }).toBe("Bearer access-1");
 });
@@ -271,7 +271,7 @@ test.each([
   "an ID token with %s belongs to another login: the grant is taken back, here and at the provider",
   async (_, claims) => {
     const { world, page } = await withIdToken(() => claims);
-    expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("This login belongs to another one")]);
+    expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("This answer belongs to another login")]);
     expect(await callOf(world)).toBe("grant_missing");
   },
 );

@@ -68,7 +68,7 @@ test("a login that ends while something newer was stored leaves that, and gives 
   );
   gate.release();
   const page = await answer;
-  expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("Something newer is stored")]);
+  expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("Your login was not kept")]);
   expect(await bearerOf(world)).toBe("Bearer access-newer");
   await expect.poll(() => endpoint.revoked, { timeout: 10_000 }).toEqual(["refresh-late"]);
 });
@@ -81,7 +81,7 @@ test("a newcomer who is shown that it takes long has the session's cookie alread
   const answer = world.client.check(httpRequest({ path, headers: cookiesOf(browser) }), { deadlineMs: 1_000 });
   await gate.arrived();
   const late = pageOf(publicUrl, await answer);
-  expect(textOf(late)).toContain("This takes long");
+  expect(textOf(late)).toContain("This is taking a while");
   const session = late.headers.get("set-cookie")?.find((text) => text.startsWith("__Host-bearerswap=")) ?? "";
   gate.release();
   await expect
