@@ -24,6 +24,7 @@ interface Row {
   readonly failingSince?: number | undefined;
   /** Until when a presentation that was given up may be answered, beside which somebody else has the lease. */
   readonly answerUntil?: number | undefined;
+  readonly history: string;
 }
 
 /** Has the lease where nobody may acquire for a while. */
@@ -35,13 +36,15 @@ export interface MemoryStoreDeps {
   readonly clock: Pick<Clock, "monotonicMs" | "wallMs">;
   /** Grants and tombstones held at most; a further one is refused, a living one never dropped. */
   readonly maxGrants: number;
+  /** The id of the history that the rows belong to: there is but one in a process, and many in the simulation. */
+  readonly history?: (() => string) | undefined;
 }
 
 /**
  * A store inside this process: nothing to install, gone with the process. Row by row it does what the scripts in lua/
  * do.
  */
-export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenStore {
+export function createMemoryStore({ clock, maxGrants, history = () => "" }: MemoryStoreDeps): TokenStore {
   const rows = new Map<string, Row>();
   const listeners: ChangeListener[] = [];
 
@@ -61,7 +64,8 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       return "written";
     },
 
-    async acquire(key, { attempt, seen, leaseMs, usableMs, overlapMs = 0, again = false }): Promise<AcquireResult> {
+    async acquire(key, request): Promise<AcquireResult> {
+      const { attempt, seen, leaseMs, usableMs, overlapMs = 0, again = false, quietMs = 0 } = request;
       const row = living(key);
       if (row === undefined) return { kind: "absent" };
       if (row.state === "revoked") return { kind: "revoked" };
@@ -79,6 +83,11 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
         if (busyMs > 0) return { kind: "busy", remainingMs: busyMs };
         if (answerMs > 0 && !again && now - (row.marker?.since ?? now) >= overlapMs)
           return { kind: "busy", remainingMs: answerMs };
+        if (!again && quietMs > 0 && row.history !== history()) {
+          const lease = { attempt: quiet, until: now + quietMs };
+          rows.set(grantId(key), { ...row, answerUntil, lease, history: history() });
+          return { kind: "busy", remainingMs: quietMs };
+        }
       }
       return { kind: "acquired", row: view(row), ...lease(key, { ...row, answerUntil }, attempt, leaseMs), answerMs };
     },
@@ -124,7 +133,7 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
       if (row.state === "revoked") return "revoked";
       if (row.write.version !== from) return "superseded";
       const { write, accessUntil, expiresAt } = row;
-      rows.set(grantId(key), { write, accessUntil, expiresAt, state: "dead", why });
+      rows.set(grantId(key), { write, accessUntil, expiresAt, history: row.history, state: "dead", why });
       tell(key, from);
       return "dead";
     },
@@ -170,7 +179,7 @@ export function createMemoryStore({ clock, maxGrants }: MemoryStoreDeps): TokenS
     }
     const now = clock.monotonicMs();
     const accessUntil = now + (write.access?.remainingMs ?? Number.POSITIVE_INFINITY);
-    rows.set(grantId(key), { state, write, accessUntil, expiresAt: now + write.life.ms, lease });
+    rows.set(grantId(key), { state, write, accessUntil, expiresAt: now + write.life.ms, lease, history: history() });
     tell(key, write.version);
   }
 

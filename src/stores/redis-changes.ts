@@ -4,10 +4,11 @@ import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { GrantKey } from "./grant.ts";
 import type { RedisConnection } from "./redis-connection.ts";
+import { watchHistories } from "./redis-history.ts";
 import type { ChangeListener } from "./token-store.ts";
 
 export interface ChangesDeps {
-  readonly redis: Pick<RedisConnection, "publish" | "subscribe" | "resubscribe" | "onReady">;
+  readonly redis: Pick<RedisConnection, "publish" | "subscribe" | "resubscribe" | "onReady" | "histories">;
   readonly channel: string;
   readonly keyPrefix: string;
   readonly listener: ChangeListener;
@@ -24,10 +25,12 @@ const silenceMs = 4_000;
 /**
  * Passes on what the scripts publish, `<version> <key>`, until the function returned is called. A subscription can be
  * dead without a word: so this replica publishes a heartbeat, `heartbeat <replica> <number>`, and listens for its own;
- * once one is heard, so is everything that was published before it.
+ * once one is heard, so is everything that was published before it. As often it asks the servers for their histories: writes
+ * can be lost, too, without any connection noticing.
  */
 export function listenForChanges({ redis, channel, keyPrefix, listener, clock, random, log }: ChangesDeps): () => void {
   const replica = random.id();
+  const histories = watchHistories({ ask: redis.histories, listener, log });
   const sentAt = new Map<string, number>();
   let beats = 0;
   let aliveAt = clock.monotonicMs();
@@ -40,7 +43,10 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
   redis.onReady(() => {
     isNews = true;
     listener.gap();
+    void histories.look();
   });
+  // Connected already, perhaps.
+  void histories.look();
   schedule();
   return () => stop();
 
@@ -92,6 +98,7 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
         redis.resubscribe();
       }
       void beat();
+      void histories.look();
       schedule();
     });
   }

@@ -9,6 +9,10 @@ export interface RedisClient {
   keyed(): Redis | Cluster;
   /** Takes commands that any master can answer. */
   keyless(): Redis | Cluster;
+  /** The connections to masters that are ready now. */
+  masters(): readonly Redis[];
+  /** In a cluster: asks which nodes have which slots. */
+  readonly refreshSlots?: (() => void) | undefined;
   /** In a cluster: a node that a subscription may connect to now. */
   readonly place?: (() => HostPort | undefined) | undefined;
   close(): Promise<void>;

@@ -38,13 +38,19 @@ export function connectCluster({
   return {
     attempted,
     keyed: () => cluster,
-    keyless: () => anyOf(cluster.nodes("master").filter(({ status }) => status === "ready")) ?? cluster,
+    keyless: () => anyOf(readyMasters()) ?? cluster,
+    masters: readyMasters,
+    refreshSlots: () => lookAgain(cluster),
     place: () => placeOf(anyOf(cluster.nodes("master"))) ?? anyOf(config.nodes),
     async close() {
       closed = true;
       cluster.disconnect();
     },
   };
+
+  function readyMasters(): Redis[] {
+    return cluster.nodes("master").filter(({ status }) => status === "ready");
+  }
 
   function anyOf<T>(members: readonly T[]): T | undefined {
     return members[Math.floor(random.fraction() * members.length)];

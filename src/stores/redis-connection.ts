@@ -6,6 +6,7 @@ import type { ClientEvents, RedisClient } from "./redis-client.ts";
 import { connectCluster } from "./redis-cluster.ts";
 import type { RedisConfig } from "./redis-config.ts";
 import { createGuard } from "./redis-guard.ts";
+import { askHistories, type ServerHistory } from "./redis-history.ts";
 import { connectMaster } from "./redis-master.ts";
 import { type ConnectionOptions, connectionOptions, placeOptions } from "./redis-options.ts";
 import { createProblemLog } from "./redis-problems.ts";
@@ -14,7 +15,7 @@ import { createSubscription, type Subscription, type SubscriptionListener } from
 export type { RedisConfig } from "./redis-config.ts";
 
 /** The files in lua/, each over one key. */
-const scripts = ["read", "put", "acquire", "renew", "release", "commit", "refuse", "revoke"] as const;
+const scripts = ["read", "put", "acquire", "renew", "release", "commit", "refuse", "revoke", "history"] as const;
 export type ScriptName = (typeof scripts)[number];
 
 /**
@@ -29,6 +30,8 @@ export interface RedisConnection {
   readonly run: (script: ScriptName, key: string, args?: readonly string[]) => Promise<unknown>;
   /** Runs commands in one round trip, in order; all keys of one slot. Throws the first failure, once all have ended. */
   readonly pipeline: (commands: readonly (readonly [string, ...string[]])[]) => Promise<readonly unknown[]>;
+  /** Asks each master that is connected which history its data belong to; never rejects. */
+  readonly histories: () => Promise<readonly ServerHistory[]>;
   /** PUBLISH. */
   readonly publish: (channel: string, message: string) => Promise<void>;
   /**
@@ -79,6 +82,10 @@ export function connectRedis({ config, clock, random, log }: RedisConnectionDeps
     run: (script, key, args = []) =>
       guarded(() => scriptsOf(client.keyed())[`bearerswap_${script}`](key, ...args), key),
     pipeline: (commands) => guarded(() => inOneGo(client, commands)),
+    histories: () =>
+      askHistories(client, async () =>
+        String(await scriptsOf(client.keyed()).bearerswap_history(`${config.keyPrefix}history`)),
+      ),
     publish: async (channel, message) => void (await guarded(() => client.keyless().publish(channel, message))),
     subscribe(channel, listener) {
       subscription = createSubscription({ options, channel, listener, onProblem: problems.note, place: client.place });
@@ -119,7 +126,7 @@ function scriptsOf(client: object): Scripts {
 }
 
 function scriptText(name: ScriptName): string {
-  return ["row", "write", name]
+  return ["row", "fence", "write", name]
     .map((file) => readFileSync(new URL(`./lua/${file}.lua`, import.meta.url), "utf8"))
     .join("\n");
 }

@@ -26,6 +26,7 @@ export function connectMaster({ options, events }: { options: ConnectionOptions;
     attempted: firstAttempt(redis),
     keyed: gathering,
     keyless: gathering,
+    masters: () => (redis.status === "ready" ? [redis] : []),
     async close() {
       sentinels.close();
       if (redis.status === "ready") await redis.quit().catch(() => redis.disconnect());

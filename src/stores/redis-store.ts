@@ -52,19 +52,11 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
       return result;
     },
 
-    async acquire(key, { attempt, seen, leaseMs, usableMs, overlapMs = 0, again }) {
+    async acquire(key, { attempt, seen, leaseMs, usableMs, again, overlapMs = 0, quietMs = 0 }) {
       const name = grantKey(key);
-      return rows.acquireResult(
-        name,
-        await redis.run("acquire", name, [
-          attempt,
-          seen,
-          wholeMs(leaseMs),
-          wholeMs(usableMs),
-          again ? "1" : "",
-          wholeMs(overlapMs),
-        ]),
-      );
+      const lives = [wholeMs(leaseMs), wholeMs(usableMs)];
+      const args = [attempt, seen, ...lives, again ? "1" : "", wholeMs(overlapMs), wholeMs(quietMs)];
+      return rows.acquireResult(name, await redis.run("acquire", name, args));
     },
 
     async renew(key, attempt, leaseMs) {

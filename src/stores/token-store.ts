@@ -55,6 +55,11 @@ export interface LeaseRequest {
    * nor for the answer to a call that was given up.
    */
   readonly again?: boolean | undefined;
+  /**
+   * For so long nobody acquires a row that was written in another history than the server's, ms; default 0. What came
+   * after it may be lost, and whoever has that needs the time to write it back.
+   */
+  readonly quietMs?: number | undefined;
 }
 
 /** Presentations of a refresh token that were begun, and of which nobody has noted that the token stayed unused. */
@@ -130,8 +135,13 @@ export interface ChangeListener {
   changed(change: Change): void;
   /** All changes made before that moment (monotonic ms) have been heard, unless there was a gap before it. */
   heard(at: number): void;
-  /** Changes may have been missed, and writes lost: a subscription or a connection began (anew). */
+  /**
+   * Changes may have been missed, and writes lost: a subscription or a connection began (anew), or a server says that
+   * its data belong to another history than before.
+   */
   gap(): void;
+  /** Whether servers say which history their data belong to. Where they do not, writes can be lost without a gap. */
+  tellsHistory(tells: boolean): void;
 }
 
 /**

@@ -3,17 +3,18 @@ import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
-import { type Grant, type GrantKey, type GrantLife, shortHash } from "../stores/grant.ts";
-import type { CommitResult, GrantRow, GrantWrite } from "../stores/token-store.ts";
+import { type Grant, type GrantKey, type GrantLife, grantId, shortHash } from "../stores/grant.ts";
+import type { CommitResult, GrantRow } from "../stores/token-store.ts";
+import type { Attempt, RefreshResult } from "./attempt.ts";
 import { endAtProvider } from "./end-at-provider.ts";
+import type { Failover } from "./failover.ts";
 import { issuedAccess, knownLifeMs } from "./issued-access.ts";
 import type { TokenMetrics } from "./metrics.ts";
-import type { RefreshResult, SentPresentation } from "./presentation.ts";
-import type { Recommits } from "./recommits.ts";
+import type { TimedWrite } from "./timed-write.ts";
 import { logNowAndThen, untilStored } from "./until-stored.ts";
 
 export interface CommitTokensDeps {
-  readonly recommits: Recommits;
+  readonly failover: Pick<Failover, "commit">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -23,49 +24,55 @@ export interface CommitTokensDeps {
 /** Puts what a provider answered into the store. */
 export interface CommitTokens {
   /**
-   * `isLate`: the answer to a call that was given up. Another flight may be under way, which has to hear of it as if
-   * somebody else had written.
+   * Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated
+   * until the store takes it. `late`: the answer to a call that was given up; another flight may be under way, which
+   * has to hear of it as if somebody else had written.
    */
-  commit(presentation: SentPresentation, tokens: TokenResponse, isLate?: boolean): Promise<RefreshResult>;
+  commit(attempt: Attempt, sentAt: number, tokens: TokenResponse, when: "in_time" | "late"): Promise<RefreshResult>;
   /** Whether this process writes that version just now for a flight that waits for it. */
   isWriting(version: string): boolean;
+  /** Whether this process has new tokens in place of that version, and the store does not have them yet. */
+  isReplacing(key: GrantKey, version: string): boolean;
   unstored(): readonly GrantKey[];
 }
 
 /** New tokens are offered to the store for so long, ms: nobody knows when they stop being of use. */
 const commitGiveUpMs = 24 * 60 * 60 * 1_000;
 
-export function createCommitTokens({ recommits, clock, random, log, metrics }: CommitTokensDeps): CommitTokens {
-  const committing = new Map<string, { readonly key: GrantKey; readonly isLate: boolean }>();
+interface Committing {
+  readonly key: GrantKey;
+  readonly when: "in_time" | "late";
+}
+
+export function createCommitTokens({ failover, clock, random, log, metrics }: CommitTokensDeps): CommitTokens {
+  /** By the new version. */
+  const committing = new Map<string, Committing>();
+  /** How many of them take the place of a version. */
+  const replaced = new Map<string, number>();
 
   return {
     commit,
-    isWriting: (version) => committing.get(version)?.isLate === false,
+    isWriting: (version) => committing.get(version)?.when === "in_time",
+    isReplacing: (key, version) => replaced.has(versionId(key, version)),
     unstored: () => [...committing.values()].map(({ key }) => key),
   };
 
-  /**
-   * Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated
-   * until the store takes it.
-   */
-  async function commit(presentation: SentPresentation, tokens: TokenResponse, isLate = false): Promise<RefreshResult> {
-    const { row, provider, rotation, sentAt, since, until } = presentation;
-    const { key } = presentation.task;
+  async function commit(
+    attempt: Attempt,
+    sentAt: number,
+    tokens: TokenResponse,
+    when: "in_time" | "late",
+  ): Promise<RefreshResult> {
+    const { gate, row, since, until } = attempt;
+    const { key } = attempt.task;
     const version = random.id();
-    rotation.saw(row.grant.refreshToken, tokens);
-    const write = () => writeOf(presentation, version, tokens);
-    const failed = logNowAndThen(log, "commit_failed", key, "new tokens not stored yet");
-    const onError = (error: unknown) => {
-      metrics.count("commit_retry", key.upstream);
-      failed(error);
-    };
-    committing.set(version, { key, isLate });
+    gate.rotation.saw(row.grant.refreshToken, tokens);
+    const write = writeOf(attempt, sentAt, version, tokens);
+    begin(version, { key, when }, row.version);
     let result: CommitResult;
     try {
-      const stored = () => recommits.commit({ key, from: row.version, since, until, version, write });
-      result = await untilStored(clock, stored, commitGiveUpMs, onError);
-      if (result === "written" || result === "already")
-        recommits.add({ key, from: row.version, since, until, version, write });
+      const attemptOnce = () => failover.commit({ key, from: row.version, since, until, version, write });
+      result = await untilStored(clock, attemptOnce, commitGiveUpMs, failing(key));
     } catch {
       log.error(
         { event: "commit_lost", upstream: key.upstream, session: shortHash(key.session) },
@@ -73,31 +80,47 @@ export function createCommitTokens({ recommits, clock, random, log, metrics }: C
       );
       return { kind: "unavailable", why: "store_unavailable" };
     } finally {
-      committing.delete(version);
+      end(version, key, row.version);
     }
     switch (result) {
       case "written":
       case "already":
-        return {
-          kind: "refreshed",
-          version,
-          grant: write().grant,
-          access: issuedAccess(tokens, 0, knownLifeMs(presentation)),
-          sentAt,
-        };
+        return { kind: "refreshed", version, grant: write.grant, access: write.access, sentAt };
       case "superseded":
         return { kind: "superseded" };
       case "revoked":
         // The session was ended while its refresh ran: what the provider has just issued is nobody's.
-        void endAtProvider(key, tokens, { provider, log });
+        void endAtProvider(key, tokens, { provider: gate.provider, log });
         return { kind: "missing" };
       default:
         return result satisfies never;
     }
   }
 
-  function writeOf(presentation: SentPresentation, version: string, tokens: TokenResponse): GrantWrite {
-    const { row, provider, sentAt } = presentation;
+  function begin(version: string, commit: Committing, from: string): void {
+    committing.set(version, commit);
+    const id = versionId(commit.key, from);
+    replaced.set(id, (replaced.get(id) ?? 0) + 1);
+  }
+
+  function end(version: string, key: GrantKey, from: string): void {
+    committing.delete(version);
+    const id = versionId(key, from);
+    const left = (replaced.get(id) ?? 1) - 1;
+    if (left === 0) replaced.delete(id);
+    else replaced.set(id, left);
+  }
+
+  function failing(key: GrantKey): (error: unknown) => void {
+    const failed = logNowAndThen(log, "commit_failed", key, "new tokens not stored yet");
+    return (error) => {
+      metrics.count("commit_retry", key.upstream);
+      failed(error);
+    };
+  }
+
+  function writeOf({ row, gate }: Attempt, sentAt: number, version: string, tokens: TokenResponse): TimedWrite {
+    const { provider } = gate;
     const grant: Grant = {
       ...row.grant,
       refreshToken: tokens.refreshToken ?? row.grant.refreshToken,
@@ -105,13 +128,13 @@ export function createCommitTokens({ recommits, clock, random, log, metrics }: C
       accessLifeMs: tokens.lifeMs ?? row.grant.accessLifeMs,
       refreshedAt: clock.wallMs(),
     };
-    return {
-      version,
-      grant,
-      access: issuedAccess(tokens, clock.monotonicMs() - sentAt, knownLifeMs(presentation)),
-      life: lifeOf(row, provider, tokens),
-    };
+    const access = issuedAccess(tokens, 0, knownLifeMs({ provider, row }));
+    return { version, grant, access, life: lifeOf(row, provider, tokens), countedFrom: sentAt };
   }
+}
+
+function versionId(key: GrantKey, version: string): string {
+  return `${grantId(key)} ${version}`;
 }
 
 /** A life the provider stated for a refresh token that it did not replace runs on. */

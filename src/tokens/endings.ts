@@ -3,7 +3,8 @@ import { BearerswapError } from "../platform/error.ts";
 import type { Random } from "../platform/random.ts";
 import type { GrantKey } from "../stores/grant.ts";
 import type { GrantRow, TokenStore } from "../stores/token-store.ts";
-import type { Recommits } from "./recommits.ts";
+import type { Failover } from "./failover.ts";
+import type { Journal } from "./journal.ts";
 import { untilStored } from "./until-stored.ts";
 
 /**
@@ -32,7 +33,8 @@ export interface Endings {
 
 export interface EndingsDeps {
   readonly store: Pick<TokenStore, "read" | "revoke">;
-  readonly recommits: Recommits;
+  readonly journal: Pick<Journal, "mark">;
+  readonly failover: Pick<Failover, "stored">;
   readonly clock: Clock;
   readonly random: Random;
   /** The grant has changed, or may have. */
@@ -49,7 +51,7 @@ const maxTries = 10;
 /** So long it is found out what became of a write that was not answered, ms. */
 const lookForMs = 60_000;
 
-export function createEndings({ store, recommits, clock, random, onEnd, isUnderWay }: EndingsDeps): Endings {
+export function createEndings({ store, journal, failover, clock, random, onEnd, isUnderWay }: EndingsDeps): Endings {
   return {
     async revoke(key) {
       return (await end(key, random.id())) !== undefined;
@@ -82,7 +84,7 @@ export function createEndings({ store, recommits, clock, random, onEnd, isUnderW
    * The command may have been carried out although its answer was lost: then the tombstone of that version is there.
    */
   async function hasEnded(key: GrantKey, version: string, from: string): Promise<boolean> {
-    const since = recommits.mark();
+    const since = journal.mark();
     try {
       const read = await untilStored(
         clock,
@@ -91,7 +93,7 @@ export function createEndings({ store, recommits, clock, random, onEnd, isUnderW
         () => {},
       );
       if (read.kind !== "revoked" || read.version !== version) return false;
-      recommits.addRevocation({ key, from, since, until: since, version });
+      failover.stored({ key, from, since, until: since, version });
       return true;
     } catch {
       return false;
@@ -102,10 +104,9 @@ export function createEndings({ store, recommits, clock, random, onEnd, isUnderW
 
   async function end(key: GrantKey, version: string, only?: string): Promise<string | undefined> {
     try {
-      const since = recommits.mark();
+      const since = journal.mark();
       const from = await store.revoke(key, version, only);
-      if (from !== undefined || only === undefined)
-        recommits.addRevocation({ key, from, since, until: since, version });
+      if (from !== undefined || only === undefined) failover.stored({ key, from, since, until: since, version });
       return from;
     } finally {
       onEnd(key);

@@ -1,45 +1,98 @@
+import type { Clock } from "../platform/clock.ts";
+import { deadlineIn } from "../platform/deadline.ts";
+import { type GrantKey, grantId } from "../stores/grant.ts";
+import type { Change } from "../stores/token-store.ts";
+import { createFlightTask, type FlightTask, type Wanted } from "./flight-task.ts";
+import type { TokenMetrics } from "./metrics.ts";
+import { type FlightResult, unavailable } from "./resolve.ts";
+
 /** One piece of work under way, shared by all who want its result. */
-export interface Flight<T> {
-  /** What the callers get. May be known before the work is over. */
-  readonly result: Promise<T>;
+export interface Flight {
+  /** What the callers get: within the refresh timeout, perhaps before the work is over. */
+  readonly result: Promise<FlightResult>;
   /** Settles when the work is over, late parts included; never rejects. */
   readonly done: Promise<void>;
 }
 
 /**
- * At most one flight per key. Invariant: from `start` until its `done` settles, every `join` with that key gets that
- * flight, and `start` is not called again, unless `release` was called; a flight is detached from its callers, so that
- * nobody who gives up cancels it.
+ * At most one flight per grant. Invariant: from its beginning until it is done, everybody who joins gets that flight,
+ * unless what it has read is out of date; and it is detached from its callers, so that nobody who gives up cancels it.
  */
-export interface Flights<T> {
-  join(key: string, start: () => Flight<T>): Flight<T>;
-  has(key: string): boolean;
-  /** Nobody joins the current flight any more; its work goes on. */
-  release(key: string): void;
-  /** Resolves when no flight is under way, released ones included. */
+export interface Flights {
+  /** The grant's flight that is under way, or a new one for this. */
+  join(wanted: Wanted): Flight;
+  has(key: GrantKey): boolean;
+  /** Whether one is under way that has found a grant: anybody can begin one for a session that has none. */
+  hasFound(key: GrantKey): boolean;
+  /**
+   * Tells the grant's flight of somebody's change. False where the change outdates what it has read: a flight that
+   * only waits for such a change looks again by itself.
+   */
+  hears(change: Change): boolean;
+  /** What the grant's flight has read is out of date: its waiters and the next request share one of their own. */
+  outdate(key: GrantKey): void;
+  /** Resolves when no flight is under way, outdated ones included. */
   settled(): Promise<void>;
 }
 
-export function createFlights<T>(): Flights<T> {
-  const joinable = new Map<string, Flight<T>>();
-  const working = new Set<Flight<T>>();
+export interface FlightsDeps {
+  /** A flight's work, which ends when what came of it is stored. Never rejects. */
+  readonly work: (task: FlightTask) => Promise<FlightResult>;
+  readonly clock: Clock;
+  readonly metrics: Pick<TokenMetrics, "flights">;
+  readonly timeoutMs: number;
+}
+
+interface UnderWay extends Flight {
+  readonly task: FlightTask;
+  readonly outdate: () => void;
+}
+
+export function createFlights({ work, clock, metrics, timeoutMs }: FlightsDeps): Flights {
+  /** The latest flight of each grant: one that is outdated works on, and is joined by nobody. */
+  const latest = new Map<string, UnderWay>();
+  const working = new Set<Flight>();
+
   return {
-    join(key, start) {
-      const current = joinable.get(key);
-      if (current !== undefined) return current;
-      const flight = start();
-      joinable.set(key, flight);
-      working.add(flight);
-      void flight.done.then(() => {
-        working.delete(flight);
-        if (joinable.get(key) === flight) joinable.delete(key);
-      });
-      return flight;
-    },
-    has: (key) => joinable.has(key),
-    release: (key) => void joinable.delete(key),
+    join: (wanted) => joinable(wanted.key) ?? begin(wanted),
+    has: (key) => joinable(key) !== undefined,
+    hasFound: (key) => latest.get(grantId(key))?.task.seen() !== undefined,
+    hears: ({ version, ...key }) => latest.get(grantId(key))?.task.hears(version) !== false,
+    outdate: (key) => latest.get(grantId(key))?.outdate(),
     async settled() {
-      while (working.size > 0) await Promise.all([...working].map((flight) => flight.done));
+      while (working.size > 0) await Promise.all([...working].map(({ done }) => done));
     },
   };
+
+  function joinable(key: GrantKey): Flight | undefined {
+    const flight = latest.get(grantId(key));
+    return flight?.task.outdated.aborted === false ? flight : undefined;
+  }
+
+  function begin(wanted: Wanted): Flight {
+    const id = grantId(wanted.key);
+    const task = createFlightTask(wanted, clock.monotonicMs() + timeoutMs);
+    const outdated = Promise.withResolvers<FlightResult>();
+    metrics.flights(task.key.upstream, 1);
+    const result = work(task);
+    const done = result.then(() => {
+      metrics.flights(task.key.upstream, -1);
+      working.delete(flight);
+      if (latest.get(id) === flight) latest.delete(id);
+    });
+    const flight: UnderWay = {
+      task,
+      result: deadlineIn(clock, timeoutMs).before(Promise.race([result, outdated.promise]), () =>
+        unavailable("refresh_timeout"),
+      ),
+      done,
+      outdate() {
+        task.outdate();
+        outdated.resolve({ kind: "outdated" });
+      },
+    };
+    working.add(flight);
+    latest.set(id, flight);
+    return flight;
+  }
 }

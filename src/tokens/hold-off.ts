@@ -1,6 +1,6 @@
 import type { Clock } from "../platform/clock.ts";
 import type { TokenStore } from "../stores/token-store.ts";
-import { changeOrDelay, type FlightTask } from "./flight-task.ts";
+import { type FlightTask, wordOrDelay } from "./flight-task.ts";
 
 /** Without word of a change the store is asked this often, ms. */
 const rereadMs = 500;
@@ -18,7 +18,7 @@ export async function holdOff(
 ): Promise<boolean> {
   const until = clock.monotonicMs() + ms;
   for (;;) {
-    await changeOrDelay(clock, task, Math.min(rereadMs, until - clock.monotonicMs()));
+    await wordOrDelay(clock, task, Math.min(rereadMs, until - clock.monotonicMs()));
     if (await hasMoved(store, task, version)) return true;
     if (clock.monotonicMs() >= until) return false;
   }

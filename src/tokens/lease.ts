@@ -11,13 +11,11 @@ export interface Lease {
   leftMs(): number;
   /** Somebody else may have had it, or has it. */
   isLost(): boolean;
-  /** The store has perhaps lost it, and it is still being taken again. */
+  /** The store no longer has it, and it is still being taken again. */
   mayReturn(): boolean;
   /** The store may have lost it: renews it now. */
   check(): void;
-  /**
-   * Its holder gives it up and keeps it until the store says so: a renewal that fails from here on tells of no loss.
-   */
+  /** Its holder gives it up and keeps it until the store says so: a renewal that fails from here on tells of no loss. */
   giveUp(): void;
   /** Ends the renewing; the lease itself is ended by commit, refuse or release. */
   stop(): void;
@@ -42,83 +40,103 @@ export interface Leased {
   readonly leaseMs: number;
 }
 
+/**
+ * `held`: renewed without a break. `lost`: the store said once that somebody else may have it; it is taken again where
+ * the version stands, to keep others from the provider, but stays lost for its holder. `given_up`: kept only until the
+ * store has heard that. `stopped`: nothing is done any more.
+ */
+type Standing = "held" | "lost" | "given_up" | "stopped";
+
+/** What a renewal found; `gone`: the version moved on, or nothing is there; `busy`: another attempt has the lease. */
+type Renewal =
+  | { readonly kind: "renewed" | "taken_again" | "gone" | "unknown" }
+  | { readonly kind: "busy"; readonly remainingMs: number };
+
 /** A renewal that failed is tried again after this, ms. */
 const retryMs = 1_000;
 
-/**
- * Renews a lease, a third of its length after each time. One that the store has lost in a failover is taken again, to
- * keep others from the provider while it works; but it stays lost for its holder: somebody else may have had it in
- * between.
- */
-export function keepLease(
-  { store, onMoved, clock, log, metrics }: LeaseDeps,
-  { key, attempt, version, askedAt, leaseMs }: Leased,
-): Lease {
-  let until = askedAt + leaseMs;
-  let lost = false;
-  let stopped = false;
-  let givenUp = false;
-  /** Only then is a lease that is gone perhaps nobody's: else somebody has ended or taken it. */
-  let maybeForgotten = false;
+/** Renews a lease, a third of its length after each time, and takes it again where the store has lost it. */
+export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, leased: Leased): Lease {
+  const { key, attempt, version, leaseMs } = leased;
+  let until = leased.askedAt + leaseMs;
+  let standing: Standing = "held";
+  /** After a gap a version that is not there may come back: somebody else writes it back, and it is waited for. */
+  let mayComeBack = false;
+  let isReturning = false;
   let cancel = clock.after(leaseMs / 3, () => void renew());
 
   return {
-    leftMs: () => (lost ? 0 : until - clock.monotonicMs()),
-    isLost: () => lost || clock.monotonicMs() >= until,
-    mayReturn: () => maybeForgotten && !stopped,
+    leftMs: () => (standing === "lost" ? 0 : until - clock.monotonicMs()),
+    isLost: () => standing === "lost" || clock.monotonicMs() >= until,
+    mayReturn: () => (mayComeBack || isReturning) && standing !== "stopped",
     check() {
-      maybeForgotten = true;
+      mayComeBack = true;
       void renew();
     },
     giveUp() {
-      givenUp = true;
+      if (standing === "held") standing = "given_up";
     },
     stop() {
-      stopped = true;
+      standing = "stopped";
       cancel();
     },
   };
 
   async function renew(): Promise<void> {
-    if (stopped) return;
-    const asked = clock.monotonicMs();
-    const renewed = await store.renew(key, attempt, leaseMs).catch(() => undefined);
-    if (stopped) return;
-    if (renewed) until = asked + leaseMs;
-    if (renewed === false) lose();
-    const held = renewed === false ? await takeAgain().catch(() => false) : renewed;
+    if (isStopped()) return;
+    const askedAt = clock.monotonicMs();
+    const renewal = await ask();
+    if (isStopped()) return;
+    if (renewal.kind === "renewed") until = askedAt + leaseMs;
+    isReturning = renewal.kind === "busy" || renewal.kind === "taken_again";
     cancel();
-    if (!stopped && (held !== false || maybeForgotten))
-      cancel = clock.after(held ? leaseMs / 3 : retryMs, () => void renew());
+    if (renewal.kind === "gone" && !mayComeBack) return;
+    cancel = clock.after(nextAfter(renewal), () => void renew());
   }
 
-  /**
-   * Only of the version that is being refreshed: another one is not this attempt's, but others may yet write back what
-   * it is waiting for.
-   */
-  async function takeAgain(): Promise<boolean> {
-    const read = await store.read(key);
-    const found = versionIn(read);
+  /** A lease that stands in the way may be one of the past, brought back: nobody renews it, and it ends. */
+  function nextAfter(renewal: Renewal): number {
+    if (renewal.kind === "renewed" || renewal.kind === "taken_again") return leaseMs / 3;
+    if (renewal.kind === "busy" && !mayComeBack) return Math.min(renewal.remainingMs, leaseMs / 3);
+    return retryMs;
+  }
+
+  async function ask(): Promise<Renewal> {
+    try {
+      if (await store.renew(key, attempt, leaseMs)) return { kind: "renewed" };
+      lose();
+      return await takeAgain();
+    } catch {
+      return { kind: "unknown" };
+    }
+  }
+
+  /** Only of the version that is being refreshed: another one is not this attempt's. */
+  async function takeAgain(): Promise<Renewal> {
+    if (isStopped()) return { kind: "gone" };
+    const found = versionIn(await store.read(key));
     if (found !== undefined && found !== version) onMoved({ ...key, version: found });
-    return found === version && maybeForgotten && !stopped && acquireAgain();
-  }
-
-  async function acquireAgain(): Promise<boolean> {
-    const found = await store.acquire(key, { attempt, seen: version, leaseMs, usableMs: 0, again: true });
-    if (found.kind !== "acquired") return false;
-    if (!stopped && found.row.version === version) return true;
+    if (found !== version || isStopped()) return { kind: "gone" };
+    const acquired = await store.acquire(key, { attempt, seen: version, leaseMs, usableMs: 0, again: true });
+    if (acquired.kind === "busy") return acquired;
+    if (acquired.kind !== "acquired") return { kind: "gone" };
+    if (!isStopped() && acquired.row.version === version) return { kind: "taken_again" };
     await store.release(key, { attempt, unused: true, backOffMs: 0 });
-    return false;
+    return { kind: "gone" };
   }
 
   function lose(): void {
-    if (lost || givenUp) return;
-    lost = true;
+    if (standing !== "held") return;
+    standing = "lost";
     metrics.count("lease_lost", key.upstream);
     log.warn(
       { event: "lease_lost", upstream: key.upstream, session: shortHash(key.session) },
       "the lease ended while the refresh ran; what comes back is stored all the same",
     );
+  }
+
+  function isStopped(): boolean {
+    return standing === "stopped";
   }
 }
 

@@ -3,8 +3,10 @@ import { BearerswapError } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import { type GrantKey, shortHash } from "../stores/grant.ts";
 import type { GrantWrite, TokenStore } from "../stores/token-store.ts";
+import type { Failover } from "./failover.ts";
+import type { Journal } from "./journal.ts";
 import type { TokenMetrics } from "./metrics.ts";
-import type { Recommits } from "./recommits.ts";
+import { type TimedWrite, writeAt } from "./timed-write.ts";
 import { logNowAndThen, untilStored } from "./until-stored.ts";
 
 /**
@@ -43,7 +45,8 @@ export interface Logins {
 
 export interface LoginsDeps {
   readonly store: Pick<TokenStore, "read" | "put">;
-  readonly recommits: Recommits;
+  readonly journal: Pick<Journal, "mark" | "hasNewer">;
+  readonly failover: Pick<Failover, "gapSince" | "stored">;
   /** The grant has changed, or may have. */
   readonly onWrite: (key: GrantKey) => void;
   readonly clock: Clock;
@@ -56,16 +59,14 @@ interface Before {
   /** As {@link TokenStore.put} takes it; undefined for a row that cannot be read. */
   readonly over: string | undefined;
   readonly createdAt?: number | undefined;
-  /** {@link Recommits.mark}, before it was read. */
+  /** {@link Journal.mark}, before it was read. */
   readonly since: number;
 }
 
 /** One write, and how far its repetitions have come. */
 interface Writing {
   readonly key: GrantKey;
-  readonly write: GrantWrite;
-  /** The write with the life that its access token has left now. */
-  readonly aged: () => GrantWrite;
+  readonly write: TimedWrite;
   readonly first: Before;
   /** What was written between the look and the first try does not stand in the way. */
   readonly replacesAll: boolean;
@@ -88,7 +89,7 @@ const takenMs = 10_000;
 /** Others that write the same grant at the same time cost a login so many tries at most before it pauses. */
 const triesInARow = 10;
 
-export function createLogins({ store, recommits, onWrite, clock, log, metrics }: LoginsDeps): Logins {
+export function createLogins({ store, journal, failover, onWrite, clock, log, metrics }: LoginsDeps): Logins {
   const storing = new Set<Writing>();
   let lastCreatedAt = Number.NEGATIVE_INFINITY;
 
@@ -98,17 +99,7 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
       return {
         async store(given) {
           const write = distinct(given);
-          const aged = agedSince(write, clock);
-          const result = await storeLogin({
-            key,
-            write,
-            aged,
-            first,
-            replacesAll: false,
-            before: first,
-            isStored: false,
-            unanswered: 0,
-          });
+          const result = await storeLogin(writingOf(key, write, first, false));
           return { result, createdAt: write.grant.createdAt };
         },
       };
@@ -116,12 +107,11 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
 
     async put(key, given) {
       const write = distinct(given);
-      const aged = agedSince(write, clock);
       let writing: Writing | undefined;
       const attempt = async () => {
         const first = writing?.first ?? (await look(key));
         // An earlier try, whose look was slow, may be under way by now: they share what is known of the write.
-        writing ??= { key, write, aged, first, replacesAll: true, before: first, isStored: false, unanswered: 0 };
+        writing ??= writingOf(key, write, first, true);
         return attemptOnce(writing);
       };
       if ((await untilStored(clock, attempt, putGiveUpMs, failing(key))) === "full") throw noRoom();
@@ -134,11 +124,11 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
    * A refresh of a login is known by the moment of the login, which no two of this process share: one that was stored
    * beside another would be taken for its refresh.
    */
-  function distinct(write: GrantWrite): GrantWrite {
+  function distinct(write: GrantWrite): TimedWrite {
     const { createdAt } = write.grant;
     const isTaken = createdAt <= lastCreatedAt && createdAt > lastCreatedAt - takenMs;
     lastCreatedAt = isTaken ? lastCreatedAt + 1 : createdAt;
-    return isTaken ? { ...write, grant: { ...write.grant, createdAt: lastCreatedAt } } : write;
+    return { ...write, grant: { ...write.grant, createdAt: lastCreatedAt }, countedFrom: clock.monotonicMs() };
   }
 
   async function storeLogin(writing: Writing): Promise<LoginResult> {
@@ -146,7 +136,7 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
     try {
       const result = await untilStored(clock, () => attemptOnce(writing), loginGiveUpMs, failing(writing.key));
       // After a failover what looks newer may be older: whoever has what came after it writes that again.
-      const isCertain = writing.unanswered === 0 && !recommits.gapSince(writing.first.since);
+      const isCertain = writing.unanswered === 0 && !failover.gapSince(writing.first.since);
       return result === "stored" || isCertain ? result : "unknown";
     } catch {
       const { upstream, session } = writing.key;
@@ -177,7 +167,7 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
       const mayBeStored = earlier > 0 || writing.unanswered > 0;
       if (mayBeStored && (found.over === write.version || found.createdAt === write.grant.createdAt)) return "stored";
       const isRefreshed = found.createdAt !== undefined && found.createdAt === writing.first.createdAt;
-      const isOlder = found.over === "" || isRefreshed || recommits.hasNewer(key, found.over ?? "");
+      const isOlder = found.over === "" || isRefreshed || journal.hasNewer(key, found.over ?? "");
       // What is newer than a try that may have been carried out is newer than this write: two that replace everything
       // would else replace each other in turn.
       if (!isOlder && (!writing.replacesAll || mayBeStored)) return "superseded";
@@ -187,22 +177,16 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
   }
 
   async function send(writing: Writing): Promise<"stored" | "superseded" | "full"> {
-    const { key, write, aged, before } = writing;
+    const { key, write, before } = writing;
     writing.unanswered++;
     try {
-      const result = await store.put(key, aged(), before.over);
+      const result = await store.put(key, writeAt(write, clock.monotonicMs()), before.over);
       writing.unanswered--;
       if (result === "superseded") return result;
       writing.isStored = true;
-      const { since } = before;
-      recommits.addLogin({
-        key,
-        from: before.over === "" ? undefined : before.over,
-        since,
-        until: since,
-        version: write.version,
-        write: aged,
-      });
+      const { since, over } = before;
+      const from = over === "" ? undefined : over;
+      failover.stored({ key, from, since, until: since, version: write.version, write });
       return "stored";
     } catch (error) {
       if (!(error instanceof BearerswapError) || error.code !== "store_full") throw error;
@@ -214,7 +198,7 @@ export function createLogins({ store, recommits, onWrite, clock, log, metrics }:
   }
 
   async function look(key: GrantKey): Promise<Before> {
-    const since = recommits.mark();
+    const since = journal.mark();
     try {
       const read = await store.read(key);
       if (read.kind === "found") return { over: read.row.version, createdAt: read.row.grant.createdAt, since };
@@ -242,14 +226,6 @@ function noRoom(): BearerswapError {
   );
 }
 
-/** The write with the life that its access token has left, counted from now. */
-function agedSince(write: GrantWrite, clock: Clock): () => GrantWrite {
-  const { access } = write;
-  const from = clock.monotonicMs();
-  if (access?.remainingMs === undefined) return () => write;
-  const { remainingMs } = access;
-  return () => ({
-    ...write,
-    access: { ...access, remainingMs: Math.max(remainingMs - (clock.monotonicMs() - from), 0) },
-  });
+function writingOf(key: GrantKey, write: TimedWrite, first: Before, replacesAll: boolean): Writing {
+  return { key, write, first, replacesAll, before: first, isStored: false, unanswered: 0 };
 }

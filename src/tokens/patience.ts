@@ -1,6 +1,7 @@
 import type { Clock } from "../platform/clock.ts";
 import type { RefreshOutcome } from "../providers/outcome.ts";
-import type { Patience, Presentation } from "./presentation.ts";
+import type { Attempt, Patience } from "./attempt.ts";
+import type { Gate } from "./gate.ts";
 
 export interface PatienceConfig {
   readonly timeoutMs: number;
@@ -24,13 +25,10 @@ const nextMs = 3_000;
  * `refresh.timeout` where the provider never rotates, or where another presentation is sure to be redeemed inside its
  * grace, counted from the first of this token; else as long as the configuration says.
  */
-export function patienceOf(
-  { provider, rotation, earlier }: Pick<Presentation, "provider" | "rotation" | "earlier">,
-  config: PatienceConfig,
-): Patience {
-  if (rotation.isNever()) return { ms: config.timeoutMs, onlyInGrace: false };
+export function patienceOf({ gate, earlier }: Pick<Attempt, "gate" | "earlier">, config: PatienceConfig): Patience {
+  if (gate.rotation.isNever()) return { ms: config.timeoutMs, onlyInGrace: false };
   const nextAfterMs = (earlier?.sinceMs ?? 0) + config.timeoutMs + config.holdOffMs + nextMs;
-  if (nextAfterMs <= overlapMs({ provider, rotation })) return { ms: config.timeoutMs, onlyInGrace: true };
+  if (nextAfterMs <= overlapMs(gate)) return { ms: config.timeoutMs, onlyInGrace: true };
   return { ms: Math.max(config.giveUpMs, config.timeoutMs), onlyInGrace: false };
 }
 
@@ -39,7 +37,7 @@ export function patienceOf(
  * them the provider redeems first, and however late it redeems the others, all of that happens within its grace.
  * Without end where it never rotates.
  */
-export function overlapMs({ provider, rotation }: Pick<Presentation, "provider" | "rotation">): number {
+export function overlapMs({ provider, rotation }: Pick<Gate, "provider" | "rotation">): number {
   return rotation.isNever() ? Number.POSITIVE_INFINITY : Math.max((provider.graceMs ?? 0) - latestAnswerMs, 0);
 }
 

@@ -1,9 +1,8 @@
 import type { Clock } from "../platform/clock.ts";
 import type { GrantKey } from "../stores/grant.ts";
 import type { TokenStore } from "../stores/token-store.ts";
-import type { FlightTask } from "./flight-task.ts";
+import type { Wanted } from "./flight-task.ts";
 import type { Flight } from "./flights.ts";
-import type { FlightResult } from "./resolve.ts";
 
 /** What came of a refresh that somebody asked for. */
 export type RefreshNowAnswer =
@@ -17,7 +16,7 @@ export type RefreshNowAnswer =
 export interface RefreshNowDeps {
   readonly store: Pick<TokenStore, "read">;
   /** The grant's flight that is under way, or a new one for this task. */
-  readonly join: (task: Pick<FlightTask, "owner" | "key" | "trigger" | "replacing">) => Flight<FlightResult>;
+  readonly join: (wanted: Wanted) => Flight;
   readonly clock: Clock;
   /** How long somebody waits for the result, ms. */
   readonly timeoutMs: number;

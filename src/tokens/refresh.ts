@@ -1,24 +1,27 @@
-import pLimit from "p-limit";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { Provider } from "../providers/provider.ts";
+import { type GrantKey, grantId } from "../stores/grant.ts";
 import type { AcquireResult, Change, GrantRow, TokenStore } from "../stores/token-store.ts";
 import { usableMs } from "./access-token.ts";
+import type { Attempt, Presented, RefreshResult, Turn } from "./attempt.ts";
 import { createBreaker } from "./breaker.ts";
 import type { Coherence } from "./coherence.ts";
+import { createCommitTokens } from "./commit-tokens.ts";
 import { createEndedAttempts } from "./ended-attempts.ts";
-import { changeOrDelay, type FlightTask } from "./flight-task.ts";
-import { type Gate, inSlot, type Settlement, type Turn } from "./gate.ts";
-import { holdOff } from "./hold-off.ts";
-import { keepLease, type Lease } from "./lease.ts";
+import type { Failover } from "./failover.ts";
+import { type FlightTask, wordOrDelay } from "./flight-task.ts";
+import type { Gate } from "./gate.ts";
+import { hasMoved, holdOff } from "./hold-off.ts";
+import type { Journal } from "./journal.ts";
+import { giveBack, keepLease, type Lease } from "./lease.ts";
 import type { TokenMetrics } from "./metrics.ts";
 import { overlapMs, type PatienceConfig } from "./patience.ts";
 import { createPresent } from "./present.ts";
-import { isSent, type Presentation, type RefreshResult } from "./presentation.ts";
-import type { Recommits } from "./recommits.ts";
 import { createRotation } from "./rotation.ts";
-import { createSettle } from "./settle.ts";
+import { createSettle, mayHaveBeenUsed } from "./settle.ts";
+import { createSlots, type Place } from "./slots.ts";
 
 /**
  * `timeoutMs` is how long a provider may take until nobody waits for it any more; `holdOffMs` how long an attempt waits
@@ -32,7 +35,8 @@ export interface RefreshConfig extends PatienceConfig {
 export interface RefresherDeps {
   readonly store: TokenStore;
   readonly providers: ReadonlyMap<string, Provider>;
-  readonly recommits: Recommits;
+  readonly journal: Pick<Journal, "mark" | "hasNewer">;
+  readonly failover: Pick<Failover, "commit">;
   readonly coherence: Pick<Coherence, "isCurrent" | "lastGapAt">;
   /** A refresh under way has found another version in the store. */
   readonly onMoved: (change: Change) => void;
@@ -44,9 +48,8 @@ export interface RefresherDeps {
 }
 
 /**
- * Replaces a grant's tokens: breaker, concurrency slot, lease, hold-off, one presentation of the refresh token, and the
- * store. Invariants: nobody presents a refresh token without the lease on its grant; what the provider answers is in
- * the store before anybody is served.
+ * Replaces a grant's tokens: steps 4 to 8 of docs/refresh-protocol.md. Invariants: nobody presents a refresh token
+ * without the lease on its grant; what the provider answers is in the store before anybody is served.
  */
 export interface Refresher {
   refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult>;
@@ -57,38 +60,44 @@ export interface Refresher {
    */
   gap(): void;
   /** The grants whose new tokens are not in the store yet. */
-  unstored(): readonly FlightTask["key"][];
+  unstored(): readonly GrantKey[];
   /** The grants for which the answer to a call that was given up may still come. */
-  awaited(): readonly FlightTask["key"][];
+  awaited(): readonly GrantKey[];
   /** Resolves when no call that was given up can be answered any more. */
   settled(): Promise<void>;
 }
 
 /** The lease outlives the provider call by this, ms. */
 const leaseReserveMs = 5_000;
-
-const superseded: Settlement = () => Promise.resolve({ kind: "superseded" });
+/** Where the store has gone back behind what this process holds, it is asked again after this, ms. */
+const writeBackMs = 500;
+/** Where an earlier attempt of this process works on the same version, the store is asked again after this, ms. */
+const ownAttemptMs = 1_000;
 
 export function createRefresher(deps: RefresherDeps): Refresher {
-  const { store, providers, clock, random, log, metrics, config, coherence } = deps;
+  const { store, providers, journal, coherence, onMoved, clock, random, log, metrics, config } = deps;
   const leaseMs = config.timeoutMs + leaseReserveMs;
   const endedAttempts = createEndedAttempts();
-  const settle = createSettle({ ...deps, endedAttempts });
-  const present = createPresent({ ...deps, endedAttempts, settle });
+  const commits = createCommitTokens(deps);
+  const settle = createSettle({ ...deps, commit: commits.commit, endedAttempts });
+  const isCommitting = ({ task, row }: Attempt) => commits.isReplacing(task.key, row.version);
+  const present = createPresent({ coherence, isCommitting, clock, metrics, config });
   const gates = new Map<string, Gate>();
   const leases = new Set<Lease>();
+  /** The versions of grants that an attempt of this process is working on, with who waits for its end. */
+  const working = new Map<string, Set<FlightTask>>();
   for (const [upstream, provider] of providers)
     gates.set(upstream, {
       provider,
       rotation: createRotation({ upstream, provider, log, metrics }),
       breaker: createBreaker({ upstream, clock, log, metrics }),
-      slots: pLimit(provider.maxConcurrency),
+      slots: createSlots(provider.maxConcurrency),
     });
 
   return {
     refresh,
-    isWriting: settle.isWriting,
-    unstored: settle.unstored,
+    isWriting: commits.isWriting,
+    unstored: commits.unstored,
     awaited: settle.awaited,
     settled: settle.settled,
     gap() {
@@ -97,32 +106,150 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     },
   };
 
+  /** Takes turns until one leads to a result, or nobody waits any more. */
   async function refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult> {
     const gate = gates.get(task.key.upstream);
     if (gate === undefined) return { kind: "unavailable", why: "upstream_not_configured" };
     for (;;) {
-      if (task.outdated) return { kind: "superseded" };
-      const openMs = gate.breaker.openMs();
-      if (openMs > 0) return { kind: "unavailable", why: "breaker_open", retryAfterMs: openMs };
-      const quietMs = Math.min(
-        coherence.lastGapAt() + config.holdOffMs - clock.monotonicMs(),
-        task.until - clock.monotonicMs(),
-      );
-      if (quietMs > 0) {
-        if (await holdOff({ store, clock }, task, row.version, quietMs)) return { kind: "superseded" };
-        continue;
-      }
-      const settlement = await inSlot(gate, {
-        task,
-        version: row.version,
-        step: () => takeTurn(gate, task, row),
-        whenChanged: superseded,
-      });
-      const turn = await settlement();
+      const turn = await takeTurn(gate, task, row);
       if (turn.kind !== "wait" && turn.kind !== "again") return turn;
       const leftMs = task.until - clock.monotonicMs();
       if (leftMs <= 0) return { kind: "unavailable", why: turn.kind === "wait" ? "lease_busy" : "lease_too_short" };
       if (turn.kind === "wait") await waitForOthers(task, Math.min(turn.ms, leftMs));
+    }
+  }
+
+  /** Step 4: the breaker, a slot, the lease. */
+  async function takeTurn(gate: Gate, task: FlightTask, row: GrantRow): Promise<Turn> {
+    if (task.outdated.aborted) return { kind: "superseded" };
+    const openMs = gate.breaker.openMs();
+    if (openMs > 0) return { kind: "unavailable", why: "breaker_open", retryAfterMs: openMs };
+    const now = clock.monotonicMs();
+    const quietMs = Math.min(coherence.lastGapAt() + config.holdOffMs - now, task.until - now);
+    if (quietMs > 0)
+      return (await holdOff({ store, clock }, task, row.version, quietMs)) ? { kind: "superseded" } : { kind: "again" };
+    const place = gate.slots.place();
+    if (!(await place.take(task))) return { kind: "superseded" };
+    try {
+      return await workOn(task, row, () => acquireAndPresent(gate, place, task, row));
+    } finally {
+      place.free();
+    }
+  }
+
+  /**
+   * Attempts of one process on one version come one after the other, until what the first brought is stored, or its
+   * call is given up: after a failover its lease, which keeps others away, may be gone.
+   */
+  async function workOn(task: FlightTask, row: GrantRow, work: () => Promise<Turn>): Promise<Turn> {
+    const id = `${grantId(task.key)} ${row.version}`;
+    working.get(id)?.add(task);
+    if (working.has(id) || commits.isReplacing(task.key, row.version)) return { kind: "wait", ms: ownAttemptMs };
+    const waiting = new Set<FlightTask>();
+    working.set(id, waiting);
+    try {
+      return await work();
+    } finally {
+      working.delete(id);
+      for (const other of waiting) other.hears(row.version);
+    }
+  }
+
+  async function acquireAndPresent(gate: Gate, place: Place, task: FlightTask, row: GrantRow): Promise<Turn> {
+    const askedAt = clock.monotonicMs();
+    if (askedAt >= task.until) return { kind: "unavailable", why: "refresh_queue" };
+    const id = random.id();
+    const since = journal.mark();
+    const found = await acquire(gate, task, row, id);
+    if (found.kind !== "acquired")
+      return coherence.isCurrent(askedAt, clock.monotonicMs()) ? turnOf(found, task, askedAt) : { kind: "again" };
+    const leased = { key: task.key, attempt: id, version: found.row.version, askedAt, leaseMs };
+    const lease = keepLease({ store, onMoved, clock, log, metrics }, leased);
+    leases.add(lease);
+    const { row: acquired, earlier, failures, answerMs } = found;
+    const until = journal.mark();
+    try {
+      const attempt = { task, gate, row: acquired, id, lease, earlier, failures, answerMs, since, until };
+      return await carryOut({ ...attempt, startedAt: askedAt }, place, row);
+    } finally {
+      lease.stop();
+      leases.delete(lease);
+    }
+  }
+
+  /** Steps 5 to 8, with the lease in hand. Whatever fails before the request is sent gives the lease back. */
+  async function carryOut(attempt: Attempt, place: Place, seen: GrantRow): Promise<Turn> {
+    let presented: Presented;
+    try {
+      const { refreshToken } = attempt.row.grant;
+      const obstacle = await obstacleTo(attempt, place, seen);
+      if (obstacle !== undefined || refreshToken === undefined)
+        return await withdraw(attempt, place, obstacle ?? { kind: "superseded" });
+      presented = await present(attempt, refreshToken);
+    } catch (error) {
+      await withdraw(attempt, place, { kind: "again" });
+      throw error;
+    }
+    // What is left is the store's part, and keeps nobody from the provider.
+    place.free();
+    switch (presented.kind) {
+      case "withheld":
+        if (attempt.task.outdated.aborted) return withdraw(attempt, place, { kind: "superseded" });
+        metrics.count("not_dispatched", attempt.task.key.upstream);
+        return withdraw(attempt, place, { kind: "again" });
+      case "not_sent":
+        return withdraw(attempt, place, settle.notSent(attempt, presented.outcome));
+      case "answered":
+      case "given_up":
+        return settle.settle(attempt, presented);
+      default:
+        return presented satisfies never;
+    }
+  }
+
+  /** What speaks against presenting the token; the hold-off, where an earlier attempt may have done so, is step 5. */
+  async function obstacleTo(attempt: Attempt, place: Place, seen: GrantRow): Promise<Turn | undefined> {
+    const { task, row } = attempt;
+    if (row.version !== seen.version) return { kind: "superseded" };
+    if (!task.outdated.aborted && journal.hasNewer(task.key, row.version)) return { kind: "wait", ms: writeBackMs };
+    if (!mayHaveBeenUsed(attempt, endedAttempts)) return undefined;
+    // Others use the slot meanwhile; the lease is kept.
+    place.free();
+    if (await holdOff({ store, clock }, task, row.version, config.holdOffMs)) return { kind: "superseded" };
+    const until = clock.monotonicMs() + config.timeoutMs;
+    if (!(await place.take(task))) return { kind: "superseded" };
+    if (clock.monotonicMs() >= until) return { kind: "unavailable", why: "refresh_queue" };
+    return (await hasMoved(store, task, row.version)) ? { kind: "superseded" } : undefined;
+  }
+
+  /**
+   * Nothing was sent: the store gets back the lease and the marker, and nothing else, so that the next one may present
+   * the token at once.
+   */
+  async function withdraw({ task, id, lease }: Attempt, place: Place, turn: Turn): Promise<Turn> {
+    place.free();
+    lease.stop();
+    await abandon(task, id);
+    return turn;
+  }
+
+  function abandon({ key }: FlightTask, attempt: string): Promise<void> {
+    return giveBack({ store, log }, key, { attempt, unused: true, backOffMs: 0 });
+  }
+
+  /**
+   * An acquire whose reply was lost may have been carried out: it is taken back, and the provider is not called on it.
+   */
+  async function acquire(gate: Gate, task: FlightTask, row: GrantRow, attempt: string): Promise<AcquireResult> {
+    try {
+      const { holdOffMs } = config;
+      // Who begins now may hold off before it presents the token.
+      const soonMs = Math.max(overlapMs(gate) - holdOffMs, 0);
+      const request = { attempt, seen: row.version, leaseMs, usableMs, overlapMs: soonMs, quietMs: holdOffMs };
+      return await store.acquire(task.key, request);
+    } catch (error) {
+      void abandon(task, attempt);
+      throw error;
     }
   }
 
@@ -133,73 +260,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
   async function waitForOthers(task: FlightTask, ms: number): Promise<void> {
     const from = clock.monotonicMs();
     for (let now = from; now < from + ms && coherence.isCurrent(from, now); now = clock.monotonicMs())
-      if (await changeOrDelay(clock, task, Math.min(from + ms - now, config.maxStalenessMs))) return;
-  }
-
-  /**
-   * Inside the slot: as long as the provider works. What comes after, the store's part, does not keep others from the
-   * provider; nor does a hold-off.
-   */
-  async function takeTurn(gate: Gate, task: FlightTask, row: GrantRow): Promise<Settlement> {
-    const askedAt = clock.monotonicMs();
-    if (askedAt >= task.until) return () => Promise.resolve({ kind: "unavailable", why: "refresh_queue" });
-    const attempt = random.id();
-    const since = deps.recommits.mark();
-    const found = await acquire(gate, task, row, attempt);
-    if (found.kind !== "acquired") {
-      const current = coherence.isCurrent(askedAt, clock.monotonicMs());
-      return () => Promise.resolve(current ? turnOf(found, task, askedAt) : { kind: "again" });
-    }
-    const lease = keepLease(
-      { store, onMoved: deps.onMoved, clock, log, metrics },
-      { key: task.key, attempt, version: found.row.version, askedAt, leaseMs },
-    );
-    leases.add(lease);
-    const presentation: Presentation = {
-      task,
-      provider: gate.provider,
-      rotation: gate.rotation,
-      ...found,
-      attempt,
-      lease,
-      since,
-      until: deps.recommits.mark(),
-      startedAt: askedAt,
-      sentAt: undefined,
-      givenUp: undefined,
-    };
-    const settlement = await orAbandon(presentation, () => present.begin(gate, presentation, row));
-    return () =>
-      orAbandon(presentation, settlement).finally(() => {
-        lease.stop();
-        leases.delete(lease);
-      });
-  }
-
-  /** Whatever fails before the request is sent gives the lease back. */
-  async function orAbandon<T>(presentation: Presentation, step: () => Promise<T>): Promise<T> {
-    try {
-      return await step();
-    } catch (error) {
-      presentation.lease.stop();
-      leases.delete(presentation.lease);
-      if (!isSent(presentation)) await present.abandon(presentation);
-      throw error;
-    }
-  }
-
-  /**
-   * An acquire whose reply was lost may have been carried out: it is taken back, and the provider is not called on it.
-   */
-  async function acquire(gate: Gate, task: FlightTask, row: GrantRow, attempt: string): Promise<AcquireResult> {
-    try {
-      // Who begins now may hold off before it presents the token.
-      const soonMs = Math.max(overlapMs(gate) - config.holdOffMs, 0);
-      return await store.acquire(task.key, { attempt, seen: row.version, leaseMs, usableMs, overlapMs: soonMs });
-    } catch (error) {
-      void present.abandon({ task, attempt });
-      throw error;
-    }
+      if (await wordOrDelay(clock, task, Math.min(from + ms - now, config.maxStalenessMs))) return;
   }
 
   function turnOf(

@@ -48,7 +48,7 @@ export function createResolve({
 }: ResolveDeps): (task: FlightTask) => Promise<FlightResult> {
   return async function resolve(task) {
     const result = await load(task);
-    return task.outdated ? { kind: "outdated" } : result;
+    return task.outdated.aborted ? { kind: "outdated" } : result;
   };
 
   async function load(task: FlightTask, again = false): Promise<FlightResult> {
@@ -60,7 +60,7 @@ export function createResolve({
     failing.saw(task.key, read.kind === "found" && read.row.state === "active" ? read.row.failingMs : undefined);
     if (read.kind !== "found") return missing(task);
     const { row } = read;
-    task.seen = row.version;
+    task.reads(row.version);
     const token = row.access && keep(task, row, row.access, from);
     if (token !== undefined && clock.monotonicMs() < token.staleAt && token.version !== task.replacing)
       return { kind: "token", token };
@@ -72,7 +72,7 @@ export function createResolve({
     if (row.state === "dead") return { kind: "refused", why: row.why ?? "refused", subject };
     if (refreshToken === undefined || refreshToken.reveal() === "")
       return { kind: "refused", why: "no_refresh_token", subject };
-    if (!mayUse(task.owner, subject) || task.outdated) return { kind: "not_begun", subject };
+    if (!mayUse(task.owner, subject) || task.outdated.aborted) return { kind: "not_begun", subject };
     if (row.backOffMs > 0) return { kind: "unavailable", why: "back_off", retryAfterMs: row.backOffMs };
     return refresh(task, row);
   }
@@ -111,10 +111,10 @@ export function createResolve({
    * its turn.
    */
   async function adopt(task: FlightTask, row: GrantRow, from: number): Promise<FlightResult> {
-    task.seen = row.version;
+    task.reads(row.version);
     const token = row.access && servable(keep(task, row, row.access, from));
     if (token !== undefined) {
-      if (!task.outdated) metrics.count("adopted", task.key.upstream);
+      if (!task.outdated.aborted) metrics.count("adopted", task.key.upstream);
       return token;
     }
     return clock.monotonicMs() < task.until ? refreshWhereDue(task, row) : unavailable("superseded");
@@ -145,7 +145,7 @@ export function createResolve({
     );
     const held = cache.get(task.key.session, task.key.upstream);
     const token = held?.version === row.version ? { ...placed, aheadAt: held.aheadAt } : placed;
-    if (!task.outdated) cache.set(task.key, token);
+    if (!task.outdated.aborted) cache.set(task.key, token);
     return token;
   }
 }

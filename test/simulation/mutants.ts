@@ -56,6 +56,25 @@ export const mutants: readonly Mutant[] = [
     breaks: ["not_written_back", "lease_not_taken_again"],
   },
   {
+    name: "asking the server for its history",
+    adapt: often("silentFailover", 8_000),
+    without: { unasked: true },
+    breaks: ["not_written_back", "lease_not_taken_again"],
+  },
+  {
+    name: "keeping everybody from a row of another history",
+    adapt: (plan) => ({
+      ...often("silentFailover", 3_000)(plan),
+      silent: { downMs: 0, lossy: 1 },
+      provider: { ...plan.provider, accessLifeMs: 2_000, rotates: true, saysNever: false },
+      work: { ...plan.work, checkEveryMs: 300 },
+    }),
+    without: {
+      store: (store) => ({ ...store, acquire: (key, request) => store.acquire(key, { ...request, quietMs: 0 }) }),
+    },
+    breaks: ["not_written_back", "lease_not_taken_again"],
+  },
+  {
     name: "writing a session's end again",
     adapt: (plan) => ({ ...often("failover", 10_000)(plan), lossy: 1, work: { ...plan.work, revokeEveryMs: 5_000 } }),
     without: {

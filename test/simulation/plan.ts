@@ -22,6 +22,8 @@ export interface Plan {
   readonly frozenDispatch: number;
   /** The share of failovers that lose writes. */
   readonly lossy: number;
+  /** Failovers that break no connection: down for so long at most, ms, and the share of them that lose writes. */
+  readonly silent: { readonly downMs: number; readonly lossy: number };
   readonly provider: ProviderPlan;
   readonly work: WorkPlan;
 }
@@ -35,6 +37,7 @@ export type Trouble =
   | "outage"
   | "storeFreeze"
   | "failover"
+  | "silentFailover"
   | "commitsRefused"
   | "providerDown";
 
@@ -90,11 +93,13 @@ export function drawPlan(rng: Rng): Plan {
       outage: sometimes(0.3, 30_000, 120_000),
       storeFreeze: sometimes(0.3, 20_000, 90_000),
       failover: sometimes(0.5, 8_000, 80_000),
+      silentFailover: sometimes(0.6, 15_000, 60_000),
       commitsRefused: sometimes(0.35, 20_000, 90_000),
       providerDown: sometimes(0.3, 30_000, 120_000),
     },
     frozenDispatch: some(0.15, () => rng.between(0.01, 0.05)),
     lossy: rng.pick([0, 0.5, 1, 1]),
+    silent: { downMs: 3_000, lossy: 0.5 },
     provider: drawProvider(rng, some),
     work: {
       checkEveryMs: rng.between(300, 2_500),

@@ -2,6 +2,7 @@ import { BearerswapError } from "../../src/platform/error.ts";
 import type { Log } from "../../src/platform/log.ts";
 import type { Random } from "../../src/platform/random.ts";
 import { listenForChanges } from "../../src/stores/redis-changes.ts";
+import type { ServerHistory } from "../../src/stores/redis-history.ts";
 import type { ChangeListener, TokenStore } from "../../src/stores/token-store.ts";
 import { type StoreCall, type StoreReply, storeOf } from "../stores/store-call.ts";
 import type { History } from "./history.ts";
@@ -38,6 +39,8 @@ export interface SimLinkDeps {
   /** What holds now: none once the troubles are over. */
   readonly faults: () => NetworkFaults;
   /** The process learns what a call found, or of a change. */
+  /** Whether the server is asked for its history. */
+  readonly asks: boolean;
   readonly facts: { told(executed: Executed): void; heard(by: string, version: string): void };
 }
 
@@ -56,11 +59,14 @@ export function createSimLink({
   history,
   faults,
   facts,
+  asks,
 }: SimLinkDeps): SimLink {
   const pending = new Set<(why: string) => void>();
   const ready: (() => void)[] = [];
   const subscription = createSimSubscription({ server, process, clock, rng, isCut });
   let connected = false;
+  /** Stands for the connection. */
+  let connection = {};
   let cutUntil = 0;
   let well = process.unwell();
   server.attach({ publish: subscription.publish, broken: breakAll });
@@ -81,6 +87,7 @@ export function createSimLink({
           publish,
           subscribe: subscription.subscribe,
           resubscribe: subscription.resubscribe,
+          histories,
           onReady: (task: () => void) => void ready.push(task),
         };
         listenForChanges({
@@ -130,6 +137,7 @@ export function createSimLink({
         arrive(() => void (open = true));
         if (!open || isCut()) return reconnect(50, 2_000);
         connected = true;
+        connection = {};
         well();
         for (const task of ready) task();
       });
@@ -160,6 +168,13 @@ export function createSimLink({
       server.publish(text);
       reply();
     });
+  }
+
+  async function histories(): Promise<readonly ServerHistory[]> {
+    if (!connected || !asks) return [];
+    const asked = connection;
+    const id = await roundTrip<string>("history", (reply) => reply(server.historyId())).catch(() => undefined);
+    return asked === connection ? [{ connection: asked, id }] : [];
   }
 
   function roundTrip<T>(op: string, carryOut: (reply: (value: T) => void) => void): Promise<T> {

@@ -10,6 +10,7 @@ export interface Executed {
   readonly at: number;
   readonly by: string;
   readonly call: StoreCall;
+  readonly historyId: string;
   /** Known from the end of that event on. */
   result?: StoreReply;
 }
@@ -33,8 +34,13 @@ export interface SimStore {
   attach(client: { publish(text: string): void; broken(): void }): void;
   freeze(ms: number): void;
   refuseCommits(ms: number): void;
-  /** Down for so long. With `lostMs`, what comes back has lost the writes of the last `lostMs`. */
-  goDown(ms: number, lostMs?: number): void;
+  /**
+   * Down for so long. What comes back has a history of its own; with `lostMs`, it has lost the writes of the last
+   * `lostMs`. Silently: no connection breaks, as behind a proxy.
+   */
+  goDown(ms: number, how?: { readonly lostMs?: number | undefined; readonly silently?: boolean | undefined }): void;
+  /** The id of the history that its data belong to. */
+  historyId(): string;
 }
 
 export interface SimStoreDeps {
@@ -53,7 +59,7 @@ export const keyPrefix = "sim:";
 export function createSimStore({ clock, facts, history }: SimStoreDeps): SimStore {
   const clients: { publish(text: string): void; broken(): void }[] = [];
   let log: Executed[] = [];
-  let replayAt: number | undefined;
+  let replayed: Executed | undefined;
   let core = emptyCore();
   let life = 0;
   let up = true;
@@ -70,7 +76,7 @@ export function createSimStore({ clock, facts, history }: SimStoreDeps): SimStor
       };
     },
     execute(call, by, sentAt, reply) {
-      const executed: Executed = { sentAt, at: clock.now(), by, call };
+      const executed: Executed = { sentAt, at: clock.now(), by, call, historyId: historyId() };
       if (call.op !== "read") log.push(executed);
       void carryOut(core, call).then((result) => {
         executed.result = result;
@@ -91,12 +97,13 @@ export function createSimStore({ clock, facts, history }: SimStoreDeps): SimStor
       history.note("store", "takes no commits for", ms);
       commitsRefusedUntil = clock.now() + ms;
     },
-    goDown(ms, lostMs) {
+    historyId,
+    goDown(ms, { lostMs, silently = false } = {}) {
       if (!up) return;
       up = false;
       life++;
-      history.note("store", "goes down for", ms);
-      for (const client of clients) client.broken();
+      history.note("store", silently ? "silently goes down for" : "goes down for", ms);
+      if (!silently) for (const client of clients) client.broken();
       if (lostMs !== undefined) lose(clock.now() - lostMs);
       clock.after(ms, () => {
         up = true;
@@ -104,6 +111,11 @@ export function createSimStore({ clock, facts, history }: SimStoreDeps): SimStor
       });
     },
   };
+
+  /** New with each life, as after a failover or a restart. */
+  function historyId(): string {
+    return String(life);
+  }
 
   function publish(text: string): void {
     for (const client of clients) client.publish(text);
@@ -128,22 +140,26 @@ export function createSimStore({ clock, facts, history }: SimStoreDeps): SimStor
 
   function rebuiltFrom(past: readonly Executed[]): TokenStore {
     const store = emptyCore();
-    for (const { at, call } of past) {
-      replayAt = at;
-      void carryOut(store, call);
+    for (const executed of past) {
+      replayed = executed;
+      void carryOut(store, executed.call);
     }
-    replayAt = undefined;
+    replayed = undefined;
     return store;
   }
 
   /** Silent while it is rebuilt: nobody hears the past again. */
   function emptyCore(): TokenStore {
-    const now = () => replayAt ?? clock.now();
-    const store = createMemoryStore({ clock: { monotonicMs: now, wallMs: now }, maxGrants: 1_000 });
+    const now = () => replayed?.at ?? clock.now();
+    const store = createMemoryStore({
+      clock: { monotonicMs: now, wallMs: now },
+      maxGrants: 1_000,
+      history: () => replayed?.historyId ?? historyId(),
+    });
     const changed = ({ session, upstream, version }: { session: string; upstream: string; version: string }) => {
-      if (replayAt === undefined) publish(`${version} ${keyPrefix}{${session}}:grant:${upstream}`);
+      if (replayed === undefined) publish(`${version} ${keyPrefix}{${session}}:grant:${upstream}`);
     };
-    store.listen({ changed, heard() {}, gap() {} });
+    store.listen({ changed, heard() {}, gap() {}, tellsHistory() {} });
     return store;
   }
 }

@@ -29,6 +29,8 @@ export interface Protections {
   readonly store?: (store: TokenStore, process: { readonly clock: Clock }) => TokenStore;
   readonly provider?: (provider: Provider, clock: Clock) => Provider;
   readonly config?: Partial<TokenManagerConfig>;
+  /** The server is not asked for its history. */
+  readonly unasked?: boolean;
 }
 
 export interface Member extends Replica {
@@ -184,6 +186,7 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
       history,
       facts,
       faults: () => (calm ? noFaults : plan),
+      asks: without.unasked !== true,
     });
     const provider = createSimProvider({
       server,

@@ -39,6 +39,8 @@ export function judgeRenewal(judge: Judge, { call, result, by, sentAt }: Execute
   const presentation = judge.ledger.all().findLast(({ attempt }) => attempt === call.attempt);
   if (presentation === undefined || presentation.ending !== "pending") return;
   const until = presentation.sentAt + patienceMs(judge, presentation, slackMs) + slackMs;
+  // A failover may have brought the lease back that the process had given up.
+  if (judge.facts.losses(call.key.session).some((at) => at > until - slackMs && at <= sentAt)) return;
   if (sentAt < until || judge.process(by)?.wasUnwell(until - slackMs, sentAt) !== false) return;
   judge.violated(
     "not_given_up",

@@ -38,7 +38,13 @@ export function startTroubles({
       halfOpen: () => member?.link.deafen(),
       outage: () => world.store.goDown(lasting(50, 25_000)),
       storeFreeze: () => world.store.freeze(lasting(100, 25_000)),
-      failover: () => world.store.goDown(lasting(50, 12_000), chance.chance(plan.lossy) ? lostMs(chance) : 0),
+      failover: () =>
+        world.store.goDown(lasting(50, 12_000), { lostMs: chance.chance(plan.lossy) ? lostMs(chance) : 0 }),
+      silentFailover: () =>
+        world.store.goDown(lasting(0, plan.silent.downMs), {
+          lostMs: chance.chance(plan.silent.lossy) ? lostMs(chance) : 0,
+          silently: true,
+        }),
       commitsRefused: () => world.refuseCommits(lasting(1_000, 40_000)),
       providerDown: () => world.providerGoesDown(lasting(1_000, 20_000)),
     };

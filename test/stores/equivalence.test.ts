@@ -13,9 +13,12 @@ import { openClient, openStore } from "./redis-harness.ts";
 import { letTimePass } from "./redis-time.ts";
 import { carryOut, type StoreCall } from "./store-call.ts";
 
-/** One operation, without its key; or time that passes. */
+/** One operation, without its key; time that passes; or a failover, after which the server's data have a new history. */
 type Without<T> = T extends unknown ? Omit<T, "key"> : never;
-type Step = { readonly upstream: 0 | 1; readonly call: Without<StoreCall> } | { readonly passMs: number };
+type Step =
+  | { readonly upstream: 0 | 1; readonly call: Without<StoreCall> }
+  | { readonly passMs: number }
+  | { readonly newHistory: true };
 
 /** In place of a version or an attempt: the last one. */
 const current = "current";
@@ -59,6 +62,7 @@ const call: fc.Arbitrary<Without<StoreCall>> = fc.oneof(
       request: fc.record({
         ...{ attempt, seen: known, leaseMs, usableMs: fc.constant(1_000), again: fc.boolean() },
         overlapMs: fc.constantFrom(0, between(1), between(4), Number.POSITIVE_INFINITY),
+        quietMs: fc.constantFrom(0, between(0), between(2)),
       }),
     }),
   },
@@ -110,6 +114,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ passMs: fc.constantFrom(10_000, 10_000, 10_000, 20_000, 20_000, 50_000, 60_000_000) }),
   },
+  { weight: 1, arbitrary: fc.constant({ newHistory: true } as const) },
 );
 
 for (const hashExpiry of [true, false]) {
@@ -119,11 +124,11 @@ for (const hashExpiry of [true, false]) {
     let redis: TokenStore;
     const heard = new Map<string, string[]>();
     beforeAll(async () => {
-      const server = await opened.use(startRedis({ hashExpiry }));
+      const server = await opened.use(startRedis({ hashExpiry, args: ["--enable-debug-command", "local"] }));
       client = await openClient(opened, server.url);
       redis = (await openStore(opened, server.url)).store;
       const subscribed = Promise.withResolvers<void>();
-      redis.listen({ changed: noteIn(heard), heard: () => subscribed.resolve(), gap() {} });
+      redis.listen({ changed: noteIn(heard), heard: () => subscribed.resolve(), gap() {}, tellsHistory() {} });
       await subscribed.promise;
     });
 
@@ -141,15 +146,23 @@ for (const hashExpiry of [true, false]) {
       const last: Last = { version: "v1", attempt: "a" };
       let passedMs = 0;
       const now = () => performance.now() + passedMs;
-      const memory = createMemoryStore({ clock: { monotonicMs: now, wallMs: now }, maxGrants: 100 });
+      let history = 0;
+      const memory = createMemoryStore({
+        clock: { monotonicMs: now, wallMs: now },
+        maxGrants: 100,
+        history: () => String(history),
+      });
       const told = new Map<string, string[]>();
-      memory.listen({ changed: noteIn(told), heard() {}, gap() {} });
+      memory.listen({ changed: noteIn(told), heard() {}, gap() {}, tellsHistory() {} });
       const crm = newKey("crm");
       const keys = [crm, { ...crm, upstream: "wiki" }] as const;
       for (const next of steps) {
         if ("passMs" in next) {
           await letTimePass(client, next.passMs);
           passedMs += next.passMs;
+        } else if ("newHistory" in next) {
+          await client.call("DEBUG", "CHANGE-REPL-ID");
+          history += 1;
         } else {
           const call = named({ ...next.call, key: keys[next.upstream] } as StoreCall, last);
           const expected = await carryOut(memory, call);

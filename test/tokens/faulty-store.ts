@@ -42,6 +42,7 @@ export function faultyStore(
     changed: (change) => tell(({ changed }) => changed(change)),
     heard: (at) => tell(({ heard }) => heard(at)),
     gap: () => tell(({ gap }) => gap()),
+    tellsHistory: (tells) => tell(({ tellsHistory }) => tellsHistory(tells)),
   };
 
   function tell(about: (listener: ChangeListener) => void): void {
@@ -80,6 +81,7 @@ export function faultyStore(
         changed: (change) => subscription.silent || listener.changed(change),
         heard: (at) => heartbeats === "by hand" || subscription.silent || listener.heard(at),
         gap: listener.gap,
+        tellsHistory: listener.tellsHistory,
       });
     },
     subscription,

@@ -16,8 +16,8 @@ end
 -- ms since refreshes fail}; false where there is no grant. access is "" where none is held, its remaining ms "" where
 -- it has no expiry, the last "" where none has failed. An expired access token is dropped.
 local function view(key, now)
-  local v, state, why, grant, access, accessUntil, stated = unpack(
-    redis.call('HMGET', key, 'v', 'state', 'why', 'grant', 'access', 'accessUntil', 'stated'))
+  local v, state, why, grant, access, accessUntil, stated, retryAt, failingSince = unpack(redis.call('HMGET', key,
+    'v', 'state', 'why', 'grant', 'access', 'accessUntil', 'stated', 'retryAt', 'failingSince'))
   if not v then return false end
   local remaining = ''
   if access and accessUntil then
@@ -27,10 +27,9 @@ local function view(key, now)
       access, remaining = false, ''
     end
   end
-  local retryAt, failingSince = unpack(redis.call('HMGET', key, 'retryAt', 'failingSince'))
   local failing = failingSince and tostring(math.max(now - tonumber(failingSince), 0)) or ''
-  local ttl, backOff = redis.call('PTTL', key), left(retryAt, now)
-  return { v, state or '', why or '', grant or '', access or '', tostring(remaining), ttl, stated or '', backOff, failing }
+  return { v, state or '', why or '', grant or '', access or '', tostring(remaining), redis.call('PTTL', key),
+    stated or '', left(retryAt, now), failing }
 end
 
 -- Leaves v and state of a row, for a script that writes both anew. The key itself must not go: in a slot that is on its

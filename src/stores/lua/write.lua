@@ -4,6 +4,8 @@
 local function write(key, channel, version, grant, access, accessMs, life, stated)
   clear(key)
   redis.call('HSET', key, 'v', version, 'state', 'active', 'grant', grant, 'life', life)
+  local hist = history()
+  if hist ~= '' then redis.call('HSET', key, 'hist', hist) end
   if stated == '1' then redis.call('HSET', key, 'stated', '1') end
   if access ~= '' then
     redis.call('HSET', key, 'access', access)

@@ -1,0 +1,20 @@
+-- Shared by the scripts: put before them, after row.lua, when they are loaded.
+
+-- The id of the history that the server's data belong to, new with every failover and every restart; "" where it does
+-- not say: behind some proxies, and where INFO is not for scripts.
+local function history()
+  local info = redis.pcall('INFO', 'replication')
+  return type(info) == 'string' and info:match('master_replid:(%x+)') or ''
+end
+
+-- Keeps everybody from a row that was written in another history than the server's: what came after it may be lost, and
+-- whoever has that needs time to write it back. A row of which nothing is known is given the server's history.
+local function fence(key, hist, quietMs, answerUntil, now)
+  local current = history()
+  if current == '' or hist == current or (hist and quietMs == 0) then return false end
+  redis.call('HSET', key, 'hist', current)
+  if not hist then return false end
+  redis.call('HSET', key, 'lease', 'quiet', 'leaseUntil', string.format('%.0f', now + quietMs))
+  if answerUntil then redis.call('HSET', key, 'answerUntil', answerUntil) end
+  return true
+end

@@ -1,0 +1,84 @@
+import type { Redis } from "ioredis";
+import type { Log } from "../platform/log.ts";
+import { type RedisClient, streamOf } from "./redis-client.ts";
+import type { ChangeListener } from "./token-store.ts";
+
+/** What a server says of its data. */
+export interface ServerHistory {
+  /** Stands for the connection that it was asked on: another object after every loss. */
+  readonly connection: object;
+  /**
+   * Its role and its `master_replid`, which changes with every failover and every restart; "" where it does not say,
+   * undefined where it did not answer.
+   */
+  readonly id: string | undefined;
+}
+
+/**
+ * Asks each master for its history, once; never rejects. What came for a connection that is gone is left out.
+ * @param byScript asks the one server behind a proxy that does not pass INFO on
+ */
+export async function askHistories(client: RedisClient, byScript: () => Promise<string>): Promise<ServerHistory[]> {
+  const asked = client.masters().map(async (redis) => {
+    const connection = streamOf(redis);
+    const id = await historyOf(redis, client, byScript).catch(() => undefined);
+    return connection !== undefined && streamOf(redis) === connection ? [{ connection, id }] : [];
+  });
+  return (await Promise.all(asked)).flat();
+}
+
+async function historyOf(redis: Redis, client: RedisClient, byScript: () => Promise<string>): Promise<string> {
+  const info = await redis.info("replication").catch(refusalAsNothing);
+  const replid = /^master_replid:(\S+)/m.exec(info)?.[1];
+  if (replid === undefined) return client.refreshSlots === undefined ? byScript() : "";
+  const role = /^role:(\S+)/m.exec(info)?.[1] ?? "";
+  // A node that was demoted keeps its connections: who has its slots now is asked at once, not at the next MOVED.
+  if (role !== "master") client.refreshSlots?.();
+  return `${role} ${replid}`;
+}
+
+/** A server, or a proxy before it, that refuses the command has answered: it does not say. */
+function refusalAsNothing(error: unknown): string {
+  if (error instanceof Error && error.name === "ReplyError") return "";
+  throw error;
+}
+
+export interface HistoryWatchDeps {
+  readonly ask: () => Promise<readonly ServerHistory[]>;
+  readonly listener: Pick<ChangeListener, "gap" | "tellsHistory">;
+  readonly log: Log;
+}
+
+/**
+ * Compares what servers say of their histories from one time to the next. Another answer on the same connection means
+ * that writes may be lost, though nothing broke. A new connection begins anew: it is a gap of its own already, and its
+ * server is asked before anything is written there. Where that is not answered, the first answer counts as another one.
+ */
+export function watchHistories({ ask, listener, log }: HistoryWatchDeps): { look(): Promise<void> } {
+  const known = new WeakMap<object, string | undefined>();
+  let isTold = false;
+  return {
+    async look() {
+      const found = await ask();
+      for (const { connection, id } of found) {
+        const isFirst = !known.has(connection);
+        const isOther = known.get(connection) !== id;
+        if (isFirst || id !== undefined) known.set(connection, id);
+        if (!isFirst && isOther && id !== undefined) listener.gap();
+      }
+      const answers = found.filter(({ id }) => id !== undefined);
+      if (answers.length > 0) report(answers.every(({ id }) => id !== ""));
+    },
+  };
+
+  function report(tells: boolean): void {
+    listener.tellsHistory(tells);
+    if (tells || isTold) return;
+    isTold = true;
+    log.warn(
+      { event: "history_unknown" },
+      "Redis does not say which replication history its data belong to (INFO replication): a failover that breaks no " +
+        "connection is not noticed. What was written in the last minute is looked up by schedule instead",
+    );
+  }
+}

@@ -1,0 +1,114 @@
+import type { Clock } from "../platform/clock.ts";
+import { type Deadline, deadlineAt } from "../platform/deadline.ts";
+import type { GrantKey } from "../stores/grant.ts";
+import { type AccessToken, usableUntil } from "./access-token.ts";
+import type { Coherence } from "./coherence.ts";
+import type { Flight } from "./flights.ts";
+import type { TokenMetrics } from "./metrics.ts";
+import { mayUse, type Owner } from "./owner.ts";
+import { type FlightResult, unavailable } from "./resolve.ts";
+import type { TokenCache } from "./token-cache.ts";
+
+/** An access token to send, or why there is none. */
+export type TokenAnswer =
+  | { readonly kind: "fresh"; readonly token: AccessToken }
+  | { readonly kind: "missing" }
+  | { readonly kind: "refused"; readonly why: string }
+  | { readonly kind: "subject_mismatch" }
+  | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
+
+/** From a flight's result to one caller's answer. */
+export interface Answers {
+  /**
+   * The caller's answer, by its deadline; "again" where it needs a flight of its own: this one is out of date, or was
+   * begun by somebody who may not use the grant.
+   */
+  awaitedFrom(flight: Flight, owner: Owner, key: GrantKey, deadline: Deadline): Promise<TokenAnswer | "again">;
+}
+
+export interface AnswersDeps {
+  readonly cache: TokenCache;
+  readonly coherence: Coherence;
+  readonly clock: Clock;
+  readonly metrics: Pick<TokenMetrics, "waiters" | "count">;
+}
+
+/**
+ * A caller stops waiting this much before the token in hand ends, so that a timer that fires late does not cost the
+ * token.
+ */
+const timerSlackMs = 50;
+
+/** What a caller gets who waits no longer. */
+const hasty = unavailable("deadline");
+
+export function createAnswers({ cache, coherence, clock, metrics }: AnswersDeps): Answers {
+  return {
+    async awaitedFrom(flight, owner, key, deadline) {
+      for (;;) {
+        const result = await wait(flight, owner, key, deadline);
+        const answer = answerOf(owner, key, result);
+        // The token in hand, whose end came near, may have been dropped in that moment: the flight goes on, and so does
+        // the wait.
+        if (answer === hasty && !deadline.hasPassed()) continue;
+        if (result.kind === "not_begun" && answer === "again") await flight.done;
+        return answer;
+      }
+    },
+  };
+
+  /**
+   * Waits no longer than a token in hand can be served, so that a slow provider costs nobody a request that could have
+   * been answered.
+   */
+  async function wait(flight: Flight, owner: Owner, key: GrantKey, deadline: Deadline): Promise<FlightResult> {
+    const held = servable(owner, key);
+    const end = held === undefined ? Number.POSITIVE_INFINITY : usableUntil(held) - timerSlackMs;
+    metrics.waiters(key.upstream, 1);
+    try {
+      return await (end < deadline.at ? deadlineAt(clock, end) : deadline).before<FlightResult>(
+        flight.result,
+        () => hasty,
+      );
+    } finally {
+      metrics.waiters(key.upstream, -1);
+    }
+  }
+
+  function answerOf(owner: Owner, key: GrantKey, result: FlightResult): TokenAnswer | "again" {
+    switch (result.kind) {
+      case "token":
+        return mayUse(owner, result.token.subject)
+          ? { kind: "fresh", token: result.token }
+          : { kind: "subject_mismatch" };
+      case "missing":
+        return result;
+      case "not_begun":
+        return mayUse(owner, result.subject) ? "again" : { kind: "subject_mismatch" };
+      case "outdated":
+        return "again";
+      case "refused":
+        if (!mayUse(owner, result.subject)) return { kind: "subject_mismatch" };
+        return usable(owner, key) ?? { kind: "refused", why: result.why };
+      case "unavailable":
+        return usable(owner, key) ?? result;
+      default:
+        return result satisfies never;
+    }
+  }
+
+  /** The token in hand, where it can still be served. */
+  function usable(owner: Owner, key: GrantKey): TokenAnswer | undefined {
+    const held = servable(owner, key);
+    if (held === undefined) return undefined;
+    if (!coherence.isCurrent(held.confirmedAt, clock.monotonicMs())) metrics.count("stale_served", key.upstream);
+    return { kind: "fresh", token: held };
+  }
+
+  function servable(owner: Owner, key: GrantKey): AccessToken | undefined {
+    const held = cache.get(key.session, key.upstream);
+    const now = clock.monotonicMs();
+    if (held === undefined || !mayUse(owner, held.subject) || now >= usableUntil(held)) return undefined;
+    return coherence.isCurrent(held.confirmedAt, now) || coherence.isBearable(held.confirmedAt, now) ? held : undefined;
+  }
+}

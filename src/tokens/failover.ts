@@ -1,0 +1,197 @@
+import PQueue from "p-queue";
+import type { Clock } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import { type GrantKey, shortHash } from "../stores/grant.ts";
+import type { CommitResult, TokenStore } from "../stores/token-store.ts";
+import { type Commit, type Entry, type Journal, journalMs, type Written } from "./journal.ts";
+import type { TokenMetrics } from "./metrics.ts";
+import { writeAt } from "./timed-write.ts";
+
+/**
+ * What is done when the store has gone back: it had acknowledged writes, and whoever took over never got them. The
+ * store says so by a gap; then whatever this process wrote in the last minute is looked up, and written again where a
+ * predecessor is in its place, or nothing. Repeating a write that is still there changes nothing.
+ */
+export interface Failover {
+  /** Writes a refresh: over the version it began with, or over an older one that a failover has brought back. */
+  commit(commit: Commit & { readonly from: string }): Promise<CommitResult>;
+  /** A login or the end of a session was stored. */
+  stored(written: Written): void;
+  /**
+   * Somebody else wrote that version, perhaps again: where this process has what came after it, that follows. Where it
+   * is the end of the session, this process keeps that, too.
+   */
+  heard(key: GrantKey, version: string): void;
+  /** The store may just have lost something: all that this process wrote lately is looked up now. */
+  gap(): void;
+  /** Whether it may have lost something since that {@link Journal.mark}. */
+  gapSince(mark: number): boolean;
+  /** Whether the store tells of every gap. Where it does not, what was written is looked up by schedule as well. */
+  tellsHistory(tells: boolean): void;
+}
+
+export interface FailoverDeps {
+  readonly store: Pick<TokenStore, "read" | "commit" | "revoke">;
+  readonly journal: Journal;
+  /** A grant was written again: what this process read meanwhile is out of date. */
+  readonly onRestored: (key: GrantKey) => void;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: TokenMetrics;
+  /** For so long nobody acquires what was written again, ms: what came after it may be lost, and on its way back. */
+  readonly holdOffMs: number;
+}
+
+/** Where the store does not tell of gaps, a write is looked up so long after it, or after the last gap, ms. */
+const scheduleMs = [1_000, 3_000, 7_000, 15_000, 31_000, journalMs] as const;
+/** After a gap a write is tried this often, ms, so many times: others may have to write back what came before it. */
+const retryMs = 500;
+const tries = 7;
+/** A store that tells of gaps does so within this time, ms: it is asked once a second. */
+export const toldWithinMs = 1_500;
+/** Entries looked up at the same time: after a failover of a busy store there are tens of thousands. */
+const atATime = 100;
+
+export function createFailover(deps: FailoverDeps): Failover {
+  const { store, journal, onRestored, clock, log, metrics, holdOffMs } = deps;
+  const lookUps = new PQueue({ concurrency: atATime });
+  /** Entries that are being written back; true once the store has them. */
+  const chases = new Map<Entry, Promise<boolean>>();
+  /** The last gap, as a {@link Journal.mark} and on the monotonic clock. */
+  let lastGap = { mark: 0, at: Number.NEGATIVE_INFINITY };
+  let nextGap = Promise.withResolvers<boolean>();
+  /** How this process learns that the store went back: never, as it cannot; because it is told; or by looking. */
+  let knowledge: "never" | "told" | "schedule" = "never";
+  let lookedAt = 0;
+
+  return {
+    async commit(commit) {
+      const known = journal.of(commit.key);
+      if (known?.version === commit.version && chases.has(known)) return landed(known);
+      const first = await store.commit(commit.key, commit.from, writeAt(commit.write, clock.monotonicMs()));
+      const result = first === "superseded" ? await writeOver(commit, journal.ancestorsOf(commit), 0) : first;
+      if (result === "written" || result === "already") return noteWritten(commit, result);
+      // The store may have gone back to before what this refresh began with: whoever wrote that writes it back, and
+      // this comes next. Nobody else has these tokens: they are not dropped before it is clear that there was no gap.
+      if (result !== "superseded" || (lastGap.mark <= commit.since && !(await gapFollows()))) return result;
+      const entry = journal.noteRefresh(commit);
+      void chase(entry);
+      return entry.version === commit.version ? landed(entry) : result;
+    },
+    stored(written) {
+      journal.note(written);
+      const entry = journal.of(written.key);
+      if (lastGap.mark > written.since && entry?.version === written.version) void chase(entry);
+    },
+    heard(key, version) {
+      const entry = journal.of(key);
+      if (entry === undefined || entry.version === version) return;
+      if (entry.ancestors.includes(version)) void lookUp(entry);
+      else void keepEnd(entry).catch(() => undefined);
+    },
+    gap() {
+      lastGap = { mark: journal.mark(), at: clock.monotonicMs() };
+      nextGap.resolve(true);
+      nextGap = Promise.withResolvers<boolean>();
+      for (const entry of journal.all()) void chase(entry);
+    },
+    gapSince: (mark) => lastGap.mark > mark,
+    tellsHistory(tells) {
+      const before = knowledge;
+      knowledge = tells ? "told" : "schedule";
+      if (knowledge === "schedule" && before !== "schedule") lookUpBySchedule();
+    },
+  };
+
+  /** Where a gap came meanwhile, what was written may be gone already. */
+  function noteWritten(commit: Commit, result: CommitResult): CommitResult {
+    const entry = journal.noteRefresh(commit);
+    if (lastGap.mark > commit.since || entry.version !== commit.version) void chase(entry);
+    return result;
+  }
+
+  /** Whether a gap comes that has happened already, and of which this process has not been told yet. */
+  async function gapFollows(): Promise<boolean> {
+    if (knowledge !== "told") return false;
+    const late = Promise.withResolvers<boolean>();
+    const cancel = clock.after(toldWithinMs, () => late.resolve(false));
+    return Promise.race([nextGap.promise, late.promise]).finally(cancel);
+  }
+
+  async function landed(entry: Entry): Promise<CommitResult> {
+    return (await chase(entry)) ? "written" : "superseded";
+  }
+
+  /** Looks an entry up until it is there, some times in a row. One row at a time. */
+  function chase(entry: Entry): Promise<boolean> {
+    const underWay = chases.get(entry);
+    if (underWay !== undefined) return underWay;
+    const begun = tryInARow(entry).finally(() => chases.delete(entry));
+    chases.set(entry, begun);
+    return begun;
+  }
+
+  /** A further gap begins the row anew; a store that does not answer costs none of the tries. */
+  async function tryInARow(entry: Entry): Promise<boolean> {
+    let gap = lastGap;
+    for (let left = tries; left > 0 && journal.holds(entry); ) {
+      const found = await lookUps.add(() => lookUp(entry));
+      if (gap !== lastGap) [gap, left] = [lastGap, tries];
+      else if (found === "written" || found === "already") return true;
+      else if (found !== undefined) left--;
+      await new Promise<void>((resolve) => void clock.after(retryMs, resolve));
+    }
+    return false;
+  }
+
+  /** Writes an entry again where it is gone. Undefined where the store did not say. */
+  async function lookUp(entry: Entry): Promise<CommitResult | undefined> {
+    if (!journal.holds(entry)) return undefined;
+    const result = await writeOver(entry, entry.ancestors, holdOffMs).catch(() => undefined);
+    if (result === "revoked") await keepEnd(entry).catch(() => undefined);
+    if (result === "written") {
+      onRestored(entry.key);
+      metrics.count("recommit", entry.key.upstream);
+      log.warn(
+        { event: "recommit", upstream: entry.key.upstream, session: shortHash(entry.key.session) },
+        "the store had lost the last login, refresh or revocation; written again",
+      );
+    }
+    return result;
+  }
+
+  /**
+   * Over one of its ancestors, or where nothing is. Another version is left alone: a newer one, or one that another
+   * process has to write over first.
+   */
+  async function writeOver(written: Written, ancestors: readonly string[], quietMs: number): Promise<CommitResult> {
+    const { key, version, write } = written;
+    const read = await store.read(key);
+    const found = read.kind === "found" ? read.row.version : read.kind === "revoked" ? read.version : undefined;
+    if (found === version) return "already";
+    if (read.kind === "revoked") return "revoked";
+    if (found !== undefined && !ancestors.includes(found)) return "superseded";
+    if (write !== undefined) return store.commit(key, found ?? version, writeAt(write, clock.monotonicMs()), quietMs);
+    return (await store.revoke(key, version, found ?? version)) === undefined ? "superseded" : "written";
+  }
+
+  /** Somebody ended the session: two processes keep that better than one. */
+  async function keepEnd({ key, version: from, since }: Entry): Promise<void> {
+    const read = await store.read(key);
+    if (read.kind === "revoked" && journal.of(key)?.version === from)
+      journal.note({ key, from, since, until: since, version: read.version });
+  }
+
+  function lookUpBySchedule(): void {
+    lookedAt = clock.monotonicMs();
+    clock.after(scheduleMs[0], () => {
+      if (knowledge !== "schedule") return;
+      const [before, now] = [lookedAt, clock.monotonicMs()];
+      for (const entry of journal.all()) {
+        const from = Math.max(entry.at, lastGap.at);
+        if (scheduleMs.some((ms) => from + ms > before && from + ms <= now)) void lookUps.add(() => lookUp(entry));
+      }
+      lookUpBySchedule();
+    });
+  }
+}

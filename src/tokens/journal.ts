@@ -1,0 +1,148 @@
+import type { Clock } from "../platform/clock.ts";
+import { type GrantKey, grantId } from "../stores/grant.ts";
+import type { TimedWrite } from "./timed-write.ts";
+
+/** A version that takes another's place: a refresh, a login, or the end of a session, which needs no more than this. */
+export interface Replacement {
+  readonly key: GrantKey;
+  /** The version it replaces; undefined where none is known. */
+  readonly from: string | undefined;
+  /** {@link Journal.mark} before `from` was read, or the login or revocation sent; and after that. */
+  readonly since: number;
+  readonly until: number;
+  readonly version: string;
+}
+
+/** A refresh or a login that this process writes. */
+export interface Commit extends Replacement {
+  readonly write: TimedWrite;
+}
+
+/** What this process wrote last to one grant. */
+export interface Entry extends Replacement {
+  /** Absent for the end of a session. */
+  readonly write?: TimedWrite | undefined;
+  /** When it was noted, monotonic ms. */
+  readonly at: number;
+  /** The {@link Journal.mark} at which it was known to be written. */
+  readonly known: number;
+  /** Versions that this one is known to come after; the replaced one first. */
+  readonly ancestors: string[];
+}
+
+/** What was written, and is to be noted. */
+export type Written = Replacement & { readonly write?: TimedWrite | undefined };
+
+/**
+ * What this process wrote in the last minute: refreshes, logins and ends of sessions, one for each grant. The store has
+ * acknowledged them, but may lose them in a failover; what is noted here can be written back. Plain data, no closures:
+ * a minute's worth of refreshes stands in it.
+ */
+export interface Journal {
+  /** A moment, to tell what came before it from what came after: finer than any clock. */
+  mark(): number;
+  /** The entry of a grant; undefined where this process wrote nothing to it in the last minute. */
+  of(key: GrantKey): Entry | undefined;
+  all(): Iterable<Entry>;
+  /** Whether this entry is still the one of its grant. */
+  holds(entry: Entry): boolean;
+  /** Notes a login, or the end of a session: unless this process has written what came after it meanwhile. */
+  note(written: Written): void;
+  /**
+   * Notes a refresh, and gives the entry that stands afterwards: another one where this process has what came later.
+   * Had the store not lost that, the refresh would not have been written.
+   */
+  noteRefresh(commit: Commit): Entry;
+  /** Versions that a write is known to come after. */
+  ancestorsOf(written: Replacement): string[];
+  /** Whether this process has what came after that version: then the store has lost it. */
+  hasNewer(key: GrantKey, version: string): boolean;
+}
+
+/** So long an entry is kept, ms. */
+export const journalMs = 60_000;
+/** Entries that are over are looked for this often, ms. */
+const sweepMs = 1_000;
+/** So many versions that this process wrote or replaced before are remembered for an entry. */
+const maxAncestors = 32;
+
+export function createJournal(clock: Clock): Journal {
+  /** Oldest first: an entry that is replaced goes to the end. */
+  const entries = new Map<string, Entry>();
+  let moment = 0;
+  let isSweeping = false;
+
+  return {
+    mark: () => ++moment,
+    of: (key) => entries.get(grantId(key)),
+    all: () => entries.values(),
+    holds: (entry) => entries.get(grantId(entry.key)) === entry,
+    note(written) {
+      const before = entries.get(grantId(written.key));
+      if (before?.version === written.version) addAncestor(before, written.from);
+      else if (before === undefined || !before.ancestors.includes(written.version)) add(written);
+    },
+    noteRefresh(commit) {
+      const before = entries.get(grantId(commit.key));
+      if (before === undefined) return add(commit);
+      if (before.version === commit.version) return before;
+      const isOlder = before.since < commit.until && !before.ancestors.includes(commit.from ?? "");
+      if (before.version === commit.from || isOlder) return add(commit);
+      addAncestor(before, commit.version);
+      return before;
+    },
+    ancestorsOf,
+    hasNewer: (key, version) => entries.get(grantId(key))?.ancestors.includes(version) === true,
+  };
+
+  function add(written: Written): Entry {
+    const { key, from, since, until, version, write } = written;
+    const ancestors = ancestorsOf(written);
+    const entry: Entry = {
+      key,
+      from,
+      since,
+      until,
+      version,
+      write,
+      at: clock.monotonicMs(),
+      known: ++moment,
+      ancestors,
+    };
+    const id = grantId(key);
+    entries.delete(id);
+    entries.set(id, entry);
+    if (!isSweeping) sweepLater();
+    return entry;
+  }
+
+  function addAncestor({ ancestors }: Entry, version: string | undefined): void {
+    if (version !== undefined && !ancestors.includes(version)) ancestors.push(version);
+  }
+
+  /**
+   * What this process had written before `from` was read is older, whatever others wrote in between; unless `from` had
+   * been brought back from before that.
+   */
+  function ancestorsOf({ key, from, since }: Replacement): string[] {
+    const before = entries.get(grantId(key));
+    const isOlder =
+      before !== undefined &&
+      (before.version === from || (before.known < since && !before.ancestors.includes(from ?? "")));
+    const older = isOlder ? [before.version, ...before.ancestors] : [];
+    return [...new Set([...(from === undefined ? [] : [from]), ...older])].slice(0, maxAncestors);
+  }
+
+  function sweepLater(): void {
+    isSweeping = true;
+    clock.after(sweepMs, () => {
+      const now = clock.monotonicMs();
+      for (const [id, { at }] of entries) {
+        if (now - at <= journalMs) break;
+        entries.delete(id);
+      }
+      isSweeping = false;
+      if (entries.size > 0) sweepLater();
+    });
+  }
+}

@@ -1,0 +1,14 @@
+import type { GrantWrite } from "../stores/token-store.ts";
+
+/** What is to be written, with the life that its access token has at one instant: it may be written much later. */
+export interface TimedWrite extends GrantWrite {
+  /** From when on the access token's `remainingMs` counts, monotonic ms. */
+  readonly countedFrom: number;
+}
+
+/** The write with the life that its access token has left at `now` (monotonic ms). */
+export function writeAt({ version, grant, access, life, countedFrom }: TimedWrite, now: number): GrantWrite {
+  if (access?.remainingMs === undefined) return { version, grant, access, life };
+  const remainingMs = Math.max(access.remainingMs - (now - countedFrom), 0);
+  return { version, grant, access: { ...access, remainingMs }, life };
+}
