@@ -2,6 +2,8 @@ import * as openid from "openid-client";
 import { withCauses } from "../platform/error.ts";
 import { foreignWord } from "../platform/foreign-text.ts";
 import type { SentOutcome } from "./outcome.ts";
+import type { ServerConfiguration } from "./server-configuration.ts";
+import type { TokenExchange } from "./token-exchange.ts";
 import type { TokenResponse } from "./token-response.ts";
 
 /** How a user's login is asked for. */
@@ -68,16 +70,16 @@ export interface CodeFlow {
 
 export interface CodeFlowDeps {
   readonly config: CodeFlowConfig;
-  readonly configure: () => Promise<openid.Configuration>;
+  readonly configure: ServerConfiguration["configure"];
   /** Which APIs the tokens are for (RFC 8707 §2): named at both ends of the flow, as they are at each refresh. */
   readonly resources: readonly string[];
   /** ID tokens can be verified: the issuer is known. */
   readonly hasIssuer: boolean;
-  /** Runs `redeem` so that its one token request is read by us before openid-client looks at the answer. */
-  readonly captured: (onOutcome: (outcome: SentOutcome) => void, redeem: () => void) => void;
+  /** One token request, read by us before openid-client looks at the answer. */
+  readonly exchange: () => TokenExchange;
 }
 
-export function createCodeFlow({ config, configure, resources, hasIssuer, captured }: CodeFlowDeps): CodeFlow {
+export function createCodeFlow({ config, configure, resources, hasIssuer, exchange }: CodeFlowDeps): CodeFlow {
   const { scope, scopeParameter = "scope", scopeSeparator = " ", pkce = true } = config;
   const scopes = scope?.split(" ") ?? [];
   const isOpenId = hasIssuer && scopes.includes("openid");
@@ -108,43 +110,41 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, captur
           why: `iss is "${foreignWord(named)}" and no issuer is configured: if it is this provider, set issuer to it`,
         };
       try {
-        return await exchange(await configure(), callback, login);
+        const { fetch, outcome } = exchange();
+        return await redeemed(await configure(fetch), outcome, callback, login);
       } catch (error) {
         return { kind: "failed", why: withCauses(error) };
       }
     },
   };
 
-  function exchange(configuration: openid.Configuration, callback: URL, login: Login): Promise<LoginOutcome> {
+  async function redeemed(
+    configuration: openid.Configuration,
+    outcome: Promise<SentOutcome>,
+    callback: URL,
+    login: Login,
+  ): Promise<LoginOutcome> {
     const checks = {
       expectedState: login.state,
       ...(pkce ? { pkceCodeVerifier: login.verifier } : {}),
       ...(isOpenId ? { expectedNonce: login.nonce } : {}),
     };
     const parameters = new URLSearchParams(resources.map((resource): [string, string] => ["resource", resource]));
-    return new Promise((resolve) => {
-      const identity = Promise.withResolvers<LoginIdentity>();
-      const onOutcome = (outcome: SentOutcome) =>
-        resolve(
-          outcome.kind === "tokens"
-            ? { ...outcome, identity: identity.promise }
-            : { kind: "failed", why: failureWords(outcome) },
-        );
-      captured(onOutcome, () => {
-        openid.authorizationCodeGrant(configuration, callback, checks, parameters).then(
-          (response) => identity.resolve(isOpenId ? identityOf(response.claims()) : { kind: "none" }),
-          (error: unknown) => {
-            identity.resolve(
-              isOpenId
-                ? { kind: "unverified", why: withCauses(error), foreign: hasOtherNonce(error, login.nonce) }
-                : { kind: "none" },
-            );
-            // Decided already wherever a token request was made.
-            resolve(refusalOf(error));
-          },
-        );
-      });
-    });
+    const grant = openid.authorizationCodeGrant(configuration, callback, checks, parameters);
+    const identity = grant.then(
+      (response): LoginIdentity => (isOpenId ? identityOf(response.claims()) : { kind: "none" }),
+      (error: unknown) => unverified(error, login),
+    );
+    // Where openid-client refuses to make the request, what came back with the user is no code.
+    const refused = grant.then(() => outcome, refusalOf);
+    const sent = await Promise.race([outcome, refused]);
+    if (sent.kind === "tokens") return { ...sent, identity };
+    return sent.kind === "denied" || sent.kind === "failed" ? sent : { kind: "failed", why: failureWords(sent) };
+  }
+
+  function unverified(error: unknown, { nonce }: Login): LoginIdentity {
+    if (!isOpenId) return { kind: "none" };
+    return { kind: "unverified", why: withCauses(error), foreign: hasOtherNonce(error, nonce) };
   }
 }
 
@@ -162,7 +162,7 @@ function identityOf(claims: openid.IDToken | undefined): LoginIdentity {
   return { kind: "verified", issuer: claims.iss, subject: claims.sub, name: name as string | undefined };
 }
 
-function refusalOf(error: unknown): LoginOutcome {
+function refusalOf(error: unknown): Exclude<LoginOutcome, { readonly kind: "tokens" }> {
   if (error instanceof openid.AuthorizationResponseError)
     return { kind: "denied", error: error.error, description: error.error_description };
   return { kind: "failed", why: withCauses(error) };

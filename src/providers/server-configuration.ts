@@ -1,8 +1,11 @@
 import * as openid from "openid-client";
+import { bounded } from "../platform/bounded-body.ts";
 import type { Clock } from "../platform/clock.ts";
 import { discoverServer } from "../platform/discovery.ts";
 import { mayBeAsked } from "../platform/loopback.ts";
 import { type ClientAuthConfig, clientAuthOf } from "./client-auth.ts";
+import { bentRequest, type RequestRules } from "./request-rules.ts";
+import { type Fetch, isUnreachable } from "./token-request.ts";
 
 /** Where an authorization server is, and who we are there. */
 export interface ServerConfig {
@@ -20,6 +23,8 @@ export interface ServerConfig {
   readonly clientAuth: ClientAuthConfig;
   /** The operator allows plain http also off loopback. */
   readonly allowInsecure: boolean;
+  /** Where the provider bends the standard. */
+  readonly request?: RequestRules | undefined;
 }
 
 /** A response that comes later than this is not waited for, in seconds; callers give up long before. */
@@ -32,35 +37,39 @@ const used = ["authorization_endpoint", "token_endpoint", "revocation_endpoint",
  */
 const rediscoveryCooldownMs = 30_000;
 
+/** What an address answers from which an endpoint has moved away. */
+const goneStatus: ReadonlySet<number> = new Set([404, 410]);
+
 /**
- * openid-client's view of the server: static endpoints at once; discovered ones once, again after a failure, and again
- * where they seem to have moved.
+ * The server's metadata, static or discovered: these once, again after a failure, and again where an endpoint seems to
+ * have moved.
  */
 export interface ServerConfiguration {
-  /** Throws what discovery throws. */
-  configure(): Promise<openid.Configuration>;
   /**
-   * The endpoint at this address is gone, or its server cannot be reached: the next `configure` asks where it is now,
-   * if it was discovered.
+   * openid-client's view of the server, for one call. Throws what discovery throws.
+   * @param customFetch what sends the call's requests; default: {@link send}, with bounded answers
    */
-  gone(url: string): void;
+  configure(customFetch?: openid.CustomFetch): Promise<openid.Configuration>;
+  /**
+   * Sends one request, bent as the provider wants it; the underlying fetch is called in the same tick. Where its address
+   * turns out to be gone, or its server cannot be reached, the next `configure` asks where it is now, if it was
+   * discovered.
+   */
+  send(url: string, options: openid.CustomFetchOptions): Promise<Response>;
 }
 
 export interface ServerConfigurationDeps {
   readonly config: ServerConfig;
-  readonly customFetch: openid.CustomFetch;
+  readonly fetch: Fetch;
   readonly clock: Pick<Clock, "monotonicMs">;
 }
 
-export function createServerConfiguration({
-  config,
-  customFetch,
-  clock,
-}: ServerConfigurationDeps): ServerConfiguration {
+export function createServerConfiguration({ config, fetch, clock }: ServerConfigurationDeps): ServerConfiguration {
   const auth = clientAuthOf(config.clientAuth);
-  let known: Promise<openid.Configuration> | undefined;
+  const sendBounded: openid.CustomFetch = (url, options) => send(url, options).then(bounded);
+  let known: Promise<openid.ServerMetadata> | undefined;
   /** The last that was found: in use where it cannot be asked for anew. */
-  let last: openid.Configuration | undefined;
+  let last: openid.ServerMetadata | undefined;
   /**
    * When each endpoint, by its name in the metadata, was last found gone: one that moves must not have to wait for
    * another that was looked for just before.
@@ -68,65 +77,90 @@ export function createServerConfiguration({
   const goneAt = new Map<string, number>();
 
   return {
-    configure() {
+    async configure(customFetch = sendBounded) {
       known ??= find().catch((error: unknown) => {
         known = undefined;
         throw error;
       });
-      return known;
+      const configuration = await clientOf(await known);
+      configuration[openid.customFetch] = customFetch;
+      configuration.timeout = latestResponseSeconds;
+      return configuration;
     },
-    gone(url) {
-      if (last === undefined) return;
-      const now = clock.monotonicMs();
-      const metadata: Readonly<Record<string, unknown>> = { ...last.serverMetadata() };
-      const isDue = (name: string) => now - (goneAt.get(name) ?? Number.NEGATIVE_INFINITY) >= rediscoveryCooldownMs;
-      const found = used.filter((name) => metadata[name] === url && isDue(name));
-      if (found.length === 0) return;
-      for (const name of found) goneAt.set(name, now);
-      known = undefined;
-    },
+    send,
   };
 
-  async function find(): Promise<openid.Configuration> {
-    if (config.tokenEndpoint !== undefined) return fixed(config.tokenEndpoint);
+  /**
+   * An endpoint that has moved away shows it by its status, or by a name, a connection or a certificate that is not
+   * there any more.
+   */
+  async function send(url: string, options: openid.CustomFetchOptions): Promise<Response> {
     try {
-      last = await discover(config.issuer ?? "");
+      const response = await fetch(url, bentRequest(options as RequestInit, config.request ?? {}));
+      if (goneStatus.has(response.status)) gone(url);
+      return response;
+    } catch (error) {
+      if (isUnreachable(error)) gone(url);
+      throw error;
+    }
+  }
+
+  function gone(url: string): void {
+    if (last === undefined) return;
+    const now = clock.monotonicMs();
+    const metadata: Readonly<Record<string, unknown>> = { ...last };
+    const isDue = (name: string) => now - (goneAt.get(name) ?? Number.NEGATIVE_INFINITY) >= rediscoveryCooldownMs;
+    const found = used.filter((name) => metadata[name] === url && isDue(name));
+    if (found.length === 0) return;
+    for (const name of found) goneAt.set(name, now);
+    known = undefined;
+  }
+
+  async function find(): Promise<openid.ServerMetadata> {
+    if (config.tokenEndpoint !== undefined) return stated(config.tokenEndpoint);
+    try {
+      last = withoutLists((await discover(config.issuer ?? "", sendBounded)).serverMetadata());
     } catch (error) {
       if (last === undefined) throw error;
     }
     return last;
   }
 
-  function fixed(tokenEndpoint: string): openid.Configuration {
-    const revocation =
-      config.revocationEndpoint === undefined ? {} : { revocation_endpoint: config.revocationEndpoint };
-    const authorization =
-      config.authorizationEndpoint === undefined ? {} : { authorization_endpoint: config.authorizationEndpoint };
-    const server = {
-      issuer: config.issuer ?? tokenEndpoint,
+  function stated(tokenEndpoint: string): openid.ServerMetadata {
+    const { issuer = tokenEndpoint, revocationEndpoint, authorizationEndpoint } = config;
+    return {
+      issuer,
       token_endpoint: tokenEndpoint,
-      ...revocation,
-      ...authorization,
+      ...(revocationEndpoint === undefined ? {} : { revocation_endpoint: revocationEndpoint }),
+      ...(authorizationEndpoint === undefined ? {} : { authorization_endpoint: authorizationEndpoint }),
     };
-    const configuration = new openid.Configuration(server, config.clientId, undefined, auth);
-    configuration[openid.customFetch] = customFetch;
-    if (mayBeAsked(tokenEndpoint.replace(/^https:/, "http:"), config.allowInsecure))
+  }
+
+  async function clientOf(metadata: openid.ServerMetadata): Promise<openid.Configuration> {
+    // Entra's issuer for many tenants: only its discovery tells openid-client to compare with the token's own tenant.
+    if (metadata.issuer.includes("{tenantid}"))
+      return discover(config.issuer ?? "", async () => Response.json(metadata));
+    const configuration = new openid.Configuration(metadata, config.clientId, undefined, auth);
+    const asked = config.tokenEndpoint ?? config.issuer ?? "";
+    if (mayBeAsked(asked.replace(/^https:/, "http:"), config.allowInsecure))
       openid.allowInsecureRequests(configuration);
-    configuration.timeout = latestResponseSeconds;
     return configuration;
   }
 
-  async function discover(issuer: string): Promise<openid.Configuration> {
+  function discover(issuer: string, customFetch: openid.CustomFetch): Promise<openid.Configuration> {
     const { clientId, allowInsecure } = config;
-    const configuration = await discoverServer(issuer, {
-      clientId,
-      auth,
-      customFetch,
-      allowInsecure,
-      timeoutSeconds: discoveryTimeoutSeconds,
-      used,
-    });
-    configuration.timeout = latestResponseSeconds;
-    return configuration;
+    const timeoutSeconds = discoveryTimeoutSeconds;
+    return discoverServer(issuer, { clientId, auth, customFetch, allowInsecure, timeoutSeconds, used });
   }
+}
+
+/**
+ * Of the lists of what a server supports, openid-client looks only at that for ID tokens; it copies the metadata for
+ * each call, and with the others the copy would cost more than the call.
+ */
+function withoutLists(metadata: openid.ServerMetadata): openid.ServerMetadata {
+  const kept = Object.entries(metadata).filter(
+    ([name, value]) => typeof value !== "object" || name === "id_token_signing_alg_values_supported",
+  );
+  return { ...Object.fromEntries(kept), issuer: metadata.issuer };
 }

@@ -164,3 +164,39 @@ test("metadata that cannot be had again leave the endpoints as they were known",
   isDown = true;
   expect((await present(provider)).kind).toBe("tokens");
 });
+
+test("takes an ID token of any tenant from Entra's issuer for many, whose metadata hold a template; asked for once", async () => {
+  const entra = "https://login.microsoftonline.com";
+  const asked: string[] = [];
+  const part = (content: object) => Buffer.from(JSON.stringify(content)).toString("base64url");
+  const now = Math.floor(Date.now() / 1_000);
+  const claims = {
+    iss: `${entra}/contoso/v2.0`,
+    tid: "contoso",
+    aud: "gateway",
+    sub: "alice",
+    iat: now,
+    exp: now + 60,
+  };
+  const answers: Readonly<Record<string, object>> = {
+    "/common/v2.0/.well-known/openid-configuration": {
+      issuer: `${entra}/{tenantid}/v2.0`,
+      token_endpoint: `${entra}/common/oauth2/v2.0/token`,
+    },
+    "/common/oauth2/v2.0/token": {
+      access_token: "access-1",
+      token_type: "Bearer",
+      id_token: `${part({ alg: "RS256" })}.${part(claims)}.${part({})}`,
+    },
+  };
+  const fetch: typeof globalThis.fetch = async (url) => {
+    asked.push(new URL(String(url)).pathname);
+    return Response.json(answers[asked.at(-1) ?? ""]);
+  };
+  const provider = providerOf({ issuer: `${entra}/common/v2.0`, allowInsecure: false }, { fetch });
+  for (const _ of [1, 2]) {
+    const outcome = await present(provider);
+    expect([outcome.kind, outcome.kind === "tokens" ? await outcome.checks : ""]).toEqual(["tokens", undefined]);
+  }
+  expect(asked.filter((path) => path.includes(".well-known"))).toHaveLength(1);
+});

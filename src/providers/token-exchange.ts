@@ -1,0 +1,71 @@
+import type * as openid from "openid-client";
+import type { Clock } from "../platform/clock.ts";
+import type { AnswerRules } from "./answer-rules.ts";
+import type { ClientAuthConfig } from "./client-auth.ts";
+import type { SentOutcome } from "./outcome.ts";
+import { NotSentError, sendTokenRequest } from "./token-request.ts";
+
+/** One presentation of a refresh token, or of a code. */
+export interface TokenExchange {
+  /** Sends its one request, for openid-client. */
+  readonly fetch: openid.CustomFetch;
+  /**
+   * What the request brought, told before openid-client looks at the answer: what it finds fault with must not cost the
+   * tokens in it. Never settles where openid-client makes no request.
+   */
+  readonly outcome: Promise<SentOutcome>;
+}
+
+export interface TokenExchangeDeps {
+  readonly config: AnswerRules & { readonly issuer?: string | undefined; readonly clientAuth: ClientAuthConfig };
+  readonly send: openid.CustomFetch;
+  readonly clock: Clock;
+  /** Asked in the tick that sends. False stops it. */
+  readonly beforeSend?: (() => boolean) | undefined;
+}
+
+export function createTokenExchange({ config, send, clock, beforeSend }: TokenExchangeDeps): TokenExchange {
+  const { promise: outcome, resolve } = Promise.withResolvers<SentOutcome>();
+  return {
+    outcome,
+    fetch(url, options) {
+      const sendNow = async () => {
+        if (beforeSend?.() === false) throw new NotSentError("not sent");
+        return send(url, options);
+      };
+      return sendTokenRequest(sendNow, {
+        clock,
+        rules: config,
+        onOutcome: (sent) => resolve(advised(sent, config.clientAuth)),
+        checksIdToken: config.issuer !== undefined,
+        presented: presentedIn(options.body, config.clientAuth),
+      });
+    },
+  };
+}
+
+/** The fields of a token request that are nobody's but the provider's and ours. */
+const secretFields = ["refresh_token", "code", "code_verifier", "client_secret", "client_assertion"] as const;
+
+function presentedIn(body: openid.FetchBody, clientAuth: ClientAuthConfig): readonly string[] {
+  const fields = body instanceof URLSearchParams ? secretFields.flatMap((name) => body.getAll(name)) : [];
+  return "secret" in clientAuth ? [...fields, clientAuth.secret.reveal()] : fields;
+}
+
+/**
+ * Servers differ in whether they decode Basic credentials, and many take them only in the body: a right secret is
+ * refused then as a wrong one is.
+ */
+function advised(outcome: SentOutcome, { method }: ClientAuthConfig): SentOutcome {
+  const isClientRefused =
+    outcome.kind === "misconfigured" && (outcome.why === "invalid_client" || outcome.why === "http_401");
+  if (!isClientRefused || !method.startsWith("client_secret_basic")) return outcome;
+  const other =
+    method === "client_secret_basic"
+      ? "client_secret_basic_raw (id and secret are sent without percent-encoding)"
+      : "client_secret_basic";
+  return {
+    ...outcome,
+    advice: `if clientId and clientSecret are right, try clientAuth: ${other}, or client_secret_post`,
+  };
+}
