@@ -46,6 +46,8 @@ const unidentified: Identification = {
   why: "deadline: the session could not be verified in time",
 };
 
+const trace = Buffer.from("TRACE");
+
 export function createCheck({
   decode,
   sessions,
@@ -97,7 +99,7 @@ export function createCheck({
       case "upstream": {
         // Its answer would be the request as the API got it, and show the client the upstream's token (RFC 9110
         // §9.3.8).
-        if (input.method === "TRACE")
+        if (input.methodIs(trace))
           return deny("bad_request", {
             upstream: route.upstream.name,
             why: "TRACE would show the client the upstream's token",

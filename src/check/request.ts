@@ -128,11 +128,15 @@ class DecodedCheck implements CheckInput {
   }
 
   pathStartsWith(prefix: Buffer): boolean {
-    const { buffer, pathAt } = this;
-    return (
-      this.pathEnd - pathAt >= prefix.length &&
-      buffer.compare(prefix, 0, prefix.length, pathAt, pathAt + prefix.length) === 0
-    );
+    return this.pathEnd - this.pathAt >= prefix.length && this.holds(prefix, this.pathAt);
+  }
+
+  methodIs(name: Buffer): boolean {
+    return this.methodEnd - this.methodAt === name.length && this.holds(name, this.methodAt);
+  }
+
+  holds(bytes: Buffer, at: number): boolean {
+    return this.buffer.compare(bytes, 0, bytes.length, at, at + bytes.length) === 0;
   }
 
   get path(): string {

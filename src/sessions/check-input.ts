@@ -19,6 +19,8 @@ export interface CheckInput {
   readonly path: string;
   readonly host: string;
   readonly method: string;
+  /** Whether the method is this one. Cheaper than the method. */
+  methodIs(name: Buffer): boolean;
   /**
    * `x-request-id`, by which Envoy's access logs know the request; empty where Envoy sets none. A client may have
    * chosen it.

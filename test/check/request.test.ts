@@ -63,6 +63,20 @@ test("knows a path's beginning without reading the path", () => {
   expect(decode(encode({ attributes: { request: { http: {} } } }))?.pathStartsWith(prefix)).toBe(false);
 });
 
+test("knows a method without reading it", () => {
+  const trace = Buffer.from("TRACE");
+  const isTrace = (method: string) => decode(encode(httpRequest({ method })))?.methodIs(trace);
+  expect(["TRACE", "GET", "TRACES", "TRAC", "trace", ""].map(isTrace)).toEqual([
+    true,
+    false,
+    false,
+    false,
+    false,
+    false,
+  ]);
+  expect(decode(encode({ attributes: { request: { http: {} } } }))?.methodIs(trace)).toBe(false);
+});
+
 test("takes a route for an MCP server's where its context extensions say so, and only by that word", () => {
   const mcp = (contextExtensions: Record<string, string>) => decode(encode(httpRequest({ contextExtensions })))?.mcp;
   expect([

@@ -17,6 +17,7 @@ function input(host: string, path: string, upstream?: string): CheckInput {
     body: "",
     cookies: undefined,
     pathStartsWith: () => false,
+    methodIs: () => false,
     header: () => undefined,
     tail: () => undefined,
     equals: () => false,
