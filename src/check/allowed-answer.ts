@@ -11,12 +11,12 @@ import type { CheckUpstream } from "./routes.ts";
  */
 export type AllowedAnswer = (upstream: CheckUpstream, token: AccessToken, input: CheckInput) => Buffer | undefined;
 
-/** Not in a header, whatever a provider calls a token or an operator a format (RFC 9110 §5.5). */
+/** What a header cannot hold (RFC 9110 §5.5), whatever is in a provider's token or an operator's format. */
 const notInHeader = /[^\t\x20-\x7e]/;
 
 /**
- * Answers with the same token differ only where cookies have to be rewritten: those are encoded one by one, the others
- * filled into forms.
+ * Answers with the same token differ only in cookies that have to be rewritten. Those answers are encoded one by one,
+ * and all others are filled into forms.
  */
 export function createAllowedAnswer(credentials: Credentials): AllowedAnswer {
   const forms = new Map<CheckUpstream, EncodeAnswer>();

@@ -15,22 +15,22 @@ interface Form {
 /** Tokens of one provider come in few lengths, and versions in one. */
 const maxForms = 256;
 /**
- * What the forms are made of: the second answer differs from the first one where token and version stand, and tells
- * which is which.
+ * The characters that forms are made with. Two answers are encoded with different ones in place of token and version:
+ * where they differ is where token and version go.
  */
 const blank = "a";
 const tokenMark = "b";
 const versionMark = "c";
 
 /**
- * The same bytes as `encode`, sooner: it encodes once for each length, then copies and fills in. As fast as keeping
- * every token's answer, without the memory. Lengths alone decide where all else stands, so a form is exact for every
- * token of its length. `encode` must be pure.
+ * Makes the same bytes as `encode`, but faster: it encodes once for each length of token and version, and then copies
+ * and fills in. That is as fast as keeping every token's answer, without the memory. Everything else in an answer
+ * depends on the lengths alone, so that a form is exact for every token of its length. `encode` must be pure.
  */
 export function createAnswerForms(encode: EncodeAnswer): EncodeAnswer {
   const forms = new LRUCache<number, Form>(upTo(maxForms));
   return function answer(token, version) {
-    // Their lengths are not those of their bytes.
+    // Not ASCII: its length in characters is not its length in bytes.
     if (!isAscii(token) || !isAscii(version)) return encode(token, version);
     const kept = forms.get(token.length, plainGet);
     const form = kept?.versionLength === version.length ? kept : create(token.length, version.length);
@@ -52,7 +52,7 @@ export function createAnswerForms(encode: EncodeAnswer): EncodeAnswer {
   }
 }
 
-/** Where stretches of this length begin in which `marked` has the mark and `bytes` has not. */
+/** Where runs of this length begin in which `marked` has the mark and `bytes` has not. */
 function places(bytes: Buffer, marked: Buffer, mark: string, length: number): number[] {
   const found: number[] = [];
   const byte = mark.charCodeAt(0);

@@ -32,15 +32,15 @@ export interface CheckDeps {
 }
 
 /**
- * Answers one serialized CheckRequest with a serialized CheckResponse: at once where session and token are cached, else
- * within `waitMs`. Always a verdict, never an exception.
+ * Answers one serialized CheckRequest with a serialized CheckResponse: at once if session and token are cached,
+ * otherwise within `waitMs`. The answer is always a verdict, and nothing is thrown.
  */
 export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buffer>;
 
-/** A verdict that has to be waited for. The deadline is made only where there is one: an answer at once needs none. */
+/** A verdict that has to be waited for. Only then a deadline is made: an answer at once needs none. */
 type Later = (deadline: Deadline) => Promise<Verdict>;
 
-/** Nothing is known of the session: its issuer's keys, or the store of issued sessions, took too long. */
+/** The session is not known in time: its issuer's keys, or the store of issued sessions, took too long. */
 const unidentified: Identification = {
   kind: "unavailable",
   why: "deadline: the session could not be verified in time",
@@ -79,7 +79,7 @@ export function createCheck({
     }
   };
 
-  /** Pages of our own come before upstreams, and a denial says how it is cured. */
+  /** Requests for our own pages are answered here, and a denial may get a link to the login that cures it. */
   function decideOrConnect(input: CheckInput, bytes: Uint8Array): Verdict | Later {
     if (connect === undefined) return decide(input);
     if (connect.owns(input)) return (deadline) => connect.answer(bytes, deadline);
@@ -97,8 +97,8 @@ export function createCheck({
     const route = routes.of(input);
     switch (route.kind) {
       case "upstream": {
-        // Its answer would be the request as the API got it, and show the client the upstream's token (RFC 9110
-        // §9.3.8).
+        // The answer to TRACE repeats the request as the API got it, and would show the client the upstream's token
+        // (RFC 9110 §9.3.8).
         if (input.methodIs(trace))
           return deny("bad_request", {
             upstream: route.upstream.name,
@@ -233,7 +233,7 @@ function withAnswer(answer: TokenAnswer, { session }: Session, upstream: CheckUp
   }
 }
 
-/** While a breaker is open, its own line says all that there is to say: each request would only repeat it. */
+/** While a breaker is open, one line has said so, which the denial of each request would only repeat. */
 function levelOf({ reason, why }: Denial): "debug" | "info" | "warn" {
   if (why === "breaker_open") return "debug";
   return reason === "unavailable" ? "warn" : "info";

@@ -9,8 +9,8 @@ export interface ConnectHooks {
   /** Answers such a request, before the deadline. */
   answer(bytes: Uint8Array, deadline: Deadline): Promise<Verdict>;
   /**
-   * The denial with what its client needs to know to cure it, or an answer in its place that leads the user there;
-   * before the deadline.
+   * The denial, with a link to the login that would cure it, or an answer in its place that leads the user to that
+   * login. Comes before the deadline.
    */
   offer(denial: Denial, bytes: Uint8Array, deadline: Deadline): Promise<Verdict>;
 }

@@ -2,7 +2,8 @@
 export type HostMatch =
   | "same"
   /**
-   * The same but for a port or trailing dots: some configurations of Envoy take the two for one host, others do not.
+   * The hosts differ in a port or trailing dots alone: some configurations of Envoy take them for one host, others do
+   * not.
    */
   | "near"
   | "other";
@@ -19,11 +20,11 @@ export function routeHost(host: string): RouteHost {
 
 /** A request's host in the form that `matchHost` takes. */
 export function requestHost(authority: string, ignorePort: boolean): string {
-  // Envoy lower-cases ASCII alone. JavaScript makes a k of the Kelvin sign too, and so another host's name of what
-  // Envoy takes for none.
+  // Envoy lower-cases ASCII alone. JavaScript also makes a k of the Kelvin sign, and would so make a host's name of
+  // what is none for Envoy.
   const host = /^[\x20-\x7e]*$/.test(authority) ? authority.toLowerCase() : authority;
   const colon = ignorePort ? portAt(host) : -1;
-  // What else follows a colon stays, and is near at best.
+  // Anything else after a colon stays, so that the host can be near a route's at best.
   return colon !== -1 && /^\d{1,5}$/.test(host.slice(colon + 1)) ? host.slice(0, colon) : host;
 }
 
@@ -33,8 +34,8 @@ export function matchHost(requested: string, { host, name }: RouteHost): HostMat
 }
 
 /**
- * Where a host's name ends, before trailing dots and port. No pattern: `/\.+$/` takes quadratic time on dots with
- * something behind them.
+ * Where a host's name ends, before trailing dots and port. It is a loop since the pattern `/\.+$/` takes quadratic time
+ * on many dots with something behind them.
  */
 function nameEnd(host: string): number {
   const colon = portAt(host);

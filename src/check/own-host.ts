@@ -1,11 +1,11 @@
 import { routeHost } from "./host-match.ts";
 
-/** The port that a URL of that scheme has without naming it. */
+/** The default ports of schemes. */
 const defaultPorts: Readonly<Record<string, string>> = { "https:": ":443", "http:": ":80" };
 
 /**
- * Whether a request's host is that of one of our own URLs. Letter case, a trailing dot and the scheme's own port make
- * no difference: clients send them all.
+ * Whether a request's host is that of one of our own URLs. Letter case, a trailing dot and the scheme's own port do not
+ * matter, since clients send all of these forms.
  */
 export function isHostOf(url: Pick<URL, "host" | "protocol">, host: string): boolean {
   return plain(host, url.protocol) === plain(url.host, url.protocol);

@@ -1,22 +1,20 @@
-/** What servers may make of a path: all the same, the same but for encoded slashes, or different things. */
+/** How servers read a path: all alike, alike except for encoded slashes, or in different ways. */
 export type PathReading = "plain" | "encoded_slash" | "ambiguous";
 
 /**
- * Paths that servers read in different ways: dot segments, empty segments, backslashes, control characters, and what is
- * no path. Envoy by default neither normalises them for routing nor for us, so that a guess could pick another API's
- * token.
+ * Paths that servers read in different ways: with dot segments, empty segments, backslashes, control characters, and
+ * what is no path. By default Envoy normalises them neither for its routes nor for us, so that a guess could pick
+ * another API's token.
  */
 const ambiguous = /^[^/]|\/\/|\\|%5c|[\p{Cc} ]|%(?:[01][0-9a-f]|7f)|\/(?:\.|%2e){1,2}(?:\/|;|$)/iu;
 
 /**
- * Of a path that has no encodings left; a separator or the end of the path may follow, in the words of one server or
- * another.
+ * Dot segments in a path without encodings. After them comes what some server takes for a separator, or the end.
  */
 const dotSegment = /[/\\]\.{1,2} *(?:[/\\;?#\p{Cc}]|$)/u;
 
 /**
- * Dot, slash and backslash in more bytes of UTF-8 than they need, one character for each byte. Some servers take them
- * for what they encode.
+ * Dot, slash and backslash in overlong UTF-8, one character for each byte. Some servers decode them all the same.
  */
 const overlong = /(?:\xc0|\xe0\x80|\xf0\x80\x80)[\xae\xaf]|(?:\xc1|\xe0\x81|\xf0\x80\x81)\x9c/;
 
@@ -29,9 +27,9 @@ export function readingOf(path: string): PathReading {
 }
 
 /**
- * Takes all percent-encodings off, those inside others too (`%252e` is `%2e` to the first server and `.` to the next).
- * Each character is written once and taken back at most once, so that a path of nested encodings costs no more than
- * another of its length.
+ * Decodes all percent-encodings, also nested ones (`%252e` is `%2e` to the first server and `.` to the next). Each
+ * character is written once and taken back at most once, so that nested encodings cost no more than any path of that
+ * length.
  */
 function withoutEncodings(path: string): string {
   const written = new Uint16Array(path.length);

@@ -1,4 +1,4 @@
-/** A cookie for the whole host, which no script reads and no other site sends along but by a link. */
+/** A cookie for the whole host. No script can read it, and other sites send it only by a link that is followed. */
 export interface ReplyCookie {
   /** Begins with `__Host-`. */
   readonly name: string;
@@ -6,7 +6,7 @@ export interface ReplyCookie {
   readonly maxAgeMs: number;
 }
 
-/** How a page stands to what was asked for. */
+/** What a page says of the request; it becomes the HTTP status. */
 export type PageStatus = "ok" | "invalid" | "forbidden" | "not_found" | "wrong_method" | "unavailable";
 
 /** An answer of our own, sent to the client in place of an upstream's. */
@@ -22,7 +22,9 @@ export type Reply =
       readonly status: PageStatus;
       readonly html: string;
       readonly contentSecurityPolicy: string;
-      /** The page's forms must send their Origin, which a browser leaves out where no referrer is to be sent at all. */
+      /**
+       * True: the page's forms must send their Origin, which browsers leave out where no referrer may be sent at all.
+       */
       readonly hasForms?: boolean;
       readonly cookies?: readonly ReplyCookie[];
     }

@@ -3,11 +3,11 @@ import { Metadata } from "../gen/envoy/config/core/v3/base.ts";
 import type { CheckInput, Wanted } from "../sessions/check-input.ts";
 import { textOnly, walk } from "./wire.ts";
 
-/** Decodes a serialized `envoy.service.auth.v3.CheckRequest`. Undefined where it is none, or holds no HTTP request. */
+/** Decodes a serialized `envoy.service.auth.v3.CheckRequest`; undefined if it is none, or holds no HTTP request. */
 export type DecodeCheck = (bytes: Uint8Array) => CheckInput | undefined;
 
 /**
- * A decoder that skips over what is not needed: most of a CheckRequest is headers nobody here looks at.
+ * A decoder that skips what is not needed: most of a CheckRequest is headers that nobody here looks at.
  * Field numbers are those of proto/envoy/service/auth/v3; later occurrences of a field win, as protobuf demands.
  */
 export function createDecoder({ headers, metadata, body = false }: Wanted): DecodeCheck {
@@ -31,7 +31,7 @@ export function createDecoder({ headers, metadata, body = false }: Wanted): Deco
   };
 }
 
-/** Made once: which header names count, and where their values go. */
+/** Which headers are wanted, and where their values go. It is made once. */
 interface Plan {
   readonly index: ReadonlyMap<string, number>;
   readonly lengths: ReadonlySet<number>;
@@ -43,10 +43,10 @@ interface Plan {
 /** The field `id` of a CheckRequest is another number, which Envoy writes to its debug log only. */
 const requestIdHeader = "x-request-id";
 
-/** Characters of a JWT's signature, which is as good as random. */
+/** Characters at the end of a JWT: they are of its signature, and as good as random. */
 const tailLength = 40;
 
-/** Positions of strings in the message; they are decoded only if somebody looks. -1 where there is none. */
+/** Positions of strings in the message, which are decoded only when somebody looks. -1 where there is none. */
 class DecodedCheck implements CheckInput {
   readonly reader: BinaryReader;
   readonly buffer: Buffer;
@@ -58,7 +58,7 @@ class DecodedCheck implements CheckInput {
   headerAt: number[] | undefined = undefined;
   headerEnd: number[] | undefined = undefined;
   joined: (string | undefined)[] | undefined = undefined;
-  /** The headers come in `header_map`: what stands in `headers` does not count. */
+  /** Whether the headers come in `header_map`. Those in `headers` then do not count. */
   hasHeaderMap = false;
   hasHttp = false;
   upstream: string | undefined = undefined;
@@ -253,7 +253,7 @@ function joinDuplicate(input: DecodedCheck, index: number, earlier: string): voi
   input.joined[index] = `${earlier}${index === input.plan.cookie ? "; " : ","}${value}`;
 }
 
-/** Leaves the value's place in the input. The header's index in the plan; undefined where nobody wants it. */
+/** Notes the value's place in the input. Returns the header's index in the plan; undefined if nobody wants it. */
 function readEntry(input: DecodedCheck, end: number): number | undefined {
   input.keyAt = -1;
   input.valueAt = -1;

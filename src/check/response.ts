@@ -7,7 +7,7 @@ import type { Credentials } from "../sessions/credential.ts";
 import type { PageStatus, Reply, ReplyCookie } from "./reply.ts";
 import type { Denial, DenyReason } from "./verdict.ts";
 
-/** What clients are told beside the reason. */
+/** What `WWW-Authenticate` tells clients beside the reason. */
 export interface ChallengeConfig {
   /** The `realm` of `WWW-Authenticate` (RFC 9110 §11.5). */
   readonly realm: string;
@@ -23,12 +23,12 @@ export interface InjectedHeader {
 
 const permissionDenied = 7;
 const overwrite = HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD;
-/** Said with a 503 that has no better hint, ms. */
+/** `Retry-After` of a 503 for which nothing better is known, ms. */
 const defaultRetryAfterMs = 1_000;
 
 /**
- * The serialized answer that lets a request through. Envoy removes after it sets: the injected header is never in the
- * list of removals.
+ * The serialized answer that lets a request through. Envoy removes headers after it has set others, so that the
+ * injected header is never in the list of removals.
  * @param cookies the request's, where they have to be rewritten
  */
 export function allowResponse(
@@ -134,7 +134,7 @@ const pageStatus: Readonly<Record<PageStatus, StatusCode>> = {
   unavailable: 503,
 };
 
-/** Nothing of the flow is kept by a cache, told to another site, or shown inside one. */
+/** Headers of every page: no cache keeps it, no other site is told of it, and none can frame it. */
 function pageHeaders(referrerPolicy: string): HeaderValueOption[] {
   return [
     header("cache-control", "no-store"),
@@ -146,7 +146,7 @@ function pageHeaders(referrerPolicy: string): HeaderValueOption[] {
   ];
 }
 
-/** Appended, as there may be several. */
+/** Appended rather than set, as there may be several. */
 function setCookie({ name, value, maxAgeMs }: ReplyCookie): HeaderValueOption {
   const text = `${name}=${value}; Path=/; Max-Age=${Math.floor(maxAgeMs / 1_000)}; HttpOnly; Secure; SameSite=Lax`;
   return { ...header("set-cookie", text), appendAction: HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD };
@@ -205,7 +205,7 @@ const answers: Readonly<Record<DenyReason, Answer>> = {
   bad_request: { status: 400, error: "invalid_request", description: "the request cannot be read unambiguously" },
 };
 
-/** RFC 6750 §3: no error code where there was no credential. */
+/** The challenge of a 401. Without a credential it has no error code (RFC 6750 §3). */
 function challengeOf(
   reason: DenyReason,
   { realm, resourceMetadata: general }: ChallengeConfig,

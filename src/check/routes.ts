@@ -24,7 +24,7 @@ export interface Route {
   readonly pathPrefix: string;
   /** Absent: the request passes without a token, and without the session's credential. */
   readonly upstream?: string | undefined;
-  /** An MCP server stands there. */
+  /** Whether the upstream is an MCP server. */
   readonly mcp?: boolean | undefined;
 }
 
@@ -110,8 +110,8 @@ export function createRoutes({ upstreams, routes, ignorePort }: RoutesConfig): R
   }
 
   /**
-   * Routes that name the host come before those for any host. Where they name it only nearly, Envoy may have taken the
-   * request for any host's, and another API may stand there: nothing is guessed then.
+   * Routes that name the host come before those for any host. If a route names it except for a port or trailing dots,
+   * Envoy may have taken the request for any host's, which may be another API: then nothing is guessed.
    */
   function routeOf(path: string, host: string): Route | "ambiguous_host" | undefined {
     let isNear = false;
@@ -126,8 +126,8 @@ export function createRoutes({ upstreams, routes, ignorePort }: RoutesConfig): R
   }
 
   /**
-   * Whether it makes no difference which of the routes that the host could have is taken: an encoded slash then means
-   * what the API says it means.
+   * Whether all routes that the host could have lead to the same place. What an encoded slash means is then the API's
+   * own affair.
    */
   function leadsToOne(host: string): boolean {
     const possible = candidates.filter(
@@ -141,7 +141,7 @@ export function createRoutes({ upstreams, routes, ignorePort }: RoutesConfig): R
   }
 }
 
-/** The path alone: the query, or a fragment that should not be there, has no part in routing. */
+/** The path alone. The query, or a fragment that should not be there, does not count for routes. */
 function pathOf(target: string): string {
   return target.split(/[?#]/, 1)[0] ?? "";
 }

@@ -13,12 +13,12 @@ export type DenyReason =
   | "unavailable"
   | "bad_request";
 
-/** What Check decided, before it is put in Envoy's words. */
+/** What Check decided, before it becomes a message for Envoy. */
 export type Verdict =
   | { readonly kind: "allow"; readonly upstream: CheckUpstream; readonly token: AccessToken }
   /** Let through without a token; the session's credential is removed all the same. */
   | { readonly kind: "passthrough" }
-  /** Answered by ourselves: the request was for us, or its user has to go somewhere first. */
+  /** Answered by ourselves: the request was for one of our pages, or its user has to connect an account first. */
   | { readonly kind: "reply"; readonly reply: Reply }
   | Denial;
 
@@ -33,8 +33,8 @@ export interface Denial {
   readonly why?: string | undefined;
   /** When to try again, ms; for `unavailable`. */
   readonly retryAfterMs?: number | undefined;
-  /** Where the user connects the account that is missing. */
+  /** The address where the user connects the missing account. */
   readonly connectUrl?: string | undefined;
-  /** URL of the resource's metadata (RFC 9728), where it is not the configuration's one for all. */
+  /** URL of the resource's own metadata (RFC 9728), in place of the one that `check.resourceMetadata` names. */
   readonly resourceMetadata?: string | undefined;
 }

@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { type BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
-/** A protobuf message that is read field by field, where it lies. */
+/** A protobuf message that is read field by field, without a copy. */
 export interface WireMessage {
   readonly reader: BinaryReader;
   readonly buffer: Buffer;
@@ -40,7 +40,7 @@ function varint({ reader, buffer }: WireMessage): number {
   return byte;
 }
 
-/** JSON is UTF-8 (RFC 8259 §8.1): of a body that is none, no text can be given back as it came. */
+/** JSON is UTF-8 (RFC 8259 §8.1). A body that is not UTF-8 could not be repeated as it came. */
 export function textOnly(bytes: Buffer): string {
   return isUtf8(bytes) ? bytes.toString("utf8") : "";
 }

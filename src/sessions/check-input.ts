@@ -1,6 +1,8 @@
-/** What one Check asks about. Only what the configuration needs is decoded, and that when it is first looked at. */
+/**
+ * One request that Check is asked about. Only what the configuration needs is decoded, and only when it is looked at.
+ */
 export interface CheckInput {
-  /** The value of a header that was asked for at creation of the decoder; duplicates arrive joined by commas. */
+  /** The value of a header that the decoder was told to look at. Duplicates are joined by commas. */
   header(name: string): string | undefined;
   /**
    * The `cookie` header, one character for each byte (latin1): cookies are told apart by their bytes. Lines that came
@@ -13,7 +15,7 @@ export interface CheckInput {
    * there are duplicates of it.
    */
   tail(name: string): string | undefined;
-  /** Whether a header's value is this, and the only one. Cheaper than a look-up by it: nothing is hashed. */
+  /** Whether a header has this value alone. Nothing is hashed, so that it costs less than a look-up by the value. */
   equals(name: string, value: string): boolean;
   /** The request's `:path`, query included. */
   readonly path: string;
@@ -30,9 +32,9 @@ export interface CheckInput {
   readonly upstream: string | undefined;
   /** Whether they say `mcp: "true"`. */
   readonly mcp: boolean;
-  /** What of the body Envoy was told to send; empty unless the decoder was told to look. */
+  /** The part of the body that Envoy sent; empty unless the decoder was told to look at it. */
   readonly body: string;
-  /** Whether `:path` begins with these bytes. Cheaper than the path. */
+  /** Whether `:path` begins with these bytes, which costs less than to decode the path. */
   pathStartsWith(prefix: Buffer): boolean;
   /** The peer's identity from its certificate; empty without mTLS. */
   readonly principal: string;
@@ -40,7 +42,7 @@ export interface CheckInput {
   metadata(namespace: string): Readonly<Record<string, unknown>> | undefined;
 }
 
-/** What of a request somebody will look at. */
+/** The parts of a request that somebody will look at. */
 export interface Wanted {
   /** Lower-case names. */
   readonly headers: Iterable<string>;

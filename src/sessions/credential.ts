@@ -1,4 +1,4 @@
-/** Where a session credential stands in a request. */
+/** Where a session credential is in a request. */
 export type Place = { readonly header: string } | { readonly cookie: string };
 
 /** What a place holds. `invalid` is a credential that can only be a mistake or a trick. */
@@ -16,8 +16,8 @@ const credentialSyntax = /^[\x21-\x2b\x2d-\x7e]+$/;
 const bearerScheme = /^bearer(?:[ \t]+|$)/i;
 
 /**
- * A credential in a header: in `authorization` after `Bearer` (RFC 6750 §2.1), in others the value, with or without
- * that word. Another scheme is none of ours.
+ * A credential in a header. In `authorization` it comes after `Bearer` (RFC 6750 §2.1), and another scheme is not our
+ * credential. In other headers it is the value, with or without that word.
  */
 export function headerCredential(name: string, value: string | undefined): Credential {
   if (value === undefined || value === "") return missingCredential;
@@ -29,7 +29,7 @@ export function headerCredential(name: string, value: string | undefined): Crede
   return checkedCredential(value.slice(scheme?.length ?? 0));
 }
 
-/** A credential of which only the place is known, once its form is right. */
+/** What was found in a place, as a credential if its form is right. */
 export function checkedCredential(value: string): Credential {
   if (value.length > maxCredentialLength) return invalidCredential(`longer than ${maxCredentialLength} characters`);
   if (!credentialSyntax.test(value))

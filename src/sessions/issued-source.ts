@@ -28,21 +28,21 @@ interface Entry {
 }
 
 /**
- * A session in use is looked up this often, ms. What one replica does not notice for so long must not end it: a quarter
- * of the idle life at most.
+ * How often a session in use is looked up in the store, ms, but at least four times in its idle life: a replica notes
+ * use only when it looks, and a session in use must not end as idle.
  */
 const longestUnaskedMs = 60_000;
 /**
- * A session that was alive is taken to be so for this long while the store does not answer, ms; it is tried again after
- * the second.
+ * While the store does not answer, a session that was alive is taken to be alive for this long, ms. The store is tried
+ * again after the second of these times.
  */
 const outageMs = 300_000;
 const outageRetryMs = 1_000;
 const missing: Identification = { kind: "missing" };
 
 /**
- * Sessions that began when the user connected an account. A cookie that names none is no credential at all: the user
- * gets a new one by connecting.
+ * Sessions that began when the user connected an account. A cookie that names no such session counts as no credential,
+ * and the user gets a new one by connecting.
  */
 export function createIssuedSource({
   name,

@@ -24,27 +24,27 @@ export interface JwtIssuer {
   readonly clockToleranceMs: number;
   readonly keys: KeySet;
   /**
-   * Told of each session whose token was verified, before it is let in; false where it has to be told again soon. Never
-   * rejects.
+   * Called for each session whose token was verified, before it is let in. False if it has to be called again soon.
+   * Never rejects.
    */
   readonly onVerified?: ((session: string, payload: JWTPayload) => Promise<boolean>) | undefined;
 }
 
 export interface JwtSourceDeps {
   readonly from: Place;
-  /** Those whose tokens stand in that place; told apart by the unverified `iss`, and the one chosen alone decides. */
+  /** The issuers of tokens in that place. The unverified `iss` chooses one, and that one alone decides. */
   readonly issuers: readonly JwtIssuer[];
   readonly cache: SessionCache;
   readonly clock: Clock;
 }
 
-/** Under what a verified credential is remembered: its tail, with the whole to compare, or the credential itself. */
+/** The key of a verified credential in the cache: its tail, with the whole to compare, or the credential itself. */
 interface CachePlace {
   readonly key: string;
   readonly whole: string | undefined;
 }
 
-/** Where somebody has to be told of a session again, its token is verified again after this, ms. */
+/** If `onVerified` has to be called again, the token is verified again after this, ms. */
 const tellAgainMs = 5_000;
 
 /** Asymmetric ones only: with an HMAC the public key would be the secret (RFC 8725 §2.1). */
@@ -94,7 +94,7 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
     });
     if (result.kind !== "verified") return result;
     const { payload } = result;
-    if (isLogoutToken(result)) return { kind: "invalid", why: "a token that ends sessions is none itself" };
+    if (isLogoutToken(result)) return { kind: "invalid", why: "a logout token, which is no session" };
     const owner = issuer.subject === undefined ? undefined : { subject: payload[issuer.subject] };
     const identification = identified({ kind: "jwt", name: issuer.name }, payload[issuer.claim], owner);
     if (identification.kind !== "identified") return identification;
@@ -111,8 +111,9 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
 }
 
 /**
- * Logout tokens are signed with the same keys, and where nobody types them, look like session tokens but for `events`,
- * which OpenID Connect Back-Channel Logout 1.0 §2.4 demands of them and everybody else may not have.
+ * Whether a token is a logout token. Those are signed with the same keys, and may have no type of their own. Then only
+ * `events` tells them from session tokens: logout tokens must have it, and others must not (OpenID Connect Back-Channel
+ * Logout 1.0 §2.4).
  */
 function isLogoutToken({ payload, typ }: VerifyResult & { readonly kind: "verified" }): boolean {
   return Object.hasOwn(payload, "events") || /^(?:application\/)?logout\+jwt$/i.test(typ ?? "");

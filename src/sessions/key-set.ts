@@ -17,7 +17,7 @@ import { messageOf } from "../platform/error.ts";
 import { foreignText } from "../platform/foreign-text.ts";
 import type { Log } from "../platform/log.ts";
 
-/** A verified payload, or why there is none: `invalid` is the token's fault, `unavailable` the key server's. */
+/** A verified payload, or why there is none. `invalid` is the token's fault, `unavailable` the key server's. */
 export type VerifyResult =
   | { readonly kind: "verified"; readonly payload: JWTPayload; readonly typ: string | undefined }
   | { readonly kind: "invalid"; readonly why: string }
@@ -54,7 +54,7 @@ const maxAgeMs = 10 * 60_000;
 const failureCooldownMs = 3_000;
 const timeoutSeconds = 5;
 
-/** jose's codes for what only the token can be blamed for. */
+/** jose's codes for errors that are the token's fault alone. */
 const invalidCodes: ReadonlySet<string> = new Set([
   errors.JWTExpired.code,
   errors.JWTClaimValidationFailed.code,
@@ -87,7 +87,7 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
     },
   };
 
-  /** Where the keys cannot be fetched any more, they may be elsewhere by now. */
+  /** If the keys cannot be fetched any more, the issuer may have moved them. */
   async function verifiedBy(keys: RemoteJWKSet, jwt: string, options: JWTVerifyOptions): Promise<VerifyResult> {
     try {
       return verified(await verifyWith(keys, jwt, options));
@@ -149,8 +149,8 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
   }
 
   /**
-   * Whatever is no keys and no metadata counts: else each unverified token would be a request to its issuer. Logged
-   * once for each cool-down.
+   * Any answer that is neither keys nor metadata is a failure. Otherwise each unverified token would cause a request to
+   * its issuer. It is logged once for each cool-down.
    */
   function coolDown(error: unknown): void {
     if (clock.monotonicMs() < failedUntil) return;
@@ -174,8 +174,8 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
   }
 
   /**
-   * Asks the issuer where its keys are now, once for all who want to know. Those that are known stay in use until there
-   * are others.
+   * Asks the issuer where its keys are now, once for all callers at the same time. Known keys stay in use until others
+   * are there.
    */
   function lookAgain(): Promise<RemoteJWKSet | undefined> {
     if (config.jwks !== undefined || clock.monotonicMs() < failedUntil) return Promise.resolve(undefined);
@@ -208,7 +208,7 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
             retryAfterMs: config.cooldownMs,
           };
     }
-    // Only what the key server did: nobody's token may keep the keys from being fetched.
+    // Only failures of the key server count: no token may keep the keys from being fetched.
     if (error instanceof KeysError) coolDown(error.cause);
     return {
       kind: "unavailable",
@@ -219,8 +219,8 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
 }
 
 /**
- * What the token holds in place of the audience or the issuer that was expected: what an operator has to compare with
- * the configuration.
+ * The audience or issuer that the token has in place of the expected one, for an operator to compare with the
+ * configuration.
  */
 function claimOf(error: unknown): string {
   if (!(error instanceof errors.JWTClaimValidationFailed) || (error.claim !== "aud" && error.claim !== "iss"))
@@ -233,20 +233,20 @@ function verified({ payload, protectedHeader }: JWTVerifyResult): VerifyResult {
   return { kind: "verified", payload, typ: protectedHeader.typ };
 }
 
-/** The keys, or the metadata that say where they are, cannot be had. */
+/** Thrown if the keys, or the metadata that say where they are, cannot be had. */
 class KeysError extends Error {
   constructor(cause: unknown) {
     super("the keys cannot be had", { cause });
   }
 }
 
-/** jose's codes for keys that were had and do not fit. */
+/** jose's codes for keys that are there and do not fit. */
 const selectionCodes: ReadonlySet<string> = new Set([
   errors.JWKSNoMatchingKey.code,
   errors.JWKSMultipleMatchingKeys.code,
 ]);
 
-/** The same keys; that they could not be had is told apart from what is wrong with a token. */
+/** The same keys, with a KeysError if they cannot be had, to tell that from what is wrong with a token. */
 function toldApart(keys: RemoteJWKSet): JWTVerifyGetKey {
   return async (header, token) => {
     try {
@@ -258,7 +258,7 @@ function toldApart(keys: RemoteJWKSet): JWTVerifyGetKey {
   };
 }
 
-/** Where the token names no key, several may fit: each is tried. */
+/** If the token names no key, several may fit, and each is tried. */
 async function verifyWith(keys: RemoteJWKSet, jwt: string, options: JWTVerifyOptions): Promise<JWTVerifyResult> {
   try {
     return await jwtVerify(jwt, toldApart(keys), options);

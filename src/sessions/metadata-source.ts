@@ -3,7 +3,7 @@ import { identified, type SessionSource } from "./session.ts";
 
 export interface MetadataSourceConfig {
   readonly name: string;
-  /** The filter's metadata namespace, `envoy.filters.http.jwt_authn` say. */
+  /** The filter's metadata namespace, such as `envoy.filters.http.jwt_authn`. */
   readonly namespace: string;
   /** Keys down to the session id. */
   readonly path: readonly string[];
@@ -12,8 +12,8 @@ export interface MetadataSourceConfig {
 }
 
 /**
- * Sessions that a filter before us has verified and put into the dynamic metadata. Believed as it is, hence only from
- * where nobody else can call.
+ * Sessions that a filter before us has verified and put into the dynamic metadata. They are believed as they are, so
+ * that nobody but Envoy may be able to call.
  */
 export function createMetadataSource({ name, namespace, path, subject }: MetadataSourceConfig): SessionSource {
   const source = { kind: "metadata", name } as const;

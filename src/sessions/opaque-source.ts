@@ -3,9 +3,9 @@ import { headerCredential, type Place } from "./credential.ts";
 import { identified, type SessionSource } from "./session.ts";
 
 /**
- * Sessions named by a random value that the client holds: whoever knows it is the session, so that it must not be
- * guessable. Nothing is kept of a value: a stranger can send as many as there are, and to find one again takes the hash
- * that is its session's name already.
+ * Sessions named by a random value that the client holds. Whoever knows the value is the session, so that it must not
+ * be guessable. Nothing is kept of a value, since strangers can send any number of them, and since a look-up would take
+ * the very hash that names the session.
  */
 export function createOpaqueSource({ name, from }: { readonly name: string; readonly from: Place }): SessionSource {
   const source = { kind: "opaque", name } as const;

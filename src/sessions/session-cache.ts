@@ -3,10 +3,12 @@ import type { Clock } from "../platform/clock.ts";
 import { plainGet, upTo } from "../platform/lru-options.ts";
 import type { Identified } from "./session.ts";
 
-/** Credentials found good earlier, with what they said: `maxEntries` of them, the least recently used go first. */
+/**
+ * Credentials that were verified, with their identification. Beyond `maxEntries` the least recently used are dropped.
+ */
 export interface SessionCache {
   get(credential: string): Identified | undefined;
-  /** By a short key: what is kept under it counts only where `matches` says that the whole credential is the same. */
+  /** A look-up by a short key. An entry counts only if `matches` says that the whole credential is the same. */
   find(key: string, matches: (whole: string) => boolean): Identified | undefined;
   /**
    * @param untilWallMs epoch ms; the credential is looked at anew from then on
@@ -17,10 +19,10 @@ export interface SessionCache {
   size(): number;
 }
 
-/** Longer credentials are looked at anew each time, in characters: a few of them would take the room of many. */
+/** In characters. Longer credentials are verified each time: a few of them would take the room of many. */
 const maxKeptLength = 8_192;
 
-/** The identification itself, with until when it counts: one object for each session, and none for each look. */
+/** The identification with its end in one object, so that a look-up makes none. */
 interface Entry extends Identified {
   readonly untilWallMs: number;
   readonly whole: string | undefined;

@@ -1,14 +1,14 @@
-/** What of a session source decides what its ids look like. */
+/** The parts of a session source that decide what its ids look like. */
 export type IdSource =
   | { readonly kind: "jwt" | "metadata" | "opaque" | "cookie" }
   | { readonly kind: "principal"; readonly trustDomains: readonly string[] };
 
-/** Session ids come from claims and metadata of others: longer ones, in characters, are refused. */
+/** In characters. Longer ids are refused, since they come from claims and metadata of others. */
 const maxIdLength = 1_024;
 
 /**
- * What 128 random bits take at least: 22 characters of base64url, 32 of hex. Percent-encoded values stay as they are
- * (Better Auth and others encode theirs).
+ * The least that 128 random bits take: 22 characters of base64url, 32 of hex. Percent-encoded values, such as those of
+ * Better Auth, are taken as they are.
  */
 const opaqueSyntax = /^[A-Za-z0-9._~+/=%-]{22,}$/;
 
@@ -16,16 +16,16 @@ const opaqueSyntax = /^[A-Za-z0-9._~+/=%-]{22,}$/;
 const issuedSyntax = /^[A-Za-z0-9_-]{44}$/;
 
 /**
- * A claim that names something, as text: a whole number is its decimal digits, as issuers with numeric user ids mean
- * it. Undefined for what is no name: empty, a fraction, a number so large that JSON may have changed it, text that is
- * not Unicode (such texts would be one and the same when hashed).
+ * A claim that names something, as text. A whole number becomes its decimal digits, which is what issuers with numeric
+ * user ids mean. Undefined for what names nothing: an empty text, a fraction, a number so large that JSON may have
+ * changed it, and a text that is not Unicode (all such texts would have the same hash).
  */
 export function nameText(value: unknown): string | undefined {
   if (typeof value === "string") return value !== "" && value.isWellFormed() ? value : undefined;
   return typeof value === "number" && Number.isSafeInteger(value) ? String(value) : undefined;
 }
 
-/** Why no request of that source can have this id; undefined where one can. Check and `grants put` ask the same. */
+/** Why no request of that source can have this id; undefined if one can. Both Check and `grants put` ask this. */
 export function idProblem(source: IdSource, id: string): string | undefined {
   if (id === "" || !id.isWellFormed()) return "the session id is empty, or no Unicode text";
   if (id.length > maxIdLength) return `the session id is longer than ${maxIdLength} characters`;

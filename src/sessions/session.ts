@@ -20,15 +20,15 @@ export type Identification =
   /** The request holds nothing for this source. */
   | { readonly kind: "missing" }
   | { readonly kind: "invalid"; readonly why: string }
-  /** It cannot be told now: the keys to verify it cannot be had. */
+  /** It cannot be told now, for example because the keys to verify it cannot be had. */
   | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
 
-/** One way to tell sessions. At once where nothing has to be fetched or verified, which is the rule. */
+/** One way to tell sessions. It answers at once if nothing has to be fetched or verified, as for most requests. */
 export interface SessionSource {
   identify(input: CheckInput): Identification | Promise<Identification>;
 }
 
-/** A session of a source, or what is wrong with its id. `owner` is left out where the source states none. */
+/** A session of a source, or what is wrong with its id. `owner` is left out if the source states none. */
 export function identified(
   source: IdSource & { readonly name: string },
   claim: unknown,

@@ -43,7 +43,7 @@ export interface OpaqueSourceConfig {
   readonly from: Place;
 }
 
-/** Sessions of our own, in a cookie. Durations in ms. */
+/** Sessions that bearerswap issues itself, in a cookie. Durations in ms. */
 export interface IssuedSourceConfig {
   readonly kind: "cookie";
   readonly from: { readonly cookie: string };

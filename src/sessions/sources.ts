@@ -16,12 +16,12 @@ import type { SourceConfig } from "./source-config.ts";
 
 export interface SourcesDeps {
   readonly config: readonly SourceConfig[];
-  /** Sessions remembered for each place that credentials stand in. */
+  /** How many sessions are remembered for each place that credentials are in. */
   readonly maxEntries: number;
   readonly clock: Clock;
   /** The keys of the `jwt` sources' issuers, by the sources' names. */
   readonly keys: ReadonlyMap<string, KeySet>;
-  /** See {@link JwtIssuer}; asked for every `jwt` source. */
+  /** See {@link JwtIssuer}; called for every `jwt` source. */
   readonly onVerified?: ((source: string, session: string, payload: JWTPayload) => Promise<boolean>) | undefined;
   /** Needed by a `cookie` source: whether a session that we issued still lives. */
   readonly issued?: IssuedSessions | undefined;
@@ -30,7 +30,7 @@ export interface SourcesDeps {
 
 type JwtConfig = SourceConfig & { readonly kind: "jwt" };
 
-/** The configured sources in their order; JWT issuers that share a place are one source there. */
+/** Makes the configured sources, in their order. JWT issuers that share a place become one source. */
 export function createSources({
   config,
   maxEntries,
@@ -89,7 +89,7 @@ export function createSources({
   }
 }
 
-/** What the sources look at in a request, and cookies of our own beside them. */
+/** The parts of a request that the sources look at, and our own cookies. */
 export function wantedBy(sources: readonly SourceConfig[], own: OwnCookies = {}): Wanted {
   const { headers, cookies } = credentialsOf(sources, own);
   return {
@@ -98,7 +98,7 @@ export function wantedBy(sources: readonly SourceConfig[], own: OwnCookies = {})
   };
 }
 
-/** Where session credentials stand, and cookies of our own: none of it may reach an upstream. */
+/** Where session credentials are, and our own cookies: none of them may reach an upstream. */
 export function credentialsOf(
   sources: readonly SourceConfig[],
   { names = [], prefixes = [] }: OwnCookies = {},

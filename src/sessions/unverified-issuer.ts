@@ -1,7 +1,7 @@
 import { decodeJwt } from "jose";
 import { foreignText } from "../platform/foreign-text.ts";
 
-/** Whose a JWT says it is, before anybody has verified it; undefined where it is none, or does not say. */
+/** The issuer that a JWT names, before anybody has verified it; undefined if it is no JWT, or names none. */
 export function unverifiedIssuer(jwt: string): string | undefined {
   try {
     return decodeJwt(jwt).iss;
@@ -10,7 +10,7 @@ export function unverifiedIssuer(jwt: string): string | undefined {
   }
 }
 
-/** For the log: one that differs from the configured issuer by a slash is only found by comparing the two. */
+/** The issuer for the log, so that an operator can compare it with the configured one: often a slash differs. */
 export function namedIssuer(named: unknown): string {
   return named === undefined ? 'it has no "iss"' : `its "iss" is ${foreignText(JSON.stringify(named))}`;
 }

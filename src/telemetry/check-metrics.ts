@@ -3,12 +3,12 @@ import type { CheckMetrics, CheckOutcome } from "../check/metrics.ts";
 import { createCells, createDistributions } from "./series.ts";
 
 /**
- * Seconds. A cached token is answered in the first; a refresh takes as long as its provider; the last is past any
- * sensible `check.deadline`.
+ * Seconds. Checks with a cached token are in the first bucket, those with a refresh take as long as the provider does,
+ * and the last bound is beyond any sensible `check.deadline`.
  */
 const bounds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15];
 
-/** Where each outcome is counted: with an upstream, without one, or both. */
+/** Whether each outcome is counted with an upstream, without one, or both. */
 const outcomes: Readonly<Record<CheckOutcome, "upstream" | "none" | "both">> = {
   allowed: "upstream",
   passthrough: "none",
@@ -23,7 +23,7 @@ const outcomes: Readonly<Record<CheckOutcome, "upstream" | "none" | "both">> = {
   connect: "none",
 };
 
-/** Counts Checks by upstream; those without one stand under an empty name, which no upstream can have. */
+/** Counts Checks by upstream. Those without one are counted under the empty name, which no upstream can have. */
 export function createCheckMetrics(registry: Registry, upstreamNames: readonly string[]): CheckMetrics {
   const checks = createCells(registry, "counter", {
     name: "bearerswap_checks_total",

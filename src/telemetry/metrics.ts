@@ -3,11 +3,11 @@ import type { RevocationMetrics } from "../providers/metrics.ts";
 import type { SessionSizes } from "../sessions/metrics.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 
-/** Where grants begin and end at their provider. Upstreams other than the configured ones are not counted. */
+/** Counts how grants begin and end at their providers, for the configured upstreams alone. */
 export type GrantMetrics = LoginMetrics & RevocationMetrics;
 
-/** How full the caches are, asked when somebody wants to know. */
+/** How full the caches are. They are asked when somebody reads the metrics. */
 export interface SizeMetrics extends SessionSizes {
-  /** What is held for each upstream, and which of its grants have been failing. */
+  /** How many tokens are held for each upstream, and how many of its grants have been failing. */
   tokens(tokens: Pick<TokenManager, "held" | "failing">): void;
 }

@@ -17,16 +17,16 @@ import { createTokenMetrics } from "./token-metrics.ts";
 export interface MetricsOptions {
   readonly version: string;
   /**
-   * Names of the upstreams and of the session sources that verify with an issuer's keys: with what the code itself
-   * names they are all the labels there are.
+   * The names of the upstreams, and of the session sources that verify with an issuer's keys. Together with words of
+   * the code itself they are all the labels that there are.
    */
   readonly upstreamNames: readonly string[];
   readonly issuerNames: readonly string[];
-  /** With prom-client's figures of the process: they watch it for as long as it lives. */
+  /** Whether prom-client's figures of the process are kept too. They are kept for as long as it lives. */
   readonly ofProcess: boolean;
 }
 
-/** Everything that is counted, and the one registry it stands in. */
+/** Everything that is counted, and its registry. */
 export interface Metrics {
   readonly checks: CheckMetrics;
   readonly tokens: TokenMetrics;
@@ -70,8 +70,8 @@ export function createMetrics({ version, upstreamNames, issuerNames, ofProcess }
 }
 
 /**
- * One run for all who ask while it lasts: a connection can ask a thousand times in one packet, and each text takes tens
- * of kilobytes.
+ * Runs once for all who ask while it runs: a connection can ask a thousand times in one packet, and each text takes
+ * tens of kilobytes.
  */
 function shared<T>(run: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined;

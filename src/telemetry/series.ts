@@ -1,8 +1,7 @@
 import type { Metric, Registry } from "prom-client";
 
 /**
- * A number of its own for each combination of labels. Counting is an addition to it; the registry reads it when it is
- * scraped.
+ * The number of one combination of labels. To count is to add to it; the registry reads it at a scrape.
  */
 export interface Cell {
   value: number;
@@ -13,15 +12,15 @@ export interface Distribution {
   observe(value: number): void;
 }
 
-/** What a metric is called and what it says. */
+/** A metric's name, labels and meaning. */
 export interface Shape {
   readonly name: string;
-  /** One sentence; it stands in the scrape and in docs/metrics.md. */
+  /** One sentence, for the scrape and for docs/metrics.md. */
   readonly help: string;
   readonly labels: readonly string[];
 }
 
-/** The cells of one metric. `of` makes the cell at first use, at zero; whoever counts often keeps what it returns. */
+/** The cells of one metric. `of` makes a cell at its first use, at zero; who counts often keeps what it returns. */
 export interface Series<T> {
   of(...labelValues: readonly string[]): T;
 }
@@ -33,8 +32,8 @@ interface Sample {
 }
 
 /**
- * A counter, or a gauge, kept as plain numbers: prom-client's own look each combination of labels up by a string made
- * of it, on each call.
+ * A counter or a gauge that is kept as plain numbers. prom-client's own build a string of the labels and look it up, on
+ * each call.
  */
 export function createCells(registry: Registry, type: "counter" | "gauge", shape: Shape): Series<Cell> {
   const cells = seriesOf(shape, () => ({ value: 0 }));
@@ -104,8 +103,8 @@ function labelsOf({ labels }: Shape, values: readonly string[]): Sample["labels"
 }
 
 /**
- * A registry calls `get` and reads the fields; its types ask for prom-client's classes, whose values cannot be set from
- * outside (histograms not at all).
+ * Adds a metric to the registry, which calls `get` and reads the fields. The registry's types ask for prom-client's own
+ * classes, but their values cannot be set from outside, and those of histograms not at all.
  */
 function register(
   registry: Registry,

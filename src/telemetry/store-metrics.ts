@@ -2,17 +2,17 @@ import type { Registry } from "prom-client";
 import type { StoreMetrics } from "../stores/metrics.ts";
 import { createCells, createDistributions } from "./series.ts";
 
-/** Seconds, from a Redis beside us to one that times out. */
+/** Seconds, from a Redis on the same machine to one that times out. */
 const bounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 /**
- * Names come from our code and codes from the server's: what is no plain word, or one word too many, is counted as
- * `other`.
+ * Codes of errors come from the server. One that is a plain word is counted by itself, as long as there are fewer than
+ * `maxWords`; all others are counted as `other`.
  */
 const plainWord = /^\w{1,32}$/;
 const maxWords = 48;
 
-/** Counts what the store is asked, and whether it answers. */
+/** Counts the commands to the store, and shows whether it answers. */
 export function createStoreMetrics(registry: Registry): StoreMetrics & { up(up: boolean): void } {
   const up = createCells(registry, "gauge", {
     name: "bearerswap_store_up",
@@ -48,7 +48,7 @@ export function createStoreMetrics(registry: Registry): StoreMetrics & { up(up: 
   };
 }
 
-/** Lets the first words through that are seen, so that the number of series stays bounded. */
+/** Lets only the first words through that it sees, so that the number of series stays bounded. */
 function boundedWords(): (word: string) => string {
   const known = new Set<string>();
   return (word) => {

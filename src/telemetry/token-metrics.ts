@@ -2,7 +2,7 @@ import type { Registry } from "prom-client";
 import type { RefreshEnding, RefreshTrigger, TokenEvent, TokenMetrics } from "../tokens/metrics.ts";
 import { createCells, createDistributions, type Shape } from "./series.ts";
 
-/** Seconds; the last is how long a late answer of a provider is waited for. */
+/** Seconds. The last bound is how long a provider's late answer is waited for. */
 const bounds = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60];
 
 const endings = [
