@@ -12,8 +12,8 @@ import {
 export type Path = readonly string[];
 
 /**
- * Where a successful answer holds what RFC 6749 §5.1 puts at the top. Paths begin at `root`; what is absent has the
- * RFC's name.
+ * Where a successful answer holds what RFC 6749 §5.1 puts at its top. Paths begin at `root`. A field without a path is
+ * looked for under the RFC's name.
  */
 export interface ResponseRules {
   /** The object that holds the tokens; absent: the whole answer. */
@@ -31,12 +31,12 @@ export interface ResponseRules {
   readonly scope?: Path | undefined;
 }
 
-/** What an answer can mean that holds no tokens. */
+/** What an answer without tokens can mean. */
 export type FailureKind = "refused" | "misconfigured" | "transient" | "unknown";
 
 /**
- * An answer that means something else than its error word alone does. It must be equal in everything that is stated
- * here: nothing is searched for in words for people.
+ * An answer that means something else than its error word alone does. Everything that is stated here must be equal.
+ * Messages for people are never searched for parts.
  */
 export interface ExactError {
   /** Absent: any. */
@@ -47,9 +47,9 @@ export interface ExactError {
   readonly means: FailureKind;
 }
 
-/** What a provider's own error words mean; they are asked before the standard ones. */
+/** What a provider's own error words mean. They are looked at before the standard ones. */
 export interface ErrorRules {
-  /** Asked before all words. */
+  /** Looked at before all words. */
   readonly exact?: readonly ExactError[] | undefined;
   /** Where the word stands, from the top of the answer. The standard `error` is looked at too. */
   readonly path?: Path | undefined;
@@ -117,7 +117,7 @@ function renamed(base: Json, rules: ResponseRules): Json {
   rename("scope", rules.scope);
   rename("expires_at", rules.expiresAt);
   if (rules.expiresInUnit === "ms") fields.expires_in = (numberField(fields.expires_in) ?? 0) / 1_000;
-  // Where the operator says that there is an end, it wins.
+  // An end that the operator has configured a place for wins.
   if (rules.expiresAt !== undefined && (instantField(fields.expires_at) ?? 0) > 0) delete fields.expires_in;
   fields.scope = scopeField(fields.scope);
   return fields;

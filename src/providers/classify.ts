@@ -3,7 +3,7 @@ import { type AnswerRules, errorWords, exactMeaning, type FailureKind, tokensIn 
 import type { RefreshOutcome } from "./outcome.ts";
 import type { TokenResponse } from "./token-response.ts";
 
-/** What came back, its body read once. */
+/** A provider's answer, with its body already read. */
 export interface RawAnswer {
   readonly status: number;
   /** The `Retry-After` field value (RFC 9110 §10.2.3), if any. */
@@ -15,8 +15,9 @@ export interface RawAnswer {
 type Failure = Exclude<RefreshOutcome, { readonly kind: "tokens" }>;
 
 /**
- * RFC 6749 §5.2 `invalid_grant`; GitHub's and Slack's own words; and what OpenID Connect Core §3.1.2.6 calls for the
- * user with, which Entra and others answer a refresh with too. None of these is ever said about a client.
+ * Words for a refused refresh token: `invalid_grant` (RFC 6749 §5.2), GitHub's and Slack's own, and those by which
+ * OpenID Connect Core §3.1.2.6 asks for the user, which Entra and others answer a refresh with too. None of them is
+ * ever said about a client.
  */
 const refusedErrors = new Set([
   "invalid_grant",
@@ -37,17 +38,17 @@ const misconfiguredErrors = new Set([
   "invalid_target",
 ]);
 /**
- * Said before anything was done with the token (RFC 6749 §4.1.2.1, RFC 8628 §3.5); any other error with a 5xx leaves
- * that open.
+ * Errors that are said before anything is done with the token (RFC 6749 §4.1.2.1, RFC 8628 §3.5). Any other error with
+ * a 5xx leaves open whether the token was used.
  */
 const busyErrors = new Set(["temporarily_unavailable", "slow_down"]);
 /** Slack's documented words for "part of the operation may have happened". */
 const unknownErrors = new Set(["internal_error", "fatal_error"]);
 
 /**
- * The tokens in an answer, or the failure it states. An `error` counts whatever the status: GitHub and Slack send it
- * with 200, Atlassian and Auth0 with 403. `rules` say where a provider that bends the standard has put either. `hide`
- * takes out of a text what was presented, before anything of it is shown.
+ * The tokens in an answer, or the failure that it states. An `error` counts whatever the status is: GitHub and Slack
+ * send it with 200, Atlassian and Auth0 with 403. `rules` say where a provider that bends the standard puts either.
+ * `hide` removes from a text what was presented, before anything of the text is shown.
  */
 export function readAnswer(
   answer: RawAnswer,
@@ -78,8 +79,8 @@ interface Said {
 }
 
 /**
- * The first word that anybody knows decides; a standard `error` that nobody knows still says that the request was
- * refused before the token was used.
+ * The first known word decides. A standard `error` that is not known still says that the request was refused before the
+ * token was used.
  */
 function namedFailure({ status, json }: RawAnswer, rules: AnswerRules, said: Said): Failure | undefined {
   const { own, standard } = errorWords(json, rules);
@@ -90,7 +91,7 @@ function namedFailure({ status, json }: RawAnswer, rules: AnswerRules, said: Sai
     if (word !== undefined && kind !== undefined) return failure(kind, word, status, said);
   }
   if (standard !== undefined) return failure(status >= 500 ? "unknown" : "transient", standard, status, said);
-  // The place may hold something else than an error: only a client error makes it one.
+  // The configured place may hold something that is no error. Only with a 4xx status it is taken for one.
   return own !== undefined && status >= 400 && status < 500 ? failure("transient", own, status, said) : undefined;
 }
 

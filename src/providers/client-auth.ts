@@ -85,7 +85,7 @@ export function thumbprintsOf(certificate: string, key: Secret): { readonly x5t:
   return { x5t: fromHex(parsed.fingerprint), "x5t#S256": fromHex(parsed.fingerprint256) };
 }
 
-/** As consoles show a thumbprint, in hexadecimal, or as the header has it; undefined where it is neither. */
+/** A thumbprint, given in hexadecimal as consoles show it, or as the header has it; undefined if it is neither. */
 function thumbprintIn(keyId = ""): string | undefined {
   if (/^[0-9a-f]{40}$/i.test(keyId)) return fromHex(keyId);
   return /^[\w-]{27}$/.test(keyId) ? keyId : undefined;
@@ -111,7 +111,7 @@ function keyAlgorithm(algorithm: SigningAlgorithm): { name: string; hash?: strin
   return { name: algorithm.startsWith("PS") ? "RSA-PSS" : "RSASSA-PKCS1-v1_5", hash: `SHA-${bits}` };
 }
 
-/** RFC 6749 §2.3.1: id and secret are encoded, each by itself, before they are put together. */
+/** Encodes id and secret, each by itself, before they are joined (RFC 6749 §2.3.1). */
 function basic(secret: Secret, encoded: (text: string) => string): openid.ClientAuth {
   return (_server, client, _body, headers) => {
     headers.set("authorization", basicCredentials(encoded(client.client_id), encoded(secret.reveal())));

@@ -6,7 +6,7 @@ import type { ServerConfiguration } from "./server-configuration.ts";
 import type { TokenExchange } from "./token-exchange.ts";
 import type { TokenResponse } from "./token-response.ts";
 
-/** How a user's login is asked for. */
+/** How a provider is asked to log a user in. */
 export interface CodeFlowConfig {
   /** Used with a configured token endpoint, else it is discovered with the issuer. */
   readonly authorizationEndpoint?: string | undefined;
@@ -25,7 +25,7 @@ export interface CodeFlowConfig {
   readonly parameters: Readonly<Record<string, string>>;
 }
 
-/** One login: what its beginning and its end have in common. */
+/** One login: the values that its beginning and its end must share. */
 export interface Login {
   /** Without query. */
   readonly redirectUri: string;
@@ -71,7 +71,7 @@ export interface CodeFlow {
 export interface CodeFlowDeps {
   readonly config: CodeFlowConfig;
   readonly configure: ServerConfiguration["configure"];
-  /** Which APIs the tokens are for (RFC 8707 §2): named at both ends of the flow, as they are at each refresh. */
+  /** The APIs that the tokens are for (RFC 8707 §2). They are named at both ends of the flow, as at each refresh. */
   readonly resources: readonly string[];
   /** ID tokens can be verified: the issuer is known. */
   readonly hasIssuer: boolean;
@@ -103,7 +103,7 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, exchan
 
     async redeem(callback, login) {
       const named = callback.searchParams.get("iss");
-      // Nothing to compare it with, and unseen it could be another provider's code (RFC 9207 §2.4).
+      // Without an issuer to compare it with, this could be another provider's code (RFC 9207 §2.4).
       if (named !== null && !hasIssuer)
         return {
           kind: "failed",
@@ -135,7 +135,7 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, exchan
       (response): LoginIdentity => (isOpenId ? identityOf(response.claims()) : { kind: "none" }),
       (error: unknown) => unverified(error, login),
     );
-    // Where openid-client refuses to make the request, what came back with the user is no code.
+    // If openid-client refuses to make the request, the user came back without a code.
     const refused = grant.then(() => outcome, refusalOf);
     const sent = await Promise.race([outcome, refused]);
     if (sent.kind === "tokens") return { ...sent, identity };
@@ -148,7 +148,7 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, exchan
   }
 }
 
-/** For the log: the code, the provider's own sentence and what may help. */
+/** What the log says of a failure: the code, the provider's own sentence and what may help. */
 function failureWords({ kind, why, description, advice }: Exclude<SentOutcome, { readonly kind: "tokens" }>): string {
   const more = [description, advice].filter((text) => text !== undefined).join("; ");
   return more === "" ? `${kind}: ${why}` : `${kind}: ${why} (${more})`;
@@ -168,7 +168,7 @@ function refusalOf(error: unknown): Exclude<LoginOutcome, { readonly kind: "toke
   return { kind: "failed", why: withCauses(error) };
 }
 
-/** By the claims that oauth4webapi puts into its errors. */
+/** Whether the nonce differs, by the claims that oauth4webapi puts into its errors. */
 function hasOtherNonce(error: unknown, nonce: string): boolean {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause.cause : undefined;
   const claims =

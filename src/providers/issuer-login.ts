@@ -16,7 +16,7 @@ export interface IssuerLoginDeps {
   readonly clock: Clock;
 }
 
-/** Logs users in to learn who they are. Nothing is refreshed at an issuer. */
+/** Logs users in at the issuer of sessions, only to learn who they are. Nothing is refreshed there. */
 export function createIssuerLogin({
   issuer,
   clientId,

@@ -1,7 +1,7 @@
-/** What came of asking a provider to end a token: it did, it did not say so, or it cannot be asked. */
+/** What came of asking a provider to end a token: it did so, it did not confirm it, or it cannot be asked. */
 export type RevocationEnding = "done" | "unconfirmed" | "none";
 
-/** Where grants end at their provider. */
+/** Counts the tokens that are to be ended at their provider. */
 export interface RevocationMetrics {
   revocation(upstream: string, ending: RevocationEnding): void;
 }

@@ -2,15 +2,16 @@ import type { TokenResponse } from "./token-response.ts";
 
 /** What the log says of a failure beside its code. */
 interface FailureWords {
-  /** The provider's own sentence, cut and printable, without what was presented. Nothing is decided on it. */
+  /**
+   * The provider's own sentence, cut and printable, without what was presented. It is never used to decide anything.
+   */
   readonly description?: string | undefined;
   /** What the operator may try. */
   readonly advice?: string | undefined;
 }
 
 /**
- * How one presentation of a refresh token ended. Decided on parsed fields, never on what is found in the words of a
- * message.
+ * How one presentation of a refresh token ended. It is decided by parsed fields, never by words in a message.
  */
 export type RefreshOutcome =
   /**
@@ -38,8 +39,8 @@ export type RefreshOutcome =
   | ({ readonly kind: "unknown"; readonly why: string; readonly retryAfterMs?: number | undefined } & FailureWords);
 
 /**
- * How the one request of a presentation ended; a response with tokens still lacks what openid-client says about the
- * rest of it.
+ * How the one request of a presentation ended. For a response with tokens, what openid-client says about the rest of it
+ * is not known yet.
  */
 export type SentOutcome =
   | Exclude<RefreshOutcome, { readonly kind: "tokens" }>

@@ -35,23 +35,23 @@ export interface PresetLogin {
   readonly parameters?: Readonly<Record<string, string>>;
 }
 
-/** What one way of several adds to the settings, and to what a login needs. */
+/** What one choice of a parameter adds to the settings, and to what a login needs. */
 export interface PresetChoice extends PresetSettings {
   readonly login?: PresetLogin;
 }
 
-/** What a preset has to be told: part of a URL, or which of several ways. */
+/** What has to be said beside a preset: a part of a URL, or one of several choices. */
 export type PresetParameter =
   | { readonly meaning: string; readonly syntax: "host" | "segment"; readonly default?: string }
   | { readonly meaning: string; readonly choices: Readonly<Record<string, PresetChoice>>; readonly default?: string };
 
-/** A provider as it really is, as data. */
+/** What is known of a provider, as data. */
 export interface Preset {
   readonly title: string;
   readonly parameters?: Readonly<Record<string, PresetParameter>>;
   readonly settings: PresetSettings;
   readonly login: PresetLogin;
-  /** What an operator should know; what is not certain is said to be so. */
+  /** What an operator should know. What is not certain says so. */
   readonly notes: readonly string[];
   /** The provider's documents that the facts are from, by name. */
   readonly sources: readonly string[];
@@ -60,13 +60,14 @@ export interface Preset {
 const hostSyntax =
   /^(?=.{1,253}(?::|$))[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::\d{1,5})?$/i;
 /**
- * Unreserved characters (RFC 3986 §2.3), beginning with a letter or digit: no dot segment, nothing that ends a path.
+ * Unreserved characters (RFC 3986 §2.3), beginning with a letter or digit, so that it is no dot segment and ends no
+ * path.
  */
 const segmentSyntax = /^[a-z0-9][a-z0-9._~-]{0,127}$/i;
 
 /**
- * What is wrong with a parameter's value; undefined where nothing is. No value that passes changes a URL's host or path
- * beyond its own place.
+ * What is wrong with a parameter's value; undefined if nothing is. A value that passes cannot change a URL's host or
+ * path outside its own place.
  */
 export function parameterProblem(parameter: PresetParameter, value: unknown): string | undefined {
   if (value === undefined) return `is missing: ${parameter.meaning}`;

@@ -5,7 +5,7 @@ import type { RefreshOutcome } from "./outcome.ts";
 /** What a refresh asks for. */
 export interface RefreshRequest {
   readonly refreshToken: Secret;
-  /** Called in the tick that sends the request. False stops it: the outcome is `transient`, nothing was sent. */
+  /** Called in the tick that sends the request. If it returns false nothing is sent, and the outcome is `transient`. */
   readonly beforeSend: () => boolean;
 }
 
@@ -25,9 +25,9 @@ export interface Provider {
    * How long the provider accepts a refresh token again after it has rotated it, ms; absent where it is not known to.
    */
   readonly graceMs?: number | undefined;
-  /** It never rotates: presenting a refresh token changes nothing, however that ends. */
+  /** True: it never rotates, so that presenting a refresh token changes nothing, however that ends. */
   readonly neverRotates?: boolean | undefined;
-  /** Refreshes that this process asks of the provider at the same time, at most. */
+  /** The most refreshes that this process asks of the provider at the same time. */
   readonly maxConcurrency: number;
   /** Milliseconds a refresh token lives where neither response nor store says so. */
   readonly refreshTokenLifeMs: number;
@@ -36,6 +36,6 @@ export interface Provider {
    * and no expiry where nothing ever did.
    */
   readonly accessTokenLifeMs?: number | undefined;
-  /** The old access token dies at rotation: nothing is refreshed ahead of need. */
+  /** True: a refresh ends the access token before it, so that nothing is refreshed ahead of need. */
   readonly killsOldAccess: boolean;
 }

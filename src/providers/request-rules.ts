@@ -9,8 +9,8 @@ export interface RequestRules {
 }
 
 /**
- * The request with the provider's headers, its form as JSON where the provider wants that. A GET, such as discovery's,
- * stays as it is.
+ * The request with the provider's headers, and with its form as JSON if the provider wants that. A GET, such as
+ * discovery's, stays as it is.
  */
 export function bentRequest(request: RequestInit, { body, headers = {} }: RequestRules): RequestInit {
   if (request.method === "GET") return request;

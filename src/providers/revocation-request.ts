@@ -32,7 +32,7 @@ export interface RevocationRequestDeps {
   readonly clock: Clock;
 }
 
-/** Asks once. Any 2xx is consent, unless the body names an error, as Slack's do. */
+/** Asks once. Any 2xx means that the token has ended, unless the body names an error, as Slack's answers may. */
 export async function requestRevocation(
   revocation: RevocationRequest,
   token: string,
@@ -72,7 +72,7 @@ function initOf(
       : json !== undefined
         ? JSON.stringify(filled(json, values))
         : null;
-  // A redirect would carry the token elsewhere.
+  // Following a redirect would carry the token elsewhere.
   const init: RequestInit = { method, headers, body, redirect: "manual", signal: AbortSignal.timeout(10_000) };
   return bentRequest(init, { headers: config.request?.headers });
 }
@@ -81,7 +81,7 @@ function basic({ clientId, clientAuth }: RevocationRequestDeps["config"]): strin
   return basicCredentials(clientId, "secret" in clientAuth ? clientAuth.secret.reveal() : "");
 }
 
-/** Percent-encoded, a value stays inside its segment; dots alone would still be a path of their own. */
+/** A value that is percent-encoded stays within its path segment. One of dots alone would not, and is refused. */
 function urlWith(template: string, values: Values): string {
   return template.replace(/\{(token|clientId)\}/g, (_, name: keyof Values) => {
     if (/^\.{1,2}$/.test(values[name])) throw new Error("dots_in_path");

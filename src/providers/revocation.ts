@@ -10,12 +10,12 @@ export type RevocationAttempt =
   /** RFC 7009 §2.2.1: the token still exists, and the provider wants to be asked again. */
   | { readonly kind: "busy"; readonly why: string; readonly retryAfterMs: number | undefined };
 
-/** Somebody waits for the answer: longer than this it is not tried, ms. */
+/** How long it is tried, ms: somebody waits for the answer. */
 const longestMs = 10_000;
 const mostTries = 4;
 const firstPauseMs = 500;
 
-/** What came of all tries. */
+/** How all tries together ended. */
 interface Revocation {
   readonly ending: RevocationEnding;
   /** Undefined where nothing went wrong. */

@@ -27,7 +27,7 @@ export interface ServerConfig {
   readonly request?: RequestRules | undefined;
 }
 
-/** A response that comes later than this is not waited for, in seconds; callers give up long before. */
+/** How long a response is waited for, in seconds. Callers give up long before. */
 const latestResponseSeconds = 60;
 const discoveryTimeoutSeconds = 8;
 const used = ["authorization_endpoint", "token_endpoint", "revocation_endpoint", "jwks_uri"];
@@ -37,12 +37,12 @@ const used = ["authorization_endpoint", "token_endpoint", "revocation_endpoint",
  */
 const rediscoveryCooldownMs = 30_000;
 
-/** What an address answers from which an endpoint has moved away. */
+/** The statuses of an address from which an endpoint has moved away. */
 const goneStatus: ReadonlySet<number> = new Set([404, 410]);
 
 /**
- * The server's metadata, static or discovered: these once, again after a failure, and again where an endpoint seems to
- * have moved.
+ * The server's metadata, static or discovered. They are discovered once, again after a failure, and again when an
+ * endpoint seems to have moved.
  */
 export interface ServerConfiguration {
   /**
@@ -51,8 +51,8 @@ export interface ServerConfiguration {
    */
   configure(customFetch?: openid.CustomFetch): Promise<openid.Configuration>;
   /**
-   * Sends one request, bent as the provider wants it; the underlying fetch is called in the same tick. Where its address
-   * turns out to be gone, or its server cannot be reached, the next `configure` asks where it is now, if it was
+   * Sends one request, bent as the provider wants it; the underlying fetch is called in the same tick. Where its
+   * address turns out to be gone, or its server cannot be reached, the next `configure` asks where it is now, if it was
    * discovered.
    */
   send(url: string, options: openid.CustomFetchOptions): Promise<Response>;
@@ -68,11 +68,11 @@ export function createServerConfiguration({ config, fetch, clock }: ServerConfig
   const auth = clientAuthOf(config.clientAuth);
   const sendBounded: openid.CustomFetch = (url, options) => send(url, options).then(bounded);
   let known: Promise<openid.ServerMetadata> | undefined;
-  /** The last that was found: in use where it cannot be asked for anew. */
+  /** The metadata that were found last. They stay in use if they cannot be asked for anew. */
   let last: openid.ServerMetadata | undefined;
   /**
-   * When each endpoint, by its name in the metadata, was last found gone: one that moves must not have to wait for
-   * another that was looked for just before.
+   * When each endpoint, by its name in the metadata, was last found gone. Each has its own time, so that one that moves
+   * does not have to wait for another that was looked for just before.
    */
   const goneAt = new Map<string, number>();
 

@@ -25,9 +25,9 @@ export interface TokenRequestOptions {
 }
 
 /**
- * Sends the token request and reads its body, once. `onOutcome` is told what it means before anybody else looks at the
- * response; what is returned is for openid-client: the same response, with what it would stumble over put right where
- * tokens are in it.
+ * Sends the token request once and reads its body. `onOutcome` is called with what it means before anybody else looks
+ * at the response. What is returned is for openid-client: the same response, but if it holds tokens, without the
+ * details that openid-client would refuse.
  */
 export async function sendTokenRequest(
   send: () => Promise<Response>,
@@ -54,7 +54,7 @@ export async function sendTokenRequest(
   }
 }
 
-/** Shorter than any token or secret in use; hiding it would only spoil the words around it. */
+/** Shorter than any token or secret in use. Something shorter is not hidden, as that would only spoil other words. */
 const shortestSecret = 8;
 
 function without(text: string, presented: readonly string[]): string {
@@ -111,7 +111,7 @@ export function isUnreachable(error: unknown): boolean {
   return !wasSent(error) || code === "EPROTO" || code.startsWith("ERR_SSL_");
 }
 
-/** What kept a request from being sent or answered, as a code or a few words. */
+/** Why a request was not sent or answered, as a code or a few words. */
 export function sendProblem(error: unknown): string {
   if (error instanceof NotSentError) return "not_sent";
   if (error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError")) return "timeout";

@@ -1,8 +1,8 @@
 import { Secret } from "../platform/secret.ts";
 
 /**
- * A successful token response (RFC 6749 §5.1), read leniently: what a provider bends must not cost the user the rotated
- * token.
+ * A successful token response (RFC 6749 §5.1). It is read leniently, since a mistake of the provider must not cost the
+ * user the rotated token.
  */
 export interface TokenResponse {
   /** Absent where the response holds none that can be sent in a header. */
@@ -38,14 +38,17 @@ const accessTokenSyntax = /^[\x20-\x7e]+$/;
  * costs the user the login.
  */
 const refreshTokenSyntax = /^\P{Cc}+$/u;
-/** Longer than any lifetime in use, ms; a longer one means as much, and stores take it. */
+/** Longer than any lifetime in use, ms. A longer one is cut to it, so that stores can take it. */
 const longestMs = 10 * 365 * 86_400_000;
-/** An end that is nearer says little about the whole life, ms: taken for it, tokens would be refreshed all the time. */
+/**
+ * If a token ends sooner than this, ms, its end says little about the whole life of tokens. If it were taken for the
+ * whole life, tokens would be refreshed all the time.
+ */
 const shortestTellingMs = 60_000;
 
 /**
- * Reads the fields of a token response, the one place that does. Returns undefined where neither an access token nor a
- * refresh token is in it.
+ * Reads the fields of a token response; nothing else does. Returns undefined if it holds neither an access token nor a
+ * refresh token.
  */
 export function parseTokenResponse(
   body: Readonly<Record<string, unknown>>,
@@ -65,9 +68,10 @@ export function parseTokenResponse(
 }
 
 /**
- * Whether a refresh token is stated that cannot be used: no text, or one with control characters, or with what stands
- * for bytes that were no UTF-8. What was meant cannot be told: presented, it would be another token, and stored, it
- * would replace a good one. Nor does the old one stay good: the provider has perhaps rotated it.
+ * Whether a refresh token is stated that cannot be used: it is no text, has control characters, or has the character
+ * that stands for bytes that were not UTF-8. The token that was meant cannot be known. To present this one would be to
+ * present another token, and to store it would be to replace a good one. The old token may be no good either, as the
+ * provider may have rotated it.
  */
 export function isGarbled(value: unknown): boolean {
   if (value === undefined || value === null || value === "" || value === false) return false;
@@ -77,8 +81,8 @@ export function isGarbled(value: unknown): boolean {
 }
 
 /**
- * Whether a token of this type can be sent as a bearer (RFC 6750): `user` and `bot` are Slack's words for whose it is;
- * unnamed, it is taken for one.
+ * Whether a token of this type can be sent as a bearer token (RFC 6750). Slack says `user` or `bot` in its place.
+ * Without a type it is taken for one.
  */
 export function isBearerType(type: unknown): boolean {
   return (
@@ -121,7 +125,7 @@ function accessLife(
   const statedMs = lifeField(body.expires_in);
   const isOver = origin === "copy" && (numberField(body.expires_in) ?? 1) <= 0;
   const until = instantField(body.expires_at);
-  // In an answer such numbers mean "never".
+  // In a provider's answer such numbers mean "never".
   const leftMs =
     until === undefined || (until <= 0 && origin === "answer")
       ? undefined

@@ -34,15 +34,15 @@ export function configuredStore({ metrics, ...deps }: ConfiguredStoreDeps & { me
     : createMemoryStore({ clock, maxGrants: config.maxGrants });
 }
 
-/** What connecting accounts and logouts keep beside the grants. Closing `flows` closes both. */
+/** The stores of what connecting accounts and logouts keep beside the grants. Closing `flows` closes both. */
 export interface FlowStores {
   readonly flows: FlowStore;
   readonly index: SessionIndex;
 }
 
 /**
- * In the same place as the grants, on a connection of its own: what these stores hold is of another kind. Undefined
- * where the configuration needs none.
+ * Keeps these records in the same place as the grants, on a connection of their own. Undefined if the configuration
+ * needs none of them.
  */
 export function configuredFlowStores({
   isNeeded,

@@ -23,11 +23,11 @@ export interface Grant {
    */
   readonly accessLifeMs?: number | undefined;
   /**
-   * When the user logged in, epoch ms: equal in all that comes of one login, and different after another one. Never
-   * compared but for equality.
+   * When the user logged in, epoch ms. It is equal in everything that comes of one login, and different after another
+   * one. It is only compared for equality.
    */
   readonly createdAt: number;
-  /** When the tokens last changed, epoch ms. For people to read, never for decisions. */
+  /** When the tokens last changed, epoch ms. It is for people to read; nothing is decided by it. */
   readonly refreshedAt: number;
 }
 

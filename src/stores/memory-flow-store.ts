@@ -4,7 +4,7 @@ import type { FlowKind, FlowStore } from "./flow-store.ts";
 
 export interface MemoryFlowStoreDeps {
   readonly clock: Pick<Clock, "monotonicMs">;
-  /** Records of each kind held at most, so that a flood of one kind leaves the others their room. */
+  /** The most records of each kind that are held, so that a flood of one kind does not take the room of others. */
   readonly maxRecords: number;
 }
 
@@ -14,13 +14,13 @@ interface Entry {
 }
 
 /**
- * Kinds whose records take no more than their key, and are needed for a login to be stored at all: they have some room
- * whatever is configured.
+ * Kinds whose records are small, and needed for any login to be stored. They have some room even if the configured
+ * limit is lower.
  */
 const small: ReadonlySet<FlowKind> = new Set<FlowKind>(["key", "used"]);
 const minSmall = 1_000;
 
-/** Records inside this process, gone with it. Full, it refuses a further one and never drops a living one. */
+/** Records in this process, lost when it ends. A full store refuses further records, and never drops a living one. */
 export function createMemoryFlowStore({ clock, maxRecords }: MemoryFlowStoreDeps): FlowStore {
   const kinds = new Map<FlowKind, Map<string, Entry>>();
 

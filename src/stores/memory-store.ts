@@ -34,15 +34,15 @@ const givenUp = "given_up";
 
 export interface MemoryStoreDeps {
   readonly clock: Pick<Clock, "monotonicMs" | "wallMs">;
-  /** Grants and tombstones held at most; a further one is refused, a living one never dropped. */
+  /** The most grants and tombstones that are held. A further one is refused, and a living one is never dropped. */
   readonly maxGrants: number;
   /** The id of the history that the rows belong to: there is but one in a process, and many in the simulation. */
   readonly history?: (() => string) | undefined;
 }
 
 /**
- * A store inside this process: nothing to install, gone with the process. Row by row it does what the scripts in lua/
- * do.
+ * A store in this process: there is nothing to install, and it is lost with the process. It does to each row what the
+ * scripts in lua/ do.
  */
 export function createMemoryStore({ clock, maxGrants, history = () => "" }: MemoryStoreDeps): TokenStore {
   const rows = new Map<string, Row>();

@@ -1,4 +1,4 @@
-/** How the store answers. */
+/** Counts how the store answers. */
 export interface StoreMetrics {
   /** One command ended; `code` is the error's, where it failed. */
   command(command: string, durationMs: number, code: string | undefined): void;

@@ -19,14 +19,14 @@ export interface ChangesDeps {
 
 /** A heartbeat is sent this often, ms. */
 const heartbeatMs = 1_000;
-/** Without a heartbeat of our own for so long, ms, the subscription is taken for half-open and made anew. */
+/** If no heartbeat of our own comes in this time, ms, the subscription is taken for half-open and made anew. */
 const silenceMs = 4_000;
 
 /**
  * Passes on what the scripts publish, `<version> <key>`, until the function returned is called. A subscription can be
  * dead without a word: so this replica publishes a heartbeat, `heartbeat <replica> <number>`, and listens for its own;
- * once one is heard, so is everything that was published before it. As often it asks the servers for their histories: writes
- * can be lost, too, without any connection noticing.
+ * once one is heard, so is everything that was published before it. As often it asks the servers for their histories:
+ * writes can be lost, too, without any connection noticing.
  */
 export function listenForChanges({ redis, channel, keyPrefix, listener, clock, random, log }: ChangesDeps): () => void {
   const replica = random.id();
@@ -34,7 +34,7 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
   const sentAt = new Map<string, number>();
   let beats = 0;
   let aliveAt = clock.monotonicMs();
-  /** Before the first connection, and during an outage that was told of, the connection says what is wrong. */
+  /** Before the first connection, and during an outage that was logged, the connection itself says what is wrong. */
   let isNews = false;
   let stop = () => {};
 
@@ -45,7 +45,7 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
     listener.gap();
     void histories.look();
   });
-  // Connected already, perhaps.
+  // The connection may be there already.
   void histories.look();
   schedule();
   return () => stop();

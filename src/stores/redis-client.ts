@@ -3,9 +3,9 @@ import type { HostPort } from "./redis-config.ts";
 
 /** The connection, or in a cluster the connections, that commands go through. Each is made anew whenever it is lost. */
 export interface RedisClient {
-  /** Ends with the first attempt to connect, good or bad; never rejects. */
+  /** Resolves when the first attempt to connect has ended, whether it succeeded or not; never rejects. */
   readonly attempted: Promise<void>;
-  /** Takes commands with keys. They fail at once where the master that they belong to is not connected. */
+  /** Takes commands with keys. They fail at once if the master that they belong to is not connected. */
   keyed(): Redis | Cluster;
   /** Takes commands that any master can answer. */
   keyless(): Redis | Cluster;
@@ -18,7 +18,7 @@ export interface RedisClient {
   close(): Promise<void>;
 }
 
-/** What a client tells. */
+/** What a client reports. */
 export interface ClientEvents {
   /** A connection to a master is ready. */
   ready(): void;
@@ -38,7 +38,7 @@ export function watchConnection(redis: Redis, { ready, problem, lost }: Omit<Cli
   redis.on("error", (error: Error & { command?: { name?: string }; code?: string }) => {
     explained = true;
     problem(!usable && error.code === "ECONNRESET" ? new Error(`${closedEarly} (ECONNRESET)`) : error);
-    // ioredis would go on with database 0.
+    // Without this ioredis would go on with database 0.
     if (error.command?.name === "select") dropConnection(redis);
   });
   redis.on("ready", () => {
@@ -52,17 +52,17 @@ export function watchConnection(redis: Redis, { ready, problem, lost }: Omit<Cli
   });
 }
 
-/** Closes a connection without a farewell, which a half-open one would wait for in vain; it is then made anew. */
+/** Closes a connection without QUIT, whose answer would never come on a half-open one. It is then made anew. */
 export function dropConnection(redis: Redis): void {
   streamOf(redis)?.destroy();
 }
 
-/** The connection's stream; there is none before the first attempt, whatever ioredis's type says. */
+/** The connection's stream. Before the first attempt there is none, although ioredis's type says so. */
 export function streamOf(redis: Redis): Redis["stream"] | undefined {
   return redis.stream;
 }
 
-/** Connects where nobody has yet; ends when the connection is ready or the attempt has failed. */
+/** Connects, unless that was begun already. Resolves when the connection is ready or the attempt has failed. */
 export async function firstAttempt(redis: Redis): Promise<void> {
   if (redis.status === "ready") return;
   const ended = new Promise<void>((resolve) => {

@@ -7,10 +7,11 @@ export function isMaster(node: Redis): boolean {
 }
 
 /**
- * Keeps ioredis from doing harm at a node of a cluster: it sends a command that timed out again when its late answer is
- * a redirection, it leaves the answer to ASKING to nobody, so that a failure would end the process, it keeps to itself
- * why a node could not be asked for its slots, and it takes nodes that are named without an address for none, or for
- * nodes on this machine.
+ * Keeps ioredis from doing harm at a node of a cluster. It would
+ * - send a command that timed out again, if its late answer is a redirection;
+ * - let a failure of ASKING end the process, as nobody waits for its answer;
+ * - not say why a node could not be asked for its slots;
+ * - ignore nodes that are named without an address, or take them for nodes on this machine.
  */
 export function mendNode(node: Redis, onProblem: (error: unknown) => void): void {
   const original = {
@@ -24,7 +25,7 @@ export function mendNode(node: Redis, onProblem: (error: unknown) => void): void
     return original.sendCommand(command, stream);
   };
   const asking = () => original.asking().catch(() => undefined);
-  // Slots are asked for over a copy of the connection.
+  // ioredis asks for the slots over a copy of the connection.
   const duplicate: typeof original.duplicate = (override) => {
     const copy = original.duplicate(override);
     copy.on("error", onProblem);

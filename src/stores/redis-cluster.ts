@@ -18,8 +18,8 @@ export interface ClusterDeps {
 }
 
 /**
- * Connections to the masters of a cluster. All of them are made at once and kept, so that no command has to wait for
- * one, nor to be kept for later.
+ * Connections to the masters of a cluster. All of them are made at once and kept, so that no command has to wait for a
+ * connection.
  */
 export function connectCluster({
   config,
@@ -70,10 +70,10 @@ export function connectCluster({
       slotsRefreshTimeout: options.commandTimeout,
       slotsRefreshInterval: refreshSlotsEveryMs,
       natMap: natMapping(config.natMap),
-      // Names stay names: certificates hold them, and their addresses may change.
+      // Names are not resolved here: certificates hold them, and their addresses may change.
       dnsLookup: (host, found) => found(null, host),
       clusterRetryStrategy: (attempt) => delay(attempt),
-      // Before the cluster is ready its first nodes must end where they fail: only then does it begin anew.
+      // Until the cluster is ready, its first nodes must end if they fail. Only then does ioredis begin anew.
       clusterNodeRetryStrategy: (attempt) => (opened.status === "ready" ? delay(attempt) : null),
     });
     follow(opened);
@@ -90,7 +90,7 @@ export function connectCluster({
     const problem = explaining(opened);
     opened.on("+node", (node: Redis) => {
       mendNode(node, problem);
-      // Errors of nodes are told by the cluster.
+      // The cluster reports the errors of its nodes.
       watchConnection(node, { ready: () => tell(node), problem: () => undefined, lost: () => events.lost?.() });
       node.on("close", () => {
         told.delete(node);
@@ -100,7 +100,7 @@ export function connectCluster({
     });
     opened.on("ready", () => opened.nodes("master").forEach(firstAttempt));
     opened.on("refresh", () => {
-      // A replica that was made a master may have its connection already.
+      // A replica that became a master may be connected already.
       for (const node of opened.nodes("slave")) told.delete(node);
       opened.nodes("master").forEach(tell);
     });
@@ -123,8 +123,8 @@ export function connectCluster({
   }
 
   /**
-   * A node was lost: perhaps another has its slots now. Where no node answers, the ones of the configuration are asked
-   * anew, by name.
+   * A node was lost, and another may have its slots now. If no node answers, those of the configuration are asked anew,
+   * by name.
    */
   function lookAgain(opened: Cluster): void {
     if (closed || opened !== cluster || opened.status !== "ready") return;

@@ -28,7 +28,9 @@ export interface RedisConnection {
    * caller's to check.
    */
   readonly run: (script: ScriptName, key: string, args?: readonly string[]) => Promise<unknown>;
-  /** Runs commands in one round trip, in order; all keys of one slot. Throws the first failure, once all have ended. */
+  /**
+   * Runs commands in order, in one round trip. All keys are in one slot. Throws the first failure when all have ended.
+   */
   readonly pipeline: (commands: readonly (readonly [string, ...string[]])[]) => Promise<readonly unknown[]>;
   /** Asks each master that is connected which history its data belong to; never rejects. */
   readonly histories: () => Promise<readonly ServerHistory[]>;
@@ -39,7 +41,7 @@ export interface RedisConnection {
    * has begun. One call at most.
    */
   readonly subscribe: (channel: string, listener: SubscriptionListener) => void;
-  /** Drops the subscription's connection and makes a new one: for when it seems half-open. */
+  /** Drops the subscription's connection, which seems to be half-open, and makes a new one. */
   readonly resubscribe: () => void;
   /** Called each time a connection to a (new) master is ready, the first included. */
   readonly onReady: (listener: () => void) => void;
@@ -54,9 +56,9 @@ export interface RedisConnectionDeps {
 }
 
 /**
- * Connects in the background and keeps reconnecting. A command waits for the first attempt to connect; later it fails
- * at once while there is no connection. It is never sent twice: a command that runs late or again would write what is
- * no longer true.
+ * Connects in the background, and anew after every loss. A command waits for the first attempt to connect. Later it
+ * fails at once while there is no connection. A command is never sent twice: if it ran late or again, it would write
+ * what is no longer true.
  */
 export function connectRedis({ config, clock, random, log }: RedisConnectionDeps): RedisConnection {
   const problems = createProblemLog({ log, clock });
@@ -101,8 +103,8 @@ export function connectRedis({ config, clock, random, log }: RedisConnectionDeps
 }
 
 /**
- * Commands written one after the other in one tick. ioredis's pipelines would hold them back while the slots of a
- * cluster are not known.
+ * Writes commands one after the other in one tick. ioredis's own pipelines would wait until the slots of a cluster are
+ * known.
  */
 async function inOneGo(client: RedisClient, commands: readonly (readonly [string, ...string[]])[]): Promise<unknown[]> {
   const sent = commands.map(([name, ...args]) =>

@@ -7,7 +7,7 @@ import { type Sealer, unsealed } from "./sealing.ts";
 export interface RedisFlowStoreDeps {
   readonly redis: Pick<RedisConnection, "pipeline" | "close">;
   readonly keyPrefix: string;
-  /** Seals the values; in the clear without one. */
+  /** Seals the values. Without it they are stored in the clear. */
   readonly sealer?: Sealer | undefined;
 }
 
@@ -43,7 +43,7 @@ export function createRedisFlowStore({ redis, keyPrefix, sealer = unsealed }: Re
   }
 }
 
-/** A record is never rewritten: its key alone tells it from all others. */
+/** Binds the seal to the key alone. A record is never rewritten, so that there is no version to bind it to. */
 function placeOf(key: string) {
   return { key, field: "flow", version: "" } as const;
 }

@@ -2,17 +2,17 @@ import { BearerswapError } from "../platform/error.ts";
 import { adviceOn, notConnected, type ProblemLog, reasonOf } from "./redis-problems.ts";
 
 /**
- * More commands under way than this mean that Redis does not keep up; a queue without bound would only make it worse.
+ * The most commands under way. More would mean that Redis does not keep up, and a longer queue would make it worse.
  */
 const mostUnderWay = 10_000;
 
-/** What a script stumbles over in the row: a key of another type, a field that is no number. */
+/** Errors of scripts about the row itself: a key of another type, a field that is no number. */
 const rowProblem = /^(?:WRONGTYPE|ERR user_script:\d+:)/;
 
 /** Runs a command; `key` is the row that it is about. */
 export type Guard = <T>(command: () => Promise<T>, key?: string) => Promise<T>;
 
-/** Holds commands to the first attempt to connect, their number to a bound, and their failures to our errors. */
+/** Lets commands wait for the first attempt to connect, bounds their number, and turns failures into our errors. */
 export function createGuard(attempted: Promise<void>, problems: ProblemLog): Guard {
   let underWay = 0;
   return async function guarded(command, key) {
@@ -30,7 +30,7 @@ export function createGuard(attempted: Promise<void>, problems: ProblemLog): Gua
   };
 }
 
-/** Without a cause: ioredis puts the command's arguments into its errors, and they hold tokens. */
+/** The error has no cause: ioredis's errors hold the command's arguments, and those hold tokens. */
 function failureOf(error: unknown, key: string | undefined, problems: ProblemLog): BearerswapError {
   const reason = reasonOf(error);
   if (key !== undefined && rowProblem.test(reason))

@@ -5,7 +5,7 @@ import type { ChangeListener } from "./token-store.ts";
 
 /** What a server says of its data. */
 export interface ServerHistory {
-  /** Stands for the connection that it was asked on: another object after every loss. */
+  /** The connection on which the server was asked: another object after every loss. */
   readonly connection: object;
   /**
    * Its role and its `master_replid`, which changes with every failover and every restart; "" where it does not say,
@@ -32,12 +32,12 @@ async function historyOf(redis: Redis, client: RedisClient, byScript: () => Prom
   const replid = /^master_replid:(\S+)/m.exec(info)?.[1];
   if (replid === undefined) return client.refreshSlots === undefined ? byScript() : "";
   const role = /^role:(\S+)/m.exec(info)?.[1] ?? "";
-  // A node that was demoted keeps its connections: who has its slots now is asked at once, not at the next MOVED.
+  // A node that was demoted keeps its connections. So the slots are asked for at once, not only after the next MOVED.
   if (role !== "master") client.refreshSlots?.();
   return `${role} ${replid}`;
 }
 
-/** A server, or a proxy before it, that refuses the command has answered: it does not say. */
+/** A server, or a proxy before it, that refuses the command has answered: its history cannot be known. */
 function refusalAsNothing(error: unknown): string {
   if (error instanceof Error && error.name === "ReplyError") return "";
   throw error;

@@ -34,7 +34,7 @@ export function connectMaster({ options, events }: { options: ConnectionOptions;
     },
   };
 
-  /** What is written in one turn of the event loop leaves with one system call, which costs more than ioredis does. */
+  /** Writes of one turn of the event loop leave in one system call, as a call costs more than all of ioredis's work. */
   function gathering(): Redis {
     const stream = streamOf(redis);
     if (stream?.writableCorked === 0) {

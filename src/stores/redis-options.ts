@@ -27,9 +27,9 @@ export function reconnectDelays(random: Random): (attempt: number) => number {
 }
 
 /**
- * What every connection has. A command is sent at once or not at all, and never again: what runs late or twice would
- * write what is no longer true. A connection that has been silent for two command time-outs, with commands under way,
- * is taken for half-open and dropped.
+ * Options of every connection. A command is sent at once or not at all, and never again: one that runs late or twice
+ * would write what is no longer true. A connection with commands under way that has been silent for two command
+ * time-outs is taken for half-open and dropped.
  */
 export function connectionOptions(config: RedisConfig, random: Random): ConnectionOptions {
   const url = parseRedisUrl(config.url?.reveal() ?? "");
@@ -54,13 +54,13 @@ export function connectionOptions(config: RedisConfig, random: Random): Connecti
     connectTimeout: config.connectTimeoutMs ?? 5_000,
     disconnectTimeout: config.commandTimeoutMs,
     retryStrategy: reconnectDelays(random),
-    // 1: the command fails, and whoever is the master now is looked for. 2 would send the command again.
+    // 1 lets the command fail, and looks for the current master. 2 would send the command again.
     reconnectOnError: (error) => (/^(?:READONLY|MASTERDOWN)\b/.test(error.message) ? 1 : false),
   };
 }
 
 /**
- * Where the one node is, or how the sentinels are asked for it; nothing for a cluster, whose nodes say where each is.
+ * Where the one node is, or how the sentinels are asked for it. Nothing for a cluster, whose nodes say where each is.
  */
 export function placeOptions(config: RedisConfig, random: Random): ConnectionOptions {
   const url = parseRedisUrl(config.url?.reveal() ?? "");
@@ -86,7 +86,7 @@ function sentinelAccess({ username, password, tls }: SentinelConfig): Connection
   };
 }
 
-/** A new object for every look-up, as ioredis writes into what it gets. It asks for IPv6 addresses without brackets. */
+/** A new object for each look-up, since ioredis writes into it. ioredis looks IPv6 addresses up without brackets. */
 export function natMapping(natMap: NatMap = {}): (key: string) => HostPort | null {
   const known = new Map(Object.entries(natMap).map(([key, place]) => [key.replace(/[[\]]/g, ""), place]));
   return (key) => {
@@ -95,7 +95,7 @@ export function natMapping(natMap: NatMap = {}): (key: string) => HostPort | nul
   };
 }
 
-/** Certificates are verified and TLS 1.2 is the least, whatever Node was started with. */
+/** Certificates are verified and TLS 1.2 is the oldest version, whatever options Node was started with. */
 export function tlsOptions(
   { ca, cert, key, serverName, minVersion = "TLSv1.2" }: RedisTls,
   place?: HostPort,

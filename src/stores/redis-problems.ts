@@ -3,8 +3,8 @@ import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 
 /**
- * What Redis or the way to it says, and what to do about it. The first that fits is taken. Here and in the rewordings
- * no pattern looks on from each of many places: whatever answers at that address decides how long the text is.
+ * Errors of Redis or of the way to it, and what to do about them. The first that fits is taken. Whatever answers at
+ * that address decides how long the text is, so that no pattern here or below may take more than linear time.
  */
 const advices: readonly (readonly [RegExp, string])[] = [
   [
@@ -53,14 +53,14 @@ const advices: readonly (readonly [RegExp, string])[] = [
   [/certificate has expired/i, "the server's certificate must be renewed"],
 ];
 
-/** What ioredis says where it has sent nothing; why, it has said before. */
+/** What ioredis says of a command that it did not send. It has given the reason before. */
 export const notConnected = "not connected";
 
-/** Words of Redis, OpenSSL and ioredis, in ours. */
+/** Messages of Redis, OpenSSL and ioredis, and what we say in their place. */
 const rewordings: readonly (readonly [RegExp, string])[] = [
-  // Redis quotes arguments where it does not know a command: a password in AUTH, say.
+  // Redis quotes the arguments of a command that it does not know: a password in AUTH, for example.
   [/,? ?with args beginning with:.*/s, ""],
-  // OpenSSL's say which thread and which of its source lines.
+  // OpenSSL's messages begin with a thread and a line of its sources.
   [/^[\dA-F]+:error:[\dA-F]+:SSL routines:[^:]*:([^:]*):.*/s, "TLS: $1"],
   [/^All sentinels are unreachable.*?after [\d.]+ms\.(?: Last error: )?/s, "no sentinel tells the master: "],
   [/^no sentinel tells the master: (?:Connection is closed.*)?$/, "no sentinel can be reached"],
@@ -71,29 +71,29 @@ const rewordings: readonly (readonly [RegExp, string])[] = [
   [/^(?:Stream isn't writeable|Cluster isn't ready|Connection is closed).*/, notConnected],
 ];
 
-/** The error's message in words that hold no argument of a command, and so no token. */
+/** The error's message without arguments of a command, and so without tokens. */
 export function reasonOf(error: unknown): string {
-  // What the cluster client says by itself is that it failed on every node; why is said by the last.
+  // The cluster client's own message only says that it failed on every node. The last node's error says why.
   const { lastNodeError } = error as { lastNodeError?: Error | null };
   const said = messageOf(lastNodeError ?? error);
   return rewordings.reduce((text, [pattern, words]) => text.replace(pattern, words), said);
 }
 
-/** What to do about it, where that is known. */
+/** What to do about a problem, if that is known. */
 export function adviceOn(reason: string): string | undefined {
   return advices.find(([pattern]) => pattern.test(reason))?.[1];
 }
 
 /**
- * Says what is wrong with the connections to Redis: a problem once for as long as it lasts, and no more than once a
- * minute where it comes and goes.
+ * Logs what is wrong with the connections to Redis. A problem is logged once for as long as it lasts, and at most once
+ * a minute if it comes and goes.
  */
 export interface ProblemLog {
   note(error: unknown): void;
   connected(): void;
   /** The latest problem, while it lasts. */
   current(): string | undefined;
-  /** From now on connections end because they are meant to. */
+  /** Connections that end from now on are meant to end, and are not logged. */
   close(): void;
 }
 
@@ -108,7 +108,7 @@ export function createProblemLog({ log, clock }: { log: Log; clock: Clock }): Pr
   return {
     note(error) {
       const reason = reasonOf(error);
-      // What follows from an earlier problem is none of its own.
+      // This only follows from an earlier problem, and is not logged.
       if (closed || reason === notConnected) return;
       current = reason;
       const earlier = told.get(reason);

@@ -4,7 +4,7 @@ import type { StoredAccess } from "./grant.ts";
 import type { RowCodec, RowPlace } from "./row-codec.ts";
 import type { AcquireResult, EarlierAttempts, GrantRow, GrantWrite, ReadResult } from "./token-store.ts";
 
-/** Between the stores' words and those of the scripts in lua/. */
+/** Translates between the store's types and what the scripts in lua/ take and return. */
 export interface RedisRows {
   /** A write as put.lua and commit.lua take it, after the channel. */
   writeArgs(name: string, write: GrantWrite): string[];
@@ -14,7 +14,7 @@ export interface RedisRows {
   acquireResult(name: string, reply: unknown): AcquireResult;
 }
 
-/** As `view` in row.lua gives it. */
+/** A row as `view` in row.lua returns it. */
 const rowReply = z.tuple([
   z.string(),
   z.string(),
@@ -105,7 +105,7 @@ export function createRedisRows(codec: RowCodec): RedisRows {
     };
   }
 
-  /** A token that had an expiry when it was written has one, also where the server lost the field. */
+  /** A token that was written with an expiry has one, even if the server lost the field. */
   function accessOf(access: string, accessMs: string, place: RowPlace): StoredAccess | undefined {
     const { token, lifeMs } = codec.decodeAccess(access, place);
     if (accessMs === "") return lifeMs === undefined ? { token } : undefined;

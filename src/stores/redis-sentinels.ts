@@ -3,9 +3,9 @@ import type { HostPort } from "./redis-config.ts";
 import type { ConnectionOptions } from "./redis-options.ts";
 
 /**
- * Listens for failovers at the sentinels that were configured. A master that lost its role, but not its connections,
- * would go on taking writes that are lost later. Sentinels that cannot be reached are no problem here: who connects
- * says so.
+ * Listens for failovers at the configured sentinels. A master that lost its role but not its connections would
+ * otherwise go on taking writes, which are lost later. Sentinels that cannot be reached are not reported here, but by
+ * the code that connects to the master.
  */
 export function watchSentinels(options: ConnectionOptions, onSwitch: () => void): { close(): void } {
   const watchers = (options.sentinels ?? []).map(({ host = "", port = 0 }) =>

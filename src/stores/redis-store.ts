@@ -131,8 +131,8 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
   }
 
   /**
-   * Written at logins, not at refreshes. It is a convenience, repaired by `list`, which looks at all configured
-   * upstreams: a failure here is no failure of the write.
+   * The set of a session's upstreams is written at logins, not at refreshes. If that fails the write itself has still
+   * succeeded: `list` looks at all configured upstreams too, and repairs the set.
    */
   async function index(key: GrantKey, lifeMs: number): Promise<void> {
     const name = indexKey(key.session);

@@ -3,7 +3,7 @@ import { type ClientEvents, dropConnection, watchConnection } from "./redis-clie
 import type { HostPort } from "./redis-config.ts";
 import type { ConnectionOptions } from "./redis-options.ts";
 
-/** Who listens to a channel. */
+/** Receives what comes on a channel. */
 export interface SubscriptionListener {
   message(text: string): void;
   /** The subscription has begun, or begun anew. */
@@ -15,7 +15,7 @@ export interface SubscriptionDeps {
   readonly channel: string;
   readonly listener: SubscriptionListener;
   readonly onProblem: ClientEvents["problem"];
-  /** In a cluster: a node to connect to, asked before each attempt. A message published at one of them reaches all. */
+  /** In a cluster: chooses a node before each attempt. A message that is published at any node reaches all. */
   readonly place?: (() => HostPort | undefined) | undefined;
 }
 
@@ -34,9 +34,9 @@ export function createSubscription({ options, channel, listener, onProblem, plac
     ...place?.(),
     connectionName: `${options.connectionName}:changes`,
     retryStrategy() {
-      // ioredis reads its options at each attempt.
+      // ioredis reads its options anew at each attempt.
       Object.assign(redis.options, place?.());
-      // Counted here: to be connected is no success while SUBSCRIBE is refused.
+      // Attempts are counted here, since a connection on which SUBSCRIBE is refused is not a success.
       return options.retryStrategy?.(++failures);
     },
   });

@@ -1,7 +1,7 @@
 /**
- * Nodes of a cluster that do not know, or do not tell, where clients reach each other
- * (`cluster-preferred-endpoint-type`): behind one address with many ports, say. A node without a host is where the
- * answering one is, at the port that is given.
+ * Nodes of a cluster that do not know, or do not tell, where clients reach the other nodes
+ * (`cluster-preferred-endpoint-type`), for example behind one address with many ports. A node without a host is at the
+ * host of the node that answered, at the port that is given.
  */
 
 /** A node in the answer to CLUSTER SLOTS: host, port, id, and more that is known of it in pairs of name and value. */

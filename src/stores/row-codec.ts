@@ -30,7 +30,7 @@ export interface RowCodec {
   decodeAccess(value: string, row: RowPlace): { readonly token: Secret; readonly lifeMs?: number | undefined };
 }
 
-/** JSON, sealed by the sealer; in the clear without one. */
+/** Texts are JSON, sealed by the sealer, or in the clear without one. */
 export function createRowCodec(sealer: Sealer = unsealed): RowCodec {
   return {
     encodeGrant: (grant, row) =>
@@ -46,7 +46,7 @@ export function createRowCodec(sealer: Sealer = unsealed): RowCodec {
     try {
       return schema.parse(JSON.parse(text));
     } catch {
-      // The cause would quote the value, which holds tokens.
+      // The error has no cause, which would quote the value, and that holds tokens.
       throw new BearerswapError(
         "store_corrupt",
         `${place.key} field ${place.field} cannot be read; it was left as it is: put the grant anew, or delete the key`,

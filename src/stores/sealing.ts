@@ -4,7 +4,7 @@ import type { Secret } from "../platform/secret.ts";
 
 /** One key of the ring. */
 export interface SealingKey {
-  /** Stands in the clear in every value that the key sealed; never given to another key. */
+  /** The key's name, in the clear in every value that it sealed. No other key may ever have it. */
   readonly id: string;
   /** See {@link sealingKeyBytes}. */
   readonly key: Secret;
@@ -13,11 +13,11 @@ export interface SealingKey {
 export interface SealingConfig {
   /** The first seals, all open. */
   readonly keys: readonly SealingKey[];
-  /** Values in the clear are read too, for a migration; what is written is sealed all the same. */
+  /** True: values in the clear are read too, for a migration. What is written is sealed all the same. */
   readonly allowPlain: boolean;
 }
 
-/** Where a value stands. It is sealed in: the value opens nowhere else, and beside no other version of its row. */
+/** Where a value is. The seal is bound to it: the value opens nowhere else, and with no other version of its row. */
 export interface SealedPlace {
   /** The Redis key. */
   readonly key: string;
@@ -26,7 +26,7 @@ export interface SealedPlace {
   readonly version: string;
 }
 
-/** Keeps values from those who can read the store, and notices those who were changed there. */
+/** Hides values from those who can read the store, and notices values that were changed there. */
 export interface Sealer {
   seal(text: string, place: SealedPlace): string;
   /**
@@ -55,7 +55,7 @@ export function newSealingKey(): string {
   return randomBytes(keyBytes).toString("base64url");
 }
 
-/** Seals nothing, and says of a sealed value that its key is missing. */
+/** Leaves values in the clear. Of a value that is sealed it says that the key is missing. */
 export const unsealed: Sealer = {
   seal: (text) => text,
   open(value, place) {
@@ -76,7 +76,7 @@ export function createSealer({ keys, allowPlain }: SealingConfig): Sealer {
 
   return {
     seal(text, place) {
-      // Not from `deps.random`: under one key a nonce that comes twice gives both texts away.
+      // Not from `deps.random`, which tests can repeat: a nonce that comes twice under one key gives both texts away.
       const nonce = randomBytes(nonceBytes);
       const cipher = createCipheriv(algorithm, sealingKey, nonce, { authTagLength: tagBytes });
       cipher.setAAD(associatedData(sealingId, place));
@@ -123,7 +123,7 @@ function partsOf(value: string, place: SealedPlace): { readonly id: string; read
     );
   const [, id = "", text = ""] = sealedSyntax.exec(value) ?? [];
   const sealed = Buffer.from(text, "base64url");
-  // Node ignores bits past the last whole byte: two texts for one value would be one too many.
+  // Node ignores bits after the last whole byte. They are refused, so that each value has exactly one text.
   if (sealed.length < nonceBytes + tagBytes || sealed.toString("base64url") !== text) throw damaged(place);
   return { id, sealed };
 }
@@ -142,7 +142,7 @@ function decrypt(key: KeyObject, id: string, sealed: Buffer, place: SealedPlace)
   return opened.toString("utf8");
 }
 
-/** Each part behind its length, so that no character can pass from one to the next. */
+/** Joins the parts, each after its length, so that different parts can never give the same text. */
 function associatedData(id: string, { key, field, version }: SealedPlace): Buffer {
   const parts = [format, id, key, field, version].map((part) => Buffer.from(part, "utf8"));
   return Buffer.concat(

@@ -9,17 +9,18 @@ export interface SessionName {
 }
 
 /**
- * From an issuer's names to the sessions that go by them, shared by all replicas: an issuer that ends a session does
- * not know our ids. They throw {@link BearerswapError} with code `store_unavailable`, `store_corrupt` or `store_full`.
+ * Finds sessions by the names that their issuer has for them, since an issuer that ends a session does not know our
+ * ids. All replicas share it. Both operations throw {@link BearerswapError} with code `store_unavailable`,
+ * `store_corrupt` or `store_full`.
  */
 export interface SessionIndex {
-  /** Adds a session's hash, to be found for so long at least, ms. */
+  /** Adds a session's hash, which is then found for at least `lifeMs`. */
   add(name: SessionName, session: string, lifeMs: number): Promise<void>;
   /** The hashes of all sessions under a name; some may have ended meanwhile. */
   find(name: SessionName): Promise<readonly string[]>;
 }
 
-/** Under what a name is kept, so that no store shows who the users are. */
+/** The hash under which a name is kept, so that the store does not show who the users are. */
 export function sessionNameId({ source, claim, value }: SessionName): string {
   return digestOf(source, claim, value);
 }

@@ -12,7 +12,7 @@ export interface GrantRow {
   readonly access?: StoredAccess | undefined;
   /** How much longer the store keeps the grant. */
   readonly life: GrantLife;
-  /** Milliseconds until its refresh token may be presented again; 0 where nothing stands in the way. */
+  /** Milliseconds until its refresh token may be presented again; 0 if it may be now. */
   readonly backOffMs: number;
   /**
    * Milliseconds since the first of the refreshes that have failed since the last login or refresh; absent where none
@@ -36,7 +36,7 @@ export interface GrantWrite {
   readonly life: GrantLife;
 }
 
-/** Who asks for the right to present a grant's refresh token, and for how long. */
+/** A request for the right to present a grant's refresh token for a while. */
 export interface LeaseRequest {
   /** Random id of this attempt; an acquire repeated with it is the same acquire. */
   readonly attempt: string;
@@ -46,8 +46,8 @@ export interface LeaseRequest {
   /** A token of another version is adopted where it has more than this left, ms. */
   readonly usableMs: number;
   /**
-   * So long after the first presentation of a token it may be presented beside one that was given up and may still be
-   * answered, ms; default 0.
+   * How long after its first presentation a token may be presented again while an earlier presentation, which was given
+   * up, may still be answered, ms; default 0.
    */
   readonly overlapMs?: number | undefined;
   /**
@@ -56,8 +56,8 @@ export interface LeaseRequest {
    */
   readonly again?: boolean | undefined;
   /**
-   * For so long nobody acquires a row that was written in another history than the server's, ms; default 0. What came
-   * after it may be lost, and whoever has that needs the time to write it back.
+   * How long nobody may acquire a row that was written in another history than the server's, ms; default 0. What was
+   * written after that row may be lost, and whoever has it needs the time to write it back.
    */
   readonly quietMs?: number | undefined;
 }
@@ -69,21 +69,21 @@ export interface EarlierAttempts {
   readonly sinceMs: number;
 }
 
-/** What an acquire finds. */
+/** What an acquire finds, and whether it got the lease. */
 export type AcquireResult =
-  /** A newer access token that can be served is there: nothing to refresh. */
+  /** A newer access token that can be served is there, so that nothing has to be refreshed. */
   | { readonly kind: "moved"; readonly row: GrantRow }
-  /** A refresh failed lately: nobody presents the token for so long. */
+  /** A refresh failed lately, and nobody may present the token for `remainingMs`. */
   | { readonly kind: "back_off"; readonly remainingMs: number }
   /** The provider has refused the refresh token. */
   | { readonly kind: "dead"; readonly row: GrantRow }
   | { readonly kind: "revoked" }
   | { readonly kind: "absent" }
-  /** Another attempt has the lease, for so long at most. */
+  /** Another attempt has the lease, for `remainingMs` at most. */
   | { readonly kind: "busy"; readonly remainingMs: number }
   /**
-   * The lease is the caller's, and the marker is written. `failures` in a row ended without tokens before; one that was
-   * given up may be answered for `answerMs`.
+   * The lease is the caller's, and the marker is written. Before, `failures` in a row have ended without tokens, and
+   * one that was given up may still be answered for `answerMs`.
    */
   | {
       readonly kind: "acquired";
@@ -98,11 +98,11 @@ export interface Release {
   readonly attempt: string;
   /** The refresh token was surely not used: the marker of this attempt is taken back. */
   readonly unused: boolean;
-  /** Nobody presents the token for so long, ms; 0 for no back-off, and then it counts as no failure. */
+  /** How long nobody may present the token, ms. With 0 there is no back-off, and it does not count as a failure. */
   readonly backOffMs: number;
   /**
-   * The call was given up, and its answer may come for so long, ms: meanwhile nobody presents the token but within
-   * {@link LeaseRequest.overlapMs}.
+   * How long the answer to the call, which was given up, may still come, ms. In that time the token is presented only
+   * within {@link LeaseRequest.overlapMs}.
    */
   readonly answerMs?: number | undefined;
 }
@@ -155,9 +155,9 @@ export interface TokenStore {
    */
   read(key: GrantKey): Promise<ReadResult>;
   /**
-   * A login. With `over` it is written in place of that version only, a tombstone's or a dead grant's too, or where
-   * nothing is; the empty text is the version of nothing. Without, it replaces whatever is there: for a row that cannot
-   * be read.
+   * Writes a login. With `over` it replaces only that version, which may be a tombstone's or a dead grant's, or fills
+   * an empty place; the empty text is the version of nothing. Without `over` it replaces whatever is there, also a row
+   * that cannot be read.
    */
   put(key: GrantKey, write: GrantWrite, over?: string): Promise<PutResult>;
   /**
@@ -169,14 +169,14 @@ export interface TokenStore {
   /** Gives the lease back without tokens; false where it was no longer that attempt's, and then nothing is changed. */
   release(key: GrantKey, release: Release): Promise<boolean>;
   /**
-   * A refresh: written where the stored version still is `from`, also if dead or leased to somebody else; recreated
-   * where the grant was lost. Ends the lease, the marker and the back-off. With `quietMs` nobody acquires for so long:
-   * for a write that was there before and got lost, perhaps with what came after it.
+   * Writes a refresh if the stored version still is `from`, also if the grant is dead or leased to somebody else, and
+   * creates a grant again that was lost. Ends the lease, the marker and the back-off. For `quietMs` nobody may acquire
+   * the grant then: that is for a write that was there before and got lost, perhaps with what came after it.
    */
   commit(key: GrantKey, from: string, write: GrantWrite, quietMs?: number): Promise<CommitResult>;
   /**
-   * The provider refused the refresh token of version `from`: marks the grant dead and keeps its version. Ends lease,
-   * marker and back-off.
+   * Marks the grant dead, as the provider refused the refresh token of version `from`, and keeps its version. Ends the
+   * lease, the marker and the back-off.
    */
   refuse(key: GrantKey, from: string, why: string): Promise<RefuseResult>;
   /**
@@ -190,7 +190,7 @@ export interface TokenStore {
    * session's index lost them.
    */
   list(session: string, candidates: readonly string[]): Promise<readonly string[]>;
-  /** Tells the listener of changes from now on, until the store is closed. */
+  /** Calls the listener for changes from now on, until the store is closed. */
   listen(listener: ChangeListener): void;
   /** Resolves once the store has answered. */
   ping(): Promise<void>;
