@@ -4,7 +4,7 @@ import { createDecoder } from "./check/request.ts";
 import { createRoutes } from "./check/routes.ts";
 import { needsFlowStores } from "./config/flow-needs.ts";
 import type { Config } from "./config/schema.ts";
-import { configuredConnect, configuredSessionIssuer, cookiesOfPages } from "./connect/configured-connect.ts";
+import { configuredConnect, configuredOwnSessions, cookiesOfPages } from "./connect/configured-connect.ts";
 import { configuredLogout } from "./logout/configured-logout.ts";
 import type { Address } from "./platform/address.ts";
 import type { Clock } from "./platform/clock.ts";
@@ -75,7 +75,10 @@ export function createService(deps: ServiceDeps): Service {
   };
 }
 
-/** What lasts as long as the process: what is counted, kept, held in memory and under way. */
+/**
+ * What lasts as long as the process: what is counted, kept, held in memory and under way. Providers are here as well,
+ * since refreshes under way go on with theirs.
+ */
 function createLasting({ config, ...world }: ServiceDeps) {
   const { sessions, upstreams, refresh, cache } = config;
   const issuerNames = sessions.filter(({ kind }) => kind === "jwt").map(({ name }) => name);
@@ -84,8 +87,8 @@ function createLasting({ config, ...world }: ServiceDeps) {
   const store = configuredStore({ ...world, config: config.store, metrics: metrics.store });
   const flowStores = configuredFlowStores({ ...world, config: config.store, isNeeded: needsFlowStores(config) });
   const providers = createProviders({ ...world, config: upstreams, metrics: metrics.grants });
-  const freshness = { ...refresh, ...cache, cacheEntries: cache.maxSessions };
-  const tokens = createTokenManager({ ...world, store, providers, metrics: metrics.tokens, config: freshness });
+  const tokenConfig = { ...refresh, ...cache, cacheEntries: cache.maxSessions };
+  const tokens = createTokenManager({ ...world, store, providers, metrics: metrics.tokens, config: tokenConfig });
   metrics.sizes.tokens(tokens);
   return { ...world, metrics, store, flowStores, providers, tokens };
 }
@@ -99,12 +102,12 @@ function createDecision(config: Config, { metrics, ...lasting }: ReturnType<type
   const ownCookies = cookiesOfPages(config.connect);
   const keys = createKeySets({ ...lasting, config: sources, metrics: metrics.keys });
   const logout = configuredLogout({ ...lasting, config, keys, metrics: metrics.logouts });
-  const issuer = configuredSessionIssuer({ ...lasting, sources });
-  const verified = { onVerified: logout?.names.seen, issued: issuer, maxEntries: config.cache.maxSessions };
+  const ownSessions = configuredOwnSessions({ ...lasting, sources });
+  const verified = { onVerified: logout?.names.seen, ownSessions, maxEntries: config.cache.maxSessions };
   const sessions = createSources({ ...lasting, ...verified, config: sources, keys, metrics });
   const routes = createRoutes(config);
   const parts = { ...lasting, sessions, routes };
-  const connect = configuredConnect({ ...parts, config, issuer, metrics: metrics.grants });
+  const connect = configuredConnect({ ...parts, config, ownSessions, metrics: metrics.grants });
   const decode = createDecoder(wantedBy(sources, ownCookies));
   const credentials = credentialsOf(sources, ownCookies);
   const answers = { connect, challenge: config.check, metrics: metrics.checks };

@@ -19,7 +19,7 @@ export interface GrantsServiceDeps {
   /** By the upstream's name. */
   readonly providers: ReadonlyMap<string, TokenLives & Pick<Provider, "revoke">>;
   /** Told of a grant with a subject before it is stored. */
-  readonly onPut?: ((source: string, session: string, subject: string, lifeMs: number) => Promise<void>) | undefined;
+  readonly onPut: ((source: string, session: string, subject: string, lifeMs: number) => Promise<void>) | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

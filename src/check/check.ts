@@ -25,7 +25,7 @@ export interface CheckDeps {
   readonly credentials: Credentials;
   readonly challenge: ChallengeConfig;
   /** Absent where users do not connect accounts by themselves. */
-  readonly connect?: ConnectHooks | undefined;
+  readonly connect: ConnectHooks | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: CheckMetrics;
@@ -40,7 +40,7 @@ export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buff
 /** A verdict that has to be waited for. Only then a deadline is made: an answer at once needs none. */
 type Later = (deadline: Deadline) => Promise<Verdict>;
 
-/** The session is not known in time: its issuer's keys, or the store of issued sessions, took too long. */
+/** The session is not known in time: its issuer's keys, or the store of own sessions, took too long. */
 const unidentified: Identification = {
   kind: "unavailable",
   why: "deadline: the session could not be verified in time",

@@ -18,7 +18,7 @@ export function connectChecks(
     if (source?.kind === "cookie" && sessions.findIndex((other) => other?.kind === "cookie") < at)
       problems.push({
         path: `sessions[${at}].cookie`,
-        message: "is the second of its kind: one issued session is all a browser needs",
+        message: "is the second of its kind: a browser needs one session of our own, not two",
       });
   for (const [at, route] of routes.entries())
     if (route?.mcp && route.upstream === undefined)

@@ -17,7 +17,8 @@ export interface Callback {
 }
 
 export function createCallback(context: ConnectContext, start: Start): Callback {
-  const { store, states, tickets, sessions, sourcesByName, providers, issuer, links, messages, log, metrics } = context;
+  const { store, states, tickets, sessions, sourcesByName, providers, ownSessions, links, messages, log, metrics } =
+    context;
   const { finish } = createFinish(context);
   const working = new Set<Promise<unknown>>();
 
@@ -61,13 +62,13 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
    */
   async function ownerNow(input: CheckInput, flow: FlowState): Promise<FlowOwner | undefined | "another" | "unknown"> {
     if (flow.by === "ticket") return flow.owner;
-    const visitor = await visitorOf(input, sessions, issuer !== undefined);
+    const visitor = await visitorOf(input, sessions, ownSessions !== undefined);
     if (visitor.kind === "unknown") return "unknown";
     if (flow.owner === undefined) {
       // A newcomer, who may have got a session meanwhile by connecting something else in another tab of the same
       // browser.
       if (visitor.kind === "newcomer") return undefined;
-      return visitor.kind === "session" && visitor.session.source === issuer?.source
+      return visitor.kind === "session" && visitor.session.source === ownSessions?.source
         ? { session: visitor.session.session }
         : "another";
     }

@@ -10,9 +10,9 @@ import { browserCookie } from "./browser.ts";
 import type { ConnectConfig } from "./config.ts";
 import { type Connect, connectHeaders, createConnect } from "./connect.ts";
 import type { ConnectContext } from "./context.ts";
-import { createSessionIssuer, type SessionIssuer } from "./issued-sessions.ts";
 import { loginCookiePrefix } from "./login-cookies.ts";
 import { createLoginSources } from "./login-sources.ts";
+import { createOwnSessions, type OwnSessions } from "./own-sessions.ts";
 
 /** The cookies that the pages set, where there are pages: like session credentials they must not reach an upstream. */
 export function cookiesOfPages(config: ConnectConfig | undefined): OwnCookies {
@@ -20,7 +20,7 @@ export function cookiesOfPages(config: ConnectConfig | undefined): OwnCookies {
 }
 
 /** Begins the sessions of the `cookie` source; undefined where there is none. */
-export function configuredSessionIssuer({
+export function configuredOwnSessions({
   sources,
   flowStores,
   random,
@@ -28,15 +28,15 @@ export function configuredSessionIssuer({
   readonly sources: readonly SourceConfig[];
   readonly flowStores: { readonly flows: FlowStore } | undefined;
   readonly random: Random;
-}): SessionIssuer | undefined {
+}): OwnSessions | undefined {
   const source = sources.find((each) => each.kind === "cookie");
   if (flowStores === undefined || source === undefined) return undefined;
-  return createSessionIssuer(source, { flows: flowStores.flows, random });
+  return createOwnSessions(source, { flows: flowStores.flows, random });
 }
 
 type Shared = Pick<
   ConnectContext,
-  "sessions" | "issuer" | "providers" | "tokens" | "store" | "clock" | "random" | "log" | "metrics"
+  "sessions" | "ownSessions" | "providers" | "tokens" | "store" | "clock" | "random" | "log" | "metrics"
 >;
 
 export interface ConfiguredConnectDeps extends Shared {

@@ -6,19 +6,19 @@ import type { SessionSource } from "../sessions/session.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
-import type { SessionIssuer } from "./issued-sessions.ts";
 import type { Links } from "./links.ts";
 import type { LoginSource } from "./login-sources.ts";
 import type { Messages } from "./messages.ts";
 import type { LoginMetrics } from "./metrics.ts";
+import type { OwnSessions } from "./own-sessions.ts";
 import type { States } from "./states.ts";
 import type { Tickets } from "./tickets.ts";
 
 /** What all parts of connecting an account work with. */
 export interface ConnectContext {
   readonly sessions: SessionSource;
-  /** Absent where no sessions are issued. */
-  readonly issuer: SessionIssuer | undefined;
+  /** Absent where no source has sessions of our own. */
+  readonly ownSessions: OwnSessions | undefined;
   /** By the source's name. */
   readonly sourcesByName: ReadonlyMap<string, LoginSource>;
   readonly providers: ReadonlyMap<string, Provider>;

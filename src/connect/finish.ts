@@ -12,8 +12,8 @@ import type { Login as PendingLogin } from "../tokens/logins.ts";
 import { untilStored } from "../tokens/until-stored.ts";
 import { createAccounts } from "./accounts.ts";
 import type { ConnectContext } from "./context.ts";
-import type { BegunSession } from "./issued-sessions.ts";
 import { messagePage } from "./message-page.ts";
+import type { BegunSession } from "./own-sessions.ts";
 import { type FlowOwner, type FlowState, flowLifeMs } from "./states.ts";
 
 /** The last step of a login: from the provider's answer to a stored grant. */
@@ -46,7 +46,7 @@ interface Place {
 type Tokens = LoginOutcome & { readonly kind: "tokens" };
 
 export function createFinish(context: ConnectContext): Finish {
-  const { providers, tokens, flows, issuer, links, messages, titleOf, clock, random, log, metrics } = context;
+  const { providers, tokens, flows, ownSessions, links, messages, titleOf, clock, random, log, metrics } = context;
   const accounts = createAccounts(flows);
 
   return {
@@ -91,7 +91,7 @@ export function createFinish(context: ConnectContext): Finish {
   }
 
   async function placeOf({ flow, owner, late }: Returning): Promise<Place | undefined> {
-    const begun = owner === undefined ? await issuer?.begin(flowLifeMs) : undefined;
+    const begun = owner === undefined ? await ownSessions?.begin(flowLifeMs) : undefined;
     const session = owner?.session ?? begun?.session;
     if (session === undefined) return undefined;
     const key = { session, upstream: flow.upstream };
@@ -140,7 +140,7 @@ export function createFinish(context: ConnectContext): Finish {
         { event: "session_not_kept", session: shortHash(session), reason: messageOf(reason) },
         "the lives of a new session could not be stored; it is tried again until the time for the login is over",
       );
-    await untilStored(clock, async () => issuer?.keep(session), flowLifeMs, failed).catch(() => undefined);
+    await untilStored(clock, async () => ownSessions?.keep(session), flowLifeMs, failed).catch(() => undefined);
   }
 
   async function verified(

@@ -31,7 +31,7 @@ type Way =
  * Adds to a denial what leads its user to a login: a link, or a redirect or a question for an MCP client in its place.
  */
 export function createOffer({ context, decode, sources, routes, resources, assumeUrlElicitation }: OfferDeps) {
-  const { providers, sessions, issuer, sourcesByName, tickets, links, titleOf, log } = context;
+  const { providers, sessions, ownSessions, sourcesByName, tickets, links, titleOf, log } = context;
   const kinds = new Map(sources.map((source) => [source.name, source]));
 
   return async function offer(denial: Denial, bytes: Uint8Array, deadline: Deadline): Promise<Verdict> {
@@ -89,7 +89,7 @@ export function createOffer({ context, decode, sources, routes, resources, assum
    * takes a subject to compare the login with.
    */
   async function wayOf({ reason }: Denial, input: CheckInput): Promise<Way | undefined> {
-    if (reason === "session_missing") return issuer === undefined ? undefined : { kind: "direct" };
+    if (reason === "session_missing") return ownSessions === undefined ? undefined : { kind: "direct" };
     const identification = await sessions.identify(input);
     if (identification.kind !== "identified") return undefined;
     const { session } = identification;

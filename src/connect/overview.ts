@@ -21,11 +21,11 @@ interface Connection {
 
 /** The page at the prefix: the session's upstreams, each with what can be done about it. */
 export function createOverview(context: ConnectContext): (input: CheckInput) => Promise<Reply> {
-  const { providers, sessions, issuer, store, flows, messages, random } = context;
+  const { providers, sessions, ownSessions, store, flows, messages, random } = context;
   const accounts = createAccounts(flows);
 
   return async function overview(input) {
-    const visitor = await visitorOf(input, sessions, issuer !== undefined);
+    const visitor = await visitorOf(input, sessions, ownSessions !== undefined);
     if (visitor.kind === "stranger") return messages.stranger();
     if (visitor.kind === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
     const session = visitor.kind === "session" ? visitor.session : undefined;

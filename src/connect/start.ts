@@ -27,7 +27,7 @@ export interface Start {
 }
 
 export function createStart(context: ConnectContext): Start {
-  const { providers, sessions, issuer, states, tickets, sourcesByName, messages, links, random, log } = context;
+  const { providers, sessions, ownSessions, states, tickets, sourcesByName, messages, links, random, log } = context;
 
   return {
     async begin(input, upstream, query) {
@@ -39,7 +39,7 @@ export function createStart(context: ConnectContext): Start {
       const returnTo = asked === null ? undefined : returnPath(asked, links.origin);
       if (asked !== null && returnTo === undefined)
         return messages.unreadable("It would lead back to an address that is not on this site.");
-      const visitor = await visitorOf(input, sessions, issuer !== undefined);
+      const visitor = await visitorOf(input, sessions, ownSessions !== undefined);
       switch (visitor.kind) {
         case "session":
           // The source compares subjects, and nobody could use a grant without one.

@@ -18,7 +18,7 @@ export interface ProbeDeps {
   readonly readiness: Pick<Readiness, "reason">;
   readonly scrape: Scrape;
   /** Absent where no issuer may end sessions. */
-  readonly logout?: LogoutEndpoint | undefined;
+  readonly logout: LogoutEndpoint | undefined;
 }
 
 const socketMode = 0o660;

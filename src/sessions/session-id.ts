@@ -13,7 +13,7 @@ const maxIdLength = 1_024;
 const opaqueSyntax = /^[A-Za-z0-9._~+/=%-]{22,}$/;
 
 /** Two random ids of 128 bits. */
-const issuedSyntax = /^[A-Za-z0-9_-]{44}$/;
+const ownSyntax = /^[A-Za-z0-9_-]{44}$/;
 
 /**
  * A claim that names something, as text. A whole number becomes its decimal digits, which is what issuers with numeric
@@ -38,7 +38,7 @@ export function idProblem(source: IdSource, id: string): string | undefined {
         ? undefined
         : "the session id is no random value of 128 bits or more: 22 characters or more of A-Z a-z 0-9 . _ ~ + / = % -";
     case "cookie":
-      return issuedSyntax.test(id)
+      return ownSyntax.test(id)
         ? undefined
         : "the session id is none that is issued here: 44 characters of A-Z a-z 0-9 _ -";
     case "principal":

@@ -43,8 +43,8 @@ export interface OpaqueSourceConfig {
   readonly from: Place;
 }
 
-/** Sessions that bearerswap issues itself, in a cookie. Durations in ms. */
-export interface IssuedSourceConfig {
+/** Sessions that bearerswap begins itself, in a cookie. Durations in ms. */
+export interface OwnSourceConfig {
   readonly kind: "cookie";
   readonly from: { readonly cookie: string };
   readonly idleMs: number;
@@ -62,7 +62,7 @@ export type SourceConfig = { readonly name: string } & (
   | JwtSourceConfig
   | MetadataSourceConfig
   | OpaqueSourceConfig
-  | IssuedSourceConfig
+  | OwnSourceConfig
   | PrincipalSourceConfig
 );
 

@@ -3,12 +3,12 @@ import type { Clock } from "../platform/clock.ts";
 import { BearerswapError } from "../platform/error.ts";
 import type { Wanted } from "./check-input.ts";
 import type { Credentials, OwnCookies, Place } from "./credential.ts";
-import { createIssuedSource, type IssuedSessions } from "./issued-source.ts";
 import { createJwtSource, type JwtIssuer } from "./jwt-source.ts";
 import type { KeySet } from "./key-set.ts";
 import { createMetadataSource } from "./metadata-source.ts";
 import type { SessionSizes } from "./metrics.ts";
 import { createOpaqueSource } from "./opaque-source.ts";
+import { createOwnSource, type LiveSessions } from "./own-source.ts";
 import { createPrincipalSource } from "./principal-source.ts";
 import { createSessions, type SessionSource } from "./session.ts";
 import { createSessionCache, type SessionCache } from "./session-cache.ts";
@@ -22,9 +22,9 @@ export interface SourcesDeps {
   /** The keys of the `jwt` sources' issuers, by the sources' names. */
   readonly keys: ReadonlyMap<string, KeySet>;
   /** See {@link JwtIssuer}; called for every `jwt` source. */
-  readonly onVerified?: ((source: string, session: string, payload: JWTPayload) => Promise<boolean>) | undefined;
-  /** Needed by a `cookie` source: whether a session that we issued still lives. */
-  readonly issued?: IssuedSessions | undefined;
+  readonly onVerified: ((source: string, session: string, payload: JWTPayload) => Promise<boolean>) | undefined;
+  /** Needed by a `cookie` source: whether a session of our own still lives. */
+  readonly ownSessions: LiveSessions | undefined;
   readonly metrics: { readonly sizes: Pick<SessionSizes, "sessions"> };
 }
 
@@ -37,7 +37,7 @@ export function createSources({
   clock,
   keys,
   onVerified,
-  issued,
+  ownSessions,
   metrics,
 }: SourcesDeps): SessionSource {
   const jwts = config.filter((source) => source.kind === "jwt");
@@ -69,8 +69,8 @@ export function createSources({
   }
 
   function createIssued({ name, from, idleMs }: SourceConfig & { readonly kind: "cookie" }): SessionSource {
-    if (issued === undefined) throw new BearerswapError("config", `sessions: "${name}" needs the section connect`);
-    const source = createIssuedSource({ name, cookie: from.cookie, idleMs, maxEntries, sessions: issued, clock });
+    if (ownSessions === undefined) throw new BearerswapError("config", `sessions: "${name}" needs the section connect`);
+    const source = createOwnSource({ name, cookie: from.cookie, idleMs, maxEntries, sessions: ownSessions, clock });
     metrics.sizes.sessions(name, source.size);
     return source;
   }

@@ -106,7 +106,7 @@ function createSizeMetrics(registry: Registry, upstreamNames: readonly string[])
   });
   const sessions = createAskedGauge(registry, {
     name: "bearerswap_session_cache_entries",
-    help: `Verified JWTs and issued sessions remembered in this process; ${help} source: the first of those that read the place.`,
+    help: `Verified JWTs, and sessions of our own, remembered in this process; ${help} source: the first of those that read the place.`,
     labels: ["source"],
   });
   const failing = createAskedGauge(registry, {

@@ -136,6 +136,7 @@ function answerWith(token: AccessToken): CheckResponse {
     tokens: { cached: () => token, fresh: () => Promise.reject(new Error("the token is cached")) },
     credentials,
     challenge: { realm: "bearerswap" },
+    connect: undefined,
     clock: manualClock(),
     log: createLog({ level: "fatal", format: "json" }),
     metrics: { answered() {} },

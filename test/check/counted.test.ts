@@ -39,6 +39,7 @@ function setUp(accessToken: string, identify: () => object = () => ({ kind: "ide
     tokens: { cached: () => token, fresh: () => Promise.reject(new Error("the token is cached")) },
     credentials: { headers: new Set(["authorization"]), cookies: new Set() },
     challenge: { realm: "test" },
+    connect: undefined,
     clock,
     log: createLog({ level: "silent", format: "json" }),
     metrics: metrics.checks,

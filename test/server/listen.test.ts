@@ -122,6 +122,7 @@ describe("a unix socket", () => {
     opened.onStop(() => grpc.forceShutdown());
     await listenGrpc(grpc, { kind: "unix", path: `${dir}/grpc.sock` }, undefined, 0o640);
     const probes = createProbeServer({
+      logout: undefined,
       address: { kind: "unix", path: `${dir}/http.sock` },
       readiness: { reason: () => undefined },
       scrape: { contentType: "text/plain", text: async () => "" },

@@ -1,11 +1,11 @@
 import type { ReplyCookie } from "../check/reply.ts";
 import type { Random } from "../platform/random.ts";
-import type { IssuedSessions } from "../sessions/issued-source.ts";
+import type { LiveSessions } from "../sessions/own-source.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import { hashSession } from "../stores/grant.ts";
 
 /** The `cookie` source. */
-export interface IssuedSessionsConfig {
+export interface OwnSessionsConfig {
   readonly name: string;
   readonly from: { readonly cookie: string };
   readonly idleMs: number;
@@ -18,7 +18,7 @@ export interface BegunSession {
 }
 
 /** Begins sessions of our own. */
-export interface SessionIssuer extends IssuedSessions {
+export interface OwnSessions extends LiveSessions {
   /** The source's name. */
   readonly source: string;
   /** Begins a session: its hash, and its cookie. It ends after `lifeMs`, unless `keep` is called. */
@@ -33,10 +33,10 @@ export interface SessionIssuer extends IssuedSessions {
  * every answer, and a session could not be ended. An id is made only when the first account is connected, so that no id
  * that somebody else knows or planted can become a session with an account.
  */
-export function createSessionIssuer(
-  config: IssuedSessionsConfig,
+export function createOwnSessions(
+  config: OwnSessionsConfig,
   { flows, random }: { readonly flows: FlowStore; readonly random: Random },
-): SessionIssuer {
+): OwnSessions {
   const { name, from, idleMs, absoluteMs } = config;
   return {
     source: name,

@@ -6,18 +6,18 @@ import { cookieCredential, ownCopy } from "./cookies.ts";
 import { type Identification, identified, type SessionSource } from "./session.ts";
 import { idProblem } from "./session-id.ts";
 
-/** The browser sessions that we issued. */
-export interface IssuedSessions {
+/** Browser sessions of our own, as far as they live. */
+export interface LiveSessions {
   /** Whether the session of this hash has neither been idle for too long nor reached its end. Counts as use of it. */
   isAlive(session: string): Promise<boolean>;
 }
 
-export interface IssuedSourceDeps {
+export interface OwnSourceDeps {
   readonly name: string;
   readonly cookie: string;
   readonly idleMs: number;
   readonly maxEntries: number;
-  readonly sessions: IssuedSessions;
+  readonly sessions: LiveSessions;
   readonly clock: Pick<Clock, "monotonicMs">;
 }
 
@@ -44,14 +44,14 @@ const missing: Identification = { kind: "missing" };
  * Sessions that began when the user connected an account. A cookie that names no such session counts as no credential,
  * and the user gets a new one by connecting.
  */
-export function createIssuedSource({
+export function createOwnSource({
   name,
   cookie,
   idleMs,
   maxEntries,
   sessions,
   clock,
-}: IssuedSourceDeps): SessionSource & { readonly size: () => number } {
+}: OwnSourceDeps): SessionSource & { readonly size: () => number } {
   const source = { kind: "cookie", name } as const;
   const known = new LRUCache<string, Entry>(upTo(maxEntries));
   return {
@@ -83,7 +83,7 @@ export function createIssuedSource({
       return identification;
     } catch (error) {
       if (entry === undefined || from - entry.confirmedAt > outageMs)
-        return { kind: "unavailable", why: `issued sessions: ${messageOf(error)}` };
+        return { kind: "unavailable", why: `own sessions: ${messageOf(error)}` };
       entry.askAt = from + outageRetryMs;
       return entry.identification;
     }
