@@ -29,7 +29,9 @@ export const upstreamConnectSchema = z.strictObject({
   scopeSeparator: z
     .enum([" ", ","])
     .optional()
-    .describe("What stands between scopes at the provider, where that is not a space."),
+    .describe(
+      "What is sent between scopes, where the provider does not want a space. In `scope` they are separated by spaces all the same.",
+    ),
   pkce: z
     .boolean()
     .optional()

@@ -30,7 +30,7 @@ const reservedHeaders = new Set([
 const inject = z.strictObject({
   header: headerName()
     .refine((header) => !reservedHeaders.has(header), "cannot carry a token")
-    .default("authorization")
+    .prefault("authorization")
     .describe("The header that is set."),
   format: z
     .string()

@@ -44,7 +44,7 @@ export function configurationPage(page: string, schema: Schema): string {
     const tables = pathsOf(paths).map((path) => {
       const mapping = mappings.get(path);
       if (mapping === undefined) throw new Error(`docs/configuration.md: the configuration has no mapping ${path}`);
-      return tableOf(mapping);
+      return tableOf(mapping, path === "" ? (key) => linked(key, page) : code);
     });
     if (new Set(tables).size !== 1) throw new Error(`docs/configuration.md: ${paths} have not the same keys`);
     return `<!-- keys of ${paths} -->\n\n${tables[0]}\n\n<!-- end of keys -->`;
@@ -55,10 +55,19 @@ function pathsOf(paths: string): string[] {
   return paths.split(", ").map((path) => (path === "the file" ? "" : path));
 }
 
-function tableOf({ properties = {}, required = [] }: Schema): string {
+function code(key: string): string {
+  return `\`${key}\``;
+}
+
+/** A section's name leads to its heading. */
+function linked(key: string, page: string): string {
+  return page.includes(`\n## ${key}\n`) ? `[${code(key)}](#${key})` : code(key);
+}
+
+function tableOf({ properties = {}, required = [] }: Schema, shown: (key: string) => string): string {
   const rows = Object.entries(properties).map(([key, schema]) => {
     const preset = required.includes(key) ? "needed" : defaultOf(schema);
-    return `| \`${key}\` | ${typeOf(schema)} | ${preset} | ${schema.description ?? ""} |`.replaceAll("|  |", "| |");
+    return `| ${shown(key)} | ${typeOf(schema)} | ${preset} | ${schema.description ?? ""} |`.replaceAll("|  |", "| |");
   });
   return ["| key | type | default | meaning |", "|---|---|---|---|", ...rows].join("\n");
 }
