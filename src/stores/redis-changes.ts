@@ -85,7 +85,7 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
       if (isNews)
         log.warn(
           { event: "heartbeat", reason: messageOf(error) },
-          "cannot publish to the changes channel: cached tokens are checked against the store",
+          "cannot publish to the changes channel: until it can, cached tokens are compared with the store, which costs reads",
         );
       isNews = false;
     }

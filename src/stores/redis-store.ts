@@ -151,7 +151,7 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
           session: shortHash(key.session),
           reason: messageOf(error),
         },
-        "session index not updated",
+        "the grant is stored, and the set of its session's upstreams is not; listing the session's grants repairs it",
       );
     }
   }

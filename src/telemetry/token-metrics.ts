@@ -63,7 +63,7 @@ const events: Readonly<Record<TokenEvent, readonly [name: string, help: string]>
   ],
   stale_served: [
     "bearerswap_stale_served_total",
-    "Tokens served although the store could not be asked whether they still stand.",
+    "Tokens served although the store could not be asked whether they are still valid.",
   ],
   unexpected_rotation: [
     "bearerswap_unexpected_rotations_total",
@@ -81,7 +81,7 @@ export function createTokenMetrics(registry: Registry, upstreamNames: readonly s
   });
   const durationShape: Shape = {
     name: "bearerswap_refresh_duration_seconds",
-    help: "Time from a presentation's begin to its ending.",
+    help: "Time from the beginning of a presentation to its ending.",
     labels,
   };
   const durations = createDistributions(registry, durationShape, bounds);
