@@ -5,7 +5,6 @@ import { BearerswapError } from "../platform/error.ts";
 import { createFetchFor } from "../platform/fetch-for.ts";
 import type { CliContext } from "./context.ts";
 import { onlineFindings } from "./online-checks.ts";
-import { proxyWarning } from "./proxy-warning.ts";
 
 interface CheckOptions {
   readonly config: string;
@@ -15,7 +14,7 @@ interface CheckOptions {
 }
 
 /** `check`: says whether `serve` would take the file, with every problem at once. */
-export function addCheckCommand(program: Command, { env, nodeVersion, stdout, stderr }: CliContext): void {
+export function addCheckCommand(program: Command, { env, stdout, stderr }: CliContext): void {
   program
     .command("check")
     .description("validate a configuration file; exit code 1 and a list of all problems if it cannot be served")
@@ -32,9 +31,7 @@ export function addCheckCommand(program: Command, { env, nodeVersion, stdout, st
       if (online && !secrets)
         throw new BearerswapError("input", "--online needs the secrets that --no-secrets leaves out: give one of them");
       const { warnings, note } = secrets ? { ...loadConfig(file, { env }), note: "" } : withoutValues(file);
-      const ignored = proxyWarning(env, nodeVersion);
-      for (const warning of ignored === undefined ? warnings : [...warnings, ignored])
-        stderr.write(`warning: ${warning}\n`);
+      for (const warning of warnings) stderr.write(`warning: ${warning}\n`);
       stdout.write(`${file}: ok${note}\n`);
       if (online) await askAll(loadConfig(file, { env }).config, { env, stdout });
     });

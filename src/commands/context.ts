@@ -2,7 +2,6 @@
 export interface CliContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Of the Node that runs, `22.19.0`. */
-  readonly nodeVersion: string;
   readonly stdin: NodeJS.ReadableStream;
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WritableStream;

@@ -10,7 +10,6 @@ import { systemRandom } from "../platform/random.ts";
 import { version } from "../platform/version.ts";
 import { createService } from "../service.ts";
 import type { CliContext } from "./context.ts";
-import { proxyWarning } from "./proxy-warning.ts";
 
 /** `serve`: runs until SIGTERM or SIGINT. */
 export function addServeCommand(program: Command, context: CliContext): void {
@@ -28,7 +27,7 @@ export function addServeCommand(program: Command, context: CliContext): void {
     });
 }
 
-async function serve(file: string, { env, nodeVersion, untilStopped }: CliContext): Promise<void> {
+async function serve(file: string, { env, untilStopped }: CliContext): Promise<void> {
   const { config, warnings } = loadConfig(file, { env });
   const log = createLog(config.log);
   // Where grpc-js cannot listen on an address, the error that it throws says more than what it logs.
@@ -41,8 +40,6 @@ async function serve(file: string, { env, nodeVersion, untilStopped }: CliContex
     fetchFor: createFetchFor(env),
     log,
   });
-  const ignored = proxyWarning(env, nodeVersion);
-  if (ignored !== undefined) log.warn({ event: "proxy_ignored" }, ignored);
   for (const warning of warnings) log.warn({ event: "config" }, warning);
   const { grpc, http, admin } = await service.start();
   log.info(

@@ -13,7 +13,7 @@ export interface RequestRules {
  * discovery's, stays as it is.
  */
 export function bentRequest(request: RequestInit, { body, headers = {} }: RequestRules): RequestInit {
-  if (request.method === "GET") return request;
+  if (request.method === "GET" || (body !== "json" && Object.keys(headers).length === 0)) return request;
   const all = new Headers(request.headers);
   for (const [name, value] of Object.entries(headers)) all.set(name, value.reveal());
   if (body !== "json" || !(request.body instanceof URLSearchParams)) return { ...request, headers: all };

@@ -2,6 +2,7 @@ import * as openid from "openid-client";
 import { bounded } from "../platform/bounded-body.ts";
 import type { Clock } from "../platform/clock.ts";
 import { discoverServer } from "../platform/discovery.ts";
+import { httpAnswer } from "../platform/http-answer.ts";
 import { mayBeAsked } from "../platform/loopback.ts";
 import { type ClientAuthConfig, clientAuthOf } from "./client-auth.ts";
 import { bentRequest, type RequestRules } from "./request-rules.ts";
@@ -139,7 +140,9 @@ export function createServerConfiguration({ config, fetch, clock }: ServerConfig
   async function clientOf(metadata: openid.ServerMetadata): Promise<openid.Configuration> {
     // Entra's issuer for many tenants: only its discovery tells openid-client to compare with the token's own tenant.
     if (metadata.issuer.includes("{tenantid}"))
-      return discover(config.issuer ?? "", async () => Response.json(metadata));
+      return discover(config.issuer ?? "", async () =>
+        httpAnswer({ status: 200, fields: { "content-type": "application/json" }, text: JSON.stringify(metadata) }),
+      );
     const configuration = new openid.Configuration(metadata, config.clientId, undefined, auth);
     const asked = config.tokenEndpoint ?? config.issuer ?? "";
     if (mayBeAsked(asked.replace(/^https:/, "http:"), config.allowInsecure))

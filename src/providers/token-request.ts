@@ -1,6 +1,7 @@
-import { bodyAllowed, readText } from "../platform/bounded-body.ts";
+import { bounded } from "../platform/bounded-body.ts";
 import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/error.ts";
+import { httpAnswer } from "../platform/http-answer.ts";
 import { type JsonObject, parseObject } from "../platform/json-object.ts";
 import { type AnswerRules, standardFields } from "./answer-rules.ts";
 import { type RawAnswer, readAnswer } from "./classify.ts";
@@ -34,8 +35,8 @@ export async function sendTokenRequest(
   { clock, rules, onOutcome, checksIdToken, presented }: TokenRequestOptions,
 ): Promise<Response> {
   try {
-    const response = await send();
-    const text = await readText(response);
+    const response = await bounded(await send());
+    const text = await response.text();
     const answer: RawAnswer = {
       status: response.status,
       retryAfter: response.headers.get("retry-after"),
@@ -45,7 +46,7 @@ export async function sendTokenRequest(
     const outcome = readAnswer(answer, now, rules, (text) => without(text, presented));
     onOutcome(outcome);
     if (outcome.kind === "tokens") return conforming(standardFields(answer.json ?? {}, rules), checksIdToken);
-    return new Response(bodyAllowed(response.status) ? text : null, response);
+    return response;
   } catch (error) {
     onOutcome(
       wasSent(error) ? { kind: "unknown", why: sendProblem(error) } : { kind: "transient", why: sendProblem(error) },
@@ -74,7 +75,7 @@ function conforming(json: JsonObject, checksIdToken: boolean): Response {
     ([name, value]) => isStated(value) && (name !== "id_token" || checksIdToken),
   );
   const body = { access_token: "none", ...Object.fromEntries(fields), token_type: "bearer" };
-  return Response.json(body);
+  return httpAnswer({ status: 200, fields: { "content-type": "application/json" }, text: JSON.stringify(body) });
 }
 
 /**

@@ -2,6 +2,8 @@ import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { trackedResources } from "../support/tracked-resources.ts";
 import { type BenchPlan, runBench } from "./bench.ts";
+import { type RefreshPlan, runRefreshes } from "./refresh.ts";
+import { refreshJson, refreshTable } from "./refresh-report.ts";
 import { jsonReport, tableReport } from "./report.ts";
 import { runStorm, type StormPlan } from "./storm.ts";
 import { stormFailure, stormJson, stormTable } from "./storm-report.ts";
@@ -30,11 +32,14 @@ const storm: StormPlan = {
   refreshesPerReplica: 32,
 };
 
+const refreshes: RefreshPlan = { sessions: 5_000, inFlight: 128, afterMs: 65_000, refreshTokenLength: 500 };
+
 const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     storm: { type: "boolean", default: false },
+    refresh: { type: "boolean", default: false },
     "provider-ms": { type: "string", default: String(storm.providerMs) },
   },
 });
@@ -53,6 +58,9 @@ try {
     console.log(values.json ? stormJson(report) : stormTable(report, machine));
     const failure = stormFailure(report);
     if (failure !== undefined) throw new Error(`the storm did harm: ${failure}`);
+  } else if (values.refresh) {
+    const report = await runRefreshes({ plan: refreshes, resources, progress });
+    console.log(values.json ? refreshJson(report) : refreshTable(report, machine));
   } else {
     const report = await runBench({ plan: values.quick ? quick : full, resources, progress });
     console.log(values.json ? jsonReport(report, cores) : tableReport(report, machine));

@@ -13,6 +13,7 @@ export interface ServerProcess {
 }
 
 export interface BearerswapProcess extends ServerProcess {
+  readonly pid: number;
   readonly adminSocket: string;
   /** Bytes on the heap and in buffers, after a full collection; only where started with `measurable`. */
   bytesInUse(): Promise<number>;
@@ -38,8 +39,9 @@ export interface TokenServerProcess {
 }
 
 /** See token-server.ts. */
-export async function startTokenServer(serviceMs: number): Promise<TokenServerProcess> {
-  const child = await startChildServer(process.execPath, [here("token-server.ts"), String(serviceMs)]);
+export async function startTokenServer(serviceMs: number, refreshTokenLength = 0): Promise<TokenServerProcess> {
+  const args = [here("token-server.ts"), String(serviceMs), String(refreshTokenLength)];
+  const child = await startChildServer(process.execPath, args);
   const url = `http://127.0.0.1:${await numberIn(child, /listening on (\d+)/g)}`;
   return {
     url: `${url}/token`,
@@ -66,8 +68,13 @@ export async function startBearerswap(config: object, { measurable = false } = {
     file,
   ]);
   let asked = 0;
+  const port = await numberIn(child, /"grpc":"127\.0\.0\.1:(\d+)"/g);
+  // Without them every figure would be another service's.
+  const missing = /"event":"grpc_hook_missing","hook":"(\w+)"/.exec(child.output());
+  if (missing !== null) throw new Error(`@grpc/grpc-js has no place for ${missing[1]}: see docs/benchmark.md`);
   return {
-    port: await numberIn(child, /"grpc":"127\.0\.0\.1:(\d+)"/g),
+    port,
+    pid: child.pid,
     adminSocket,
     bytesInUse() {
       child.signal("SIGUSR2");

@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 
 /**
  * A provider that takes between half and one and a half times as long for each call as the first argument says, ms, and
- * does little more than count: `GET /` gives the counts, `DELETE /` begins anew.
+ * does little more than count; the second one says how long its refresh tokens are. `GET /` gives the counts, `DELETE /` begins anew.
  */
 export interface ProviderCounts {
   readonly redemptions: number;
@@ -18,6 +18,8 @@ export interface ProviderCounts {
 }
 
 const serviceMs = Number(process.argv[2]);
+/** Of the refresh tokens, in characters at least. */
+const padding = ".".repeat(Number(process.argv[3] ?? 0));
 /** Of a usual JWT; a life that no run outlasts. */
 const rest = `","token_type":"Bearer","expires_in":86400}`;
 const accessToken = "a".repeat(1_000);
@@ -33,10 +35,10 @@ async function refresh(request: IncomingMessage, response: ServerResponse): Prom
   mostAtOnce = Math.max(mostAtOnce, ++underWay);
   const token = new URLSearchParams(await text(request)).get("refresh_token") ?? "";
   presented.set(token, (presented.get(token) ?? 0) + 1);
-  await new Promise((resolve) => setTimeout(resolve, serviceMs * (0.5 + fraction())));
+  if (serviceMs > 0) await new Promise((resolve) => setTimeout(resolve, serviceMs * (0.5 + fraction())));
   issued += 1;
   response.writeHead(200, { "content-type": "application/json" });
-  response.end(`{"refresh_token":"refresh-${issued}","access_token":"${accessToken}${issued}${rest}`);
+  response.end(`{"refresh_token":"refresh-${issued}${padding}","access_token":"${accessToken}${issued}${rest}`);
   underWay -= 1;
   durations.push(performance.now() - startedAt);
 }

@@ -68,7 +68,7 @@ test("check --online tells a client that the provider refuses, what cannot be re
       /^PROBLEM upstreams\.wrong: the provider refuses the client or what it sends: check clientId, .*invalid_client/,
     ),
     expect.stringMatching(/^PROBLEM upstreams\.gone: the provider cannot be asked: .*discovery failed/),
-    `PROBLEM upstreams.shut: the provider cannot be asked: http://127.0.0.1:${gone}/token: fetch failed: connect ECONNREFUSED 127.0.0.1:${gone}`,
+    `PROBLEM upstreams.shut: the provider cannot be asked: http://127.0.0.1:${gone}/token: connect ECONNREFUSED 127.0.0.1:${gone}`,
     expect.stringMatching(/^UNTOLD {2}upstreams\.silent: the provider is there, and its answer does not tell .*500/),
     "OK      store: memory: there is nothing to ask",
   ]);

@@ -24,8 +24,6 @@ export interface CliResult {
 export interface CliOptions {
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Default: that of the Node that runs. */
-  readonly nodeVersion?: string;
 }
 
 /** Runs `node src/main.ts …` to its end; one that takes longer than 20 s is killed. */
@@ -54,13 +52,10 @@ export async function runProcess(
  * Runs the same command line in this process: all of it but src/main.ts, without the second that a process takes to
  * start.
  */
-export async function runHere(
-  args: readonly string[],
-  { stdin = "", env = {}, nodeVersion = process.versions.node }: CliOptions = {},
-): Promise<CliResult> {
+export async function runHere(args: readonly string[], { stdin = "", env = {} }: CliOptions = {}): Promise<CliResult> {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const untilStopped = () => Promise.reject(new Error("serve runs as a process"));
-  const code = await runCli(args, { env, nodeVersion, stdin: Readable.from([stdin]), stdout, stderr, untilStopped });
+  const code = await runCli(args, { env, stdin: Readable.from([stdin]), stdout, stderr, untilStopped });
   stdout.end();
   stderr.end();
   return { code, stdout: await text(stdout), stderr: await text(stderr) };

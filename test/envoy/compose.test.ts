@@ -211,10 +211,8 @@ function put(admin: string, tokenResponse: string): Promise<number> {
     .split(" ")
     .map((word) => (word === "$$DEMO_SESSION" ? session : word.startsWith("unix:") ? admin : word));
   const sink = () => new Writable({ write: (_chunk, _encoding, done) => done() });
-  const nodeVersion = process.versions.node;
   return runCli(args, {
     env: {},
-    nodeVersion,
     stdin: Readable.from([tokenResponse]),
     stdout: sink(),
     stderr: sink(),

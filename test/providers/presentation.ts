@@ -1,4 +1,5 @@
 import { systemClock } from "../../src/platform/clock.ts";
+import { createFetchFor } from "../../src/platform/fetch-for.ts";
 import { Secret } from "../../src/platform/secret.ts";
 import {
   createOAuthProvider,
@@ -24,7 +25,7 @@ export function providerOf(config: Partial<OAuthProviderConfig>, deps: Partial<O
   };
   return createOAuthProvider({
     config: { ...defaults, ...config },
-    fetch: globalThis.fetch,
+    fetch: createFetchFor({})(undefined),
     clock: systemClock(),
     ...deps,
   });

@@ -31,7 +31,7 @@ export async function startService({
   config,
   env = {},
   clock = systemClock(),
-  fetch = globalThis.fetch,
+  fetch,
 }: ServiceOptions): Promise<RunningService> {
   const lines: string[] = [];
   const text = JSON.stringify({ listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0" }, ...config });
@@ -41,7 +41,7 @@ export async function startService({
     config: parsed,
     clock,
     random: systemRandom(),
-    fetchFor: createFetchFor({}, fetch),
+    fetchFor: (ca) => (ca === undefined && fetch !== undefined ? fetch : createFetchFor({})(ca)),
     log,
   });
   const listening = await service.start();

@@ -1,0 +1,79 @@
+/** The statuses whose answers have no body (Fetch standard, null body status). */
+const withoutBody: ReadonlySet<number> = new Set([204, 205, 304]);
+
+/** Fields of an answer, by their names in lower case; those that came several times joined by ", " (RFC 9110 §5.3). */
+export type HttpFields = Readonly<Record<string, string | undefined>>;
+
+/** What an answer is made of. */
+export interface HttpAnswerParts {
+  readonly status: number;
+  readonly statusText?: string | undefined;
+  readonly fields?: HttpFields | undefined;
+  /** Default: none. */
+  readonly text?: string | undefined;
+  readonly url?: string | undefined;
+}
+
+/**
+ * An answer whose body has been read. It stands in for a `Response` wherever openid-client and jose look at one: a real
+ * one keeps its body in a web stream, which costs more CPU than the request itself.
+ */
+export function httpAnswer(parts: HttpAnswerParts): Response {
+  return new ReadResponse(parts) as unknown as Response;
+}
+
+/** As much of a Response as its readers look at. */
+class ReadResponse {
+  readonly status: number;
+  readonly statusText: string;
+  readonly url: string;
+  readonly headers: { get(name: string): string | null; has(name: string): boolean };
+  readonly body = null;
+  readonly bodyUsed = false;
+  readonly #parts: HttpAnswerParts;
+  readonly #text: string;
+
+  constructor(parts: HttpAnswerParts) {
+    const { status, statusText = "", fields = {}, text = "", url = "" } = parts;
+    this.status = status;
+    this.statusText = statusText;
+    this.url = url;
+    this.headers = {
+      get: (name) => fields[name.toLowerCase()] ?? null,
+      has: (name) => fields[name.toLowerCase()] !== undefined,
+    };
+    this.#parts = parts;
+    this.#text = withoutBody.has(status) ? "" : text;
+  }
+
+  get ok(): boolean {
+    return this.status >= 200 && this.status < 300;
+  }
+
+  async text(): Promise<string> {
+    return this.#text;
+  }
+
+  async json(): Promise<unknown> {
+    return JSON.parse(this.#text);
+  }
+
+  clone(): ReadResponse {
+    return new ReadResponse(this.#parts);
+  }
+
+  /** What makes openid-client take it for a Response, as it takes those of other realms. */
+  get [Symbol.toStringTag](): string {
+    return "Response";
+  }
+}
+
+/** Whether an error's cause is an answer, of whichever kind. */
+export function isResponse(value: unknown): value is Response {
+  return value instanceof Response || value instanceof ReadResponse;
+}
+
+/** Whether the answer's body has been read already, within its bound. */
+export function isRead(response: unknown): boolean {
+  return response instanceof ReadResponse;
+}
