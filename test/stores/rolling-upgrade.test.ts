@@ -17,7 +17,7 @@ let url: string;
 let client: Redis;
 let store: TokenStore;
 beforeAll(async () => {
-  ({ url } = await opened.use(startRedis()));
+  ({ url } = await opened.use(startRedis({ args: ["--enable-debug-command", "local"] })));
   client = await openClient(opened, url);
   ({ store } = await openStore(opened, url));
 });
@@ -101,6 +101,23 @@ describe("a row that the version before wrote", () => {
     });
   });
 
+  test("of a call that was given up keeps everybody away until no answer can come", async () => {
+    const key = await lay(rowsBefore.givenUp);
+    await letTimePass(client, 1_000);
+    const busy = await store.acquire(key, request("a"));
+    expectAbout(busy.kind === "busy" ? busy.remainingMs : 0, 49_000);
+    await letTimePass(client, 49_000);
+    expect(await store.acquire(key, request("a"))).toMatchObject({ kind: "acquired", earlier: { count: 1 } });
+  });
+
+  test("says nothing of the server's history: it is acquired at once, and has one from then on", async () => {
+    const key = await lay(rowsBefore.active);
+    expect((await store.acquire(key, { ...request("a"), quietMs: 3_000 })).kind).toBe("acquired");
+    await store.release(key, { attempt: "a", unused: true, backOffMs: 0 });
+    await client.call("DEBUG", "CHANGE-REPL-ID");
+    expect((await store.acquire(key, { ...request("b"), quietMs: 3_000 })).kind).toBe("busy");
+  });
+
   test("keeps its back-off and its count of failures", async () => {
     const key = await lay(rowsBefore.backedOff);
     const waiting = await store.acquire(key, request("a"));
@@ -128,6 +145,23 @@ describe("the version before and this one, on one Redis", () => {
     expect((await store.acquire(key, request("new"))).kind).toBe("busy");
     await before.release(key, { attempt: "old", unused: true, backOffMs: 0 });
     expect(await store.acquire(key, request("new"))).toMatchObject({ kind: "acquired", earlier: undefined });
+    expect((await before.acquire(key, request("old"))).kind).toBe("busy");
+  });
+
+  test("read what the other writes; what the one before writes has no history", async () => {
+    const { key, before } = await both();
+    expect(await before.acquire(key, request("old"))).toMatchObject({ kind: "acquired", row: { version: "v1" } });
+    expect(await before.commit(key, "v1", grantWrite({ version: "v2", refresh: "refresh-2" }))).toBe("written");
+    expect(await summaryOf(store, key)).toMatchObject({ version: "v2", refresh: "refresh-2" });
+    await client.call("DEBUG", "CHANGE-REPL-ID");
+    const { kind } = await store.acquire(key, { ...request("new"), seen: "v2", quietMs: 3_000 });
+    expect(kind).toBe("acquired");
+  });
+
+  test("a row that this one keeps everybody from, as the server's history is another, the one before leaves alone", async () => {
+    const { key, before } = await both();
+    await client.call("DEBUG", "CHANGE-REPL-ID");
+    expect((await store.acquire(key, { ...request("new"), quietMs: 3_000 })).kind).toBe("busy");
     expect((await before.acquire(key, request("old"))).kind).toBe("busy");
   });
 

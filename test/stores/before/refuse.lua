@@ -9,6 +9,6 @@ if not v then return 'absent' end
 if state == 'revoked' then return 'revoked' end
 if v ~= version then return 'superseded' end
 redis.call('HSET', key, 'state', 'dead', 'why', why)
-redis.call('HDEL', key, 'lease', 'leaseUntil', 'attempt', 'attempts', 'attemptAt', 'retryAt', 'failures')
+redis.call('HDEL', key, 'lease', 'leaseUntil', 'attempt', 'attempts', 'attemptAt', 'retryAt', 'failures', 'answerUntil', 'failingSince')
 redis.pcall('PUBLISH', channel, v .. ' ' .. key)
 return 'dead'

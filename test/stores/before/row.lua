@@ -12,11 +12,11 @@ local function left(instant, now)
   return math.max(tonumber(instant) - now, 0)
 end
 
--- {v, state, why, grant, access, access remaining ms, ttl ms, "1" where the provider stated the life, back-off left ms}; false where there is no grant.
--- access is "" where none is held, its remaining ms "" where it has no expiry. An expired access token is dropped.
+-- {v, state, why, grant, access, access remaining ms, ttl ms, "1" where the provider stated the life, back-off left ms, ms since refreshes fail}; false where
+-- there is no grant. access is "" where none is held, its remaining ms "" where it has no expiry, the last "" where none has failed. An expired access token is dropped.
 local function view(key, now)
-  local row = redis.call('HMGET', key, 'v', 'state', 'why', 'grant', 'access', 'accessUntil', 'stated', 'retryAt')
-  local v, state, why, grant, access, accessUntil, stated, retryAt = unpack(row)
+  local row = redis.call('HMGET', key, 'v', 'state', 'why', 'grant', 'access', 'accessUntil', 'stated', 'retryAt', 'failingSince')
+  local v, state, why, grant, access, accessUntil, stated, retryAt, failingSince = unpack(row)
   if not v then return false end
   local remaining = ''
   if access and accessUntil then
@@ -26,7 +26,8 @@ local function view(key, now)
       access, remaining = false, ''
     end
   end
-  return { v, state or '', why or '', grant or '', access or '', tostring(remaining), redis.call('PTTL', key), stated or '', left(retryAt, now) }
+  local failing = failingSince and tostring(math.max(now - tonumber(failingSince), 0)) or ''
+  return { v, state or '', why or '', grant or '', access or '', tostring(remaining), redis.call('PTTL', key), stated or '', left(retryAt, now), failing }
 end
 
 -- Leaves v and state of a row, for a script that writes both anew. The key itself must not go: in a slot that is on its way to another node of a cluster, a script cannot

@@ -19,6 +19,11 @@ export const rowsBefore = {
   revoked: { fields: { v: "tomb", state: "revoked" } },
   leased: { fields: { ...marked, lease: "theirs" }, instants: { attemptAt: 0, leaseUntil: 15_000 } },
   marked: { fields: marked, instants: { attemptAt: 0 } },
+  /** A call that hung was given up: it may still be answered. */
+  givenUp: {
+    fields: { ...marked, failures: "1", lease: "given_up" },
+    instants: { attemptAt: 0, retryAt: 1_000, failingSince: 0, leaseUntil: 50_000 },
+  },
   backedOff: { fields: { ...marked, failures: "1" }, instants: { attemptAt: 0, retryAt: 20_000 } },
   /** With the key k1. */
   sealed: {

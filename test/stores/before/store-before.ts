@@ -3,14 +3,21 @@ import type { Redis } from "ioredis";
 import type { GrantKey } from "../../../src/stores/grant.ts";
 import { createRedisRows } from "../../../src/stores/redis-rows.ts";
 import { createRowCodec } from "../../../src/stores/row-codec.ts";
-import type { TokenStore } from "../../../src/stores/token-store.ts";
+import type { CommitResult, PutResult, RefuseResult, TokenStore } from "../../../src/stores/token-store.ts";
 
 const keyPrefix = "bearerswap:";
+const channel = `${keyPrefix}changes`;
 const script = (name: string) =>
-  ["row", name].map((part) => readFileSync(new URL(`${part}.lua`, import.meta.url), "utf8")).join("\n");
-const scripts = { acquire: script("acquire"), release: script("release"), refuse: script("refuse") };
+  ["row", "write", name].map((part) => readFileSync(new URL(`${part}.lua`, import.meta.url), "utf8")).join("\n");
+const scripts = {
+  acquire: script("acquire"),
+  commit: script("commit"),
+  put: script("put"),
+  refuse: script("refuse"),
+  release: script("release"),
+};
 
-/** A store on the same Redis that acquires, releases and refuses as the version before does, by its scripts and with its arguments. Its commits were the same; its logins replaced whatever was there, as `grants put` still does. */
+/** A store on the same Redis that writes as the version before does, by its scripts and with its arguments. */
 export function storeBefore(now: TokenStore, client: Redis): TokenStore {
   const rows = createRedisRows(createRowCodec(undefined));
   const nameOf = ({ session, upstream }: GrantKey) => `${keyPrefix}{${session}}:grant:${upstream}`;
@@ -18,20 +25,25 @@ export function storeBefore(now: TokenStore, client: Redis): TokenStore {
     client.eval(scripts[name], 1, nameOf(key), ...args);
   return {
     ...now,
-    async acquire(key, { attempt, seen, leaseMs, usableMs, again }) {
-      const reply = await run("acquire", key, [attempt, seen, String(leaseMs), String(usableMs), again ? "1" : ""]);
-      // Its rows say nothing of how long refreshes have been failing.
-      return rows.acquireResult(nameOf(key), Array.isArray(reply) && reply.length > 2 ? [...reply, ""] : reply);
+    async put(key, write, over) {
+      const args = [over === undefined ? "1" : "", over ?? "", channel, ...rows.writeArgs(nameOf(key), write)];
+      return (await run("put", key, args)) as PutResult;
     },
-    async release(key, { attempt, unused, backOffMs }) {
-      return (await run("release", key, [`${keyPrefix}changes`, attempt, unused ? "1" : "", String(backOffMs)])) === 1;
+    async acquire(key, { attempt, seen, leaseMs, usableMs, overlapMs = 0, again }) {
+      const overlap = String(Math.min(overlapMs, 1e12));
+      const args = [attempt, seen, String(leaseMs), String(usableMs), again ? "1" : "", overlap];
+      return rows.acquireResult(nameOf(key), await run("acquire", key, args));
+    },
+    async commit(key, from, write, quietMs = 0) {
+      const args = [from, String(quietMs), channel, ...rows.writeArgs(nameOf(key), write)];
+      return (await run("commit", key, args)) as CommitResult;
+    },
+    async release(key, { attempt, unused, backOffMs, answerMs = 0 }) {
+      const args = [channel, attempt, unused ? "1" : "", String(Math.ceil(backOffMs)), String(Math.ceil(answerMs))];
+      return (await run("release", key, args)) === 1;
     },
     async refuse(key, from, why) {
-      return (await run("refuse", key, [`${keyPrefix}changes`, from, why])) as
-        | "dead"
-        | "superseded"
-        | "revoked"
-        | "absent";
+      return (await run("refuse", key, [channel, from, why])) as RefuseResult;
     },
   };
 }

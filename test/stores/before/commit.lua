@@ -1,0 +1,13 @@
+-- Writes a refresh where the grant has not moved since: also a dead one, and one whose lease somebody else has. Recreates a lost one.
+-- KEYS[1]  the grant's hash
+-- ARGV     version the refresh began with, ms for which nobody may acquire (0: none), then channel, version, grant, access, access remaining ms, life ms and stated as in put.lua
+-- returns  "written" | "already" (repeated: changes nothing) | "superseded" | "revoked"
+local key = KEYS[1]
+local from, quietMs, channel, version, grant, access, accessMs, life, stated = unpack(ARGV)
+local v, state = unpack(redis.call('HMGET', key, 'v', 'state'))
+if v == version then return 'already' end
+if v and state == 'revoked' then return 'revoked' end
+if v and v ~= from then return 'superseded' end
+write(key, channel, version, grant, access, accessMs, life, stated)
+if quietMs ~= '0' then redis.call('HSET', key, 'lease', 'quiet', 'leaseUntil', string.format('%.0f', clock() + tonumber(quietMs))) end
+return 'written'
