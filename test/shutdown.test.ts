@@ -25,7 +25,7 @@ async function unstored(timeout: string) {
   return { redis, scenario, checking };
 }
 
-test("a stop while the store is away names the sessions whose new tokens are lost, by hash, and ends in time (pitfall 7)", async () => {
+test("a stop while the store is away names the sessions whose new tokens are lost, by hash, and ends in time", async () => {
   const { redis, scenario, checking } = await unstored("300ms");
   await scenario.service.stop();
   expect(await checking).not.toBe(401);

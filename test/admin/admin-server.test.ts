@@ -136,7 +136,7 @@ describe("the admin service", () => {
     expect((await check(bearer())).status).toBe(200);
   });
 
-  test("revokes what the session's index has lost, and tells a corrupt grant and a lost store from a missing grant (pitfalls 10 and 28)", async () => {
+  test("revokes what the session's index has lost, and tells a corrupt grant and a lost store from a missing grant", async () => {
     const redis = await use(startRedis());
     const { admin, login, client } = await startScenario(opened, { config: { store: { redis: { url: redis.url } } } });
     const raw = await openClient(opened, redis.url);

@@ -19,7 +19,7 @@ function startWith(url: string, ...ids: string[]) {
   });
 }
 
-test("a grant that no key opens is a 503 and a clear word to the administrator, stays as it is, and works once the key is back (pitfall 10)", async () => {
+test("a grant that no key opens is a 503 and a clear word to the administrator, stays as it is, and works once the key is back", async () => {
   const { url } = await opened.use(startRedis());
   const client = await openClient(opened, url);
   const first = await startWith(url, "k1");

@@ -17,7 +17,7 @@ async function expired(): Promise<Scenario> {
 }
 
 describe("concurrent checks on one expired token", () => {
-  test.each([10, 100])("make one token request for %i of them, and all get its token (pitfall 3)", async (count) => {
+  test.each([10, 100])("make one token request for %i of them, and all get its token", async (count) => {
     const scenario = await expired();
     const gate = scenario.provider.hold();
     const answers = Array.from({ length: count }, () => scenario.check(bearer()));
@@ -46,7 +46,7 @@ describe("concurrent checks on one expired token", () => {
     expect(scenario.provider.calls).toBe(2);
   });
 
-  test("survive the first caller's cancellation: the refresh goes on and the others get its token (pitfall 8)", async () => {
+  test("survive the first caller's cancellation: the refresh goes on and the others get its token", async () => {
     const scenario = await expired();
     const gate = scenario.provider.hold();
     const first = scenario.client.cancelable(httpRequest({ ...bearer(), contextExtensions: { upstream: "crm" } }));
@@ -60,7 +60,7 @@ describe("concurrent checks on one expired token", () => {
     expect(scenario.provider.calls).toBe(1);
   });
 
-  test("fail together when the one refresh fails, and so do those within its back-off; the next check after it tries again (pitfall 6)", async () => {
+  test("fail together when the one refresh fails, and so do those within its back-off; the next check after it tries again", async () => {
     const scenario = await expired();
     const gate = scenario.provider.hold();
     scenario.provider.respondNext({ status: 500 });
@@ -103,7 +103,7 @@ describe("a caller's deadline", () => {
   });
 });
 
-test("two upstreams of a session at one provider never share a refresh: a token of one scope is not handed to a request for the other (pitfall 19)", async () => {
+test("two upstreams of a session at one provider never share a refresh: a token of one scope is not handed to a request for the other", async () => {
   const endpoint = await use.use(startTokenEndpoint());
   endpoint.respondAlways(({ form }) => ({
     body: { access_token: `for-${form.scope}`, token_type: "Bearer", expires_in: 3_600 },

@@ -37,7 +37,7 @@ describe("a request that is let through", () => {
     expect(scenario.provider.calls).toBe(1);
   });
 
-  test("loses its credential where the token goes into another header, and not the token where both are one (pitfall 29)", async () => {
+  test("loses its credential where the token goes into another header, and not the token where both are one", async () => {
     const elsewhere = await startScenario(use, { upstream: { inject: { header: "X-Api-Token", format: "{token}" } } });
     const { accessToken } = await elsewhere.login();
     expect(await elsewhere.check(bearer())).toMatchObject({
@@ -119,7 +119,7 @@ describe("a request that is kept back", () => {
     expect(scenario.provider.calls).toBe(0);
   });
 
-  test("with a grant the provider refuses: 401 grant_refused, and no further provider call (pitfall 12)", async () => {
+  test("with a grant the provider refuses: 401 grant_refused, and no further provider call", async () => {
     const scenario = await startScenario(use);
     const { refreshToken } = await scenario.login();
     scenario.provider.tokens.revoke(refreshToken);
@@ -147,7 +147,7 @@ describe("a request that is kept back", () => {
     expect(scenario.provider.calls).toBe(0);
   });
 
-  test("as another subject, or with either unknown: 403 subject_mismatch, cached or not (pitfall 25)", async () => {
+  test("as another subject, or with either unknown: 403 subject_mismatch, cached or not", async () => {
     const issuer = await use.use(startJwtIssuer());
     const jwt = { issuer: issuer.issuer, audience: "gw", claim: "tsid", subject: "sub" };
     const store = { redis: { url: (await use.use(startRedis())).url } };
@@ -191,7 +191,7 @@ describe("a request that is kept back", () => {
     ["an unreadable 200", { status: 200, body: "<html>" }, 5],
     ["invalid_client", { status: 401, body: { error: "invalid_client" } }, 1],
   ])(
-    "while the provider answers %s: 503 with Retry-After, and the session works again after that time (pitfall 9)",
+    "while the provider answers %s: 503 with Retry-After, and the session works again after that time",
     async (_name, response, seconds) => {
       const scenario = await startScenario(use);
       await scenario.login();
@@ -232,7 +232,7 @@ describe("a request that is kept back", () => {
 });
 
 describe("a passthrough route", () => {
-  test("gets no token, and loses the session credential all the same (pitfall 14)", async () => {
+  test("gets no token, and loses the session credential all the same", async () => {
     const sessions = [
       { opaque: { from: { header: "authorization" } } },
       { name: "browser", opaque: { from: { cookie: "session" } } },

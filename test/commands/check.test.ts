@@ -22,7 +22,7 @@ test("says that a configuration can be served, with warnings on standard error",
   expect(stderr).toMatch(/^warning: store: memory: .*\n$/);
 });
 
-test("lists every problem at once on standard error, with exit code 1 and no value of a secret (pitfall 22)", async () => {
+test("lists every problem at once on standard error, with exit code 1 and no value of a secret", async () => {
   const file = await writeConfig(opened, {
     ...good,
     upstreams: {

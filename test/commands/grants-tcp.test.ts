@@ -79,7 +79,7 @@ test("white space at the end of the service's own token costs nobody the access:
 });
 
 describe("a proxy in the environment", () => {
-  test("sees no token: the admin service is called directly (pitfall 22)", async () => {
+  test("sees no token: the admin service is called directly", async () => {
     const { withToken } = await start();
     const proxy = await use(startHttpServer((_request, response) => response.end()));
     const env = {

@@ -155,7 +155,7 @@ describe("grants of a session", () => {
     { name: "cli", opaque: { from: { header: "x-session" } } },
   ];
 
-  test("need its source where there are two: the same id is two sessions (pitfall 26)", async () => {
+  test("need its source where there are two: the same id is two sessions", async () => {
     const { grants, login, check } = await start({ config: { sessions: sources } });
     await login({ source: "cli" });
     expectSentence(

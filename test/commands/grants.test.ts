@@ -16,7 +16,7 @@ import {
 const opened = resources();
 const printed: string[] = [];
 afterEach(() => {
-  // No command prints a token or a session's id, whatever went wrong (pitfall 22).
+  // No command prints a token or a session's id, whatever went wrong.
   expect(printed.splice(0).join("")).not.toMatch(/access-\d|refresh-\d|s3cr3t|Zm9yLXRlc3RzLW9ubHktMDAwMA/);
 });
 
@@ -67,7 +67,7 @@ test("put needs the grant's owner where the source binds its sessions to one: no
 });
 
 describe("grants, as processes", () => {
-  test("put stores a login that checks are answered with, get and list show it, revoke ends it (pitfall 17)", async () => {
+  test("put stores a login that checks are answered with, get and list show it, revoke ends it", async () => {
     const { grants, provider, check } = await start();
     const as = runProcess;
     const login = provider.tokens.login("read write");
@@ -160,7 +160,7 @@ describe("grants put", () => {
     expect(await check(bearer())).toMatchObject({ status: 200, headers: { authorization: "Bearer access-2" } });
   });
 
-  test("invents no expiry where none is stated (pitfall 2), and keeps the stated life of the refresh token (pitfall 18)", async () => {
+  test("invents no expiry where none is stated, and keeps the stated life of the refresh token", async () => {
     const { grants, clock, check } = await start();
     const stdin = JSON.stringify({
       access_token: "access-9",
@@ -253,7 +253,7 @@ describe("grants put", () => {
       '{"access_token": "s3cr3t", "token_type": "DPoP"}',
       /^bearerswap: token_type is "DPoP": only Bearer/,
     ],
-  ])("refuses %s on standard input, and quotes nothing of it (pitfall 22)", async (_what, stdin, sentence) => {
+  ])("refuses %s on standard input, and quotes nothing of it", async (_what, stdin, sentence) => {
     const { grants } = await start();
     expectSentence(await grants("put", crm, { stdin }), sentence);
     expectSentence(await grants("get", crm), /^bearerswap: there is no grant for this session and upstream\n$/);

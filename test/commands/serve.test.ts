@@ -72,7 +72,7 @@ describe("serve", () => {
     expect(await serve.child.exited).toEqual({ code: 0, signal: null });
   });
 
-  test("told to stop, first answers the check that waits for the provider, and stores what it got (pitfall 7)", async () => {
+  test("told to stop, first answers the check that waits for the provider, and stores what it got", async () => {
     const redis = await use(startRedis());
     const { serve, endpoint, check, readyz } = await start({ store: { redis: { url: redis.url } } });
     const gate = endpoint.hold();

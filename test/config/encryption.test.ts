@@ -56,7 +56,7 @@ describe("store.encryption", () => {
     });
   });
 
-  test("prints no key, however it is printed (pitfall 22)", () => {
+  test("prints no key, however it is printed", () => {
     const { config } = load(store({ keys: [key("k1")] }), env);
     const printed = inspect(config, { depth: 20, showHidden: true }) + JSON.stringify(config);
     expect(printed).toContain("k1");

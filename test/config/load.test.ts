@@ -73,7 +73,7 @@ describe("a configuration", () => {
     expect(() => Object.assign(config.refresh, { timeoutMs: 1 })).toThrow(TypeError);
   });
 
-  test("prints no secret, however it is printed (pitfall 22)", () => {
+  test("prints no secret, however it is printed", () => {
     const { config } = load({
       listen: { grpc: "127.0.0.1:9191", admin: "127.0.0.1:9193", adminToken: "${env:ADMIN_TOKEN}" },
       store: {

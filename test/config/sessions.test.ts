@@ -29,7 +29,7 @@ describe("a source of sessions", () => {
     );
   });
 
-  test("has a name of its own: names are part of the sessions' identity (pitfall 26)", () => {
+  test("has a name of its own: names are part of the sessions' identity", () => {
     const twice = (at: number, name: string) =>
       `sessions[${at}].name: "${name}" is the name of an earlier source: names are part of the sessions' identity`;
     expect(problemsOf(sessions(jwt(), jwt({ issuer: "https://other.example.com" })))).toEqual([twice(1, "jwt")]);
@@ -39,7 +39,7 @@ describe("a source of sessions", () => {
       expect(problemsOf(sessions(jwt({}, name)))).toHaveLength(1);
   });
 
-  test("that takes any random value shares its place with no other (pitfall 26)", () => {
+  test("that takes any random value shares its place with no other", () => {
     const shared = (place: string, name: string) =>
       `${place} is read by "${name}" too: an opaque credential needs a place of its own`;
     expect(problemsOf(sessions(jwt(), opaque({ header: "Authorization" })))).toEqual([

@@ -50,7 +50,7 @@ test("takes the configured life for a token whose provider states none", async (
 });
 
 test.each([undefined, null, 0, ""])(
-  "a login whose answer says %s about the token's life is neither over nor given an invented hour (pitfall 2)",
+  "a login whose answer says %s about the token's life is neither over nor given an invented hour",
   async (life) => {
     const { world, endpoint, back } = await scripted();
     endpoint.respondNext({ body: { ...tokens, expires_in: life } });
@@ -61,7 +61,7 @@ test.each([undefined, null, 0, ""])(
 );
 
 test.each([undefined, null, ""])(
-  "the refresh token of a login outlives refreshes whose answers hold %s in its place (pitfall 15)",
+  "the refresh token of a login outlives refreshes whose answers hold %s in its place",
   async (none) => {
     const { world, endpoint, back } = await scripted();
     endpoint.respondNext({ body: tokens });
@@ -75,7 +75,7 @@ test.each([undefined, null, ""])(
   },
 );
 
-test("logins of one session at one provider for two upstreams stay apart: each request gets the token of its own (pitfall 19)", async () => {
+test("logins of one session at one provider for two upstreams stay apart: each request gets the token of its own", async () => {
   const { world, endpoint, back } = await scripted();
   for (const name of ["crm", "other"]) {
     endpoint.respondNext({
@@ -255,7 +255,7 @@ test.each([
   ["for another client", { aud: "another" }],
   ["that has expired", { exp: 1 }],
 ])(
-  "an ID token %s costs nobody the login: the grant was stored before, only the account's name is missing (pitfall 7)",
+  "an ID token %s costs nobody the login: the grant was stored before, only the account's name is missing",
   async (_, claims) => {
     const { world, page } = await withIdToken(() => claims);
     expect(textOf(page)).toMatch(/crm Connected since .* UTC Connect again/);

@@ -34,7 +34,7 @@ test("connects a bearer session's account, for the user of the session, in a bro
   expect((await world.call(await world.bearer("session-2", "user-1"))).status).toBe(401);
 });
 
-test("a victim who opens an attacker's link does not connect their account to the attacker's session (pitfall 31)", async () => {
+test("a victim who opens an attacker's link does not connect their account to the attacker's session", async () => {
   const { world, headers, url } = await begin();
   const page = await world.browser(null).visit(url, as("victim", world));
   expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("This link was made for somebody else")]);

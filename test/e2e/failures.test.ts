@@ -7,7 +7,7 @@ const use = resources();
 const bearer = { authorization: `Bearer ${sessionId}` };
 
 describe("through Envoy, when something is down", () => {
-  test("a provider that answers 503 gives 503 with its Retry-After, and the session works again after that time (pitfall 9)", async () => {
+  test("a provider that answers 503 gives 503 with its Retry-After, and the session works again after that time", async () => {
     const stack = await startStack(use);
     await stack.login();
     expect((await get(stack.port, "/", bearer)).status).toBe(200);
@@ -49,7 +49,7 @@ describe("through Envoy, when something is down", () => {
     expect((await get(stack.port, "/", bearer)).status).toBe(200);
   });
 
-  test("bearerswap stopped gives 503, and the session credential goes nowhere (pitfall 14)", async () => {
+  test("bearerswap stopped gives 503, and the session credential goes nowhere", async () => {
     const stack = await startStack(use);
     await stack.login();
     expect((await get(stack.port, "/", bearer)).status).toBe(200);

@@ -114,7 +114,7 @@ describe.each(presetNames)("through Envoy, with the preset %s", (name) => {
     expect([status, JSON.parse(body)]).toEqual([401, expect.objectContaining({ reason: "grant_missing" })]);
   });
 
-  test("a code that the provider refuses, in whatever words and status, is no login, and begins no session (pitfall 20)", async () => {
+  test("a code that the provider refuses, in whatever words and status, is no login, and begins no session", async () => {
     const user = stack.user();
     const page = await user.connect(name, (url) => {
       if (url.pathname === "/_bearerswap/callback") url.searchParams.set("code", "somebody-elses");

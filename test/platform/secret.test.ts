@@ -36,11 +36,11 @@ describe("a secret", () => {
         ].join(),
     ],
     ["spread", () => JSON.stringify({ ...secret })],
-  ])("is not printed %s (pitfall 22)", (_how, printed) => {
+  ])("is not printed %s", (_how, printed) => {
     expect(printed()).not.toContain(value);
   });
 
-  test("is not printed by the log, in JSON or for people (pitfall 22)", () => {
+  test("is not printed by the log, in JSON or for people", () => {
     const lines: string[] = [];
     const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
     log.info(

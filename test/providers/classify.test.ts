@@ -7,7 +7,7 @@ function read(status: number, json?: Record<string, unknown>, retryAfter: string
   return readAnswer({ status, json, retryAfter } satisfies RawAnswer, now);
 }
 
-describe("only the provider's word about the refresh token asks for a new login, under whatever status (pitfall 20)", () => {
+describe("only the provider's word about the refresh token asks for a new login, under whatever status", () => {
   test.each([
     ["RFC 6749", 400, { error: "invalid_grant" }, "invalid_grant"],
     [

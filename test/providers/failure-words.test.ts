@@ -18,7 +18,7 @@ async function refused(body: object, upstream: object = {}, status = 400) {
   };
 }
 
-test("a refusal is logged with the provider's sentence, on one line, without the refresh token and the secret that it repeats (pitfall 22)", async () => {
+test("a refusal is logged with the provider's sentence, on one line, without the refresh token and the secret that it repeats", async () => {
   const body = { error: "invalid_grant", error_description: `Token TOKEN of client ${secret}\r\nis\u202e gone` };
   const { answer, refreshToken, event, output } = await refused(body, {
     clientAuth: "client_secret_post",

@@ -34,7 +34,7 @@ test("ends an access token as well, and a token that is none any more is no prob
   expect(await server.isActive(access_token)).toBe(false);
 });
 
-test("says what went wrong, without the token, and never rejects (pitfall 22)", async () => {
+test("says what went wrong, without the token, and never rejects", async () => {
   const server = await use(startOidcServer());
   const { refresh_token } = await server.login();
   const wrongSecret = await clientAt(server, "wrong").revoke?.(new Secret(refresh_token));

@@ -46,7 +46,7 @@ async function refreshed(scenario: Scenario, life: object = {}): Promise<number 
 }
 
 describe.each(stores)("with the grant in %s, an answer that states no life", (_name, config) => {
-  test("keeps the one that the login stated, and then the one that the last answer stated: no token becomes endless that is not (pitfall 2)", async () => {
+  test("keeps the one that the login stated, and then the one that the last answer stated: no token becomes endless that is not", async () => {
     const settings = config();
     const scenario = { ...(await startScenario(opened, { config: settings })), config: settings };
     await scenario.login({ token: { expiresIn: 600 } });

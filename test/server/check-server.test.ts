@@ -10,7 +10,7 @@ const opened = resources();
 const { use } = opened;
 
 describe("the Check service", () => {
-  test("says how it stands in the gRPC health service: as a whole, by its name, and its store apart (pitfall 23)", async () => {
+  test("says how it stands in the gRPC health service: as a whole, by its name, and its store apart", async () => {
     const { client } = await startScenario(opened);
     for (const service of ["", "envoy.service.auth.v3.Authorization", "bearerswap.store"])
       expect(await client.health(service)).toBe("SERVING");

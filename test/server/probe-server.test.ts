@@ -31,7 +31,7 @@ const redisAt = (port: number) => ({
 });
 
 describe("/readyz", () => {
-  test("is 503 until the store has answered, with the reason; /livez is 200 all along (pitfall 23)", async () => {
+  test("is 503 until the store has answered, with the reason; /livez is 200 all along", async () => {
     const port = await freePort();
     const scenario = await startScenario(opened, redisAt(port));
     const probe = probesOf(scenario);
@@ -50,7 +50,7 @@ describe("/readyz", () => {
       expect(await scenario.client.health(name)).toBe("SERVING");
   });
 
-  test("stays 200 over a hiccup of the store, which has a health of its own: no outage of all replicas at once (pitfalls 23 and 30)", async () => {
+  test("stays 200 over a hiccup of the store, which has a health of its own: no outage of all replicas at once", async () => {
     const redis = await use(startRedis());
     const scenario = await startScenario(opened, redisAt(redis.port));
     const { client, service } = scenario;

@@ -58,7 +58,7 @@ test("begins not ready, asks the store every second, and is ready from its first
   expect(said).toEqual(["store down", "serving", "store up", "log store_up"]);
 });
 
-test("stays ready when the store goes away, and tells each change once (pitfalls 23 and 30)", async () => {
+test("stays ready when the store goes away, and tells each change once", async () => {
   const { clock, readiness, said, storeIs } = setUp();
   readiness.start();
   await clock.advance(0);

@@ -166,7 +166,7 @@ describe("keys", () => {
     expect(await ask(await issuer.sign(good, { kid: "nobody" }))).toBe(invalid);
   });
 
-  test("that cannot be had mean 503 with Retry-After, and the session works once they can (pitfall 10)", async () => {
+  test("that cannot be had mean 503 with Retry-After, and the session works once they can", async () => {
     const { issuer, scenario, ask } = await setting();
     issuer.down();
     const jwt = await issuer.sign(good);

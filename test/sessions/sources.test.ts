@@ -13,7 +13,7 @@ async function outcome(scenario: Scenario, request: HttpRequestOptions): Promise
 }
 
 describe("several sources", () => {
-  test("never share a session: the same id through two of them reaches two grants (pitfall 26)", async () => {
+  test("never share a session: the same id through two of them reaches two grants", async () => {
     const issuer = await use.use(startJwtIssuer());
     const sessions = [
       { name: "agents", jwt: { issuer: issuer.issuer, audience: "gw", claim: "tsid" } },

@@ -11,7 +11,7 @@ export function describeLeases(current: () => StoreUnderTest): void {
   const store = () => current().store;
 
   describe("acquire", () => {
-    test("gives the grant and the lease to the first, and makes others wait (pitfall 4)", async () => {
+    test("gives the grant and the lease to the first, and makes others wait", async () => {
       const key = await put(store(), { version: "v1", access: null });
       const first = await acquire(store(), key, "a");
       expect(first).toMatchObject({
@@ -42,7 +42,7 @@ export function describeLeases(current: () => StoreUnderTest): void {
       expect(await acquire(store(), key, "b")).toMatchObject({ kind: "acquired", earlier: undefined });
     });
 
-    test("after a lease ran out tells of the attempt before, whose holder may have presented the token (pitfall 5)", async () => {
+    test("after a lease ran out tells of the attempt before, whose holder may have presented the token", async () => {
       const key = await put(store(), { version: "v1", access: null });
       await acquire(store(), key, "a");
       await current().pass(leaseMs + 5_000);
@@ -55,7 +55,7 @@ export function describeLeases(current: () => StoreUnderTest): void {
       expect(third.kind === "acquired" && third.earlier?.sinceMs).toBeGreaterThanOrEqual(2 * leaseMs);
     });
 
-    test("hands over a token that is newer than the caller's, instead of the lease (pitfall 6)", async () => {
+    test("hands over a token that is newer than the caller's, instead of the lease", async () => {
       const key = await put(store(), { version: "v2", access: "access-2", remainingMs: 2_000 });
       const found = await acquire(store(), key, "a", { seen: "v1" });
       expect(found).toMatchObject({ kind: "moved", row: { version: "v2" } });
@@ -68,7 +68,7 @@ export function describeLeases(current: () => StoreUnderTest): void {
       expect(await acquire(store(), key, "a", { seen: "v1" })).toMatchObject({ kind: "moved", row: { version: "v2" } });
     });
 
-    test("does not hand over a newer token that has no more than what is usable left (pitfall 13)", async () => {
+    test("does not hand over a newer token that has no more than what is usable left", async () => {
       const key = await put(store(), { version: "v2", remainingMs: 500 });
       expect(await acquire(store(), key, "a", { seen: "v1" })).toMatchObject({
         kind: "acquired",
@@ -76,13 +76,13 @@ export function describeLeases(current: () => StoreUnderTest): void {
       });
     });
 
-    test("of a dead grant says so and takes no lease (pitfall 12)", async () => {
+    test("of a dead grant says so and takes no lease", async () => {
       const key = await put(store(), { version: "v1", access: null });
       await store().refuse(key, "v1", "invalid_grant");
       expect(await acquire(store(), key, "a")).toMatchObject({ kind: "dead", row: { why: "invalid_grant" } });
     });
 
-    test("of a revoked grant, and of none, says so and creates nothing (pitfall 17)", async () => {
+    test("of a revoked grant, and of none, says so and creates nothing", async () => {
       const key = await put(store(), { version: "v1" });
       await store().revoke(key, "tomb");
       expect(await acquire(store(), key, "a")).toEqual({ kind: "revoked" });
@@ -93,7 +93,7 @@ export function describeLeases(current: () => StoreUnderTest): void {
   });
 
   describe("renew", () => {
-    test("keeps the lease past its first end (pitfall 5)", async () => {
+    test("keeps the lease past its first end", async () => {
       const key = await put(store(), { version: "v1", access: null });
       await acquire(store(), key, "a");
       await current().pass(leaseMs - 5_000);
@@ -132,7 +132,7 @@ export function describeLeases(current: () => StoreUnderTest): void {
       expect(await acquire(store(), key, "c")).toMatchObject({ kind: "acquired", earlier: { count: 1 } });
     });
 
-    test("with a back-off keeps everybody from the token until it is over, and counts the failure (pitfall 12)", async () => {
+    test("with a back-off keeps everybody from the token until it is over, and counts the failure", async () => {
       const key = await put(store(), { version: "v1", access: null });
       await acquire(store(), key, "a");
       await store().release(key, { attempt: "a", unused: true, backOffMs: minuteMs });
@@ -155,7 +155,7 @@ export function describeLeases(current: () => StoreUnderTest): void {
       expect(await acquire(store(), key, "b")).toMatchObject({ kind: "acquired", failures: 0, earlier: undefined });
     });
 
-    test("by somebody who no longer has the lease changes nothing: it is another's now (pitfall 5)", async () => {
+    test("by somebody who no longer has the lease changes nothing: it is another's now", async () => {
       const key = await put(store(), { version: "v1", access: null });
       await acquire(store(), key, "a");
       await current().pass(leaseMs + 5_000);

@@ -6,7 +6,7 @@ import type { StoreUnderTest } from "./store-under-test.ts";
 /** How long tokens and grants are kept. */
 export function describeLife(current: () => StoreUnderTest): void {
   describe("life", () => {
-    test("the grant stays its 30 days when its access token expires: no hourly login (pitfall 1)", async () => {
+    test("the grant stays its 30 days when its access token expires: no hourly login", async () => {
       const { store, pass } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1", remainingMs: hourMs }));
@@ -17,7 +17,7 @@ export function describeLife(current: () => StoreUnderTest): void {
       expectAbout(row.life.ms, 30 * dayMs - hourMs);
     });
 
-    test("the access token goes by the store's own clock, and takes nothing with it (pitfall 1)", async () => {
+    test("the access token goes by the store's own clock, and takes nothing with it", async () => {
       const { store, pass } = current();
       const key = newKey();
       await store.put(key, grantWrite({ remainingMs: 150 }));
@@ -39,7 +39,7 @@ export function describeLife(current: () => StoreUnderTest): void {
       expect(access?.lifeMs).toBe(hourMs);
     });
 
-    test("an access token without expiry stays one: neither expired nor given an invented hour (pitfall 2)", async () => {
+    test("an access token without expiry stays one: neither expired nor given an invented hour", async () => {
       const { store, pass } = current();
       const key = newKey();
       await store.put(key, grantWrite({ remainingMs: null }));
@@ -56,7 +56,7 @@ export function describeLife(current: () => StoreUnderTest): void {
       expect(await summaryOf(store, key)).toMatchObject({ state: "active", refresh: "refresh-1", access: undefined });
     });
 
-    test("a read prolongs the grant only once under half of its life is left (pitfall 18)", async () => {
+    test("a read prolongs the grant only once under half of its life is left", async () => {
       const { store, pass } = current();
       const key = newKey();
       await store.put(key, grantWrite());
@@ -68,7 +68,7 @@ export function describeLife(current: () => StoreUnderTest): void {
       expect(await summaryOf(store, key)).toMatchObject({ state: "active", refresh: "refresh-1" });
     });
 
-    test("a read never prolongs a life that the provider stated (pitfall 18)", async () => {
+    test("a read never prolongs a life that the provider stated", async () => {
       const { store, pass } = current();
       const key = newKey();
       await store.put(key, grantWrite({ lifeMs: 10 * dayMs, stated: true }));

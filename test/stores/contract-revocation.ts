@@ -5,7 +5,7 @@ import type { StoreUnderTest } from "./store-under-test.ts";
 /** Revocation and its tombstones. */
 export function describeRevocation(current: () => StoreUnderTest): void {
   describe("revoke", () => {
-    test("leaves a tombstone of its own version: tokens are gone, and a late commit or refusal changes nothing (pitfalls 17 and 27)", async () => {
+    test("leaves a tombstone of its own version: tokens are gone, and a late commit or refusal changes nothing", async () => {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));
@@ -15,7 +15,7 @@ export function describeRevocation(current: () => StoreUnderTest): void {
       expect(await store.read(key)).toEqual({ kind: "revoked", version: "tomb" });
     });
 
-    test("a commit whose reply was lost does not come back after it (pitfall 17)", async () => {
+    test("a commit whose reply was lost does not come back after it", async () => {
       const { store } = current();
       const key = newKey();
       const second = grantWrite({ version: "v2" });
@@ -27,7 +27,7 @@ export function describeRevocation(current: () => StoreUnderTest): void {
       expect(await store.read(key)).toEqual({ kind: "revoked", version: "tomb" });
     });
 
-    test("holds a day at least, also for a grant at its end (pitfall 17)", async () => {
+    test("holds a day at least, also for a grant at its end", async () => {
       const { store, pass } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1", lifeMs: hourMs }));
@@ -39,7 +39,7 @@ export function describeRevocation(current: () => StoreUnderTest): void {
       expect(await store.read(key)).toEqual({ kind: "absent" });
     });
 
-    test("holds as long as the grant would have, and reads do not prolong it (pitfalls 17 and 18)", async () => {
+    test("holds as long as the grant would have, and reads do not prolong it", async () => {
       const { store, pass } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));
@@ -115,7 +115,7 @@ export function describeRevocation(current: () => StoreUnderTest): void {
       expect(await summaryOf(store, key)).toMatchObject({ version: "v2", state: "active", refresh: "refresh-2" });
     });
 
-    test("racing with 20 commits always wins in the end (pitfall 17)", async () => {
+    test("racing with 20 commits always wins in the end", async () => {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));

@@ -37,7 +37,7 @@ export function describeWrites(current: () => StoreUnderTest): void {
       expect(await summaryOf(store, key)).toMatchObject({ state: "active", refresh: undefined, access: "access-1" });
     });
 
-    test("replaces the whole grant: nothing of the former login is left (pitfall 27)", async () => {
+    test("replaces the whole grant: nothing of the former login is left", async () => {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ subject: "alice", stated: true }));
@@ -74,7 +74,7 @@ export function describeWrites(current: () => StoreUnderTest): void {
       expect(await summaryOf(store, key)).toMatchObject({ version: "v2", refresh: "refresh-2", access: "access-2" });
     });
 
-    test("late, leaves the newer grant as it is (pitfalls 4 and 27)", async () => {
+    test("late, leaves the newer grant as it is", async () => {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));
@@ -98,14 +98,14 @@ export function describeWrites(current: () => StoreUnderTest): void {
       expect(await summaryOf(store, key)).toMatchObject({ version: "v3", refresh: "refresh-3" });
     });
 
-    test("recreates a grant that the store lost: no logout by a failover (pitfall 28)", async () => {
+    test("recreates a grant that the store lost: no logout by a failover", async () => {
       const { store } = current();
       const key = newKey();
       expect(await store.commit(key, "lost", grantWrite({ version: "v2", refresh: "refresh-2" }))).toBe("written");
       expect(await summaryOf(store, key)).toMatchObject({ version: "v2", state: "active", refresh: "refresh-2" });
     });
 
-    test("of the refused version revives the dead grant: its holder was only slow (pitfall 11)", async () => {
+    test("of the refused version revives the dead grant: its holder was only slow", async () => {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));
@@ -119,7 +119,7 @@ export function describeWrites(current: () => StoreUnderTest): void {
       });
     });
 
-    test("50 at once from the same version: exactly one is written, and it is what is read (pitfall 4)", async () => {
+    test("50 at once from the same version: exactly one is written, and it is what is read", async () => {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));
@@ -135,7 +135,7 @@ export function describeWrites(current: () => StoreUnderTest): void {
   });
 
   describe("refuse", () => {
-    test("marks the grant dead, keeps its version and what is left of its access token, and can be repeated (pitfall 12)", async () => {
+    test("marks the grant dead, keeps its version and what is left of its access token, and can be repeated", async () => {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));
@@ -152,7 +152,7 @@ export function describeWrites(current: () => StoreUnderTest): void {
       });
     });
 
-    test("of an older version leaves the newer alone: another replica had just rotated it (pitfall 11)", async () => {
+    test("of an older version leaves the newer alone: another replica had just rotated it", async () => {
       const { store } = current();
       const key = newKey();
       await store.put(key, grantWrite({ version: "v1" }));

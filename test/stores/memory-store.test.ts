@@ -59,7 +59,7 @@ describe("full memory store", () => {
     await store.put(newKey(), grantWrite());
   });
 
-  test("names no token in what it throws (pitfall 22)", async () => {
+  test("names no token in what it throws", async () => {
     const { store } = openMemory(1);
     await store.put(newKey(), grantWrite());
     const error = await store

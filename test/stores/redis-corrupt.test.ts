@@ -28,19 +28,16 @@ describe("a row that cannot be read", () => {
     ["with an instant that is no number", { accessUntil: "tomorrow" }],
     ["with a life that is no number", { life: "long" }],
   ];
-  test.each(cases)(
-    "%s is an error of the store, never a missing grant, and left as it is (pitfalls 10 and 16)",
-    async (_what, fields) => {
-      const key = newKey();
-      await store.put(key, grantWrite({ version: "v1", refresh: "refresh-secret", access: "access-secret" }));
-      await client.hset(nameOf(key), fields);
-      const before = [await client.hgetall(nameOf(key)), await client.ttl(nameOf(key))];
-      const error = await store.read(key).catch((thrown: unknown) => thrown);
-      expect(error).toMatchObject({ code: "store_corrupt", message: expect.stringContaining(nameOf(key)) });
-      expect(inspect(error, { depth: 9, showHidden: true })).not.toContain("secret");
-      expect([await client.hgetall(nameOf(key)), await client.ttl(nameOf(key))]).toEqual(before);
-    },
-  );
+  test.each(cases)("%s is an error of the store, never a missing grant, and left as it is", async (_what, fields) => {
+    const key = newKey();
+    await store.put(key, grantWrite({ version: "v1", refresh: "refresh-secret", access: "access-secret" }));
+    await client.hset(nameOf(key), fields);
+    const before = [await client.hgetall(nameOf(key)), await client.ttl(nameOf(key))];
+    const error = await store.read(key).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "store_corrupt", message: expect.stringContaining(nameOf(key)) });
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain("secret");
+    expect([await client.hgetall(nameOf(key)), await client.ttl(nameOf(key))]).toEqual(before);
+  });
 
   test("is replaced by a new login, and by a revocation", async () => {
     const [first, second] = [newKey(), newKey()];

@@ -32,7 +32,7 @@ for (const hashExpiry of [true, false]) {
       expect(await client.smembers(`p:{${session}}:index`)).toEqual(["crm"]);
     });
 
-    test("live as long as the refresh token, the access token inside on its own (pitfall 1)", async () => {
+    test("live as long as the refresh token, the access token inside on its own", async () => {
       const key = newKey();
       await store.put(key, grantWrite({ remainingMs: 50 * minuteMs, lifeMs: 30 * dayMs }));
       const name = `p:{${key.session}}:grant:crm`;
@@ -81,7 +81,7 @@ for (const hashExpiry of [true, false]) {
       expect(sent.filter((command) => command === "evalsha")).toHaveLength(9);
     });
 
-    test("are found without the index, which a list then repairs (pitfall 28)", async () => {
+    test("are found without the index, which a list then repairs", async () => {
       const key = newKey();
       const index = `p:{${key.session}}:index`;
       await store.put(key, grantWrite());

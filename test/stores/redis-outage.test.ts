@@ -23,7 +23,7 @@ async function failureOf(call: () => Promise<unknown>): Promise<{ error: unknown
   return { error, ms: performance.now() - startedAt };
 }
 
-test("while Redis is gone every call fails at once with store_unavailable, and says no token (pitfalls 10 and 22)", async () => {
+test("while Redis is gone every call fails at once with store_unavailable, and says no token", async () => {
   const server = await use(startRedis());
   const { store, log } = await openStore(opened, server.url);
   const key = newKey();
@@ -86,7 +86,7 @@ test("a store opened before its Redis finds it once it is there, and logs the sa
   expect(log().match(/ECONNRESET/g)).toHaveLength(1);
 });
 
-test("a master that was made a replica refuses writes with store_unavailable, and the error holds no token (pitfall 22)", async () => {
+test("a master that was made a replica refuses writes with store_unavailable, and the error holds no token", async () => {
   const server = await use(startRedis());
   const { store } = await openStore(opened, server.url);
   const client = await openClient(opened, server.url);
@@ -104,7 +104,7 @@ test("a master that was made a replica refuses writes with store_unavailable, an
   expect(await store.commit(key, "v1", secretWrite("v2"))).toBe("written");
 });
 
-test("the first call of a store whose Redis is there is answered: no false alarm at start (pitfall 23)", async () => {
+test("the first call of a store whose Redis is there is answered: no false alarm at start", async () => {
   const server = await use(startRedis());
   const { store } = await openStore(opened, server.url, { wait: false });
   await store.ping();
@@ -157,7 +157,7 @@ describe("a Redis with a password", () => {
     expect(inUrl.log() + settings.log()).not.toContain("secret");
   });
 
-  test("refuses a wrong one with store_unavailable, which is logged without it (pitfall 22)", async () => {
+  test("refuses a wrong one with store_unavailable, which is logged without it", async () => {
     const server = await use(startRedis({ password: "right-secret" }));
     const { store, log } = await openStore(opened, `redis://:wrong-secret@127.0.0.1:${server.port}`, { wait: false });
     await until("the refusal", async () => /WRONGPASS|NOAUTH/.test(log()));
@@ -165,7 +165,7 @@ describe("a Redis with a password", () => {
     expect(log()).not.toContain("secret");
   });
 
-  test("is not quoted where the server does not know AUTH (pitfall 22)", async () => {
+  test("is not quoted where the server does not know AUTH", async () => {
     const server = await use(startRedis({ args: ["--rename-command", "AUTH", "", "--rename-command", "HELLO", ""] }));
     const { store, log } = await openStore(opened, `redis://:some-secret@127.0.0.1:${server.port}`, { wait: false });
     await until("a word about it", async () => /unknown command|connected/.test(log()));

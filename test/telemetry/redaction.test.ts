@@ -65,7 +65,7 @@ async function start() {
   return { leaks, endpoint, issuer, env, redis, dir, serve, client };
 }
 
-test("nothing that is printed or answered holds a token, a secret, a cookie or a credential, at level trace (pitfall 22)", async () => {
+test("nothing that is printed or answered holds a token, a secret, a cookie or a credential, at level trace", async () => {
   const { leaks, endpoint, issuer, redis, env, dir, serve, client } = await start();
 
   async function grants(verb: string, args: readonly string[], stdin = "", tokenFile = "admin-token") {

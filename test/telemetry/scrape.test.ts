@@ -100,7 +100,7 @@ test("is answered while the service drains", async () => {
   await stopped;
 });
 
-test("holds no session, token, header or path of a client (pitfall 22)", async () => {
+test("holds no session, token, header or path of a client", async () => {
   const leaks = createLeakSearch();
   const secret = (name: string) => leaks.secret(name, `${name.replaceAll(" ", "")}${randomBytes(18).toString("hex")}`);
   const scenario = await startScenario(opened, {

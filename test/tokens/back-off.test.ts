@@ -108,7 +108,7 @@ async function expired(script: Script, options: Parameters<typeof startWorld>[1]
   return world;
 }
 
-describe("after a refresh that failed (pitfall 12)", () => {
+describe("after a refresh that failed", () => {
   test.each<[name: string, script: Script, expected: number[]]>([
     ["429: nothing was done", { status: 429 }, [1, 2, 4, 8, 16, 32, 60, 60]],
     ["429 with Retry-After", { status: 429, headers: { "retry-after": "10" } }, [10, 10, 10, 10, 16]],

@@ -167,7 +167,7 @@ describe("when they stop", () => {
     ]);
   });
 
-  test("and the store cannot be read either, they are served until maxOutage, and the store is asked once a second: an outage is no logout (pitfall 10)", async () => {
+  test("and the store cannot be read either, they are served until maxOutage, and the store is asked once a second: an outage is no logout", async () => {
     const { world } = await listening();
     world.store.subscription.silent = true;
     world.store.down.add("read");

@@ -7,7 +7,7 @@ import { startWorld } from "./world.ts";
 const opened = resources();
 
 describe("in the tick that sends, a refresh", () => {
-  test("sends nothing where its lease may end before the provider has answered, gives it back and starts over (pitfall 5)", async () => {
+  test("sends nothing where its lease may end before the provider has answered, gives it back and starts over", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     const gate = world.store.holdReply("acquire");

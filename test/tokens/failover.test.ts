@@ -60,7 +60,7 @@ function presented({ endpoint }: World): readonly (string | undefined)[] {
 
 describe("a commit that the store acknowledged and then lost in a failover", () => {
   test.each([0, 1_500, 20_000, 59_000])(
-    "is written again over its predecessor as soon as the store tells of a gap, %i ms after the refresh: nobody redeems the old token again (pitfall 28)",
+    "is written again over its predecessor as soon as the store tells of a gap, %i ms after the refresh: nobody redeems the old token again",
     async (lostAt) => {
       const { world, other, before, bringBack } = await refreshed();
       await world.clock.advance(lostAt);
@@ -227,7 +227,7 @@ describe("a commit that the store acknowledged and then lost in a failover", () 
   test.each<[name: string, end: (replica: World) => Promise<unknown>, stored: string]>([
     ["a logout", ({ tokens, key }) => tokens.revoke(key()), "revoked"],
     ["a login", (replica) => replica.login("alice"), "refresh-3"],
-  ])("does not come back after %s, on whichever replica (pitfall 17)", async (_, end, stored) => {
+  ])("does not come back after %s, on whichever replica", async (_, end, stored) => {
     for (const by of ["world", "other"] as const) {
       const replicas = await refreshed();
       await end(replicas[by]);
@@ -242,7 +242,7 @@ describe("a commit that the store acknowledged and then lost in a failover", () 
 });
 
 describe("a logout that the store acknowledged and then lost in a failover", () => {
-  test("is written again over the login that came back: the session stays ended (pitfall 17)", async () => {
+  test("is written again over the login that came back: the session stays ended", async () => {
     const { world, other, before, bringBack } = await refreshed();
     await world.tokens.revoke(world.key());
     await bringBack(before);

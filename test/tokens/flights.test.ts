@@ -5,7 +5,7 @@ import { startWorld } from "./world.ts";
 
 const opened = resources();
 
-describe("one refresh for all who want it: a single-use refresh token presented twice ends the login (pitfall 3)", () => {
+describe("one refresh for all who want it: a single-use refresh token presented twice ends the login", () => {
   test.each([10, 100])("%i concurrent callers", async (count) => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
@@ -47,7 +47,7 @@ test("sessions do not wait for each other: a slow refresh holds up its own sessi
   expect(await alice).toBe("access-3");
 });
 
-test("a caller who gives up, even the first, cancels nothing: the others get the token (pitfall 8)", async () => {
+test("a caller who gives up, even the first, cancels nothing: the others get the token", async () => {
   const world = await startWorld(opened);
   await world.login("alice", { remainingMs: 0 });
   const gate = world.endpoint.hold();
@@ -61,7 +61,7 @@ test("a caller who gives up, even the first, cancels nothing: the others get the
   expect([world.endpoint.calls, await world.storedRefreshToken()]).toEqual([1, "refresh-2"]);
 });
 
-test("with nobody left to wait the refresh still goes on and is stored, since the provider has used up the old token (pitfall 8)", async () => {
+test("with nobody left to wait the refresh still goes on and is stored, since the provider has used up the old token", async () => {
   const world = await startWorld(opened);
   await world.login("alice", { remainingMs: 0 });
   const gate = world.endpoint.hold();
@@ -75,7 +75,7 @@ test("with nobody left to wait the refresh still goes on and is stored, since th
 });
 
 describe("a provider that is slower than refresh.timeout", () => {
-  test("costs its waiters the wait, not the tokens: the late response is stored and served (pitfall 9)", async () => {
+  test("costs its waiters the wait, not the tokens: the late response is stored and served", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     const gate = world.endpoint.hold();
@@ -109,7 +109,7 @@ describe("a provider that is slower than refresh.timeout", () => {
 });
 
 describe("a refresh that fails", () => {
-  test("fails its waiters together, and those who come within its back-off at once: they do not queue up to fail one by one (pitfall 6)", async () => {
+  test("fails its waiters together, and those who come within its back-off at once: they do not queue up to fail one by one", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     world.endpoint.respondNext({ status: 500 });
@@ -127,7 +127,7 @@ describe("a refresh that fails", () => {
     expect(world.endpoint.calls).toBe(2);
   });
 
-  test("does not happen on two replicas at once: the second waits, hears of the failure and keeps to its back-off (pitfall 3)", async () => {
+  test("does not happen on two replicas at once: the second waits, hears of the failure and keeps to its back-off", async () => {
     const world = await startWorld(opened);
     const other = world.replica();
     await world.login("alice", { remainingMs: 0 });

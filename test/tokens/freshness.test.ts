@@ -91,7 +91,7 @@ test("a 1-second token works as well", async () => {
 });
 
 test.each([undefined, 0])(
-  "a token without an expiry (expires_in: %s) is never refreshed: an invented one would refresh at every request (pitfall 2)",
+  "a token without an expiry (expires_in: %s) is never refreshed: an invented one would refresh at every request",
   async (expiresIn) => {
     const world = await startWorld(opened, { endpoint: { expiresIn } });
     await world.login("alice", { remainingMs: 0 });
@@ -105,7 +105,7 @@ test.each([undefined, 0])(
   },
 );
 
-test("a token with milliseconds to live is not handed out, neither from the cache nor from the store (pitfall 13)", async () => {
+test("a token with milliseconds to live is not handed out, neither from the cache nor from the store", async () => {
   const world = await startWorld(opened, { config: { aheadMs: 0 } });
   await world.login();
   await world.fresh();

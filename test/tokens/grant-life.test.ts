@@ -5,7 +5,7 @@ import { startWorld } from "./world.ts";
 const opened = resources();
 const day = 86_400_000;
 
-test("a session that is used lives on, far beyond the first refresh token's life: nobody in the middle of work has to log in (pitfall 18)", async () => {
+test("a session that is used lives on, far beyond the first refresh token's life: nobody in the middle of work has to log in", async () => {
   const world = await startWorld(opened, { provider: { refreshTokenLifeMs: 30 * day } });
   await world.login();
   for (let week = 0; week < 20; week++) {
@@ -27,7 +27,7 @@ test("a session that nobody uses ends with the refresh token's life", async () =
   expect(await world.fresh({ session: "bob" })).toBe("missing");
 });
 
-test("a life that the provider states for the refresh token is kept to: the session does not slide past it by being read (pitfall 18)", async () => {
+test("a life that the provider states for the refresh token is kept to: the session does not slide past it by being read", async () => {
   const world = await startWorld(opened);
   await world.login("alice", { remainingMs: 0 });
   world.endpoint.respondNext((_, usual) => ({

@@ -36,7 +36,7 @@ async function holdsOffAgain(world: World): Promise<void> {
 }
 
 describe("a refresh token that another replica may have redeemed", () => {
-  test("is not presented for refresh.holdOff, as its new tokens may be on their way to the store (pitfall 4)", async () => {
+  test("is not presented for refresh.holdOff, as its new tokens may be on their way to the store", async () => {
     const { world } = await abandoned();
     const { waiting } = await heldOff(world);
     await world.clock.advance(2_999);
@@ -166,7 +166,7 @@ describe("an attempt of this very process that ended without tokens", () => {
 });
 
 describe("after a gap, in which the store may have lost a commit and its marker", () => {
-  test("nobody presents a token for refresh.holdOff: whoever has the newer one writes it again in that time (pitfall 28)", async () => {
+  test("nobody presents a token for refresh.holdOff: whoever has the newer one writes it again in that time", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     world.store.subscription.gap();

@@ -27,7 +27,7 @@ async function refreshing() {
 }
 
 describe("a lease", () => {
-  test("is renewed while the provider's answer is on its way, past its first end: nobody else presents the token (pitfall 5)", async () => {
+  test("is renewed while the provider's answer is on its way, past its first end: nobody else presents the token", async () => {
     const { world, other, gate } = await refreshing();
     await world.clock.advance(40_000);
     expect([world.store.calls.renew, await acquireTheirs(other)]).toEqual([8, "busy"]);
@@ -71,7 +71,7 @@ describe("a lease", () => {
     expect([await acquireTheirs(other), world.metrics.events.lease_lost]).toEqual(["busy", undefined]);
   });
 
-  test("that another attempt has meanwhile is counted and logged as lost, and left to it; what the provider answers is stored all the same, as its version alone is compared (pitfalls 7 and 16)", async () => {
+  test("that another attempt has meanwhile counts as lost and is left to it; what the provider answers is stored all the same", async () => {
     const { world, other, gate } = await refreshing();
     world.store.down.add("renew");
     await world.clock.advance(15_000);

@@ -15,7 +15,7 @@ async function expired(script?: Script) {
   return world;
 }
 
-describe("each presentation is counted by its ending, its trigger and its length (pitfall 24)", () => {
+describe("each presentation is counted by its ending, its trigger and its length", () => {
   test.each<[ending: string, script: Script | undefined]>([
     ["refreshed", undefined],
     ["refused", { status: 400, body: { error: "invalid_grant" } }],

@@ -8,7 +8,7 @@ import { patientMs, startWorld } from "./world.ts";
 const opened = resources();
 
 describe("a refresh", () => {
-  test("stores the rotated refresh token before anybody is served with what came along (pitfall 7)", async () => {
+  test("stores the rotated refresh token before anybody is served with what came along", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0, subject: "alice@example.com" });
     const gate = world.store.holdReply("commit");
@@ -30,7 +30,7 @@ describe("a refresh", () => {
     ["null", { refresh_token: null }],
     ["empty", { refresh_token: "" }],
   ])(
-    "keeps the old refresh token where the new one is %s: without it the user would have to log in at the next expiry (pitfall 15)",
+    "keeps the old refresh token where the new one is %s: without it the user would have to log in at the next expiry",
     async (_, field) => {
       const world = await startWorld(opened);
       await world.login("alice", { remainingMs: 0 });
@@ -44,7 +44,7 @@ describe("a refresh", () => {
     },
   );
 
-  test("that the provider fails changes nothing in the store but the back-off it asked for, and the next one may succeed (pitfall 9)", async () => {
+  test("that the provider fails changes nothing in the store but the back-off it asked for, and the next one may succeed", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     const before = await world.store.read(world.key());
@@ -97,7 +97,7 @@ describe("a refresh", () => {
     expect(await world.fresh()).toBe("access-3");
   });
 
-  test("whose ID token is bad is stored and served all the same, and reported (pitfall 7)", async () => {
+  test("whose ID token is bad is stored and served all the same, and reported", async () => {
     const world = await startWorld(opened, { provider: { issuer: "https://idp.example.com" } });
     await world.login("alice", { remainingMs: 0 });
     world.endpoint.respondNext((_, usual) => ({ body: { ...(usual().body as object), id_token: "rubbish" } }));

@@ -9,7 +9,7 @@ import { startWorld } from "./world.ts";
 const opened = resources();
 
 describe("a refused refresh token", () => {
-  test("is presented no more: each further request is refused without a call to the provider, on every replica (pitfall 12)", async () => {
+  test("is presented no more: each further request is refused without a call to the provider, on every replica", async () => {
     const world = await startWorld(opened);
     const login = await world.login("alice", { remainingMs: 0 });
     world.endpoint.tokens.revoke(login.refresh_token);
@@ -63,7 +63,7 @@ describe("a refused refresh token", () => {
     expect(world.endpoint.calls).toBe(1);
   });
 
-  test("that the store cannot note logs nobody out: it is unavailable, noted each second until the store takes it, and then refused (pitfall 10)", async () => {
+  test("that the store cannot note logs nobody out: it is unavailable, noted each second until the store takes it, and then refused", async () => {
     const world = await startWorld(opened);
     const login = await world.login("alice", { remainingMs: 0 });
     world.endpoint.tokens.revoke(login.refresh_token);
@@ -103,7 +103,7 @@ describe("a refused refresh token", () => {
   });
 });
 
-describe("invalid_grant because another replica was faster (pitfall 11)", () => {
+describe("invalid_grant because another replica was faster", () => {
   const told = ["told of it", "not told of it"];
 
   /** A refresh that will be refused, and what another replica stores while it runs. */
@@ -156,7 +156,7 @@ describe("invalid_grant because another replica was faster (pitfall 11)", () => 
     ]).toEqual([2, "refresh-2", 0]);
   });
 
-  test("does not happen while that replica holds its lease: the second waits and both get what the one call brought (pitfall 4)", async () => {
+  test("does not happen while that replica holds its lease: the second waits and both get what the one call brought", async () => {
     const world = await startWorld(opened);
     const other = world.replica();
     await world.login("alice", { remainingMs: 0 });

@@ -21,7 +21,7 @@ async function threeReplicas() {
   return [world, ...others.map(({ store }) => world.replica({ store }))] as const;
 }
 
-test("callers on three replicas over one Redis: each session's refresh token is presented once, and all get the token it brought (pitfall 4)", async () => {
+test("callers on three replicas over one Redis: each session's refresh token is presented once, and all get the token it brought", async () => {
   const replicas = await threeReplicas();
   const [world] = replicas;
   const sessions = Array.from({ length: 10 }, (_, at) => `session-${at}`);

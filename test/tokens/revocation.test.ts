@@ -10,7 +10,7 @@ import { startWorld, type World, type WorldOptions } from "./world.ts";
 const opened = resources();
 
 describe("a logout", () => {
-  test("while a refresh is under way: the refresh that finishes after it resurrects no session (pitfall 17)", async () => {
+  test("while a refresh is under way: the refresh that finishes after it resurrects no session", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0 });
     const gate = world.endpoint.hold();
@@ -116,18 +116,15 @@ describe("the tokens that a provider issues after a logout", () => {
     return world;
   }
 
-  test.each(["this one", "another"])(
-    "by %s are ended at the provider: nobody is left who could (pitfall 17)",
-    async (by) => {
-      const world = await endedMeanwhile({ by });
-      await until("the revocation", () => world.endpoint.revoked.length > 0);
-      expect([
-        world.endpoint.revoked,
-        world.endpoint.tokens.isActive("access-2"),
-        world.events("revocation_failed"),
-      ]).toEqual([["refresh-2"], false, []]);
-    },
-  );
+  test.each(["this one", "another"])("by %s are ended at the provider: nobody is left who could", async (by) => {
+    const world = await endedMeanwhile({ by });
+    await until("the revocation", () => world.endpoint.revoked.length > 0);
+    expect([
+      world.endpoint.revoked,
+      world.endpoint.tokens.isActive("access-2"),
+      world.events("revocation_failed"),
+    ]).toEqual([["refresh-2"], false, []]);
+  });
 
   test("are ended by the access token where that is all there is", async () => {
     const world = await endedMeanwhile({ response: { body: { access_token: "access-new", token_type: "Bearer" } } });
@@ -175,18 +172,15 @@ describe("the tokens that a provider issues after a logout", () => {
   test.each<[string, string | undefined, RegExp]>([
     ["names no endpoint for that", undefined, /names no revocation endpoint/],
     ["does not answer", "http://127.0.0.1:1/revoke", /fetch failed|ECONNREFUSED/],
-  ])(
-    "stay valid where the provider %s, and the log says so, without them (pitfall 22)",
-    async (_, revocationEndpoint, reason) => {
-      const world = await endedMeanwhile({ options: { provider: { revocationEndpoint } } });
-      await until("the word", () => world.events("revocation_failed").length > 0);
-      expect(world.events("revocation_failed")).toMatchObject([
-        { level: "warn", upstream: "crm", reason: expect.stringMatching(reason) },
-      ]);
-      expect(world.log()).not.toMatch(/(access|refresh)-\d/);
-      expect(world.endpoint.tokens.isActive("access-2")).toBe(true);
-    },
-  );
+  ])("stay valid where the provider %s, and the log says so, without them", async (_, revocationEndpoint, reason) => {
+    const world = await endedMeanwhile({ options: { provider: { revocationEndpoint } } });
+    await until("the word", () => world.events("revocation_failed").length > 0);
+    expect(world.events("revocation_failed")).toMatchObject([
+      { level: "warn", upstream: "crm", reason: expect.stringMatching(reason) },
+    ]);
+    expect(world.log()).not.toMatch(/(access|refresh)-\d/);
+    expect(world.endpoint.tokens.isActive("access-2")).toBe(true);
+  });
 });
 
 describe("a new login", () => {
@@ -203,7 +197,7 @@ describe("a new login", () => {
     expect([world.cached(), await world.storedRefreshToken()]).toEqual(["access-3", "refresh-3"]);
   });
 
-  test("as somebody else is not overwritten by the old account's refresh, also if that commits last (pitfall 27)", async () => {
+  test("as somebody else is not overwritten by the old account's refresh, also if that commits last", async () => {
     const world = await startWorld(opened);
     await world.login("alice", { remainingMs: 0, subject: "first" });
     world.store.down.add("commit");
@@ -246,7 +240,7 @@ describe("a new login", () => {
   });
 });
 
-test("a grant that the store lost is written anew by the refresh that was under way: data loss is no logout (pitfall 28)", async () => {
+test("a grant that the store lost is written anew by the refresh that was under way: data loss is no logout", async () => {
   const clock = manualClock();
   const stores = [createMemoryStore({ clock, maxGrants: 10 }), createMemoryStore({ clock, maxGrants: 10 })] as const;
   let failedOver = false;

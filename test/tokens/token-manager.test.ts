@@ -45,7 +45,7 @@ test("a token that the store returns expired, without a word about it, is refres
   }
 });
 
-test("a grant that expired together with nothing is found again: an access token's end never takes the refresh token with it (pitfall 1)", async () => {
+test("a grant that expired together with nothing is found again: an access token's end never takes the refresh token with it", async () => {
   const world = await startWorld(opened);
   await world.login();
   await world.clock.advance(10 * 86_400_000);
@@ -63,7 +63,7 @@ test("a session without a grant, or with a revoked one, is missing, and no provi
   expect(world.endpoint.calls).toBe(0);
 });
 
-test("a store that is down is unavailable, not logged out; a token in the cache is served on (pitfall 10)", async () => {
+test("a store that is down is unavailable, not logged out; a token in the cache is served on", async () => {
   const world = await startWorld(opened);
   await world.login();
   await world.login("bob");
@@ -91,7 +91,7 @@ test("a provider that refuses us rather than the user harms no grant, and says s
   expect([await world.fresh(), world.endpoint.calls]).toEqual(["access-2", 2]);
 });
 
-test("no token appears in the log, whatever happens to it (pitfall 22)", async () => {
+test("no token appears in the log, whatever happens to it", async () => {
   const world = await startWorld(opened, { provider: { issuer: "https://idp.example.com" } });
   await world.login("alice", { remainingMs: 0 });
   world.endpoint.respondNext({ status: 500 });

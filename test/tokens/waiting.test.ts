@@ -109,7 +109,7 @@ test("who waits with a token in hand that is dropped just before its end goes on
   expect(await waiting).toBe("access-2");
 });
 
-describe("50 replicas that want one grant do not queue for its lease one by one (pitfall 6)", () => {
+describe("50 replicas that want one grant do not queue for its lease one by one", () => {
   /** The first of them refreshes, or has vanished with the lease; 50 more wait. */
   async function fiftyWaiting(begin: (world: World) => Promise<unknown>) {
     const world = await startWorld(opened);
