@@ -4,6 +4,7 @@ import { createLog } from "../../src/platform/log.ts";
 import { type Random, systemRandom } from "../../src/platform/random.ts";
 import { Secret } from "../../src/platform/secret.ts";
 import type { OAuthProviderConfig } from "../../src/providers/oauth-provider.ts";
+import type { Provider } from "../../src/providers/provider.ts";
 import { type GrantKey, hashSession } from "../../src/stores/grant.ts";
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
@@ -38,6 +39,8 @@ export interface World<C extends Clock = ManualClock> {
   readonly tokens: TokenManager;
   /** What this process counted. */
   readonly metrics: RecordedMetrics;
+  /** How many answers of the provider, failures included, have come to this process. */
+  answered(): number;
   /** Everything logged, at level trace. */
   log(): string;
   /** The log lines with this `event`. */
@@ -106,15 +109,13 @@ function worldAt<C extends Clock>(
   const lines: string[] = [];
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
   const random = { ...systemRandom(), fraction: () => 0, ...options.random };
-  const providers = new Map([
-    [
-      options.upstream ?? "crm",
-      providerOf(
-        { tokenEndpoint: endpoint.url, revocationEndpoint: endpoint.revocationUrl, ...options.provider },
-        { clock },
-      ),
-    ],
-  ]);
+  const provider = providerOf(
+    { tokenEndpoint: endpoint.url, revocationEndpoint: endpoint.revocationUrl, ...options.provider },
+    { clock },
+  );
+  let answered = 0;
+  const refresh: Provider["refresh"] = (request) => provider.refresh(request).finally(() => answered++);
+  const providers = new Map([[options.upstream ?? "crm", { ...provider, refresh }]]);
   const config = { ...managerConfig, ...options.config };
   const tokens = createTokenManager({ store, providers, clock, random, log, metrics, config });
   const key = (session = "alice") => ({ session: hashSession("test", session), upstream: "crm" });
@@ -126,6 +127,7 @@ function worldAt<C extends Clock>(
     clock,
     tokens,
     metrics,
+    answered: () => answered,
     key,
     log: () => lines.join(""),
     events: (event) =>
