@@ -94,7 +94,7 @@ const notSentCodes = new Set([
 ]);
 
 /** Whether any of the request may have reached the server. */
-export function wasSent(error: unknown): boolean {
+function wasSent(error: unknown): boolean {
   if (error instanceof NotSentError) return false;
   const code = codeOf(error);
   return !(

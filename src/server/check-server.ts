@@ -12,7 +12,7 @@ import { raiseResetLimits } from "./reset-limits.ts";
 import { deadlineMarginMs, serveDirectly } from "./unary-stream.ts";
 
 /** The health service's name for the store's live state. */
-export const storeHealth = "bearerswap.store";
+const storeHealth = "bearerswap.store";
 
 export interface CheckServerDeps {
   readonly check: Check;

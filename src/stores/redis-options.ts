@@ -96,10 +96,7 @@ export function natMapping(natMap: NatMap = {}): (key: string) => HostPort | nul
 }
 
 /** Certificates are verified and TLS 1.2 is the oldest version, whatever options Node was started with. */
-export function tlsOptions(
-  { ca, cert, key, serverName, minVersion = "TLSv1.2" }: RedisTls,
-  place?: HostPort,
-): TlsOptions {
+function tlsOptions({ ca, cert, key, serverName, minVersion = "TLSv1.2" }: RedisTls, place?: HostPort): TlsOptions {
   // Node does not send the host's name by itself; servers that share an address need it.
   const servername = serverName ?? (place !== undefined && isIP(place.host) === 0 ? place.host : undefined);
   return {

@@ -15,31 +15,31 @@ export interface AccessToken {
   readonly staleAt: number;
   /** From here on a request starts a refresh and is answered with this token. */
   readonly aheadAt: number;
-  /** When the store said so: just before it was asked. */
+  /** The instant just before the store was asked that held this token. */
   readonly confirmedAt: number;
-  /** Until then the store is not asked again although it should be: it has just failed to answer. Monotonic ms. */
+  /** The store has just failed to answer: it is not asked again for this token before this instant, monotonic ms. */
   unaskedUntil: number;
-  /** Room for the caller to keep what it found out about this token: whether it can stand in its header. */
+  /** Whether the token can be sent in its header: set by the caller that checks it, so that it checks only once. */
   injectable?: boolean | undefined;
 }
 
 /** When tokens count as stale and when they are refreshed ahead. */
 export interface FreshnessConfig {
   /**
-   * Life that a served token has left, ms; at most a fifth of the token's life counts, so that short-lived tokens work.
+   * A token is fresh while it has this much life left, ms; at most a fifth of its life counts, for short-lived tokens.
    */
   readonly minRemainingMs: number;
-  /** Life left at which a refresh starts in the background, ms; at most half of the token's life counts. */
+  /** A refresh starts in the background when this much life is left, ms; at most half of the token's life counts. */
   readonly aheadMs: number;
 }
 
-/** A token with this much life left, in ms, is served where no fresher one can be had. */
+/** Where no fresher token can be had, one is served until this much of its life is left, ms. */
 export const usableMs = 1_000;
 
 /**
- * Places a token's life on the monotonic clock.
+ * Converts a token's remaining life to instants on the monotonic clock.
  * @param from the instant from which `remainingMs` counts: just before the store or the provider was asked
- * @param jitter in [0, 1): spreads the refreshes ahead of sessions that began together
+ * @param jitter in [0, 1): spreads the background refreshes of sessions that began together
  */
 export function placeAccessToken(
   access: StoredAccess,
@@ -66,8 +66,8 @@ export function placeAccessToken(
 }
 
 /**
- * Until when the token may be served while no fresher one can be had: never shorter than it is fresh, as tokens of a
- * second or two would be of no use.
+ * The instant until which a token may be served while no fresher one can be had. It is never before `staleAt`: else a
+ * token that lives a second or two could not be served at all.
  */
 export function usableUntil(token: AccessToken): number {
   return Math.max(token.staleAt, token.expiresAt - usableMs);

@@ -17,11 +17,11 @@ export type TokenAnswer =
   | { readonly kind: "subject_mismatch" }
   | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
 
-/** From a flight's result to one caller's answer. */
+/** Turns a flight's result into one caller's answer. */
 export interface Answers {
   /**
-   * The caller's answer, by its deadline; "again" where it needs a flight of its own: this one is out of date, or was
-   * begun by somebody who may not use the grant.
+   * Resolves to the caller's answer by its deadline, or to "again" where the caller has to join another flight: this
+   * one is out of date, or was begun for an owner who may not use the grant.
    */
   awaitedFrom(flight: Flight, owner: Owner, key: GrantKey, deadline: Deadline): Promise<TokenAnswer | "again">;
 }
@@ -39,7 +39,7 @@ export interface AnswersDeps {
  */
 const timerSlackMs = 50;
 
-/** What a caller gets who waits no longer. */
+/** The answer to a caller that stops waiting before the flight has a result. */
 const hasty = unavailable("deadline");
 
 export function createAnswers({ cache, coherence, clock, metrics }: AnswersDeps): Answers {
@@ -48,8 +48,7 @@ export function createAnswers({ cache, coherence, clock, metrics }: AnswersDeps)
       for (;;) {
         const result = await wait(flight, owner, key, deadline);
         const answer = answerOf(owner, key, result);
-        // The token in hand, whose end came near, may have been dropped in that moment: the flight goes on, and so does
-        // the wait.
+        // The wait ended early to serve the cached token, which has been dropped meanwhile: wait on for the flight.
         if (answer === hasty && !deadline.hasPassed()) continue;
         if (result.kind === "not_begun" && answer === "again") await flight.done;
         return answer;
@@ -58,8 +57,8 @@ export function createAnswers({ cache, coherence, clock, metrics }: AnswersDeps)
   };
 
   /**
-   * Waits no longer than a token in hand can be served, so that a slow provider costs nobody a request that could have
-   * been answered.
+   * Stops waiting while a cached token can still be served: else a slow provider would fail requests that this token
+   * can answer.
    */
   async function wait(flight: Flight, owner: Owner, key: GrantKey, deadline: Deadline): Promise<FlightResult> {
     const held = servable(owner, key);
@@ -97,7 +96,7 @@ export function createAnswers({ cache, coherence, clock, metrics }: AnswersDeps)
     }
   }
 
-  /** The token in hand, where it can still be served. */
+  /** The cached token, where it can still be served. */
   function usable(owner: Owner, key: GrantKey): TokenAnswer | undefined {
     const held = servable(owner, key);
     if (held === undefined) return undefined;

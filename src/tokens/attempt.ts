@@ -11,19 +11,19 @@ export type RefreshResult =
       readonly kind: "refreshed";
       readonly version: string;
       readonly grant: Grant;
-      /** With the whole life the provider gave it, to be counted from `sentAt` (monotonic ms). */
+      /** Its `remainingMs` is the whole life that the provider gave it, counted from `sentAt` (monotonic ms). */
       readonly access: StoredAccess | undefined;
       readonly sentAt: number;
     }
-  /** Somebody else's newer token, found in the store when it was asked at `readAt` (monotonic ms). */
+  /** The store, asked at `readAt` (monotonic ms), holds a newer token. */
   | { readonly kind: "moved"; readonly row: GrantRow; readonly readAt: number }
-  /** Somebody else's change is in the store: look again. */
+  /** The grant was changed meanwhile and has to be read again. */
   | { readonly kind: "superseded" }
   | { readonly kind: "missing" }
   | { readonly kind: "refused"; readonly why: string; readonly subject: string | undefined }
   | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
 
-/** What one turn led to: a result, or another turn: at once, or after waiting for others. */
+/** What one turn led to: a result, or another turn, which begins at once or after a wait for others. */
 export type Turn = RefreshResult | { readonly kind: "again" } | { readonly kind: "wait"; readonly ms: number };
 
 /** One attempt to refresh, which has the lease and may present the refresh token once. */
@@ -36,7 +36,7 @@ export interface Attempt {
   readonly lease: Lease;
   readonly earlier: EarlierAttempts | undefined;
   readonly failures: number;
-  /** For so long an answer to an earlier presentation, which was given up, might come, ms. */
+  /** How long the provider may still answer an earlier call that was given up, ms. */
   readonly answerMs: number;
   /** {@link Journal.mark}, before and after the lease was acquired. */
   readonly since: number;
@@ -47,16 +47,18 @@ export interface Attempt {
 
 /** How long a call that hangs keeps others from presenting the same refresh token. */
 export interface Patience {
-  /** From its sending until the lease is given up, ms. The answer is awaited beyond that, for a minute at most. */
+  /** From the sending until the lease is given up, ms. An answer is awaited up to a minute after the sending. */
   readonly ms: number;
-  /** Others may present the token beside the call only within a part of the grace; after that they wait it out. */
+  /**
+   * Others may present the token beside this call only early in the grace; later they wait until it cannot be answered.
+   */
   readonly onlyInGrace: boolean;
 }
 
 /** A presentation whose request has left this process, at `sentAt` (monotonic ms). */
 export type Sent =
   | { readonly kind: "answered"; readonly sentAt: number; readonly outcome: RefreshOutcome }
-  /** Nobody waits for the answer any more; it is stored where it comes. */
+  /** No request waits for the answer any more; if it comes, it is stored. */
   | {
       readonly kind: "given_up";
       readonly sentAt: number;
@@ -67,7 +69,7 @@ export type Sent =
 /** What became of a presentation. */
 export type Presented =
   | Sent
-  /** The last look, in the moment of sending, forbade it. */
+  /** The check in the moment of sending forbade it. */
   | { readonly kind: "withheld" }
   /** The breaker is open, discovery failed, or no request could be made. */
   | { readonly kind: "not_sent"; readonly outcome: RefreshOutcome };

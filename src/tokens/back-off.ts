@@ -1,13 +1,12 @@
 /** What a back-off is computed from. */
 export interface BackOffInput {
   /**
-   * The refresh token may have been used: it is presented again only in the hope that the provider has not noticed, or
-   * has a grace.
+   * The provider may have redeemed the refresh token: presenting it again works only if it did not, or allows a grace.
    */
   readonly maybeUsed: boolean;
   /**
-   * The provider never rotates (its presentation harmed nothing), or left the token in place the last time, as far as
-   * this process has seen; or nothing is known.
+   * `never`: the provider never rotates, so the presentation harmed nothing. `not_seen`: its last answer to this
+   * process left the token in place. `perhaps`: neither is known.
    */
   readonly rotates: "never" | "not_seen" | "perhaps";
   /** Failures in a row before this one. */
@@ -28,11 +27,13 @@ const usedFirstMs = 5_000;
 const usedLongestMs = 300_000;
 
 /**
- * How long nobody presents a refresh token after it failed, ms. Surely unused: 1 s, doubled up to a minute; and so
- * where the last answer left the token in place. Perhaps used: 5 s, doubled up to five minutes, but inside a known
- * grace never so long that the grace would be over, hold-off included. At a provider that never rotates, what may have
- * been used is as good as before: a second at most, since the call that hung has spared the provider already; a failure
- * that comes at once still backs off ever longer. At least what the provider asked for; up to a tenth more.
+ * How long nobody presents a refresh token after a failure, ms; never less than the provider asked for.
+ * - Surely unused, or the last answer left the token in place: 1 s, doubled up to a minute.
+ * - Perhaps used: 5 s, doubled up to five minutes. Inside a known grace 1 s, doubled up to a minute, but at most half
+ *   of the grace that is left after the hold-off (not below 1 s), so that the next presentation still falls into it.
+ * - Perhaps used at a provider that never rotates: a second at most, as the token is as good as before.
+ *
+ * Jitter adds up to a tenth; from the last kind's second it takes up to a tenth.
  */
 export function backOffMs({
   maybeUsed,

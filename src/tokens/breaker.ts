@@ -3,11 +3,11 @@ import type { Log } from "../platform/log.ts";
 import type { RefreshOutcome } from "../providers/outcome.ts";
 import type { TokenMetrics } from "./metrics.ts";
 
-/** Keeps calls from a provider that is down: one for each upstream and process. */
+/** Keeps calls away from a provider that is down. Each upstream has one breaker in each process. */
 export interface Breaker {
   /** Milliseconds until a call may be tried; 0 where one may be now. */
   openMs(): number;
-  /** The call's outcome; `transient` without a call where the breaker is open. */
+  /** Makes the call, or answers `transient` without one while the breaker is open. */
   run(call: () => Promise<RefreshOutcome>): Promise<RefreshOutcome>;
 }
 
@@ -18,12 +18,12 @@ export interface BreakerDeps {
   readonly metrics: Pick<TokenMetrics, "breaker">;
 }
 
-/** So many failures in a row open it. */
+/** This many failures in a row open the breaker. */
 const failuresToOpen = 10;
 /** How long it stays open, ms: doubled each time the call that tries again fails. */
 const firstOpenMs = 5_000;
 const longestOpenMs = 60_000;
-/** While one call tries whether the provider is back, ms. */
+/** What `openMs` answers while one call tries whether the provider is back. */
 const probingMs = 1_000;
 
 interface Open {
@@ -33,7 +33,7 @@ interface Open {
   readonly forMs: number;
 }
 
-/** One call tries; the others wait for what comes of it. */
+/** One call tries whether the provider is back; the others wait for its outcome. */
 interface HalfOpen {
   readonly kind: "half_open";
   /** How long it was open before. */
@@ -44,8 +44,8 @@ interface HalfOpen {
 type State = { readonly kind: "closed" } | Open | HalfOpen;
 
 /**
- * Only what says that the provider is unwell: an answer about one token or about us does not, nor does 429, which has
- * its own back-off.
+ * Whether the outcome says that the provider is unwell. An answer about one token or about this client does not, nor
+ * does 429, which has a back-off of its own.
  */
 function isUnwell(outcome: RefreshOutcome): boolean {
   return outcome.kind === "unknown" || (outcome.kind === "transient" && !outcome.tooMany && outcome.why !== "not_sent");
@@ -53,9 +53,9 @@ function isUnwell(outcome: RefreshOutcome): boolean {
 
 export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): Breaker {
   let state: State = { kind: "closed" };
-  /** In a row, of calls that began while it was closed. */
+  /** Failures in a row, of calls that began while the breaker was closed. */
   let failures = 0;
-  /** From its opening until a call has succeeded: that each try opens it anew is no news for the log. */
+  /** Set from the first opening until a call succeeds: a failed try in between opens the breaker without a log line. */
   let isTripped = false;
 
   return {
@@ -81,7 +81,7 @@ export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): B
     }
   }
 
-  /** A call may end after others have opened the breaker: it does not keep it open for longer. */
+  /** A call that ends after others have opened the breaker does not keep it open longer. */
   function count(outcome: RefreshOutcome): RefreshOutcome {
     failures = isUnwell(outcome) ? failures + 1 : 0;
     if (failures >= failuresToOpen && state.kind !== "open") open();
@@ -107,7 +107,8 @@ export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): B
     isTripped = true;
     log.warn(
       { event: "breaker_open", upstream, failures: failuresToOpen },
-      "the provider failed so many times in a row: it is asked by one request at a time until it answers again; the others get 503",
+      "the provider keeps failing: until it answers again, one refresh at a time is tried, and requests that need " +
+        "another are answered 503. No session is lost",
     );
   }
 

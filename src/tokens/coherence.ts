@@ -8,9 +8,9 @@ export interface CoherenceConfig {
 }
 
 /**
- * Whether this process would know of a change that somebody else made. While it hears its own heartbeats it has heard
- * every change published before them. Invariant: an entry is served unasked at most `maxStaleness` after the store
- * could have said something else, whatever became of the subscription.
+ * Whether this process would know of a change that another one made: while it hears its own heartbeats, it has heard
+ * every change published before them. Invariant: a cached entry is served without asking the store for at most
+ * `maxStaleness` after the store changed. Otherwise a dead subscription would keep a revoked session alive.
  */
 export interface Coherence {
   /**
@@ -41,7 +41,7 @@ export function createCoherence(
     isBearable: (confirmedAt, now) =>
       now < Math.max(confirmedAt, confirmedAt >= unbrokenSince ? heardAt : confirmedAt) + maxOutageMs,
     heard(at) {
-      // From the moment it came in: between its sending and its arrival the subscription may still have been beginning.
+      // Counted from the arrival, not the sending: the subscription may have begun only in between.
       if (unbrokenSince === Number.POSITIVE_INFINITY) unbrokenSince = clock.monotonicMs();
       heardAt = Math.max(heardAt, at);
     },

@@ -24,19 +24,19 @@ export interface CommitTokensDeps {
 /** Puts what a provider answered into the store. */
 export interface CommitTokens {
   /**
-   * Stores before anybody is served. The tokens may be the only copy of the user's login, so that the write is repeated
-   * until the store takes it. `late`: the answer to a call that was given up; another flight may be under way, which
-   * has to hear of it as if somebody else had written.
+   * Stores the tokens before any request is served with them. They may be the only copy of the user's login, so the
+   * write is repeated until the store takes it. `late`: they answer a call that was given up; the flight that may be
+   * under way by now hears of the write as of another process's.
    */
   commit(attempt: Attempt, sentAt: number, tokens: TokenResponse, when: "in_time" | "late"): Promise<RefreshResult>;
-  /** Whether this process writes that version just now for a flight that waits for it. */
+  /** Whether this process is writing that version for a flight that waits for it. */
   isWriting(version: string): boolean;
   /** Whether this process has new tokens in place of that version, and the store does not have them yet. */
   isReplacing(key: GrantKey, version: string): boolean;
   unstored(): readonly GrantKey[];
 }
 
-/** New tokens are offered to the store for so long, ms: nobody knows when they stop being of use. */
+/** How long new tokens are offered to the store, ms: there is no telling when they stop being of use. */
 const commitGiveUpMs = 24 * 60 * 60 * 1_000;
 
 interface Committing {
@@ -47,7 +47,7 @@ interface Committing {
 export function createCommitTokens({ failover, clock, random, log, metrics }: CommitTokensDeps): CommitTokens {
   /** By the new version. */
   const committing = new Map<string, Committing>();
-  /** How many of them take the place of a version. */
+  /** How many commits replace each version. */
   const replaced = new Map<string, number>();
 
   return {
@@ -89,7 +89,7 @@ export function createCommitTokens({ failover, clock, random, log, metrics }: Co
       case "superseded":
         return { kind: "superseded" };
       case "revoked":
-        // The session was ended while its refresh ran: what the provider has just issued is nobody's.
+        // The session was ended while its refresh ran: nobody will use the tokens that the provider has just issued.
         void endAtProvider(key, tokens, { provider: gate.provider, log });
         return { kind: "missing" };
       default:
@@ -112,7 +112,7 @@ export function createCommitTokens({ failover, clock, random, log, metrics }: Co
   }
 
   function failing(key: GrantKey): (error: unknown) => void {
-    const failed = logNowAndThen(log, "commit_failed", key, "new tokens not stored yet");
+    const failed = logNowAndThen(log, "commit_failed", key, "the store has not taken new tokens yet: trying again");
     return (error) => {
       metrics.count("commit_retry", key.upstream);
       failed(error);
@@ -137,7 +137,7 @@ function versionId(key: GrantKey, version: string): string {
   return `${grantId(key)} ${version}`;
 }
 
-/** A life the provider stated for a refresh token that it did not replace runs on. */
+/** A life that the provider stated for a refresh token runs on until the token is replaced. */
 function lifeOf(row: GrantRow, provider: Provider, tokens: TokenResponse): GrantLife {
   if (tokens.refreshExpiresInMs !== undefined) return { ms: tokens.refreshExpiresInMs, stated: true };
   if (tokens.refreshToken === undefined && row.life.stated) return row.life;

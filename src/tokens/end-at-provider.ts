@@ -9,9 +9,9 @@ export interface EndAtProviderDeps {
 }
 
 /**
- * Ends tokens at their provider, which nobody here will use any more: by the refresh token, or by the access token
- * where there is no other. What the provider does not confirm is logged. Resolves to why it did not, undefined where it
- * did, or there was nothing to end. Never rejects.
+ * Asks the provider to end tokens that nobody here will use any more: the refresh token, or the access token where
+ * there is none. Logs what the provider does not confirm, and resolves to the reason; undefined where it confirmed, or
+ * there was nothing to end. Never rejects.
  */
 export async function endAtProvider(
   key: GrantKey,
@@ -25,7 +25,7 @@ export async function endAtProvider(
   if (why !== undefined)
     log.warn(
       { event: "revocation_failed", upstream: key.upstream, session: shortHash(key.session), reason: why },
-      "the provider did not confirm that it ended the tokens of a grant that has ended here: they may still be good there",
+      "the provider did not confirm that it ended the tokens of a grant that has ended here: they may still work there",
     );
   return why;
 }

@@ -4,15 +4,15 @@ import { type GrantKey, grantId } from "../stores/grant.ts";
 import type { EarlierAttempts } from "../stores/token-store.ts";
 
 /**
- * Attempts of this process that ended without tokens and left their marker, as the refresh token may have been used.
- * Nobody will commit what came of them: it is not worth waiting for, as it is for another replica's.
+ * Remembers the attempts of this process that ended without tokens and left their marker, because the refresh token may
+ * have been used. None of them will commit any more, so nobody has to hold off for them as for another replica's.
  */
 export interface EndedAttempts {
-  /** One more ended, after `earlier` others. */
+  /** Notes that one more attempt ended, after `earlier` others. */
   add(key: GrantKey, version: string, earlier: EarlierAttempts | undefined): void;
-  /** The store may have lost their markers: what it says from now on may be others'. */
+  /** Forgets them: after a gap the store may have lost their markers, and those it shows may be other replicas'. */
   clear(): void;
-  /** Whether all the earlier attempts are such. */
+  /** Whether all the earlier attempts are among them. */
   areAll(key: GrantKey, version: string, earlier: EarlierAttempts): boolean;
 }
 

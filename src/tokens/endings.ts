@@ -8,8 +8,8 @@ import type { Journal } from "./journal.ts";
 import { untilStored } from "./until-stored.ts";
 
 /**
- * What a grant's end found. `ended` is what was there, whose tokens are still good at the provider. `unknown`: the
- * store did not answer; `isEnded` says, within a minute, whether the grant ended all the same.
+ * What ending a grant led to. `ended` carries the row that was there: its tokens are still valid at the provider.
+ * `unknown`: the store did not answer; `isEnded` tells within a minute whether the grant ended all the same.
  */
 export type EndResult =
   | { readonly kind: "ended"; readonly row?: GrantRow }
@@ -20,13 +20,13 @@ export type EndResult =
 /** Ends grants so that no refresh under way brings them back. */
 export interface Endings {
   /**
-   * Ends whatever is there, and leaves a tombstone also where nothing is: for who may say so of any session. False
-   * where there was no grant.
+   * Ends whatever is there, and leaves a tombstone even where nothing is: only for callers that may end any session.
+   * False where there was no grant.
    */
   revoke(key: GrantKey): Promise<boolean>;
   /**
-   * Ends the grant that is there, if it is the one meant. A stranger can ask for this with a session that nobody has
-   * seen before: a grant that never was leaves nothing behind.
+   * Ends the grant that is there, if it is the one meant. Where there is none and none is under way, nothing is
+   * written: else a stranger could fill the store with tombstones of sessions that never existed.
    */
   endIf(key: GrantKey, isMeant: (subject: GrantRow["grant"]) => boolean): Promise<EndResult>;
 }
@@ -40,15 +40,15 @@ export interface EndingsDeps {
   /** The grant has changed, or may have. */
   readonly onEnd: (key: GrantKey) => void;
   /**
-   * This process refreshes the grant, holds tokens of it that are not stored, or may yet get some from a call that it
-   * gave up: it would come back although the store has lost it.
+   * Whether this process refreshes the grant, holds tokens of it that are not stored, or may get some from a call that
+   * it gave up: their commit would bring back a grant that the store has lost.
    */
   readonly isUnderWay: (key: GrantKey) => boolean;
 }
 
-/** Refreshes elsewhere may come in between so often. */
+/** How often a grant is read again because another process changed it in between. */
 const maxTries = 10;
-/** So long it is found out what became of a write that was not answered, ms. */
+/** How long the store is asked what became of a write that it did not answer, ms. */
 const lookForMs = 60_000;
 
 export function createEndings({ store, journal, failover, clock, random, onEnd, isUnderWay }: EndingsDeps): Endings {
@@ -67,7 +67,7 @@ export function createEndings({ store, journal, failover, clock, random, onEnd, 
           return { kind: "ended" };
         }
         if (!isMeant(read.row.grant)) return { kind: "another" };
-        // Only what was looked at: a login that came in between is left alone, and a refresh is looked at in turn.
+        // Ends only the version that was checked; a change in between is read and checked in turn.
         const version = random.id();
         try {
           if ((await end(key, version, read.row.version)) !== undefined) return { kind: "ended", row: read.row };

@@ -4,9 +4,9 @@ import { upTo } from "../platform/lru-options.ts";
 import { type GrantKey, grantId } from "../stores/grant.ts";
 
 /**
- * Grants whose refreshes have been failing for an hour or more, as far as this process has been asked for them lately.
- * A provider's refusal in words that we do not know looks like any other failure: without this, its user would be
- * answered 503 for ever and nobody would hear of it.
+ * Counts grants whose refreshes have been failing for an hour or more, of those that this process was asked for lately.
+ * A refusal in words that we do not know looks like any other failure: without this count, the user would be answered
+ * 503 for ever and no operator would notice.
  */
 export interface FailingGrants {
   /** What the store has just said of a grant; undefined where its refreshes do not fail, or there is none. */
@@ -22,7 +22,8 @@ interface FailingGrant {
 
 const longMs = 60 * 60 * 1_000;
 /**
- * Who has not been asked for in this time is not counted: nobody is kept from anything, and others may have healed it.
+ * A grant that was not asked for in this time is not counted: no user waits for it, and another replica may have
+ * refreshed it.
  */
 const lately = 15 * 60 * 1_000;
 const maxGrants = 10_000;

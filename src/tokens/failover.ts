@@ -8,21 +8,21 @@ import type { TokenMetrics } from "./metrics.ts";
 import { writeAt } from "./timed-write.ts";
 
 /**
- * What is done when the store has gone back: it had acknowledged writes, and whoever took over never got them. The
- * store says so by a gap; then whatever this process wrote in the last minute is looked up, and written again where a
- * predecessor is in its place, or nothing. Repeating a write that is still there changes nothing.
+ * Restores writes that the store acknowledged and then lost, because the server that took over never got them. After a
+ * gap, this process looks up what it wrote in the last minute, and writes it again where the store holds a predecessor
+ * or nothing. Repeating a write that is still there changes nothing.
  */
 export interface Failover {
   /** Writes a refresh: over the version it began with, or over an older one that a failover has brought back. */
   commit(commit: Commit & { readonly from: string }): Promise<CommitResult>;
-  /** A login or the end of a session was stored. */
+  /** Notes that a login or the end of a session was stored. */
   stored(written: Written): void;
   /**
-   * Somebody else wrote that version, perhaps again: where this process has what came after it, that follows. Where it
-   * is the end of the session, this process keeps that, too.
+   * Another process wrote that version, perhaps to restore it. Where this process has a later version, it writes that
+   * again; where the session was ended, it notes the end as well.
    */
   heard(key: GrantKey, version: string): void;
-  /** The store may just have lost something: all that this process wrote lately is looked up now. */
+  /** The store may just have lost something: looks up all that this process wrote lately. */
   gap(): void;
   /** Whether it may have lost something since that {@link Journal.mark}. */
   gapSince(mark: number): boolean;
@@ -38,18 +38,21 @@ export interface FailoverDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: TokenMetrics;
-  /** For so long nobody acquires what was written again, ms: what came after it may be lost, and on its way back. */
+  /** How long nobody acquires a grant that was written again, ms: others may be about to restore a later version. */
   readonly holdOffMs: number;
 }
 
-/** Where the store does not tell of gaps, a write is looked up so long after it, or after the last gap, ms. */
+/** Where the store does not tell of gaps, a write is looked up at these times after it, or after the last gap, ms. */
 const scheduleMs = [1_000, 3_000, 7_000, 15_000, 31_000, journalMs] as const;
-/** After a gap a write is tried this often, ms, so many times: others may have to write back what came before it. */
+/**
+ * After a gap a write is tried `tries` times, this long apart, ms: others may first have to write back what it
+ * replaced.
+ */
 const retryMs = 500;
 const tries = 7;
 /** A store that tells of gaps does so within this time, ms: it is asked once a second. */
 export const toldWithinMs = 1_500;
-/** Entries looked up at the same time: after a failover of a busy store there are tens of thousands. */
+/** How many entries are looked up at the same time: after a failover of a busy store there are tens of thousands. */
 const atATime = 100;
 
 export function createFailover(deps: FailoverDeps): Failover {
@@ -60,7 +63,7 @@ export function createFailover(deps: FailoverDeps): Failover {
   /** The last gap, as a {@link Journal.mark} and on the monotonic clock. */
   let lastGap = { mark: 0, at: Number.NEGATIVE_INFINITY };
   let nextGap = Promise.withResolvers<boolean>();
-  /** How this process learns that the store went back: never, as it cannot; because it is told; or by looking. */
+  /** How this process learns that the store went back: not at all, because it is told, or by looking on a schedule. */
   let knowledge: "never" | "told" | "schedule" = "never";
   let lookedAt = 0;
 
@@ -71,8 +74,8 @@ export function createFailover(deps: FailoverDeps): Failover {
       const first = await store.commit(commit.key, commit.from, writeAt(commit.write, clock.monotonicMs()));
       const result = first === "superseded" ? await writeOver(commit, journal.ancestorsOf(commit), 0) : first;
       if (result === "written" || result === "already") return noteWritten(commit, result);
-      // The store may have gone back to before what this refresh began with: whoever wrote that writes it back, and
-      // this comes next. Nobody else has these tokens: they are not dropped before it is clear that there was no gap.
+      // The store may have gone back behind the version that this refresh began with: that one's writer restores it,
+      // and these tokens follow. Nobody else has them: they are kept until it is clear that there was no gap.
       if (result !== "superseded" || (lastGap.mark <= commit.since && !(await gapFollows()))) return result;
       const entry = journal.noteRefresh(commit);
       void chase(entry);
@@ -103,14 +106,14 @@ export function createFailover(deps: FailoverDeps): Failover {
     },
   };
 
-  /** Where a gap came meanwhile, what was written may be gone already. */
+  /** Notes a write, and looks it up at once where a gap came meanwhile: it may be lost already. */
   function noteWritten(commit: Commit, result: CommitResult): CommitResult {
     const entry = journal.noteRefresh(commit);
     if (lastGap.mark > commit.since || entry.version !== commit.version) void chase(entry);
     return result;
   }
 
-  /** Whether a gap comes that has happened already, and of which this process has not been told yet. */
+  /** Whether the store now tells of a gap that happened before, and of which this process had not heard. */
   async function gapFollows(): Promise<boolean> {
     if (knowledge !== "told") return false;
     const late = Promise.withResolvers<boolean>();
@@ -122,7 +125,7 @@ export function createFailover(deps: FailoverDeps): Failover {
     return (await chase(entry)) ? "written" : "superseded";
   }
 
-  /** Looks an entry up until it is there, some times in a row. One row at a time. */
+  /** Looks an entry up, and restores it, until the store has it or the tries are used up. One chase at a time. */
   function chase(entry: Entry): Promise<boolean> {
     const underWay = chases.get(entry);
     if (underWay !== undefined) return underWay;
@@ -131,7 +134,7 @@ export function createFailover(deps: FailoverDeps): Failover {
     return begun;
   }
 
-  /** A further gap begins the row anew; a store that does not answer costs none of the tries. */
+  /** A further gap starts the count again; a lookup that the store does not answer is not counted. */
   async function tryInARow(entry: Entry): Promise<boolean> {
     let gap = lastGap;
     for (let left = tries; left > 0 && journal.holds(entry); ) {
@@ -154,15 +157,15 @@ export function createFailover(deps: FailoverDeps): Failover {
       metrics.count("recommit", entry.key.upstream);
       log.warn(
         { event: "recommit", upstream: entry.key.upstream, session: shortHash(entry.key.session) },
-        "the store had lost the last login, refresh or revocation; written again",
+        "the store had lost an acknowledged login, refresh or revocation: this process has written it again",
       );
     }
     return result;
   }
 
   /**
-   * Over one of its ancestors, or where nothing is. Another version is left alone: a newer one, or one that another
-   * process has to write over first.
+   * Writes over an ancestor, or where there is nothing. Any other version is left alone: it is newer, or another
+   * process has to write over it first.
    */
   async function writeOver(written: Written, ancestors: readonly string[], quietMs: number): Promise<CommitResult> {
     const { key, version, write } = written;
@@ -175,7 +178,7 @@ export function createFailover(deps: FailoverDeps): Failover {
     return (await store.revoke(key, version, found ?? version)) === undefined ? "superseded" : "written";
   }
 
-  /** Somebody ended the session: two processes keep that better than one. */
+  /** Notes that another process ended the session: if the store loses that, either process can write it back. */
   async function keepEnd({ key, version: from, since }: Entry): Promise<void> {
     const read = await store.read(key);
     if (read.kind === "revoked" && journal.of(key)?.version === from)

@@ -12,35 +12,35 @@ export interface Wanted {
   readonly replacing?: string | undefined;
 }
 
-/** One flight's task, and where it stands. What a change of its grant means for it depends on that. */
+/** One flight's task. A change of its grant outdates what it has read; a flight that only waits looks again instead. */
 export interface FlightTask extends Wanted {
-  /** When nobody waits for the result any more, monotonic ms. */
+  /** The instant from which no caller waits for the result, monotonic ms. */
   readonly until: number;
   /**
-   * Aborted by a change of this grant, here or elsewhere: nothing read before it may be kept, and no refresh token
-   * read before it presented.
+   * Aborted when this grant is changed, here or elsewhere: what was read before must not be cached then, and a refresh
+   * token that was read before must not be presented.
    */
   readonly outdated: AbortSignal;
   /** The version of the grant that was read last; undefined as long as none was found. */
   seen(): string | undefined;
-  /** The grant was read, in that version: from here on it is worked with. */
+  /** Notes that the grant was read in that version: the flight works with it from here on. */
   reads(version: string): void;
-  /** The flight only waits from now on, until `end`; a change or word of one ends the wait, and outdates nothing. */
+  /** Notes that the flight only waits until `end` is called: a change then ends the wait and outdates nothing. */
   waits(endedBy: WaitEnd): Wait;
-  /** Somebody wrote that version, or gave the lease on it back. False where this outdates what was read. */
+  /** Tells of a version that was written, or whose lease was given back. False where this outdates what was read. */
   hears(version: string): boolean;
-  /** What was read is out of date, whatever the flight is doing. */
+  /** Marks what was read as out of date, whatever the flight is doing. */
   outdate(): void;
 }
 
-/** `any_word`: also a lease that was given back, of the version that is known. `change`: another version only. */
+/** What ends a wait. `change`: another version. `any_word`: that, or the lease on the known version was given back. */
 export type WaitEnd = "any_word" | "change";
 
 /** One wait. */
 export interface Wait {
-  /** Aborted where what was waited for has come. */
+  /** Aborted when what it waits for has come. */
   readonly signal: AbortSignal;
-  /** The wait is over, for whatever reason. */
+  /** To be called when the wait is over, for whatever reason. */
   end(): void;
 }
 
@@ -95,7 +95,7 @@ export function createFlightTask(wanted: Wanted, until: number): FlightTask {
   }
 }
 
-/** Waits until somebody changes the task's grant or gives its lease back, at most so long. True where somebody did. */
+/** Waits up to `delayMs` for a change of the task's grant or the return of its lease. True where one came. */
 export function wordOrDelay(clock: Clock, task: FlightTask, delayMs: number): Promise<boolean> {
   const wait = task.waits("any_word");
   return new Promise((resolve) => {

@@ -15,21 +15,22 @@ export interface Flight {
 }
 
 /**
- * At most one flight per grant. Invariant: from its beginning until it is done, everybody who joins gets that flight,
- * unless what it has read is out of date; and it is detached from its callers, so that nobody who gives up cancels it.
+ * At most one flight per grant. Invariant: until a flight is done, every caller for its grant joins it, unless what it
+ * has read is out of date; otherwise each caller would refresh on its own. No caller owns the flight: otherwise one
+ * that gives up would cancel a refresh whose answer is the only copy of the login.
  */
 export interface Flights {
   /** The grant's flight that is under way, or a new one for this. */
   join(wanted: Wanted): Flight;
   has(key: GrantKey): boolean;
-  /** Whether one is under way that has found a grant: anybody can begin one for a session that has none. */
+  /** Whether a flight is under way that has found a grant: any stranger can begin one for a session that has none. */
   hasFound(key: GrantKey): boolean;
   /**
-   * Tells the grant's flight of somebody's change. False where the change outdates what it has read: a flight that
-   * only waits for such a change looks again by itself.
+   * Tells the grant's flight of a change. False where the change outdates what it has read; a flight that only waits
+   * for such a change looks again by itself.
    */
   hears(change: Change): boolean;
-  /** What the grant's flight has read is out of date: its waiters and the next request share one of their own. */
+  /** Marks what the grant's flight has read as out of date: its waiters and later requests share a new flight. */
   outdate(key: GrantKey): void;
   /** Resolves when no flight is under way, outdated ones included. */
   settled(): Promise<void>;
@@ -49,7 +50,7 @@ interface UnderWay extends Flight {
 }
 
 export function createFlights({ work, clock, metrics, timeoutMs }: FlightsDeps): Flights {
-  /** The latest flight of each grant: one that is outdated works on, and is joined by nobody. */
+  /** The latest flight of each grant. One that is outdated works on, but nobody joins it. */
   const latest = new Map<string, UnderWay>();
   const working = new Set<Flight>();
 

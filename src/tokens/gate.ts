@@ -3,7 +3,7 @@ import type { Breaker } from "./breaker.ts";
 import type { Rotation } from "./rotation.ts";
 import type { Slots } from "./slots.ts";
 
-/** What stands before one upstream's provider in this process. */
+/** One upstream's provider, with all that controls the calls to it in this process. */
 export interface Gate {
   readonly provider: Provider;
   readonly rotation: Rotation;

@@ -6,9 +6,9 @@ import { type FlightTask, wordOrDelay } from "./flight-task.ts";
 const rereadMs = 500;
 
 /**
- * Gives somebody else who may have redeemed the refresh token of `version` the time to commit: a live holder's commit
- * is retried at least once a second. True where the grant has moved or ended meanwhile. Throws what the store throws:
- * who cannot look must not present.
+ * Waits `ms` for another attempt that may have redeemed the refresh token of `version`: while its process lives, it
+ * retries its commit at least once a second. True where the grant has moved or ended meanwhile. Throws what the store
+ * throws: without a look at the store the token must not be presented.
  */
 export async function holdOff(
   { store, clock }: { store: Pick<TokenStore, "read">; clock: Clock },
@@ -24,7 +24,7 @@ export async function holdOff(
   }
 }
 
-/** Whether the store holds something else than that version, alive. Throws what the store throws. */
+/** Whether the store no longer holds that version, or holds it dead. Throws what the store throws. */
 export async function hasMoved(
   store: Pick<TokenStore, "read">,
   { key }: FlightTask,

@@ -25,7 +25,7 @@ export function issuedAccess(
 
 /**
  * How long an access token lives where an answer does not say, ms: as configured, or as the login or an earlier answer
- * said; undefined where nobody ever did.
+ * said; undefined where none of them says so.
  */
 export function knownLifeMs({
   provider,

@@ -2,12 +2,12 @@ import type { Clock } from "../platform/clock.ts";
 import { type GrantKey, grantId } from "../stores/grant.ts";
 import type { TimedWrite } from "./timed-write.ts";
 
-/** A version that takes another's place: a refresh, a login, or the end of a session, which needs no more than this. */
+/** A version that replaces another: of a refresh, a login, or the end of a session. */
 export interface Replacement {
   readonly key: GrantKey;
   /** The version it replaces; undefined where none is known. */
   readonly from: string | undefined;
-  /** {@link Journal.mark} before `from` was read, or the login or revocation sent; and after that. */
+  /** {@link Journal.mark} before `from` was read, or before the login or revocation was sent; `until`: after that. */
   readonly since: number;
   readonly until: number;
   readonly version: string;
@@ -34,36 +34,38 @@ export interface Entry extends Replacement {
 export type Written = Replacement & { readonly write?: TimedWrite | undefined };
 
 /**
- * What this process wrote in the last minute: refreshes, logins and ends of sessions, one for each grant. The store has
- * acknowledged them, but may lose them in a failover; what is noted here can be written back. Plain data, no closures:
- * a minute's worth of refreshes stands in it.
+ * What this process wrote in the last minute: the latest refresh, login or end of a session of each grant. The store
+ * has acknowledged it but may lose it in a failover; without the journal nobody could write it back. Entries are plain
+ * data, without closures: there are as many as a minute has refreshes.
  */
 export interface Journal {
-  /** A moment, to tell what came before it from what came after: finer than any clock. */
+  /**
+   * A number that grows with each call. It tells what came before from what came after, where a clock is too coarse.
+   */
   mark(): number;
   /** The entry of a grant; undefined where this process wrote nothing to it in the last minute. */
   of(key: GrantKey): Entry | undefined;
   all(): Iterable<Entry>;
   /** Whether this entry is still the one of its grant. */
   holds(entry: Entry): boolean;
-  /** Notes a login, or the end of a session: unless this process has written what came after it meanwhile. */
+  /** Notes a login or the end of a session, unless this process has written a later version meanwhile. */
   note(written: Written): void;
   /**
-   * Notes a refresh, and gives the entry that stands afterwards: another one where this process has what came later.
-   * Had the store not lost that, the refresh would not have been written.
+   * Notes a refresh and returns the grant's entry: another one where this process has a later version. The store must
+   * have lost that one, or it would not have taken the refresh.
    */
   noteRefresh(commit: Commit): Entry;
   /** Versions that a write is known to come after. */
   ancestorsOf(written: Replacement): string[];
-  /** Whether this process has what came after that version: then the store has lost it. */
+  /** Whether this process has a version later than that one. A store that shows that one has lost the later one. */
   hasNewer(key: GrantKey, version: string): boolean;
 }
 
-/** So long an entry is kept, ms. */
+/** How long an entry is kept, ms. */
 export const journalMs = 60_000;
-/** Entries that are over are looked for this often, ms. */
+/** How often expired entries are removed, ms. */
 const sweepMs = 1_000;
-/** So many versions that this process wrote or replaced before are remembered for an entry. */
+/** At most this many earlier versions are remembered for an entry. */
 const maxAncestors = 32;
 
 export function createJournal(clock: Clock): Journal {
@@ -121,8 +123,8 @@ export function createJournal(clock: Clock): Journal {
   }
 
   /**
-   * What this process had written before `from` was read is older, whatever others wrote in between; unless `from` had
-   * been brought back from before that.
+   * What this process had written before `from` was read is an ancestor, too, whatever others wrote in between; unless
+   * a failover had brought `from` back, so that it is the older of the two.
    */
   function ancestorsOf({ key, from, since }: Replacement): string[] {
     const before = entries.get(grantId(key));

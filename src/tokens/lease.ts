@@ -7,15 +7,15 @@ import type { TokenMetrics } from "./metrics.ts";
 
 /** The right to present one grant's refresh token, kept until `stop`. */
 export interface Lease {
-  /** What is surely left of it, ms: counted from before the store was last asked, on the monotonic clock. */
+  /** What is surely left of it, ms: counted on the monotonic clock from before the store was asked. */
   leftMs(): number;
-  /** Somebody else may have had it, or has it. */
+  /** Whether another attempt has the lease, or may have had it. */
   isLost(): boolean;
-  /** The store no longer has it, and it is still being taken again. */
+  /** Whether the store may have lost it and this process still tries to take it again. */
   mayReturn(): boolean;
-  /** The store may have lost it: renews it now. */
+  /** Renews it at once, because the store may have lost it. */
   check(): void;
-  /** Its holder gives it up and keeps it until the store says so: a renewal that fails from here on tells of no loss. */
+  /** Its holder gives it up, and keeps it until the store knows: a renewal that fails from here on is no loss. */
   giveUp(): void;
   /** Ends the renewing; the lease itself is ended by commit, refuse or release. */
   stop(): void;
@@ -23,14 +23,14 @@ export interface Lease {
 
 export interface LeaseDeps {
   readonly store: Pick<TokenStore, "acquire" | "read" | "release" | "renew">;
-  /** Told of the version that is there in place of the one being refreshed: word of it may have been lost. */
+  /** Told of the version that the store has in place of the one being refreshed: the message about it may be lost. */
   readonly onMoved: (change: Change) => void;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: TokenMetrics;
 }
 
-/** What was acquired: by which attempt, of which version, how long before. */
+/** A lease as it was acquired. */
 export interface Leased {
   readonly key: GrantKey;
   readonly attempt: string;
@@ -41,9 +41,9 @@ export interface Leased {
 }
 
 /**
- * `held`: renewed without a break. `lost`: the store said once that somebody else may have it; it is taken again where
- * the version stands, to keep others from the provider, but stays lost for its holder. `given_up`: kept only until the
- * store has heard that. `stopped`: nothing is done any more.
+ * `held`: renewed without a break. `lost`: the store once said that this attempt no longer has it. It is taken again
+ * while the version stands, to keep others from the provider, but its holder presents nothing with it: another attempt
+ * may have had it in between. `given_up`: kept only until the store knows of that. `stopped`: no longer renewed.
  */
 type Standing = "held" | "lost" | "given_up" | "stopped";
 
@@ -55,12 +55,12 @@ type Renewal =
 /** A renewal that failed is tried again after this, ms. */
 const retryMs = 1_000;
 
-/** Renews a lease, a third of its length after each time, and takes it again where the store has lost it. */
+/** Renews a lease each time a third of its length has passed, and takes it again where the store has lost it. */
 export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, leased: Leased): Lease {
   const { key, attempt, version, leaseMs } = leased;
   let until = leased.askedAt + leaseMs;
   let standing: Standing = "held";
-  /** After a gap a version that is not there may come back: somebody else writes it back, and it is waited for. */
+  /** Set after a gap: a version that is missing may come back, as another process may restore it, and is waited for. */
   let mayComeBack = false;
   let isReturning = false;
   let cancel = clock.after(leaseMs / 3, () => void renew());
@@ -94,7 +94,7 @@ export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, le
     cancel = clock.after(nextAfter(renewal), () => void renew());
   }
 
-  /** A lease that stands in the way may be one of the past, brought back: nobody renews it, and it ends. */
+  /** A lease in the way may be an old one that a failover brought back: nobody renews it, so it ends. */
   function nextAfter(renewal: Renewal): number {
     if (renewal.kind === "renewed" || renewal.kind === "taken_again") return leaseMs / 3;
     if (renewal.kind === "busy" && !mayComeBack) return Math.min(renewal.remainingMs, leaseMs / 3);
@@ -111,7 +111,7 @@ export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, le
     }
   }
 
-  /** Only of the version that is being refreshed: another one is not this attempt's. */
+  /** Takes the lease again only on the version being refreshed: this attempt has no right to refresh another one. */
   async function takeAgain(): Promise<Renewal> {
     if (isStopped()) return { kind: "gone" };
     const found = versionIn(await store.read(key));
@@ -131,7 +131,8 @@ export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, le
     metrics.count("lease_lost", key.upstream);
     log.warn(
       { event: "lease_lost", upstream: key.upstream, session: shortHash(key.session) },
-      "the lease ended while the refresh ran; what comes back is stored all the same",
+      "the lease ended while the refresh ran: another replica may present the same refresh token. The answer is " +
+        "stored all the same. If this repeats, look for a slow Redis, failovers or starved processes",
     );
   }
 
@@ -145,7 +146,7 @@ function versionIn(read: ReadResult): string | undefined {
   return read.kind === "found" ? read.row.version : read.version;
 }
 
-/** Gives a lease back without tokens. A store that does not take that lets the lease run out instead. */
+/** Gives a lease back without tokens. If the store does not take it, it runs out by itself. */
 export async function giveBack(
   { store, log }: { readonly store: Pick<TokenStore, "release">; readonly log: Log },
   key: GrantKey,
@@ -156,7 +157,7 @@ export async function giveBack(
   } catch (error) {
     log.warn(
       { event: "release_failed", upstream: key.upstream, session: shortHash(key.session), reason: messageOf(error) },
-      "lease not given back: it runs out by itself",
+      "the store did not take a lease back: nothing is lost, but replicas wait until it runs out",
     );
   }
 }

@@ -11,28 +11,25 @@ import { logNowAndThen, untilStored } from "./until-stored.ts";
 
 /**
  * What became of a login's tokens. `superseded`: a newer login or the session's end is in the store, and this login
- * never was. `full`: the store has no room, and took nothing. `unknown`: it was perhaps stored. Only after the first
- * two may the tokens be given back at the provider: of what was stored somebody may live.
+ * never was. `full`: the store has no room, and took nothing. `unknown`: it may have been stored. Only after
+ * `superseded` and `full` may the tokens be ended at the provider: else requests may be using them.
  */
 export type LoginResult = "stored" | "superseded" | "full" | "unknown";
 
-/**
- * `createdAt` is the instant by which the login is known from now on: not the given one where another login of this
- * process has that.
- */
+/** `createdAt` identifies the login from now on: not the given one where another login of this process has that. */
 export interface StoredLogin {
   readonly result: LoginResult;
   readonly createdAt: number;
 }
 
-/** A login under way, by what the store held before its code was redeemed. */
+/** A login under way, which knows what the store held before its code was redeemed. */
 export interface Login {
   /** Repeats one write until the store answers, for a day at most. Never rejects. */
   store(write: GrantWrite): Promise<StoredLogin>;
 }
 
 export interface Logins {
-  /** Looks at what the login will replace: before its code is redeemed. @throws BearerswapError `store_unavailable` */
+  /** Reads what the login will replace, before its code is redeemed. @throws BearerswapError `store_unavailable` */
   begin(key: GrantKey): Promise<Login>;
   /**
    * Replaces whatever is there. Repeated for some seconds. @throws BearerswapError `store_unavailable` (it may have
@@ -68,25 +65,22 @@ interface Writing {
   readonly key: GrantKey;
   readonly write: TimedWrite;
   readonly first: Before;
-  /** What was written between the look and the first try does not stand in the way. */
+  /** Replaces any version, as long as no earlier try may have been carried out. */
   readonly replacesAll: boolean;
   before: Before;
-  /** A try was carried out: one that was slow has nothing left to do. */
+  /** A try was carried out: a slower one has nothing left to do. */
   isStored: boolean;
-  /** Writes sent of which nobody knows whether they were carried out. */
+  /** Tries that were sent and may or may not have been carried out. */
   unanswered: number;
 }
 
-/** The tokens may be the only copy of the user's login, ms. */
+/** How long a login is offered to the store, ms: its tokens may be the only copy of it. */
 const loginGiveUpMs = 24 * 60 * 60 * 1_000;
-/** Whoever puts tokens waits for ten seconds. */
+/** How long `put` is repeated, ms: its callers wait ten seconds. */
 const putGiveUpMs = 7_000;
-/**
- * A login that looks older than the last one by more than this, ms, is not one of the same moment: the wall clock was
- * set.
- */
+/** A login that looks older than the last one by more than this, ms, keeps its instant: the wall clock was set back. */
 const takenMs = 10_000;
-/** Others that write the same grant at the same time cost a login so many tries at most before it pauses. */
+/** How often a login looks again at once because others write the same grant, before it pauses. */
 const triesInARow = 10;
 
 export function createLogins({ store, journal, failover, onWrite, clock, log, metrics }: LoginsDeps): Logins {
@@ -110,7 +104,7 @@ export function createLogins({ store, journal, failover, onWrite, clock, log, me
       let writing: Writing | undefined;
       const attempt = async () => {
         const first = writing?.first ?? (await look(key));
-        // An earlier try, whose look was slow, may be under way by now: they share what is known of the write.
+        // An earlier try whose read was slow may be under way by now: all tries share one record.
         writing ??= writingOf(key, write, first, true);
         return attemptOnce(writing);
       };
@@ -121,8 +115,8 @@ export function createLogins({ store, journal, failover, onWrite, clock, log, me
   };
 
   /**
-   * A refresh of a login is known by the moment of the login, which no two of this process share: one that was stored
-   * beside another would be taken for its refresh.
+   * Gives each login of this process an instant of its own. A refresh keeps its login's `createdAt`: if two logins
+   * shared one, either could be taken for a refresh of the other.
    */
   function distinct(write: GrantWrite): TimedWrite {
     const { createdAt } = write.grant;
@@ -135,7 +129,7 @@ export function createLogins({ store, journal, failover, onWrite, clock, log, me
     storing.add(writing);
     try {
       const result = await untilStored(clock, () => attemptOnce(writing), loginGiveUpMs, failing(writing.key));
-      // After a failover what looks newer may be older: whoever has what came after it writes that again.
+      // After a gap a version that looks newer may be an old one: a process that has a later one writes that again.
       const isCertain = writing.unanswered === 0 && !failover.gapSince(writing.first.since);
       return result === "stored" || isCertain ? result : "unknown";
     } catch {
@@ -151,9 +145,9 @@ export function createLogins({ store, journal, failover, onWrite, clock, log, me
   }
 
   /**
-   * Writes where the store still holds what was read. What else is there by now is one of four: this very login, which
-   * an earlier try has stored and somebody has refreshed; a refresh of what was read, which the login replaces as well;
-   * the past, brought back by a failover; or something newer, which wins.
+   * Writes where the store still holds what was read. Otherwise it holds one of four things: this very login, which an
+   * earlier try stored and another process has refreshed; a refresh of what was read, which the login replaces as well;
+   * an old version that a failover brought back; or something newer, which wins.
    */
   async function attemptOnce(writing: Writing): Promise<"stored" | "superseded" | "full"> {
     const { key, write } = writing;
@@ -168,8 +162,8 @@ export function createLogins({ store, journal, failover, onWrite, clock, log, me
       if (mayBeStored && (found.over === write.version || found.createdAt === write.grant.createdAt)) return "stored";
       const isRefreshed = found.createdAt !== undefined && found.createdAt === writing.first.createdAt;
       const isOlder = found.over === "" || isRefreshed || journal.hasNewer(key, found.over ?? "");
-      // What is newer than a try that may have been carried out is newer than this write: two that replace everything
-      // would else replace each other in turn.
+      // Where a try may have been carried out, what is there now came after it and wins. Otherwise two writes that
+      // replace everything would replace each other in turn.
       if (!isOlder && (!writing.replacesAll || mayBeStored)) return "superseded";
       writing.before = found;
     }
@@ -211,7 +205,7 @@ export function createLogins({ store, journal, failover, onWrite, clock, log, me
   }
 
   function failing(key: GrantKey): (error: unknown) => void {
-    const failed = logNowAndThen(log, "login_not_stored", key, "a login is not stored yet; trying again");
+    const failed = logNowAndThen(log, "login_not_stored", key, "the store has not taken a login yet: trying again");
     return (error) => {
       metrics.count("commit_retry", key.upstream);
       failed(error);

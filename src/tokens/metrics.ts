@@ -1,13 +1,13 @@
 /**
- * How a refresh ended: `refreshed` with tokens stored, `adopted` somebody else's, the rest as the provider's answer was
- * classed.
+ * How a refresh ended. `refreshed`: its tokens are stored. `adopted`: another attempt's are used. `revoked`: the
+ * session was ended meanwhile. The rest: as the provider's answer was classified.
  */
 export type RefreshEnding = "refreshed" | "adopted" | "revoked" | "refused" | "misconfigured" | "transient" | "unknown";
 
-/** What started a refresh: a request that needs a token, or one that was answered with a token near its end. */
+/** What started a refresh: a request without a fresh token, a token near its end, or somebody who asked for it. */
 export type RefreshTrigger = "expired" | "ahead" | "asked";
 
-/** Where the refresh protocol stands with one upstream. Every call is cheap and never throws. */
+/** Counts what the refresh protocol does at each upstream. Every call is cheap and never throws. */
 export interface TokenMetrics {
   /** One presentation of a refresh token ended, `durationMs` after it began. */
   refreshed(upstream: string, ending: RefreshEnding, trigger: RefreshTrigger, durationMs: number): void;
@@ -21,14 +21,14 @@ export interface TokenMetrics {
 }
 
 /**
- * `lease_busy`: another attempt held the lease. `lease_lost`: a renewal came too late. `adopted`: a newer token of
- * another replica was served. `commit_retry`: a commit had to be written again as the store did not take it.
- * `recommit`: a failover had brought the predecessor back. `presented_again`: a refresh token was presented although an
- * earlier attempt may have used it. `dead`: the provider refused a grant. `back_off`: a failed refresh made all
- * replicas wait. `not_dispatched`: the lease was too short when the request would have been sent. `cache_hit`,
- * `cache_miss`: a token was, or was not, in this process. `invalidated`: a change elsewhere dropped a cached token.
- * `stale_served`: a token was served although the store could not be asked. `unexpected_rotation`: a provider that is
- * said never to rotate answered with another refresh token.
+ * `lease_busy`: another attempt held the lease. `lease_lost`: the lease was gone before its refresh was over.
+ * `adopted`: a newer token of another replica was served. `commit_retry`: the store did not take a write, which is
+ * tried again. `recommit`: the store had lost a write, which was written again. `presented_again`: a refresh token was
+ * presented although an earlier attempt may have used it. `dead`: the provider refused a grant. `back_off`: a failed
+ * refresh made all replicas wait. `not_dispatched`: the lease was too short when the request would have been sent.
+ * `cache_hit`, `cache_miss`: a token was, or was not, in this process. `invalidated`: a change elsewhere dropped a
+ * cached token. `stale_served`: a token was served although the store could not be asked. `unexpected_rotation`: a
+ * provider that is said never to rotate answered with another refresh token.
  */
 export type TokenEvent =
   | "lease_busy"

@@ -11,19 +11,19 @@ export interface PatienceConfig {
 }
 
 /**
- * No answer of a provider comes later than this, ms: the client ends the connection. Nor is a token taken to be
- * redeemed later than this after it was sent.
+ * No answer comes later than this after the sending, ms: the client ends the connection. A provider is assumed to
+ * redeem no token later than this either.
  */
 export const latestAnswerMs = 60_000;
 /**
- * From the end of a lease until another replica's request is sent, beside the hold-off, ms: the shortest back-off, and
- * the way to the store and to the provider.
+ * Time from the end of a lease until another replica's request is sent, without the hold-off, ms: the shortest
+ * back-off, and the way to store and provider.
  */
 const nextMs = 3_000;
 
 /**
- * `refresh.timeout` where the provider never rotates, or where another presentation is sure to be redeemed inside its
- * grace, counted from the first of this token; else as long as the configuration says.
+ * `refresh.timeout` where the provider never rotates, or where another presentation will surely be redeemed inside the
+ * grace, counted from this token's first one; else what the configuration says.
  */
 export function patienceOf({ gate, earlier }: Pick<Attempt, "gate" | "earlier">, config: PatienceConfig): Patience {
   if (gate.rotation.isNever()) return { ms: config.timeoutMs, onlyInGrace: false };
@@ -33,9 +33,9 @@ export function patienceOf({ gate, earlier }: Pick<Attempt, "gate" | "earlier">,
 }
 
 /**
- * So long after the first presentation of a token another may be sent beside one that was given up, ms: whichever of
- * them the provider redeems first, and however late it redeems the others, all of that happens within its grace.
- * Without end where it never rotates.
+ * How long after a token's first presentation another may be sent beside a call that was given up, ms. It is a minute
+ * less than the grace: the provider may redeem any of them a minute late, and all have to fall into the grace.
+ * `Infinity` where it never rotates.
  */
 export function overlapMs({ provider, rotation }: Pick<Gate, "provider" | "rotation">): number {
   return rotation.isNever() ? Number.POSITIVE_INFINITY : Math.max((provider.graceMs ?? 0) - latestAnswerMs, 0);
@@ -47,7 +47,7 @@ export interface Call {
   readonly sent: Promise<void>;
 }
 
-/** The call's outcome, or "given_up" where it has not come so long after the sending. The call goes on. */
+/** The call's outcome, or "given_up" where none has come `ms` after the sending. The call goes on. */
 export async function untilGivenUp(
   clock: Clock,
   { outcome, sent }: Call,

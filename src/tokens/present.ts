@@ -8,14 +8,14 @@ import { overlapMs, type PatienceConfig, patienceOf, untilGivenUp } from "./pati
 
 export interface PresentDeps {
   readonly coherence: Pick<Coherence, "lastGapAt">;
-  /** This process has new tokens in place of the attempt's version, and the store does not have them yet. */
+  /** Whether this process has new tokens in place of the attempt's version, and the store does not have them yet. */
   readonly isCommitting: (attempt: Attempt) => boolean;
   readonly clock: Clock;
   readonly metrics: TokenMetrics;
   readonly config: PatienceConfig;
 }
 
-/** Presents an attempt's refresh token: one request, and how long its answer is waited for. */
+/** Presents an attempt's refresh token in one request, and waits for the answer as long as its patience allows. */
 export type Present = (attempt: Attempt, refreshToken: Secret) => Promise<Presented>;
 
 export function createPresent({ coherence, isCommitting, clock, metrics, config }: PresentDeps): Present {
@@ -33,7 +33,7 @@ export function createPresent({ coherence, isCommitting, clock, metrics, config 
       sent.resolve();
       return true;
     };
-    // The breaker hears how the call really ends: a provider that is slower than `refresh.timeout` works.
+    // The breaker counts how the call really ends: a provider that is slower than `refresh.timeout` still works.
     const answer = breaker.run(() => provider.refresh({ refreshToken, beforeSend }));
     const ending = await untilGivenUp(clock, { outcome: answer, sent: sent.promise }, patience.ms).catch(
       (error: unknown): RefreshOutcome => {
@@ -48,8 +48,9 @@ export function createPresent({ coherence, isCommitting, clock, metrics, config 
   };
 
   /**
-   * The last look, in the tick that sends: where the lease may end before the provider has answered, where the grant
-   * has moved, or where somebody may still be answered beside whom this could end the grant, nothing is sent.
+   * The last check, in the tick that sends. Nothing is sent where the grant may have moved, where the lease may end
+   * before the provider answers, or where an earlier call may still be answered and the grace does not cover both: the
+   * provider could take the second redemption for theft and end the grant.
    */
   function mayPresent(attempt: Attempt): boolean {
     const { task, lease, startedAt, earlier, answerMs, gate } = attempt;

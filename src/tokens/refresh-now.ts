@@ -18,15 +18,14 @@ export interface RefreshNowDeps {
   /** The grant's flight that is under way, or a new one for this task. */
   readonly join: (wanted: Wanted) => Flight;
   readonly clock: Clock;
-  /** How long somebody waits for the result, ms. */
+  /** How long the caller waits for the result, ms. */
   readonly timeoutMs: number;
 }
 
 /**
- * Replaces an access token although it is fresh, say after an API refused it. It is a flight like any other: with what
- * is asked for here and elsewhere meanwhile it is one refresh. Invariant: `refreshed` means that the version which was
- * stored when this was called is not the one that is served after.
- * @throws BearerswapError what the store throws
+ * Replaces an access token although it is fresh, for example after an API refused it. It joins the grant's flight like
+ * any request, so that all who ask at the same time share one refresh. Invariant: `refreshed` means that the version
+ * which was stored when this was called is not served afterwards.
  */
 export function createRefreshNow({
   store,
@@ -46,8 +45,8 @@ export function createRefreshNow({
       if (result.kind === "missing" || result.kind === "unavailable") return result;
       if (result.kind === "refused") return { kind: "refused", why: result.why };
       if (clock.monotonicMs() >= until) return { kind: "unavailable", why: "refresh_timeout" };
-      // A flight of somebody else's, which found the token fresh, or might not refresh it; one that is history lets a
-      // new one begin at once.
+      // The flight was another caller's: it found the token fresh, or might not refresh it. An outdated one lets a new
+      // flight begin at once.
       if (result.kind !== "outdated") await flight.done;
     }
   };

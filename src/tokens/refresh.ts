@@ -24,11 +24,11 @@ import { createSettle, mayHaveBeenUsed } from "./settle.ts";
 import { createSlots, type Place } from "./slots.ts";
 
 /**
- * `timeoutMs` is how long a provider may take until nobody waits for it any more; `holdOffMs` how long an attempt waits
- * where an earlier one may have redeemed the token.
+ * `timeoutMs`: how long the provider may take before callers stop waiting. `holdOffMs`: how long an attempt waits where
+ * an earlier one may have redeemed the token.
  */
 export interface RefreshConfig extends PatienceConfig {
-  /** So long word of a change may be missing without anybody knowing, ms. */
+  /** How long messages about changes may be missing before this process notices, ms. */
   readonly maxStalenessMs: number;
 }
 
@@ -38,7 +38,7 @@ export interface RefresherDeps {
   readonly journal: Pick<Journal, "mark" | "hasNewer">;
   readonly failover: Pick<Failover, "commit">;
   readonly coherence: Pick<Coherence, "isCurrent" | "lastGapAt">;
-  /** A refresh under way has found another version in the store. */
+  /** Told of another version that a refresh under way has found in the store. */
   readonly onMoved: (change: Change) => void;
   readonly clock: Clock;
   readonly random: Random;
@@ -48,16 +48,15 @@ export interface RefresherDeps {
 }
 
 /**
- * Replaces a grant's tokens: steps 4 to 8 of docs/refresh-protocol.md. Invariants: nobody presents a refresh token
- * without the lease on its grant; what the provider answers is in the store before anybody is served.
+ * Replaces a grant's tokens: steps 4 to 9 of docs/refresh-protocol.md. Invariants: a refresh token is presented only
+ * with the lease on its grant, or two replicas could present a token that is good for one use; an answer is in the
+ * store before any request is served, or a crash could lose the only copy of the login.
  */
 export interface Refresher {
   refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult>;
-  /** Whether this process writes that version just now: its flight knows. */
+  /** Whether this process is writing that version for a flight that waits for it. */
   isWriting(version: string): boolean;
-  /**
-   * The store may just have lost something: leases are taken again before others, who hold off after it, look for them.
-   */
+  /** The store may just have lost something: renews all leases at once, while other replicas hold off. */
   gap(): void;
   /** The grants whose new tokens are not in the store yet. */
   unstored(): readonly GrantKey[];
@@ -69,7 +68,7 @@ export interface Refresher {
 
 /** The lease outlives the provider call by this, ms. */
 const leaseReserveMs = 5_000;
-/** Where the store has gone back behind what this process holds, it is asked again after this, ms. */
+/** Where the store holds an older version than this process has, it is asked again after this, ms. */
 const writeBackMs = 500;
 /** Where an earlier attempt of this process works on the same version, the store is asked again after this, ms. */
 const ownAttemptMs = 1_000;
@@ -84,7 +83,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
   const present = createPresent({ coherence, isCommitting, clock, metrics, config });
   const gates = new Map<string, Gate>();
   const leases = new Set<Lease>();
-  /** The versions of grants that an attempt of this process is working on, with who waits for its end. */
+  /** The grants' versions that an attempt of this process works on, with the tasks that wait for its end. */
   const working = new Map<string, Set<FlightTask>>();
   for (const [upstream, provider] of providers)
     gates.set(upstream, {
@@ -138,8 +137,8 @@ export function createRefresher(deps: RefresherDeps): Refresher {
   }
 
   /**
-   * Attempts of one process on one version come one after the other, until what the first brought is stored, or its
-   * call is given up: after a failover its lease, which keeps others away, may be gone.
+   * Lets one attempt of this process at a time work on a version, until its tokens are stored or its call is given up.
+   * The lease is not enough: after a failover the store may have lost it, and both would present the same token.
    */
   async function workOn(task: FlightTask, row: GrantRow, work: () => Promise<Turn>): Promise<Turn> {
     const id = `${grantId(task.key)} ${row.version}`;
@@ -177,7 +176,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     }
   }
 
-  /** Steps 5 to 8, with the lease in hand. Whatever fails before the request is sent gives the lease back. */
+  /** Steps 5 to 9, with the lease held. Whatever fails before the request is sent gives the lease back. */
   async function carryOut(attempt: Attempt, place: Place, seen: GrantRow): Promise<Turn> {
     let presented: Presented;
     try {
@@ -190,7 +189,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       await withdraw(attempt, place, { kind: "again" });
       throw error;
     }
-    // What is left is the store's part, and keeps nobody from the provider.
+    // What is left involves only the store: another refresh may call the provider.
     place.free();
     switch (presented.kind) {
       case "withheld":
@@ -207,7 +206,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     }
   }
 
-  /** What speaks against presenting the token; the hold-off, where an earlier attempt may have done so, is step 5. */
+  /** Step 5: what forbids presenting the token now. Holds off where an earlier attempt may have presented it. */
   async function obstacleTo(attempt: Attempt, place: Place, seen: GrantRow): Promise<Turn | undefined> {
     const { task, row } = attempt;
     if (row.version !== seen.version) return { kind: "superseded" };
@@ -222,10 +221,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     return (await hasMoved(store, task, row.version)) ? { kind: "superseded" } : undefined;
   }
 
-  /**
-   * Nothing was sent: the store gets back the lease and the marker, and nothing else, so that the next one may present
-   * the token at once.
-   */
+  /** Nothing was sent: gives back lease and marker without a back-off, so that the next attempt may present at once. */
   async function withdraw({ task, id, lease }: Attempt, place: Place, turn: Turn): Promise<Turn> {
     place.free();
     lease.stop();
@@ -237,13 +233,11 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     return giveBack({ store, log }, key, { attempt, unused: true, backOffMs: 0 });
   }
 
-  /**
-   * An acquire whose reply was lost may have been carried out: it is taken back, and the provider is not called on it.
-   */
+  /** If the reply is lost, the lease may have been taken: it is given back, and the provider is not called on it. */
   async function acquire(gate: Gate, task: FlightTask, row: GrantRow, attempt: string): Promise<AcquireResult> {
     try {
       const { holdOffMs } = config;
-      // Who begins now may hold off before it presents the token.
+      // The attempt may hold off before it presents the token: the overlap has to last until then.
       const soonMs = Math.max(overlapMs(gate) - holdOffMs, 0);
       const request = { attempt, seen: row.version, leaseMs, usableMs, overlapMs: soonMs, quietMs: holdOffMs };
       return await store.acquire(task.key, request);
@@ -254,8 +248,8 @@ export function createRefresher(deps: RefresherDeps): Refresher {
   }
 
   /**
-   * Until word comes from who has the lease, or the time is over; or until such word may have been lost, so that the
-   * store has to be asked.
+   * Waits until the lease's holder changes the grant or gives the lease back, until the time is over, or until such a
+   * message may have been missed and the store has to be asked.
    */
   async function waitForOthers(task: FlightTask, ms: number): Promise<void> {
     const from = clock.monotonicMs();

@@ -38,9 +38,9 @@ export function createReport({ clock, log, metrics }: ReportDeps): Report {
       };
       metrics.refreshed(key.upstream, endingOf(outcome, result), trigger, durationMs);
       if (outcome.kind === "misconfigured")
-        log.error(fields, "the provider refused this client: check the upstream's configuration");
+        log.error(fields, "the provider refused this client: check the upstream's configuration. No session is lost");
       else if (result.kind === "refreshed") log.info(fields, "refreshed");
-      else log.warn(fields, "not refreshed");
+      else log.warn(fields, "not refreshed: see `reason`; only the outcome `refused` ends the session");
       warnOfResponse(key, outcome);
     },
 
@@ -53,7 +53,7 @@ export function createReport({ clock, log, metrics }: ReportDeps): Report {
         provider: outcome.kind,
         durationMs: Math.round(clock.monotonicMs() - sentAt),
       };
-      const text = "the answer to a call that had been given up";
+      const text = "a call that had been given up has ended";
       if (outcome.kind === "tokens") log.info(fields, text);
       else log.debug(fields, text);
       warnOfResponse(key, outcome);
@@ -66,7 +66,7 @@ export function createReport({ clock, log, metrics }: ReportDeps): Report {
       if (problem === undefined) return;
       log.warn(
         { event: "token_response", upstream: key.upstream, session: shortHash(key.session), reason: problem },
-        "token response does not conform; its tokens are stored",
+        "the token response breaks the standard: see `reason`. Its tokens are stored",
       );
     });
   }

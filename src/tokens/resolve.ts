@@ -16,9 +16,9 @@ export type FlightResult =
   | { readonly kind: "token"; readonly token: AccessToken }
   | { readonly kind: "missing" }
   | { readonly kind: "refused"; readonly why: string; readonly subject: string | undefined }
-  /** A refresh is due, but the one who asked first may not use this grant. */
+  /** A refresh is due, but the caller that began the flight may not use this grant. */
   | { readonly kind: "not_begun"; readonly subject: string | undefined }
-  /** A login or revocation came in between: what was read is history. */
+  /** The grant was changed meanwhile: what was read is out of date. */
   | { readonly kind: "outdated" }
   | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
 
@@ -54,8 +54,7 @@ export function createResolve({
   async function load(task: FlightTask, again = false): Promise<FlightResult> {
     const from = clock.monotonicMs();
     const read = await store.read(task.key);
-    // The process stood still meanwhile, or the store was slow: a login may have come since, and "no login" would be
-    // wrong.
+    // The process stood still, or the store was slow: a login may have come since, so "missing" might be wrong.
     if (!again && !coherence.isCurrent(from, clock.monotonicMs())) return load(task, true);
     failing.saw(task.key, read.kind === "found" && read.row.state === "active" ? read.row.failingMs : undefined);
     if (read.kind !== "found") return missing(task);
@@ -106,10 +105,7 @@ export function createResolve({
     return read.kind === "found" ? adopt(task, read.row, from) : missing(task);
   }
 
-  /**
-   * Takes what somebody else stored meanwhile, with whatever usable life it has; where it has none, it is refreshed in
-   * its turn.
-   */
+  /** Serves what another process stored meanwhile, if it is usable at all; else refreshes it in turn. */
   async function adopt(task: FlightTask, row: GrantRow, from: number): Promise<FlightResult> {
     task.reads(row.version);
     const token = row.access && servable(keep(task, row, row.access, from));

@@ -15,8 +15,8 @@ export interface Rotation {
    */
   isNever(): boolean;
   /**
-   * The last answer left the presented token in place. It need not say the same next time: only so much may be built on
-   * it as costs nothing then.
+   * The last answer left the presented token in place. The next one may not: this may shorten a back-off, and must
+   * never allow a second presentation.
    */
   wasKept(): boolean;
   /** An answer with tokens came for the presented refresh token. */
@@ -44,7 +44,8 @@ export function createRotation({ upstream, provider, log, metrics }: RotationDep
       contradicted = true;
       log.error(
         { event: "rotation", upstream },
-        "the provider answered with another refresh token, although its upstream says `rotates: never`: take that out. From here on this process treats its tokens as good for one use",
+        "the provider answered with another refresh token although its upstream says `rotates: never`: remove that. " +
+          "From here on this process treats its refresh tokens as good for one use",
       );
     },
   };

@@ -30,9 +30,9 @@ export interface SettleDeps {
 
 /** Puts into the store what a presentation led to. */
 export interface Settle {
-  /** The outcome of what was sent. A call that was given up is awaited all the same, and its answer stored. */
+  /** Stores the outcome of what was sent. The answer to a call that was given up is awaited and stored later. */
   settle(attempt: Attempt, sent: Sent): Promise<RefreshResult>;
-  /** What was never sent is nobody else's concern: it changes nothing in the store. */
+  /** Reports a request that was never sent. It changes nothing in the store: another replica may fare better. */
   notSent(attempt: Attempt, outcome: RefreshOutcome): RefreshResult;
   /** The grants for which the answer to a call that was given up may still come. */
   awaited(): readonly GrantKey[];
@@ -40,7 +40,7 @@ export interface Settle {
   settled(): Promise<void>;
 }
 
-/** A refusal that cannot be stored is found out again. */
+/** How long a refusal is offered to the store, ms. Where that fails, the next refresh is refused again. */
 const refuseGiveUpMs = 60_000;
 
 type Failure = Exclude<RefreshOutcome, { kind: "tokens" | "refused" }>;
@@ -77,7 +77,7 @@ export function createSettle(deps: SettleDeps): Settle {
       .catch((error: unknown) =>
         log.error(
           { event: "late_answer", upstream: key.upstream, session: shortHash(key.session), reason: messageOf(error) },
-          "a late answer is lost",
+          "the answer to a call that had been given up was lost: its session may have to log in again",
         ),
       )
       .finally(() => late.delete(ending));
@@ -85,8 +85,8 @@ export function createSettle(deps: SettleDeps): Settle {
   }
 
   /**
-   * What comes after all is worth as much as before: it is stored where nobody has got on meanwhile. A failure changes
-   * nothing any more, and a refusal is found out again.
+   * Tokens that come late are stored like any others, where the version still stands. A late failure changes nothing,
+   * and a late refusal is not stored: the next refresh is refused again.
    */
   async function settleLate(attempt: Attempt, sentAt: number, answer: Promise<RefreshOutcome>): Promise<void> {
     const outcome = await answer;
@@ -111,8 +111,8 @@ export function createSettle(deps: SettleDeps): Settle {
   }
 
   /**
-   * The refusal is for the token presented: somebody else may have rotated it just before, and be about to store what
-   * he got.
+   * The provider may refuse because another attempt has just rotated the token and is about to store the successor:
+   * marked dead without a second look, the grant would send a user with a good login to log in again.
    */
   async function refuse(attempt: Attempt, why: string): Promise<RefreshResult> {
     const { task, row, lease } = attempt;
@@ -121,7 +121,7 @@ export function createSettle(deps: SettleDeps): Settle {
     try {
       if ((lease.isLost() || mayHaveBeenUsed(attempt, endedAttempts)) && (await movesMeanwhile(attempt)))
         return { kind: "superseded" };
-      const onError = logNowAndThen(log, "refusal_not_stored", key, "refusal not stored yet");
+      const onError = logNowAndThen(log, "refusal_not_stored", key, "refusal not stored: trying again");
       result = await untilStored(clock, () => store.refuse(key, row.version, why), refuseGiveUpMs, onError);
     } catch {
       return { kind: "unavailable", why: "store_unavailable" };
@@ -140,7 +140,7 @@ export function createSettle(deps: SettleDeps): Settle {
     }
   }
 
-  /** Where the store cannot be asked, the refusal's own compare is the last look. */
+  /** Where the store cannot be asked, the refusal's own compare of versions still decides. */
   function movesMeanwhile({ task, row }: Attempt): Promise<boolean> {
     return holdOff({ store, clock }, task, row.version, config.holdOffMs).catch(() => false);
   }
@@ -149,7 +149,7 @@ export function createSettle(deps: SettleDeps): Settle {
     const { task, row, id, earlier, lease } = attempt;
     const waitMs = backOffOf(attempt, sent, outcome, unused);
     metrics.count("back_off", task.key.upstream);
-    // Nobody will commit what came of it: not where it was given up, or where somebody else may have had the lease.
+    // Noted only where nobody can commit any more: the call has ended, and no other attempt had the lease.
     if (!unused && sent.kind === "answered" && !lease.isLost()) endedAttempts.add(task.key, row.version, earlier);
     const release = { attempt: id, unused, backOffMs: waitMs };
     if (sent.kind === "given_up" && sent.patience.onlyInGrace) {
@@ -176,18 +176,18 @@ export function createSettle(deps: SettleDeps): Settle {
   }
 
   /**
-   * The others have to know until when an answer may come: until the store has that, or none can come any more, the
-   * lease is kept.
+   * Others have to know until when an answer may come, or they would present the token beside the call. The lease is
+   * kept until the store has that instant, or no answer can come any more.
    */
   async function giveUpLease({ task, lease }: Attempt, sentAt: number, release: Release): Promise<void> {
     lease.giveUp();
     const leftMs = () => Math.max(latestAnswerMs - (clock.monotonicMs() - sentAt), 0);
-    const failed = logNowAndThen(log, "release_failed", task.key, "lease of a call that hangs not given up yet");
+    const failed = logNowAndThen(log, "release_failed", task.key, "the lease of a hanging call is not given up yet");
     const isAway = new Error("the store has lost the lease; it may be taken again");
     const until = clock.monotonicMs() + toldWithinMs;
     const giveUp = async () => {
       if (await store.release(task.key, { ...release, answerMs: leftMs() })) return;
-      // Somebody else has ended it; or the store went back, and tells of that a little later.
+      // Another process has ended it; or the store went back, and this process hears of that a little later.
       if (lease.mayReturn() || clock.monotonicMs() < until) throw isAway;
     };
     await untilStored(clock, giveUp, leftMs(), (error) => error !== isAway && failed(error)).catch(() => {});
@@ -195,8 +195,8 @@ export function createSettle(deps: SettleDeps): Settle {
 }
 
 /**
- * Another attempt's marker says so, whose holder may be about to commit. Where the provider never rotates it would
- * change nothing.
+ * Whether another attempt's marker is there, whose holder may be about to commit. Never where the provider does not
+ * rotate: there a second presentation changes nothing.
  */
 export function mayHaveBeenUsed({ task, row, earlier, gate }: Attempt, endedAttempts: EndedAttempts): boolean {
   return earlier !== undefined && !gate.rotation.isNever() && !endedAttempts.areAll(task.key, row.version, earlier);

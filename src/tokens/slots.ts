@@ -1,7 +1,7 @@
 import PQueue from "p-queue";
 import type { FlightTask } from "./flight-task.ts";
 
-/** One upstream's slots in this process: so many refreshes use its provider at the same time, the others queue. */
+/** One upstream's slots in this process: they limit how many refreshes call its provider at the same time. */
 export interface Slots {
   /** A place for one refresh, which holds no slot yet. */
   place(): Place;
@@ -9,7 +9,7 @@ export interface Slots {
 
 /** Holds a slot from `take` to `free`, and may take one again. */
 export interface Place {
-  /** Waits for a slot. False, without one, where somebody changes the task's grant first: it has to look again. */
+  /** Waits for a slot. False, without one, where the task's grant changes first: it has to be read again. */
   take(task: FlightTask): Promise<boolean>;
   /** Gives the slot to the next in the queue; does nothing where none is held. */
   free(): void;

@@ -1,8 +1,8 @@
 import type { GrantWrite } from "../stores/token-store.ts";
 
-/** What is to be written, with the life that its access token has at one instant: it may be written much later. */
+/** A write with the life that its access token has at one instant: it may reach the store much later. */
 export interface TimedWrite extends GrantWrite {
-  /** From when on the access token's `remainingMs` counts, monotonic ms. */
+  /** The instant from which the access token's `remainingMs` counts, monotonic ms. */
   readonly countedFrom: number;
 }
 

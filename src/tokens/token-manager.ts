@@ -71,7 +71,9 @@ export interface TokenManager {
   unstored(): readonly GrantKey[];
 }
 
-/** A background refresh that failed is tried again after this long at the earliest, unless a request needs it sooner. */
+/**
+ * A background refresh that failed is tried again after this, ms, at the earliest, unless a request needs it sooner.
+ */
 const aheadRetryMs = 5_000;
 /** A store that did not answer is asked again for the same grant after this long, in the background. */
 const storeRetryMs = 1_000;
@@ -137,15 +139,12 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
     return flights.hasFound(key) || [...unstored(), ...refresher.awaited()].some((other) => grantId(other) === id);
   }
 
-  /** With `killsOldAccess` a refresh ahead of need would take from requests under way the token they were sent with. */
+  /** With `killsOldAccess` a refresh ahead of need would end the token that requests under way were sent with. */
   function freshnessOf(upstream: string): FreshnessConfig {
     return providers.get(upstream)?.killsOldAccess ? { ...config, aheadMs: 0 } : config;
   }
 
-  /**
-   * A token that the store should be asked about, but it has just failed to answer: served, while it is asked in the
-   * background.
-   */
+  /** Whether to serve a token that the store should confirm, but has just failed to; it is asked in the background. */
   function bearsOutage(owner: Owner, upstream: string, token: AccessToken, now: number): boolean {
     if (token.unaskedUntil === Number.NEGATIVE_INFINITY || !coherence.isBearable(token.confirmedAt, now)) return false;
     metrics.count("stale_served", upstream);
@@ -172,7 +171,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
     flights.outdate(key);
   }
 
-  /** Somebody wrote a grant, or gave a lease back. */
+  /** A grant was written, or a lease given back. */
   function changed(change: Change): void {
     const { version, ...key } = change;
     const isNoNews = flights.hears(change);
@@ -192,7 +191,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
     refresher.gap();
   }
 
-  /** A store that does not answer is no reason to drop a token that is good. */
+  /** Keeps the cached token: it is still good although the store did not answer. */
   function failed(key: GrantKey, error: unknown): FlightResult {
     const held = cache.get(key.session, key.upstream);
     if (held !== undefined) held.unaskedUntil = clock.monotonicMs() + storeRetryMs;
@@ -203,7 +202,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
         session: shortHash(key.session),
         reason: messageOf(error),
       },
-      "no token could be had",
+      "a token could not be read or refreshed: see `reason`. Nothing is lost; requests without a usable token get 503",
     );
     return unavailable(error instanceof BearerswapError ? error.code : "internal_error");
   }

@@ -4,16 +4,17 @@ import type { Log } from "../platform/log.ts";
 import { type GrantKey, shortHash } from "../stores/grant.ts";
 
 /**
- * A write that the store did not take is tried again this often, ms: within the hold-off that others keep before they
- * present the same token.
+ * A write that the store did not take is tried again this often, ms. It has to be less than the hold-off, which others
+ * keep before they present the same token.
  */
-export const storeRetryMs = 1_000;
-/** A write that keeps failing is logged once in so many tries. */
+const storeRetryMs = 1_000;
+/** Of a write that keeps failing, one try in this many is logged. */
 const logEvery = 30;
 
 /**
- * Repeats a write until the store has taken it: a try each second, also while an earlier one hangs. The write must be
- * the same write when it is repeated. Rejects with the last error once `giveUpMs` have passed.
+ * Repeats a write until the store has taken it: a try each second, also while an earlier one hangs. Each try has to
+ * send the same write, as an earlier one may have been carried out. Rejects with the last error once `giveUpMs` have
+ * passed.
  */
 export function untilStored<T>(
   clock: Clock,
