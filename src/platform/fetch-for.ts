@@ -3,16 +3,16 @@ import { maxBodyBytes, tooLong } from "./bounded-body.ts";
 import { type HttpAnswerParts, type HttpFields, httpAnswer } from "./http-answer.ts";
 import { version } from "./version.ts";
 
-/** The fetch that trusts this authority (PEM) alone, or without one those that Node trusts. */
+/** Makes a fetch that trusts only this authority (PEM), or without one those that Node trusts. */
 export type FetchFor = (ca: string | undefined) => typeof globalThis.fetch;
 
 /**
  * Makes the fetch of each provider and issuer, with connections of its own. With NODE_USE_ENV_PROXY=1 they go through
  * the proxy of HTTPS_PROXY and HTTP_PROXY, and the provider's certificate is verified behind the proxy.
  *
- * It is made of undici's dispatcher, not of its `fetch`, which takes three times the CPU for a token request: the body
- * is read whole, within its bound, and redirects are never followed. Only what our callers need of `fetch` is there:
- * a URL, a method, headers, a body that is text or a form, and a signal.
+ * It uses undici's dispatcher: undici's `fetch` takes three times the CPU for a token request. The body is read whole,
+ * within its bound, and redirects are never followed. It takes only what our callers use of `fetch`: a URL, a method,
+ * headers, a body that is text or a form, and a signal.
  */
 export function createFetchFor(env: Readonly<Record<string, string | undefined>>): FetchFor {
   const isProxied = env.NODE_USE_ENV_PROXY === "1";
@@ -29,7 +29,7 @@ export function createFetchFor(env: Readonly<Record<string, string | undefined>>
 const defaultHeaders = { accept: "*/*", "accept-encoding": "identity", "user-agent": `bearerswap/${version}` };
 const formType = "application/x-www-form-urlencoded;charset=UTF-8";
 
-/** The request is handed to its connection in the tick of the call. */
+/** Hands the request to its connection in the tick of the call. */
 function send(dispatcher: Dispatcher, url: URL, init: RequestInit): Promise<Response> {
   const { method = "GET", body, signal } = init;
   const contentType = body instanceof URLSearchParams ? { "content-type": formType } : {};
@@ -76,7 +76,7 @@ function send(dispatcher: Dispatcher, url: URL, init: RequestInit): Promise<Resp
   });
 }
 
-/** Names in lower case. */
+/** The header fields, with their names in lower case. */
 function fieldsOf(headers: RequestInit["headers"] = {}): Record<string, string> {
   const isList = headers instanceof Headers || Array.isArray(headers);
   const entries = isList ? [...headers] : Object.entries(headers);

@@ -1,7 +1,7 @@
 /** The statuses whose answers have no body (Fetch standard, null body status). */
 const withoutBody: ReadonlySet<number> = new Set([204, 205, 304]);
 
-/** Fields of an answer, by their names in lower case; those that came several times joined by ", " (RFC 9110 §5.3). */
+/** Fields of an answer, by their names in lower case; the values of repeated ones joined by ", " (RFC 9110 §5.3). */
 export type HttpFields = Readonly<Record<string, string | undefined>>;
 
 /** What an answer is made of. */
@@ -15,14 +15,14 @@ export interface HttpAnswerParts {
 }
 
 /**
- * An answer whose body has been read. It stands in for a `Response` wherever openid-client and jose look at one: a real
- * one keeps its body in a web stream, which costs more CPU than the request itself.
+ * An answer whose body has been read. It replaces a `Response` for openid-client and jose: a real one keeps its body in
+ * a web stream, which costs more CPU than the request itself.
  */
 export function httpAnswer(parts: HttpAnswerParts): Response {
   return new ReadResponse(parts) as unknown as Response;
 }
 
-/** As much of a Response as its readers look at. */
+/** The part of a Response that these libraries use. */
 class ReadResponse {
   readonly status: number;
   readonly statusText: string;
@@ -62,13 +62,13 @@ class ReadResponse {
     return new ReadResponse(this.#parts);
   }
 
-  /** What makes openid-client take it for a Response, as it takes those of other realms. */
+  /** By this name openid-client accepts it as a Response, as it accepts those of other realms. */
   get [Symbol.toStringTag](): string {
     return "Response";
   }
 }
 
-/** Whether an error's cause is an answer, of whichever kind. */
+/** Whether a value, such as an error's cause, is an answer of either kind. */
 export function isResponse(value: unknown): value is Response {
   return value instanceof Response || value instanceof ReadResponse;
 }

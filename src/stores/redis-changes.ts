@@ -19,14 +19,14 @@ export interface ChangesDeps {
 
 /** A heartbeat is sent this often, ms. */
 const heartbeatMs = 1_000;
-/** If no heartbeat of our own comes in this time, ms, the subscription is taken for half-open and made anew. */
+/** If none of our own heartbeats comes back in this time, ms, the subscription counts as dead and is made anew. */
 const silenceMs = 4_000;
 
 /**
- * Passes on what the scripts publish, `<version> <key>`, until the function returned is called. A subscription can be
- * dead without a word: so this replica publishes a heartbeat, `heartbeat <replica> <number>`, and listens for its own;
- * once one is heard, so is everything that was published before it. As often it asks the servers for their histories:
- * writes can be lost, too, without any connection noticing.
+ * Passes on what the scripts publish, `<version> <key>`, until the returned function is called. A subscription can die
+ * without a sign. So this replica publishes a heartbeat, `heartbeat <replica> <number>`, and listens for it: once it is
+ * back, all that was published before it has come as well. As often it asks the servers for their histories, since
+ * writes can be lost without any connection noticing.
  */
 export function listenForChanges({ redis, channel, keyPrefix, listener, clock, random, log }: ChangesDeps): () => void {
   const replica = random.id();
@@ -34,7 +34,7 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
   const sentAt = new Map<string, number>();
   let beats = 0;
   let aliveAt = clock.monotonicMs();
-  /** Before the first connection, and during an outage that was logged, the connection itself says what is wrong. */
+  /** False before the first connection and during an outage that is logged already: a failure is no news then. */
   let isNews = false;
   let stop = () => {};
 
@@ -85,7 +85,8 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
       if (isNews)
         log.warn(
           { event: "heartbeat", reason: messageOf(error) },
-          "cannot publish to the changes channel: until it can, cached tokens are compared with the store, which costs reads",
+          "cannot publish to the changes channel: until this works, cached tokens are compared with the store, which " +
+            "costs reads; nothing is lost",
         );
       isNews = false;
     }
@@ -104,7 +105,7 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
   }
 }
 
-/** From `<prefix>{S}:grant:<upstream>`; undefined where it is another key. */
+/** From `<prefix>{S}:grant:<upstream>`; undefined for any other key. */
 function keyOf(name: string, prefix: string): GrantKey | undefined {
   const end = name.indexOf("}:grant:");
   if (!name.startsWith(`${prefix}{`) || end === -1) return undefined;

@@ -5,17 +5,17 @@ import type { ChangeListener } from "./token-store.ts";
 
 /** What a server says of its data. */
 export interface ServerHistory {
-  /** The connection on which the server was asked: another object after every loss. */
+  /** The connection on which the server was asked: a new object after every loss. */
   readonly connection: object;
   /**
-   * Its role and its `master_replid`, which changes with every failover and every restart; "" where it does not say,
-   * undefined where it did not answer.
+   * Its role and its `master_replid`, which changes with every failover and every restart; "" where the server does not
+   * say, undefined where it did not answer.
    */
   readonly id: string | undefined;
 }
 
 /**
- * Asks each master for its history, once; never rejects. What came for a connection that is gone is left out.
+ * Asks each master once for its history; leaves out answers whose connection was lost meanwhile. Never rejects.
  * @param byScript asks the one server behind a proxy that does not pass INFO on
  */
 export async function askHistories(client: RedisClient, byScript: () => Promise<string>): Promise<ServerHistory[]> {
@@ -32,12 +32,12 @@ async function historyOf(redis: Redis, client: RedisClient, byScript: () => Prom
   const replid = /^master_replid:(\S+)/m.exec(info)?.[1];
   if (replid === undefined) return client.refreshSlots === undefined ? byScript() : "";
   const role = /^role:(\S+)/m.exec(info)?.[1] ?? "";
-  // A node that was demoted keeps its connections. So the slots are asked for at once, not only after the next MOVED.
+  // A demoted node keeps its connections: the slots are asked for now rather than after the next MOVED.
   if (role !== "master") client.refreshSlots?.();
   return `${role} ${replid}`;
 }
 
-/** A server, or a proxy before it, that refuses the command has answered: its history cannot be known. */
+/** A server, or a proxy before it, that refuses the command has answered: it does not tell its history. */
 function refusalAsNothing(error: unknown): string {
   if (error instanceof Error && error.name === "ReplyError") return "";
   throw error;
@@ -50,9 +50,10 @@ export interface HistoryWatchDeps {
 }
 
 /**
- * Compares what servers say of their histories from one time to the next. Another answer on the same connection means
- * that writes may be lost, though nothing broke. A new connection begins anew: it is a gap of its own already, and its
- * server is asked before anything is written there. Where that is not answered, the first answer counts as another one.
+ * Compares each server's history with its last one. Another answer on the same connection means that writes may be lost
+ * although no connection broke. A new connection is a gap of its own already, and its server is asked before anything
+ * is written there, so its first answer is only noted. If it fails to answer that, a later answer counts as another
+ * history.
  */
 export function watchHistories({ ask, listener, log }: HistoryWatchDeps): { look(): Promise<void> } {
   const known = new WeakMap<object, string | undefined>();
@@ -77,8 +78,8 @@ export function watchHistories({ ask, listener, log }: HistoryWatchDeps): { look
     isTold = true;
     log.warn(
       { event: "history_unknown" },
-      "Redis does not say which replication history its data belong to (INFO replication): a failover that breaks no " +
-        "connection is not noticed. What was written in the last minute is looked up by schedule instead",
+      "Redis does not say which replication history its data belong to (INFO replication), so a failover that breaks " +
+        "no connection is not noticed. Instead, each write is looked up several times in the minute after it",
     );
   }
 }

@@ -1,8 +1,8 @@
--- Writes a refresh where the grant has not moved since: also a dead one, and one whose lease somebody else has.
--- Recreates a lost one.
+-- Writes a refresh if the grant still has the version it began with, even if it is dead or another attempt has the
+-- lease. Creates the row again if it is lost.
 -- KEYS[1]  the grant's hash
--- ARGV version the refresh began with, ms for which nobody may acquire (0: none), then channel, version, grant, access,
--- access remaining ms, life ms and stated as in put.lua
+-- ARGV     version the refresh began with, ms for which nobody may acquire (0: none), then channel, version, grant,
+--          access, access remaining ms, life ms and stated as in put.lua
 -- returns  "written" | "already" (repeated: changes nothing) | "superseded" | "revoked"
 local key = KEYS[1]
 local from, quietMs, channel, version, grant, access, accessMs, life, stated = unpack(ARGV)

@@ -1,14 +1,14 @@
 -- Shared by the scripts: put before them, after row.lua, when they are loaded.
 
--- The id of the history that the server's data belong to, new with every failover and every restart; "" where it does
--- not say: behind some proxies, and where INFO is not for scripts.
+-- The id of the history that the server's data belong to, new with every failover and every restart; "" where the
+-- server does not say: behind some proxies, and where scripts may not use INFO.
 local function history()
   local info = redis.pcall('INFO', 'replication')
   return type(info) == 'string' and info:match('master_replid:(%x+)') or ''
 end
 
--- Keeps everybody from a row that was written in another history than the server's: what came after it may be lost, and
--- whoever has that needs time to write it back. A row of which nothing is known is given the server's history.
+-- Keeps everybody from a row that was written in another history than the server's. What came after it may be lost, and
+-- the process that has that needs time to write it back. A row without a history gets the server's.
 local function fence(key, hist, quietMs, answerUntil, now)
   local current = history()
   if current == '' or hist == current or (hist and quietMs == 0) then return false end

@@ -1,4 +1,4 @@
--- Reads a grant, drops its access token once expired, and slides the grant's life.
+-- Reads a grant, drops its access token once expired, and extends the grant's life.
 -- KEYS[1]  the grant's hash
 -- returns  {} where there is none, else the row as in row.lua
 local key = KEYS[1]

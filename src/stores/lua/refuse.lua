@@ -1,5 +1,4 @@
--- Marks a grant dead and keeps its version, so that a commit of the same version still revives it. Lease, marker and
--- back-off end.
+-- Marks a grant dead, and ends lease, marker and back-off. The version stays, so that a late commit revives the grant.
 -- KEYS[1]  the grant's hash
 -- ARGV     channel, version whose refresh token was refused, why
 -- returns  "dead" | "superseded" | "revoked" | "absent"

@@ -1,10 +1,9 @@
--- Replaces a grant by a tombstone that lives as long as the grant would have, and no shorter than a minimum. Tells
--- everybody.
+-- Replaces a grant by a tombstone that lives as long as the grant would have, at least a minimum. Tells everybody.
 -- KEYS[1]  the grant's hash
--- ARGV channel, the tombstone's version, shortest life ms, the only version it may replace ("" for any; where nothing
--- is, it is written all the same)
--- returns the version of the grant that was there (its own when repeated), or nothing where there was none, or another
--- than it may replace
+-- ARGV     channel, the tombstone's version, shortest life ms, the only version it may replace ("" for any; an empty
+--          key is written all the same)
+-- returns  the version of the grant that was there (its own when repeated); nothing where there was none, or one that
+--          it may not replace
 local key = KEYS[1]
 local channel, version, shortest, from = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local v, state = unpack(redis.call('HMGET', key, 'v', 'state'))

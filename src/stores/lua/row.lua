@@ -1,4 +1,4 @@
--- Shared by the scripts: put before them when they are loaded.
+-- Shared by the scripts: it is put before them when they are loaded.
 
 -- Milliseconds of the server's clock.
 local function clock()
@@ -13,8 +13,8 @@ local function left(instant, now)
 end
 
 -- {v, state, why, grant, access, access remaining ms, ttl ms, "1" where the provider stated the life, back-off left ms,
--- ms since refreshes fail}; false where there is no grant. access is "" where none is held, its remaining ms "" where
--- it has no expiry, the last "" where none has failed. An expired access token is dropped.
+-- ms since refreshes fail}; false where there is no grant. access is "" where there is none, its remaining ms "" where
+-- it has no expiry, the last "" where no refresh fails. Drops an access token that has expired.
 local function view(key, now)
   local v, state, why, grant, access, accessUntil, stated, retryAt, failingSince = unpack(redis.call('HMGET', key,
     'v', 'state', 'why', 'grant', 'access', 'accessUntil', 'stated', 'retryAt', 'failingSince'))
@@ -32,9 +32,9 @@ local function view(key, now)
     stated or '', left(retryAt, now), failing }
 end
 
--- Leaves v and state of a row, for a script that writes both anew. The key itself must not go: in a slot that is on its
--- way to another node of a cluster, a script cannot make it again. What is removed comes before what is written, so
--- that a Redis whose memory is full takes it. Fails on a key that is no hash: it is somebody else's.
+-- Removes all of a row but v and state, which the calling script writes anew. The key itself must not go: in a cluster
+-- slot that is moving to another node, a script cannot create it again. Removing comes before writing, so that a Redis
+-- whose memory is full takes it. Fails on a key that is no hash, since it is not ours.
 local function clear(key)
   for _, field in ipairs(redis.call('HKEYS', key)) do
     if field ~= 'v' and field ~= 'state' then redis.call('HDEL', key, field) end

@@ -1,6 +1,6 @@
--- Shared by the scripts that write a whole row: put before them, after row.lua, when they are loaded.
+-- Shared by the scripts that write a whole row: it is put before them, after row.lua, when they are loaded.
 
--- Replaces the row: lease, marker, back-off and death end with it. Tells everybody.
+-- Replaces the row, which ends lease, marker, back-off and death. Tells everybody.
 local function write(key, channel, version, grant, access, accessMs, life, stated)
   clear(key)
   redis.call('HSET', key, 'v', version, 'state', 'active', 'grant', grant, 'life', life)
