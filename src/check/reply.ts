@@ -9,6 +9,9 @@ export interface ReplyCookie {
 /** What a page says of the request; it becomes the HTTP status. */
 export type PageStatus = "ok" | "invalid" | "forbidden" | "not_found" | "wrong_method" | "unavailable";
 
+/** What becomes of a JSON-RPC message. */
+export type RpcStatus = "ok" | "accepted" | "invalid" | "wrong_method" | "unavailable";
+
 /** An answer of our own, sent to the client in place of an upstream's. */
 export type Reply =
   | {
@@ -28,5 +31,7 @@ export type Reply =
       readonly hasForms?: boolean;
       readonly cookies?: readonly ReplyCookie[];
     }
+  /** An answer to JSON-RPC over HTTP (MCP, Streamable HTTP); with `asEvent` in a stream of that one event. */
+  | { readonly kind: "rpc"; readonly status: RpcStatus; readonly body: string; readonly asEvent?: boolean }
   /** JSON, 200; `shared` is for any site to read. */
   | { readonly kind: "json"; readonly body: string; readonly shared?: boolean };

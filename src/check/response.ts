@@ -4,7 +4,7 @@ import type { StatusCode } from "../gen/envoy/type/v3/http_status.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import { withoutCookies } from "../sessions/cookies.ts";
 import type { Credentials } from "../sessions/credential.ts";
-import type { PageStatus, Reply, ReplyCookie } from "./reply.ts";
+import type { PageStatus, Reply, ReplyCookie, RpcStatus } from "./reply.ts";
 import type { Denial, DenyReason } from "./verdict.ts";
 
 /** What `WWW-Authenticate` tells clients beside the reason. */
@@ -105,6 +105,18 @@ export function replyResponse(reply: Reply): Buffer {
       ];
       return encodeDenied("connect", pageStatus[reply.status], headers, reply.html, metadata);
     }
+    case "rpc": {
+      const type = reply.asEvent ? "text/event-stream" : "application/json";
+      const headers = [
+        ...(reply.body === "" ? [] : [header("content-type", type)]),
+        header("cache-control", "no-store"),
+        header("x-content-type-options", "nosniff"),
+        ...(reply.status === "wrong_method" ? [header("allow", "POST")] : []),
+        ...(reply.status === "unavailable" ? [header("retry-after", "5")] : []),
+      ];
+      const body = reply.asEvent ? `event: message\ndata: ${reply.body}\n\n` : reply.body;
+      return encodeDenied("connect", rpcStatus[reply.status], headers, body, metadata);
+    }
     case "json": {
       const headers = [
         header("content-type", "application/json"),
@@ -130,6 +142,14 @@ const pageStatus: Readonly<Record<PageStatus, StatusCode>> = {
   invalid: 400,
   forbidden: 403,
   not_found: 404,
+  wrong_method: 405,
+  unavailable: 503,
+};
+
+const rpcStatus: Readonly<Record<RpcStatus, StatusCode>> = {
+  ok: 200,
+  accepted: 202,
+  invalid: 400,
   wrong_method: 405,
   unavailable: 503,
 };

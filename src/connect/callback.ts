@@ -136,7 +136,9 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
 
 /** The reply with these cookies added. */
 function withCookies(reply: Reply, further: readonly ReplyCookie[]): Reply {
-  return reply.kind === "json" ? reply : { ...reply, cookies: [...(reply.cookies ?? []), ...further] };
+  return reply.kind === "json" || reply.kind === "rpc"
+    ? reply
+    : { ...reply, cookies: [...(reply.cookies ?? []), ...further] };
 }
 
 function why(identity: { readonly kind: string; readonly why?: string } | undefined): string {

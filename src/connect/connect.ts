@@ -40,6 +40,7 @@ export const connectHeaders = [
   "accept",
   "sec-fetch-mode",
   "mcp-protocol-version",
+  "mcp-session-id",
   "x-envoy-auth-partial-body",
 ];
 

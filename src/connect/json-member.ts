@@ -23,3 +23,22 @@ export function memberText(json: string, name: string): string | undefined {
   }
   return found;
 }
+
+/**
+ * The texts of a JSON list's elements, exactly as they are written there.
+ * @param json what JSON.parse takes for a list
+ */
+export function elementTexts(json: string): string[] {
+  const found: string[] = [];
+  let depth = 0;
+  let from = json.indexOf("[") + 1;
+  for (const { 0: text, index } of json.matchAll(tokens)) {
+    if (text === "[" || text === "{") depth += 1;
+    if (depth === 1 && (text === "," || text === "]")) {
+      found.push(json.slice(from, index).trim());
+      from = index + 1;
+    }
+    if (text === "]" || text === "}") depth -= 1;
+  }
+  return found.length === 1 && found[0] === "" ? [] : found;
+}

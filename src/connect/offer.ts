@@ -9,8 +9,8 @@ import type { Session } from "../sessions/session.ts";
 import type { SourceConfig } from "../sessions/source-config.ts";
 import { shortHash } from "../stores/grant.ts";
 import type { ConnectContext } from "./context.ts";
-import { elicitationFor } from "./elicitation.ts";
 import { returnPath } from "./links.ts";
+import { type McpAnswer, mcpAnswerTo } from "./mcp-answer.ts";
 import type { ResourceMetadata } from "./resource-metadata.ts";
 
 export interface OfferDeps {
@@ -38,45 +38,58 @@ export function createOffer({ context, decode, sources, routes, resources, assum
     const input = isCurable(denial) ? decode(bytes) : undefined;
     if (input === undefined) return denial;
     const plain: Denial = { ...denial, resourceMetadata: resources.urlFor(input) };
-    const upstream = denial.upstream ?? "";
-    if (providers.get(upstream)?.login === undefined) return plain;
-    const late = () => withoutLink(plain, "deadline");
+    const isMcp = isAccountMissing(denial) && routes.isMcp(input) && !isNavigation(input);
+    if (!isMcp && !hasLogin(denial.upstream)) return plain;
+    const failed = (reason: string) => withoutLink(plain, isMcp, reason);
     return deadline.before(
-      cure(plain, upstream, input).catch((error: unknown) => withoutLink(plain, messageOf(error))),
-      late,
+      (isMcp ? answerMcp : cure)(plain, input).catch((error: unknown) => failed(messageOf(error))),
+      () => failed("deadline"),
     );
   };
 
-  async function cure(plain: Denial, upstream: string, input: CheckInput): Promise<Verdict> {
+  async function cure(plain: Denial, input: CheckInput): Promise<Verdict> {
+    const { upstream = "" } = plain;
     const way = await wayOf(plain, input);
-    return way === undefined ? plain : lead(plain, upstream, way, input);
+    if (way === undefined) return plain;
+    if (way.kind === "direct" && isNavigation(input)) {
+      const returnTo = links.isOwnHost(input.host) ? returnPath(input.path, links.origin) : undefined;
+      return led(plain, "redirect", { kind: "redirect", to: links.connect(upstream, { returnTo }) });
+    }
+    return { ...plain, connectUrl: await urlOf(way, upstream) };
   }
 
-  function withoutLink(plain: Denial, reason: string): Denial {
+  async function answerMcp(plain: Denial, input: CheckInput): Promise<Verdict> {
+    const { upstream = "" } = plain;
+    const answer: McpAnswer = mcpAnswerTo({ input, upstream, title: titleOf(upstream), assumeUrlElicitation });
+    if (answer.kind === "plain") return { kind: "reply", reply: answer.reply };
+    const way = hasLogin(upstream) ? await wayOf(plain, input) : undefined;
+    const url = way && (await urlOf(way, upstream));
+    return led(plain, url === undefined ? "message" : "elicitation", answer.reply(url));
+  }
+
+  function hasLogin(upstream = ""): boolean {
+    return providers.get(upstream)?.login !== undefined;
+  }
+
+  async function urlOf(way: Way, upstream: string): Promise<string> {
+    return links.connect(upstream, { ticket: way.kind === "ticket" ? await ticketOf(way, upstream) : undefined });
+  }
+
+  /** An MCP client takes a 401 for the end of its session: it is told to come again instead. */
+  function withoutLink(plain: Denial, isMcp: boolean, reason: string): Denial {
     log.warn(
       { event: "connect_failed", upstream: plain.upstream, reason },
       "no link to connect an account can be given",
     );
-    return plain;
-  }
-
-  async function lead(denial: Denial, upstream: string, way: Way, input: CheckInput): Promise<Verdict> {
-    if (way.kind === "direct" && isNavigation(input)) {
-      const returnTo = links.isOwnHost(input.host) ? returnPath(input.path, links.origin) : undefined;
-      return led(denial, "redirect", { kind: "redirect", to: links.connect(upstream, { returnTo }) });
-    }
-    const elicit =
-      denial.reason !== "session_missing" && routes.isMcp(input)
-        ? elicitationFor({ input, upstream, title: titleOf(upstream), assumeAble: assumeUrlElicitation })
-        : undefined;
-    const url = links.connect(upstream, { ticket: way.kind === "ticket" ? await ticketOf(way, upstream) : undefined });
-    return elicit === undefined
-      ? { ...denial, connectUrl: url }
-      : led(denial, "elicitation", { kind: "json", body: elicit(url) });
+    return isMcp ? { ...plain, reason: "unavailable", why: `no link: ${reason}` } : plain;
   }
 
   /** Such an answer is logged as a denial is, since it takes the place of one. */
-  function led({ reason, upstream, session }: Denial, way: "redirect" | "elicitation", reply: Reply): Verdict {
+  function led(
+    { reason, upstream, session }: Denial,
+    way: "redirect" | "elicitation" | "message",
+    reply: Reply,
+  ): Verdict {
     log.info(
       { event: "connect_offered", upstream, session: session && shortHash(session), reason, way },
       "a user was led to connect an account",
@@ -106,14 +119,14 @@ export function createOffer({ context, decode, sources, routes, resources, assum
   }
 }
 
+/** The session is good; what is missing is an account. */
+function isAccountMissing({ reason }: Pick<Denial, "reason">): boolean {
+  return reason === "grant_missing" || reason === "grant_refused";
+}
+
 /** Whether the client can do something about it: by a login, or by getting a session where the metadata says. */
 function isCurable({ reason }: Denial): boolean {
-  return (
-    reason === "grant_missing" ||
-    reason === "grant_refused" ||
-    reason === "session_missing" ||
-    reason === "session_invalid"
-  );
+  return isAccountMissing({ reason }) || reason === "session_missing" || reason === "session_invalid";
 }
 
 /** Whether a person opened the address in a browser. A script in a page could not follow to another site's login. */

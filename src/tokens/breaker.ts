@@ -48,7 +48,12 @@ type State = { readonly kind: "closed" } | Open | HalfOpen;
  * does 429, which has a back-off of its own.
  */
 function isUnwell(outcome: RefreshOutcome): boolean {
-  return outcome.kind === "unknown" || (outcome.kind === "transient" && !outcome.tooMany && outcome.why !== "not_sent");
+  return outcome.kind === "unknown" || (outcome.kind === "transient" && !outcome.tooMany);
+}
+
+/** A call that was withheld in the last moment says nothing about the provider, good or bad. */
+function isWithheld(outcome: RefreshOutcome): boolean {
+  return outcome.kind === "transient" && outcome.why === "not_sent";
 }
 
 export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): Breaker {
@@ -83,6 +88,7 @@ export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): B
 
   /** A call that ends after others have opened the breaker does not keep it open longer. */
   function count(outcome: RefreshOutcome): RefreshOutcome {
+    if (isWithheld(outcome)) return outcome;
     failures = isUnwell(outcome) ? failures + 1 : 0;
     if (failures >= failuresToOpen && state.kind !== "open") open();
     return outcome;
@@ -93,7 +99,8 @@ export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): B
     enter(probing);
     try {
       const outcome = await call();
-      if (state === probing && !isUnwell(outcome)) close();
+      if (state === probing && isWithheld(outcome)) enter({ kind: "open", until: clock.monotonicMs(), forMs });
+      else if (state === probing && !isUnwell(outcome)) close();
       return outcome;
     } finally {
       if (state === probing) open();

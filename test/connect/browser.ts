@@ -15,7 +15,7 @@ export interface Page {
 }
 
 const statusCodes: Readonly<Record<string, number>> = {
-  ...{ OK: 200, Found: 302, SeeOther: 303, BadRequest: 400, Unauthorized: 401, Forbidden: 403 },
+  ...{ OK: 200, Accepted: 202, Found: 302, SeeOther: 303, BadRequest: 400, Unauthorized: 401, Forbidden: 403 },
   ...{ NotFound: 404, MethodNotAllowed: 405, ServiceUnavailable: 503 },
 };
 

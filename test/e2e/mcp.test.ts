@@ -22,13 +22,15 @@ interface Installation {
   /** An MCP client of a session, through Envoy. */
   connect(
     session: string,
-    revision: "2026-07-28" | "2025-11-25",
+    revision: "2026-07-28" | "auto" | "legacy",
     onUrl: (url: string) => Promise<"accept" | "decline">,
   ): Promise<Client>;
   /** The session's user opens a link, and logs in wherever it leads. */
   open(url: string, user?: string): Promise<{ readonly status: number; readonly body: string }>;
-  /** Connects a session's account by the link in its 401. */
+  /** What a client meets first that has no account: it cannot begin, and its user reads where to connect one. */
   firstConnect(session: string): Promise<void>;
+  /** One JSON-RPC message, past any client. */
+  send(session: string, body: object, headers?: Readonly<Record<string, string>>): Promise<Response>;
 }
 
 /** The real Envoy in front of an MCP server, with the body of requests passed to bearerswap on this route. */
@@ -41,11 +43,11 @@ async function install(): Promise<Installation> {
   const as = await use(startOidcServer({ redirectUris }));
   const keys = await use(startJwtIssuer());
   const mcp = await use(startMcpServer({ accepts: provider.isActive }));
-  const connect = { scope: "openid offline_access", parameters: { prompt: "consent" } };
+  const grants = { scope: "openid offline_access", parameters: { prompt: "consent" } };
   const config = {
     sessions: [{ jwt: { issuer: as.issuer, jwks: keys.jwksUrl, audience: "gateway", claim: "tsid", subject: "sub" } }],
     upstreams: {
-      crm: { issuer: provider.issuer, clientId: provider.client.id, clientSecret: "${env:SECRET}", connect },
+      crm: { issuer: provider.issuer, clientId: provider.client.id, clientSecret: "${env:SECRET}", connect: grants },
     },
     connect: {
       publicUrl,
@@ -68,6 +70,28 @@ async function install(): Promise<Installation> {
       if (next.pathname === "/auth") next.searchParams.set("login_hint", user);
     });
 
+  async function connect(...[session, revision, onUrl]: Parameters<Installation["connect"]>): Promise<Client> {
+    const versionNegotiation = { mode: revision === "2026-07-28" ? { pin: revision } : revision };
+    const client = new Client(
+      { name: "test", version: "1" },
+      { versionNegotiation, capabilities: { elicitation: { url: {} } } },
+    );
+    client.setRequestHandler("elicitation/create", async ({ params }) => ({
+      action: await onUrl("url" in params ? params.url : ""),
+    }));
+    const requestInit = { headers: { authorization: `Bearer ${await tokenOf(session)}` } };
+    await client.connect(new StreamableHTTPClientTransport(new URL(`${publicUrl}/mcp`), { requestInit }));
+    await use(client);
+    return client;
+  }
+
+  const send: Installation["send"] = async (session, body, headers = {}) =>
+    fetch(`${publicUrl}/mcp`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${await tokenOf(session)}`, "content-type": "application/json", ...headers },
+      body: JSON.stringify(body),
+    });
+
   return {
     publicUrl,
     provider,
@@ -75,33 +99,21 @@ async function install(): Promise<Installation> {
     mcp,
     clock,
     open,
-    async connect(session, revision, onUrl) {
-      const versionNegotiation = {
-        mode: revision === "2026-07-28" ? ({ pin: revision } as const) : ("legacy" as const),
-      };
-      const client = new Client(
-        { name: "test", version: "1" },
-        { versionNegotiation, capabilities: { elicitation: { url: {} } } },
-      );
-      client.setRequestHandler("elicitation/create", async ({ params }) => ({
-        action: await onUrl("url" in params ? params.url : ""),
-      }));
-      const requestInit = { headers: { authorization: `Bearer ${await tokenOf(session)}` } };
-      await client.connect(new StreamableHTTPClientTransport(new URL(`${publicUrl}/mcp`), { requestInit }));
-      await use(client);
-      return client;
-    },
+    connect,
+    send,
     async firstConnect(session) {
-      const response = await fetch(`${publicUrl}/mcp`, {
-        headers: { authorization: `Bearer ${await tokenOf(session)}` },
-      });
-      expect(response.headers.get("www-authenticate")).toContain(
-        `resource_metadata="${publicUrl}/.well-known/oauth-protected-resource/mcp"`,
-      );
-      const { connect_url: url } = (await response.json()) as { connect_url: string };
-      expect((await open(url)).status).toBe(200);
+      const answer = await send(session, { jsonrpc: "2.0", id: 1, method: "initialize", params: {} });
+      const { error } = (await answer.json()) as { readonly error: { readonly message: string } };
+      expect((await open(urlIn(error.message))).status).toBe(200);
     },
   };
+}
+
+/** The address in what a client shows its user. */
+function urlIn(message: string): string {
+  const [url] = /https?:\/\/\S+/.exec(message) ?? [];
+  if (url === undefined) throw new Error(`there is no address in "${message}"`);
+  return url;
 }
 
 /**
@@ -136,7 +148,17 @@ describe("the official MCP client, through Envoy", () => {
     ]);
   });
 
-  test("whose user declines is not asked again: the call fails with 401", async () => {
+  test.each(["auto", "legacy"] as const)(
+    "that negotiates its revision (%s) shows the address at its first contact; once the account is connected it begins",
+    async (mode) => {
+      const onUrl = async () => "decline" as const;
+      const refused: unknown = await world.connect(`first-${mode}`, mode, onUrl).catch((thrown: unknown) => thrown);
+      expect((await world.open(urlIn(String(refused)))).status).toBe(200);
+      expect(await (await world.connect(`first-${mode}`, mode, onUrl)).callTool(contacts)).toEqual(listed);
+    },
+  );
+
+  test("whose user declines is not asked again: the tool's result says where the account is connected", async () => {
     await world.firstConnect("session-2");
     let asked = 0;
     const client = await world.connect("session-2", "2026-07-28", async () => {
@@ -144,13 +166,16 @@ describe("the official MCP client, through Envoy", () => {
       return "decline";
     });
     lose(world);
-    await expect(client.callTool(contacts)).rejects.toThrow();
-    expect(asked).toBe(1);
+    const result = await client.callTool(contacts);
+    expect([asked, result]).toMatchObject([
+      1,
+      { isError: true, content: [{ text: expect.stringMatching(/connect\/crm/) }] },
+    ]);
   });
 
   test("of revision 2025-11-25 learns the address from the error, and the next call goes through", async () => {
     await world.firstConnect("session-3");
-    const client = await world.connect("session-3", "2025-11-25", async () => "accept");
+    const client = await world.connect("session-3", "legacy", async () => "accept");
     expect(await client.callTool(contacts)).toEqual(listed);
     lose(world);
     const error = await client.callTool(contacts).catch((thrown: unknown) => thrown);
@@ -162,11 +187,32 @@ describe("the official MCP client, through Envoy", () => {
     expect(await client.callTool(contacts)).toEqual(listed);
   });
 
-  test("with a request longer than Envoy passes on gets a plain 401: the part is not read", async () => {
+  test("with a request longer than Envoy passes on is refused with the address: the part is not read", async () => {
     await world.firstConnect("session-4");
     const client = await world.connect("session-4", "2026-07-28", async () => "accept");
     lose(world);
     await expect(client.callTool({ name: "contacts", arguments: { padding: "x".repeat(70_000) } })).rejects.toThrow();
+    const body = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { padding: "x".repeat(70_000) } };
+    const refused = await world.send("session-4", body);
+    expect([refused.status, await refused.json()]).toMatchObject([
+      400,
+      { error: { message: expect.stringContaining("/connect/crm?ticket=") } },
+    ]);
+  });
+
+  test("gets its answers as Envoy passes them on: an event, a notification taken, a method refused", async () => {
+    const event = await world.send(
+      "nobody",
+      { jsonrpc: "2.0", id: 1, method: "tools/list" },
+      { accept: "text/event-stream" },
+    );
+    expect([event.status, event.headers.get("content-type"), await event.text()]).toEqual([
+      200,
+      "text/event-stream",
+      expect.stringMatching(/^event: message\ndata: \{"jsonrpc":"2\.0","id":1,"error":/),
+    ]);
+    const taken = await world.send("nobody", { jsonrpc: "2.0", method: "notifications/cancelled" });
+    expect([taken.status, await taken.text()]).toEqual([202, ""]);
   });
 
   test("finds the resource's metadata where the 401 says", async () => {

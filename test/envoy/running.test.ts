@@ -275,7 +275,7 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
     const others = ["/crm/contacts", "/mcp", "/.well-known/oauth-protected-resource/mcp"];
     for (let round = 0; round < 40; round++)
       for (const path of others)
-        expect([path, (await send(path, { headers })).status]).toEqual([path, path === "/mcp" ? 401 : 200]);
+        expect([path, (await send(path, { headers })).status]).toEqual([path, path === "/mcp" ? 405 : 200]);
     const stats = await (await fetch(`${envoy.adminUrl}/stats?filter=http_local_rate_limit.enforced`)).text();
     expect(Number(/connect\.http_local_rate_limit\.enforced: (\d+)/.exec(stats)?.[1])).toBe(statuses.get(429));
     expect(service.events("check_failed")).toEqual([]);
@@ -313,20 +313,17 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
     });
 
     expect([asked.status, asked.body]).toEqual([200, expect.stringContaining('"resultType":"input_required"')]);
-    expect([long.status, JSON.parse(long.body)]).toEqual([
-      401,
-      expect.objectContaining({ connect_url: expect.stringContaining("/connect/wiki?ticket=") }),
+    expect([long.status, JSON.parse(long.body)]).toMatchObject([
+      400,
+      { error: { message: expect.stringContaining("/connect/wiki?ticket=") } },
     ]);
-    expect(long.headers["www-authenticate"]).toContain(
-      'resource_metadata="https://gateway.example.com/.well-known/oauth-protected-resource/mcp"',
-    );
 
     for (const id of oddIds) {
       const answer = await send("/mcp", { headers, body: call("").replace('"id":1,', `"id":${id},`) });
       expect([answer.status, answer.body]).toEqual([200, expect.stringMatching(/"resultType":"input_required"/)]);
       expect(answer.body.startsWith(`{"jsonrpc":"2.0","id":${id},"result":`), id).toBe(true);
     }
-    expect((await send("/mcp", { headers, body: call("").replace('"id":1,', '"id":null,') })).status).toBe(401);
+    expect((await send("/mcp", { headers, body: call("").replace('"id":1,', '"id":null,') })).status).toBe(400);
   });
 });
 

@@ -1,8 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { deadlineIn } from "../../src/platform/deadline.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { createBreaker } from "../../src/tokens/breaker.ts";
+import { manualClock } from "../support/manual-clock.ts";
 import { resources } from "../support/resources.ts";
 import type { Script } from "../support/token-endpoint.ts";
 import { until } from "../support/until.ts";
+import { recordedMetrics } from "./recorded-metrics.ts";
 import { patientMs, startWorld, type World } from "./world.ts";
 
 const opened = resources();
@@ -210,4 +214,26 @@ describe("the breaker stays closed", () => {
     await fail(9);
     expect([await ask(), world.metrics.breakerStates]).toEqual([expect.stringMatching(/^access/), []]);
   });
+});
+
+test("a call that was withheld in the last moment neither opens a breaker nor closes it: the next one tries", async () => {
+  const clock = manualClock();
+  const metrics = recordedMetrics();
+  const breaker = createBreaker({
+    upstream: "crm",
+    clock,
+    log: createLog({ level: "silent", format: "json" }),
+    metrics,
+  });
+  const unwell = async () => ({ kind: "unknown", why: "http_503" }) as const;
+  const withheld = async () => ({ kind: "transient", why: "not_sent" }) as const;
+  for (let time = 0; time < 9; time++) await breaker.run(unwell);
+  await breaker.run(withheld);
+  expect(metrics.breakerStates).toEqual([]);
+  await breaker.run(unwell);
+  await clock.advance(5_000);
+  await breaker.run(withheld);
+  expect([metrics.breakerStates, breaker.openMs()]).toEqual([["open", "half_open", "open"], 0]);
+  await breaker.run(async () => ({ kind: "refused", why: "invalid_grant" }));
+  expect(metrics.breakerStates).toEqual(["open", "half_open", "open", "half_open", "closed"]);
 });

@@ -7,6 +7,7 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 export const StatusCode = {
   Empty: 0,
   OK: 200,
+  Accepted: 202,
   Found: 302,
   SeeOther: 303,
   BadRequest: 400,
@@ -26,6 +27,7 @@ export type StatusCode = typeof StatusCode[keyof typeof StatusCode];
 export namespace StatusCode {
   export type Empty = typeof StatusCode.Empty;
   export type OK = typeof StatusCode.OK;
+  export type Accepted = typeof StatusCode.Accepted;
   export type Found = typeof StatusCode.Found;
   export type SeeOther = typeof StatusCode.SeeOther;
   export type BadRequest = typeof StatusCode.BadRequest;
