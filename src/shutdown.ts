@@ -17,7 +17,7 @@ interface Closing {
   close(): Promise<void>;
 }
 
-export interface ShutdownDeps {
+interface ShutdownDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly timeoutMs: number;

@@ -14,7 +14,7 @@ import { createGrantsHandlers, type GrantsHandlers, type GrantsServiceDeps, NotF
 import type { AdminMetrics } from "./metrics.ts";
 
 /** The gRPC server of the admin API. */
-export interface AdminServer {
+interface AdminServer {
   listen(): Promise<Address>;
   /** Takes no new calls and resolves when those under way are answered, at the latest after `timeoutMs`. */
   drain(timeoutMs: number): Promise<void>;
@@ -22,7 +22,7 @@ export interface AdminServer {
 
 const socketMode = 0o600;
 
-export interface AdminServerDeps extends GrantsServiceDeps {
+interface AdminServerDeps extends GrantsServiceDeps {
   readonly config: ListenConfig;
   readonly metrics: AdminMetrics;
 }

@@ -7,7 +7,7 @@ import type { Secret } from "../platform/secret.ts";
 import type { GrantsHandlers } from "./grants-service.ts";
 
 /** Where the admin service is, and how to reach it. */
-export interface GrantsClientOptions {
+interface GrantsClientOptions {
   readonly address: Address;
   readonly token?: Secret | undefined;
   /** Path of the authority's certificate, PEM; TLS where given. */

@@ -5,7 +5,7 @@ import { type GrantKey, shortHash } from "../stores/grant.ts";
 import type { ReadResult, TokenStore } from "../stores/token-store.ts";
 import { endAtProvider } from "../tokens/end-at-provider.ts";
 
-export interface ProviderRevocationDeps {
+interface ProviderRevocationDeps {
   readonly store: Pick<TokenStore, "read">;
   readonly providers: ReadonlyMap<string, Pick<Provider, "revoke">>;
   readonly log: Log;

@@ -9,7 +9,7 @@ import type { CheckUpstream } from "./routes.ts";
  * The serialized answer that lets a request through with this token. Undefined where the token cannot stand in a
  * header.
  */
-export type AllowedAnswer = (upstream: CheckUpstream, token: AccessToken, input: CheckInput) => Buffer | undefined;
+type AllowedAnswer = (upstream: CheckUpstream, token: AccessToken, input: CheckInput) => Buffer | undefined;
 
 /** What a header cannot hold (RFC 9110 §5.5), whatever is in a provider's token or an operator's format. */
 const notInHeader = /[^\t\x20-\x7e]/;

@@ -17,7 +17,7 @@ import { allowResponse, type ChallengeConfig, cookiesToRewrite, denyResponse, re
 import type { CheckUpstream, Routes } from "./routes.ts";
 import type { Denial, DenyReason, Verdict } from "./verdict.ts";
 
-export interface CheckDeps {
+interface CheckDeps {
   readonly decode: DecodeCheck;
   readonly sessions: SessionSource;
   readonly routes: Pick<Routes, "of">;

@@ -1,5 +1,5 @@
 /** How a request's host stands to the host that a route names. */
-export type HostMatch =
+type HostMatch =
   | "same"
   /**
    * The hosts differ in a port or trailing dots alone: some configurations of Envoy take them for one host, others do

@@ -1,5 +1,5 @@
 /** How servers read a path: all alike, alike except for encoded slashes, or in different ways. */
-export type PathReading = "plain" | "encoded_slash" | "ambiguous";
+type PathReading = "plain" | "encoded_slash" | "ambiguous";
 
 /**
  * Paths that servers read in different ways: with dot segments, empty segments, backslashes, control characters, and

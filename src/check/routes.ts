@@ -42,7 +42,7 @@ export interface Routes {
   isMcp(input: CheckInput): boolean;
 }
 
-export interface RoutesConfig {
+interface RoutesConfig {
   /** By the upstream's name. */
   readonly upstreams: Readonly<Record<string, Pick<CheckUpstream, "inject">>>;
   readonly routes: readonly Route[];

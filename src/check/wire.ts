@@ -2,13 +2,13 @@ import { isUtf8 } from "node:buffer";
 import { type BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
 /** A protobuf message that is read field by field, without a copy. */
-export interface WireMessage {
+interface WireMessage {
   readonly reader: BinaryReader;
   readonly buffer: Buffer;
 }
 
 /** Looks at one length-delimited field, which may stay unread. */
-export type VisitField<M extends WireMessage> = (message: M, field: number, end: number) => void;
+type VisitField<M extends WireMessage> = (message: M, field: number, end: number) => void;
 
 /**
  * Hands every length-delimited field up to `end` to `visit`; other fields are skipped.

@@ -32,7 +32,7 @@ const tokenInput = z.object({
 });
 
 /** A token response in the admin service's words. */
-export interface TokenInput {
+interface TokenInput {
   readonly accessToken: string;
   readonly refreshToken: string;
   readonly tokenType: string;

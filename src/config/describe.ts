@@ -5,7 +5,7 @@ import { type Problem, pathOf } from "./problem.ts";
 import { hintFor, nearest } from "./suggestions.ts";
 
 /** What is needed beside an issue of the schema to describe it. */
-export interface Described {
+interface Described {
   /** The path of the section or member; the issue's own path goes on from there. */
   readonly path: readonly PropertyKey[];
   /** What the schema was given. */

@@ -5,7 +5,7 @@ import type { Grant, GrantKey } from "../stores/grant.ts";
  * The names of the accounts that sessions are connected as, for people to read. They are not part of the grant: a name
  * is known only after the grant was stored, and to write the grant again could undo a refresh.
  */
-export interface Accounts {
+interface Accounts {
   remember(key: GrantKey, grant: Pick<Grant, "createdAt">, name: string): Promise<void>;
   nameOf(key: GrantKey, grant: Pick<Grant, "createdAt">): Promise<string | undefined>;
 }

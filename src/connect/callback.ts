@@ -9,7 +9,7 @@ import type { Begun, FlowOwner, FlowState } from "./states.ts";
 import { visitorOf } from "./visitor.ts";
 
 /** `callback`: where providers send users back to. */
-export interface Callback {
+interface Callback {
   /** @param late gets the cookies that the browser needs even if the answer comes too late for it */
   handle(input: CheckInput, query: URLSearchParams, late: ReplyCookie[]): Promise<Reply>;
   /** Resolves when no code is being redeemed any more, and the tokens are stored. */

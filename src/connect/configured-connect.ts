@@ -39,7 +39,7 @@ type Shared = Pick<
   "sessions" | "ownSessions" | "providers" | "tokens" | "store" | "clock" | "random" | "log" | "metrics"
 >;
 
-export interface ConfiguredConnectDeps extends Shared {
+interface ConfiguredConnectDeps extends Shared {
   readonly config: {
     readonly connect?: ConnectConfig | undefined;
     readonly sessions: readonly SourceConfig[];

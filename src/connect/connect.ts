@@ -19,7 +19,7 @@ import { createStart } from "./start.ts";
 import { createStates } from "./states.ts";
 import { createTickets } from "./tickets.ts";
 
-export interface ConnectDeps extends Omit<ConnectContext, "states" | "tickets" | "links" | "messages"> {
+interface ConnectDeps extends Omit<ConnectContext, "states" | "tickets" | "links" | "messages"> {
   readonly config: ConnectConfig;
   readonly sources: readonly SourceConfig[];
   readonly routes: Routes;

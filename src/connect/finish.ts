@@ -17,12 +17,12 @@ import type { BegunSession } from "./own-sessions.ts";
 import { type FlowOwner, type FlowState, flowLifeMs } from "./states.ts";
 
 /** The last step of a login: from the provider's answer to a stored grant. */
-export interface Finish {
+interface Finish {
   finish(returning: Returning): Promise<Reply>;
 }
 
 /** A browser that came back from a provider. */
-export interface Returning {
+interface Returning {
   readonly flow: FlowState;
   /** Whose grant it becomes; undefined for a newcomer, whose session begins now. */
   readonly owner: FlowOwner | undefined;

@@ -8,14 +8,14 @@ import { createSealer, newSealingKey, type Sealer } from "../stores/sealing.ts";
  * The keys that seal logins under way. All replicas share them by way of the store: one for each day, made by whoever
  * needs it first.
  */
-export interface FlowKeys {
+interface FlowKeys {
   /** Seals with today's key. */
   current(): Promise<Sealer>;
   /** Opens what the key of that id sealed; undefined where the id is not that of a key in use. */
   named(id: string): Promise<Sealer | undefined>;
 }
 
-export interface FlowKeysDeps {
+interface FlowKeysDeps {
   readonly flows: FlowStore;
   readonly clock: Pick<Clock, "wallMs">;
 }

@@ -11,7 +11,7 @@ export interface LoginSource {
   readonly login: CodeFlow;
 }
 
-export interface LoginSourcesDeps {
+interface LoginSourcesDeps {
   readonly sources: readonly SourceConfig[];
   /** By the source's name. */
   readonly clients: Readonly<Record<string, IssuerLoginConfig>>;

@@ -5,7 +5,7 @@ import type { CheckInput } from "../sessions/check-input.ts";
 import { elementTexts, memberText } from "./json-member.ts";
 
 /** A request for an MCP server whose user has a session, but no account there that can be used. */
-export interface McpRequest {
+interface McpRequest {
   readonly input: CheckInput;
   readonly upstream: string;
   /** What users read of it. */

@@ -13,7 +13,7 @@ import { returnPath } from "./links.ts";
 import { type McpAnswer, mcpAnswerTo } from "./mcp-answer.ts";
 import type { ResourceMetadata } from "./resource-metadata.ts";
 
-export interface OfferDeps {
+interface OfferDeps {
   readonly context: ConnectContext;
   readonly decode: DecodeCheck;
   readonly sources: readonly SourceConfig[];

@@ -5,7 +5,7 @@ import type { FlowStore } from "../stores/flow-store.ts";
 import { hashSession } from "../stores/grant.ts";
 
 /** The `cookie` source. */
-export interface OwnSessionsConfig {
+interface OwnSessionsConfig {
   readonly name: string;
   readonly from: { readonly cookie: string };
   readonly idleMs: number;

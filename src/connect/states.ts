@@ -69,7 +69,7 @@ export interface States {
   take(begun: Begun): Promise<boolean>;
 }
 
-export interface StatesDeps {
+interface StatesDeps {
   readonly flows: FlowStore;
   readonly random: Random;
   readonly clock: Pick<Clock, "wallMs">;

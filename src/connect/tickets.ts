@@ -26,7 +26,7 @@ export interface Tickets {
   take(id: string): Promise<Ticket | undefined>;
 }
 
-export interface TicketsDeps {
+interface TicketsDeps {
   readonly flows: FlowStore;
   readonly random: Random;
   readonly clock: Pick<Clock, "monotonicMs">;

@@ -3,7 +3,7 @@ import type { Session, SessionSource } from "../sessions/session.ts";
 import type { FlowOwner } from "./states.ts";
 
 /** Who is at the browser. */
-export type Visitor =
+type Visitor =
   | { readonly kind: "session"; readonly session: Session }
   /** Nobody yet, but whoever connects an account gets a session. */
   | { readonly kind: "newcomer" }

@@ -6,14 +6,14 @@ import { createLogoutEndpoint, type LogoutEndpoint } from "./logout-endpoint.ts"
 import { createSessionNames, type SessionNames } from "./session-names.ts";
 
 /** How issuers end sessions. */
-export interface Logout {
+interface Logout {
   readonly names: Pick<SessionNames, "seen" | "granted">;
   readonly endpoint: LogoutEndpoint;
 }
 
 type Shared = Omit<BackchannelLogoutDeps, "sources" | "names" | "flows" | "upstreamNames">;
 
-export interface ConfiguredLogoutDeps extends Shared {
+interface ConfiguredLogoutDeps extends Shared {
   readonly config: {
     readonly sessions: readonly SourceConfig[];
     readonly upstreams: Readonly<Record<string, { readonly refreshTokenLifeMs: number }>>;

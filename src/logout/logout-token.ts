@@ -6,7 +6,7 @@ import type { KeySet, VerifyResult } from "../sessions/key-set.ts";
 import { nameText } from "../sessions/session-id.ts";
 
 /** An issuer that may end sessions. */
-export interface LogoutIssuer {
+interface LogoutIssuer {
   /** The source's name. */
   readonly name: string;
   readonly issuer: string;

@@ -8,7 +8,7 @@ import { hashSession, shortHash } from "../stores/grant.ts";
 import type { SessionIndex, SessionName } from "../stores/session-index.ts";
 import type { LogoutToken } from "./logout-token.ts";
 
-export interface SessionNamesDeps {
+interface SessionNamesDeps {
   readonly sources: readonly LogoutSource[];
   readonly index: SessionIndex;
   /**

@@ -3,7 +3,7 @@ import { withCauses } from "./error.ts";
 import { isResponse } from "./http-answer.ts";
 import { mayBeAsked } from "./loopback.ts";
 
-export interface DiscoveryOptions {
+interface DiscoveryOptions {
   readonly clientId: string;
   readonly auth?: openid.ClientAuth | undefined;
   readonly customFetch: openid.CustomFetch;

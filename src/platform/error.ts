@@ -1,5 +1,5 @@
 /** What went wrong, for code that has to tell the cases apart. */
-export type ErrorCode =
+type ErrorCode =
   /** The configuration cannot be used; the message lists every problem. */
   | "config"
   /** An address cannot be listened on or reached. */

@@ -8,7 +8,7 @@ export type Log = Logger;
 /** Levels from pino, least first. */
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
-export interface LogConfig {
+interface LogConfig {
   readonly level: (typeof logLevels)[number];
   /** `auto`: pretty where standard output is a terminal, JSON elsewhere. */
   readonly format: "auto" | "json" | "pretty";

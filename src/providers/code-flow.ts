@@ -68,7 +68,7 @@ export interface CodeFlow {
   redeem(callback: URL, login: Login): Promise<LoginOutcome>;
 }
 
-export interface CodeFlowDeps {
+interface CodeFlowDeps {
   readonly config: CodeFlowConfig;
   readonly configure: ServerConfiguration["configure"];
   /** The APIs that the tokens are for (RFC 8707 §2). They are named at both ends of the flow, as at each refresh. */

@@ -5,7 +5,7 @@ import { createOAuthProvider } from "./oauth-provider.ts";
 import type { Fetch } from "./token-request.ts";
 
 /** Our client at the issuer of sessions. */
-export interface IssuerLoginDeps {
+interface IssuerLoginDeps {
   readonly issuer: string;
   readonly clientId: string;
   readonly clientSecret?: Secret | undefined;

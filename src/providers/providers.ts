@@ -4,7 +4,7 @@ import type { RevocationEnding, RevocationMetrics } from "./metrics.ts";
 import { createOAuthProvider, type OAuthProviderConfig } from "./oauth-provider.ts";
 import type { Provider } from "./provider.ts";
 
-export interface ProvidersDeps {
+interface ProvidersDeps {
   /** By the upstream's name. `ca`: the authority of the provider's certificates, PEM. */
   readonly config: Readonly<Record<string, OAuthProviderConfig & { readonly ca?: string | undefined }>>;
   readonly fetchFor: FetchFor;

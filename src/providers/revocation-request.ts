@@ -22,7 +22,7 @@ export interface RevocationRequest {
   readonly json?: Readonly<Record<string, string>> | undefined;
 }
 
-export interface RevocationRequestDeps {
+interface RevocationRequestDeps {
   readonly config: {
     readonly clientId: string;
     readonly clientAuth: ClientAuthConfig;

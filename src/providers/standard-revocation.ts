@@ -7,7 +7,7 @@ import { retryAfterMs } from "./classify.ts";
 import type { RevocationAttempt } from "./revocation.ts";
 import type { ServerConfiguration } from "./server-configuration.ts";
 
-export interface StandardRevocationDeps {
+interface StandardRevocationDeps {
   readonly server: Pick<ServerConfiguration, "configure">;
   readonly clock: Pick<Clock, "wallMs">;
 }

@@ -16,7 +16,7 @@ export interface TokenExchange {
   readonly outcome: Promise<SentOutcome>;
 }
 
-export interface TokenExchangeDeps {
+interface TokenExchangeDeps {
   readonly config: AnswerRules & { readonly issuer?: string | undefined; readonly clientAuth: ClientAuthConfig };
   readonly send: openid.CustomFetch;
   readonly clock: Clock;

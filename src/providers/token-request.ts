@@ -13,7 +13,7 @@ export type Fetch = typeof globalThis.fetch;
 /** Thrown in place of a request that may not be sent. */
 export class NotSentError extends Error {}
 
-export interface TokenRequestOptions {
+interface TokenRequestOptions {
   readonly clock: Clock;
   readonly rules: AnswerRules;
   readonly onOutcome: (outcome: SentOutcome) => void;

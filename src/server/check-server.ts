@@ -14,7 +14,7 @@ import { deadlineMarginMs, serveDirectly } from "./unary-stream.ts";
 /** The health service's name for the store's live state. */
 const storeHealth = "bearerswap.store";
 
-export interface CheckServerDeps {
+interface CheckServerDeps {
   readonly check: Check;
   readonly config: ListenConfig;
   /** Every Check is answered within this, ms. */

@@ -8,12 +8,12 @@ import type { Readiness } from "./readiness.ts";
 import type { Scrape } from "./scrape.ts";
 
 /** The HTTP server for probes, metrics and what issuers post. */
-export interface ProbeServer {
+interface ProbeServer {
   listen(): Promise<Address>;
   close(): Promise<void>;
 }
 
-export interface ProbeDeps {
+interface ProbeDeps {
   readonly address: Address;
   readonly readiness: Pick<Readiness, "reason">;
   readonly scrape: Scrape;

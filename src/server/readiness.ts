@@ -18,7 +18,7 @@ export interface Readiness {
   drain(): void;
 }
 
-export interface ReadinessDeps {
+interface ReadinessDeps {
   readonly store: Pick<TokenStore, "ping">;
   readonly clock: Clock;
   readonly log: Log;

@@ -30,7 +30,7 @@ export interface JwtIssuer {
   readonly onVerified?: ((session: string, payload: JWTPayload) => Promise<boolean>) | undefined;
 }
 
-export interface JwtSourceDeps {
+interface JwtSourceDeps {
   readonly from: Place;
   /** The issuers of tokens in that place. The unverified `iss` chooses one, and that one alone decides. */
   readonly issuers: readonly JwtIssuer[];

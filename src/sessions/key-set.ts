@@ -28,7 +28,7 @@ export interface KeySet {
   verify(jwt: string, options: JWTVerifyOptions): Promise<VerifyResult>;
 }
 
-export interface KeySetConfig {
+interface KeySetConfig {
   readonly issuer: string;
   /**
    * The JWKS document (RFC 7517 §5); discovered from the issuer where absent (OpenID Connect Discovery 1.0, RFC 8414).
@@ -39,7 +39,7 @@ export interface KeySetConfig {
   readonly allowInsecure: boolean;
 }
 
-export interface KeySetDeps {
+interface KeySetDeps {
   readonly config: KeySetConfig;
   readonly fetch: typeof globalThis.fetch;
   readonly clock: Clock;

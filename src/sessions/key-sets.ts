@@ -5,7 +5,7 @@ import { createKeySet, type KeySet } from "./key-set.ts";
 import type { KeyMetrics } from "./metrics.ts";
 import type { SourceConfig } from "./source-config.ts";
 
-export interface KeySetsDeps {
+interface KeySetsDeps {
   readonly config: readonly SourceConfig[];
   readonly fetchFor: FetchFor;
   readonly clock: Clock;

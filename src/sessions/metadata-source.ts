@@ -1,7 +1,7 @@
 import { valueAt } from "../platform/json-object.ts";
 import { identified, type SessionSource } from "./session.ts";
 
-export interface MetadataSourceConfig {
+interface MetadataSourceConfig {
   readonly name: string;
   /** The filter's metadata namespace, such as `envoy.filters.http.jwt_authn`. */
   readonly namespace: string;

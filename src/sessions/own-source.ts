@@ -12,7 +12,7 @@ export interface LiveSessions {
   isAlive(session: string): Promise<boolean>;
 }
 
-export interface OwnSourceDeps {
+interface OwnSourceDeps {
   readonly name: string;
   readonly cookie: string;
   readonly idleMs: number;

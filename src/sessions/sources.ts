@@ -14,7 +14,7 @@ import { createSessions, type SessionSource } from "./session.ts";
 import { createSessionCache, type SessionCache } from "./session-cache.ts";
 import type { SourceConfig } from "./source-config.ts";
 
-export interface SourcesDeps {
+interface SourcesDeps {
   readonly config: readonly SourceConfig[];
   /** How many sessions are remembered for each place that credentials are in. */
   readonly maxEntries: number;

@@ -19,7 +19,7 @@ export type StoreConfig =
   | { readonly kind: "memory"; readonly maxGrants: number }
   | ({ readonly kind: "redis" } & RedisStoreConfig);
 
-export interface ConfiguredStoreDeps {
+interface ConfiguredStoreDeps {
   readonly config: StoreConfig;
   readonly clock: Clock;
   readonly random: Random;
@@ -35,7 +35,7 @@ export function configuredStore({ metrics, ...deps }: ConfiguredStoreDeps & { me
 }
 
 /** The stores of what connecting accounts and logouts keep beside the grants. Closing `flows` closes both. */
-export interface FlowStores {
+interface FlowStores {
   readonly flows: FlowStore;
   readonly index: SessionIndex;
 }

@@ -2,7 +2,7 @@ import type { Clock } from "../platform/clock.ts";
 import { BearerswapError } from "../platform/error.ts";
 import type { FlowKind, FlowStore } from "./flow-store.ts";
 
-export interface MemoryFlowStoreDeps {
+interface MemoryFlowStoreDeps {
   readonly clock: Pick<Clock, "monotonicMs">;
   /** The most records of each kind that are held, so that a flood of one kind does not take the room of others. */
   readonly maxRecords: number;

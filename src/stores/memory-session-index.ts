@@ -2,7 +2,7 @@ import type { Clock } from "../platform/clock.ts";
 import { BearerswapError } from "../platform/error.ts";
 import { type SessionIndex, type SessionName, sessionNameId } from "./session-index.ts";
 
-export interface MemorySessionIndexDeps {
+interface MemorySessionIndexDeps {
   readonly clock: Pick<Clock, "monotonicMs">;
   /** Pairs of name and session held at most. */
   readonly maxEntries: number;

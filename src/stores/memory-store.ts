@@ -32,7 +32,7 @@ const quiet = "quiet";
 /** Has it while a presentation that was given up may be answered. */
 const givenUp = "given_up";
 
-export interface MemoryStoreDeps {
+interface MemoryStoreDeps {
   readonly clock: Pick<Clock, "monotonicMs" | "wallMs">;
   /** The most grants and tombstones that are held. A further one is refused, and a living one is never dropped. */
   readonly maxGrants: number;

@@ -3,6 +3,3 @@ export interface StoreMetrics {
   /** One command ended; `code` is the error's, where it failed. */
   command(command: string, durationMs: number, code: string | undefined): void;
 }
-
-/** Counts nothing. */
-export const noStoreMetrics: StoreMetrics = { command() {} };

@@ -7,7 +7,7 @@ import type { RedisConnection } from "./redis-connection.ts";
 import { watchHistories } from "./redis-history.ts";
 import type { ChangeListener } from "./token-store.ts";
 
-export interface ChangesDeps {
+interface ChangesDeps {
   readonly redis: Pick<RedisConnection, "publish" | "subscribe" | "resubscribe" | "onReady" | "histories">;
   readonly channel: string;
   readonly keyPrefix: string;

@@ -10,7 +10,7 @@ const refreshSlotsEveryMs = 15_000;
 /** MOVED and ASK prove that the command was not executed; more than this many in a row mean that the nodes disagree. */
 const maxRedirections = 5;
 
-export interface ClusterDeps {
+interface ClusterDeps {
   readonly config: ClusterConfig;
   readonly options: ConnectionOptions;
   readonly random: Random;

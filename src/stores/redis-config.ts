@@ -60,7 +60,7 @@ export interface RedisConfig {
 }
 
 /** The parts of a Redis URL. */
-export interface RedisUrl extends HostPort {
+interface RedisUrl extends HostPort {
   readonly tls: boolean;
   readonly username?: string | undefined;
   readonly password?: string | undefined;

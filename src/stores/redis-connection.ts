@@ -48,7 +48,7 @@ export interface RedisConnection {
   close(): Promise<void>;
 }
 
-export interface RedisConnectionDeps {
+interface RedisConnectionDeps {
   readonly config: RedisConfig;
   readonly clock: Clock;
   readonly random: Random;

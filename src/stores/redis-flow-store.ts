@@ -4,7 +4,7 @@ import type { RedisConnection } from "./redis-connection.ts";
 import { parseReply, wholeMs } from "./redis-rows.ts";
 import { type Sealer, unsealed } from "./sealing.ts";
 
-export interface RedisFlowStoreDeps {
+interface RedisFlowStoreDeps {
   readonly redis: Pick<RedisConnection, "pipeline" | "close">;
   readonly keyPrefix: string;
   /** Seals the values. Without it they are stored in the clear. */

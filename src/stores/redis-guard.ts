@@ -10,7 +10,7 @@ const mostUnderWay = 10_000;
 const rowProblem = /^(?:WRONGTYPE|ERR user_script:\d+:)/;
 
 /** Runs a command; `key` is the row that it is about. */
-export type Guard = <T>(command: () => Promise<T>, key?: string) => Promise<T>;
+type Guard = <T>(command: () => Promise<T>, key?: string) => Promise<T>;
 
 /** Lets commands wait for the first attempt to connect, bounds their number, and turns failures into our errors. */
 export function createGuard(attempted: Promise<void>, problems: ProblemLog): Guard {

@@ -43,7 +43,7 @@ function refusalAsNothing(error: unknown): string {
   throw error;
 }
 
-export interface HistoryWatchDeps {
+interface HistoryWatchDeps {
   readonly ask: () => Promise<readonly ServerHistory[]>;
   readonly listener: Pick<ChangeListener, "gap" | "tellsHistory">;
   readonly log: Log;

@@ -5,7 +5,7 @@ import type { RowCodec, RowPlace } from "./row-codec.ts";
 import type { AcquireResult, EarlierAttempts, GrantRow, GrantWrite, ReadResult } from "./token-store.ts";
 
 /** Translates between the store's types and what the scripts in lua/ take and return. */
-export interface RedisRows {
+interface RedisRows {
   /** A write as put.lua and commit.lua take it, after the channel. */
   writeArgs(name: string, write: GrantWrite): string[];
   /** @throws BearerswapError `store_corrupt`, `store_sealed` */

@@ -3,7 +3,7 @@ import type { RedisConnection } from "./redis-connection.ts";
 import { parseReply, wholeMs } from "./redis-rows.ts";
 import { type SessionIndex, type SessionName, sessionNameId } from "./session-index.ts";
 
-export interface RedisSessionIndexDeps {
+interface RedisSessionIndexDeps {
   readonly redis: Pick<RedisConnection, "pipeline">;
   readonly keyPrefix: string;
 }

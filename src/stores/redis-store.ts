@@ -20,7 +20,7 @@ const refuseReply = z.enum(["dead", "superseded", "revoked", "absent"]);
 /** How Redis is reached, and what seals the tokens in it: nothing where `encryption` is absent. */
 export type RedisStoreConfig = RedisConfig & { readonly encryption?: SealingConfig | undefined };
 
-export interface RedisStoreDeps {
+interface RedisStoreDeps {
   readonly config: RedisStoreConfig;
   readonly clock: Clock;
   readonly random: Random;

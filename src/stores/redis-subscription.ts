@@ -10,7 +10,7 @@ export interface SubscriptionListener {
   subscribed(): void;
 }
 
-export interface SubscriptionDeps {
+interface SubscriptionDeps {
   readonly options: ConnectionOptions;
   readonly channel: string;
   readonly listener: SubscriptionListener;

@@ -3,12 +3,12 @@ import type { Metric, Registry } from "prom-client";
 /**
  * The number of one combination of labels. To count is to add to it; the registry reads it at a scrape.
  */
-export interface Cell {
+interface Cell {
   value: number;
 }
 
 /** A histogram for one combination of labels. */
-export interface Distribution {
+interface Distribution {
   observe(value: number): void;
 }
 
@@ -21,7 +21,7 @@ export interface Shape {
 }
 
 /** The cells of one metric. `of` makes a cell at its first use, at zero; who counts often keeps what it returns. */
-export interface Series<T> {
+interface Series<T> {
   of(...labelValues: readonly string[]): T;
 }
 

@@ -45,6 +45,3 @@ export type TokenEvent =
   | "invalidated"
   | "stale_served"
   | "unexpected_rotation";
-
-/** Counts nothing. */
-export const noTokenMetrics: TokenMetrics = { refreshed() {}, flights() {}, waiters() {}, count() {}, breaker() {} };

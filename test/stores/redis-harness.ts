@@ -3,9 +3,9 @@ import { systemClock } from "../../src/platform/clock.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { systemRandom } from "../../src/platform/random.ts";
 import { Secret } from "../../src/platform/secret.ts";
-import { noStoreMetrics } from "../../src/stores/metrics.ts";
 import { createRedisStore, type RedisStoreConfig } from "../../src/stores/redis-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
+import { noStoreMetrics } from "../support/no-metrics.ts";
 import type { Resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 
