@@ -1,101 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { createCoherence } from "../../src/tokens/coherence.ts";
 import { resources } from "../support/resources.ts";
 import { startWorld, type World } from "./world.ts";
 
 const opened = resources();
 
-/** Coherence with 5 s and 300 s, at a clock that tests set; entries are confirmed and looked at in seconds. */
-function coherenceAt() {
-  let nowMs = 0;
-  const coherence = createCoherence({ maxStalenessMs: 5_000, maxOutageMs: 300_000 }, { monotonicMs: () => nowMs });
-  return {
-    heard(sentAt: number, arrivedAt = sentAt) {
-      nowMs = arrivedAt * 1_000;
-      coherence.heard(sentAt * 1_000);
-    },
-    gap(at: number) {
-      nowMs = at * 1_000;
-      coherence.gap();
-    },
-    current: (confirmedAt: number, now: number) => coherence.isCurrent(confirmedAt * 1_000, now * 1_000),
-    bearable: (confirmedAt: number, now: number) => coherence.isBearable(confirmedAt * 1_000, now * 1_000),
-    lastGapAt: () => coherence.lastGapAt(),
-  };
-}
-
-describe("an entry is current", () => {
-  test("for maxStaleness after the store confirmed it, whatever is heard", () => {
-    const { current } = coherenceAt();
-    expect([current(10, 14.999), current(10, 15)]).toEqual([true, false]);
-  });
-
-  test("for maxStaleness after the last heartbeat was sent, where changes were heard since it was confirmed", () => {
-    const { current, heard } = coherenceAt();
-    heard(9);
-    heard(60);
-    expect([current(10, 64.999), current(10, 65)]).toEqual([true, false]);
-  });
-
-  test("no longer by heartbeats where it was confirmed before the subscription began: it began when the first one arrived", () => {
-    const { current, heard } = coherenceAt();
-    heard(9, 11);
-    heard(60);
-    expect([current(10, 14.999), current(10, 15), current(11, 64)]).toEqual([true, false, true]);
-  });
-
-  test("not by heartbeats from before a gap, nor by those after it where it was confirmed before", () => {
-    const { current, heard, gap } = coherenceAt();
-    heard(1);
-    heard(58);
-    gap(60);
-    expect([current(10, 60), current(58, 62)]).toEqual([false, true]);
-    heard(61);
-    expect([current(10, 61), current(61, 65.999), current(61, 66)]).toEqual([false, true, false]);
-  });
-
-  test("by the latest heartbeat, also where an earlier one arrives after it", () => {
-    const { current, heard } = coherenceAt();
-    heard(1);
-    heard(60);
-    heard(58, 61);
-    expect(current(10, 64.999)).toBe(true);
-  });
-});
-
-describe("an entry is bearable while the store cannot be asked", () => {
-  test("for maxOutage after it was confirmed, or after the last heartbeat since", () => {
-    const { bearable, heard } = coherenceAt();
-    expect([bearable(10, 309.999), bearable(10, 310)]).toEqual([true, false]);
-    heard(9);
-    heard(60);
-    expect([bearable(10, 359.999), bearable(10, 360)]).toEqual([true, false]);
-  });
-
-  test("after a gap by its confirmation alone", () => {
-    const { bearable, heard, gap } = coherenceAt();
-    heard(9);
-    heard(60);
-    gap(60);
-    heard(62);
-    expect([bearable(10, 309.999), bearable(10, 310), bearable(62, 361)]).toEqual([true, false, true]);
-  });
-});
-
-test("the gap with which a process begins is none", () => {
-  const { lastGapAt, heard, gap } = coherenceAt();
-  gap(1);
-  heard(2);
-  expect(lastGapAt()).toBe(Number.NEGATIVE_INFINITY);
-  gap(3);
-  expect(lastGapAt()).toBe(3_000);
-});
-
 /** A token in the cache, heartbeats by hand, and another replica. */
 async function listening() {
   const world = (await startWorld(opened, { heartbeats: "by hand" })) as World;
   const other = world.replica() as World;
-  const beat = () => world.store.subscription.heard(world.clock.monotonicMs());
+  /** A heartbeat arrives that was sent so long ago, ms. */
+  const beat = (agoMs = 0) => world.store.subscription.heard(world.clock.monotonicMs() - agoMs);
   beat();
   await other.login(); // by another: whoever stores a login looks after it for a minute
   await world.fresh();
@@ -110,7 +24,8 @@ async function listening() {
     }
     return served;
   }
-  return { world, other, beat, run };
+  const ask = async () => world.cached() ?? (await world.fresh());
+  return { world, other, beat, run, ask };
 }
 
 describe("while heartbeats come", () => {
@@ -141,7 +56,47 @@ describe("while heartbeats come", () => {
   });
 });
 
+test("what was read before the subscription began is read again: a change of it may have been missed", async () => {
+  const world = (await startWorld(opened, { heartbeats: "by hand" })) as World;
+  const beat = (agoMs = 0) => world.store.subscription.heard(world.clock.monotonicMs() - agoMs);
+  await world.replica().login();
+  await world.clock.advance(1_000);
+  expect(await world.fresh()).toBe("access-1");
+  await world.clock.advance(1_000);
+  beat(1_500); // sent before that, and come only now
+  for (let second = 0; second < 4; second++) {
+    expect(world.cached()).toBe("access-1");
+    await world.clock.advance(1_000);
+    beat();
+  }
+  expect([world.cached(), await world.fresh()]).toEqual([undefined, "access-1"]);
+  await world.clock.advance(4_000);
+  beat();
+  await world.clock.advance(4_999);
+  expect(world.cached()).toBe("access-1");
+});
+
 describe("when they stop", () => {
+  test("the last one counts from when it was sent, also where it arrives late, and an earlier one after it", async () => {
+    const { world, beat, run } = await listening();
+    await run(100);
+    await world.clock.advance(3_000);
+    beat(3_000);
+    beat(3_500);
+    await world.clock.advance(1_999);
+    expect(world.cached()).toBe("access-1");
+    await world.clock.advance(1);
+    expect(world.cached()).toBeUndefined();
+  });
+
+  test("a logout here takes effect here at once", async () => {
+    const { world, run } = await listening();
+    await run(100);
+    world.store.subscription.silent = true;
+    await world.tokens.revoke(world.key());
+    expect([world.cached(), await world.fresh()]).toEqual([undefined, "missing"]);
+  });
+
   test("a logout elsewhere takes effect within maxStaleness", async () => {
     const { world, other, run } = await listening();
     await run(100);
@@ -168,16 +123,17 @@ describe("when they stop", () => {
   });
 
   test("and the store cannot be read either, they are served until maxOutage, and the store is asked once a second: an outage is no logout", async () => {
-    const { world } = await listening();
+    const { world, beat, run, ask } = await listening();
+    await run(100);
+    beat();
     world.store.subscription.silent = true;
     world.store.down.add("read");
-    const ask = async () => world.cached() ?? (await world.fresh());
     for (let half = 0; half < 600; half++) {
       expect(await ask()).toBe("access-1");
       await world.tokens.settled();
       await world.clock.advance(500);
     }
-    expect([world.store.calls.read, world.metrics.events.stale_served]).toEqual([295, 590]);
+    expect(world.store.calls.read).toBe(295); // from maxStaleness on
     expect([await ask(), world.cached()]).toEqual(["unavailable: store_unavailable", undefined]);
     world.store.down.clear();
     expect([await ask(), world.cached()]).toEqual(["access-1", "access-1"]);
@@ -211,6 +167,18 @@ describe("when they stop", () => {
 });
 
 describe("after a gap", () => {
+  test("an outage is borne from the last look at the store on: heartbeats do not say what was missed", async () => {
+    const { world, run, ask } = await listening();
+    await run(100);
+    world.store.subscription.gap();
+    world.store.down.add("read");
+    expect(await ask()).toBe("access-1");
+    await run(199);
+    expect(await ask()).toBe("access-1");
+    await run(1);
+    expect(await ask()).toBe("unavailable: store_unavailable");
+  });
+
   test("what was cached before it is read again, once, although heartbeats come", async () => {
     const { world, run } = await listening();
     await run(100);

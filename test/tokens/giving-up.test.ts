@@ -5,7 +5,8 @@ import type { TokenStore } from "../../src/stores/token-store.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
-import { hang, startReplicas } from "./hanging.ts";
+import { giveUp, hang, startReplicas } from "./hanging.ts";
+import { acquireTheirs } from "./theirs.ts";
 import { patientMs, startWorld, type World } from "./world.ts";
 
 const opened = resources();
@@ -38,7 +39,7 @@ describe("a call that hangs at a provider that never rotates", () => {
     const { world, other } = await startReplicas(opened, never, endpoint);
     const { asked } = await hang(world);
     await world.clock.advance(timeoutMs - 1);
-    expect(world.store.calls.release).toBe(0);
+    expect(await acquireTheirs(world)).toBe("busy");
     await world.clock.advance(1);
     expect(await asked).toBe("unavailable: refresh_timeout");
     await until("the lease is given up", () => world.store.calls.release === 1);
@@ -83,9 +84,8 @@ describe("a call that hangs at a provider that never rotates", () => {
     const world = await startWorld(opened, { provider: never, endpoint, clock, store });
     await world.login("alice", { remainingMs: 0 });
     const { asked, answer } = await hang(world);
-    await world.clock.advance(timeoutMs);
+    await giveUp(world);
     await asked;
-    await until("the lease is given up", () => world.store.calls.release === 1);
     isLost = true;
     expect(await world.tokens.endIf(world.key(), () => true)).toEqual({ kind: "ended" });
     answer();
@@ -138,7 +138,7 @@ describe("a call that hangs at a provider that never rotates", () => {
     const { asked } = await hang(world);
     await world.clock.advance(timeoutMs);
     expect(await asked).toBe("unavailable: refresh_timeout");
-    expect(world.store.calls.release).toBe(0);
+    expect(await acquireTheirs(world)).toBe("busy");
   });
 });
 
@@ -149,8 +149,7 @@ describe("a call that hangs at a provider with a grace", () => {
   test("gives its lease up at refresh.timeout; the token is presented again inside the grace, after back-off and hold-off", async () => {
     const { world, other } = await startReplicas(opened, grace, endpoint);
     await hang(world);
-    await world.clock.advance(timeoutMs);
-    await until("the lease is given up", () => world.store.calls.release === 1);
+    await giveUp(world);
     expect(await servedAfter(other, 10_000)).toBeGreaterThanOrEqual(4_000);
     expect([world.endpoint.calls, world.endpoint.tokens.reuses]).toEqual([2, 0]);
     expect(other.metrics.events.presented_again).toBe(1);
@@ -159,8 +158,7 @@ describe("a call that hangs at a provider with a grace", () => {
   test("is answered during the other's hold-off: that one adopts what came, and presents nothing", async () => {
     const { world, other } = await startReplicas(opened, grace, endpoint);
     const { answer } = await hang(world);
-    await world.clock.advance(timeoutMs);
-    await until("the lease is given up", () => world.store.calls.release === 1);
+    await giveUp(world);
     await world.clock.advance(1_100);
     const waiting = other.fresh();
     await until("the other has the lease", () => other.store.calls.acquire === 1);
@@ -200,7 +198,7 @@ describe("a call that hangs at a provider with a grace", () => {
     const { world, other } = await startReplicas(opened, { graceMs: 70_000 }, { reuseGraceMs: 70_000 });
     const { answer } = await hang(world);
     await world.clock.advance(50_000);
-    expect(world.store.calls.release).toBe(0);
+    expect(await acquireTheirs(world)).toBe("busy");
     const waiting = other.fresh();
     await until("the other waits", () => other.metrics.events.lease_busy === 1);
     answer();
@@ -211,8 +209,7 @@ describe("a call that hangs at a provider with a grace", () => {
     // The overlap ends 20 s after the first presentation; the second one has hung as well.
     const { world, other } = await startReplicas(opened, { graceMs: 80_000 }, { reuseGraceMs: 80_000 });
     await hang(world);
-    await world.clock.advance(timeoutMs);
-    await until("the lease is given up", () => world.store.calls.release === 1);
+    await giveUp(world);
     await world.clock.advance(11_000);
     const { calls } = world.endpoint;
     const waiting = other.fresh();
@@ -228,7 +225,7 @@ describe("a call that hangs where nothing is known of rotation", () => {
     const { world } = await startReplicas(opened, {});
     const { answer } = await hang(world);
     await world.clock.advance(59_000);
-    expect(world.store.calls.release).toBe(0);
+    expect(await acquireTheirs(world)).toBe("busy");
     answer();
     await until("the answer is stored", () => world.store.calls.commit === 1);
     expect([await world.fresh(), world.endpoint.calls]).toEqual(["access-2", 1]);
@@ -238,9 +235,8 @@ describe("a call that hangs where nothing is known of rotation", () => {
     const { world } = await startReplicas(opened, {}, {}, { giveUpMs: 20_000 });
     await hang(world);
     await world.clock.advance(19_999);
-    expect(world.store.calls.release).toBe(0);
-    await world.clock.advance(1);
-    await until("the lease is given up", () => world.store.calls.release === 1);
+    expect(await acquireTheirs(world)).toBe("busy");
+    await giveUp(world, 1);
   });
 
   test("backs off shorter once an answer has left the token in place, and as before once one has not", async () => {

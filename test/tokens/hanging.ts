@@ -18,6 +18,12 @@ export async function startReplicas(
   return { world, other: world.replica() };
 }
 
+/** Time passes until nobody waits for the call any more, and its lease is given up. */
+export async function giveUp({ clock, store }: World, afterMs = 10_000): Promise<void> {
+  await clock.advance(afterMs);
+  await until("the lease is given up", () => store.calls.release > 0);
+}
+
 /**
  * A request whose refresh the provider has got, and answers only when `answer` is called; it redeems the token then.
  */

