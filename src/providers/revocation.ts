@@ -10,7 +10,7 @@ export type RevocationAttempt =
   /** RFC 7009 §2.2.1: the token still exists, and the provider wants to be asked again. */
   | { readonly kind: "busy"; readonly why: string; readonly retryAfterMs: number | undefined };
 
-/** How long it is tried, ms: somebody waits for the answer. */
+/** How long a revocation is tried, ms: a caller waits for the result. */
 const longestMs = 10_000;
 const mostTries = 4;
 const firstPauseMs = 500;

@@ -4,7 +4,7 @@ export interface KeyMetrics {
   fetched(source: string, ok: boolean): void;
 }
 
-/** How full the caches are. They are asked when somebody reads the metrics. */
+/** How full the caches are, read whenever the metrics are collected. */
 export interface SessionSizes {
   /** Verified sessions, in the cache of the place that `source` reads. */
   sessions(source: string, size: () => number): void;

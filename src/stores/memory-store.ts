@@ -22,14 +22,14 @@ interface Row {
   readonly retryAt?: number | undefined;
   readonly failures?: number | undefined;
   readonly failingSince?: number | undefined;
-  /** Until when a presentation that was given up may be answered, beside which somebody else has the lease. */
+  /** Until when a presentation that was given up may be answered, while another attempt has the lease. */
   readonly answerUntil?: number | undefined;
   readonly history: string;
 }
 
-/** Has the lease where nobody may acquire for a while. */
+/** The attempt named in a lease while nobody may acquire. */
 const quiet = "quiet";
-/** Has it while a presentation that was given up may be answered. */
+/** The attempt named in a lease while a presentation that was given up may be answered. */
 const givenUp = "given_up";
 
 interface MemoryStoreDeps {

@@ -57,12 +57,12 @@ export interface LeaseRequest {
   readonly again?: boolean | undefined;
   /**
    * How long nobody may acquire a row that was written in another history than the server's, ms; default 0. What was
-   * written after that row may be lost, and whoever has it needs the time to write it back.
+   * written after that row may be lost, and the process that has it needs the time to write it back.
    */
   readonly quietMs?: number | undefined;
 }
 
-/** Presentations of a refresh token that were begun, and of which nobody has noted that the token stayed unused. */
+/** Presentations of a refresh token that have begun and of which it is not known that they left the token unused. */
 export interface EarlierAttempts {
   readonly count: number;
   /** Since the first of them was begun, ms. */
@@ -123,14 +123,14 @@ export type PutResult = "written" | "already" | "superseded";
 export type RefuseResult = "dead" | "superseded" | "revoked" | "absent";
 
 /**
- * Somebody, perhaps this process, changed a grant: version and tokens, or only the lease (then the version is one
- * already known).
+ * A grant was changed, perhaps by this process: version and tokens, or only the lease (then the version is a known
+ * one).
  */
 export interface Change extends GrantKey {
   readonly version: string;
 }
 
-/** Who listens for changes. */
+/** What the store tells its listener. */
 export interface ChangeListener {
   changed(change: Change): void;
   /** All changes made before that moment (monotonic ms) have been heard, unless there was a gap before it. */
@@ -160,18 +160,16 @@ export interface TokenStore {
    * that cannot be read.
    */
   put(key: GrantKey, write: GrantWrite, over?: string): Promise<PutResult>;
-  /**
-   * Takes the lease for one presentation of the refresh token and writes its marker, where nothing speaks against it.
-   */
+  /** Takes the lease for one presentation of the refresh token and writes its marker, unless something forbids it. */
   acquire(key: GrantKey, request: LeaseRequest): Promise<AcquireResult>;
   /** Extends the lease of an attempt; false where it is no longer that attempt's. */
   renew(key: GrantKey, attempt: string, leaseMs: number): Promise<boolean>;
   /** Gives the lease back without tokens; false where it was no longer that attempt's, and then nothing is changed. */
   release(key: GrantKey, release: Release): Promise<boolean>;
   /**
-   * Writes a refresh if the stored version still is `from`, also if the grant is dead or leased to somebody else, and
-   * creates a grant again that was lost. Ends the lease, the marker and the back-off. For `quietMs` nobody may acquire
-   * the grant then: that is for a write that was there before and got lost, perhaps with what came after it.
+   * Writes a refresh if the stored version still is `from`, even if the grant is dead or another attempt has the lease,
+   * and creates a grant again that was lost. Ends the lease, the marker and the back-off. Afterwards nobody may acquire
+   * the grant for `quietMs`: for a write that the store had lost, perhaps with what came after it.
    */
   commit(key: GrantKey, from: string, write: GrantWrite, quietMs?: number): Promise<CommitResult>;
   /**

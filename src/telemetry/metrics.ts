@@ -6,7 +6,7 @@ import type { TokenManager } from "../tokens/token-manager.ts";
 /** Counts how grants begin and end at their providers, for the configured upstreams alone. */
 export type GrantMetrics = LoginMetrics & RevocationMetrics;
 
-/** How full the caches are. They are asked when somebody reads the metrics. */
+/** How full the caches are, read whenever the metrics are collected. */
 export interface SizeMetrics extends SessionSizes {
   /** How many tokens are held for each upstream, and how many of its grants have been failing. */
   tokens(tokens: Pick<TokenManager, "held" | "failing">): void;

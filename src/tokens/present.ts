@@ -50,7 +50,7 @@ export function createPresent({ coherence, isCommitting, clock, metrics, config 
   /**
    * The last check, in the tick that sends. Nothing is sent where the grant may have moved, where the lease may end
    * before the provider answers, or where an earlier call may still be answered and the grace does not cover both: the
-   * provider could take the second redemption for theft and end the grant.
+   * provider could treat the second redemption as theft and end the grant.
    */
   function mayPresent(attempt: Attempt): boolean {
     const { task, lease, startedAt, earlier, answerMs, gate } = attempt;

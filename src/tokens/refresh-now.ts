@@ -4,7 +4,7 @@ import type { TokenStore } from "../stores/token-store.ts";
 import type { Wanted } from "./flight-task.ts";
 import type { Flight } from "./flights.ts";
 
-/** What came of a refresh that somebody asked for. */
+/** What a refresh on demand led to. */
 export type RefreshNowAnswer =
   /** A newer access token is in the store, by this refresh or by one that was under way. */
   | { readonly kind: "refreshed" }
