@@ -47,70 +47,72 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** The composition root, and the architecture on one page: a line a part, each using only lines above it. */
-export function createService(deps: ServiceDeps): Service {
-  const { listen, sessions: sources, check: limits, shutdown } = deps.config;
-  const lasting = createLasting(deps);
-  const { log, metrics, store, flowStores, tokens } = lasting;
-  const { check, connect, logout } = createDecision(deps.config, lasting);
+/** Time, chance, the outer net and the log: every part gets them, so that tests can put others in their place. */
+type World = Omit<ServiceDeps, "config">;
+
+/**
+ * The composition root, and the architecture on one page: what lasts, what a configuration makes of it, and who
+ * listens. A line makes one part, of those above it; a `configured…` part may be undefined.
+ */
+export function createService({ config, ...world }: ServiceDeps): Service {
+  const { listen, sessions: sourceConfigs, check: limits, shutdown } = config;
+  const lasting = createLasting(config, world);
+  const { metrics, store, flowStores, providers, tokens } = lasting;
+  const { check, connect, logout } = createDecision(config, world, lasting);
 
   const server = createCheckServer({ check, config: listen, deadlineMs: limits.deadlineMs });
-  const readiness = createReadiness({ ...lasting, health: server, metrics: metrics.store });
-  const { scrape } = metrics;
-  const probes = configuredProbeServer({ config: listen, readiness, scrape, logout: logout?.endpoint });
-  const onPut = logout?.names.granted;
-  const admin = configuredAdminServer({ ...lasting, config: listen, sources, onPut, metrics: metrics.admin });
+  const readiness = createReadiness({ ...world, store, health: server, metrics: metrics.store });
+  const probes = configuredProbeServer({ config: listen, readiness, scrape: metrics.scrape, logout: logout?.endpoint });
+  const grants = { store, tokens, providers, sources: sourceConfigs, onPut: logout?.names.granted };
+  const admin = configuredAdminServer({ ...world, ...grants, config: listen, metrics: metrics.admin });
 
   return {
     async start() {
-      reportHooks(server.hooks, { log, metrics: metrics.hooks });
+      reportHooks(server.hooks, { log: world.log, metrics: metrics.hooks });
       const listening = { grpc: await server.listen(), http: await probes?.listen(), admin: await admin?.listen() };
       readiness.start();
       return listening;
     },
     stop() {
       const order = { servers: [server, admin], work: [connect, tokens], closing: [probes, store, flowStores?.flows] };
-      return shutDown({ ...lasting, ...shutdown, ...order, readiness, unstored: tokens.unstored });
+      return shutDown({ ...world, ...shutdown, ...order, readiness, unstored: tokens.unstored });
     },
   };
 }
 
-/**
- * What lasts as long as the process: what is counted, kept, held in memory and under way. Providers are here as well,
- * since refreshes under way go on with theirs.
- */
-function createLasting({ config, ...world }: ServiceDeps) {
-  const { sessions, upstreams, refresh, cache } = config;
+/** What lasts as long as the process, providers included: refreshes under way go on with theirs. */
+function createLasting(config: Config, world: World) {
+  const { listen, sessions, upstreams, refresh, cache } = config;
   const issuerNames = sessions.filter(({ kind }) => kind === "jwt").map(({ name }) => name);
   const labels = { version, upstreamNames: Object.keys(upstreams), issuerNames };
-  const metrics = createMetrics({ ...labels, ofProcess: config.listen.http !== undefined });
+  const metrics = createMetrics({ ...labels, ofProcess: listen.http !== undefined });
   const store = configuredStore({ ...world, config: config.store, metrics: metrics.store });
   const flowStores = configuredFlowStores({ ...world, config: config.store, isNeeded: needsFlowStores(config) });
   const providers = createProviders({ ...world, config: upstreams, metrics: metrics.grants });
   const tokenConfig = { ...refresh, ...cache, cacheEntries: cache.maxSessions };
   const tokens = createTokenManager({ ...world, store, providers, metrics: metrics.tokens, config: tokenConfig });
   metrics.sizes.tokens(tokens);
-  return { ...world, metrics, store, flowStores, providers, tokens };
+  return { metrics, store, flowStores, providers, tokens };
 }
 
 /**
  * What a configuration makes of it: whose a request is, where it goes, and how it is answered. What is remembered in
  * here can be found out again, so that another configuration can take its place.
  */
-function createDecision(config: Config, { metrics, ...lasting }: ReturnType<typeof createLasting>) {
-  const { sessions: sources } = config;
-  const ownCookies = cookiesOfPages(config.connect);
-  const keys = createKeySets({ ...lasting, config: sources, metrics: metrics.keys });
-  const logout = configuredLogout({ ...lasting, config, keys, metrics: metrics.logouts });
-  const ownSessions = configuredOwnSessions({ ...lasting, sources });
-  const verified = { onVerified: logout?.names.seen, ownSessions, maxEntries: config.cache.maxSessions };
-  const sessions = createSources({ ...lasting, ...verified, config: sources, keys, metrics });
+function createDecision(config: Config, world: World, lasting: ReturnType<typeof createLasting>) {
+  const { metrics, store, flowStores, providers, tokens } = lasting;
+  const { sessions: sourceConfigs, cache } = config;
+  const pageCookies = cookiesOfPages(config.connect);
+  const keys = createKeySets({ ...world, config: sourceConfigs, metrics: metrics.keys });
+  const logout = configuredLogout({ ...world, config, keys, store, tokens, flowStores, metrics: metrics.logouts });
+  const ownSessions = configuredOwnSessions({ ...world, sources: sourceConfigs, flowStores });
+  const told = { keys, onVerified: logout?.names.seen, ownSessions, maxEntries: cache.maxSessions };
+  const sessions = createSources({ ...world, ...told, config: sourceConfigs, metrics });
   const routes = createRoutes(config);
-  const parts = { ...lasting, sessions, routes };
-  const connect = configuredConnect({ ...parts, config, ownSessions, metrics: metrics.grants });
-  const decode = createDecoder(wantedBy(sources, ownCookies));
-  const credentials = credentialsOf(sources, ownCookies);
-  const answers = { connect, challenge: config.check, metrics: metrics.checks };
-  const check = createCheck({ ...parts, ...answers, decode, credentials });
+  const pages = { sessions, ownSessions, routes, providers, tokens, store, flowStores };
+  const connect = configuredConnect({ ...world, ...pages, config, metrics: metrics.grants });
+  const decode = createDecoder(wantedBy(sourceConfigs, pageCookies));
+  const answers = { credentials: credentialsOf(sourceConfigs, pageCookies), challenge: config.check, connect };
+  const check = createCheck({ ...world, decode, sessions, routes, tokens, ...answers, metrics: metrics.checks });
   return { check, connect, logout };
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Route } from "../check/routes.ts";
 import { type Address, parseAddress } from "../platform/address.ts";
 import { logLevels } from "../platform/log.ts";
-import { latestAnswerMs } from "../tokens/patience.ts";
+import { latestAnswerMs } from "../providers/outcome.ts";
 import { connectSchema } from "./connect-schema.ts";
 import { listenSchema } from "./listen-schema.ts";
 import { sessionsSchema, sourceSchema } from "./sessions-schema.ts";

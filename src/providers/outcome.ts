@@ -45,3 +45,9 @@ export type RefreshOutcome =
 export type SentOutcome =
   | Exclude<RefreshOutcome, { readonly kind: "tokens" }>
   | { readonly kind: "tokens"; readonly tokens: TokenResponse };
+
+/**
+ * No answer comes later than this after the sending, ms: the client ends the connection. A provider is assumed to
+ * redeem no token later than this either.
+ */
+export const latestAnswerMs = 60_000;

@@ -5,6 +5,7 @@ import { discoverServer } from "../platform/discovery.ts";
 import { httpAnswer } from "../platform/http-answer.ts";
 import { mayBeAsked } from "../platform/loopback.ts";
 import { type ClientAuthConfig, clientAuthOf } from "./client-auth.ts";
+import { latestAnswerMs } from "./outcome.ts";
 import { bentRequest, type RequestRules } from "./request-rules.ts";
 import { type Fetch, isUnreachable } from "./token-request.ts";
 
@@ -28,8 +29,6 @@ export interface ServerConfig {
   readonly request?: RequestRules | undefined;
 }
 
-/** How long a response is waited for, in seconds. Callers give up long before. */
-const latestResponseSeconds = 60;
 const discoveryTimeoutSeconds = 8;
 const used = ["authorization_endpoint", "token_endpoint", "revocation_endpoint", "jwks_uri"];
 
@@ -85,7 +84,7 @@ export function createServerConfiguration({ config, fetch, clock }: ServerConfig
       });
       const configuration = await clientOf(await known);
       configuration[openid.customFetch] = customFetch;
-      configuration.timeout = latestResponseSeconds;
+      configuration.timeout = latestAnswerMs / 1_000;
       return configuration;
     },
     send,

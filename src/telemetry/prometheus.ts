@@ -144,7 +144,7 @@ function createAdminMetrics(registry: Registry): AdminMetrics {
     help: "Calls of the grants service. code: the gRPC status.",
     labels: ["method", "code"],
   });
-  for (const method of ["put", "get", "list", "revoke"]) calls.of(method, "OK");
+  for (const method of ["put", "get", "list", "refresh", "revoke"]) calls.of(method, "OK");
   return {
     called(method, code) {
       calls.of(method, code).value += 1;

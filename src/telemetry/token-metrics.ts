@@ -50,7 +50,7 @@ const events: Readonly<Record<TokenEvent, readonly [name: string, help: string]>
   back_off: ["bearerswap_back_offs_total", "Failed refreshes after which all replicas wait before the next attempt."],
   not_dispatched: [
     "bearerswap_not_dispatched_total",
-    "Refreshes not sent, as the lease left had become too short for the provider's answer.",
+    "Refreshes not sent, as the last look forbade it: mostly a lease too short for the provider's answer, or a gap.",
   ],
   cache_hit: ["bearerswap_token_cache_hits_total", "Requests whose token this process held."],
   cache_miss: [

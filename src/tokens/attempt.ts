@@ -24,7 +24,10 @@ export type RefreshResult =
   | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
 
 /** What one turn led to: a result, or another turn, which begins at once or after a wait for others. */
-export type Turn = RefreshResult | { readonly kind: "again" } | { readonly kind: "wait"; readonly ms: number };
+export type Turn =
+  | RefreshResult
+  | { readonly kind: "again"; readonly why: "lease_too_short" | "store_went_back" | "store_slow" }
+  | { readonly kind: "wait"; readonly ms: number };
 
 /** One attempt to refresh, which has the lease and may present the refresh token once. */
 export interface Attempt {
@@ -39,8 +42,8 @@ export interface Attempt {
   /** How long the provider may still answer an earlier call that was given up, ms. */
   readonly answerMs: number;
   /** {@link Journal.mark}, before and after the lease was acquired. */
-  readonly since: number;
-  readonly until: number;
+  readonly markBefore: number;
+  readonly markAfter: number;
   /** Monotonic ms. */
   readonly startedAt: number;
 }

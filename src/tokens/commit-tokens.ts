@@ -14,7 +14,7 @@ import type { TimedWrite } from "./timed-write.ts";
 import { logNowAndThen, untilStored } from "./until-stored.ts";
 
 export interface CommitTokensDeps {
-  readonly failover: Pick<Failover, "commit">;
+  readonly failover: Pick<Failover, "writeRefresh">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -63,7 +63,7 @@ export function createCommitTokens({ failover, clock, random, log, metrics }: Co
     tokens: TokenResponse,
     when: "in_time" | "late",
   ): Promise<RefreshResult> {
-    const { gate, row, since, until } = attempt;
+    const { gate, row, markBefore, markAfter } = attempt;
     const { key } = attempt.task;
     const version = random.id();
     gate.rotation.saw(row.grant.refreshToken, tokens);
@@ -71,7 +71,8 @@ export function createCommitTokens({ failover, clock, random, log, metrics }: Co
     begin(version, { key, when }, row.version);
     let result: CommitResult;
     try {
-      const attemptOnce = () => failover.commit({ key, from: row.version, since, until, version, write });
+      const attemptOnce = () =>
+        failover.writeRefresh({ key, from: row.version, markBefore, markAfter, version, write });
       result = await untilStored(clock, attemptOnce, commitGiveUpMs, failing(key));
     } catch {
       log.error(

@@ -14,7 +14,7 @@ import { writeAt } from "./timed-write.ts";
  */
 export interface Failover {
   /** Writes a refresh: over the version it began with, or over an older one that a failover has brought back. */
-  commit(commit: Commit & { readonly from: string }): Promise<CommitResult>;
+  writeRefresh(commit: Commit & { readonly from: string }): Promise<CommitResult>;
   /** Notes that a login or the end of a session was stored. */
   stored(written: Written): void;
   /**
@@ -68,7 +68,7 @@ export function createFailover(deps: FailoverDeps): Failover {
   let lookedAt = 0;
 
   return {
-    async commit(commit) {
+    async writeRefresh(commit) {
       const known = journal.of(commit.key);
       if (known?.version === commit.version && chases.has(known)) return landed(known);
       const first = await store.commit(commit.key, commit.from, writeAt(commit.write, clock.monotonicMs()));
@@ -76,7 +76,9 @@ export function createFailover(deps: FailoverDeps): Failover {
       if (result === "written" || result === "already") return noteWritten(commit, result);
       // The store may have gone back behind the version that this refresh began with: that one's writer restores it,
       // and these tokens follow. Nobody else has them: they are kept until it is clear that there was no gap.
-      if (result !== "superseded" || (lastGap.mark <= commit.since && !(await gapFollows()))) return result;
+      if (result !== "superseded") return result;
+      const isAfterGap = lastGap.mark > commit.markBefore || (await gapFollows());
+      if (!isAfterGap) return result;
       const entry = journal.noteRefresh(commit);
       void chase(entry);
       return entry.version === commit.version ? landed(entry) : result;
@@ -84,7 +86,7 @@ export function createFailover(deps: FailoverDeps): Failover {
     stored(written) {
       journal.note(written);
       const entry = journal.of(written.key);
-      if (lastGap.mark > written.since && entry?.version === written.version) void chase(entry);
+      if (lastGap.mark > written.markBefore && entry?.version === written.version) void chase(entry);
     },
     heard(key, version) {
       const entry = journal.of(key);
@@ -109,7 +111,7 @@ export function createFailover(deps: FailoverDeps): Failover {
   /** Notes a write, and looks it up at once where a gap came meanwhile: it may be lost already. */
   function noteWritten(commit: Commit, result: CommitResult): CommitResult {
     const entry = journal.noteRefresh(commit);
-    if (lastGap.mark > commit.since || entry.version !== commit.version) void chase(entry);
+    if (lastGap.mark > commit.markBefore || entry.version !== commit.version) void chase(entry);
     return result;
   }
 
@@ -179,10 +181,10 @@ export function createFailover(deps: FailoverDeps): Failover {
   }
 
   /** Notes that another process ended the session: if the store loses that, either process can write it back. */
-  async function keepEnd({ key, version: from, since }: Entry): Promise<void> {
+  async function keepEnd({ key, version: from, markBefore }: Entry): Promise<void> {
     const read = await store.read(key);
     if (read.kind === "revoked" && journal.of(key)?.version === from)
-      journal.note({ key, from, since, until: since, version: read.version });
+      journal.note({ key, from, markBefore, markAfter: markBefore, version: read.version });
   }
 
   function lookUpBySchedule(): void {

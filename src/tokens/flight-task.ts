@@ -24,9 +24,9 @@ export interface FlightTask extends Wanted {
   /** The version of the grant that was read last; undefined as long as none was found. */
   seen(): string | undefined;
   /** Notes that the grant was read in that version: the flight works with it from here on. */
-  reads(version: string): void;
+  noteRead(version: string): void;
   /** Notes that the flight only waits until `end` is called: a change then ends the wait and outdates nothing. */
-  waits(endedBy: WaitEnd): Wait;
+  beginWait(endedBy: WaitEnd): Wait;
   /** Tells of a version that was written, or whose lease was given back. False where this outdates what was read. */
   hears(version: string): boolean;
   /** Marks what was read as out of date, whatever the flight is doing. */
@@ -64,10 +64,10 @@ export function createFlightTask(wanted: Wanted, until: number): FlightTask {
     until,
     outdated: outdated.signal,
     seen,
-    reads(version) {
+    noteRead(version) {
       stance = { kind: "working", version };
     },
-    waits(endedBy) {
+    beginWait(endedBy) {
       const version = seen();
       const over = new AbortController();
       const waiting: Stance = { kind: "waiting", version, endedBy, over };
@@ -97,7 +97,7 @@ export function createFlightTask(wanted: Wanted, until: number): FlightTask {
 
 /** Waits up to `delayMs` for a change of the task's grant or the return of its lease. True where one came. */
 export function wordOrDelay(clock: Clock, task: FlightTask, delayMs: number): Promise<boolean> {
-  const wait = task.waits("any_word");
+  const wait = task.beginWait("any_word");
   return new Promise((resolve) => {
     const cancel = clock.after(delayMs, () => over(false));
     wait.signal.addEventListener("abort", () => over(true), { once: true });

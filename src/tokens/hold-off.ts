@@ -1,5 +1,7 @@
 import type { Clock } from "../platform/clock.ts";
 import type { TokenStore } from "../stores/token-store.ts";
+import type { Attempt } from "./attempt.ts";
+import type { EndedAttempts } from "./ended-attempts.ts";
 import { type FlightTask, wordOrDelay } from "./flight-task.ts";
 
 /** Without word of a change the store is asked this often, ms. */
@@ -32,4 +34,12 @@ export async function hasMoved(
 ): Promise<boolean> {
   const read = await store.read(key);
   return read.kind !== "found" || read.row.version !== version || read.row.state === "dead";
+}
+
+/**
+ * Whether another attempt's marker is there, whose holder may be about to commit. Never where the provider does not
+ * rotate: there a second presentation changes nothing.
+ */
+export function mayHaveBeenUsed({ task, row, earlier, gate }: Attempt, endedAttempts: EndedAttempts): boolean {
+  return earlier !== undefined && !gate.rotation.isNever() && !endedAttempts.areAll(task.key, row.version, earlier);
 }

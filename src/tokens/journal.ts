@@ -7,9 +7,9 @@ export interface Replacement {
   readonly key: GrantKey;
   /** The version it replaces; undefined where none is known. */
   readonly from: string | undefined;
-  /** {@link Journal.mark} before `from` was read, or before the login or revocation was sent; `until`: after that. */
-  readonly since: number;
-  readonly until: number;
+  /** {@link Journal.mark} before `from` was read, or before the login or revocation was sent; and after that. */
+  readonly markBefore: number;
+  readonly markAfter: number;
   readonly version: string;
 }
 
@@ -88,7 +88,7 @@ export function createJournal(clock: Clock): Journal {
       const before = entries.get(grantId(commit.key));
       if (before === undefined) return add(commit);
       if (before.version === commit.version) return before;
-      const isOlder = before.since < commit.until && !before.ancestors.includes(commit.from ?? "");
+      const isOlder = before.markBefore < commit.markAfter && !before.ancestors.includes(commit.from ?? "");
       if (before.version === commit.from || isOlder) return add(commit);
       addAncestor(before, commit.version);
       return before;
@@ -98,13 +98,13 @@ export function createJournal(clock: Clock): Journal {
   };
 
   function add(written: Written): Entry {
-    const { key, from, since, until, version, write } = written;
+    const { key, from, markBefore, markAfter, version, write } = written;
     const ancestors = ancestorsOf(written);
     const entry: Entry = {
       key,
       from,
-      since,
-      until,
+      markBefore,
+      markAfter,
       version,
       write,
       at: clock.monotonicMs(),
@@ -126,11 +126,11 @@ export function createJournal(clock: Clock): Journal {
    * What this process had written before `from` was read is an ancestor, too, whatever others wrote in between; unless
    * a failover had brought `from` back, so that it is the older of the two.
    */
-  function ancestorsOf({ key, from, since }: Replacement): string[] {
+  function ancestorsOf({ key, from, markBefore }: Replacement): string[] {
     const before = entries.get(grantId(key));
     const isOlder =
       before !== undefined &&
-      (before.version === from || (before.known < since && !before.ancestors.includes(from ?? "")));
+      (before.version === from || (before.known < markBefore && !before.ancestors.includes(from ?? "")));
     const older = isOlder ? [before.version, ...before.ancestors] : [];
     return [...new Set([...(from === undefined ? [] : [from]), ...older])].slice(0, maxAncestors);
   }

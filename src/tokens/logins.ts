@@ -57,7 +57,7 @@ interface Before {
   readonly over: string | undefined;
   readonly createdAt?: number | undefined;
   /** {@link Journal.mark}, before it was read. */
-  readonly since: number;
+  readonly markBefore: number;
 }
 
 /** One write, and how far its repetitions have come. */
@@ -130,7 +130,7 @@ export function createLogins({ store, journal, failover, onWrite, clock, log, me
     try {
       const result = await untilStored(clock, () => attemptOnce(writing), loginGiveUpMs, failing(writing.key));
       // After a gap a version that looks newer may be an old one: a process that has a later one writes that again.
-      const isCertain = writing.unanswered === 0 && !failover.gapSince(writing.first.since);
+      const isCertain = writing.unanswered === 0 && !failover.gapSince(writing.first.markBefore);
       return result === "stored" || isCertain ? result : "unknown";
     } catch {
       const { upstream, session } = writing.key;
@@ -178,9 +178,9 @@ export function createLogins({ store, journal, failover, onWrite, clock, log, me
       writing.unanswered--;
       if (result === "superseded") return result;
       writing.isStored = true;
-      const { since, over } = before;
+      const { markBefore, over } = before;
       const from = over === "" ? undefined : over;
-      failover.stored({ key, from, since, until: since, version: write.version, write });
+      failover.stored({ key, from, markBefore, markAfter: markBefore, version: write.version, write });
       return "stored";
     } catch (error) {
       if (!(error instanceof BearerswapError) || error.code !== "store_full") throw error;
@@ -192,14 +192,14 @@ export function createLogins({ store, journal, failover, onWrite, clock, log, me
   }
 
   async function look(key: GrantKey): Promise<Before> {
-    const since = journal.mark();
+    const markBefore = journal.mark();
     try {
       const read = await store.read(key);
-      if (read.kind === "found") return { over: read.row.version, createdAt: read.row.grant.createdAt, since };
-      return { over: read.kind === "revoked" ? read.version : "", since };
+      if (read.kind === "found") return { over: read.row.version, createdAt: read.row.grant.createdAt, markBefore };
+      return { over: read.kind === "revoked" ? read.version : "", markBefore };
     } catch (error) {
       if (error instanceof BearerswapError && (error.code === "store_corrupt" || error.code === "store_sealed"))
-        return { over: undefined, since };
+        return { over: undefined, markBefore };
       throw error;
     }
   }

@@ -25,7 +25,7 @@ export interface TokenMetrics {
  * `adopted`: a newer token of another replica was served. `commit_retry`: the store did not take a write, which is
  * tried again. `recommit`: the store had lost a write, which was written again. `presented_again`: a refresh token was
  * presented although an earlier attempt may have used it. `dead`: the provider refused a grant. `back_off`: a failed
- * refresh made all replicas wait. `not_dispatched`: the lease was too short when the request would have been sent.
+ * refresh made all replicas wait. `not_dispatched`: the last look forbade the sending.
  * `cache_hit`, `cache_miss`: a token was, or was not, in this process. `invalidated`: a change elsewhere dropped a
  * cached token. `stale_served`: a token was served although the store could not be asked. `unexpected_rotation`: a
  * provider that is said never to rotate answered with another refresh token.

@@ -1,5 +1,6 @@
 import type { Clock } from "../platform/clock.ts";
 import type { RefreshOutcome } from "../providers/outcome.ts";
+import { latestAnswerMs } from "../providers/outcome.ts";
 import type { Attempt, Patience } from "./attempt.ts";
 import type { Gate } from "./gate.ts";
 
@@ -10,11 +11,6 @@ export interface PatienceConfig {
   readonly giveUpMs: number;
 }
 
-/**
- * No answer comes later than this after the sending, ms: the client ends the connection. A provider is assumed to
- * redeem no token later than this either.
- */
-export const latestAnswerMs = 60_000;
 /**
  * Time from the end of a lease until another replica's request is sent, without the hold-off, ms: the shortest
  * back-off, and the way to store and provider.

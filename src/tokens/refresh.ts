@@ -13,14 +13,14 @@ import { createEndedAttempts } from "./ended-attempts.ts";
 import type { Failover } from "./failover.ts";
 import { type FlightTask, wordOrDelay } from "./flight-task.ts";
 import type { Gate } from "./gate.ts";
-import { hasMoved, holdOff } from "./hold-off.ts";
+import { hasMoved, holdOff, mayHaveBeenUsed } from "./hold-off.ts";
 import type { Journal } from "./journal.ts";
 import { giveBack, keepLease, type Lease } from "./lease.ts";
 import type { TokenMetrics } from "./metrics.ts";
 import { overlapMs, type PatienceConfig } from "./patience.ts";
 import { createPresent } from "./present.ts";
 import { createRotation } from "./rotation.ts";
-import { createSettle, mayHaveBeenUsed } from "./settle.ts";
+import { createSettle } from "./settle.ts";
 import { createSlots, type Place } from "./slots.ts";
 
 /**
@@ -36,7 +36,7 @@ export interface RefresherDeps {
   readonly store: TokenStore;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly journal: Pick<Journal, "mark" | "hasNewer">;
-  readonly failover: Pick<Failover, "commit">;
+  readonly failover: Pick<Failover, "writeRefresh">;
   readonly coherence: Pick<Coherence, "isCurrent" | "lastGapAt">;
   /** Told of another version that a refresh under way has found in the store. */
   readonly onMoved: (change: Change) => void;
@@ -113,12 +113,12 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       const turn = await takeTurn(gate, task, row);
       if (turn.kind !== "wait" && turn.kind !== "again") return turn;
       const leftMs = task.until - clock.monotonicMs();
-      if (leftMs <= 0) return { kind: "unavailable", why: turn.kind === "wait" ? "lease_busy" : "lease_too_short" };
+      if (leftMs <= 0) return { kind: "unavailable", why: turn.kind === "wait" ? "lease_busy" : turn.why };
       if (turn.kind === "wait") await waitForOthers(task, Math.min(turn.ms, leftMs));
     }
   }
 
-  /** Step 4: the breaker, a slot, the lease. */
+  /** One turn: breaker, the quiet time after a gap and a slot (step 4), then the rest with a slot in hand. */
   async function takeTurn(gate: Gate, task: FlightTask, row: GrantRow): Promise<Turn> {
     if (task.outdated.aborted) return { kind: "superseded" };
     const openMs = gate.breaker.openMs();
@@ -126,7 +126,9 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     const now = clock.monotonicMs();
     const quietMs = Math.min(coherence.lastGapAt() + config.holdOffMs - now, task.until - now);
     if (quietMs > 0)
-      return (await holdOff({ store, clock }, task, row.version, quietMs)) ? { kind: "superseded" } : { kind: "again" };
+      return (await holdOff({ store, clock }, task, row.version, quietMs))
+        ? { kind: "superseded" }
+        : { kind: "again", why: "store_went_back" };
     const place = gate.slots.place();
     if (!(await place.take(task))) return { kind: "superseded" };
     try {
@@ -158,17 +160,19 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     const askedAt = clock.monotonicMs();
     if (askedAt >= task.until) return { kind: "unavailable", why: "refresh_queue" };
     const id = random.id();
-    const since = journal.mark();
+    const markBefore = journal.mark();
     const found = await acquire(gate, task, row, id);
     if (found.kind !== "acquired")
-      return coherence.isCurrent(askedAt, clock.monotonicMs()) ? turnOf(found, task, askedAt) : { kind: "again" };
+      return coherence.isCurrent(askedAt, clock.monotonicMs())
+        ? turnOf(found, task, askedAt)
+        : { kind: "again", why: "store_slow" };
     const leased = { key: task.key, attempt: id, version: found.row.version, askedAt, leaseMs };
     const lease = keepLease({ store, onMoved, clock, log, metrics }, leased);
     leases.add(lease);
     const { row: acquired, earlier, failures, answerMs } = found;
-    const until = journal.mark();
+    const markAfter = journal.mark();
     try {
-      const attempt = { task, gate, row: acquired, id, lease, earlier, failures, answerMs, since, until };
+      const attempt = { task, gate, row: acquired, id, lease, earlier, failures, answerMs, markBefore, markAfter };
       return await carryOut({ ...attempt, startedAt: askedAt }, place, row);
     } finally {
       lease.stop();
@@ -186,7 +190,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
         return await withdraw(attempt, place, obstacle ?? { kind: "superseded" });
       presented = await present(attempt, refreshToken);
     } catch (error) {
-      await withdraw(attempt, place, { kind: "again" });
+      await withdraw(attempt, place, { kind: "again", why: "lease_too_short" });
       throw error;
     }
     // What is left involves only the store: another refresh may call the provider.
@@ -195,7 +199,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       case "withheld":
         if (attempt.task.outdated.aborted) return withdraw(attempt, place, { kind: "superseded" });
         metrics.count("not_dispatched", attempt.task.key.upstream);
-        return withdraw(attempt, place, { kind: "again" });
+        return withdraw(attempt, place, { kind: "again", why: "lease_too_short" });
       case "not_sent":
         return withdraw(attempt, place, settle.notSent(attempt, presented.outcome));
       case "answered":

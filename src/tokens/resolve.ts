@@ -59,7 +59,7 @@ export function createResolve({
     failing.saw(task.key, read.kind === "found" && read.row.state === "active" ? read.row.failingMs : undefined);
     if (read.kind !== "found") return missing(task);
     const { row } = read;
-    task.reads(row.version);
+    task.noteRead(row.version);
     const token = row.access && keep(task, row, row.access, from);
     if (token !== undefined && clock.monotonicMs() < token.staleAt && token.version !== task.replacing)
       return { kind: "token", token };
@@ -107,7 +107,7 @@ export function createResolve({
 
   /** Serves what another process stored meanwhile, if it is usable at all; else refreshes it in turn. */
   async function adopt(task: FlightTask, row: GrantRow, from: number): Promise<FlightResult> {
-    task.reads(row.version);
+    task.noteRead(row.version);
     const token = row.access && servable(keep(task, row, row.access, from));
     if (token !== undefined) {
       if (!task.outdated.aborted) metrics.count("adopted", task.key.upstream);

@@ -3,6 +3,7 @@ import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { RefreshOutcome } from "../providers/outcome.ts";
+import { latestAnswerMs } from "../providers/outcome.ts";
 import { type GrantKey, shortHash } from "../stores/grant.ts";
 import type { RefuseResult, Release, TokenStore } from "../stores/token-store.ts";
 import type { Attempt, RefreshResult, Sent } from "./attempt.ts";
@@ -10,10 +11,9 @@ import { backOffMs } from "./back-off.ts";
 import type { CommitTokens } from "./commit-tokens.ts";
 import type { EndedAttempts } from "./ended-attempts.ts";
 import { toldWithinMs } from "./failover.ts";
-import { holdOff } from "./hold-off.ts";
+import { holdOff, mayHaveBeenUsed } from "./hold-off.ts";
 import { giveBack } from "./lease.ts";
 import type { TokenMetrics } from "./metrics.ts";
-import { latestAnswerMs } from "./patience.ts";
 import { createReport } from "./report.ts";
 import { logNowAndThen, untilStored } from "./until-stored.ts";
 
@@ -42,6 +42,9 @@ export interface Settle {
 
 /** How long a refusal is offered to the store, ms. Where that fails, the next refresh is refused again. */
 const refuseGiveUpMs = 60_000;
+
+/** What a failed call may have done to the refresh token. */
+type TokenUse = "unused" | "perhaps_used";
 
 type Failure = Exclude<RefreshOutcome, { kind: "tokens" | "refused" }>;
 
@@ -102,9 +105,9 @@ export function createSettle(deps: SettleDeps): Settle {
         return refuse(attempt, outcome.why);
       case "misconfigured":
       case "transient":
-        return fail(attempt, sent, outcome, true);
+        return fail(attempt, sent, outcome, "unused");
       case "unknown":
-        return fail(attempt, sent, outcome, false);
+        return fail(attempt, sent, outcome, "perhaps_used");
       default:
         return outcome satisfies never;
     }
@@ -145,13 +148,14 @@ export function createSettle(deps: SettleDeps): Settle {
     return holdOff({ store, clock }, task, row.version, config.holdOffMs).catch(() => false);
   }
 
-  async function fail(attempt: Attempt, sent: Sent, outcome: Failure, unused: boolean): Promise<RefreshResult> {
+  async function fail(attempt: Attempt, sent: Sent, outcome: Failure, use: TokenUse): Promise<RefreshResult> {
     const { task, row, id, earlier, lease } = attempt;
-    const waitMs = backOffOf(attempt, sent, outcome, unused);
+    const waitMs = backOffOf(attempt, sent, outcome, use);
     metrics.count("back_off", task.key.upstream);
     // Noted only where nobody can commit any more: the call has ended, and no other attempt had the lease.
-    if (!unused && sent.kind === "answered" && !lease.isLost()) endedAttempts.add(task.key, row.version, earlier);
-    const release = { attempt: id, unused, backOffMs: waitMs };
+    if (use === "perhaps_used" && sent.kind === "answered" && !lease.isLost())
+      endedAttempts.add(task.key, row.version, earlier);
+    const release = { attempt: id, unused: use === "unused", backOffMs: waitMs };
     if (sent.kind === "given_up" && sent.patience.onlyInGrace) {
       await giveUpLease(attempt, sent.sentAt, release);
       lease.stop();
@@ -162,10 +166,10 @@ export function createSettle(deps: SettleDeps): Settle {
     return { kind: "unavailable", why: outcome.why, retryAfterMs: waitMs };
   }
 
-  function backOffOf({ gate, earlier, failures }: Attempt, sent: Sent, outcome: Failure, unused: boolean): number {
+  function backOffOf({ gate, earlier, failures }: Attempt, sent: Sent, outcome: Failure, use: TokenUse): number {
     const isNever = gate.rotation.isNever();
     return backOffMs({
-      maybeUsed: !unused || (earlier !== undefined && !isNever),
+      maybeUsed: use === "perhaps_used" || (earlier !== undefined && !isNever),
       rotates: isNever ? "never" : gate.rotation.wasKept() ? "not_seen" : "perhaps",
       failures,
       retryAfterMs: retryAfterOf(outcome),
@@ -192,14 +196,6 @@ export function createSettle(deps: SettleDeps): Settle {
     };
     await untilStored(clock, giveUp, leftMs(), (error) => error !== isAway && failed(error)).catch(() => {});
   }
-}
-
-/**
- * Whether another attempt's marker is there, whose holder may be about to commit. Never where the provider does not
- * rotate: there a second presentation changes nothing.
- */
-export function mayHaveBeenUsed({ task, row, earlier, gate }: Attempt, endedAttempts: EndedAttempts): boolean {
-  return earlier !== undefined && !gate.rotation.isNever() && !endedAttempts.areAll(task.key, row.version, earlier);
 }
 
 function retryAfterOf(outcome: RefreshOutcome): number | undefined {

@@ -36,7 +36,7 @@ export function createSlots(concurrency: number): Slots {
 
 /** What frees the slot that was taken; undefined where the task left the queue. */
 function takeFrom(queue: PQueue, task: FlightTask): Promise<(() => void) | undefined> {
-  const wait = task.waits("change");
+  const wait = task.beginWait("change");
   return new Promise((resolve) => {
     const occupy = () =>
       new Promise<void>((free) => {

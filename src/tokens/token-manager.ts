@@ -9,10 +9,10 @@ import type { Change, TokenStore } from "../stores/token-store.ts";
 import type { AccessToken, FreshnessConfig } from "./access-token.ts";
 import { createAnswers, type TokenAnswer } from "./answers.ts";
 import { type CoherenceConfig, createCoherence } from "./coherence.ts";
-import { createEndings, type Endings } from "./endings.ts";
 import { createFailingGrants } from "./failing-grants.ts";
 import { createFailover } from "./failover.ts";
 import { createFlights } from "./flights.ts";
+import { createGrantEnds, type GrantEnds } from "./grant-ends.ts";
 import { createJournal } from "./journal.ts";
 import { createLogins, type Logins } from "./logins.ts";
 import type { TokenMetrics } from "./metrics.ts";
@@ -56,8 +56,8 @@ export interface TokenManager {
   beginLogin: Logins["begin"];
   /** Stores tokens over whatever is there. */
   put: Logins["put"];
-  revoke: Endings["revoke"];
-  endIf: Endings["endIf"];
+  revoke: GrantEnds["revoke"];
+  endIf: GrantEnds["endIf"];
   /** Access tokens that this process holds for an upstream. */
   held(upstream: string): number;
   /**
@@ -91,7 +91,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
   const flights = createFlights({ work, clock, metrics, timeoutMs: config.timeoutMs });
   const answers = createAnswers({ cache, coherence, clock, metrics });
   const logins = createLogins({ ...deps, journal, failover, onWrite: drop });
-  const endings = createEndings({ ...deps, journal, failover, onEnd: drop, isUnderWay });
+  const endings = createGrantEnds({ ...deps, journal, failover, onEnd: drop, isUnderWay });
   store.listen({ changed, heard: coherence.heard, gap, tellsHistory: failover.tellsHistory });
 
   return {

@@ -1,4 +1,4 @@
-import { latestAnswerMs } from "../../src/tokens/patience.ts";
+import { latestAnswerMs } from "../../src/providers/outcome.ts";
 import type { Judge } from "./judge.ts";
 import type { Presentation } from "./ledger.ts";
 import type { Executed } from "./sim-store.ts";

@@ -18,7 +18,7 @@ export type EndResult =
   | { readonly kind: "unknown"; readonly row: GrantRow; readonly isEnded: Promise<boolean> };
 
 /** Ends grants so that no refresh under way brings them back. */
-export interface Endings {
+export interface GrantEnds {
   /**
    * Ends whatever is there, and leaves a tombstone even where nothing is: only for callers that may end any session.
    * False where there was no grant.
@@ -31,7 +31,7 @@ export interface Endings {
   endIf(key: GrantKey, isMeant: (subject: GrantRow["grant"]) => boolean): Promise<EndResult>;
 }
 
-export interface EndingsDeps {
+export interface GrantEndsDeps {
   readonly store: Pick<TokenStore, "read" | "revoke">;
   readonly journal: Pick<Journal, "mark">;
   readonly failover: Pick<Failover, "stored">;
@@ -51,7 +51,15 @@ const maxTries = 10;
 /** How long the store is asked what became of a write that it did not answer, ms. */
 const lookForMs = 60_000;
 
-export function createEndings({ store, journal, failover, clock, random, onEnd, isUnderWay }: EndingsDeps): Endings {
+export function createGrantEnds({
+  store,
+  journal,
+  failover,
+  clock,
+  random,
+  onEnd,
+  isUnderWay,
+}: GrantEndsDeps): GrantEnds {
   return {
     async revoke(key) {
       return (await end(key, random.id())) !== undefined;
@@ -84,7 +92,7 @@ export function createEndings({ store, journal, failover, clock, random, onEnd, 
    * The command may have been carried out although its answer was lost: then the tombstone of that version is there.
    */
   async function hasEnded(key: GrantKey, version: string, from: string): Promise<boolean> {
-    const since = journal.mark();
+    const markBefore = journal.mark();
     try {
       const read = await untilStored(
         clock,
@@ -93,7 +101,7 @@ export function createEndings({ store, journal, failover, clock, random, onEnd, 
         () => {},
       );
       if (read.kind !== "revoked" || read.version !== version) return false;
-      failover.stored({ key, from, since, until: since, version });
+      failover.stored({ key, from, markBefore, markAfter: markBefore, version });
       return true;
     } catch {
       return false;
@@ -104,9 +112,10 @@ export function createEndings({ store, journal, failover, clock, random, onEnd, 
 
   async function end(key: GrantKey, version: string, only?: string): Promise<string | undefined> {
     try {
-      const since = journal.mark();
+      const markBefore = journal.mark();
       const from = await store.revoke(key, version, only);
-      if (from !== undefined || only === undefined) failover.stored({ key, from, since, until: since, version });
+      if (from !== undefined || only === undefined)
+        failover.stored({ key, from, markBefore, markAfter: markBefore, version });
       return from;
     } finally {
       onEnd(key);
