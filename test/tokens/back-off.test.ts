@@ -1,11 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { deadlineIn } from "../../src/platform/deadline.ts";
 import { type BackOffInput, backOffMs } from "../../src/tokens/back-off.ts";
 import { resources } from "../support/resources.ts";
 import type { Script } from "../support/token-endpoint.ts";
 import { until } from "../support/until.ts";
-import { patientMs, startWorld, type World } from "./world.ts";
+import { startWorld, type World } from "./world.ts";
 
 const opened = resources();
 const base = {
@@ -83,16 +82,11 @@ describe("the back-off", () => {
   });
 });
 
-/** The answer as callers get it. */
-function ask({ tokens, key, clock }: World) {
-  return tokens.fresh({ session: key().session }, "crm", deadlineIn(clock, patientMs));
-}
-
 /** Asks again at the end of each back-off, so many times; the back-offs in seconds. */
 async function backOffs(world: World, times: number): Promise<number[]> {
   const seconds: number[] = [];
   for (let time = 0; time < times; time++) {
-    const answer = await ask(world);
+    const answer = await world.answer();
     if (answer.kind !== "unavailable" || answer.why === "back_off")
       throw new Error(`the provider was not asked: ${JSON.stringify(answer)}`);
     seconds.push((answer.retryAfterMs ?? 0) / 1_000);
@@ -142,22 +136,22 @@ describe("after a refresh that failed", () => {
     })) as World;
     await world.login("alice", { remainingMs: 0 });
     world.endpoint.closeAfterReading({ rotate: true });
-    expect(await ask(world)).toMatchObject({ kind: "unavailable", retryAfterMs: 1_000 });
+    expect(await world.answer()).toMatchObject({ kind: "unavailable", retryAfterMs: 1_000 });
     await world.clock.advance(1_000);
     expect([await world.fresh(), world.endpoint.tokens.reuses]).toEqual(["access-3", 0]);
   });
 
   test("sessions that failed together return apart", async () => {
     const world = await expired({ status: 429 }, { random: { fraction: () => 0.999 } });
-    expect(await ask(world)).toMatchObject({ retryAfterMs: 1_100 });
+    expect(await world.answer()).toMatchObject({ retryAfterMs: 1_100 });
   });
 
   test("another replica keeps to it, without asking for the lease", async () => {
     const world = await expired({ status: 500 });
     const other = world.replica() as World;
-    await ask(world);
+    await world.answer();
     await world.clock.advance(1_000);
-    expect(await ask(other)).toEqual({ kind: "unavailable", why: "back_off", retryAfterMs: 4_000 });
+    expect(await other.answer()).toEqual({ kind: "unavailable", why: "back_off", retryAfterMs: 4_000 });
     expect([world.endpoint.calls, other.store.calls.acquire]).toEqual([1, 0]);
   });
 
@@ -166,9 +160,9 @@ describe("after a refresh that failed", () => {
     const other = world.replica() as World;
     other.store.subscription.silent = true;
     const gate = other.store.holdReply("read");
-    const late = ask(other);
+    const late = other.answer();
     await gate.arrived();
-    await ask(world);
+    await world.answer();
     gate.release();
     expect(await late).toEqual({ kind: "unavailable", why: "back_off", retryAfterMs: 5_000 });
     expect([world.endpoint.calls, other.store.calls.acquire]).toEqual([1, 1]);
@@ -192,7 +186,7 @@ describe("after a refresh that failed", () => {
   test("a login ends it at once, and a refresh that succeeds begins the count anew", async () => {
     const world = await expired({ status: 500 });
     expect(await backOffs(world, 2)).toEqual([5, 10]);
-    await ask(world);
+    await world.answer();
     await world.login("alice", { remainingMs: 0 });
     world.endpoint.respondAlways(undefined);
     expect(await world.fresh()).toBe("access-3");
@@ -204,7 +198,7 @@ describe("after a refresh that failed", () => {
   test("the user of another session does not wait for it", async () => {
     const world = await expired({ status: 500 });
     await world.login("bob", { remainingMs: 0 });
-    await ask(world);
+    await world.answer();
     world.endpoint.respondAlways(undefined);
     expect(await world.fresh({ session: "bob" })).toBe("access-3");
   });

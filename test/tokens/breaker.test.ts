@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { deadlineIn } from "../../src/platform/deadline.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { createBreaker } from "../../src/tokens/breaker.ts";
 import { manualClock } from "../support/manual-clock.ts";
@@ -7,7 +6,7 @@ import { resources } from "../support/resources.ts";
 import type { Script } from "../support/token-endpoint.ts";
 import { until } from "../support/until.ts";
 import { recordedMetrics } from "./recorded-metrics.ts";
-import { patientMs, startWorld, type World } from "./world.ts";
+import { startWorld, type World } from "./world.ts";
 
 const opened = resources();
 
@@ -21,13 +20,7 @@ async function manySessions() {
     return session;
   }
   const ask = async () => world.fresh({ session: await expired() });
-  async function asked() {
-    return world.tokens.fresh(
-      { session: world.key(await expired()).session },
-      "crm",
-      deadlineIn(world.clock, patientMs),
-    );
-  }
+  const asked = async () => world.answer({ session: await expired() });
   async function fail(times: number, script: Script = { status: 503 }): Promise<void> {
     for (let time = 0; time < times; time++) {
       world.endpoint.respondNext(script);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
+import { refreshing } from "./hanging.ts";
 import { startWorld } from "./world.ts";
 
 const opened = resources();
@@ -94,11 +95,7 @@ describe("a provider that is slower than refresh.timeout", () => {
   });
 
   test("and than the life of what it issued: a token that is over on arrival is not forwarded", async () => {
-    const world = await startWorld(opened, { endpoint: { expiresIn: 5 } });
-    await world.login("alice", { remainingMs: 0 });
-    const gate = world.endpoint.hold();
-    const waiting = world.fresh();
-    await gate.arrived();
+    const { world, gate, waiting } = await refreshing(opened, { endpoint: { expiresIn: 5 } });
     await world.clock.advance(6_000);
     gate.release();
     expect(await waiting).toBe("unavailable: token_expired_meanwhile");

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { deadlineIn } from "../../src/platform/deadline.ts";
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { manualClock } from "../support/manual-clock.ts";
@@ -7,7 +6,7 @@ import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 import { giveUp, hang, startReplicas } from "./hanging.ts";
 import { acquireTheirs } from "./theirs.ts";
-import { patientMs, startWorld, type World } from "./world.ts";
+import { startWorld, type World } from "./world.ts";
 
 const opened = resources();
 const timeoutMs = 10_000;
@@ -16,8 +15,7 @@ const minute = 60_000;
 /** Asks every 500 ms of the clock until a token is there, for so long at most; how long that took, ms. */
 async function servedAfter(world: World, longestMs: number): Promise<number | string> {
   for (let passed = 0; passed <= longestMs; passed += 500) {
-    const owner = { session: world.key().session };
-    const asked = world.tokens.fresh(owner, "crm", deadlineIn(world.clock, 400));
+    const asked = world.answer({ waitMs: 400 });
     let answer: Awaited<typeof asked> | undefined;
     void asked.then((given) => (answer = given));
     await until("an answer, or a wait", async () => {
@@ -244,11 +242,7 @@ describe("a call that hangs where nothing is known of rotation", () => {
     const backOff = async () => {
       world.endpoint.respondNext({ status: 500 });
       await world.clock.advance(3_600_000);
-      const answer = await world.tokens.fresh(
-        { session: world.key().session },
-        "crm",
-        deadlineIn(world.clock, patientMs),
-      );
+      const answer = await world.answer();
       return answer.kind === "unavailable" ? answer.retryAfterMs : answer.kind;
     };
     expect(await backOff()).toBe(5_000);

@@ -2,7 +2,7 @@ import type { OAuthProviderConfig } from "../../src/providers/oauth-provider.ts"
 import type { Resources } from "../support/resources.ts";
 import type { RotatingTokensOptions } from "../support/rotating-tokens.ts";
 import { until } from "../support/until.ts";
-import { startWorld, type World } from "./world.ts";
+import { startWorld, type World, type WorldOptions } from "./world.ts";
 
 /**
  * Two replicas, the second of which hears nothing from the first but by the store; alice's access token has expired.
@@ -16,6 +16,16 @@ export async function startReplicas(
   const world = await startWorld(opened, { provider, endpoint, config });
   await world.login("alice", { remainingMs: 0 });
   return { world, other: world.replica() };
+}
+
+/** Alice's refresh: the provider has redeemed the token, and holds its answer back until `gate` is released. */
+export async function refreshing(opened: Resources, options: WorldOptions = {}) {
+  const world = await startWorld(opened, options);
+  await world.login("alice", { remainingMs: 0 });
+  const gate = world.endpoint.hold();
+  const waiting = world.fresh();
+  await gate.arrived();
+  return { world, gate, waiting };
 }
 
 /** Time passes until nobody waits for the call any more, and its lease is given up. */

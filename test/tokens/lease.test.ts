@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
+import { refreshing } from "./hanging.ts";
 import { acquireTheirs } from "./theirs.ts";
 import { startWorld, type World } from "./world.ts";
 
@@ -15,20 +16,15 @@ async function loseLease({ store, key }: World): Promise<void> {
   await store.put(key(), { version, grant, life });
 }
 
-/** A refresh whose answer is held back by the provider, and another replica. */
-async function refreshing() {
-  const world = await startWorld(opened);
-  const other = world.replica();
-  await world.login("alice", { remainingMs: 0 });
-  const gate = world.endpoint.hold();
-  const waiting = world.fresh();
-  await gate.arrived();
-  return { world, other, gate, waiting };
+/** A refresh whose answer the provider holds back, and another replica. */
+async function refreshingBesideAnother() {
+  const { world, gate } = await refreshing(opened);
+  return { world, other: world.replica(), gate };
 }
 
 describe("a lease", () => {
   test("is renewed while the provider's answer is on its way, past its first end: nobody else presents the token", async () => {
-    const { world, other, gate } = await refreshing();
+    const { world, other, gate } = await refreshingBesideAnother();
     await world.clock.advance(40_000);
     expect(await acquireTheirs(other)).toBe("busy");
     const second = other.fresh();
@@ -45,7 +41,7 @@ describe("a lease", () => {
   });
 
   test("is renewed while the store does not take the tokens, past its first end", async () => {
-    const { world, other, gate } = await refreshing();
+    const { world, other, gate } = await refreshingBesideAnother();
     world.store.down.add("commit");
     gate.release();
     await until("the first write", () => world.store.calls.commit === 1);
@@ -61,7 +57,7 @@ describe("a lease", () => {
   });
 
   test("outlives renewals that fail, where a later one comes in time", async () => {
-    const { world, other } = await refreshing();
+    const { world, other } = await refreshingBesideAnother();
     world.store.down.add("renew");
     await world.clock.advance(14_000);
     world.store.down.clear();
@@ -71,7 +67,7 @@ describe("a lease", () => {
   });
 
   test("that another attempt has meanwhile counts as lost and is left to it; what the provider answers is stored all the same", async () => {
-    const { world, other, gate } = await refreshing();
+    const { world, other, gate } = await refreshingBesideAnother();
     world.store.down.add("renew");
     await world.clock.advance(15_000);
     expect(await acquireTheirs(other)).toBe("acquired");
@@ -94,7 +90,7 @@ describe("a lease", () => {
   });
 
   test("that stands in the way and is renewed by nobody, as one that a failover brought back, is followed by this one", async () => {
-    const { world, other, gate } = await refreshing();
+    const { world, other, gate } = await refreshingBesideAnother();
     await loseLease(world);
     await acquireTheirs(other, { leaseMs: 12_000, attempt: "of the past" });
     await world.clock.advance(20_000);
@@ -105,14 +101,14 @@ describe("a lease", () => {
   });
 
   test("that the store lost is taken again at the next renewal, though nobody told of a gap", async () => {
-    const { world, other } = await refreshing();
+    const { world, other } = await refreshingBesideAnother();
     await loseLease(world);
     await world.clock.advance(5_000);
     expect(await acquireTheirs(other)).toBe("busy");
   });
 
   test("that the store lost with the tokens it is on is taken again as soon as those are back, while all others hold off", async () => {
-    const { world, other } = await refreshing();
+    const { world, other } = await refreshingBesideAnother();
     const read = await other.store.read(other.key());
     if (read.kind !== "found") throw new Error(read.kind);
     const { version, grant, life } = read.row;

@@ -1,10 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { deadlineIn } from "../../src/platform/deadline.ts";
 import { Secret } from "../../src/platform/secret.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 import { versionOf } from "./theirs.ts";
-import { patientMs, startWorld } from "./world.ts";
+import { startWorld } from "./world.ts";
 
 const opened = resources();
 
@@ -50,11 +49,7 @@ describe("a refresh", () => {
     await world.login("alice", { remainingMs: 0 });
     const before = await world.store.read(world.key());
     world.endpoint.respondNext({ status: 503, headers: { "retry-after": "7" } });
-    const answer = await world.tokens.fresh(
-      { session: world.key().session },
-      "crm",
-      deadlineIn(world.clock, patientMs),
-    );
+    const answer = await world.answer();
     expect(answer).toEqual({ kind: "unavailable", why: "http_503", retryAfterMs: 7_000 });
     if (before.kind !== "found") throw new Error("the grant is gone");
     expect(await world.store.read(world.key())).toEqual({
@@ -62,7 +57,7 @@ describe("a refresh", () => {
       row: { ...before.row, backOffMs: 7_000, failingMs: 0 },
     });
     await world.clock.advance(6_999);
-    const early = await world.tokens.fresh({ session: world.key().session }, "crm", deadlineIn(world.clock, patientMs));
+    const early = await world.answer();
     expect([early, world.endpoint.calls]).toEqual([{ kind: "unavailable", why: "back_off", retryAfterMs: 1 }, 1]);
     await world.clock.advance(1);
     expect([await world.fresh(), world.endpoint.calls]).toEqual(["access-2", 2]);

@@ -5,17 +5,14 @@ import { manualClock } from "../support/manual-clock.ts";
 import { resources } from "../support/resources.ts";
 import type { Script } from "../support/token-endpoint.ts";
 import { until } from "../support/until.ts";
+import { refreshing } from "./hanging.ts";
 import { startWorld, type World, type WorldOptions } from "./world.ts";
 
 const opened = resources();
 
 describe("a logout", () => {
   test("while a refresh is under way: the refresh that finishes after it resurrects no session", async () => {
-    const world = await startWorld(opened);
-    await world.login("alice", { remainingMs: 0 });
-    const gate = world.endpoint.hold();
-    const waiting = world.fresh();
-    await gate.arrived();
+    const { world, gate, waiting } = await refreshing(opened);
     expect(await world.tokens.revoke(world.key())).toBe(true);
     expect(await waiting).toBe("missing");
     gate.release();
@@ -29,11 +26,7 @@ describe("a logout", () => {
   });
 
   test("on another replica has the same effect", async () => {
-    const world = await startWorld(opened);
-    await world.login("alice", { remainingMs: 0 });
-    const gate = world.endpoint.hold();
-    const waiting = world.fresh();
-    await gate.arrived();
+    const { world, gate, waiting } = await refreshing(opened);
     await world.replica().tokens.revoke(world.key());
     gate.release();
     expect(await waiting).toBe("missing");
@@ -78,11 +71,7 @@ describe("a logout", () => {
   });
 
   test("that the store fails leaves nothing cached and presents no refresh token twice: whether it took place is unknown", async () => {
-    const world = await startWorld(opened);
-    await world.login("alice", { remainingMs: 0 });
-    const gate = world.endpoint.hold();
-    const waiting = world.fresh();
-    await gate.arrived();
+    const { world, gate, waiting } = await refreshing(opened);
     world.store.down.add("revoke");
     await expect(world.tokens.revoke(world.key())).rejects.toMatchObject({ code: "store_unavailable" });
     const later = world.fresh();
@@ -214,11 +203,7 @@ describe("a new login", () => {
   });
 
   test("on another replica is adopted by a refresh of the old one", async () => {
-    const world = await startWorld(opened);
-    await world.login("alice", { remainingMs: 0 });
-    const gate = world.endpoint.hold();
-    const waiting = world.fresh();
-    await gate.arrived();
+    const { world, gate, waiting } = await refreshing(opened);
     await world.replica().login();
     gate.release();
     expect([await waiting, world.cached(), await world.storedRefreshToken()]).toEqual([

@@ -67,6 +67,8 @@ export interface World<C extends Clock = ManualClock> {
   ): Promise<TokenResponse>;
   /** The answer in words: the access token, or why there is none. */
   fresh(asker?: Asker): Promise<string>;
+  /** The answer itself. */
+  answer(asker?: Asker): Promise<TokenAnswer>;
   cached(asker?: Asker): string | undefined;
   /** The refresh token that the store holds. */
   storedRefreshToken(session?: string): Promise<string | undefined>;
@@ -86,7 +88,7 @@ export interface WorldOptions<C extends Clock = ManualClock> {
 }
 
 /** A wait that no test reaches unless it moves the clock that far. */
-export const patientMs = 1_000_000;
+const patientMs = 1_000_000;
 const month = 30 * 86_400_000;
 
 export async function startWorld<C extends Clock = ManualClock>(
@@ -120,6 +122,8 @@ function worldAt<C extends Clock>(
   const tokens = createTokenManager({ store, providers, clock, random, log, metrics, config });
   const key = (session = "alice") => ({ session: hashSession("test", session), upstream: "crm" });
   const owner = ({ session, owner }: Asker): Owner => ({ session: key(session).session, owner });
+  const answer = ({ waitMs = patientMs, ...asker }: Asker = {}) =>
+    tokens.fresh(owner(asker), "crm", deadlineIn(clock, waitMs));
 
   return {
     endpoint,
@@ -154,8 +158,8 @@ function worldAt<C extends Clock>(
       await tokens.put(key(session), { version: random.id(), grant, access, life: { ms: month, stated: false } });
       return login;
     },
-    fresh: async ({ waitMs = patientMs, ...asker } = {}) =>
-      inWords(await tokens.fresh(owner(asker), "crm", deadlineIn(clock, waitMs))),
+    fresh: async (asker) => inWords(await answer(asker)),
+    answer,
     cached: (asker = {}) => tokens.cached(owner(asker), "crm")?.token.reveal(),
     async storedRefreshToken(session) {
       const read = await store.read(key(session));
