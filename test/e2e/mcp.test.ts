@@ -1,4 +1,6 @@
 import { Client, StreamableHTTPClientTransport, UrlElicitationRequiredError } from "@modelcontextprotocol/client";
+import { Client as EarlierClient } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport as EarlierTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { beforeAll, describe, expect, test } from "vitest";
 import { envoyConfig } from "../support/envoy-config.ts";
 import { startEnvoy } from "../support/envoy-process.ts";
@@ -27,6 +29,8 @@ interface Installation {
   ): Promise<Client>;
   /** The session's user opens a link, and logs in wherever it leads. */
   open(url: string, user?: string): Promise<{ readonly status: number; readonly body: string }>;
+  /** The same with version 1 of the official package. */
+  connectEarlier(session: string): Promise<EarlierClient>;
   /** What a client meets first that has no account: it cannot begin, and its user reads where to connect one. */
   firstConnect(session: string): Promise<void>;
   /** One JSON-RPC message, past any client. */
@@ -34,7 +38,7 @@ interface Installation {
 }
 
 /** The real Envoy in front of an MCP server, with the body of requests passed to bearerswap on this route. */
-async function install(): Promise<Installation> {
+async function install({ assumeUrlElicitation = true } = {}): Promise<Installation> {
   const clock = shiftedClock();
   const port = await freePort();
   const publicUrl = `http://127.0.0.1:${port}`;
@@ -53,7 +57,7 @@ async function install(): Promise<Installation> {
       publicUrl,
       login: { jwt: { clientId: as.client.id, clientSecret: "${env:SECRET}" } },
       resources: [{ resource: `${publicUrl}/mcp` }],
-      assumeUrlElicitation: true,
+      assumeUrlElicitation,
     },
   };
   const service = await use(startService({ config, env: { SECRET: provider.client.secret }, clock }));
@@ -100,6 +104,13 @@ async function install(): Promise<Installation> {
     clock,
     open,
     connect,
+    async connectEarlier(session) {
+      const client = new EarlierClient({ name: "test", version: "1" });
+      const headers = { authorization: `Bearer ${await tokenOf(session)}` };
+      await client.connect(new EarlierTransport(new URL(`${publicUrl}/mcp`), { requestInit: { headers } }));
+      await use({ stop: () => client.close() });
+      return client;
+    },
     send,
     async firstConnect(session) {
       const answer = await send(session, { jsonrpc: "2.0", id: 1, method: "initialize", params: {} });
@@ -218,5 +229,28 @@ describe("the official MCP client, through Envoy", () => {
   test("finds the resource's metadata where the 401 says", async () => {
     const metadata = await (await fetch(`${world.publicUrl}/.well-known/oauth-protected-resource/mcp`)).json();
     expect(metadata).toMatchObject({ resource: `${world.publicUrl}/mcp`, authorization_servers: [world.as.issuer] });
+  });
+});
+
+describe("version 1 of the official MCP client, which opens no URLs, through Envoy", () => {
+  let world: Installation;
+  beforeAll(async () => {
+    world = await install({ assumeUrlElicitation: false });
+  });
+
+  test("shows the address at its first contact, and calls once the account is connected", async () => {
+    const refused: unknown = await world.connectEarlier("first").catch((thrown: unknown) => thrown);
+    expect((await world.open(urlIn(String(refused)))).status).toBe(200);
+    expect(await (await world.connectEarlier("first")).callTool(contacts)).toEqual(listed);
+  });
+
+  test("that loses its account reads the address in the tool's result, and the same client goes on after the login", async () => {
+    await world.firstConnect("loser");
+    const client = await world.connectEarlier("loser");
+    lose(world);
+    const result = await client.callTool(contacts);
+    expect(result).toMatchObject({ isError: true, content: [{ type: "text" }] });
+    expect((await world.open(urlIn(JSON.stringify(result)))).status).toBe(200);
+    expect(await client.callTool(contacts)).toEqual(listed);
   });
 });

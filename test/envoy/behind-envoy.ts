@@ -43,6 +43,8 @@ export interface Installation {
 }
 
 export interface SendOptions {
+  /** Default: POST with a body, GET without. */
+  readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly certificate?: Certificate;
   /** Sent by POST. */
@@ -207,13 +209,13 @@ export function send(
   port: number,
   path: string,
   ca: CertificateAuthority | undefined,
-  { headers = {}, certificate, body, from }: SendOptions = {},
+  { headers = {}, certificate, body, from, method = body === undefined ? "GET" : "POST" }: SendOptions = {},
 ): Promise<Answer> {
   const common = {
     host: "127.0.0.1",
     port,
     path,
-    method: body === undefined ? "GET" : "POST",
+    method,
     headers: { host: "gateway.example.com", ...headers },
     agent: false,
     ...(from === undefined ? {} : { localAddress: from }),

@@ -294,6 +294,34 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
     expect(upstream.requests.map(({ headers }) => headers.cookie)).toEqual([`${utf8}; ${latin1}; b=2`, `${utf8}; b=2`]);
   });
 
+  test("answers preflights of the MCP clients' own origins, which can read a 401, and of no others", async () => {
+    const { service, send } = await install(tracked, { variant: "-connect" });
+    const own = "https://mcp-client.example.com";
+    const preflight = (origin: string) => ({
+      method: "OPTIONS",
+      headers: {
+        origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,mcp-protocol-version",
+      },
+    });
+
+    const allowed = await send("/mcp", preflight(own));
+    const denied = await send("/mcp", { headers: { origin: own }, body: "{}" });
+    const other = await send("/mcp", preflight("https://evil.example.com"));
+
+    expect([allowed.status, allowed.headers["access-control-allow-origin"]]).toEqual([200, own]);
+    expect(allowed.headers["access-control-allow-headers"]).toContain("mcp-protocol-version");
+    expect(denied.status).toBe(401);
+    expect(denied.headers).toMatchObject({
+      "access-control-allow-origin": own,
+      "access-control-expose-headers": expect.stringContaining("www-authenticate"),
+      "www-authenticate": expect.stringContaining("resource_metadata="),
+    });
+    expect([other.status, other.headers["access-control-allow-origin"]]).toEqual([401, undefined]);
+    expect(service.events("denied")).toHaveLength(2);
+  });
+
   test("asks an MCP client to open the page, where the whole request is at hand", async () => {
     const { issuer, send } = await install(tracked, { variant: "-connect" });
     const jwt = await issuer.sign({ tsid: "session-1", sub: "user-1", aud: audience });
