@@ -57,7 +57,7 @@ const atATime = 100;
 
 export function createFailover(deps: FailoverDeps): Failover {
   const { store, journal, onRestored, clock, log, metrics, holdOffMs } = deps;
-  const lookUps = new PQueue({ concurrency: atATime });
+  const restoring = new PQueue({ concurrency: atATime });
   /** Entries that are being written back; true once the store has them. */
   const chases = new Map<Entry, Promise<boolean>>();
   /** The last gap, as a {@link Journal.mark} and on the monotonic clock. */
@@ -70,7 +70,7 @@ export function createFailover(deps: FailoverDeps): Failover {
   return {
     async writeRefresh(commit) {
       const known = journal.of(commit.key);
-      if (known?.version === commit.version && chases.has(known)) return landed(known);
+      if (known?.version === commit.version && chases.has(known)) return untilThere(known);
       const first = await store.commit(commit.key, commit.from, writeAt(commit.write, clock.monotonicMs()));
       const result = first === "superseded" ? await writeOver(commit, journal.ancestorsOf(commit), 0) : first;
       if (result === "written" || result === "already") return noteWritten(commit, result);
@@ -81,7 +81,7 @@ export function createFailover(deps: FailoverDeps): Failover {
       if (!isAfterGap) return result;
       const entry = journal.noteRefresh(commit);
       void chase(entry);
-      return entry.version === commit.version ? landed(entry) : result;
+      return entry.version === commit.version ? untilThere(entry) : result;
     },
     stored(written) {
       journal.note(written);
@@ -91,7 +91,7 @@ export function createFailover(deps: FailoverDeps): Failover {
     heard(key, version) {
       const entry = journal.of(key);
       if (entry === undefined || entry.version === version) return;
-      if (entry.ancestors.includes(version)) void lookUp(entry);
+      if (entry.ancestors.includes(version)) void restoreIfLost(entry);
       else void keepEnd(entry).catch(() => undefined);
     },
     gap() {
@@ -104,7 +104,7 @@ export function createFailover(deps: FailoverDeps): Failover {
     tellsHistory(tells) {
       const before = knowledge;
       knowledge = tells ? "told" : "schedule";
-      if (knowledge === "schedule" && before !== "schedule") lookUpBySchedule();
+      if (knowledge === "schedule" && before !== "schedule") restoreBySchedule();
     },
   };
 
@@ -123,7 +123,7 @@ export function createFailover(deps: FailoverDeps): Failover {
     return Promise.race([nextGap.promise, late.promise]).finally(cancel);
   }
 
-  async function landed(entry: Entry): Promise<CommitResult> {
+  async function untilThere(entry: Entry): Promise<CommitResult> {
     return (await chase(entry)) ? "written" : "superseded";
   }
 
@@ -131,16 +131,16 @@ export function createFailover(deps: FailoverDeps): Failover {
   function chase(entry: Entry): Promise<boolean> {
     const underWay = chases.get(entry);
     if (underWay !== undefined) return underWay;
-    const begun = tryInARow(entry).finally(() => chases.delete(entry));
+    const begun = tryRepeatedly(entry).finally(() => chases.delete(entry));
     chases.set(entry, begun);
     return begun;
   }
 
   /** A further gap starts the count again; a lookup that the store does not answer is not counted. */
-  async function tryInARow(entry: Entry): Promise<boolean> {
+  async function tryRepeatedly(entry: Entry): Promise<boolean> {
     let gap = lastGap;
     for (let left = tries; left > 0 && journal.holds(entry); ) {
-      const found = await lookUps.add(() => lookUp(entry));
+      const found = await restoring.add(() => restoreIfLost(entry));
       if (gap !== lastGap) [gap, left] = [lastGap, tries];
       else if (found === "written" || found === "already") return true;
       else if (found !== undefined) left--;
@@ -150,7 +150,7 @@ export function createFailover(deps: FailoverDeps): Failover {
   }
 
   /** Writes an entry again where it is gone. Undefined where the store did not say. */
-  async function lookUp(entry: Entry): Promise<CommitResult | undefined> {
+  async function restoreIfLost(entry: Entry): Promise<CommitResult | undefined> {
     if (!journal.holds(entry)) return undefined;
     const result = await writeOver(entry, entry.ancestors, holdOffMs).catch(() => undefined);
     if (result === "revoked") await keepEnd(entry).catch(() => undefined);
@@ -187,16 +187,17 @@ export function createFailover(deps: FailoverDeps): Failover {
       journal.note({ key, from, markBefore, markAfter: markBefore, version: read.version });
   }
 
-  function lookUpBySchedule(): void {
+  function restoreBySchedule(): void {
     lookedAt = clock.monotonicMs();
     clock.after(scheduleMs[0], () => {
       if (knowledge !== "schedule") return;
       const [before, now] = [lookedAt, clock.monotonicMs()];
       for (const entry of journal.all()) {
         const from = Math.max(entry.at, lastGap.at);
-        if (scheduleMs.some((ms) => from + ms > before && from + ms <= now)) void lookUps.add(() => lookUp(entry));
+        if (scheduleMs.some((ms) => from + ms > before && from + ms <= now))
+          void restoring.add(() => restoreIfLost(entry));
       }
-      lookUpBySchedule();
+      restoreBySchedule();
     });
   }
 }

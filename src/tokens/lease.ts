@@ -61,16 +61,16 @@ export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, le
   let until = leased.askedAt + leaseMs;
   let standing: Standing = "held";
   /** Set after a gap: a version that is missing may come back, as another process may restore it, and is waited for. */
-  let mayComeBack = false;
-  let isReturning = false;
+  let versionMayReturn = false;
+  let leaseMayReturn = false;
   let cancel = clock.after(leaseMs / 3, () => void renew());
 
   return {
     leftMs: () => (standing === "lost" ? 0 : until - clock.monotonicMs()),
     isLost: () => standing === "lost" || clock.monotonicMs() >= until,
-    mayReturn: () => (mayComeBack || isReturning) && standing !== "stopped",
+    mayReturn: () => (versionMayReturn || leaseMayReturn) && standing !== "stopped",
     check() {
-      mayComeBack = true;
+      versionMayReturn = true;
       void renew();
     },
     giveUp() {
@@ -88,16 +88,16 @@ export function keepLease({ store, onMoved, clock, log, metrics }: LeaseDeps, le
     const renewal = await ask();
     if (isStopped()) return;
     if (renewal.kind === "renewed") until = askedAt + leaseMs;
-    isReturning = renewal.kind === "busy" || renewal.kind === "taken_again";
+    leaseMayReturn = renewal.kind === "busy" || renewal.kind === "taken_again";
     cancel();
-    if (renewal.kind === "gone" && !mayComeBack) return;
+    if (renewal.kind === "gone" && !versionMayReturn) return;
     cancel = clock.after(nextAfter(renewal), () => void renew());
   }
 
   /** A lease in the way may be an old one that a failover brought back: nobody renews it, so it ends. */
   function nextAfter(renewal: Renewal): number {
     if (renewal.kind === "renewed" || renewal.kind === "taken_again") return leaseMs / 3;
-    if (renewal.kind === "busy" && !mayComeBack) return Math.min(renewal.remainingMs, leaseMs / 3);
+    if (renewal.kind === "busy" && !versionMayReturn) return Math.min(renewal.remainingMs, leaseMs / 3);
     return retryMs;
   }
 
