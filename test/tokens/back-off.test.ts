@@ -20,14 +20,6 @@ const row = (input: Partial<BackOffInput>, failures: readonly number[]) =>
   failures.map((count) => backOffMs({ ...base, ...input, failures: count }) / 1_000);
 
 describe("the back-off", () => {
-  test("of a token that was surely not used: 1 s, doubled up to a minute", () => {
-    expect(row({}, [0, 1, 2, 3, 4, 5, 6, 7, 1_000])).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60]);
-  });
-
-  test("of one that may have been used: 5 s, doubled up to five minutes", () => {
-    expect(row({ maybeUsed: true }, [0, 1, 2, 3, 4, 5, 6, 7, 1_000])).toEqual([5, 10, 20, 40, 80, 160, 300, 300, 300]);
-  });
-
   test("inside a known grace: short, and never so long that the grace would be over", () => {
     expect(row({ maybeUsed: true, graceLeftMs: 20_000 }, [0, 1, 2, 3, 4, 5])).toEqual([1, 2, 4, 8, 10, 10]);
     expect(row({ maybeUsed: true, graceLeftMs: 1_500 }, [0, 5])).toEqual([1, 1]);
@@ -47,10 +39,6 @@ describe("the back-off", () => {
     expect(backOffMs({ ...base, maybeUsed: true, rotates: "never", jitter: 0.999 })).toBe(901);
     expect(row({ maybeUsed: true, rotates: "never", retryAfterMs: 30_000 }, [3])).toEqual([30]);
     expect(row({ rotates: "never" }, [0, 3, 9])).toEqual([1, 8, 60]);
-  });
-
-  test("of one that may have been used where the last answer left it in place: as if it was not", () => {
-    expect(row({ maybeUsed: true, rotates: "not_seen" }, [0, 1, 2, 9])).toEqual([1, 2, 4, 60]);
   });
 
   test("is at least what the provider asked for, and not shortened by it", () => {
