@@ -1,6 +1,7 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici";
 import { maxBodyBytes, tooLong } from "./bounded-body.ts";
 import { type HttpAnswerParts, type HttpFields, httpAnswer } from "./http-answer.ts";
+import { NotSentError } from "./not-sent.ts";
 import { version } from "./version.ts";
 
 /** Makes a fetch that trusts only this authority (PEM), or without one those that Node trusts. */
@@ -34,46 +35,54 @@ function send(dispatcher: Dispatcher, url: URL, init: RequestInit): Promise<Resp
   const { method = "GET", body, signal } = init;
   const contentType = body instanceof URLSearchParams ? { "content-type": formType } : {};
   const headers = { ...defaultHeaders, ...contentType, ...fieldsOf(init.headers) };
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    let onAbort = () => {};
-    const ended = () => signal?.removeEventListener("abort", onAbort);
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    let head: Pick<HttpAnswerParts, "status" | "statusText" | "fields">;
-    dispatcher.dispatch(
-      {
-        origin: url.origin,
-        path: `${url.pathname}${url.search}`,
-        method: method as Dispatcher.HttpMethod,
-        headers,
-        body: body === undefined || body === null ? null : String(body),
+  const { promise, resolve, reject } = Promise.withResolvers<Response>();
+  let connection: Dispatcher.DispatchController | undefined;
+  const fail = (error: unknown) => {
+    signal?.removeEventListener("abort", abort);
+    // Until a connection takes the request, nothing of it has left this machine: a proxy may have refused the tunnel.
+    reject(connection === undefined ? new NotSentError(error) : error);
+  };
+  const abort = () => {
+    fail(signal?.reason);
+    connection?.abort(signal?.reason);
+  };
+  if (signal?.aborted) {
+    abort();
+    return promise;
+  }
+  signal?.addEventListener("abort", abort, { once: true });
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  let head: Pick<HttpAnswerParts, "status" | "statusText" | "fields">;
+  dispatcher.dispatch(
+    {
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method: method as Dispatcher.HttpMethod,
+      headers,
+      body: body === undefined || body === null ? null : String(body),
+    },
+    {
+      onRequestStart(controller) {
+        if (signal?.aborted) return controller.abort(signal.reason);
+        connection = controller;
       },
-      {
-        onRequestStart(controller) {
-          onAbort = () => controller.abort(signal?.reason);
-          if (signal?.aborted) onAbort();
-          else signal?.addEventListener("abort", onAbort, { once: true });
-        },
-        onResponseStart(_controller, status, fields, statusText = "") {
-          head = { status, statusText, fields: joined(fields) };
-        },
-        onResponseData(controller, chunk) {
-          bytes += chunk.length;
-          if (bytes > maxBodyBytes) controller.abort(tooLong());
-          else chunks.push(chunk);
-        },
-        onResponseEnd() {
-          ended();
-          resolve(httpAnswer({ ...head, url: url.href, text: new TextDecoder().decode(Buffer.concat(chunks)) }));
-        },
-        onResponseError(_controller, error) {
-          ended();
-          reject(error);
-        },
+      onResponseStart(_controller, status, fields, statusText = "") {
+        head = { status, statusText, fields: joined(fields) };
       },
-    );
-  });
+      onResponseData(controller, chunk) {
+        bytes += chunk.length;
+        if (bytes > maxBodyBytes) controller.abort(tooLong());
+        else chunks.push(chunk);
+      },
+      onResponseEnd() {
+        signal?.removeEventListener("abort", abort);
+        resolve(httpAnswer({ ...head, url: url.href, text: new TextDecoder().decode(Buffer.concat(chunks)) }));
+      },
+      onResponseError: (_controller, error) => fail(error),
+    },
+  );
+  return promise;
 }
 
 /** The header fields, with their names in lower case. */
@@ -87,7 +96,12 @@ function joined(fields: Readonly<Record<string, string | string[] | undefined>>)
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [
       name.toLowerCase(),
-      Array.isArray(value) ? value.join(", ") : value,
+      Array.isArray(value) ? joinedValues(name, value) : value,
     ]),
   );
+}
+
+/** A second Retry-After makes neither a number nor a date of the first. */
+function joinedValues(name: string, values: readonly string[]): string | undefined {
+  return name.toLowerCase() === "retry-after" ? values[0] : values.join(", ");
 }

@@ -1,9 +1,10 @@
 import type * as openid from "openid-client";
 import type { Clock } from "../platform/clock.ts";
+import { NotSentError } from "../platform/not-sent.ts";
 import type { AnswerRules } from "./answer-rules.ts";
 import type { ClientAuthConfig } from "./client-auth.ts";
 import type { SentOutcome } from "./outcome.ts";
-import { NotSentError, sendTokenRequest } from "./token-request.ts";
+import { sendTokenRequest } from "./token-request.ts";
 
 /** One presentation of a refresh token, or of a code. */
 export interface TokenExchange {
@@ -30,7 +31,7 @@ export function createTokenExchange({ config, send, clock, beforeSend }: TokenEx
     outcome,
     fetch(url, options) {
       const sendNow = async () => {
-        if (beforeSend?.() === false) throw new NotSentError("not sent");
+        if (beforeSend?.() === false) throw new NotSentError();
         return send(url, options);
       };
       return sendTokenRequest(sendNow, {

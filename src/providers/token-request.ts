@@ -3,15 +3,13 @@ import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/error.ts";
 import { httpAnswer } from "../platform/http-answer.ts";
 import { type JsonObject, parseObject } from "../platform/json-object.ts";
+import { NotSentError } from "../platform/not-sent.ts";
 import { type AnswerRules, standardFields } from "./answer-rules.ts";
 import { type RawAnswer, readAnswer } from "./classify.ts";
 import type { SentOutcome } from "./outcome.ts";
 
 /** `fetch`, injected. */
 export type Fetch = typeof globalThis.fetch;
-
-/** Thrown in place of a request that may not be sent. */
-export class NotSentError extends Error {}
 
 interface TokenRequestOptions {
   readonly clock: Clock;
@@ -95,11 +93,12 @@ const notSentCodes = new Set([
 
 /** Whether any of the request may have reached the server. */
 function wasSent(error: unknown): boolean {
-  if (error instanceof NotSentError) return false;
-  const code = codeOf(error);
-  return !(
-    code !== undefined &&
-    (notSentCodes.has(code) || code.startsWith("ERR_TLS_") || code.includes("CERT") || code.startsWith("UNABLE_TO_"))
+  return !(error instanceof NotSentError) && !isConnectCode(codeOf(error) ?? "");
+}
+
+function isConnectCode(code: string): boolean {
+  return (
+    notSentCodes.has(code) || code.startsWith("ERR_TLS_") || code.includes("CERT") || code.startsWith("UNABLE_TO_")
   );
 }
 
@@ -109,14 +108,16 @@ function wasSent(error: unknown): boolean {
  */
 export function isUnreachable(error: unknown): boolean {
   const code = codeOf(error) ?? "";
-  return !wasSent(error) || code === "EPROTO" || code.startsWith("ERR_SSL_");
+  return isConnectCode(code) || code === "EPROTO" || code.startsWith("ERR_SSL_");
 }
 
 /** Why a request was not sent or answered, as a code or a few words. */
 export function sendProblem(error: unknown): string {
-  if (error instanceof NotSentError) return "not_sent";
-  if (error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError")) return "timeout";
-  return codeOf(error)?.toLowerCase() ?? messageOf(error).slice(0, 100);
+  if (error instanceof NotSentError && error.isWithheld) return "not_sent";
+  const code = codeOf(error);
+  const isOver = error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError");
+  if (isOver && code === undefined) return "timeout";
+  return code === undefined || code === "UND_ERR_ABORTED" ? messageOf(error).slice(0, 100) : code.toLowerCase();
 }
 
 /** undici puts the reason into `cause`, several of them into an AggregateError. */

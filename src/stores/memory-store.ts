@@ -24,7 +24,8 @@ interface Row {
   readonly failingSince?: number | undefined;
   /** Until when a presentation that was given up may be answered, while another attempt has the lease. */
   readonly answerUntil?: number | undefined;
-  readonly history: string;
+  /** The histories of the server in which the row was last written or acquired, the latest first. */
+  readonly history: readonly string[];
 }
 
 /** The attempt named in a lease while nobody may acquire. */
@@ -83,9 +84,9 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
         if (busyMs > 0) return { kind: "busy", remainingMs: busyMs };
         if (answerMs > 0 && !again && now - (row.marker?.since ?? now) >= overlapMs)
           return { kind: "busy", remainingMs: answerMs };
-        if (!again && quietMs > 0 && row.history !== history()) {
+        if (!again && quietMs > 0 && !row.history.includes(history())) {
           const lease = { attempt: quiet, until: now + quietMs };
-          rows.set(grantId(key), { ...row, answerUntil, lease, history: history() });
+          rows.set(grantId(key), { ...row, answerUntil, lease, history: [history(), ...row.history].slice(0, 2) });
           return { kind: "busy", remainingMs: quietMs };
         }
       }
@@ -120,8 +121,7 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
       const row = living(key);
       if (row !== undefined) {
         if (row.write.version === write.version) return "already";
-        if (row.state === "revoked") return "revoked";
-        if (row.write.version !== from) return "superseded";
+        if (row.write.version !== from) return row.state === "revoked" ? "revoked" : "superseded";
       }
       save(key, write, "active", quietMs > 0 ? { attempt: quiet, until: clock.monotonicMs() + quietMs } : undefined);
       return "written";
@@ -179,7 +179,7 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
     }
     const now = clock.monotonicMs();
     const accessUntil = now + (write.access?.remainingMs ?? Number.POSITIVE_INFINITY);
-    rows.set(grantId(key), { state, write, accessUntil, expiresAt: now + write.life.ms, lease, history: history() });
+    rows.set(grantId(key), { state, write, accessUntil, expiresAt: now + write.life.ms, lease, history: [history()] });
     tell(key, write.version);
   }
 

@@ -33,7 +33,7 @@ export interface RedisConnection {
    */
   readonly pipeline: (commands: readonly (readonly [string, ...string[]])[]) => Promise<readonly unknown[]>;
   /** Asks each master that is connected which history its data belong to; never rejects. */
-  readonly histories: () => Promise<readonly ServerHistory[]>;
+  readonly histories: (tell: (history: ServerHistory) => void) => Promise<void>;
   /** PUBLISH. */
   readonly publish: (channel: string, message: string) => Promise<void>;
   /**
@@ -84,10 +84,10 @@ export function connectRedis({ config, clock, random, log }: RedisConnectionDeps
     run: (script, key, args = []) =>
       guarded(() => scriptsOf(client.keyed())[`bearerswap_${script}`](key, ...args), key),
     pipeline: (commands) => guarded(() => inOneGo(client, commands)),
-    histories: () =>
-      askHistories(client, async () =>
-        String(await scriptsOf(client.keyed()).bearerswap_history(`${config.keyPrefix}history`)),
-      ),
+    histories(tell) {
+      const key = `${config.keyPrefix}history`;
+      return askHistories(client, async () => String(await scriptsOf(client.keyed()).bearerswap_history(key)), tell);
+    },
     publish: async (channel, message) => void (await guarded(() => client.keyless().publish(channel, message))),
     subscribe(channel, listener) {
       subscription = createSubscription({ options, channel, listener, onProblem: problems.note, place: client.place });

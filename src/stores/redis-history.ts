@@ -15,16 +15,21 @@ export interface ServerHistory {
 }
 
 /**
- * Asks each master once for its history; leaves out answers whose connection was lost meanwhile. Never rejects.
+ * Asks each master once for its history, and tells each answer as it comes: a master that is slow keeps back no other's.
+ * Leaves out answers whose connection was lost meanwhile. Never rejects.
  * @param byScript asks the one server behind a proxy that does not pass INFO on
  */
-export async function askHistories(client: RedisClient, byScript: () => Promise<string>): Promise<ServerHistory[]> {
+export async function askHistories(
+  client: RedisClient,
+  byScript: () => Promise<string>,
+  tell: (history: ServerHistory) => void,
+): Promise<void> {
   const asked = client.masters().map(async (redis) => {
     const connection = streamOf(redis);
     const id = await historyOf(redis, client, byScript).catch(() => undefined);
-    return connection !== undefined && streamOf(redis) === connection ? [{ connection, id }] : [];
+    if (connection !== undefined && streamOf(redis) === connection) tell({ connection, id });
   });
-  return (await Promise.all(asked)).flat();
+  await Promise.all(asked);
 }
 
 async function historyOf(redis: Redis, client: RedisClient, byScript: () => Promise<string>): Promise<string> {
@@ -43,8 +48,11 @@ function refusalAsNothing(error: unknown): string {
   throw error;
 }
 
+/** Histories that are remembered of a connection. */
+const rememberedIds = 8;
+
 interface HistoryWatchDeps {
-  readonly ask: () => Promise<readonly ServerHistory[]>;
+  readonly ask: (tell: (history: ServerHistory) => void) => Promise<void>;
   readonly listener: Pick<ChangeListener, "gap" | "tellsHistory">;
   readonly log: Log;
 }
@@ -56,21 +64,32 @@ interface HistoryWatchDeps {
  * history.
  */
 export function watchHistories({ ask, listener, log }: HistoryWatchDeps): { look(): Promise<void> } {
-  const known = new WeakMap<object, string | undefined>();
+  /** The answers of each connection, the last one first; undefined where one failed. */
+  const known = new WeakMap<object, readonly (string | undefined)[]>();
+  const inTurn = new WeakSet<object>();
   let isTold = false;
   return {
     async look() {
-      const found = await ask();
-      for (const { connection, id } of found) {
-        const isFirst = !known.has(connection);
-        const isOther = known.get(connection) !== id;
-        if (isFirst || id !== undefined) known.set(connection, id);
-        if (!isFirst && isOther && id !== undefined) listener.gap();
-      }
-      const answers = found.filter(({ id }) => id !== undefined);
-      if (answers.length > 0) report(answers.every(({ id }) => id !== ""));
+      const tells: boolean[] = [];
+      await ask((history) => {
+        if (history.id !== undefined) tells.push(note(history.connection, history.id));
+        else if (!known.has(history.connection)) known.set(history.connection, [undefined]);
+      });
+      if (tells.length > 0) report(tells.every((each) => each));
     },
   };
+
+  /**
+   * Whether the server tells its history. One that comes back on the same connection is no failover: several servers
+   * answer there in turn, behind one name, and their histories say nothing.
+   */
+  function note(connection: object, id: string): boolean {
+    const before = known.get(connection) ?? [id];
+    known.set(connection, [id, ...before.filter((other) => other !== id)].slice(0, rememberedIds));
+    if (before.lastIndexOf(id) > 0) inTurn.add(connection);
+    else if (before[0] !== id) listener.gap();
+    return id !== "" && !inTurn.has(connection);
+  }
 
   function report(tells: boolean): void {
     listener.tellsHistory(tells);
@@ -78,8 +97,9 @@ export function watchHistories({ ask, listener, log }: HistoryWatchDeps): { look
     isTold = true;
     log.warn(
       { event: "history_unknown" },
-      "Redis does not say which replication history its data belong to (INFO replication), so a failover that breaks " +
-        "no connection is not noticed. Instead, each write is looked up several times in the minute after it",
+      "Redis does not say which replication history its data belong to (INFO replication), or several servers answer in " +
+        "turn, so a failover that breaks no connection is not noticed. Instead, each write is looked up several times in " +
+        "the minute after it",
     );
   }
 }

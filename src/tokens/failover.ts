@@ -54,6 +54,8 @@ const tries = 7;
 export const toldWithinMs = 1_500;
 /** How many entries are looked up at the same time: after a failover of a busy store there are tens of thousands. */
 const atATime = 100;
+/** Entries of which the looking up begins in one turn of the event loop. */
+const sliceOfEntries = 200;
 
 export function createFailover(deps: FailoverDeps): Failover {
   const { store, journal, onRestored, clock, log, metrics, holdOffMs } = deps;
@@ -66,22 +68,24 @@ export function createFailover(deps: FailoverDeps): Failover {
   /** How this process learns that the store went back: not at all, because it is told, or by looking on a schedule. */
   let knowledge: "never" | "told" | "schedule" = "never";
   let lookedAt = 0;
+  let isScheduled = false;
 
   return {
     async writeRefresh(commit) {
       const known = journal.of(commit.key);
-      if (known?.version === commit.version && chases.has(known)) return untilThere(known);
+      if (known?.version === commit.version && chases.has(known))
+        return (await chase(known)) ? "written" : "superseded";
       const first = await store.commit(commit.key, commit.from, writeAt(commit.write, clock.monotonicMs()));
-      const result = first === "superseded" ? await writeOver(commit, journal.ancestorsOf(commit), 0) : first;
+      const isThere = first === "written" || first === "already";
+      const result = isThere ? first : await writeOver(commit, journal.ancestorsOf(commit), 0);
       if (result === "written" || result === "already") return noteWritten(commit, result);
       // The store may have gone back behind the version that this refresh began with: that one's writer restores it,
       // and these tokens follow. Nobody else has them: they are kept until it is clear that there was no gap.
-      if (result !== "superseded") return result;
       const isAfterGap = lastGap.mark > commit.markBefore || (await gapFollows());
       if (!isAfterGap) return result;
       const entry = journal.noteRefresh(commit);
-      void chase(entry);
-      return entry.version === commit.version ? untilThere(entry) : result;
+      const isRestored = await chase(entry);
+      return entry.version === commit.version && isRestored ? "written" : result;
     },
     stored(written) {
       journal.note(written);
@@ -98,13 +102,12 @@ export function createFailover(deps: FailoverDeps): Failover {
       lastGap = { mark: journal.mark(), at: clock.monotonicMs() };
       nextGap.resolve(true);
       nextGap = Promise.withResolvers<boolean>();
-      for (const entry of journal.all()) void chase(entry);
+      chaseInSlices([...journal.all()]);
     },
     gapSince: (mark) => lastGap.mark > mark,
     tellsHistory(tells) {
-      const before = knowledge;
       knowledge = tells ? "told" : "schedule";
-      if (knowledge === "schedule" && before !== "schedule") restoreBySchedule();
+      if (!tells && !isScheduled) restoreBySchedule();
     },
   };
 
@@ -123,10 +126,6 @@ export function createFailover(deps: FailoverDeps): Failover {
     return Promise.race([nextGap.promise, late.promise]).finally(cancel);
   }
 
-  async function untilThere(entry: Entry): Promise<CommitResult> {
-    return (await chase(entry)) ? "written" : "superseded";
-  }
-
   /** Looks an entry up, and restores it, until the store has it or the tries are used up. One chase at a time. */
   function chase(entry: Entry): Promise<boolean> {
     const underWay = chases.get(entry);
@@ -134,6 +133,13 @@ export function createFailover(deps: FailoverDeps): Failover {
     const begun = tryRepeatedly(entry).finally(() => chases.delete(entry));
     chases.set(entry, begun);
     return begun;
+  }
+
+  /** Tens of thousands at once would keep the process from answering checks meanwhile. */
+  function chaseInSlices(entries: readonly Entry[]): void {
+    for (const entry of entries.slice(0, sliceOfEntries)) void chase(entry);
+    const rest = entries.slice(sliceOfEntries);
+    if (rest.length > 0) clock.after(0, () => chaseInSlices(rest));
   }
 
   /** A further gap starts the count again; a lookup that the store does not answer is not counted. */
@@ -174,22 +180,27 @@ export function createFailover(deps: FailoverDeps): Failover {
     const read = await store.read(key);
     const found = read.kind === "found" ? read.row.version : read.kind === "revoked" ? read.version : undefined;
     if (found === version) return "already";
-    if (read.kind === "revoked") return "revoked";
-    if (found !== undefined && !ancestors.includes(found)) return "superseded";
+    // A tombstone that a login has replaced is a predecessor like any other.
+    if (found !== undefined && !ancestors.includes(found)) return read.kind === "revoked" ? "revoked" : "superseded";
     if (write !== undefined) return store.commit(key, found ?? version, writeAt(write, clock.monotonicMs()), quietMs);
     return (await store.revoke(key, version, found ?? version)) === undefined ? "superseded" : "written";
   }
 
-  /** Notes that another process ended the session: if the store loses that, either process can write it back. */
-  async function keepEnd({ key, version: from, markBefore }: Entry): Promise<void> {
+  /**
+   * Notes that another process ended the session: if the store loses that, either process can write it back. After a
+   * gap nothing is noted: the tombstone may be one that a failover brought back, from before what this process wrote.
+   */
+  async function keepEnd({ key, version: from, known, markBefore }: Entry): Promise<void> {
     const read = await store.read(key);
-    if (read.kind === "revoked" && journal.of(key)?.version === from)
-      journal.note({ key, from, markBefore, markAfter: markBefore, version: read.version });
+    if (read.kind !== "revoked" || lastGap.mark > known || journal.of(key)?.version !== from) return;
+    journal.note({ key, from, markBefore, markAfter: markBefore, version: read.version });
   }
 
   function restoreBySchedule(): void {
     lookedAt = clock.monotonicMs();
+    isScheduled = true;
     clock.after(scheduleMs[0], () => {
+      isScheduled = false;
       if (knowledge !== "schedule") return;
       const [before, now] = [lookedAt, clock.monotonicMs()];
       for (const entry of journal.all()) {

@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createNetServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { expect, test } from "vitest";
 import { createFetchFor } from "../../src/platform/fetch-for.ts";
+import { NotSentError } from "../../src/platform/not-sent.ts";
 import { resources } from "../support/resources.ts";
 
 const opened = resources();
@@ -70,7 +71,7 @@ test("reads no answer without end", async () => {
 
 test("ends with its signal's reason: before it is sent, and while nothing comes", async () => {
   const { url, requests } = await serving(() => {});
-  await expect(fetch(url, { signal: AbortSignal.abort(new Error("too late")) })).rejects.toThrow("too late");
+  await expect(fetch(url, { signal: AbortSignal.abort("too late") })).rejects.toThrow("too late");
   expect(requests).toEqual([]);
   await expect(fetch(url, { signal: AbortSignal.timeout(50) })).rejects.toMatchObject({ name: "TimeoutError" });
 });
@@ -79,4 +80,29 @@ test("an answer that has no body by its status has none, and a refused connectio
   const { url } = await serving((_, response) => response.writeHead(204).end());
   expect(await (await fetch(url)).text()).toBe("");
   await expect(fetch("http://127.0.0.1:1/")).rejects.toMatchObject({ code: "ECONNREFUSED" });
+});
+
+test("ends with its signal also while there is no connection yet, and nothing is sent afterwards", async () => {
+  const silent = createNetServer();
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  opened.onStop(() => void silent.close());
+  const { port } = silent.address() as AddressInfo;
+  const received: Buffer[] = [];
+  silent.on("connection", (socket) => {
+    opened.onStop(() => void socket.destroy());
+    socket.on("data", (chunk) => received.push(chunk));
+  });
+  const startedAt = performance.now();
+  const refused = fetch(`https://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(200) });
+  await expect(refused).rejects.toMatchObject({ name: "TimeoutError" });
+  await expect(refused).rejects.toBeInstanceOf(NotSentError);
+  expect(performance.now() - startedAt).toBeLessThan(5_000);
+  expect(Buffer.concat(received).includes("GET")).toBe(false);
+});
+
+test("takes the first of several Retry-After fields", async () => {
+  const { url } = await serving((_, response) =>
+    response.writeHead(503, ["retry-after", "5", "retry-after", "7"]).end(),
+  );
+  expect((await fetch(url)).headers.get("retry-after")).toBe("5");
 });

@@ -170,11 +170,11 @@ export function createSimLink({
     });
   }
 
-  async function histories(): Promise<readonly ServerHistory[]> {
-    if (!connected || !asks) return [];
+  async function histories(tell: (history: ServerHistory) => void): Promise<void> {
+    if (!connected || !asks) return;
     const asked = connection;
     const id = await roundTrip<string>("history", (reply) => reply(server.historyId())).catch(() => undefined);
-    return asked === connection ? [{ connection: asked, id }] : [];
+    if (asked === connection) tell({ connection: asked, id });
   }
 
   function roundTrip<T>(op: string, carryOut: (reply: (value: T) => void) => void): Promise<T> {

@@ -1,11 +1,13 @@
 import { expect, test } from "vitest";
+import { createLog } from "../../src/platform/log.ts";
+import { watchHistories } from "../../src/stores/redis-history.ts";
 import type { ChangeListener, TokenStore } from "../../src/stores/token-store.ts";
 import { redisCommand } from "../support/redis-command.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 import { grantWrite, newKey } from "./grants.ts";
-import { openStore } from "./redis-harness.ts";
+import { openClient, openStore } from "./redis-harness.ts";
 
 const opened = resources();
 const debug = ["--enable-debug-command", "local"];
@@ -69,3 +71,28 @@ test.each([true, false])(
     expect((await acquire("d")).kind).toBe("acquired");
   },
 );
+
+test("histories that come back in turn are those of several servers behind one name: no gap, and they count for nothing", async () => {
+  const gaps: string[] = [];
+  const tells: boolean[] = [];
+  const log = createLog({ level: "silent", format: "json" });
+  const listener = { gap: () => void gaps.push("gap"), tellsHistory: (each: boolean) => void tells.push(each) };
+  const answers = ["master a", "master b", "master a", "master b", "master c"];
+  const connection = {};
+  const watch = watchHistories({ ask: async (tell) => tell({ connection, id: answers.shift() ?? "" }), listener, log });
+  for (let time = 0; time < 5; time++) await watch.look();
+  expect([gaps.length, tells]).toEqual([2, [true, true, false, false, false]]);
+});
+
+test("a row is kept from nobody where the server's history is the one before its last: another server took turns", async () => {
+  const redis = await opened.use(startRedis());
+  const { store } = await openStore(opened, redis.url);
+  const client = await openClient(opened, redis.url);
+  const key = newKey("crm");
+  await store.put(key, grantWrite({ version: "v1" }));
+  const name = `bearerswap:{${key.session}}:grant:${key.upstream}`;
+  const own = await client.hget(name, "hist");
+  await client.hset(name, "hist", `${"f".repeat(40)} ${own}`);
+  const request = { attempt: "a", seen: "v1", leaseMs: 15_000, usableMs: 1_000, quietMs: 3_000 };
+  expect((await store.acquire(key, request)).kind).toBe("acquired");
+});

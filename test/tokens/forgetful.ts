@@ -35,6 +35,8 @@ export async function forgetfulWorld(opened: Resources, endpoint: RotatingTokens
     /** The row stands as it was before. */
     bringBack: ({ version, grant, access, life }: GrantRow) =>
       silently(() => shared.put(key, { version, grant, access, life })),
+    /** The session stands ended, as it was. */
+    end: (version: string) => silently(() => shared.revoke(key, version)),
     /** Nothing is left of the row. */
     lose: () =>
       silently(() =>
