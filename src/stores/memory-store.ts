@@ -121,7 +121,8 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
       const row = living(key);
       if (row !== undefined) {
         if (row.write.version === write.version) return "already";
-        if (row.write.version !== from) return row.state === "revoked" ? "revoked" : "superseded";
+        if (row.state === "revoked") return "revoked";
+        if (row.write.version !== from) return "superseded";
       }
       save(key, write, "active", quietMs > 0 ? { attempt: quiet, until: clock.monotonicMs() + quietMs } : undefined);
       return "written";

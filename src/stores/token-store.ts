@@ -109,7 +109,7 @@ export interface Release {
 
 /**
  * What a commit found: `already` means that this very write was there and nothing was changed; `superseded` that a
- * newer login or refresh is there and stays; `revoked` that a tombstone is there and stays: another one than `from`.
+ * newer login or refresh is there and stays; `revoked` that a tombstone is there and stays.
  */
 export type CommitResult = "written" | "already" | "superseded" | "revoked";
 

@@ -180,8 +180,8 @@ export function createFailover(deps: FailoverDeps): Failover {
     const read = await store.read(key);
     const found = read.kind === "found" ? read.row.version : read.kind === "revoked" ? read.version : undefined;
     if (found === version) return "already";
-    // A tombstone that a login has replaced is a predecessor like any other.
-    if (found !== undefined && !ancestors.includes(found)) return read.kind === "revoked" ? "revoked" : "superseded";
+    if (read.kind === "revoked") return "revoked";
+    if (found !== undefined && !ancestors.includes(found)) return "superseded";
     if (write !== undefined) return store.commit(key, found ?? version, writeAt(write, clock.monotonicMs()), quietMs);
     return (await store.revoke(key, version, found ?? version)) === undefined ? "superseded" : "written";
   }

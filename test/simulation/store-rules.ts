@@ -27,21 +27,9 @@ function isRefresh({ server }: Judge, { call, result }: Executed): boolean {
   );
 }
 
-/**
- * Nothing but a login brings an ended session back; or what came of a login that had replaced the tombstone, before a
- * failover brought that back.
- */
-function isNoResurrection({ facts, server, violated }: Judge, { by, call }: Executed, before: Stretch): void {
-  if (before.state !== "revoked" || !("write" in call)) return;
-  const token = call.write.grant.refreshToken?.reveal() ?? "";
-  const writes = facts.writes(call.key.session);
-  const ended = writes.findIndex((write) => write.call.op === "revoke" && write.call.version === before.version);
-  const isOfLaterLogin = writes.slice(ended + 1).some(({ call: later }) => {
-    const login = later.op === "put" ? (later.write.grant.refreshToken?.reveal() ?? "") : undefined;
-    return login !== undefined && (login === token || server.descends(token, login));
-  });
-  if (facts.losses(call.key.session).length === 0 || !isOfLaterLogin)
-    violated("resurrected", `${by} commits over the tombstone of ${call.key.session}`);
+/** Nothing but a login brings an ended session back. */
+function isNoResurrection({ violated }: Judge, { by, call }: Executed, before: Stretch): void {
+  if (before.state === "revoked") violated("resurrected", `${by} commits over the tombstone of ${call.key.session}`);
 }
 
 /** What is stored only moves on: to what came of it, or to what is newer than what a failover has brought back. */

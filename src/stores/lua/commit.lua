@@ -8,7 +8,8 @@ local key = KEYS[1]
 local from, quietMs, channel, version, grant, access, accessMs, life, stated = unpack(ARGV)
 local v, state = unpack(redis.call('HMGET', key, 'v', 'state'))
 if v == version then return 'already' end
-if v and v ~= from then return state == 'revoked' and 'revoked' or 'superseded' end
+if v and state == 'revoked' then return 'revoked' end
+if v and v ~= from then return 'superseded' end
 write(key, channel, version, grant, access, accessMs, life, stated)
 if quietMs ~= '0' then
   redis.call('HSET', key, 'lease', 'quiet', 'leaseUntil', string.format('%.0f', clock() + tonumber(quietMs)))
