@@ -37,7 +37,9 @@ function isSuccessor({ facts, server, violated, count }: Judge, { by, call }: Ex
   if (!("write" in call) || before.byLoss || before.refreshToken === undefined) return;
   const token = call.write.grant.refreshToken?.reveal() ?? "";
   if (token === before.refreshToken || server.descends(token, before.refreshToken)) return;
-  if (isWrittenBackInOrder(facts.writes(call.key.session), before.version, call.write.version)) return;
+  const writes = facts.writes(call.key.session);
+  if (isWrittenBackInOrder(writes, before.version, call.write.version)) return;
+  if (lostInOrder({ facts, server }, call.key.session, before.version, token)) return;
   const lost = facts.losses(call.key.session).length > 0;
   // A failover took what the first answer had brought, and the late answer to a call that had been given up came before
   // that was written back: either is good.
@@ -74,6 +76,27 @@ function isOfLoginBroughtBack(
 function isWrittenBackInOrder(writes: readonly Executed[], before: string, version: string): boolean {
   const versions = writes.map(({ call }) => ("write" in call ? call.write.version : ""));
   return versions.includes(before) && versions.indexOf(before) < versions.indexOf(version);
+}
+
+/**
+ * The store had the login that the token came of after the version that it replaces now, and lost both: the refresh
+ * began in between.
+ */
+function lostInOrder(
+  { facts, server }: Pick<Judge, "facts" | "server">,
+  session: string,
+  before: string,
+  token: string,
+): boolean {
+  const writes = facts.writes(session);
+  const replaced = writes.findIndex(({ call }) => "write" in call && call.write.version === before);
+  return (
+    replaced >= 0 &&
+    writes.slice(replaced + 1).some((write) => {
+      if (!("write" in write.call) || facts.lostAt(write) === undefined) return false;
+      return server.descends(token, write.call.write.grant.refreshToken?.reveal() ?? "");
+    })
+  );
 }
 
 /** A login that is written again, or late, leaves alone what came of it meanwhile, and what ended it. */
