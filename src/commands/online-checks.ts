@@ -4,7 +4,7 @@ import type { UpstreamConfig } from "../config/upstreams-schema.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { fetchProblem } from "../platform/discovery.ts";
 import { messageOf } from "../platform/error.ts";
-import type { FetchFor } from "../platform/fetch-for.ts";
+import type { FetchFor, HttpFetch } from "../platform/fetch-for.ts";
 import { createLog } from "../platform/log.ts";
 import { type Random, systemRandom } from "../platform/random.ts";
 import { Secret } from "../platform/secret.ts";
@@ -48,7 +48,7 @@ export function onlineFindings(config: Config, fetchFor: FetchFor): Promise<Find
 }
 
 interface ClientDeps {
-  readonly fetch: typeof globalThis.fetch;
+  readonly fetch: HttpFetch;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -64,7 +64,7 @@ async function clientFinding(
 ): Promise<Finding> {
   let isAnswered = false;
   let problem: string | undefined;
-  const watched: typeof globalThis.fetch = async (url, init) => {
+  const watched: HttpFetch = async (url, init) => {
     const isPost = init?.method === "POST";
     const response = await fetch(url, init).catch((error: unknown) => {
       if (isPost) problem = `${String(url)}: ${fetchProblem(error)}`;

@@ -1,6 +1,6 @@
 import * as openid from "openid-client";
 import { withCauses } from "./error.ts";
-import { isResponse } from "./http-answer.ts";
+import { type HttpAnswer, isHttpAnswer } from "./http-answer.ts";
 import { mayBeAsked } from "./loopback.ts";
 
 interface DiscoveryOptions {
@@ -72,10 +72,10 @@ const deepest = 5;
  * Why keys or metadata cannot be had, down to the last cause: a certificate, a status and its address, another issuer.
  */
 export function fetchProblem(error: unknown): string {
-  return withCauses(error, deepest, (cause) => (isResponse(cause) ? statusOf(cause) : otherIssuer(cause)));
+  return withCauses(error, deepest, (cause) => (isHttpAnswer(cause) ? statusOf(cause) : otherIssuer(cause)));
 }
 
-function statusOf({ status, url }: Response): string {
+function statusOf({ status, url }: HttpAnswer): string {
   return `: HTTP ${status}${url === "" ? "" : ` from ${url}`}`;
 }
 

@@ -1,11 +1,13 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici";
-import { maxBodyBytes, tooLong } from "./bounded-body.ts";
-import { type HttpAnswerParts, type HttpFields, httpAnswer } from "./http-answer.ts";
+import { type HttpAnswer, type HttpAnswerParts, type HttpFields, httpAnswer } from "./http-answer.ts";
 import { NotSentError } from "./not-sent.ts";
 import { version } from "./version.ts";
 
+/** What of `fetch` our callers use. The answer is there when its body has been read. */
+export type HttpFetch = (url: string | URL, init?: RequestInit) => Promise<HttpAnswer>;
+
 /** Makes a fetch that trusts only this authority (PEM), or without one those that Node trusts. */
-export type FetchFor = (ca: string | undefined) => typeof globalThis.fetch;
+export type FetchFor = (ca: string | undefined) => HttpFetch;
 
 /**
  * Makes the fetch of each provider and issuer, with connections of its own. With NODE_USE_ENV_PROXY=1 they go through
@@ -23,19 +25,21 @@ export function createFetchFor(env: Readonly<Record<string, string | undefined>>
     const dispatcher = isProxied
       ? new EnvHttpProxyAgent({ ...options, requestTls: connect, proxyTunnel: true })
       : new Agent(options);
-    return (url, init = {}) => send(dispatcher, new URL(String(url)), init);
+    return (url, init = {}) => send(dispatcher, new URL(url), init);
   };
 }
 
 const defaultHeaders = { accept: "*/*", "accept-encoding": "identity", "user-agent": `bearerswap/${version}` };
+/** The longest body that is read, in bytes: longer than any token response, metadata or key set. */
+const maxBodyBytes = 1_048_576;
 const formType = "application/x-www-form-urlencoded;charset=UTF-8";
 
 /** Hands the request to its connection in the tick of the call. */
-function send(dispatcher: Dispatcher, url: URL, init: RequestInit): Promise<Response> {
+function send(dispatcher: Dispatcher, url: URL, init: RequestInit): Promise<HttpAnswer> {
   const { method = "GET", body, signal } = init;
   const contentType = body instanceof URLSearchParams ? { "content-type": formType } : {};
   const headers = { ...defaultHeaders, ...contentType, ...fieldsOf(init.headers) };
-  const { promise, resolve, reject } = Promise.withResolvers<Response>();
+  const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
   let connection: Dispatcher.DispatchController | undefined;
   const fail = (error: unknown) => {
     signal?.removeEventListener("abort", abort);
@@ -72,12 +76,15 @@ function send(dispatcher: Dispatcher, url: URL, init: RequestInit): Promise<Resp
       },
       onResponseData(controller, chunk) {
         bytes += chunk.length;
-        if (bytes > maxBodyBytes) controller.abort(tooLong());
+        if (bytes > maxBodyBytes) controller.abort(new Error(`the answer is longer than ${maxBodyBytes} bytes`));
         else chunks.push(chunk);
       },
       onResponseEnd() {
         signal?.removeEventListener("abort", abort);
-        resolve(httpAnswer({ ...head, url: url.href, text: new TextDecoder().decode(Buffer.concat(chunks)) }));
+        // This drops a byte order mark, which JSON.parse refuses. Bytes that are not UTF-8 become U+FFFD: a token with
+        // one is not taken (isGarbled), and elsewhere in the answer they cost nobody a login.
+        const text = new TextDecoder().decode(Buffer.concat(chunks));
+        resolve(httpAnswer({ ...head, url: url.href, text }));
       },
       onResponseError: (_controller, error) => fail(error),
     },
@@ -94,14 +101,11 @@ function fieldsOf(headers: RequestInit["headers"] = {}): Record<string, string> 
 
 function joined(fields: Readonly<Record<string, string | string[] | undefined>>): HttpFields {
   return Object.fromEntries(
-    Object.entries(fields).map(([name, value]) => [
-      name.toLowerCase(),
-      Array.isArray(value) ? joinedValues(name, value) : value,
-    ]),
+    Object.entries(fields).map(([name, value]) => [name, Array.isArray(value) ? joinedValues(name, value) : value]),
   );
 }
 
 /** A second Retry-After makes neither a number nor a date of the first. */
 function joinedValues(name: string, values: readonly string[]): string | undefined {
-  return name.toLowerCase() === "retry-after" ? values[0] : values.join(", ");
+  return name === "retry-after" ? values[0] : values.join(", ");
 }

@@ -18,9 +18,12 @@ export interface HttpAnswerParts {
  * An answer whose body has been read. It replaces a `Response` for openid-client and jose: a real one keeps its body in
  * a web stream, which costs more CPU than the request itself.
  */
-export function httpAnswer(parts: HttpAnswerParts): Response {
-  return new ReadResponse(parts) as unknown as Response;
+export function httpAnswer(parts: HttpAnswerParts): HttpAnswer {
+  return new ReadResponse(parts) as unknown as HttpAnswer;
 }
+
+/** A Response of {@link httpAnswer}. No other is one: its body would still have to be read, within a bound. */
+export type HttpAnswer = Response & ReadResponse;
 
 /** The part of a Response that these libraries use. */
 class ReadResponse {
@@ -68,12 +71,7 @@ class ReadResponse {
   }
 }
 
-/** Whether a value, such as an error's cause, is an answer of either kind. */
-export function isResponse(value: unknown): value is Response {
-  return value instanceof Response || value instanceof ReadResponse;
-}
-
-/** Whether the answer's body has been read already, within its bound. */
-export function isRead(response: unknown): boolean {
-  return response instanceof ReadResponse;
+/** Whether a value, such as an error's cause, is an answer. */
+export function isHttpAnswer(value: unknown): value is HttpAnswer {
+  return value instanceof ReadResponse;
 }

@@ -1,8 +1,8 @@
 import type { Clock } from "../platform/clock.ts";
+import type { HttpFetch } from "../platform/fetch-for.ts";
 import type { Secret } from "../platform/secret.ts";
 import type { CodeFlow } from "./code-flow.ts";
 import { createOAuthProvider } from "./oauth-provider.ts";
-import type { Fetch } from "./token-request.ts";
 
 /** Our client at the issuer of sessions. */
 interface IssuerLoginDeps {
@@ -12,7 +12,7 @@ interface IssuerLoginDeps {
   /** Separated by spaces; holds `openid`. */
   readonly scope: string;
   readonly allowInsecure: boolean;
-  readonly fetch: Fetch;
+  readonly fetch: HttpFetch;
   readonly clock: Clock;
 }
 

@@ -2,6 +2,7 @@ import * as openid from "openid-client";
 import type { Clock } from "../platform/clock.ts";
 import { fetchProblem } from "../platform/discovery.ts";
 import { messageOf, withCauses } from "../platform/error.ts";
+import type { HttpFetch } from "../platform/fetch-for.ts";
 import type { Secret } from "../platform/secret.ts";
 import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
 import { type CodeFlowConfig, createCodeFlow } from "./code-flow.ts";
@@ -13,7 +14,6 @@ import { type RevocationRequest, requestRevocation } from "./revocation-request.
 import { createServerConfiguration, type ServerConfig } from "./server-configuration.ts";
 import { revokeByStandard } from "./standard-revocation.ts";
 import { createTokenExchange } from "./token-exchange.ts";
-import type { Fetch } from "./token-request.ts";
 
 /** One upstream's authorization server, our client there, and what is known of both. */
 export interface OAuthProviderConfig extends ServerConfig {
@@ -40,7 +40,7 @@ export interface OAuthProviderConfig extends ServerConfig {
 
 export interface OAuthProviderDeps {
   readonly config: OAuthProviderConfig;
-  readonly fetch: Fetch;
+  readonly fetch: HttpFetch;
   readonly clock: Clock;
   /** Told of each token that was to be ended at the provider. */
   readonly onRevocation?: ((ending: RevocationEnding) => void) | undefined;

@@ -1,12 +1,12 @@
-import { readText } from "../platform/bounded-body.ts";
 import type { Clock } from "../platform/clock.ts";
+import type { HttpFetch } from "../platform/fetch-for.ts";
 import { foreignWord } from "../platform/foreign-text.ts";
 import { parseObject } from "../platform/json-object.ts";
 import { retryAfterMs } from "./classify.ts";
 import { basicCredentials, type ClientAuthConfig } from "./client-auth.ts";
 import { bentRequest, type RequestRules } from "./request-rules.ts";
 import type { RevocationAttempt } from "./revocation.ts";
-import { type Fetch, sendProblem } from "./token-request.ts";
+import { sendProblem } from "./token-request.ts";
 
 /**
  * A revocation that is not RFC 7009's. In `url`, `form` and `json`, `{token}` and `{clientId}` stand for the values.
@@ -28,7 +28,7 @@ interface RevocationRequestDeps {
     readonly clientAuth: ClientAuthConfig;
     readonly request?: RequestRules | undefined;
   };
-  readonly fetch: Fetch;
+  readonly fetch: HttpFetch;
   readonly clock: Clock;
 }
 
@@ -41,7 +41,7 @@ export async function requestRevocation(
   try {
     const values = { token, clientId: config.clientId };
     const response = await fetch(urlWith(revocation.url, values), initOf(revocation, values, config));
-    const { error } = parseObject(await readText(response)) ?? {};
+    const { error } = parseObject(await response.text()) ?? {};
     const word = typeof error === "string" && error !== "" ? foreignWord(error) : undefined;
     if (response.ok && word === undefined) return { kind: "done" };
     const why = word ?? `http_${response.status}`;

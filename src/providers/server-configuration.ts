@@ -1,13 +1,13 @@
 import * as openid from "openid-client";
-import { bounded } from "../platform/bounded-body.ts";
 import type { Clock } from "../platform/clock.ts";
 import { discoverServer } from "../platform/discovery.ts";
-import { httpAnswer } from "../platform/http-answer.ts";
+import type { HttpFetch } from "../platform/fetch-for.ts";
+import { type HttpAnswer, httpAnswer } from "../platform/http-answer.ts";
 import { mayBeAsked } from "../platform/loopback.ts";
 import { type ClientAuthConfig, clientAuthOf } from "./client-auth.ts";
 import { latestAnswerMs } from "./outcome.ts";
 import { bentRequest, type RequestRules } from "./request-rules.ts";
-import { type Fetch, isUnreachable } from "./token-request.ts";
+import { isUnreachable } from "./token-request.ts";
 
 /** Where an authorization server is, and who we are there. */
 export interface ServerConfig {
@@ -47,7 +47,7 @@ const goneStatus: ReadonlySet<number> = new Set([404, 410]);
 export interface ServerConfiguration {
   /**
    * openid-client's view of the server, for one call. Throws what discovery throws.
-   * @param customFetch what sends the call's requests; default: {@link send}, with bounded answers
+   * @param customFetch what sends the call's requests; default: {@link send}
    */
   configure(customFetch?: openid.CustomFetch): Promise<openid.Configuration>;
   /**
@@ -55,18 +55,17 @@ export interface ServerConfiguration {
    * address turns out to be gone, or its server cannot be reached, the next `configure` asks where it is now, if it was
    * discovered.
    */
-  send(url: string, options: openid.CustomFetchOptions): Promise<Response>;
+  send(url: string, options: openid.CustomFetchOptions): Promise<HttpAnswer>;
 }
 
 export interface ServerConfigurationDeps {
   readonly config: ServerConfig;
-  readonly fetch: Fetch;
+  readonly fetch: HttpFetch;
   readonly clock: Pick<Clock, "monotonicMs">;
 }
 
 export function createServerConfiguration({ config, fetch, clock }: ServerConfigurationDeps): ServerConfiguration {
   const auth = clientAuthOf(config.clientAuth);
-  const sendBounded: openid.CustomFetch = (url, options) => send(url, options).then(bounded);
   let known: Promise<openid.ServerMetadata> | undefined;
   /** The metadata that were found last. They stay in use if they cannot be asked for anew. */
   let last: openid.ServerMetadata | undefined;
@@ -77,7 +76,7 @@ export function createServerConfiguration({ config, fetch, clock }: ServerConfig
   const goneAt = new Map<string, number>();
 
   return {
-    async configure(customFetch = sendBounded) {
+    async configure(customFetch: openid.CustomFetch = send) {
       known ??= find().catch((error: unknown) => {
         known = undefined;
         throw error;
@@ -94,7 +93,7 @@ export function createServerConfiguration({ config, fetch, clock }: ServerConfig
    * An endpoint that has moved away shows it by its status, or by a name, a connection or a certificate that is not
    * there any more.
    */
-  async function send(url: string, options: openid.CustomFetchOptions): Promise<Response> {
+  async function send(url: string, options: openid.CustomFetchOptions): Promise<HttpAnswer> {
     try {
       const response = await fetch(url, bentRequest(options as RequestInit, config.request ?? {}));
       if (goneStatus.has(response.status)) gone(url);
@@ -119,7 +118,7 @@ export function createServerConfiguration({ config, fetch, clock }: ServerConfig
   async function find(): Promise<openid.ServerMetadata> {
     if (config.tokenEndpoint !== undefined) return stated(config.tokenEndpoint);
     try {
-      last = withoutLists((await discover(config.issuer ?? "", sendBounded)).serverMetadata());
+      last = withoutLists((await discover(config.issuer ?? "", send)).serverMetadata());
     } catch (error) {
       if (last === undefined) throw error;
     }

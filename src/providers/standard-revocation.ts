@@ -1,7 +1,7 @@
 import * as openid from "openid-client";
 import type { Clock } from "../platform/clock.ts";
 import { withCauses } from "../platform/error.ts";
-import { isResponse } from "../platform/http-answer.ts";
+import { type HttpAnswer, isHttpAnswer } from "../platform/http-answer.ts";
 import type { Secret } from "../platform/secret.ts";
 import { retryAfterMs } from "./classify.ts";
 import type { RevocationAttempt } from "./revocation.ts";
@@ -53,8 +53,8 @@ function attemptOf(error: unknown, clock: Pick<Clock, "wallMs">): RevocationAtte
 }
 
 /** The response that openid-client took offence at: it stands beside or below what it throws. */
-function responseOf(error: unknown): Response | undefined {
-  if (isResponse(error)) return error;
+function responseOf(error: unknown): HttpAnswer | undefined {
+  if (isHttpAnswer(error)) return error;
   if (!(error instanceof Error)) return undefined;
-  return "response" in error && isResponse(error.response) ? error.response : responseOf(error.cause);
+  return "response" in error && isHttpAnswer(error.response) ? error.response : responseOf(error.cause);
 }

@@ -4,6 +4,7 @@ import { NotSentError } from "../platform/not-sent.ts";
 import type { AnswerRules } from "./answer-rules.ts";
 import type { ClientAuthConfig } from "./client-auth.ts";
 import type { SentOutcome } from "./outcome.ts";
+import type { ServerConfiguration } from "./server-configuration.ts";
 import { sendTokenRequest } from "./token-request.ts";
 
 /** One presentation of a refresh token, or of a code. */
@@ -19,7 +20,7 @@ export interface TokenExchange {
 
 interface TokenExchangeDeps {
   readonly config: AnswerRules & { readonly issuer?: string | undefined; readonly clientAuth: ClientAuthConfig };
-  readonly send: openid.CustomFetch;
+  readonly send: ServerConfiguration["send"];
   readonly clock: Clock;
   /** Asked in the tick that sends. False stops it. */
   readonly beforeSend?: (() => boolean) | undefined;

@@ -1,15 +1,11 @@
-import { bounded } from "../platform/bounded-body.ts";
 import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/error.ts";
-import { httpAnswer } from "../platform/http-answer.ts";
+import { type HttpAnswer, httpAnswer } from "../platform/http-answer.ts";
 import { type JsonObject, parseObject } from "../platform/json-object.ts";
 import { NotSentError } from "../platform/not-sent.ts";
 import { type AnswerRules, standardFields } from "./answer-rules.ts";
 import { type RawAnswer, readAnswer } from "./classify.ts";
 import type { SentOutcome } from "./outcome.ts";
-
-/** `fetch`, injected. */
-export type Fetch = typeof globalThis.fetch;
 
 interface TokenRequestOptions {
   readonly clock: Clock;
@@ -24,16 +20,16 @@ interface TokenRequestOptions {
 }
 
 /**
- * Sends the token request once and reads its body. `onOutcome` is called with what it means before anybody else looks
+ * Sends the token request once. `onOutcome` is called with what it means before anybody else looks
  * at the response. What is returned is for openid-client: the same response, but if it holds tokens, without the
  * details that openid-client would refuse.
  */
 export async function sendTokenRequest(
-  send: () => Promise<Response>,
+  send: () => Promise<HttpAnswer>,
   { clock, rules, onOutcome, checksIdToken, presented }: TokenRequestOptions,
-): Promise<Response> {
+): Promise<HttpAnswer> {
   try {
-    const response = await bounded(await send());
+    const response = await send();
     const text = await response.text();
     const answer: RawAnswer = {
       status: response.status,
@@ -67,7 +63,7 @@ function without(text: string, presented: readonly string[]): string {
  * What openid-client takes: no null or empty fields, a token type it knows, an ID token only where there is an issuer
  * to check it against.
  */
-function conforming(json: JsonObject, checksIdToken: boolean): Response {
+function conforming(json: JsonObject, checksIdToken: boolean): HttpAnswer {
   const isStated = (value: unknown) => value !== null && value !== "" && value !== undefined;
   const fields = Object.entries(json).filter(
     ([name, value]) => isStated(value) && (name !== "id_token" || checksIdToken),

@@ -10,10 +10,10 @@ import {
   type RemoteJWKSet,
 } from "jose";
 import type * as openid from "openid-client";
-import { bounded } from "../platform/bounded-body.ts";
 import type { Clock } from "../platform/clock.ts";
 import { discoverServer, fetchProblem } from "../platform/discovery.ts";
 import { messageOf } from "../platform/error.ts";
+import type { HttpFetch } from "../platform/fetch-for.ts";
 import { foreignText } from "../platform/foreign-text.ts";
 import type { Log } from "../platform/log.ts";
 
@@ -41,7 +41,7 @@ interface KeySetConfig {
 
 interface KeySetDeps {
   readonly config: KeySetConfig;
-  readonly fetch: typeof globalThis.fetch;
+  readonly fetch: HttpFetch;
   readonly clock: Clock;
   readonly log: Log;
   /** One request for keys or metadata ended, `ok` with a 2xx answer. */
@@ -141,7 +141,7 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
       const response = await fetch(url, options);
       if (response.status >= 500 || response.status === 429) throw new Error(`HTTP ${response.status} from ${url}`);
       onFetched(response.ok);
-      return response.ok ? await bounded(response) : response;
+      return response;
     } catch (error) {
       onFetched(false);
       throw error;

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createGrantsClient, type GrantsClient } from "../../src/admin/grants-client.ts";
+import { createFetchFor, type HttpFetch } from "../../src/platform/fetch-for.ts";
 import { type PresetName, presetNames } from "../../src/providers/presets.ts";
 import { envoyConfig } from "../support/envoy-config.ts";
 import { startEnvoy } from "../support/envoy-process.ts";
@@ -108,11 +109,12 @@ function createUser(publicUrl: string, port: number): User {
 
 const issuedCookie = "__Host-bearerswap";
 
-function stealingFetch(tokenEndpoint: string, stolen: string[]): typeof fetch {
-  return async (input, init) => {
-    const response = await fetch(input, init);
-    if (input !== tokenEndpoint) return response;
-    const { refresh_token: token } = (await response.clone().json()) as { readonly refresh_token?: string };
+function stealingFetch(tokenEndpoint: string, stolen: string[]): HttpFetch {
+  const fetch = createFetchFor({})(undefined);
+  return async (url, init) => {
+    const response = await fetch(url, init);
+    if (url !== tokenEndpoint) return response;
+    const { refresh_token: token } = (await response.json()) as { readonly refresh_token?: string };
     if (token !== undefined) stolen.push(token);
     return response;
   };

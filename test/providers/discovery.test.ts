@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.ts";
+import type { HttpFetch } from "../../src/platform/fetch-for.ts";
+import { httpAnswer } from "../../src/platform/http-answer.ts";
 import { type HttpHandler, type HttpServer, sendJson, startHttpServer } from "../support/http-servers.ts";
 import { freePort } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
@@ -189,9 +191,10 @@ test("takes an ID token of any tenant from Entra's issuer for many, whose metada
       id_token: `${part({ alg: "RS256" })}.${part(claims)}.${part({})}`,
     },
   };
-  const fetch: typeof globalThis.fetch = async (url) => {
-    asked.push(new URL(String(url)).pathname);
-    return Response.json(answers[asked.at(-1) ?? ""]);
+  const fetch: HttpFetch = async (url) => {
+    asked.push(new URL(url).pathname);
+    const fields = { "content-type": "application/json" };
+    return httpAnswer({ status: 200, fields, text: JSON.stringify(answers[asked.at(-1) ?? ""]) });
   };
   const provider = providerOf({ issuer: `${entra}/common/v2.0`, allowInsecure: false }, { fetch });
   for (const _ of [1, 2]) {

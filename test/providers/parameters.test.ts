@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { createFetchFor } from "../../src/platform/fetch-for.ts";
 import { resources } from "../support/resources.ts";
 import { startTokenEndpoint } from "../support/token-endpoint.ts";
 import { present, providerOf } from "./presentation.ts";
@@ -43,9 +44,10 @@ test("sends extra parameters with each refresh, a repeated one as often as it is
 test("asks before it sends, in the same tick, and sends nothing when the answer is no", async () => {
   const endpoint = await use(startTokenEndpoint());
   const order: string[] = [];
-  const fetch: typeof globalThis.fetch = (...args) => {
+  const realFetch = createFetchFor({})(undefined);
+  const fetch: typeof realFetch = (...args) => {
     order.push("fetch");
-    return globalThis.fetch(...args);
+    return realFetch(...args);
   };
   const provider = providerOf({ tokenEndpoint: endpoint.url }, { fetch });
   const refused = await present(provider, "refresh-1", () => {

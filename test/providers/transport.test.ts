@@ -1,3 +1,4 @@
+import diagnosticsChannel from "node:diagnostics_channel";
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { Secret } from "../../src/platform/secret.ts";
@@ -10,7 +11,7 @@ import { until } from "../support/until.ts";
 import { manualTimeouts } from "./manual-timeouts.ts";
 import { present, providerOf } from "./presentation.ts";
 
-const { use } = resources();
+const { use, onStop } = resources();
 
 test("a refused connection is transient: the token was surely not used", async () => {
   const provider = providerOf({ tokenEndpoint: `http://127.0.0.1:${await freePort()}/token` });
@@ -133,14 +134,11 @@ describe("once the request was sent, its loss is unknown: the token may be used 
   test("one that stops in the middle of the body is too", async () => {
     const limits = manualTimeouts();
     const endpoint = await use(startTokenEndpoint());
-    const received = Promise.withResolvers<void>();
-    const fetch: typeof globalThis.fetch = async (...args) => {
-      const response = await globalThis.fetch(...args);
-      received.resolve();
-      return response;
-    };
+    const received = Promise.withResolvers<unknown>();
+    diagnosticsChannel.subscribe("undici:request:bodyChunkReceived", received.resolve);
+    onStop(() => void diagnosticsChannel.unsubscribe("undici:request:bodyChunkReceived", received.resolve));
     endpoint.respondNext({ body: Readable.from(neverEnding()) });
-    const outcome = present(providerOf({ tokenEndpoint: endpoint.url }, { fetch }));
+    const outcome = present(providerOf({ tokenEndpoint: endpoint.url }));
     await received.promise;
     limits.expire();
     expect(await outcome).toEqual({ kind: "unknown", why: "timeout" });

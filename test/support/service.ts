@@ -1,7 +1,7 @@
 import { parseConfig } from "../../src/config/load.ts";
 import { formatAddress } from "../../src/platform/address.ts";
 import { type Clock, systemClock } from "../../src/platform/clock.ts";
-import { createFetchFor } from "../../src/platform/fetch-for.ts";
+import { createFetchFor, type HttpFetch } from "../../src/platform/fetch-for.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { systemRandom } from "../../src/platform/random.ts";
 import { createService, type Listening } from "../../src/service.ts";
@@ -23,7 +23,7 @@ export interface ServiceOptions {
   readonly config: object;
   readonly env?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
-  readonly fetch?: typeof globalThis.fetch;
+  readonly fetch?: HttpFetch;
 }
 
 /** Starts the service as `serve` does, with a clock and fetch of the test's choice. */
