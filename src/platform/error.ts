@@ -48,3 +48,14 @@ export function withCauses(error: unknown, depth = 1, more: (cause: unknown) => 
   const { cause } = error;
   return cause instanceof Error ? `${message}: ${withCauses(cause, depth - 1, more)}` : `${message}${more(cause)}`;
 }
+
+/**
+ * The system's or a library's code for an error, such as ECONNREFUSED. Some put the error that has it into `cause`,
+ * Node several of them into an AggregateError.
+ */
+export function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if ("code" in error && typeof error.code === "string") return error.code;
+  if (error instanceof AggregateError) return codeOf(error.errors[0]);
+  return codeOf(error.cause);
+}

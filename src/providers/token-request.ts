@@ -1,5 +1,5 @@
 import type { Clock } from "../platform/clock.ts";
-import { messageOf } from "../platform/error.ts";
+import { codeOf, messageOf } from "../platform/error.ts";
 import { type HttpAnswer, httpAnswer } from "../platform/http-answer.ts";
 import { type JsonObject, parseObject } from "../platform/json-object.ts";
 import { NotSentError } from "../platform/not-sent.ts";
@@ -114,12 +114,4 @@ export function sendProblem(error: unknown): string {
   const isOver = error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError");
   if (isOver && code === undefined) return "timeout";
   return code === undefined || code === "UND_ERR_ABORTED" ? messageOf(error).slice(0, 100) : code.toLowerCase();
-}
-
-/** undici puts the reason into `cause`, several of them into an AggregateError. */
-function codeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
-  if ("code" in error && typeof error.code === "string") return error.code;
-  if (error instanceof AggregateError) return codeOf(error.errors[0]);
-  return codeOf(error.cause);
 }
