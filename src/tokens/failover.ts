@@ -67,7 +67,6 @@ export function createFailover(deps: FailoverDeps): Failover {
   let nextGap = Promise.withResolvers<boolean>();
   /** How this process learns that the store went back: not at all, because it is told, or by looking on a schedule. */
   let knowledge: "never" | "told" | "schedule" = "never";
-  let lookedAt = 0;
   let isScheduled = false;
 
   return {
@@ -197,12 +196,12 @@ export function createFailover(deps: FailoverDeps): Failover {
   }
 
   function restoreBySchedule(): void {
-    lookedAt = clock.monotonicMs();
+    const before = clock.monotonicMs();
     isScheduled = true;
     clock.after(scheduleMs[0], () => {
       isScheduled = false;
       if (knowledge !== "schedule") return;
-      const [before, now] = [lookedAt, clock.monotonicMs()];
+      const now = clock.monotonicMs();
       for (const entry of journal.all()) {
         const from = Math.max(entry.at, lastGap.at);
         if (scheduleMs.some((ms) => from + ms > before && from + ms <= now))
