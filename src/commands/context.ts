@@ -1,7 +1,6 @@
 /** What the commands need of the process. */
 export interface CliContext {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Of the Node that runs, `22.19.0`. */
   readonly stdin: NodeJS.ReadableStream;
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WritableStream;
