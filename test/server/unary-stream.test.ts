@@ -21,6 +21,19 @@ const { use } = opened;
 const start = (options: UnaryServerOptions = {}) => use(startUnaryServer(options));
 const connect = (address: string, options = {}) => use(connectRawGrpc(address, options));
 
+/** A server that answers with the message, once the gate lets it. */
+async function startGated() {
+  const gate = createAnswerGate();
+  const handled: string[] = [];
+  const { address } = await start({
+    handle(message) {
+      handled.push(String(message));
+      return gate.pass().then(() => message);
+    },
+  });
+  return { address, gate, handled };
+}
+
 describe("an ordinary call", () => {
   test("is answered directly: the pinned grpc-js has the hook for it", async () => {
     const { address, hooked } = await start();
@@ -117,14 +130,7 @@ describe("a caller's deadline", () => {
   });
 
   test("ends a call whose handler takes longer, or whose message does not come, with DEADLINE_EXCEEDED", async () => {
-    const gate = createAnswerGate();
-    const handled: string[] = [];
-    const { address } = await start({
-      handle(message) {
-        handled.push(String(message));
-        return gate.pass().then(() => message);
-      },
-    });
+    const { address, gate, handled } = await startGated();
     const client = await connect(address);
     const exceeded = { httpStatus: 200, grpcStatus: status.DEADLINE_EXCEEDED };
     expect(await callRaw(client, "slow", { "grpc-timeout": "200m" })).toMatchObject(exceeded);
@@ -143,14 +149,7 @@ describe("a caller's deadline", () => {
 
 describe("a caller that is gone", () => {
   test("costs the others nothing, whether it leaves before its message, within it, or before the answer", async () => {
-    const gate = createAnswerGate();
-    const handled: string[] = [];
-    const { address } = await start({
-      handle(message) {
-        handled.push(String(message));
-        return gate.pass().then(() => message);
-      },
-    });
+    const { address, gate, handled } = await startGated();
     const client = await connect(address);
     for (const part of [0, 3, 7]) {
       const stream = client.open(unaryPath);

@@ -128,19 +128,21 @@ function drawProvider(rng: Rng, some: (share: number, value: () => number) => nu
   };
 }
 
+/** A provider that answers each call at once, and as it should. */
+export const faultlessCalls = {
+  timeoutBefore: 0,
+  timeoutAfter: 0,
+  slow: 0,
+  serverError: 0,
+  transient: 0,
+  refuses: 0,
+} satisfies Partial<ProviderPlan>;
+
 /** No fault at all, on the same provider and workload. */
 export function withoutFaults(plan: Plan): Plan {
   const every = Object.fromEntries(
     Object.keys(plan.every).map((name) => [name, Number.POSITIVE_INFINITY]),
   ) as Plan["every"];
-  const provider = {
-    ...plan.provider,
-    timeoutBefore: 0,
-    timeoutAfter: 0,
-    slow: 0,
-    serverError: 0,
-    transient: 0,
-    refuses: 0,
-  };
+  const provider = { ...plan.provider, ...faultlessCalls };
   return { ...plan, crash: 0, slow: 0, late: 0, lost: 0, every, frozenDispatch: 0, lossy: 0, provider };
 }

@@ -13,7 +13,7 @@ import { createFacts } from "./facts.ts";
 import type { History } from "./history.ts";
 import { createVerdict, type Judge } from "./judge.ts";
 import { createLedger } from "./ledger.ts";
-import type { Plan } from "./plan.ts";
+import { faultlessCalls, type Plan } from "./plan.ts";
 import { judgePresentation } from "./presentation-rules.ts";
 import { createReplica, type Replica, simLog, simRandom, upstream } from "./replica.ts";
 import type { Rng } from "./rng.ts";
@@ -72,16 +72,7 @@ const month = 30 * 86_400_000;
 /** So long after the last fault leases, responses, back-offs of the breaker and the longest wait are over. */
 const settlingMs = 80_000;
 const noFaults = { slow: 0, late: 0, lost: 0 };
-const noProviderFaults = {
-  down: false,
-  frozenDispatch: 0,
-  timeoutBefore: 0,
-  timeoutAfter: 0,
-  slow: 0,
-  serverError: 0,
-  transient: 0,
-  refuses: 0,
-};
+const noProviderFaults = { down: false, frozenDispatch: 0, ...faultlessCalls };
 
 export function createSimWorld({ clock, rng, history, plan, without, crashChance }: SimWorldDeps): SimWorld {
   const verdict = createVerdict(clock.now, history);

@@ -87,17 +87,7 @@ async function spawnOnFreePort(
 ): Promise<{ child: ChildServer; port: number }> {
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort());
-    const args = [
-      ...modeArgs(dir, options),
-      "--port",
-      String(port),
-      "--bind",
-      host,
-      "--dir",
-      dir,
-      ...commonArgs(source, options),
-    ];
-    const child = await startChildServer(source.path, args);
+    const child = await startChildServer(source.path, loopbackArgs(source, options, { port, dir }));
     try {
       await child.printed(started);
       return { child, port };
@@ -148,16 +138,6 @@ async function startOnHostNetwork(
 ): Promise<RedisServer> {
   const port = options.port ?? (await freePort());
   const dir = "/tmp";
-  const command = [
-    ...modeArgs(dir, options),
-    "--port",
-    String(port),
-    "--bind",
-    host,
-    "--dir",
-    dir,
-    ...commonArgs(source, options),
-  ];
   const files = options.sentinel === undefined ? [] : [{ content: options.sentinel, target: join(dir, sentinelFile) }];
   // Past the image's entrypoint and user, who would not have the right to rewrite the file.
   const container = await startContainer(source.image, (image, wait) =>
@@ -165,7 +145,7 @@ async function startOnHostNetwork(
       .withNetworkMode("host")
       .withEntrypoint([programOf(source)])
       .withUser("root")
-      .withCommand(command)
+      .withCommand(loopbackArgs(source, options, { port, dir }))
       .withCopyContentToContainer(files)
       .withWaitStrategy(wait.forLogMessage(started)),
   );
@@ -178,9 +158,14 @@ function programOf(source: RedisSource & { kind: "image" }): string {
   return /valkey/.test(source.image) ? "valkey-server" : "redis-server";
 }
 
-/** The configuration file comes first. */
-function modeArgs(dir: string, { sentinel }: RedisOptions): readonly string[] {
-  return sentinel === undefined ? [] : [join(dir, sentinelFile), "--sentinel"];
+/** A sentinel's configuration file comes first. */
+function loopbackArgs(
+  source: RedisSource,
+  options: RedisOptions,
+  { port, dir }: { readonly port: number; readonly dir: string },
+): string[] {
+  const mode = options.sentinel === undefined ? [] : [join(dir, sentinelFile), "--sentinel"];
+  return [...mode, "--port", String(port), "--bind", host, "--dir", dir, ...commonArgs(source, options)];
 }
 
 function commonArgs(source: RedisSource, { args = [], password, sentinel }: RedisOptions): readonly string[] {
