@@ -88,7 +88,7 @@ export const connectSchema = z
       .record(name(), login)
       .default({})
       .describe(
-        "Our client at the issuer of a `jwt` source, by the source's name. It tells who follows a link that leaves the session's client.",
+        "Our client at the issuer of a `jwt` source, by the source's name. It tells who follows a link that leaves the session's client, and lets the users of a source with `claim: sub` log in on the page.",
       ),
     resources: z
       .array(resource)

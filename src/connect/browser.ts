@@ -22,6 +22,10 @@ export interface Browser {
   readonly cookie: ReplyCookie;
   /** Proves that a form was made for this browser, this session and this upstream. */
   formToken(session: string, upstream: string): string;
+  /** The same for a link that connects an account: another user may have logged in since the page was shown. */
+  linkToken(session: string, upstream: string): string;
+  /** The same for the form that ends a login on our pages. */
+  logOutToken(page: string): string;
 }
 
 /** Longer than a login takes, since the forms of a page that stays open are signed with it. */
@@ -40,10 +44,12 @@ export function browserFor(input: CheckInput, random: Random): Browser {
 }
 
 function browserOf(value: string): Browser {
+  const sign = (...what: readonly string[]) => createHmac("sha256", value).update(what.join("\0")).digest("base64url");
   return {
     hash: digestOf(value),
     cookie: { name: browserCookie, value, maxAgeMs: browserLifeMs },
-    formToken: (session, upstream) =>
-      createHmac("sha256", value).update(`disconnect\0${session}\0${upstream}`).digest("base64url"),
+    formToken: (session, upstream) => sign("disconnect", session, upstream),
+    linkToken: (session, upstream) => sign("connect", session, upstream),
+    logOutToken: (page) => sign("logout", page),
   };
 }

@@ -4,6 +4,7 @@ import type { CheckInput } from "../sessions/check-input.ts";
 import { knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { createFinish } from "./finish.ts";
+import type { SignIn } from "./sign-in.ts";
 import type { Start } from "./start.ts";
 import type { Begun, FlowOwner, FlowState } from "./states.ts";
 import { visitorOf } from "./visitor.ts";
@@ -16,9 +17,11 @@ interface Callback {
   settled(): Promise<void>;
 }
 
-export function createCallback(context: ConnectContext, start: Start): Callback {
-  const { store, states, tickets, sessions, sourcesByName, providers, ownSessions, links, messages, log, metrics } =
-    context;
+export function createCallback(
+  context: ConnectContext,
+  { start, signIn }: { readonly start: Start; readonly signIn: SignIn },
+): Callback {
+  const { store, states, tickets, sourcesByName, providers, ownSessions, links, messages, log, metrics } = context;
   const { finish } = createFinish(context);
   const working = new Set<Promise<unknown>>();
 
@@ -36,6 +39,11 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
         return refuse(flow, "another browser", messages.otherBrowser());
       const callback = new URL(`?${query}`, links.callback);
       const ended = begun.ended === undefined ? [] : [begun.ended];
+      if (flow.step === "sign_in") {
+        if (!(await states.take(begun))) return messages.lostLogin();
+        late.push(...ended);
+        return withCookies(await signIn.finish({ input, begun, browser, callback, late }), ended);
+      }
       if (flow.step === "identify") {
         if (!(await states.take(begun))) return messages.lostLogin();
         late.push(...ended);
@@ -62,7 +70,7 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
    */
   async function ownerNow(input: CheckInput, flow: FlowState): Promise<FlowOwner | undefined | "another" | "unknown"> {
     if (flow.by === "ticket") return flow.owner;
-    const visitor = await visitorOf(input, sessions, ownSessions !== undefined);
+    const visitor = await visitorOf(input, context, flow.by);
     if (visitor.kind === "unknown") return "unknown";
     if (flow.owner === undefined) {
       // A newcomer, who may have got a session meanwhile by connecting something else in another tab of the same
@@ -112,14 +120,14 @@ export function createCallback(context: ConnectContext, start: Start): Callback 
     if (!equalSecrets(identity.issuer, source.issuer) || !equalSecrets(identity.subject, ticket.subject))
       return refuse(flow, "another user", messages.otherUser());
     if ((await tickets.take(flow.ticket ?? "")) === undefined) return messages.ticketGone();
-    const owner = { session: ticket.session, subject: ticket.subject };
+    const owner = { session: ticket.session, subject: ticket.subject, source: ticket.source };
     return start.send(provider, input, { step: "connect", upstream: flow.upstream, owner, by: "ticket" }, ended);
   }
 
   function refuse(flow: FlowState, reason: string, page: Reply): Reply {
-    metrics.login(flow.upstream, "refused");
+    if (flow.step !== "sign_in") metrics.login(flow.upstream, "refused");
     log.warn(
-      { event: "connect_refused", upstream: flow.upstream, step: flow.step, reason },
+      { event: "connect_refused", upstream: flow.upstream || undefined, source: flow.source, step: flow.step, reason },
       "a login came back from somebody else than began it, and was refused",
     );
     return page;

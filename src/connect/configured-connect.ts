@@ -1,7 +1,6 @@
 import { createDecoder } from "../check/request.ts";
 import type { Routes } from "../check/routes.ts";
 import type { FetchFor } from "../platform/fetch-for.ts";
-import type { Random } from "../platform/random.ts";
 import type { OwnCookies } from "../sessions/credential.ts";
 import type { SourceConfig } from "../sessions/source-config.ts";
 import { wantedBy } from "../sessions/sources.ts";
@@ -12,32 +11,15 @@ import { type Connect, connectHeaders, createConnect } from "./connect.ts";
 import type { ConnectContext } from "./context.ts";
 import { loginCookiePrefix } from "./login-cookies.ts";
 import { createLoginSources } from "./login-sources.ts";
-import { createOwnSessions, type OwnSessions } from "./own-sessions.ts";
+import { pageCookie } from "./page-sessions.ts";
 
 /** The cookies that the pages set, where there are pages: like session credentials they must not reach an upstream. */
 export function cookiesOfPages(config: ConnectConfig | undefined): OwnCookies {
-  return config === undefined ? {} : { names: [browserCookie], prefixes: [loginCookiePrefix] };
+  return config === undefined ? {} : { names: [browserCookie, pageCookie], prefixes: [loginCookiePrefix] };
 }
 
-/** Begins the sessions of the `cookie` source; undefined where there is none. */
-export function configuredOwnSessions({
-  sources,
-  flowStores,
-  random,
-}: {
-  readonly sources: readonly SourceConfig[];
-  readonly flowStores: { readonly flows: FlowStore } | undefined;
-  readonly random: Random;
-}): OwnSessions | undefined {
-  const source = sources.find((each) => each.kind === "cookie");
-  if (flowStores === undefined || source === undefined) return undefined;
-  return createOwnSessions(source, { flows: flowStores.flows, random });
-}
-
-type Shared = Pick<
-  ConnectContext,
-  "sessions" | "ownSessions" | "providers" | "tokens" | "store" | "clock" | "random" | "log" | "metrics"
->;
+type Session = "sessions" | "ownSessions" | "pageSessions";
+type Shared = Pick<ConnectContext, Session | "providers" | "tokens" | "store" | "clock" | "random" | "log" | "metrics">;
 
 interface ConfiguredConnectDeps extends Shared {
   readonly config: {

@@ -15,6 +15,7 @@ import { createMessages } from "./messages.ts";
 import { createOffer } from "./offer.ts";
 import { createOverview } from "./overview.ts";
 import { createResourceMetadata, wellKnownPath } from "./resource-metadata.ts";
+import { createSignIn } from "./sign-in.ts";
 import { createStart } from "./start.ts";
 import { createStates } from "./states.ts";
 import { createTickets } from "./tickets.ts";
@@ -62,7 +63,8 @@ export function createConnect({ config, sources, routes, decode, ...parts }: Con
     sources.flatMap((source) => (source.kind === "jwt" ? [source.issuer] : [])),
   );
   const start = createStart(context);
-  const callback = createCallback(context, start);
+  const signIn = createSignIn(context, start);
+  const callback = createCallback(context, { start, signIn });
   const [overview, disconnect] = [createOverview(context), createDisconnect(context)];
   const prefix = Buffer.from(config.prefix);
   const wellKnown = config.resources.length === 0 ? undefined : Buffer.from(wellKnownPath);
@@ -100,16 +102,18 @@ export function createConnect({ config, sources, routes, decode, ...parts }: Con
       return messages.unreadable("Its address is longer than any that is handed out here.");
     const [path = "", search = ""] = split(target);
     if (path.startsWith(wellKnownPath)) return metadata(path);
-    const [page = "", upstream = "", ...more] = path.slice(config.prefix.length).split("/");
+    const [page = "", name = "", ...more] = path.slice(config.prefix.length).split("/");
     const query = new URLSearchParams(search);
     const pages: Readonly<Record<string, { readonly method: string; readonly show: () => Promise<Reply> }>> = {
       "": { method: "GET", show: () => overview(input) },
-      connect: { method: "GET", show: () => start.begin(input, upstream, query) },
+      connect: { method: "GET", show: () => start.begin(input, name, query) },
       callback: { method: "GET", show: () => callback.handle(input, query, cookies) },
-      disconnect: { method: "POST", show: () => disconnect(input, upstream, query) },
+      disconnect: { method: "POST", show: () => disconnect(input, name, query) },
+      login: { method: "GET", show: () => signIn.begin(input, name) },
+      logout: { method: "POST", show: () => signIn.logOut(input, query) },
     };
     const found =
-      Object.hasOwn(pages, page) && more.length === 0 && (upstream !== "") === takesUpstream.has(page)
+      Object.hasOwn(pages, page) && more.length === 0 && (name !== "") === takesName.has(page)
         ? pages[page]
         : undefined;
     if (found === undefined) return messages.notFound();
@@ -128,7 +132,8 @@ export function createConnect({ config, sources, routes, decode, ...parts }: Con
   }
 }
 
-const takesUpstream: ReadonlySet<string> = new Set(["connect", "disconnect"]);
+/** Their addresses go on with the name of an upstream or a source. */
+const takesName: ReadonlySet<string> = new Set(["connect", "disconnect", "login"]);
 
 function split(target: string): [path: string, search: string] {
   const [whole = ""] = target.split("#", 1);

@@ -11,6 +11,7 @@ import type { LoginSource } from "./login-sources.ts";
 import type { Messages } from "./messages.ts";
 import type { LoginMetrics } from "./metrics.ts";
 import type { OwnSessions } from "./own-sessions.ts";
+import type { PageSessions } from "./page-sessions.ts";
 import type { States } from "./states.ts";
 import type { Tickets } from "./tickets.ts";
 
@@ -19,6 +20,8 @@ export interface ConnectContext {
   readonly sessions: SessionSource;
   /** Absent where no source has sessions of our own. */
   readonly ownSessions: OwnSessions | undefined;
+  /** Absent where nobody can log in on our pages. */
+  readonly pageSessions: PageSessions | undefined;
   /** By the source's name. */
   readonly sourcesByName: ReadonlyMap<string, LoginSource>;
   readonly providers: ReadonlyMap<string, Provider>;

@@ -13,14 +13,14 @@ import { visitorOf } from "./visitor.ts";
 export function createDisconnect(
   context: ConnectContext,
 ): (input: CheckInput, upstream: string, query: URLSearchParams) => Promise<Reply> {
-  const { providers, sessions, ownSessions, tokens, links, messages, log } = context;
+  const { providers, tokens, links, messages, log } = context;
 
   return async function disconnect(input, upstream, query) {
     if (!providers.has(upstream)) return messages.notFound();
     // A POST from another site carries that site's Origin, and cannot know the token. The token is in the address,
     // since the body is not at hand: Envoy sends it on MCP routes alone.
     if (input.header("origin") !== links.origin) return messages.staleForm();
-    const visitor = await visitorOf(input, sessions, ownSessions !== undefined);
+    const visitor = await visitorOf(input, context, "latest");
     if (visitor.kind === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
     if (visitor.kind !== "session") return messages.stranger();
     const { session } = visitor.session;

@@ -11,9 +11,16 @@ export interface Links {
   readonly callback: string;
   connect(
     upstream: string,
-    query?: { readonly ticket?: string | undefined; readonly returnTo?: string | undefined },
+    query?: {
+      readonly ticket?: string | undefined;
+      readonly returnTo?: string | undefined;
+      readonly token?: string | undefined;
+    },
   ): string;
   disconnect(upstream: string, token: string): string;
+  /** Where people log in for a source whose sessions never come to a browser. */
+  logIn(source: string): string;
+  logOut(token: string): string;
   /** A path of this site, as {@link returnPath} lets it through. */
   back(path: string): string;
 }
@@ -26,13 +33,16 @@ export function createLinks({ publicUrl, prefix }: { readonly publicUrl: string;
     isOwnHost: (host) => isHostOf(own, host),
     overview: base,
     callback: `${base}callback`,
-    connect(upstream, { ticket, returnTo } = {}) {
+    connect(upstream, { ticket, returnTo, token } = {}) {
       const url = new URL(`${base}connect/${upstream}`);
       if (ticket !== undefined) url.searchParams.set("ticket", ticket);
       if (returnTo !== undefined) url.searchParams.set("return_to", returnTo);
+      if (token !== undefined) url.searchParams.set("token", token);
       return url.href;
     },
     disconnect: (upstream, token) => `${base}disconnect/${upstream}?token=${token}`,
+    logIn: (source) => `${base}login/${source}`,
+    logOut: (token) => `${base}logout?token=${token}`,
     back: (path) => `${publicUrl}${path}`, // not resolved as a URL, in which "//" would begin another host
   };
 }

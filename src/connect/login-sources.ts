@@ -9,30 +9,57 @@ import type { IssuerLoginConfig } from "./config.ts";
 export interface LoginSource {
   readonly issuer: string;
   readonly login: CodeFlow;
+  /** What users read of it. */
+  readonly title: string;
+  /**
+   * A session of the source is its subject, so that who logs in as that subject may see its accounts. Where a subject
+   * has several sessions, nobody could tell which of them is meant.
+   */
+  readonly offersPage: boolean;
 }
 
-interface LoginSourcesDeps {
+interface LoginClients {
   readonly sources: readonly SourceConfig[];
   /** By the source's name. */
   readonly clients: Readonly<Record<string, IssuerLoginConfig>>;
+}
+
+interface LoginSourcesDeps extends LoginClients {
   readonly fetchFor: FetchFor;
   readonly clock: Clock;
 }
 
 /** The jwt sources at whose issuer we can ask who follows a link, by the source's name. */
-export function createLoginSources({
-  sources,
-  clients,
-  fetchFor,
-  clock,
-}: LoginSourcesDeps): ReadonlyMap<string, LoginSource> {
+export function createLoginSources({ fetchFor, clock, ...config }: LoginSourcesDeps): ReadonlyMap<string, LoginSource> {
   const found = new Map<string, LoginSource>();
-  for (const source of sources) {
-    const client = source.kind === "jwt" ? clients[source.name] : undefined;
-    if (source.kind !== "jwt" || client === undefined) continue;
-    const { issuer, allowInsecure } = source;
+  const clients = clientsOf(config);
+  for (const { source, client } of clients) {
+    const { name, issuer, allowInsecure } = source;
     const login = createIssuerLogin({ ...client, issuer, allowInsecure, fetch: fetchFor(source.ca), clock });
-    if (login !== undefined) found.set(source.name, { issuer, login });
+    const isLone = clients.every((other) => other.source === source || other.source.issuer !== issuer);
+    const title = isLone ? hostOf(issuer) : `${hostOf(issuer)} (${name})`;
+    if (login !== undefined) found.set(name, { issuer, login, title, offersPage: offersPage(source) });
   }
   return found;
+}
+
+/** The issuers of the sources that people can log in for on our pages, by the source's name. */
+export function pageIssuers(config: LoginClients): ReadonlyMap<string, string> {
+  const sources = clientsOf(config).map(({ source }) => source);
+  return new Map(sources.filter(offersPage).map(({ name, issuer }) => [name, issuer]));
+}
+
+function clientsOf({ sources, clients }: LoginClients) {
+  return sources.flatMap((source) => {
+    const client = source.kind === "jwt" ? clients[source.name] : undefined;
+    return source.kind === "jwt" && client !== undefined ? [{ source, client }] : [];
+  });
+}
+
+function offersPage({ claim, subject }: { readonly claim: string; readonly subject?: string | undefined }): boolean {
+  return claim === "sub" && subject === "sub";
+}
+
+function hostOf(issuer: string): string {
+  return new URL(issuer).host;
 }

@@ -8,7 +8,8 @@ import { createAccounts } from "./accounts.ts";
 import { type Browser, browserFor } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { contentSecurityPolicy, type Html, html, layout } from "./html.ts";
-import { visitorOf } from "./visitor.ts";
+import { logInOffers, signedInAs } from "./sign-in-parts.ts";
+import { type Visitor, visitorOf } from "./visitor.ts";
 
 /** How one upstream stands with the session. */
 interface Connection {
@@ -21,19 +22,27 @@ interface Connection {
 
 /** The page at the prefix: the session's upstreams, each with what can be done about it. */
 export function createOverview(context: ConnectContext): (input: CheckInput) => Promise<Reply> {
-  const { providers, sessions, ownSessions, store, flows, messages, random } = context;
+  const { providers, store, flows, messages, random } = context;
   const accounts = createAccounts(flows);
 
   return async function overview(input) {
-    const visitor = await visitorOf(input, sessions, ownSessions !== undefined);
-    if (visitor.kind === "stranger") return messages.stranger();
+    const visitor = await visitorOf(input, context, "latest");
+    if (visitor.kind === "stranger") return welcome(context);
     if (visitor.kind === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
     const session = visitor.kind === "session" ? visitor.session : undefined;
     const connections = await Promise.all([...providers.keys()].map((upstream) => connectionOf(session, upstream)));
     const shown = connections.filter(({ state, canConnect }) => canConnect || state !== "none");
     const browser = browserFor(input, random);
-    const page = layout("Connected accounts", list(context, shown, session?.session, browser));
-    return { kind: "page", status: "ok", html: page, contentSecurityPolicy, hasForms: true, cookies: [browser.cookie] };
+    const page = visitor.kind === "session" ? visitor.page : undefined;
+    const content = html`${page && signedInAs(context, page, browser)}${list(context, shown, visitor, browser)}${page === undefined ? logInOffers(context) : ""}`;
+    return {
+      kind: "page",
+      status: "ok",
+      html: layout("Connected accounts", content),
+      contentSecurityPolicy,
+      hasForms: true,
+      cookies: [browser.cookie],
+    };
   };
 
   async function connectionOf(session: Session | undefined, upstream: string): Promise<Connection> {
@@ -47,6 +56,13 @@ export function createOverview(context: ConnectContext): (input: CheckInput) => 
     const account = await accounts.nameOf(key, read.row.grant).catch(() => undefined);
     return { upstream, state: stateOf(read.row), since: read.row.grant.createdAt, account, canConnect };
   }
+}
+
+/** For a browser without any session: where to log in, if anywhere. */
+function welcome(context: ConnectContext): Reply {
+  const offers = logInOffers(context);
+  if (offers === undefined) return context.messages.stranger();
+  return { kind: "page", status: "ok", html: layout("Connected accounts", offers), contentSecurityPolicy };
 }
 
 function stateOf({ state, access, grant, backOffMs }: GrantRow): Connection["state"] {
@@ -72,9 +88,11 @@ const states = {
 function list(
   { links, titleOf }: ConnectContext,
   connections: readonly Connection[],
-  session: string | undefined,
+  visitor: Visitor,
   browser: Browser,
 ): Html {
+  const session = visitor.kind === "session" ? visitor.session.session : "";
+  const isPage = visitor.kind === "session" && visitor.page !== undefined;
   if (connections.length === 0) return html`<div class="card"><p>There is nothing to connect here.</p></div>`;
   return html`<p>Applications behind this site can use these accounts for you.</p>
 <ul>
@@ -82,8 +100,10 @@ ${connections.map((connection) => html`<li>${item(connection, titleOf(connection
 
   function actions({ upstream, state, canConnect }: Connection): Html[] {
     const label = state === "none" ? "Connect" : "Connect again";
-    const connect = html`<a class="button${state === "none" || state === "needs_login" ? " primary" : ""}" href="${links.connect(upstream)}" aria-label="${label}: ${titleOf(upstream)}">${label}</a>`;
-    const disconnect = html`<form method="post" action="${links.disconnect(upstream, browser.formToken(session ?? "", upstream))}"><button class="button" aria-label="Disconnect: ${titleOf(upstream)}">Disconnect</button></form>`;
+    // Who is logged in on the page may have changed in another tab: its links say for whom they were made.
+    const token = isPage ? browser.linkToken(session, upstream) : undefined;
+    const connect = html`<a class="button${state === "none" || state === "needs_login" ? " primary" : ""}" href="${links.connect(upstream, { token })}" aria-label="${label}: ${titleOf(upstream)}">${label}</a>`;
+    const disconnect = html`<form method="post" action="${links.disconnect(upstream, browser.formToken(session, upstream))}"><button class="button" aria-label="Disconnect: ${titleOf(upstream)}">Disconnect</button></form>`;
     return [...(canConnect ? [connect] : []), ...(state === "none" ? [] : [disconnect])];
   }
 }

@@ -1,11 +1,14 @@
 import type { Reply, ReplyCookie } from "../check/reply.ts";
+import { equalSecrets } from "../platform/digest.ts";
 import { messageOf } from "../platform/error.ts";
 import type { CodeFlow } from "../providers/code-flow.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
-import { browserFor } from "./browser.ts";
+import type { Owner } from "../tokens/owner.ts";
+import { browserFor, knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { returnPath } from "./links.ts";
 import { surplusCookies } from "./login-cookies.ts";
+import { signInTrouble } from "./sign-in-messages.ts";
 import type { FlowState } from "./states.ts";
 import { ownerOf, visitorOf } from "./visitor.ts";
 
@@ -27,7 +30,7 @@ export interface Start {
 }
 
 export function createStart(context: ConnectContext): Start {
-  const { providers, sessions, ownSessions, states, tickets, sourcesByName, messages, links, random, log } = context;
+  const { providers, states, tickets, sourcesByName, messages, links, random, log } = context;
 
   return {
     async begin(input, upstream, query) {
@@ -39,17 +42,19 @@ export function createStart(context: ConnectContext): Start {
       const returnTo = asked === null ? undefined : returnPath(asked, links.origin);
       if (asked !== null && returnTo === undefined)
         return messages.unreadable("It would lead back to an address that is not on this site.");
-      const visitor = await visitorOf(input, sessions, ownSessions !== undefined);
+      // Who comes from an API is there with the session that the request carries, and a login on our pages is none there.
+      const visitor = await visitorOf(input, context, asked === null ? "latest" : "session");
       switch (visitor.kind) {
         case "session":
           // The source compares subjects, and nobody could use a grant without one.
           if (visitor.session.owner !== undefined && visitor.session.owner.subject === undefined)
             return messages.withoutSubject();
+          if (isOfAnother(visitor.session, input, upstream, query.get("token"))) return messages.staleForm();
           return send(login, input, {
             step: "connect",
             upstream,
             owner: ownerOf(visitor.session),
-            by: "session",
+            by: visitor.page === undefined ? "session" : "page",
             returnTo,
           });
         case "newcomer":
@@ -95,10 +100,24 @@ export function createStart(context: ConnectContext): Start {
       return { kind: "redirect", to: await to.authorizationUrl(flow.login), cookies };
     } catch (error) {
       log.error(
-        { event: "connect_failed", upstream: begun.upstream, step: begun.step, reason: messageOf(error) },
+        {
+          event: "connect_failed",
+          upstream: begun.upstream || undefined,
+          source: begun.source,
+          step: begun.step,
+          reason: messageOf(error),
+        },
         "the user cannot be sent to the provider",
       );
+      if (begun.step === "sign_in") return signInTrouble(links, sourcesByName.get(begun.source ?? "")?.title ?? "");
       return messages.providerTrouble(begun.upstream);
     }
   }
+}
+
+/** Whether the link was made for another session than the one that is at the browser now. */
+function isOfAnother({ session }: Owner, input: CheckInput, upstream: string, token: string | null): boolean {
+  if (token === null) return false;
+  const expected = knownBrowser(input)?.linkToken(session, upstream);
+  return expected === undefined || !equalSecrets(token, expected);
 }

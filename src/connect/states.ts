@@ -18,21 +18,30 @@ export const flowLifeMs = 10 * 60 * 1_000;
  * Whose grant a login will be: a session's, or a newcomer's, whose session begins with it. `subject` is left out where
  * the session's source states none.
  */
-const ownerSchema = z.object({ session: z.string(), subject: z.string().optional() });
+const ownerSchema = z.object({
+  session: z.string(),
+  subject: z.string().optional(),
+  /** The session's source. Missing where an earlier version began the login. */
+  source: z.string().optional(),
+});
 const stateSchema = z.object({
   /**
    * `identify`: at the session's issuer, to learn who follows a ticket's link. `connect`: at the upstream's provider.
+   * `sign_in`: at a source's issuer, to show the page of the accounts of that user.
    */
-  step: z.enum(["identify", "connect"]),
+  step: z.enum(["identify", "connect", "sign_in"]),
+  /** Empty for `sign_in`. */
   upstream: z.string(),
+  /** The source to sign in for. */
+  source: z.string().optional(),
   /** The browser that began, by its hash. */
   browser: z.string(),
   owner: ownerSchema.optional(),
   /**
    * How the browser showed that it may act for the owner. `session`: by its session, which it must show again when it
-   * comes back. `ticket`: by a login that matched the ticket.
+   * comes back. `page`: by its login on our pages, likewise. `ticket`: by a login that matched the ticket.
    */
-  by: z.enum(["session", "ticket"]),
+  by: z.enum(["session", "page", "ticket"]),
   /** The ticket, for `identify`: it is used up when the login has matched it. */
   ticket: z.string().optional(),
   returnTo: z.string().optional(),

@@ -20,11 +20,18 @@ export interface BackchannelLogoutDeps {
   readonly flows: Pick<FlowStore, "read" | "put">;
   readonly store: Pick<TokenStore, "list">;
   readonly tokens: Pick<TokenManager, "revoke">;
+  /** Ends logins on our own pages; undefined where there are none. */
+  readonly pages: EndLogins | undefined;
   /** The configured upstreams. */
   readonly upstreamNames: readonly string[];
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: LogoutMetrics;
+}
+
+/** Ends what users of an issuer began by logging in there, by the names that its logout token has for them. */
+interface EndLogins {
+  end(issuer: string, names: Pick<LogoutToken, "sid" | "sub">): Promise<void>;
 }
 
 /** What became of a logout token. `unavailable`: the issuer has to send it again. */
@@ -52,6 +59,7 @@ export function createBackchannelLogout({
   flows,
   store,
   tokens,
+  pages,
   upstreamNames,
   clock,
   log,
@@ -81,6 +89,8 @@ export function createBackchannelLogout({
     if (seen === token || seen === seenBefore) return { kind: "done" };
     if (seen !== undefined) return { kind: "invalid", why: "its jti was seen before, in another token" };
     for (const order of orders) await carryOut(order);
+    // Whatever `by` says, all of the user's end: their browsers are logged in again by a click if they still may.
+    await pages?.end(first.source.issuer, first.token);
     // Noted only now: if something failed on the way, the issuer can send the token again, and all is repeated.
     await flows.put("logout", id, token, Math.max(...orders.map(({ token }) => token.lifeMs)));
     return { kind: "done" };

@@ -37,7 +37,14 @@ export interface Login {
 
 /** Who has logged in, from the ID token (OpenID Connect Core §2). */
 export type LoginIdentity =
-  | { readonly kind: "verified"; readonly issuer: string; readonly subject: string; readonly name: string | undefined }
+  | {
+      readonly kind: "verified";
+      readonly issuer: string;
+      readonly subject: string;
+      /** The provider's name for its session with the user, where it says one (OpenID Connect Back-Channel Logout 1.0). */
+      readonly sid: string | undefined;
+      readonly name: string | undefined;
+    }
   /** None was asked for. */
   | { readonly kind: "none" }
   /** `foreign`: it belongs to another login (its nonce differs), so that the code may have been slipped in. */
@@ -159,7 +166,8 @@ function identityOf(claims: openid.IDToken | undefined): LoginIdentity {
   const name = [claims.name, claims.preferred_username, claims.email].find(
     (value) => typeof value === "string" && value !== "",
   );
-  return { kind: "verified", issuer: claims.iss, subject: claims.sub, name: name as string | undefined };
+  const sid = typeof claims.sid === "string" && claims.sid !== "" ? claims.sid : undefined;
+  return { kind: "verified", issuer: claims.iss, subject: claims.sub, sid, name: name as string | undefined };
 }
 
 function refusalOf(error: unknown): Exclude<LoginOutcome, { readonly kind: "tokens" }> {

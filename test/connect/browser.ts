@@ -23,6 +23,8 @@ const statusCodes: Readonly<Record<string, number>> = {
 export interface TestBrowser {
   /** Cookies of the gateway, by name. */
   readonly cookies: Map<string, string>;
+  /** Drops the cookies of another site. */
+  forget(origin: string): void;
   /** One request, redirects not followed. */
   request(url: string, options?: BrowserRequest): Promise<Page>;
   /** Goes there and on, until a page is shown or `until` holds for the next address, which is then not visited. */
@@ -75,6 +77,7 @@ export function createBrowser(client: ExtAuthzClient, replica: () => ExtAuthzCli
 
   return {
     cookies: gateway,
+    forget: (origin) => void jars.delete(origin),
     request,
     async visit(address, { until = () => false, ...options } = {}) {
       let page = await request(address, options);

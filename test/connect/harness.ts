@@ -1,7 +1,7 @@
 import { type HttpRequestOptions, httpRequest } from "../support/check-request.ts";
 import { createExtAuthzClient, type ExtAuthzClient } from "../support/ext-authz-client.ts";
 import { type JwtIssuer, startJwtIssuer } from "../support/jwt-issuer.ts";
-import { type OidcServer, startOidcServer } from "../support/oidc-server.ts";
+import { type OidcServer, type OidcServerOptions, startOidcServer } from "../support/oidc-server.ts";
 import type { Resources } from "../support/resources.ts";
 import { type RunningService, startService } from "../support/service.ts";
 import { type ShiftedClock, shiftedClock } from "../support/shifted-clock.ts";
@@ -26,6 +26,8 @@ export interface ConnectWorld {
   readonly clock: ShiftedClock;
   /** A JWT of the session `tsid`, of user `sub` (default user-1; null leaves the claim out). */
   token(tsid: string, sub?: string | null): Promise<string>;
+  /** Signs other claims as the issuer of sessions. */
+  readonly sign: JwtIssuer["sign"];
   /** The same as request headers. */
   bearer(tsid: string, sub?: string | null): Promise<Record<string, string>>;
   /** A new browser, with the session's cookie unless it is null. */
@@ -42,18 +44,36 @@ export interface WorldOptions {
   readonly upstream?: object;
   /** More upstreams. */
   readonly upstreams?: (servers: { readonly provider: OidcServer; readonly as: OidcServer }) => object;
+  /** Settings of the source of bearer sessions; in them `claim: sub` lets its users log in on the page. */
+  readonly agents?: object;
+  /** More sources of the same issuer, whose keys are at `jwks`. */
+  readonly sources?: (issuer: { readonly issuer: string; readonly jwks: string }) => readonly object[];
+  /** Settings of its issuer. */
+  readonly issuer?: OidcServerOptions;
+  /** Variables that the configuration names, beside SECRET. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Whether sessions are issued to users who have none; default false. */
   readonly issue?: boolean | object;
 }
 
 export async function startWorld(
   use: Resources,
-  { config = {}, connect = {}, upstream = {}, upstreams = () => ({}), issue = false }: WorldOptions = {},
+  {
+    config = {},
+    connect = {},
+    upstream = {},
+    upstreams = () => ({}),
+    agents = {},
+    sources = () => [],
+    env = {},
+    issuer = {},
+    issue = false,
+  }: WorldOptions = {},
 ): Promise<ConnectWorld> {
   const clock = shiftedClock();
   const redirectUris = [`${prefix}callback`];
   const provider = await use.use(startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris }));
-  const as = await use.use(startOidcServer({ redirectUris }));
+  const as = await use.use(startOidcServer({ redirectUris, ...issuer }));
   const keys: JwtIssuer = await use.use(startJwtIssuer());
   const crm = {
     issuer: provider.issuer,
@@ -66,7 +86,7 @@ export async function startWorld(
     sessions: [
       {
         name: "agents",
-        jwt: { issuer: as.issuer, jwks: keys.jwksUrl, audience: "gateway", claim: "tsid", subject: "sub" },
+        jwt: { issuer: as.issuer, jwks: keys.jwksUrl, audience: "gateway", claim: "tsid", subject: "sub", ...agents },
       },
       {
         name: "web",
@@ -80,6 +100,7 @@ export async function startWorld(
         },
       },
       { name: "app", opaque: { from: { cookie: sessionCookie } } },
+      ...sources({ issuer: as.issuer, jwks: keys.jwksUrl }),
       ...(issue === false ? [] : [{ name: "issued", cookie: { issue: true, ...(issue === true ? {} : issue) } }]),
     ],
     upstreams: { crm, ...upstreams({ provider, as }) },
@@ -87,7 +108,9 @@ export async function startWorld(
     ...config,
   };
   const start = async () => {
-    const service = await use.use(startService({ config: settings, env: { SECRET: provider.client.secret }, clock }));
+    const service = await use.use(
+      startService({ config: settings, env: { SECRET: provider.client.secret, ...env }, clock }),
+    );
     return { service, client: await use.use(createExtAuthzClient(service.grpc)) };
   };
   const { service, client } = await start();
@@ -101,6 +124,7 @@ export async function startWorld(
     client,
     clock,
     token,
+    sign: (claims, options) => keys.sign({ iss: as.issuer, ...claims }, options),
     bearer: async (tsid, sub) => ({ authorization: `Bearer ${await token(tsid, sub)}` }),
     browser(session = sessionValue) {
       const browser = createBrowser(client);

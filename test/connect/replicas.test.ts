@@ -1,43 +1,15 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openClient } from "../stores/redis-harness.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
-import { until } from "../support/until.ts";
-import { createBrowser, type Page, prefix, publicUrl, textOf } from "./browser.ts";
+import { createBrowser, prefix, publicUrl, textOf } from "./browser.ts";
+import { durableRedis, untilBack } from "./durable-redis.ts";
 import { connectUrlOf, isCallback, sessionCookie, sessionValue, startWorld } from "./harness.ts";
 
 const use = resources();
 
-/** A Redis that keeps what it was told over a restart. */
-async function durableRedis() {
-  const dir = mkdtempSync(join(tmpdir(), "bearerswap-redis-"));
-  use.onStop(() => rmSync(dir, { recursive: true, force: true }));
-  const args = ["--appendonly", "yes", "--appendfsync", "always"];
-  const redis = await use.use(startRedis({ args, dir }));
-  return {
-    url: redis.url,
-    stop: () => redis.stop(),
-    async restart() {
-      await redis.stop();
-      await use.use(startRedis({ args, dir, port: redis.port }));
-    },
-  };
-}
-
-/** Until a replica has found Redis again; before that it may say that it has not, and nothing else. */
-function untilBack(ask: () => Promise<Page>, status = 200): Promise<Page> {
-  return until("a replica that has found Redis again", async () => {
-    const page = await ask();
-    expect([status, 503]).toContain(page.status);
-    return page.status === status && page;
-  });
-}
-
 test("a login begun on one replica is finished on another, with Redis restarted in between", async () => {
-  const redis = await durableRedis();
+  const redis = await durableRedis(use);
   const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } }, issue: true });
   const second = await world.replica();
   let current = world.client;
@@ -83,7 +55,7 @@ test("a ticket of one replica is good at another, once for both", async () => {
 });
 
 test("while Redis is away the user is told to try again, and nothing is lost by it", async () => {
-  const redis = await durableRedis();
+  const redis = await durableRedis(use);
   const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } } });
   const browser = world.browser();
   await browser.visit(`${prefix}connect/crm`);
@@ -94,7 +66,7 @@ test("while Redis is away the user is told to try again, and nothing is lost by 
 });
 
 test("a login that cannot be begun while Redis is away is begun once it is back", async () => {
-  const redis = await durableRedis();
+  const redis = await durableRedis(use);
   const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } }, issue: true });
   await redis.stop();
   for (const browser of [world.browser(), world.browser(null)]) {
@@ -114,7 +86,7 @@ test("a login that cannot be begun while Redis is away is begun once it is back"
 });
 
 test("a login that comes back while Redis is away is not used up: loading the page again finishes it", async () => {
-  const redis = await durableRedis();
+  const redis = await durableRedis(use);
   const world = await startWorld(use, { config: { store: { redis: { url: redis.url } } }, issue: true });
   const browser = world.browser(null);
   const callback = await browser.visit(`${prefix}connect/crm?return_to=/contacts`, { until: isCallback });
@@ -180,7 +152,7 @@ test("Redis holds no state, ticket or cookie that could be used, only their hash
 });
 
 test("while Redis is away an issued session that was in use goes on with its cached token, and an unknown one is not taken for ended", async () => {
-  const redis = await durableRedis();
+  const redis = await durableRedis(use);
   const issue = { idle: "30d" };
   const world = await startWorld(use, {
     config: { store: { redis: { url: redis.url } }, cache: { maxStaleness: "1m", maxOutage: "1h" } },

@@ -52,7 +52,7 @@ declare module "oidc-provider" {
     callback(): (request: IncomingMessage, response: ServerResponse) => Promise<void>;
     interactionDetails(request: IncomingMessage, response: ServerResponse): Promise<Interaction>;
     interactionFinished(request: IncomingMessage, response: ServerResponse, result: object): Promise<void>;
-    on(event: "grant.success", listener: (ctx: Context) => void): this;
+    on(event: "grant.success", listener: (ctx: Context & { body?: { id_token?: unknown } }) => void): this;
     on(event: "grant.error", listener: (ctx: Context, error: ProviderError) => void): this;
   }
 }

@@ -52,6 +52,8 @@ export interface OidcServer extends OidcFaults {
   readonly tokenRequests: number;
   /** Answers of the token endpoint, oldest first; those that were lost on the way too. */
   readonly outcomes: TokenOutcome[];
+  /** The ID tokens that were handed out, oldest first. */
+  readonly idTokens: readonly string[];
   /** The outcomes of refreshes alone. */
   refreshes(): readonly TokenOutcome[];
   login(options?: LoginOptions): Promise<OidcTokens>;
@@ -74,6 +76,7 @@ const postClient: OidcClient = { id: "gateway-post", secret: "gateway-post-secre
 /** A real OpenID provider with short-lived access tokens and rotating refresh tokens, whose reuse revokes the grant. */
 export async function startOidcServer(options: OidcServerOptions = {}): Promise<OidcServer> {
   const outcomes: TokenOutcome[] = [];
+  const idTokens: string[] = [];
   let tokenRequests = 0;
   let handle = (_request: HttpRequest, _response: HttpResponse): unknown => undefined;
   const { port = 0, asksUsers = false } = options;
@@ -87,7 +90,10 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
     outcomes.push({ grantType, status }),
   );
 
-  provider.on("grant.success", ({ oidc }) => outcomes.push({ grantType: oidc.params?.grant_type ?? "", status: 200 }));
+  provider.on("grant.success", ({ oidc, body }) => {
+    outcomes.push({ grantType: oidc.params?.grant_type ?? "", status: 200 });
+    if (typeof body?.id_token === "string") idTokens.push(body.id_token);
+  });
   provider.on("grant.error", ({ oidc }, { error = "", statusCode = 500 }) => {
     outcomes.push({ grantType: oidc.params?.grant_type ?? "", status: statusCode, error });
   });
@@ -109,6 +115,7 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
       return tokenRequests;
     },
     outcomes,
+    idTokens,
     refreshes: () => outcomes.filter(({ grantType }) => grantType === "refresh_token"),
     login: ({ account = "user-1", scope = "openid offline_access", client: as = client } = {}) =>
       loginByCode({ issuer, client: as, redirectUri, account, scope }),
