@@ -2,6 +2,8 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import packageJson from "../../package.json" with { type: "json" };
 import { parseConfig } from "../../src/config/load.ts";
+import { connectHeaders } from "../../src/connect/connect.ts";
+import { wantedBy } from "../../src/sessions/sources.ts";
 import { at, durationMs, examplesOf, findAll, type Tree } from "./examples.ts";
 
 interface Manifest extends Tree {
@@ -166,49 +168,79 @@ describe("istio/", () => {
 });
 
 describe("envoy-gateway/", () => {
-  const policy = only("envoy-gateway/", "SecurityPolicy");
+  const policies = within("envoy-gateway/").filter(({ kind }) => kind === "SecurityPolicy");
   const config = () => configOf("envoy-gateway/").config;
 
-  test("the policy calls the Service, waits longer than a check may take, and fails closed with 503", () => {
-    const extAuth = at<Tree>(policy, "spec.extAuth");
-    const backend = {
-      name: service.metadata.name,
-      namespace: service.metadata.namespace,
-      port: at(service, "spec.ports.0.port"),
-    };
-    expect(extAuth).toMatchObject({
-      grpc: { backendRefs: [backend] },
-      failOpen: false,
-      statusOnError: 503,
-      recomputeRoute: false,
+  test.each(policies.map((policy) => [policy.metadata.name, policy] as const))(
+    "%s calls the Service, waits longer than a check may take, and fails closed with 503",
+    (_, policy) => {
+      const extAuth = at<Tree>(policy, "spec.extAuth");
+      const backend = {
+        name: service.metadata.name,
+        namespace: service.metadata.namespace,
+        port: at(service, "spec.ports.0.port"),
+      };
+      expect(extAuth).toMatchObject({
+        grpc: { backendRefs: [backend] },
+        failOpen: false,
+        statusOnError: 503,
+        recomputeRoute: false,
+      });
+      expect(durationMs(at(extAuth, "timeout"))).toBeGreaterThan(config().check.deadlineMs);
+      const { baseInterval, maxInterval } = at<Record<string, string>>(
+        extAuth,
+        "grpc.backendSettings.retry.perRetry.backOff",
+      );
+      expect(durationMs(maxInterval ?? "")).toBeGreaterThanOrEqual(durationMs(at(extAuth, "timeout")));
+      // Envoy Gateway takes the whole seconds, and Envoy refuses none.
+      expect(durationMs(baseInterval ?? "")).toBeGreaterThanOrEqual(1_000);
+    },
+  );
+
+  test("the policies name the configured upstreams, and the MCP server's route has the body", () => {
+    const extensions = policies.flatMap(({ spec }) => {
+      const given = at<Tree>(spec, "extAuth");
+      const named = (given.contextExtensions ?? []) as { name: string; type: string; value: string }[];
+      if (named.length === 0) return [];
+      return [[...named.map(({ name, type, value }) => `${name}=${type}:${value}`), "bodyToExtAuth" in given]];
     });
-    expect(durationMs(at(extAuth, "timeout"))).toBeGreaterThan(config().check.deadlineMs);
-    const { baseInterval, maxInterval } = at<Record<string, string>>(
-      extAuth,
-      "grpc.backendSettings.retry.perRetry.backOff",
-    );
-    expect(durationMs(maxInterval ?? "")).toBeGreaterThanOrEqual(durationMs(at(extAuth, "timeout")));
-    // Envoy Gateway takes the whole seconds, and Envoy refuses none.
-    expect(durationMs(baseInterval ?? "")).toBeGreaterThanOrEqual(1_000);
+    expect(extensions).toEqual([
+      ["upstream=Value:wiki", "mcp=Value:true", true],
+      ["upstream=Value:crm", false],
+    ]);
+    expect(Object.keys(config().upstreams).sort()).toEqual(["crm", "wiki"]);
   });
 
-  test("the policy names a configured upstream, and sends the headers that sessions come in and the request's id", () => {
-    const extensions = at<{ name: string; type: string; value: string }[]>(policy, "spec.extAuth.contextExtensions");
-    expect(extensions).toEqual(
-      Object.keys(config().upstreams).map((value) => ({ name: "upstream", type: "Value", value })),
+  test("the policies send the headers that are read on their routes, and no others", () => {
+    const sent = Object.fromEntries(
+      policies.map(({ metadata, spec }) => [metadata.name, [...at<string[]>(spec, "extAuth.headersToExtAuth")].sort()]),
     );
-    expect(at(policy, "spec.extAuth.headersToExtAuth")).toEqual(["authorization", "x-request-id"]);
-    expect(config().sessions).toMatchObject([{ kind: "jwt", from: { header: "authorization" } }]);
+    const inHeaders = wantedBy(
+      config().sessions.filter(({ kind }) => kind === "jwt" || kind === "opaque" || kind === "cookie"),
+    ).headers;
+    const all = [...new Set([...inHeaders, ...connectHeaders, "x-request-id"])]
+      // Envoy adds it by itself, and a client's own must not arrive.
+      .filter((name) => name !== "x-envoy-auth-partial-body")
+      .sort();
+    const elsewhere = all.filter((name) => !name.startsWith("mcp-"));
+    expect(sent).toEqual({ "wiki-token": all, "crm-token": elsewhere, connect: elsewhere });
   });
 
-  test("the policy may name the Service across namespaces", () => {
+  test("the policies and the route of the pages may name the Service across namespaces", () => {
     const grant = only("envoy-gateway/", "ReferenceGrant");
-    const [group = ""] = policy.apiVersion.split("/");
+    const across = within("envoy-gateway/").filter(({ spec }) =>
+      findAll<Tree[]>(spec, "backendRefs").some((refs) => refs.some((ref) => ref.namespace !== undefined)),
+    );
+    const from = across.map(({ apiVersion, kind, metadata }) =>
+      JSON.stringify({ group: apiVersion.split("/")[0], kind, namespace: metadata.namespace }),
+    );
     expect(grant.metadata.namespace).toBe(service.metadata.namespace);
-    expect(grant.spec).toEqual({
-      from: [{ group, kind: policy.kind, namespace: policy.metadata.namespace }],
-      to: [{ group: "", kind: "Service", name: service.metadata.name }],
-    });
+    expect(
+      at<object[]>(grant, "spec.from")
+        .map((granted) => JSON.stringify(granted))
+        .sort(),
+    ).toEqual([...new Set(from)].sort());
+    expect(at(grant, "spec.to")).toEqual([{ group: "", kind: "Service", name: service.metadata.name }]);
   });
 
   test("only Envoy reaches the gRPC port, and paths are plain", () => {

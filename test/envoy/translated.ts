@@ -42,12 +42,15 @@ export function mappedConfig(environment: Environment): Tree {
   return parse(Object.values(at<Record<string, string>>(manifest(environment, "ConfigMap"), "data"))[0] ?? "") as Tree;
 }
 
-export function manifest(environment: Environment, kind: string): Tree {
+/** The one of that kind, or the one of that name. */
+export function manifest(environment: Environment, kind: string, name?: string): Tree {
   const documents = examplesOf("manifests").flatMap(({ name, documents }) =>
     name.startsWith(`${environment}/`) ? documents : [],
   );
-  const found = documents.find((document) => document.kind === kind);
-  if (found === undefined) throw new Error(`envoy/${environment}/ has no ${kind}`);
+  const found = documents.find(
+    (document) => document.kind === kind && (name === undefined || at(document, "metadata.name") === name),
+  );
+  if (found === undefined) throw new Error(`envoy/${environment}/ has no ${kind} ${name ?? ""}`);
   return found;
 }
 
@@ -75,7 +78,7 @@ function istio() {
 
 /** internal/xds/translator (extauth.go, oidc.go, listener.go). */
 function envoyGateway() {
-  const extAuth = at<Tree>(manifest("envoy-gateway", "SecurityPolicy"), "spec.extAuth");
+  const extAuth = at<Tree>(manifest("envoy-gateway", "SecurityPolicy", "crm-token"), "spec.extAuth");
   const { numRetries, retryOn, perRetry } = at<Tree>(extAuth, "grpc.backendSettings.retry");
   const { baseInterval, maxInterval } = at<Record<string, string>>(perRetry, "backOff");
   const { escapedSlashesAction, disableMergeSlashes } = at<Tree>(

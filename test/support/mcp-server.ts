@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createMcpHandler, McpServer } from "@modelcontextprotocol/server";
 import { type HttpRequest, type HttpResponse, readBody, sendJson, startHttpServer } from "./http-servers.ts";
 
@@ -13,8 +14,11 @@ export interface McpServerProcess {
 /** An MCP server of both eras, made with the official package, that takes only bearers it is told to accept. */
 export async function startMcpServer({
   accepts,
+  silenceMs,
 }: {
   accepts: (token: string) => Promise<boolean>;
+  /** GET is then answered with a stream that says something twice, with so long between. Without it GET gets 405. */
+  silenceMs?: number;
 }): Promise<McpServerProcess> {
   const calls: string[] = [];
   const handler = createMcpHandler(() => {
@@ -29,6 +33,7 @@ export async function startMcpServer({
   const server = await startHttpServer(async (request, response) => {
     const token = /^Bearer (\S+)$/.exec(request.headers.authorization ?? "")?.[1];
     if (token === undefined || !(await accepts(token))) return sendJson(response, 401, { error: "invalid_token" });
+    if (request.method === "GET" && silenceMs !== undefined) return stream(response, silenceMs);
     await answer(request, response, await handler.fetch(await webRequest(request)));
   });
   return { port: server.port, calls, stop: server.stop };
@@ -48,4 +53,11 @@ async function answer(_request: HttpRequest, response: HttpResponse, result: Res
   response.writeHead(result.status, headers);
   if (result.body === null) response.end();
   else Readable.fromWeb(result.body as NodeReadableStream).pipe(response as NodeJS.WritableStream);
+}
+
+async function stream(response: HttpResponse, silenceMs: number): Promise<void> {
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  response.write("data: first\n\n");
+  await sleep(silenceMs);
+  response.end("data: last\n\n");
 }

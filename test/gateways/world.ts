@@ -1,0 +1,119 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse, stringify } from "yaml";
+import { createGrantsClient } from "../../src/admin/grants-client.ts";
+import { type Answer, portOf, type SendOptions, send } from "../envoy/behind-envoy.ts";
+import { type Environment, mappedConfig } from "../envoy/translated.ts";
+import { createHttpBrowser, type HttpBrowser } from "../support/http-browser.ts";
+import { startJwtIssuer } from "../support/jwt-issuer.ts";
+import { type McpServerProcess, startMcpServer } from "../support/mcp-server.ts";
+import { type OidcServer, startOidcServer } from "../support/oidc-server.ts";
+import { freePort, startRedis } from "../support/redis-server.ts";
+import type { Resources } from "../support/resources.ts";
+import { type RunningService, startService } from "../support/service.ts";
+import { startUpstreamApi, type UpstreamApi } from "../support/upstream-api.ts";
+
+/** What stands behind a gateway, and who comes to it. The gateway itself is started by what `startWorld` is given. */
+export interface World {
+  /** Where clients find the gateway, in the place of https://gateway.example.com. */
+  readonly publicUrl: string;
+  /** In the place of idp.example.com. */
+  readonly provider: OidcServer;
+  readonly crm: UpstreamApi;
+  readonly wiki: McpServerProcess;
+  readonly service: RunningService;
+  /** The headers of an agent with this session. */
+  agent(session: string): Promise<Record<string, string>>;
+  /** Stores a grant for the session's crm, whose access token is used up. */
+  grant(session: string): Promise<void>;
+  send(path: string, options?: SendOptions): Promise<Answer>;
+  /** A browser whose user is approved wherever a login leads. */
+  browser(): Pick<HttpBrowser, "visit" | "cookie">;
+}
+
+/** Where a gateway finds what it names. */
+export interface Places {
+  /** Where it is to listen. */
+  readonly port: number;
+  readonly bearerswap: number;
+  readonly crm: number;
+  readonly wiki: number;
+}
+
+/** How long the MCP server's stream says nothing: longer than Envoy's own limit of 15 s for a request. */
+export const silenceMs = 17_000;
+
+const user = "user-1";
+
+/** Runs the configuration in the ConfigMap of that folder, with nothing replaced in it but addresses. */
+export async function startWorld(
+  { use, onStop }: Resources,
+  environment: Environment,
+  startGateway: (places: Places, publicUrl: string) => Promise<unknown>,
+): Promise<World> {
+  const port = await freePort();
+  const publicUrl = `http://localhost:${port}`;
+  const redirectUris = [`${publicUrl}/_bearerswap/callback`];
+  const provider = await use(startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris }));
+  const as = await use(startOidcServer({ redirectUris }));
+  const keys = await use(startJwtIssuer());
+  const crm = await use(startUpstreamApi({ accepts: provider.isActive }));
+  const wiki = await use(startMcpServer({ accepts: provider.isActive, silenceMs }));
+  const dir = await mkdtemp(join(tmpdir(), "bearerswap-gateway-"));
+  onStop(() => rm(dir, { recursive: true, force: true }));
+  const admin = { kind: "unix", path: join(dir, "admin.sock") } as const;
+  const text = moved(stringify(mappedConfig(environment)), publicUrl)
+    .replaceAll("https://idp.example.com", provider.issuer)
+    .replaceAll("https://as.example.com", as.issuer);
+  const config = parse(text) as { readonly sessions: { readonly jwt?: object }[] };
+  const [agents = {}, ...others] = config.sessions;
+  const service = await use(
+    startService({
+      config: {
+        ...config,
+        listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin: `unix:${admin.path}` },
+        sessions: [{ ...agents, jwt: { ...agents.jwt, jwks: keys.jwksUrl } }, ...others],
+        store: { redis: { url: (await use(startRedis())).url } },
+      },
+      env: { CRM_CLIENT_SECRET: provider.client.secret, AS_CLIENT_SECRET: as.client.secret },
+    }),
+  );
+  await startGateway({ port, bearerswap: portOf(service.grpc), crm: crm.port, wiki: wiki.port }, publicUrl);
+
+  return {
+    publicUrl,
+    provider,
+    crm,
+    wiki,
+    service,
+    async agent(session) {
+      const jwt = await keys.sign({ iss: as.issuer, aud: publicUrl, tsid: session, sub: user });
+      return { authorization: `Bearer ${jwt}` };
+    },
+    async grant(session) {
+      const { refresh_token: refreshToken } = await provider.login({ account: user });
+      const client = createGrantsClient({ address: admin });
+      const token = { accessToken: "", refreshToken, tokenType: "", scope: "" };
+      await client
+        .put({ session: { source: "agents", id: session }, upstream: "crm", subject: user, token })
+        .finally(client.close);
+    },
+    send: (path, options) =>
+      send(port, path, undefined, { ...options, headers: { host: `localhost:${port}`, ...options?.headers } }),
+    browser() {
+      const { visit, cookie } = createHttpBrowser();
+      const asUser = (next: URL) => {
+        if (next.pathname === "/auth") next.searchParams.set("login_hint", user);
+      };
+      return { cookie, visit: (url) => visit(url, asUser) };
+    },
+  };
+}
+
+/** A manifest or configuration whose gateway is at another address. */
+export function moved(text: string, publicUrl: string): string {
+  return text
+    .replaceAll("https://gateway.example.com", publicUrl)
+    .replaceAll("gateway.example.com", new URL(publicUrl).hostname);
+}
