@@ -24,8 +24,18 @@ interface Row {
   readonly failingSince?: number | undefined;
   /** Until when a presentation that was given up may be answered, while another attempt has the lease. */
   readonly answerUntil?: number | undefined;
+  readonly rejections?: Rejections | undefined;
   /** The histories of the server in which the row was last written or acquired, the latest first. */
   readonly history: readonly string[];
+}
+
+/** What is remembered of an API's rejections of access tokens. */
+interface Rejections {
+  /** The version whose token was dropped last. */
+  readonly version: string;
+  readonly at: number;
+  /** The last time that a successor's rejection changed nothing for a while, for which version, and how often. */
+  readonly hold?: { readonly version: string; readonly until: number; readonly count: number } | undefined;
 }
 
 /** The attempt named in a lease while nobody may acquire. */
@@ -124,7 +134,8 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
         if (row.state === "revoked") return "revoked";
         if (row.write.version !== from) return "superseded";
       }
-      save(key, write, "active", quietMs > 0 ? { attempt: quiet, until: clock.monotonicMs() + quietMs } : undefined);
+      const lease = quietMs > 0 ? { attempt: quiet, until: clock.monotonicMs() + quietMs } : undefined;
+      save(key, write, { lease, rejections: row?.rejections });
       return "written";
     },
 
@@ -134,9 +145,34 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
       if (row.state === "revoked") return "revoked";
       if (row.write.version !== from) return "superseded";
       const { write, accessUntil, expiresAt } = row;
-      rows.set(grantId(key), { write, accessUntil, expiresAt, history: row.history, state: "dead", why });
+      const kept = { write, accessUntil, expiresAt, history: row.history, rejections: row.rejections };
+      rows.set(grantId(key), { ...kept, state: "dead", why });
       tell(key, from);
       return "dead";
+    },
+
+    async reject(key, version, { stays, firstHoldMs, longestHoldMs }) {
+      const row = living(key);
+      if (row === undefined || row.write.version !== version || row.state !== "active") return { kind: "superseded" };
+      if (row.rejections?.version === version) return { kind: "rejected" };
+      const now = clock.monotonicMs();
+      const { at = 0, hold } = row.rejections ?? {};
+      const known = now < Math.max(at, hold?.until ?? 0) + longestHoldMs ? row.rejections : undefined;
+      if (known !== undefined) {
+        const holdMs = left(known.hold?.until, now);
+        if (holdMs > 0) return { kind: "held", remainingMs: holdMs };
+        if (known.hold?.version !== version) {
+          const count = (known.hold?.count ?? 0) + 1;
+          const remainingMs = Math.min(firstHoldMs * 2 ** (count - 1), longestHoldMs);
+          const rejections = { ...known, hold: { version, until: now + remainingMs, count } };
+          rows.set(grantId(key), { ...row, rejections });
+          return { kind: "held", remainingMs };
+        }
+      }
+      const write = stays ? row.write : { ...row.write, access: undefined };
+      rows.set(grantId(key), { ...row, write, rejections: { version, at: now, hold: known?.hold } });
+      for (const listener of listeners) listener.changed({ ...key, version, isRejected: true });
+      return { kind: "rejected" };
     },
 
     async revoke(key, version, from = "") {
@@ -144,7 +180,7 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
       if (from !== "" && row !== undefined && row.write.version !== from) return undefined;
       const ms = Math.max(row === undefined ? 0 : row.expiresAt - clock.monotonicMs(), minTombstoneMs);
       const grant = { createdAt: clock.wallMs(), refreshedAt: clock.wallMs() };
-      save(key, { version, grant, life: { ms, stated: true } }, "revoked");
+      save(key, { version, grant, life: { ms, stated: true } }, { state: "revoked" });
       return row?.state !== "revoked" || row.write.version === version ? row?.write.version : undefined;
     },
 
@@ -170,7 +206,11 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
     return undefined;
   }
 
-  function save(key: GrantKey, write: GrantWrite, state: Row["state"] = "active", lease?: Row["lease"]): void {
+  function save(
+    key: GrantKey,
+    write: GrantWrite,
+    rest: Pick<Partial<Row>, "state" | "lease" | "rejections"> = {},
+  ): void {
     if (rows.size >= maxGrants && !rows.has(grantId(key))) sweep();
     if (rows.size >= maxGrants && !rows.has(grantId(key))) {
       throw new BearerswapError(
@@ -180,7 +220,8 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
     }
     const now = clock.monotonicMs();
     const accessUntil = now + (write.access?.remainingMs ?? Number.POSITIVE_INFINITY);
-    rows.set(grantId(key), { state, write, accessUntil, expiresAt: now + write.life.ms, lease, history: [history()] });
+    const row = { write, accessUntil, expiresAt: now + write.life.ms, history: [history()] };
+    rows.set(grantId(key), { state: "active", ...row, ...rest });
     tell(key, write.version);
   }
 
@@ -215,6 +256,7 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
       ...{ version, state, why: row.why, grant, access: held, life: { ms: row.expiresAt - now, stated: life.stated } },
       backOffMs: left(row.retryAt, now),
       failingMs: row.failingSince === undefined ? undefined : now - row.failingSince,
+      isRejected: row.rejections?.version === version,
     };
   }
 

@@ -23,7 +23,8 @@ const heartbeatMs = 1_000;
 const silenceMs = 4_000;
 
 /**
- * Passes on what the scripts publish, `<version> <key>`, until the returned function is called. A subscription can die
+ * Passes on what the scripts publish, `<version> <key>` or `<version> <key> rejected`, until the returned function is
+ * called. A subscription can die
  * without a sign. So this replica publishes a heartbeat, `heartbeat <replica> <number>`, and listens for it: once it is
  * back, all that was published before it has come as well. As often it asks the servers for their histories, since
  * writes can be lost without any connection noticing.
@@ -62,7 +63,9 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
     if (first === "heartbeat") hearBeat(second, third);
     else {
       const key = keyOf(second ?? "", keyPrefix);
-      if (key !== undefined) listener.changed({ ...key, version: first ?? "" });
+      if (key === undefined) return;
+      if (third === "rejected") listener.changed({ ...key, version: first ?? "", isRejected: true });
+      else listener.changed({ ...key, version: first ?? "" });
     }
   }
 

@@ -15,7 +15,18 @@ import { createSubscription, type Subscription, type SubscriptionListener } from
 export type { RedisConfig } from "./redis-config.ts";
 
 /** The files in lua/, each over one key. */
-const scripts = ["read", "put", "acquire", "renew", "release", "commit", "refuse", "revoke", "history"] as const;
+const scripts = [
+  "read",
+  "put",
+  "acquire",
+  "renew",
+  "release",
+  "commit",
+  "refuse",
+  "reject",
+  "revoke",
+  "history",
+] as const;
 export type ScriptName = (typeof scripts)[number];
 
 /**

@@ -26,6 +26,7 @@ const rowReply = z.tuple([
   z.string(),
   z.number(),
   z.string(),
+  z.string(),
 ]);
 const acquireReply = z.union([
   z.tuple([z.enum(["moved", "dead", "acquired"]), z.number(), z.number(), z.number(), z.number()], z.unknown()),
@@ -82,7 +83,7 @@ export function createRedisRows(codec: RowCodec): RedisRows {
   };
 
   function rowOf(name: string, reply: unknown): GrantRow {
-    const [version, state, why, grant, access, accessMs, ttlMs, stated, backOffMs, failingMs] = parseReply(
+    const [version, state, why, grant, access, accessMs, ttlMs, stated, backOffMs, failingMs, rejected] = parseReply(
       rowReply,
       reply,
       name,
@@ -102,6 +103,7 @@ export function createRedisRows(codec: RowCodec): RedisRows {
       life: { ms: ttlMs, stated: stated === "1" },
       backOffMs,
       failingMs: failingMs === "" ? undefined : Number(failingMs),
+      isRejected: rejected === "1",
     };
   }
 

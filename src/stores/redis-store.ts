@@ -15,6 +15,7 @@ import { minTombstoneMs, type TokenStore } from "./token-store.ts";
 const putReply = z.enum(["written", "already", "superseded"]);
 const commitReply = z.enum(["written", "already", "superseded", "revoked"]);
 const revokeReply = z.string().nullable();
+const rejectReply = z.tuple([z.enum(["rejected", "held", "superseded"]), z.number()]);
 const refuseReply = z.enum(["dead", "superseded", "revoked", "absent"]);
 
 /** How Redis is reached, and what seals the tokens in it: nothing where `encryption` is absent. */
@@ -86,6 +87,12 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
 
     async refuse(key, from, why) {
       return parseReply(refuseReply, await redis.run("refuse", grantKey(key), [channel, from, why]), "refuse");
+    },
+
+    async reject(key, version, { stays, firstHoldMs, longestHoldMs }) {
+      const args = [channel, version, stays ? "1" : "", wholeMs(firstHoldMs), wholeMs(longestHoldMs)];
+      const [kind, holdMs] = parseReply(rejectReply, await redis.run("reject", grantKey(key), args), "reject");
+      return kind === "held" ? { kind, remainingMs: holdMs } : { kind };
     },
 
     async revoke(key, version, from = "") {

@@ -19,6 +19,8 @@ export interface GrantRow {
    * has.
    */
   readonly failingMs?: number | undefined;
+  /** An API rejected the access token of this version. */
+  readonly isRejected: boolean;
 }
 
 /** What a read finds. */
@@ -119,6 +121,26 @@ export type CommitResult = "written" | "already" | "superseded" | "revoked";
  */
 export type PutResult = "written" | "already" | "superseded";
 
+/** How a rejection of an access token by its API is taken. */
+export interface Rejection {
+  /** The grant cannot be refreshed: the token is only marked, and stays. */
+  readonly stays: boolean;
+  /**
+   * For how long the token is left as it is if its predecessor was rejected too, ms. It is doubled each time, up to
+   * `longestHoldMs`. That long after the last rejection all are forgotten.
+   */
+  readonly firstHoldMs: number;
+  readonly longestHoldMs: number;
+}
+
+/**
+ * What a rejection found. `held`: refreshing has not helped before, and nothing is changed for `remainingMs`.
+ * `superseded`: the version is not the stored one, or the grant has ended.
+ */
+export type RejectResult =
+  | { readonly kind: "rejected" | "superseded" }
+  | { readonly kind: "held"; readonly remainingMs: number };
+
 /** What a refusal found: `superseded` means that the refused refresh token was no longer the stored one. */
 export type RefuseResult = "dead" | "superseded" | "revoked" | "absent";
 
@@ -128,6 +150,8 @@ export type RefuseResult = "dead" | "superseded" | "revoked" | "absent";
  */
 export interface Change extends GrantKey {
   readonly version: string;
+  /** The access token of that version was rejected by its API: it must not be served any more. */
+  readonly isRejected?: true;
 }
 
 /** What the store tells its listener. */
@@ -177,6 +201,11 @@ export interface TokenStore {
    * lease, the marker and the back-off.
    */
   refuse(key: GrantKey, from: string, why: string): Promise<RefuseResult>;
+  /**
+   * Notes that an API rejected the access token of that version, and drops the token. Nobody is kept from refreshing,
+   * and lease, marker and back-off stay. It is remembered across refreshes, until a login.
+   */
+  reject(key: GrantKey, version: string, rejection: Rejection): Promise<RejectResult>;
   /**
    * Leaves a tombstone of the given version, for as long as the grant would have lived and a day at least, so that no
    * refresh under way brings it back. With `from` only in place of that version, or of nothing. Resolves to the version

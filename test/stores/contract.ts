@@ -1,6 +1,7 @@
 import { describeLeases } from "./contract-lease.ts";
 import { describeLife } from "./contract-life.ts";
 import { describeList } from "./contract-list.ts";
+import { describeRejection } from "./contract-rejection.ts";
 import { describeRevocation } from "./contract-revocation.ts";
 import { describeWrites } from "./contract-writes.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
@@ -10,6 +11,7 @@ export function describeContract(current: () => StoreUnderTest): void {
   describeWrites(current);
   describeLeases(current);
   describeLife(current);
+  describeRejection(current);
   describeRevocation(current);
   describeList(current);
 }

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { Secret } from "../../src/platform/secret.ts";
 import type { GrantKey } from "../../src/stores/grant.ts";
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
-import type { GrantWrite, TokenStore } from "../../src/stores/token-store.ts";
+import type { Change, GrantWrite, TokenStore } from "../../src/stores/token-store.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
@@ -94,6 +94,18 @@ const call: fc.Arbitrary<Without<StoreCall>> = fc.oneof(
       op: fc.constant("refuse" as const),
       from: known,
       why: fc.constantFrom("invalid_grant", "bad_refresh_token"),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      op: fc.constant("reject" as const),
+      version: known,
+      rejection: fc.record({
+        stays: fc.boolean(),
+        firstHoldMs: fc.constantFrom(between(0), between(1)),
+        longestHoldMs: fc.constantFrom(between(2), between(5)),
+      }),
     }),
   },
   {
@@ -211,6 +223,8 @@ function named(call: StoreCall, last: Last): StoreCall {
     case "commit":
     case "refuse":
       return { ...call, from: version(call.from) };
+    case "reject":
+      return { ...call, version: version(call.version) };
     case "put":
       return { ...call, over: call.over && version(call.over) };
     case "revoke":
@@ -220,8 +234,9 @@ function named(call: StoreCall, last: Last): StoreCall {
   }
 }
 
-function noteIn(changes: Map<string, string[]>): (change: GrantKey & { readonly version: string }) => void {
-  return ({ version, ...key }) => void changes.set(nameOf(key), [...(changes.get(nameOf(key)) ?? []), version]);
+function noteIn(changes: Map<string, string[]>): (change: Change) => void {
+  return ({ version, isRejected, ...key }) =>
+    void changes.set(nameOf(key), [...(changes.get(nameOf(key)) ?? []), isRejected ? `${version} rejected` : version]);
 }
 
 function nameOf({ session, upstream }: GrantKey): string {

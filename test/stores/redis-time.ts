@@ -16,8 +16,13 @@ export async function letTimePass(client: Redis, ms: number): Promise<void> {
   }
 }
 
+const instants = [
+  ...["leaseUntil", "answerUntil", "attemptAt", "retryAt", "failingSince"],
+  ...["rejectedAt", "rejectedUntil"],
+];
+
 async function ageFields(client: Redis, key: string, ms: number): Promise<void> {
-  for (const field of ["leaseUntil", "answerUntil", "attemptAt", "retryAt", "failingSince"]) {
+  for (const field of instants) {
     const instant = await client.hget(key, field);
     if (instant !== null) await client.hset(key, field, String(Number(instant) - ms));
   }

@@ -7,6 +7,8 @@ import type {
   PutResult,
   ReadResult,
   RefuseResult,
+  Rejection,
+  RejectResult,
   Release,
   TokenStore,
 } from "../../src/stores/token-store.ts";
@@ -20,6 +22,7 @@ export type StoreCall = { readonly key: GrantKey } & (
   | { readonly op: "release"; readonly release: Release }
   | { readonly op: "commit"; readonly from: string; readonly write: GrantWrite; readonly quietMs?: number | undefined }
   | { readonly op: "refuse"; readonly from: string; readonly why: string }
+  | { readonly op: "reject"; readonly version: string; readonly rejection: Rejection }
   | { readonly op: "revoke"; readonly version: string; readonly from?: string | undefined }
 );
 
@@ -29,6 +32,7 @@ export type StoreReply =
   | AcquireResult
   | CommitResult
   | RefuseResult
+  | RejectResult
   | boolean
   | string
   | undefined;
@@ -50,6 +54,8 @@ export async function carryOut(store: TokenStore, call: StoreCall): Promise<Stor
       return store.commit(call.key, call.from, call.write, call.quietMs);
     case "refuse":
       return store.refuse(call.key, call.from, call.why);
+    case "reject":
+      return store.reject(call.key, call.version, call.rejection);
     case "revoke":
       return store.revoke(call.key, call.version, call.from);
     default:
@@ -69,6 +75,7 @@ export function storeOf(
     release: (key, release) => send({ op: "release", key, release }) as Promise<boolean>,
     commit: (key, from, write, quietMs) => send({ op: "commit", key, from, write, quietMs }) as Promise<CommitResult>,
     refuse: (key, from, why) => send({ op: "refuse", key, from, why }) as Promise<RefuseResult>,
+    reject: (key, version, rejection) => send({ op: "reject", key, version, rejection }) as Promise<RejectResult>,
     revoke: (key, version, from) => send({ op: "revoke", key, version, from }) as Promise<string | undefined>,
   };
 }

@@ -31,6 +31,7 @@ export function faultyStore(
     release: 0,
     commit: 0,
     refuse: 0,
+    reject: 0,
     revoke: 0,
   };
   const down = new Set<Operation>();
@@ -74,6 +75,7 @@ export function faultyStore(
     release: guarded("release", store.release),
     commit: guarded("commit", store.commit),
     refuse: guarded("refuse", store.refuse),
+    reject: guarded("reject", store.reject),
     revoke: guarded("revoke", store.revoke),
     listen(listener) {
       listeners.push(listener);

@@ -10,7 +10,8 @@ local v, state = unpack(redis.call('HMGET', key, 'v', 'state'))
 if v == version then return 'already' end
 if v and state == 'revoked' then return 'revoked' end
 if v and v ~= from then return 'superseded' end
-write(key, channel, version, grant, access, accessMs, life, stated)
+-- Its successor's rejection counts as the second one.
+write(key, channel, version, grant, access, accessMs, life, stated, true)
 if quietMs ~= '0' then
   redis.call('HSET', key, 'lease', 'quiet', 'leaseUntil', string.format('%.0f', clock() + tonumber(quietMs)))
 end

@@ -13,11 +13,13 @@ local function left(instant, now)
 end
 
 -- {v, state, why, grant, access, access remaining ms, ttl ms, "1" where the provider stated the life, back-off left ms,
--- ms since refreshes fail}; false where there is no grant. access is "" where there is none, its remaining ms "" where
--- it has no expiry, the last "" where no refresh fails. Drops an access token that has expired.
+-- ms since refreshes fail, "1" where an API rejected its access token}; false where there is no grant. access is ""
+-- where there is none, its remaining ms "" where it has no expiry, the ms since refreshes fail "" where none does. Drops
+-- an access token that has expired.
 local function view(key, now)
-  local v, state, why, grant, access, accessUntil, stated, retryAt, failingSince = unpack(redis.call('HMGET', key,
-    'v', 'state', 'why', 'grant', 'access', 'accessUntil', 'stated', 'retryAt', 'failingSince'))
+  local fields = redis.call('HMGET', key,
+    'v', 'state', 'why', 'grant', 'access', 'accessUntil', 'stated', 'retryAt', 'failingSince', 'rejected')
+  local v, state, why, grant, access, accessUntil, stated, retryAt, failingSince, rejected = unpack(fields)
   if not v then return false end
   local remaining = ''
   if access and accessUntil then
@@ -29,14 +31,16 @@ local function view(key, now)
   end
   local failing = failingSince and tostring(math.max(now - tonumber(failingSince), 0)) or ''
   return { v, state or '', why or '', grant or '', access or '', tostring(remaining), redis.call('PTTL', key),
-    stated or '', left(retryAt, now), failing }
+    stated or '', left(retryAt, now), failing, rejected == v and '1' or '' }
 end
 
 -- Removes all of a row but v and state, which the calling script writes anew. The key itself must not go: in a cluster
 -- slot that is moving to another node, a script cannot create it again. Removing comes before writing, so that a Redis
 -- whose memory is full takes it. Fails on a key that is no hash, since it is not ours.
-local function clear(key)
+-- keepsRejections: what reject.lua wrote stays.
+local function clear(key, keepsRejections)
   for _, field in ipairs(redis.call('HKEYS', key)) do
-    if field ~= 'v' and field ~= 'state' then redis.call('HDEL', key, field) end
+    local isKept = field == 'v' or field == 'state' or (keepsRejections and field:sub(1, 8) == 'rejected')
+    if not isKept then redis.call('HDEL', key, field) end
   end
 end

@@ -1,8 +1,8 @@
 -- Shared by the scripts that write a whole row: it is put before them, after row.lua, when they are loaded.
 
 -- Replaces the row, which ends lease, marker, back-off and death. Tells everybody.
-local function write(key, channel, version, grant, access, accessMs, life, stated)
-  clear(key)
+local function write(key, channel, version, grant, access, accessMs, life, stated, keepsRejections)
+  clear(key, keepsRejections)
   redis.call('HSET', key, 'v', version, 'state', 'active', 'grant', grant, 'life', life)
   local hist = history()
   if hist ~= '' then redis.call('HSET', key, 'hist', hist) end

@@ -32,7 +32,9 @@ export function storeBefore(now: TokenStore, client: Redis): TokenStore {
     async acquire(key, { attempt, seen, leaseMs, usableMs, overlapMs = 0, again }) {
       const overlap = String(Math.min(overlapMs, 1e12));
       const args = [attempt, seen, String(leaseMs), String(usableMs), again ? "1" : "", overlap];
-      return rows.acquireResult(nameOf(key), await run("acquire", key, args));
+      const reply = (await run("acquire", key, args)) as unknown[];
+      // It did not know of rejected access tokens, which its rows end with now.
+      return rows.acquireResult(nameOf(key), reply.length > 2 ? [...reply, ""] : reply);
     },
     async commit(key, from, write, quietMs = 0) {
       const args = [from, String(quietMs), channel, ...rows.writeArgs(nameOf(key), write)];
