@@ -1,5 +1,5 @@
 import type { Registry } from "prom-client";
-import type { RefreshEnding, RefreshTrigger, TokenEvent, TokenMetrics } from "../tokens/metrics.ts";
+import type { RefreshEnding, RefreshTrigger, RejectionEnding, TokenEvent, TokenMetrics } from "../tokens/metrics.ts";
 import { createCells, createDistributions, type Shape } from "./series.ts";
 
 /** Seconds. The last bound is how long a provider's late answer is waited for. */
@@ -14,7 +14,14 @@ const endings = [
   "transient",
   "unknown",
 ] as const satisfies readonly RefreshEnding[];
-const triggers = ["expired", "ahead", "asked"] as const satisfies readonly RefreshTrigger[];
+const rejectionEndings = [
+  "rejected",
+  "known",
+  "held",
+  "superseded",
+  "unavailable",
+] as const satisfies readonly RejectionEnding[];
+const triggers = ["expired", "ahead", "asked", "rejected"] as const satisfies readonly RefreshTrigger[];
 const states = ["closed", "open", "half_open"] as const;
 
 /** The counter of each event, and what it says. */
@@ -76,8 +83,13 @@ export function createTokenMetrics(registry: Registry, upstreamNames: readonly s
   const labels = ["upstream"];
   const refreshes = createCells(registry, "counter", {
     name: "bearerswap_refreshes_total",
-    help: "Presentations of a refresh token that ended. ending: refreshed, or adopted, revoked, refused, misconfigured, transient, unknown; trigger: expired, ahead of need, or asked for by an operator.",
+    help: "Presentations of a refresh token that ended. ending: refreshed, or adopted, revoked, refused, misconfigured, transient, unknown; trigger: expired, ahead of need, asked for by an operator, or rejected by the API.",
     labels: ["upstream", "ending", "trigger"],
+  });
+  const rejections = createCells(registry, "counter", {
+    name: "bearerswap_rejections_total",
+    help: "401s of APIs to our tokens. result: rejected (the token is replaced), known (it was rejected before), held (replacing it did not help, and nothing is changed for a while), superseded (there is another token already), unavailable (the store could not be told).",
+    labels: ["upstream", "result"],
   });
   const durationShape: Shape = {
     name: "bearerswap_refresh_duration_seconds",
@@ -110,6 +122,9 @@ export function createTokenMetrics(registry: Registry, upstreamNames: readonly s
       refreshes.of(upstream, ending, trigger).value += 1;
       found.duration.observe(durationMs / 1_000);
     },
+    rejection(upstream, ending) {
+      if (byUpstream.has(upstream)) rejections.of(upstream, ending).value += 1;
+    },
     flights: (upstream, change) => add(byUpstream.get(upstream)?.flights, change),
     waiters: (upstream, change) => add(byUpstream.get(upstream)?.waiters, change),
     count: (event, upstream) => add(byUpstream.get(upstream)?.events[event], 1),
@@ -122,6 +137,7 @@ export function createTokenMetrics(registry: Registry, upstreamNames: readonly s
   /** Makes all series of an upstream, so that rates are known from the first event on. */
   function row(upstream: string) {
     for (const ending of endings) for (const trigger of triggers) refreshes.of(upstream, ending, trigger);
+    for (const ending of rejectionEndings) rejections.of(upstream, ending);
     for (const state of states) breakers.of(upstream, state).value = Number(state === "closed");
     const cells = { duration: durations.of(upstream), flights: flights.of(upstream), waiters: waiters.of(upstream) };
     return { ...cells, events: mapValues(counters, (counter) => counter.of(upstream)) };

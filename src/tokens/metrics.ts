@@ -4,13 +4,25 @@
  */
 export type RefreshEnding = "refreshed" | "adopted" | "revoked" | "refused" | "misconfigured" | "transient" | "unknown";
 
-/** What started a refresh: a request without a fresh token, a token near its end, or somebody who asked for it. */
-export type RefreshTrigger = "expired" | "ahead" | "asked";
+/**
+ * What started a refresh: a request without a fresh token, a token near its end, somebody who asked for it, or an API
+ * that rejected a token.
+ */
+export type RefreshTrigger = "expired" | "ahead" | "asked" | "rejected";
+
+/**
+ * What a rejection of an access token led to. `rejected`: the token is served no more. `known`: it was rejected before.
+ * `held`: its predecessor was rejected too, and nothing changes for a while. `superseded`: there is another token, or
+ * none, by now. `unavailable`: the store could not be told.
+ */
+export type RejectionEnding = "rejected" | "known" | "held" | "superseded" | "unavailable";
 
 /** Counts what the refresh protocol does at each upstream. Every call is cheap and never throws. */
 export interface TokenMetrics {
   /** One presentation of a refresh token ended, `durationMs` after it began. */
   refreshed(upstream: string, ending: RefreshEnding, trigger: RefreshTrigger, durationMs: number): void;
+  /** An API answered 401 to one of our tokens. */
+  rejection(upstream: string, ending: RejectionEnding): void;
   /** Flights under way change by one. */
   flights(upstream: string, change: 1 | -1): void;
   /** Requests waiting for a flight change by one. */

@@ -15,10 +15,11 @@ import { createFlights } from "./flights.ts";
 import { createGrantEnds, type GrantEnds } from "./grant-ends.ts";
 import { createJournal } from "./journal.ts";
 import { createLogins, type Logins } from "./logins.ts";
-import type { TokenMetrics } from "./metrics.ts";
+import type { RefreshTrigger, TokenMetrics } from "./metrics.ts";
 import { mayUse, type Owner } from "./owner.ts";
 import { createRefresher, type RefreshConfig } from "./refresh.ts";
 import { createRefreshNow, type RefreshNowAnswer } from "./refresh-now.ts";
+import { createRejections, type Rejections } from "./rejections.ts";
 import { createResolve, type FlightResult, unavailable } from "./resolve.ts";
 import { createTokenCache } from "./token-cache.ts";
 
@@ -50,6 +51,8 @@ export interface TokenManager {
    * A fresh token, from the store or by a refresh that all callers share; answered before the deadline. Never rejects.
    */
   fresh(owner: Owner, upstream: string, deadline: Deadline): Promise<TokenAnswer>;
+  rejected: Rejections["rejected"];
+  replacement: Rejections["replacement"];
   /** Replaces a grant's access token although it is fresh; throws what the store throws. */
   refreshNow(key: GrantKey): Promise<RefreshNowAnswer>;
   /** Looks at what a login will replace, before its code is redeemed. */
@@ -92,6 +95,10 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
   const answers = createAnswers({ cache, coherence, clock, metrics });
   const logins = createLogins({ ...deps, journal, failover, onWrite: drop });
   const endings = createGrantEnds({ ...deps, journal, failover, onEnd: drop, isUnderWay });
+  const rejections = createRejections({
+    ...{ ...deps, cache, flights },
+    fresh: (owner, upstream, deadline) => freshFor("rejected", owner, upstream, deadline),
+  });
   store.listen({ changed, heard: coherence.heard, gap, tellsHistory: failover.tellsHistory });
 
   return {
@@ -106,16 +113,13 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
       return token;
     },
 
-    async fresh(owner, upstream, deadline) {
-      const key = { session: owner.session, upstream };
+    fresh(owner, upstream, deadline) {
       metrics.count("cache_miss", upstream);
-      for (;;) {
-        const flight = flights.join({ owner, key, trigger: "expired" });
-        const answer = await answers.awaitedFrom(flight, owner, key, deadline);
-        if (answer !== "again") return answer;
-      }
+      return freshFor("expired", owner, upstream, deadline);
     },
 
+    rejected: rejections.rejected,
+    replacement: rejections.replacement,
     refreshNow: createRefreshNow({ store, join: flights.join, clock, timeoutMs: config.timeoutMs }),
     beginLogin: logins.begin,
     put: logins.put,
@@ -129,6 +133,20 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
     },
     unstored,
   };
+
+  async function freshFor(
+    trigger: RefreshTrigger,
+    owner: Owner,
+    upstream: string,
+    deadline: Deadline,
+  ): Promise<TokenAnswer> {
+    const key = { session: owner.session, upstream };
+    for (;;) {
+      const flight = flights.join({ owner, key, trigger });
+      const answer = await answers.awaitedFrom(flight, owner, key, deadline);
+      if (answer !== "again") return answer;
+    }
+  }
 
   function unstored(): readonly GrantKey[] {
     return [...refresher.unstored(), ...logins.unstored()];
@@ -173,7 +191,11 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
 
   /** A grant was written, or a lease given back. */
   function changed(change: Change): void {
-    const { version, ...key } = change;
+    const { version, isRejected, ...key } = change;
+    if (isRejected) {
+      rejections.heard(key, version);
+      return;
+    }
     const isNoNews = flights.hears(change);
     if (refresher.isWriting(version)) return;
     failover.heard(key, version);

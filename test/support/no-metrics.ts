@@ -5,4 +5,11 @@ import type { TokenMetrics } from "../../src/tokens/metrics.ts";
 export const noStoreMetrics: StoreMetrics = { command() {} };
 
 /** Counts nothing. */
-export const noTokenMetrics: TokenMetrics = { refreshed() {}, flights() {}, waiters() {}, count() {}, breaker() {} };
+export const noTokenMetrics: TokenMetrics = {
+  refreshed() {},
+  rejection() {},
+  flights() {},
+  waiters() {},
+  count() {},
+  breaker() {},
+};

@@ -6,6 +6,8 @@ export interface RecordedMetrics extends TokenMetrics {
   readonly events: Partial<Record<TokenEvent, number>>;
   /** `ending trigger durationMs` of each presentation, oldest first. */
   readonly endings: readonly string[];
+  /** What rejections led to, oldest first. */
+  readonly rejections: readonly string[];
   /** The breaker's states, oldest first. */
   readonly breakerStates: readonly string[];
   /** Now. */
@@ -16,14 +18,17 @@ export interface RecordedMetrics extends TokenMetrics {
 export function recordedMetrics(): RecordedMetrics {
   const events: Partial<Record<TokenEvent, number>> = {};
   const endings: string[] = [];
+  const rejections: string[] = [];
   const breakerStates: string[] = [];
   const underWay = { flights: 0, waiters: 0 };
   return {
     events,
     endings,
+    rejections,
     breakerStates,
     underWay,
     refreshed: (_, ending, trigger, durationMs) => void endings.push(`${ending} ${trigger} ${durationMs}`),
+    rejection: (_, ending) => void rejections.push(ending),
     flights: (_, change) => void (underWay.flights += change),
     waiters: (_, change) => void (underWay.waiters += change),
     count: (event) => void (events[event] = (events[event] ?? 0) + 1),

@@ -1,0 +1,161 @@
+import { LRUCache } from "lru-cache";
+import type { Clock } from "../platform/clock.ts";
+import type { Deadline } from "../platform/deadline.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
+import type { Log } from "../platform/log.ts";
+import { plainGet, upTo } from "../platform/lru-options.ts";
+import { type GrantKey, grantId, shortHash } from "../stores/grant.ts";
+import type { ReadResult, TokenStore } from "../stores/token-store.ts";
+import type { TokenAnswer } from "./answers.ts";
+import type { Flights } from "./flights.ts";
+import type { RejectionEnding, TokenMetrics } from "./metrics.ts";
+import { mayUse, type Owner } from "./owner.ts";
+import type { TokenCache } from "./token-cache.ts";
+
+/** A token for a request that its API has answered with 401; `unchanged`: the token that it was sent with may stay. */
+export type ReplacementAnswer = TokenAnswer | { readonly kind: "unchanged" };
+
+/**
+ * Access tokens that APIs reject before their time. Invariants: a rejection ends no grant; and refreshes for rejections
+ * are bounded, since an API may answer 401 for want of permission, which no refresh cures.
+ */
+export interface Rejections {
+  /**
+   * An API has answered 401 to the token of this version. Resolves when the store knows, so that no replica can serve
+   * the token to a retry. Never rejects.
+   */
+  rejected(key: GrantKey, version: string): Promise<RejectionEnding>;
+  /**
+   * A token in place of the one of this version, for a request that is tried again: another one where the API rejected
+   * that, by a refresh if need be. Never rejects.
+   */
+  replacement(owner: Owner, upstream: string, version: string, deadline: Deadline): Promise<ReplacementAnswer>;
+  /** Another replica says so. */
+  heard(key: GrantKey, version: string): void;
+}
+
+export interface RejectionsDeps {
+  readonly store: Pick<TokenStore, "read" | "reject">;
+  readonly cache: TokenCache;
+  readonly flights: Pick<Flights, "outdate">;
+  readonly fresh: (owner: Owner, upstream: string, deadline: Deadline) => Promise<TokenAnswer>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Pick<TokenMetrics, "rejection">;
+}
+
+/** Rejections that this process remembers, so that a crowd of 401s costs the store one call. */
+const remembered = 10_000;
+/** For so long a token is left as it is where refreshing did not help: doubled each time, ms. */
+const firstHoldMs = 60_000;
+const longestHoldMs = 3_600_000;
+
+export function createRejections(deps: RejectionsDeps): Rejections {
+  const { store, cache, flights, fresh, clock, log, metrics } = deps;
+  /** Versions whose tokens were rejected. */
+  const known = new LRUCache<string, true>(upTo(remembered));
+  /** Versions for which a rejection changes nothing until that instant, monotonic ms. */
+  const held = new LRUCache<string, number>(upTo(remembered));
+  const asking = new Map<string, Promise<RejectionEnding>>();
+
+  return {
+    async rejected(key, version) {
+      const ending = await endingOf(key, version);
+      metrics.rejection(key.upstream, ending);
+      return ending;
+    },
+
+    async replacement(owner, upstream, version, deadline) {
+      const key = { session: owner.session, upstream };
+      try {
+        const read = await deadline.before<ReadResult | undefined>(store.read(key), () => undefined);
+        if (read === undefined) return { kind: "unavailable", why: "deadline" };
+        if (read.kind === "found" && read.row.version === version) {
+          const { grant, access, isRejected } = read.row;
+          if (!isRejected && !isKnown(version)) return { kind: "unchanged" };
+          // A failover may have cost the store what this process knows.
+          if (!isRejected && (await tell(key, version)) !== "rejected") return { kind: "unchanged" };
+          if (!mayUse(owner, grant.subject)) return { kind: "subject_mismatch" };
+          if (grant.refreshToken === undefined && access !== undefined)
+            return { kind: "refused", why: "rejected_by_api" };
+          learn(key, version);
+        }
+        return await another(owner, upstream, version, deadline);
+      } catch (error) {
+        // The request may be tried again for another reason: as long as nothing speaks against its token, it stays.
+        if (!isKnown(version)) return { kind: "unchanged" };
+        return { kind: "unavailable", why: error instanceof BearerswapError ? error.code : "internal_error" };
+      }
+    },
+
+    heard: learn,
+  };
+
+  /** A flight that had read the store before the rejection may still bring the rejected token. */
+  async function another(owner: Owner, upstream: string, version: string, deadline: Deadline): Promise<TokenAnswer> {
+    for (;;) {
+      const answer = await fresh(owner, upstream, deadline);
+      if (answer.kind !== "fresh" || answer.token.version !== version) return answer;
+      if (deadline.hasPassed()) return { kind: "unavailable", why: "deadline" };
+      forget({ session: owner.session, upstream }, version);
+    }
+  }
+
+  function endingOf(key: GrantKey, version: string): Promise<RejectionEnding> {
+    if (isKnown(version)) {
+      forget(key, version);
+      return Promise.resolve("known");
+    }
+    if (clock.monotonicMs() < (held.get(version, plainGet) ?? Number.NEGATIVE_INFINITY)) return Promise.resolve("held");
+    const id = `${grantId(key)} ${version}`;
+    const asked = asking.get(id);
+    if (asked !== undefined) return asked.then((ending) => (ending === "rejected" ? "known" : ending));
+    const answer = tell(key, version).finally(() => asking.delete(id));
+    asking.set(id, answer);
+    return answer;
+  }
+
+  async function tell(key: GrantKey, version: string): Promise<RejectionEnding> {
+    const about = { upstream: key.upstream, session: shortHash(key.session) };
+    try {
+      const read = await store.read(key);
+      if (read.kind !== "found" || read.row.version !== version) return "superseded";
+      const stays = read.row.grant.refreshToken === undefined;
+      const result = await store.reject(key, version, { stays, firstHoldMs, longestHoldMs });
+      if (result.kind === "held") {
+        held.set(version, clock.monotonicMs() + result.remainingMs);
+        log.warn(
+          { event: "rejection_held", ...about, holdMs: Math.round(result.remainingMs) },
+          "the API rejects the successor of a rejected access token too, so that refreshing does not help: its 401s go " +
+            "to the client for a while. Perhaps the user lacks a permission",
+        );
+      }
+      if (result.kind !== "rejected") return result.kind;
+      learn(key, version);
+      log.info({ event: "rejected", ...about }, "the API rejected an access token before its time");
+      return "rejected";
+    } catch (error) {
+      log.warn(
+        { event: "rejection_lost", ...about, reason: messageOf(error) },
+        "that an API rejected an access token could not be stored: its 401 goes to the client, and nothing is lost",
+      );
+      return "unavailable";
+    }
+  }
+
+  /** Stops serving the token. What a flight has read is out of date, but only once: the next one replaces the token. */
+  function learn(key: GrantKey, version: string): void {
+    forget(key, version);
+    if (isKnown(version)) return;
+    known.set(version, true);
+    flights.outdate(key);
+  }
+
+  function forget(key: GrantKey, version: string): void {
+    if (cache.get(key.session, key.upstream)?.version === version) cache.delete(key);
+  }
+
+  function isKnown(version: string): boolean {
+    return known.get(version, plainGet) === true;
+  }
+}
