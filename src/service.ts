@@ -6,8 +6,8 @@ import { needsFlowStores } from "./config/flow-needs.ts";
 import type { Config } from "./config/schema.ts";
 import { configuredBrowserSessions } from "./connect/configured-browser-sessions.ts";
 import { configuredConnect, cookiesOfPages } from "./connect/configured-connect.ts";
+import { configuredHeal } from "./heal/configured-heal.ts";
 import { configuredLogout } from "./logout/configured-logout.ts";
-import type { Address } from "./platform/address.ts";
 import type { Clock } from "./platform/clock.ts";
 import type { FetchFor } from "./platform/fetch-for.ts";
 import type { Log } from "./platform/log.ts";
@@ -16,6 +16,7 @@ import { version } from "./platform/version.ts";
 import { createProviders } from "./providers/providers.ts";
 import { createCheckServer } from "./server/check-server.ts";
 import { reportHooks } from "./server/grpc-hooks.ts";
+import type { Listening } from "./server/listen.ts";
 import { configuredProbeServer } from "./server/probe-server.ts";
 import { createReadiness } from "./server/readiness.ts";
 import { createKeySets } from "./sessions/key-sets.ts";
@@ -31,13 +32,6 @@ export interface ServiceDeps {
   readonly random: Random;
   readonly fetchFor: FetchFor;
   readonly log: Log;
-}
-
-/** Where the service listens, with the ports it got. */
-export interface Listening {
-  readonly grpc: Address;
-  readonly http?: Address | undefined;
-  readonly admin?: Address | undefined;
 }
 
 /** The whole process but argv and signals. */
@@ -59,9 +53,9 @@ export function createService({ config, ...world }: ServiceDeps): Service {
   const { listen, sessions: sourceConfigs, check: limits, shutdown } = config;
   const lasting = createLasting(config, world);
   const { metrics, store, flowStores, providers, tokens } = lasting;
-  const { check, connect, logout } = createDecision(config, world, lasting);
+  const { check, connect, heal, logout } = createDecision(config, world, lasting);
 
-  const server = createCheckServer({ check, config: listen, deadlineMs: limits.deadlineMs });
+  const server = createCheckServer({ check, process: heal?.process, config: listen, deadlineMs: limits.deadlineMs });
   const readiness = createReadiness({ ...world, store, health: server, metrics: metrics.store });
   const probes = configuredProbeServer({ config: listen, readiness, scrape: metrics.scrape, logout: logout?.endpoint });
   const grants = { store, tokens, providers, sources: sourceConfigs, onPut: logout?.names.granted };
@@ -75,7 +69,8 @@ export function createService({ config, ...world }: ServiceDeps): Service {
       return listening;
     },
     stop() {
-      const order = { servers: [server, admin], work: [connect, tokens], closing: [probes, store, flowStores?.flows] };
+      const closing = [heal, probes, store, flowStores?.flows];
+      const order = { servers: [server, admin], work: [connect, tokens], closing };
       return shutDown({ ...world, ...shutdown, ...order, readiness, unstored: tokens.unstored });
     },
   };
@@ -114,7 +109,9 @@ function createDecision(config: Config, world: World, lasting: ReturnType<typeof
   const pages = { sessions, ...browsers, routes, providers, tokens, store, flowStores };
   const connect = configuredConnect({ ...world, ...pages, config, metrics: metrics.grants });
   const decode = createDecoder(wantedBy(sourceConfigs, pageCookies));
+  const heal = configuredHeal({ ...world, tokens, connect, flowStores, config, metrics: metrics.heal });
   const answers = { credentials: credentialsOf(sourceConfigs, pageCookies), challenge: config.check, connect };
-  const check = createCheck({ ...world, decode, sessions, routes, tokens, ...answers, metrics: metrics.checks });
-  return { check, connect, logout };
+  const parts = { decode, sessions, routes, tokens, prove: heal?.prove };
+  const check = createCheck({ ...world, ...parts, ...answers, metrics: metrics.checks });
+  return { check, connect, heal, logout };
 }

@@ -2,14 +2,22 @@ import type { CheckInput } from "../sessions/check-input.ts";
 import type { Credentials } from "../sessions/credential.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
 import { createAnswerForms, type EncodeAnswer } from "./answer-form.ts";
+import type { Prove } from "./proof.ts";
 import { allowResponse, cookiesToRewrite, type InjectedHeader } from "./response.ts";
-import type { CheckUpstream } from "./routes.ts";
+import type { CheckUpstream, Routes } from "./routes.ts";
+import type { Verdict } from "./verdict.ts";
 
 /**
  * The serialized answer that lets a request through with this token. Undefined where the token cannot stand in a
  * header.
  */
-type AllowedAnswer = (upstream: CheckUpstream, token: AccessToken, input: CheckInput) => Buffer | undefined;
+type AllowedAnswer = (verdict: Verdict & { readonly kind: "allow" }, input: CheckInput) => Buffer | undefined;
+
+interface AllowedAnswerDeps {
+  readonly credentials: Credentials;
+  readonly routes: Pick<Routes, "isMcp">;
+  readonly prove: Prove | undefined;
+}
 
 /** What a header cannot hold (RFC 9110 §5.5), whatever is in a provider's token or an operator's format. */
 const notInHeader = /[^\t\x20-\x7e]/;
@@ -18,35 +26,50 @@ const notInHeader = /[^\t\x20-\x7e]/;
  * Answers with the same token differ only in cookies that have to be rewritten. Those answers are encoded one by one,
  * and all others are filled into forms.
  */
-export function createAllowedAnswer(credentials: Credentials): AllowedAnswer {
+export function createAllowedAnswer({ credentials, routes, prove }: AllowedAnswerDeps): AllowedAnswer {
   const forms = new Map<CheckUpstream, EncodeAnswer>();
-  return function allowedAnswer(upstream, token, input) {
+  return function allowedAnswer({ session, upstream, token }, input) {
     const text = token.token.reveal();
-    token.injectable ??= !notInHeader.test(injected(upstream, text).value);
-    if (!token.injectable) return undefined;
+    if (!isInjectable(upstream, token)) return undefined;
+    const { version, subject } = token;
+    const proof = prove?.({ session, upstream: upstream.name, version, subject, isMcp: routes.isMcp(input) }) ?? "";
     const cookies = cookiesToRewrite(credentials, input);
     return cookies === undefined
-      ? formsOf(upstream)(text, token.version)
-      : encode(upstream, cookies, text, token.version);
+      ? formsOf(upstream)(text, version, proof)
+      : encode(upstream, cookies, text, version, proof);
   };
 
   function formsOf(upstream: CheckUpstream): EncodeAnswer {
     const known = forms.get(upstream);
     if (known !== undefined) return known;
-    const created = createAnswerForms((token, version) => encode(upstream, undefined, token, version));
+    const created = createAnswerForms((token, version, proof) => encode(upstream, undefined, token, version, proof));
     forms.set(upstream, created);
     return created;
   }
 
-  function encode(upstream: CheckUpstream, cookies: string | undefined, token: string, version: string): Buffer {
+  function encode(
+    upstream: CheckUpstream,
+    cookies: string | undefined,
+    token: string,
+    version: string,
+    proof: string,
+  ): Buffer {
     return allowResponse(credentials, cookies, injected(upstream, token), {
       upstream: upstream.name,
       outcome: "allowed",
       version,
+      ...(proof === "" ? {} : { proof }),
     });
   }
 }
 
-function injected({ inject }: CheckUpstream, token: string): InjectedHeader {
+/** Whether the token can stand in the upstream's header. */
+export function isInjectable(upstream: CheckUpstream, token: AccessToken): boolean {
+  token.injectable ??= !notInHeader.test(injected(upstream, token.token.reveal()).value);
+  return token.injectable;
+}
+
+/** The header that carries a token to the upstream. */
+export function injected({ inject }: CheckUpstream, token: string): InjectedHeader {
   return { name: inject.header, value: inject.format.replaceAll("{token}", () => token) };
 }

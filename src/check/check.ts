@@ -5,27 +5,30 @@ import { foreignText } from "../platform/foreign-text.ts";
 import type { Log } from "../platform/log.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import type { Credentials } from "../sessions/credential.ts";
-import type { Identification, Session, SessionSource } from "../sessions/session.ts";
+import type { Identification, SessionSource } from "../sessions/session.ts";
 import { shortHash } from "../stores/grant.ts";
-import type { AccessToken } from "../tokens/access-token.ts";
-import type { TokenAnswer, TokenManager } from "../tokens/token-manager.ts";
+import type { TokenManager } from "../tokens/token-manager.ts";
 import { createAllowedAnswer } from "./allowed-answer.ts";
 import type { ConnectHooks } from "./connect-hooks.ts";
 import type { CheckMetrics, CheckOutcome } from "./metrics.ts";
+import type { Prove } from "./proof.ts";
 import type { DecodeCheck } from "./request.ts";
 import { allowResponse, type ChallengeConfig, cookiesToRewrite, denyResponse, replyResponse } from "./response.ts";
 import type { CheckUpstream, Routes } from "./routes.ts";
-import type { Denial, DenyReason, Verdict } from "./verdict.ts";
+import { denialFor } from "./token-verdict.ts";
+import { type Denial, deny, type Verdict } from "./verdict.ts";
 
 interface CheckDeps {
   readonly decode: DecodeCheck;
   readonly sessions: SessionSource;
-  readonly routes: Pick<Routes, "of">;
+  readonly routes: Pick<Routes, "of" | "isMcp">;
   readonly tokens: Pick<TokenManager, "cached" | "fresh">;
   readonly credentials: Credentials;
   readonly challenge: ChallengeConfig;
   /** Absent where users do not connect accounts by themselves. */
   readonly connect: ConnectHooks | undefined;
+  /** Absent where nothing is healed. */
+  readonly prove?: Prove | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: CheckMetrics;
@@ -36,6 +39,8 @@ interface CheckDeps {
  * otherwise within `waitMs`. The answer is always a verdict, and nothing is thrown.
  */
 export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buffer>;
+
+type AllowVerdict = Verdict & { readonly kind: "allow" };
 
 /** A verdict that has to be waited for. Only then a deadline is made: an answer at once needs none. */
 type Later = (deadline: Deadline) => Promise<Verdict>;
@@ -56,11 +61,12 @@ export function createCheck({
   credentials,
   challenge,
   connect,
+  prove,
   clock,
   log,
   metrics,
 }: CheckDeps): Check {
-  const allowedAnswer = createAllowedAnswer(credentials);
+  const allowedAnswer = createAllowedAnswer({ credentials, routes, prove });
 
   return function check(bytes, waitMs) {
     const startedAt = clock.monotonicMs();
@@ -125,14 +131,14 @@ export function createCheck({
   function withIdentification(identification: Identification, upstream: CheckUpstream): Verdict | Later {
     switch (identification.kind) {
       case "identified": {
-        const token = tokens.cached(identification.session, upstream.name);
-        if (token !== undefined) return { kind: "allow", upstream, token };
-        return async (deadline) =>
-          withAnswer(
-            await tokens.fresh(identification.session, upstream.name, deadline),
-            identification.session,
-            upstream,
-          );
+        const { session } = identification;
+        const token = tokens.cached(session, upstream.name);
+        if (token !== undefined) return { kind: "allow", session, upstream, token };
+        return async (deadline) => {
+          const answer = await tokens.fresh(session, upstream.name, deadline);
+          if (answer.kind === "fresh") return { kind: "allow", session, upstream, token: answer.token };
+          return denialFor(answer, session, upstream.name);
+        };
       }
       case "missing":
         return deny("session_missing", { upstream: upstream.name });
@@ -152,9 +158,7 @@ export function createCheck({
   function respond(verdict: Verdict, input: CheckInput | undefined, startedAt: number): Buffer {
     switch (verdict.kind) {
       case "allow":
-        return input === undefined
-          ? refuse(deny("bad_request"), input, startedAt)
-          : allow(verdict.upstream, verdict.token, input, startedAt);
+        return input === undefined ? refuse(deny("bad_request"), input, startedAt) : allow(verdict, input, startedAt);
       case "passthrough":
         return input === undefined ? refuse(deny("bad_request"), input, startedAt) : passThrough(input, startedAt);
       case "reply":
@@ -166,8 +170,9 @@ export function createCheck({
     }
   }
 
-  function allow(upstream: CheckUpstream, token: AccessToken, input: CheckInput, startedAt: number): Buffer {
-    const answer = allowedAnswer(upstream, token, input);
+  function allow(verdict: AllowVerdict, input: CheckInput, startedAt: number): Buffer {
+    const { upstream } = verdict;
+    const answer = allowedAnswer(verdict, input);
     if (answer !== undefined) return counted("allowed", upstream, startedAt, answer);
     return refuse(
       deny("unavailable", { upstream: upstream.name, why: "the token cannot stand in a header" }),
@@ -215,30 +220,8 @@ export function createCheck({
   }
 }
 
-function withAnswer(answer: TokenAnswer, { session }: Session, upstream: CheckUpstream): Verdict {
-  const about = { upstream: upstream.name, session };
-  switch (answer.kind) {
-    case "fresh":
-      return { kind: "allow", upstream, token: answer.token };
-    case "missing":
-      return deny("grant_missing", about);
-    case "refused":
-      return deny("grant_refused", { ...about, why: answer.why });
-    case "subject_mismatch":
-      return deny("subject_mismatch", about);
-    case "unavailable":
-      return deny("unavailable", { ...about, why: answer.why, retryAfterMs: answer.retryAfterMs });
-    default:
-      return answer satisfies never;
-  }
-}
-
 /** While a breaker is open, one line has said so, which the denial of each request would only repeat. */
 function levelOf({ reason, why }: Denial): "debug" | "info" | "warn" {
   if (why === "breaker_open") return "debug";
   return reason === "unavailable" ? "warn" : "info";
-}
-
-function deny(reason: DenyReason, details: Omit<Denial, "kind" | "reason"> = {}): Denial {
-  return { kind: "deny", reason, ...details };
 }

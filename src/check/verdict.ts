@@ -1,3 +1,4 @@
+import type { Session } from "../sessions/session.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
 import type { Reply } from "./reply.ts";
 import type { CheckUpstream } from "./routes.ts";
@@ -15,7 +16,12 @@ export type DenyReason =
 
 /** What Check decided, before it becomes a message for Envoy. */
 export type Verdict =
-  | { readonly kind: "allow"; readonly upstream: CheckUpstream; readonly token: AccessToken }
+  | {
+      readonly kind: "allow";
+      readonly session: Session;
+      readonly upstream: CheckUpstream;
+      readonly token: AccessToken;
+    }
   /** Let through without a token; the session's credential is removed all the same. */
   | { readonly kind: "passthrough" }
   /** Answered by ourselves: the request was for one of our pages, or its user has to connect an account first. */
@@ -37,4 +43,8 @@ export interface Denial {
   readonly connectUrl?: string | undefined;
   /** URL of the resource's own metadata (RFC 9728), in place of the one that `check.resourceMetadata` names. */
   readonly resourceMetadata?: string | undefined;
+}
+
+export function deny(reason: DenyReason, details: Omit<Denial, "kind" | "reason"> = {}): Denial {
+  return { kind: "deny", reason, ...details };
 }

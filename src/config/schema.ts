@@ -165,6 +165,12 @@ export const sections = {
       "True: a request's port is ignored where its route is looked for, as Envoy does with `ignore_port_in_host_matching`, and with it Istio and Envoy Gateway.",
     ),
   connect: connectSchema.optional(),
+  heal: z
+    .strictObject({})
+    .optional()
+    .describe(
+      "Cures an API's 401 in the same request, by a fresh token. It has no keys, and needs two filters in Envoy: see docs/healing.md.",
+    ),
   log: logSchema.prefault({}).describe("What is logged, and how."),
   shutdown: shutdownSchema.prefault({}).describe("How the process ends."),
 };

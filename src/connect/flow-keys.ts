@@ -1,73 +1,25 @@
-import { createHash } from "node:crypto";
-import type { Clock } from "../platform/clock.ts";
-import { Secret } from "../platform/secret.ts";
-import type { FlowStore } from "../stores/flow-store.ts";
-import { createSealer, newSealingKey, type Sealer } from "../stores/sealing.ts";
+import { createDailyKeys, type DailyKey } from "../stores/daily-keys.ts";
+import { createSealer, type Sealer } from "../stores/sealing.ts";
 
-/**
- * The keys that seal logins under way. All replicas share them by way of the store: one for each day, made by whoever
- * needs it first.
- */
+/** Seals logins under way in their browsers, with keys that all replicas share. */
 interface FlowKeys {
-  /** Seals with today's key. */
+  /** Seals with today's key. It asks the store each time, so that a login begins only while that answers. */
   current(): Promise<Sealer>;
   /** Opens what the key of that id sealed; undefined where the id is not that of a key in use. */
   named(id: string): Promise<Sealer | undefined>;
 }
 
-interface FlowKeysDeps {
-  readonly flows: FlowStore;
-  readonly clock: Pick<Clock, "wallMs">;
-}
-
-const dayMs = 24 * 60 * 60 * 1_000;
-/** Longer than a day: a login that begins just before midnight ends the day after, and clocks of replicas differ. */
-const keyLifeMs = 3 * dayMs;
-const idSyntax = /^d(\d{1,8})-[a-f0-9]{12}$/;
-
-export function createFlowKeys({ flows, clock }: FlowKeysDeps): FlowKeys {
-  /** The last key that was seen, so that it can be put back where the store has lost it. */
-  const seen = new Map<number, string>();
-
+export function createFlowKeys(deps: Parameters<typeof createDailyKeys>[0]): FlowKeys {
+  const keys = createDailyKeys(deps);
   return {
-    current: async () => sealerOf(today(), await keyOf(today())),
-
+    current: async () => sealerOf(await keys.current()),
     async named(id) {
-      const day = Number(idSyntax.exec(id)?.[1] ?? Number.NaN);
-      // Yesterday's key is still accepted, and so is tomorrow's, from a replica whose clock is ahead.
-      if (!(Math.abs(day - today()) <= 1)) return undefined;
-      const key = await keyOf(day);
-      return idOf(day, key) === id ? sealerOf(day, key) : undefined;
+      const found = await keys.named(id);
+      return found && sealerOf(found);
     },
   };
-
-  function today(): number {
-    return Math.floor(clock.wallMs() / dayMs);
-  }
-
-  /** Asks the store each time, so that a login begins only while it answers, and all replicas use the same key. */
-  async function keyOf(day: number): Promise<string> {
-    const id = String(day);
-    const known = await flows.read("key", id);
-    if (known !== undefined) return remember(day, known);
-    const own = seen.get(day) ?? newSealingKey();
-    // If several replicas do this at the same time, one is first, and all take the key that it put.
-    const isFirst = await flows.put("key", id, own, keyLifeMs);
-    return remember(day, isFirst ? own : ((await flows.read("key", id)) ?? own));
-  }
-
-  function remember(day: number, key: string): string {
-    seen.set(day, key);
-    for (const old of seen.keys()) if (Math.abs(old - today()) > 1) seen.delete(old);
-    return key;
-  }
 }
 
-function sealerOf(day: number, key: string): Sealer {
-  return createSealer({ keys: [{ id: idOf(day, key), key: new Secret(key) }], allowPlain: false });
-}
-
-/** The day and a fingerprint of the key, which tells a key that was lost from the one that took its place. */
-function idOf(day: number, key: string): string {
-  return `d${day}-${createHash("sha256").update(`flow key\0${key}`).digest("hex").slice(0, 12)}`;
+function sealerOf({ id, key }: DailyKey): Sealer {
+  return createSealer({ keys: [{ id, key }], allowPlain: false });
 }

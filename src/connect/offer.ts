@@ -34,7 +34,12 @@ export function createOffer({ context, decode, sources, routes, resources, assum
   const { providers, sessions, ownSessions, sourcesByName, tickets, links, titleOf, log } = context;
   const kinds = new Map(sources.map((source) => [source.name, source]));
 
-  return async function offer(denial: Denial, bytes: Uint8Array, deadline: Deadline): Promise<Verdict> {
+  return async function offer(
+    denial: Denial,
+    bytes: Uint8Array,
+    deadline: Deadline,
+    known?: Session,
+  ): Promise<Verdict> {
     const input = isCurable(denial) ? decode(bytes) : undefined;
     if (input === undefined) return denial;
     const plain: Denial = { ...denial, resourceMetadata: resources.urlFor(input) };
@@ -42,14 +47,14 @@ export function createOffer({ context, decode, sources, routes, resources, assum
     if (!isMcp && !hasLogin(denial.upstream)) return plain;
     const failed = (reason: string) => withoutLink(plain, isMcp, reason);
     return deadline.before(
-      (isMcp ? answerMcp : cure)(plain, input).catch((error: unknown) => failed(messageOf(error))),
+      (isMcp ? answerMcp : cure)(plain, input, known).catch((error: unknown) => failed(messageOf(error))),
       () => failed("deadline"),
     );
   };
 
-  async function cure(plain: Denial, input: CheckInput): Promise<Verdict> {
+  async function cure(plain: Denial, input: CheckInput, known?: Session): Promise<Verdict> {
     const { upstream = "" } = plain;
-    const way = await wayOf(plain, input);
+    const way = await wayOf(plain, input, known);
     if (way === undefined) return plain;
     if (way.kind === "direct" && isNavigation(input)) {
       const returnTo = links.isOwnHost(input.host) ? returnPath(input.path, links.origin) : undefined;
@@ -58,11 +63,11 @@ export function createOffer({ context, decode, sources, routes, resources, assum
     return { ...plain, connectUrl: await urlOf(way, upstream) };
   }
 
-  async function answerMcp(plain: Denial, input: CheckInput): Promise<Verdict> {
+  async function answerMcp(plain: Denial, input: CheckInput, known?: Session): Promise<Verdict> {
     const { upstream = "" } = plain;
     const answer: McpAnswer = mcpAnswerTo({ input, upstream, title: titleOf(upstream), assumeUrlElicitation });
     if (answer.kind === "plain") return { kind: "reply", reply: answer.reply };
-    const way = hasLogin(upstream) ? await wayOf(plain, input) : undefined;
+    const way = hasLogin(upstream) ? await wayOf(plain, input, known) : undefined;
     const url = way && (await urlOf(way, upstream));
     return led(plain, url === undefined ? "message" : "elicitation", answer.reply(url));
   }
@@ -101,17 +106,21 @@ export function createOffer({ context, decode, sources, routes, resources, assum
    * A session in a cookie is at the browser. One in a header is not: whoever opens its link has to log in, and that
    * takes a subject to compare the login with.
    */
-  async function wayOf({ reason }: Denial, input: CheckInput): Promise<Way | undefined> {
+  async function wayOf({ reason }: Denial, input: CheckInput, known?: Session): Promise<Way | undefined> {
     if (reason === "session_missing") return ownSessions === undefined ? undefined : { kind: "direct" };
-    const identification = await sessions.identify(input);
-    if (identification.kind !== "identified") return undefined;
-    const { session } = identification;
+    const session = known ?? (await identified(input));
+    if (session === undefined) return undefined;
     const source = kinds.get(session.source);
     if (source !== undefined && "from" in source && "cookie" in source.from) return { kind: "direct" };
     const subject = session.owner?.subject;
     return subject === undefined || !sourcesByName.has(session.source)
       ? undefined
       : { kind: "ticket", session, subject };
+  }
+
+  async function identified(input: CheckInput): Promise<Session | undefined> {
+    const identification = await sessions.identify(input);
+    return identification.kind === "identified" ? identification.session : undefined;
   }
 
   function ticketOf({ session, subject }: Way & { readonly kind: "ticket" }, upstream: string): Promise<string> {

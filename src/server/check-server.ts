@@ -1,7 +1,9 @@
-import { type handleUnaryCall, Server, type ServerUnaryCall } from "@grpc/grpc-js";
+import { type handleBidiStreamingCall, type handleUnaryCall, Server, type ServerUnaryCall } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import type { Check } from "../check/check.ts";
 import { AuthorizationService } from "../gen/envoy/service/auth/v3/external_auth.ts";
+import { ExternalProcessorService } from "../gen/envoy/service/ext_proc/v3/external_processor.ts";
+import type { Process } from "../heal/processor.ts";
 import type { Address } from "../platform/address.ts";
 import type { GrpcHook, GrpcHooks } from "./grpc-hooks.ts";
 import { listenGrpc, namedClientsOnly } from "./listen.ts";
@@ -16,6 +18,8 @@ const storeHealth = "bearerswap.store";
 
 interface CheckServerDeps {
   readonly check: Check;
+  /** What answers ext_proc filters; absent where nothing is healed. */
+  readonly process?: Process | undefined;
   readonly config: ListenConfig;
   /** Every Check is answered within this, ms. */
   readonly deadlineMs: number;
@@ -39,7 +43,7 @@ export interface CheckServer {
  */
 const maxRequestBytes = 16 * 1024 * 1024;
 
-export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps): CheckServer {
+export function createCheckServer({ check, process, config, deadlineMs }: CheckServerDeps): CheckServer {
   const namedClients = namedClientsOnly(config.tls);
   const calls = createOpenCalls();
   const server = new Server({
@@ -61,8 +65,10 @@ export function createCheckServer({ check, config, deadlineMs }: CheckServerDeps
       "direct_answers",
       serveDirectly(server, { path: AuthorizationService.check.path, handle: check, deadlineMs }, calls.direct),
     );
+  if (process !== undefined) addProcessor(server, process);
   health.addToServer(server);
-  addReflection(server, ["envoy/service/auth/v3/external_auth.proto"]);
+  const processor = process === undefined ? [] : ["envoy/service/ext_proc/v3/external_processor.proto"];
+  addReflection(server, ["envoy/service/auth/v3/external_auth.proto", ...processor]);
 
   return {
     hooks,
@@ -87,6 +93,26 @@ function handler(check: Check, deadlineMs: number): handleUnaryCall<Buffer, Buff
     if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), callback);
     else callback(null, answer);
   };
+}
+
+/** Answers a stream's messages one after the other. */
+function addProcessor(server: Server, process: Process): void {
+  const definition = {
+    process: { ...ExternalProcessorService.process, requestDeserialize: identity, responseSerialize: identity },
+  };
+  const serve: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
+    const processor = process();
+    let last: Promise<unknown> = Promise.resolve();
+    call.on("data", (message: Buffer) => {
+      last = last.then(async () => {
+        const answer = await processor.answer(message);
+        if (answer !== undefined && !call.cancelled) call.write(answer);
+      });
+    });
+    call.on("end", () => void last.finally(() => call.end()));
+    call.on("error", () => {}); // Envoy has ended the request.
+  };
+  server.addService(definition, { process: serve });
 }
 
 function waitOf(call: ServerUnaryCall<Buffer, Buffer>, deadlineMs: number): number {

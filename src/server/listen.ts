@@ -14,6 +14,13 @@ import { type Address, formatAddress } from "../platform/address.ts";
 import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { TlsConfig } from "./listen-config.ts";
 
+/** Where the service listens, with the ports it got. */
+export interface Listening {
+  readonly grpc: Address;
+  readonly http?: Address | undefined;
+  readonly admin?: Address | undefined;
+}
+
 /**
  * Listens and resolves to the address with its actual port.
  * @param mode permission bits of a unix socket, from its first moment on

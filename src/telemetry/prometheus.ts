@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
 import type { AdminMetrics } from "../admin/metrics.ts";
 import type { CheckMetrics } from "../check/metrics.ts";
+import type { HealMetrics } from "../heal/metrics.ts";
 import type { LogoutMetrics } from "../logout/metrics.ts";
 import type { HookMetrics } from "../server/grpc-hooks.ts";
 import type { Scrape } from "../server/scrape.ts";
@@ -9,6 +10,7 @@ import type { StoreMetrics } from "../stores/metrics.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
 import { createCheckMetrics } from "./check-metrics.ts";
 import { createGrantMetrics } from "./grant-metrics.ts";
+import { createHealMetrics } from "./heal-metrics.ts";
 import type { GrantMetrics, SizeMetrics } from "./metrics.ts";
 import { createAskedGauge, createCells } from "./series.ts";
 import { createStoreMetrics } from "./store-metrics.ts";
@@ -36,6 +38,7 @@ export interface Metrics {
   readonly admin: AdminMetrics;
   readonly logouts: LogoutMetrics;
   readonly grants: GrantMetrics;
+  readonly heal: HealMetrics;
   readonly hooks: HookMetrics;
   readonly registry: Registry;
   readonly scrape: Scrape;
@@ -61,6 +64,7 @@ export function createMetrics({ version, upstreamNames, issuerNames, ofProcess }
     admin: createAdminMetrics(registry),
     logouts: createLogoutMetrics(registry),
     grants: createGrantMetrics(registry, upstreamNames),
+    heal: createHealMetrics(registry, upstreamNames),
     hooks: createHookMetrics(registry),
     registry,
     scrape: { contentType: registry.contentType, text: shared(() => registry.metrics()) },

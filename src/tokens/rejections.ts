@@ -5,15 +5,26 @@ import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import { plainGet, upTo } from "../platform/lru-options.ts";
 import { type GrantKey, grantId, shortHash } from "../stores/grant.ts";
-import type { ReadResult, TokenStore } from "../stores/token-store.ts";
+import type { GrantRow, ReadResult, TokenStore } from "../stores/token-store.ts";
 import type { TokenAnswer } from "./answers.ts";
 import type { Flights } from "./flights.ts";
 import type { RejectionEnding, TokenMetrics } from "./metrics.ts";
-import { mayUse, type Owner } from "./owner.ts";
+import type { Owner } from "./owner.ts";
 import type { TokenCache } from "./token-cache.ts";
 
-/** A token for a request that its API has answered with 401; `unchanged`: the token that it was sent with may stay. */
-export type ReplacementAnswer = TokenAnswer | { readonly kind: "unchanged" };
+/** Whose request is tried again: a session, and who owns it as far as that can be told. */
+export interface Retrying {
+  readonly session: string;
+  /** Undefined where it may not use a grant of this subject. */
+  ownerOf(subject: string | undefined): Owner | undefined;
+}
+
+/** A token for a request that its API has answered with 401, and who may use it, where that was told by the grant. */
+export interface ReplacementAnswer {
+  /** `unchanged`: the token that the request was sent with may stay. */
+  readonly answer: TokenAnswer | { readonly kind: "unchanged" };
+  readonly owner?: Owner | undefined;
+}
 
 /**
  * Access tokens that APIs reject before their time. Invariants: a rejection ends no grant; and refreshes for rejections
@@ -29,7 +40,7 @@ export interface Rejections {
    * A token in place of the one of this version, for a request that is tried again: another one where the API rejected
    * that, by a refresh if need be. Never rejects.
    */
-  replacement(owner: Owner, upstream: string, version: string, deadline: Deadline): Promise<ReplacementAnswer>;
+  replacement(who: Retrying, upstream: string, version: string, deadline: Deadline): Promise<ReplacementAnswer>;
   /** Another replica says so. */
   heard(key: GrantKey, version: string): void;
 }
@@ -65,31 +76,36 @@ export function createRejections(deps: RejectionsDeps): Rejections {
       return ending;
     },
 
-    async replacement(owner, upstream, version, deadline) {
-      const key = { session: owner.session, upstream };
+    async replacement({ session, ownerOf }, upstream, version, deadline) {
+      const key = { session, upstream };
       try {
         const read = await deadline.before<ReadResult | undefined>(store.read(key), () => undefined);
-        if (read === undefined) return { kind: "unavailable", why: "deadline" };
-        if (read.kind === "found" && read.row.version === version) {
-          const { grant, access, isRejected } = read.row;
-          if (!isRejected && !isKnown(version)) return { kind: "unchanged" };
-          // A failover may have cost the store what this process knows.
-          if (!isRejected && (await tell(key, version)) !== "rejected") return { kind: "unchanged" };
-          if (!mayUse(owner, grant.subject)) return { kind: "subject_mismatch" };
-          if (grant.refreshToken === undefined && access !== undefined)
-            return { kind: "refused", why: "rejected_by_api" };
-          learn(key, version);
-        }
-        return await another(owner, upstream, version, deadline);
+        if (read === undefined) return { answer: { kind: "unavailable", why: "deadline" } };
+        if (read.kind !== "found") return { answer: { kind: "missing" } };
+        const { row } = read;
+        if (row.version === version && !(await isRejected(key, row))) return { answer: { kind: "unchanged" } };
+        const owner = ownerOf(row.grant.subject);
+        if (owner === undefined) return { answer: { kind: "subject_mismatch" } };
+        // It cannot be refreshed, and has stayed for what its API does take.
+        if (row.version === version && row.access !== undefined && row.grant.refreshToken === undefined)
+          return { answer: { kind: "refused", why: "rejected_by_api" }, owner };
+        if (row.version === version) learn(key, version);
+        return { answer: await another(owner, upstream, version, deadline), owner };
       } catch (error) {
         // The request may be tried again for another reason: as long as nothing speaks against its token, it stays.
-        if (!isKnown(version)) return { kind: "unchanged" };
-        return { kind: "unavailable", why: error instanceof BearerswapError ? error.code : "internal_error" };
+        if (!isKnown(version)) return { answer: { kind: "unchanged" } };
+        const why = error instanceof BearerswapError ? error.code : "internal_error";
+        return { answer: { kind: "unavailable", why } };
       }
     },
 
     heard: learn,
   };
+
+  /** A failover may have cost the store what this process knows: then it is told again. */
+  async function isRejected(key: GrantKey, { version, isRejected }: GrantRow): Promise<boolean> {
+    return isRejected || (isKnown(version) && (await tell(key, version)) === "rejected");
+  }
 
   /** A flight that had read the store before the rejection may still bring the rejected token. */
   async function another(owner: Owner, upstream: string, version: string, deadline: Deadline): Promise<TokenAnswer> {

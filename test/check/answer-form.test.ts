@@ -22,12 +22,12 @@ const credentials: Credentials = { headers: new Set(["x-session"]), cookies: new
  * As a check encodes for an upstream with this `inject.format`. The names hold the letters that the forms are made of.
  */
 function encoderFor(format: string): EncodeAnswer {
-  return (token, version) =>
+  return (token, version, proof) =>
     allowResponse(
       credentials,
       undefined,
       { name: "x-abc", value: format.replaceAll("{token}", () => token) },
-      { upstream: "aabbcc", outcome: "allowed", version },
+      { upstream: "aabbcc", outcome: "allowed", version, ...(proof === "" ? {} : { proof }) },
     );
 }
 
@@ -44,6 +44,7 @@ const format = fc.constantFrom(
   "{token}{token}",
   "Token a={token}, b={token}",
 );
+const proofs = fc.oneof(fc.constant(""), fc.string({ minLength: 1, maxLength: 200 }));
 const versions = fc.oneof(fc.string({ minLength: 22, maxLength: 22 }), fc.string({ maxLength: 300 }));
 
 test("a filled-in form has the very bytes of the encoded answer, for every length", () => {
@@ -53,7 +54,10 @@ test("a filled-in form has the very bytes of the encoded answer, for every lengt
     for (const length of lengths)
       for (const letter of ["a", "b", "c", "~"]) {
         const token = letter.repeat(length);
-        expect(answer(token, "abc").equals(encode(token, "abc")), `${length} times ${letter}`).toBe(true);
+        for (const proof of ["", "p", letter.repeat(40)])
+          expect(answer(token, "abc", proof).equals(encode(token, "abc", proof)), `${length} times ${letter}`).toBe(
+            true,
+          );
       }
   }
 });
@@ -65,12 +69,15 @@ test("a filled-in form has the very bytes of the encoded answer, for whatever to
     fc.string({ unit: "binary" }),
   );
   fc.assert(
-    fc.property(format, fc.array(fc.tuple(text, versions), { minLength: 1, maxLength: 20 }), (pattern, answers) => {
-      const encode = encoderFor(pattern);
-      const answer = createAnswerForms(encode);
-      for (const [token, version] of [...answers, ...answers])
-        expect(answer(token, version)).toEqual(encode(token, version));
-    }),
+    fc.property(
+      format,
+      fc.array(fc.tuple(text, versions, proofs), { minLength: 1, maxLength: 20 }),
+      (pattern, answers) => {
+        const encode = encoderFor(pattern);
+        const answer = createAnswerForms(encode);
+        for (const given of [...answers, ...answers]) expect(answer(...given)).toEqual(encode(...given));
+      },
+    ),
     { numRuns: 300 },
   );
 });
@@ -78,9 +85,9 @@ test("a filled-in form has the very bytes of the encoded answer, for whatever to
 test("answers do not share memory: one that is still being sent is not changed by the next", () => {
   const encode = encoderFor("Bearer {token}");
   const answer = createAnswerForms(encode);
-  const first = answer("token-1", "v1");
-  answer("token-2", "v2");
-  expect(first).toEqual(encode("token-1", "v1"));
+  const first = answer("token-1", "v1", "proof-1");
+  answer("token-2", "v2", "proof-2");
+  expect(first).toEqual(encode("token-1", "v1", "proof-1"));
 });
 
 test("sessions whose tokens have one length each get their own token and version, and those with cookies their own cookies", async () => {
@@ -132,7 +139,7 @@ function answerWith(token: AccessToken): CheckResponse {
   const check = createCheck({
     decode: createDecoder({ headers: [], metadata: false }),
     sessions: { identify: () => ({ kind: "identified", session: { source: "s", session: "S" } }) },
-    routes: { of: () => ({ kind: "upstream", upstream }) },
+    routes: { of: () => ({ kind: "upstream", upstream }), isMcp: () => false },
     tokens: { cached: () => token, fresh: () => Promise.reject(new Error("the token is cached")) },
     credentials,
     challenge: { realm: "bearerswap" },

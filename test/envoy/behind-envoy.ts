@@ -60,7 +60,7 @@ export interface Answer {
 }
 
 /** Which pair of files, `envoy<variant>.yaml` and `bearerswap<variant>.yaml`, or whose manifests. */
-export type Variant = "" | "-jwt-authn" | "-mtls" | "-connect" | "istio" | "envoy-gateway";
+export type Variant = "" | "-jwt-authn" | "-mtls" | "-connect" | "-heal" | "istio" | "envoy-gateway";
 
 /** The redirect URI of the examples with `connect`, which the provider knows. */
 const redirectUris = ["https://gateway.example.com/_bearerswap/callback"];
@@ -69,26 +69,40 @@ export interface InstallOptions {
   readonly variant: Variant;
   /** The name in the API's certificate; default crm.example.com. */
   readonly upstreamName?: string;
-  /** How many of bearerswap Envoy finds in its cluster, default 1. Each has a store of its own. */
+  /** How many of bearerswap Envoy finds in its cluster, default 1. Each has a store of its own, unless `redis`. */
   readonly replicas?: number;
+  /** All replicas share one Redis. */
+  readonly redis?: boolean;
+  /** Whether the API takes a token that is active at its provider; default true. */
+  readonly accepts?: (token: string, path: string) => boolean | Promise<boolean>;
 }
 
 /** Runs both files of a pair, with nothing replaced in them but addresses, issuers and certificates. */
 export async function install(
   { use, onStop }: Resources,
-  { variant, upstreamName = "crm.example.com", replicas: count = 1 }: InstallOptions,
+  {
+    variant,
+    upstreamName = "crm.example.com",
+    replicas: count = 1,
+    redis = false,
+    accepts = () => true,
+  }: InstallOptions,
 ): Promise<Installation> {
   const ca = await use(createCertificateAuthority());
   const asCertificate = await ca.server({ dnsNames: ["as.example.com"] });
   const issuer = await use(startJwtIssuer(variant === "-jwt-authn" ? { tls: asCertificate } : {}));
   const oidc = await use(startOidcServer({ accessTokenLifeSeconds: 60, redirectUris }));
   const upstream = await use(
-    startUpstreamApi({ accepts: (token) => oidc.isActive(token), tls: await ca.server({ dnsNames: [upstreamName] }) }),
+    startUpstreamApi({
+      accepts: async (token, path) => (await accepts(token, path)) && (await oidc.isActive(token)),
+      tls: await ca.server({ dnsNames: [upstreamName] }),
+    }),
   );
   const dir = await mkdtemp(join(tmpdir(), "bearerswap-example-"));
   onStop(() => rm(dir, { recursive: true, force: true }));
   const admin = { kind: "unix", path: join(dir, "admin.sock") } as const;
   const replicas: RunningService[] = [];
+  const shared = redis ? await use(startRedis()) : undefined;
   for (let index = 0; index < count; index++) {
     const config = serviceConfig(variant, {
       issuer: issuer.issuer,
@@ -96,7 +110,9 @@ export async function install(
       admin: `unix:${admin.path}${index === 0 ? "" : index}`,
     });
     const store =
-      "redis" in at<object>(config, "store") ? { store: { redis: { url: (await use(startRedis())).url } } } : {};
+      shared !== undefined || "redis" in at<object>(config, "store")
+        ? { store: { redis: { url: (shared ?? (await use(startRedis()))).url } } }
+        : {};
     const env = { CRM_CLIENT_SECRET: oidc.client.secret, AS_CLIENT_SECRET: "secret" };
     replicas.push(await use(startService({ config: { ...config, ...store }, env })));
   }

@@ -39,13 +39,20 @@ export function ownDescriptors(cwd = root): FileDescriptorSet {
 }
 
 /**
- * The descriptors of the real ext_authz service and all it imports, from the .proto files that @grpc/grpc-js-xds ships.
+ * The descriptors of the real ext_authz and ext_proc services and all they import, from the .proto files that @grpc/grpc-js-xds ships.
  */
 export function realDescriptors(): FileDescriptorSet {
   const deps = join(dirname(createRequire(import.meta.url).resolve("@grpc/grpc-js-xds/package.json")), "deps");
   const modules = ["envoy-api", "googleapis", "protoc-gen-validate", "xds"].map((name) => ({ path: name }));
   const config = JSON.stringify({ version: "v2", modules });
-  return build(["--config", config, "--path", "envoy-api/envoy/service/auth/v3"], deps);
+  return build(
+    [
+      "--config",
+      config,
+      ...["service/auth", "service/ext_proc"].flatMap((part) => ["--path", `envoy-api/envoy/${part}/v3`]),
+    ],
+    deps,
+  );
 }
 
 function build(args: readonly string[], cwd: string): FileDescriptorSet {

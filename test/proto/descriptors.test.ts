@@ -15,7 +15,7 @@ beforeAll(() => {
   real = wireShape(realDescriptors());
 }, 60_000);
 
-describe("our subset of ext_authz", { timeout: 60_000 }, () => {
+describe("our subset of ext_authz and ext_proc", { timeout: 60_000 }, () => {
   test("declares every file, message, field, enum value and method as Envoy does", () => {
     expect(differences(wireShape(ownDescriptors()), real)).toEqual([]);
   });

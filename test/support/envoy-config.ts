@@ -1,3 +1,5 @@
+import { at, example, type Tree } from "../envoy/examples.ts";
+
 /** What of the test's Envoy a test may change. */
 export interface EnvoySetup {
   /** bearerswap, `host:port`. */
@@ -20,6 +22,8 @@ export interface EnvoySetup {
   readonly tls?: { readonly certPath: string; readonly keyPath: string };
   /** More context_extensions on every route, beside `upstream`. */
   readonly contextExtensions?: Readonly<Record<string, string>>;
+  /** Sends requests again that the API answered with 401, with the filters of envoy-heal.yaml. */
+  readonly heals?: boolean;
   /** More check_settings on every route, such as with_request_body. */
   readonly checkSettings?: object;
 }
@@ -39,7 +43,11 @@ export function envoyConfig(setup: EnvoySetup): object {
     clusters = [],
     port = 0,
     tls,
+    heals = false,
   } = setup;
+  const retry = heals
+    ? { retry_policy: { retry_on: "retriable-status-codes", retriable_status_codes: [401], num_retries: 1 } }
+    : {};
   const perRoute = upstream === null ? {} : { typed_per_filter_config: { ext_authz: perRouteConfig(upstream, setup) } };
   const filters = [
     ...filtersBefore,
@@ -56,7 +64,8 @@ export function envoyConfig(setup: EnvoySetup): object {
         {
           name: "all",
           domains: ["*"],
-          routes: [{ match: { prefix: "/" }, route: { cluster: "api", timeout: "20s" }, ...perRoute }],
+          include_request_attempt_count: heals,
+          routes: [{ match: { prefix: "/" }, route: { cluster: "api", timeout: "20s", ...retry }, ...perRoute }],
         },
       ],
     },
@@ -76,9 +85,23 @@ export function envoyConfig(setup: EnvoySetup): object {
           ],
         },
       ],
-      clusters: [cluster("bearerswap", service, true), cluster("api", `127.0.0.1:${upstreamPort}`, false), ...clusters],
+      clusters: [cluster("bearerswap", service, true), apiCluster(upstreamPort, heals), ...clusters],
     },
   };
+}
+
+function apiCluster(port: number, heals: boolean): object {
+  const api = cluster("api", `127.0.0.1:${port}`, false);
+  if (!heals) return api;
+  const crm = at<Tree[]>(example("envoy-heal.yaml").documents[0], "static_resources.clusters")[1];
+  const options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+  const filters = at<Record<string, object>>(crm, "typed_extension_protocol_options")[options];
+  const protocol = {
+    "@type": `type.googleapis.com/${options}`,
+    explicit_http_config: { http_protocol_options: {} },
+    http_filters: at(filters, "http_filters"),
+  };
+  return { ...api, typed_extension_protocol_options: { [options]: protocol } };
 }
 
 /** A static cluster of one endpoint. */

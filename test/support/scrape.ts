@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { Listening } from "../../src/service.ts";
+import type { Listening } from "../../src/server/listen.ts";
 import { get } from "./http-client.ts";
 import { parsePrometheusText, type ScrapedMetric, scrapedValue } from "./prometheus-text.ts";
 

@@ -4,7 +4,8 @@ import { type Clock, systemClock } from "../../src/platform/clock.ts";
 import { createFetchFor, type HttpFetch } from "../../src/platform/fetch-for.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { systemRandom } from "../../src/platform/random.ts";
-import { createService, type Listening } from "../../src/service.ts";
+import type { Listening } from "../../src/server/listen.ts";
+import { createService } from "../../src/service.ts";
 
 /** bearerswap inside the test's process, on real ports. */
 export interface RunningService {

@@ -20,8 +20,8 @@ export interface UpstreamApi {
 }
 
 export interface UpstreamApiOptions extends HttpServerOptions {
-  /** Whether the bearer token is good right now. */
-  accepts(token: string): boolean | Promise<boolean>;
+  /** Whether the bearer token is good right now, for this path. */
+  accepts(token: string, path: string): boolean | Promise<boolean>;
 }
 
 /** The API behind Envoy, over HTTP/1.1 and HTTP/2: 200 with the token's hash for a bearer it accepts, else 401. */
@@ -29,8 +29,8 @@ export async function startUpstreamApi({ accepts, ...options }: UpstreamApiOptio
   const requests: RecordedRequest[] = [];
   const server = await startHttpServer(async (request, response) => {
     const token = bearerOf(request.headers.authorization);
-    const status = token !== undefined && (await accepts(token)) ? 200 : 401;
     const { method = "", url: path = "", headers, rawHeaders } = request;
+    const status = token !== undefined && (await accepts(token, path)) ? 200 : 401;
     requests.push({ method, path, headers, rawHeaders, status });
     if (status === 200) sendJson(response, 200, { ok: true, method, path, token: tokenHash(token ?? "") });
     else sendJson(response, 401, { ok: false, path }, { "www-authenticate": 'Bearer error="invalid_token"' });

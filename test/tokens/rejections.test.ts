@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { type Clock, systemClock } from "../../src/platform/clock.ts";
 import { deadlineIn } from "../../src/platform/deadline.ts";
-import type { Owner } from "../../src/tokens/owner.ts";
+import { mayUse, type Owner } from "../../src/tokens/owner.ts";
 import { openStore } from "../stores/redis-harness.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
@@ -23,7 +23,9 @@ async function replacementOf(
 ) {
   const { session } = world.key();
   const deadline = deadlineIn(world.clock, 1_000_000);
-  const answer = await world.tokens.replacement({ session, owner }, "crm", version, deadline);
+  const ownerOf = (subject: string | undefined) =>
+    mayUse({ session, owner }, subject) ? { session, owner } : undefined;
+  const { answer } = await world.tokens.replacement({ session, ownerOf }, "crm", version, deadline);
   return answer.kind === "unchanged" ? "unchanged" : inWords(answer);
 }
 

@@ -1,0 +1,36 @@
+import type { CheckUpstream } from "../check/routes.ts";
+import { createDailyKeys } from "../stores/daily-keys.ts";
+import type { FlowStore } from "../stores/flow-store.ts";
+import { createHealing, type Healing, type HealingDeps } from "./healing.ts";
+import { createProcess, type Process } from "./processor.ts";
+import { createProofKeys } from "./proof-keys.ts";
+
+/** Healing, with what serves Envoy's ext_proc filters. */
+export interface Heal extends Pick<Healing, "prove"> {
+  readonly process: Process;
+  close(): Promise<void>;
+}
+
+interface ConfiguredHealDeps extends Omit<HealingDeps, "keys" | "upstreams" | "config" | "challenge"> {
+  readonly config: {
+    readonly heal?: object | undefined;
+    readonly check: HealingDeps["challenge"] & HealingDeps["config"];
+    readonly upstreams: Readonly<Record<string, Pick<CheckUpstream, "inject">>>;
+  };
+  readonly flowStores: { readonly flows: FlowStore } | undefined;
+}
+
+/** Undefined where the configuration has no section `heal`. */
+export function configuredHeal({ config, flowStores, ...deps }: ConfiguredHealDeps): Heal | undefined {
+  if (config.heal === undefined || flowStores === undefined) return undefined;
+  const { clock, log } = deps;
+  const keys = createProofKeys({ keys: createDailyKeys({ flows: flowStores.flows, clock }), clock, log });
+  keys.start();
+  const upstreams = new Map(Object.entries(config.upstreams).map(([name, { inject }]) => [name, { name, inject }]));
+  const healing = createHealing({ ...deps, keys, upstreams, challenge: config.check, config: config.check });
+  return {
+    prove: healing.prove,
+    process: createProcess({ healing, log }),
+    close: async () => keys.stop(),
+  };
+}

@@ -1,0 +1,85 @@
+import type { HeaderMap, Metadata } from "../gen/envoy/config/core/v3/base.ts";
+import { HeaderValueOption_HeaderAppendAction } from "../gen/envoy/config/core/v3/base.ts";
+import { ProcessingMode_BodySendMode } from "../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode.ts";
+import { CheckRequest, CheckResponse } from "../gen/envoy/service/auth/v3/external_auth.ts";
+import { ProcessingResponse } from "../gen/envoy/service/ext_proc/v3/external_processor.ts";
+
+/** Headers as one value for each lower-case name: lines of one name joined by a comma (RFC 9110 §5.3). */
+export function headersOf(map: HeaderMap | undefined): ReadonlyMap<string, string> {
+  const headers = new Map<string, string>();
+  for (const { key, value, rawValue } of map?.headers ?? []) {
+    const text = rawValue.length > 0 ? Buffer.from(rawValue).toString("utf8") : value;
+    const known = headers.get(key);
+    headers.set(key, known === undefined ? text : `${known}, ${text}`);
+  }
+  return headers;
+}
+
+/** What Check left with the request, in the namespace of Envoy's ext_authz filter. */
+export function checkMetadata(metadata: Metadata | undefined): { upstream: string; version: string; proof: string } {
+  const fields = metadata?.filterMetadata.get("envoy.filters.http.ext_authz") ?? {};
+  const text = (name: string) => (typeof fields[name] === "string" ? fields[name] : "");
+  return { upstream: text("upstream"), version: text("version"), proof: text("proof") };
+}
+
+/** The request as ext_authz would show it. */
+export function checkRequestOf(
+  headers: ReadonlyMap<string, string>,
+  { upstream, isMcp, body }: { readonly upstream: string; readonly isMcp: boolean; readonly body: string },
+): Buffer {
+  const plain = new Map([...headers].filter(([name]) => !name.startsWith(":")));
+  const http = {
+    ...{ id: "", scheme: headers.get(":scheme") ?? "", query: "", size: body.length, protocol: "" },
+    ...{
+      method: headers.get(":method") ?? "",
+      path: headers.get(":path") ?? "",
+      host: headers.get(":authority") ?? "",
+    },
+    ...{ headers: plain, body, rawBody: Buffer.alloc(0), headerMap: undefined },
+  };
+  const contextExtensions = new Map([["upstream", upstream], ...(isMcp ? [["mcp", "true"] as const] : [])]);
+  const attributes = { source: undefined, request: { http }, contextExtensions, metadataContext: undefined };
+  return Buffer.from(CheckRequest.encode({ attributes }).finish());
+}
+
+type Response = NonNullable<ProcessingResponse["response"]>;
+
+/** Lets this part of a request or response go on as it is. */
+export function unchanged(part: "requestHeaders" | "responseHeaders" | "requestBody"): Buffer {
+  return encode({ $case: part, value: { response: undefined } });
+}
+
+/** Lets the request go on with this header in place of the one that it has. */
+export function withHeader({ name, value }: { readonly name: string; readonly value: string }): Buffer {
+  const header = { key: name, value: "", rawValue: Buffer.from(value) };
+  const setHeaders = [{ header, appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD }];
+  const response = { headerMutation: { setHeaders, removeHeaders: [] } };
+  return encode({ $case: "requestHeaders", value: { response } });
+}
+
+/** Asks for the request's body, before the request is answered. */
+export function askForBody(): Buffer {
+  return encode(
+    { $case: "requestHeaders", value: { response: undefined } },
+    { requestBodyMode: ProcessingMode_BodySendMode.BUFFERED },
+  );
+}
+
+/** Answers the client as Check would, with the same status, headers and body. */
+export function immediate(checkResponse: Buffer): Buffer {
+  const { httpResponse } = CheckResponse.decode(checkResponse);
+  if (httpResponse?.$case !== "deniedResponse") throw new Error("only a denial can be an answer");
+  const { status, headers, body } = httpResponse.value;
+  const setHeaders = headers.map(({ header, appendAction }) => ({
+    header: header && { ...header, value: "", rawValue: Buffer.from(header.value) },
+    appendAction,
+  }));
+  return encode({
+    $case: "immediateResponse",
+    value: { status, headers: { setHeaders, removeHeaders: [] }, body: Buffer.from(body), details: "bearerswap" },
+  });
+}
+
+function encode(response: Response, modeOverride?: ProcessingResponse["modeOverride"]): Buffer {
+  return Buffer.from(ProcessingResponse.encode({ response, modeOverride }).finish());
+}
