@@ -192,10 +192,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
   /** A grant was written, or a lease given back. */
   function changed(change: Change): void {
     const { version, isRejected, ...key } = change;
-    if (isRejected) {
-      rejections.heard(key, version);
-      return;
-    }
+    if (isRejected) rejections.heard(key, version);
     const isNoNews = flights.hears(change);
     if (refresher.isWriting(version)) return;
     failover.heard(key, version);

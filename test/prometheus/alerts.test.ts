@@ -48,6 +48,7 @@ test("there is an alert for each thing that somebody has to know", () => {
     "BearerswapGrantsFailing warning",
     "BearerswapLoginsFailing warning",
     "BearerswapRevocationsUnconfirmed warning",
+    "BearerswapRejectionsHeld warning",
     "BearerswapLeaseLost warning",
     "BearerswapRepeatedPresentations warning",
     "BearerswapUnexpectedRotation warning",

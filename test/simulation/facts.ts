@@ -52,6 +52,8 @@ export interface Facts {
   /** How long the write of a version was on its way to the store, ms. */
   lateness(version: string): number;
   /** Failovers that lost something of that session. */
+  /** Rejections of access tokens that the store took, oldest first. */
+  rejections(session: string): readonly Executed[];
   losses(session: string): readonly number[];
 }
 
@@ -80,6 +82,7 @@ export function createFacts(now: () => number): Facts {
   const versions = new Map<string, number>();
   const heard = new Map<string, number>();
   const losses = new Map<string, number[]>();
+  const rejections = new Map<string, Executed[]>();
 
   const facts: Facts = {
     executed(executed) {
@@ -88,6 +91,7 @@ export function createFacts(now: () => number): Facts {
         signs.set(call.request.attempt, at);
         if (!firstAttempts.has(call.key.session)) firstAttempts.set(call.key.session, at);
       }
+      if (call.op === "reject" && kindOf(result) === "rejected") append(rejections, call.key.session, executed);
       if (call.op === "renew" && result === true) signs.set(call.attempt, at);
       if (call.op === "release" && result === true && !call.release.unused) givenBack.add(call.release.attempt);
       const next = afterwards(executed, facts.now(call.key.session));
@@ -143,6 +147,7 @@ export function createFacts(now: () => number): Facts {
     heardAt: (by, version) => heard.get(`${by} ${version}`) ?? Number.POSITIVE_INFINITY,
     wasWritten: (version) => versions.has(version),
     lateness: (version) => versions.get(version) ?? 0,
+    rejections: (session) => rejections.get(session) ?? [],
     losses: (session) => losses.get(session) ?? [],
   };
   return facts;

@@ -52,6 +52,8 @@ const meanings: Readonly<Record<Figure, string>> = {
   revocationsLost: "  sessions that came back, as the store lost their end and nobody could write it back in time",
   missingByLoss: "  requests answered with 401 after such a loss",
   expiredByLateWrite: "tokens served beyond their end, by as much as their write was late in reaching the store",
+  rejections: "answers 401 of the API to a token that had not expired",
+  healed: "  after which the request was sent again with another token",
   endedByReuse:
     "refusals of a token that came again after its rotation, as the answer had gone with a crash, a connection or the store",
 };

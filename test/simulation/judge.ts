@@ -33,6 +33,8 @@ export type Rule =
   | "deadline"
   | "internal_error"
   | "token_dropped"
+  | "not_healed"
+  | "rejections_unbounded"
   | "not_recovered";
 
 export interface Violation {
@@ -68,7 +70,9 @@ export type Figure =
   | "missingByLoss"
   | "expiredByLateWrite"
   | "unavailable"
-  | "endedByReuse";
+  | "endedByReuse"
+  | "rejections"
+  | "healed";
 
 /** What the rules look at, and where they say what they found. */
 export interface Judge {

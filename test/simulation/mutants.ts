@@ -51,6 +51,39 @@ export const mutants: readonly Mutant[] = [
   { name: "hold-off", without: { config: { holdOffMs: 0 } }, breaks: ["too_soon"] },
   { name: "store before serve", without: { store: withoutWaiting }, breaks: ["unstored_served", "token_dropped"] },
   {
+    name: "the bound on refreshes for rejections",
+    adapt: rejecting,
+    without: {
+      store: (store) => ({
+        ...store,
+        reject: (key, version, rejection) => store.reject(key, version, { ...rejection, firstHoldMs: 0 }),
+      }),
+    },
+    breaks: ["rejections_unbounded"],
+  },
+  {
+    name: "dropping a rejected token",
+    adapt: rejecting,
+    without: {
+      store: (store) => ({ ...store, reject: async () => ({ kind: "rejected" }) }),
+    },
+    breaks: ["not_healed"],
+  },
+  {
+    name: "keeping the grant of a rejected token",
+    adapt: rejecting,
+    without: {
+      store: (store) => ({
+        ...store,
+        async reject(key, version) {
+          await store.refuse(key, version, "rejected");
+          return { kind: "rejected" };
+        },
+      }),
+    },
+    breaks: ["dead_without_refusal"],
+  },
+  {
     name: "what is done after a failover",
     without: { store: (store) => ({ ...store, listen: (listener) => store.listen({ ...listener, gap() {} }) }) },
     breaks: ["not_written_back", "lease_not_taken_again"],
@@ -143,6 +176,11 @@ export const mutants: readonly Mutant[] = [
 ];
 
 /** Calls that take long, and are not lost. */
+/** An API that rejects many tokens, and forbids many requests. */
+function rejecting(plan: Plan): Plan {
+  return { ...plan, api: { endsEarly: 0.1, forbids: 0.2 } };
+}
+
 function hanging(provider: Partial<Plan["provider"]>): (plan: Plan) => Plan {
   return (plan) => ({
     ...plan,

@@ -26,6 +26,13 @@ export interface Plan {
   readonly silent: { readonly downMs: number; readonly lossy: number };
   readonly provider: ProviderPlan;
   readonly work: WorkPlan;
+  readonly api: ApiPlan;
+}
+
+/** Chances at each request: the API ends its token early, or answers 401 for want of permission. */
+export interface ApiPlan {
+  readonly endsEarly: number;
+  readonly forbids: number;
 }
 
 /** What happens from time to time, to one process or to the store. */
@@ -105,6 +112,10 @@ export function drawPlan(rng: Rng): Plan {
       checkEveryMs: rng.between(300, 2_500),
       putEveryMs: sometimes(0.6, 20_000, 90_000),
       revokeEveryMs: sometimes(0.5, 30_000, 120_000),
+    },
+    api: {
+      endsEarly: some(0.5, () => rng.between(0.005, 0.1)),
+      forbids: some(0.2, () => rng.between(0.01, 0.2)),
     },
   };
 }

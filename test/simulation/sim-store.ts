@@ -1,5 +1,5 @@
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
-import type { TokenStore } from "../../src/stores/token-store.ts";
+import type { Change, TokenStore } from "../../src/stores/token-store.ts";
 import { carryOut, type StoreCall, type StoreReply } from "../stores/store-call.ts";
 import type { History } from "./history.ts";
 import type { SimClock } from "./sim-clock.ts";
@@ -156,8 +156,9 @@ export function createSimStore({ clock, facts, history }: SimStoreDeps): SimStor
       maxGrants: 1_000,
       history: () => replayed?.historyId ?? historyId(),
     });
-    const changed = ({ session, upstream, version }: { session: string; upstream: string; version: string }) => {
-      if (replayed === undefined) publish(`${version} ${keyPrefix}{${session}}:grant:${upstream}`);
+    const changed = ({ session, upstream, version, isRejected }: Change) => {
+      if (replayed === undefined)
+        publish(`${version} ${keyPrefix}{${session}}:grant:${upstream}${isRejected ? " rejected" : ""}`);
     };
     store.listen({ changed, heard() {}, gap() {}, tellsHistory() {} });
     return store;

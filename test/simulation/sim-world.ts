@@ -17,6 +17,7 @@ import { faultlessCalls, type Plan } from "./plan.ts";
 import { judgePresentation } from "./presentation-rules.ts";
 import { createReplica, type Replica, simLog, simRandom, upstream } from "./replica.ts";
 import type { Rng } from "./rng.ts";
+import { createSimApi } from "./sim-api.ts";
 import type { SimClock } from "./sim-clock.ts";
 import { createSimLink, type SimLink } from "./sim-link.ts";
 import { createSimProcess } from "./sim-process.ts";
@@ -60,6 +61,8 @@ export interface SimWorldDeps {
   readonly clock: SimClock;
   readonly rng: Rng;
   readonly history: History;
+  /** A chance of its own, so that the API shifts no draw of others. */
+  readonly apiRng: Rng;
   readonly plan: Plan;
   readonly without: Protections;
   /** How likely a process ends at its next step. */
@@ -74,7 +77,7 @@ const settlingMs = 80_000;
 const noFaults = { slow: 0, late: 0, lost: 0 };
 const noProviderFaults = { down: false, frozenDispatch: 0, ...faultlessCalls };
 
-export function createSimWorld({ clock, rng, history, plan, without, crashChance }: SimWorldDeps): SimWorld {
+export function createSimWorld({ clock, rng, apiRng, history, plan, without, crashChance }: SimWorldDeps): SimWorld {
   const verdict = createVerdict(clock.now, history);
   const facts = createFacts(clock.now);
   const server = createAuthorizationServer(plan.provider, clock.now, () => verdict.count("endedByReuse"));
@@ -119,12 +122,14 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
       },
     },
   });
+  const running = () => [...members.values()];
+  const api = createSimApi({ judge, clock, history, rng: apiRng, plan: plan.api, members: running });
   for (let number = 1; number <= plan.replicas; number++) start();
 
   return {
     store,
     verdict,
-    members: () => [...members.values()],
+    members: running,
     sessions,
     ask,
     logIn(member, session) {
@@ -216,25 +221,23 @@ export function createSimWorld({ clock, rng, history, plan, without, crashChance
     clock.after(rng.between(500, 20_000), () => start());
   }
 
-  function ask({ process, tokens }: Member, session: string, waitMs: number): void {
+  function ask(member: Member, session: string, waitMs: number): void {
+    const { process, tokens } = member;
     const owner = { session };
     const asking: Asking = { by: process.name, session, at: clock.now(), waitMs };
     const cached = tokens.cached(owner, upstream);
     if (cached !== undefined) {
       judgeAnswer(judge, asking, { kind: "fresh", token: cached });
+      api.request(member, asking, cached);
       return;
     }
     open.add(asking);
     void tokens.fresh(owner, upstream, deadlineIn(process.clock, waitMs)).then((answer) => {
       open.delete(asking);
-      history.note(
-        process.name,
-        "answers",
-        session,
-        answer.kind,
-        "why" in answer ? answer.why : "token" in answer ? answer.token.token.reveal() : "",
-      );
+      const what = "why" in answer ? answer.why : "token" in answer ? answer.token.token.reveal() : "";
+      history.note(process.name, "answers", session, answer.kind, what);
       judgeAnswer(judge, asking, answer);
+      if (answer.kind === "fresh") api.request(member, asking, answer.token);
     });
   }
 

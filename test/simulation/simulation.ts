@@ -40,6 +40,7 @@ export async function simulate(
   const world = createSimWorld({
     clock,
     rng: rng.fork(),
+    apiRng: createRng(seed + 1_000_000_007),
     history,
     plan,
     without,

@@ -3,6 +3,9 @@ import type { Judge } from "./judge.ts";
 import type { Executed } from "./sim-store.ts";
 import { judgeRenewal, judgeWaiting } from "./slot-rules.ts";
 
+/** How long the successor of a rejected token is left alone at first, ms. */
+const firstHoldMs = 60_000;
+
 /** Judges a call that the store carried out; `before` is what it found. */
 export function judgeCall(judge: Judge, executed: Executed, before: Stretch): void {
   const { call, result } = executed;
@@ -15,6 +18,23 @@ export function judgeCall(judge: Judge, executed: Executed, before: Stretch): vo
   }
   if (call.op === "put" && result === "written") isNoStepBack(judge, executed, before);
   if (call.op === "refuse" && result === "dead") isRefused(judge, executed, before);
+  if (call.op === "reject" && kindOf(executed) === "rejected") isBounded(judge, executed);
+}
+
+/**
+ * An API that rejects every token causes no refreshes without end: between rejections of two versions a minute passes,
+ * or a login, unless the store has lost what it knew.
+ */
+function isBounded({ facts, violated, now }: Judge, { by, call }: Executed): void {
+  if (call.op !== "reject" || facts.losses(call.key.session).some((at) => at > now() - firstHoldMs)) return;
+  const other = facts.rejections(call.key.session).at(-1);
+  if (other?.call.op !== "reject" || other.call.version === call.version || other.at <= now() - firstHoldMs) return;
+  const isNewLogin = facts.writes(call.key.session).some((write) => write.call.op === "put" && write.at > other.at);
+  if (!isNewLogin) violated("rejections_unbounded", `${by} rejects ${call.version}, and ${other.call.version} before`);
+}
+
+function kindOf({ result }: Executed): string | undefined {
+  return typeof result === "object" ? result.kind : undefined;
 }
 
 /** Whether it wrote what came of a refresh; by whichever operation. */
