@@ -60,7 +60,7 @@ export function manifest(environment: Environment, kind: string, name?: string):
  */
 function istio() {
   const mesh = at<Tree>(manifest("istio", "IstioOperator"), "spec.meshConfig");
-  const { timeout, failOpen, statusOnError, clearRouteCache } = at<Tree>(
+  const { timeout, failOpen, statusOnError, clearRouteCache, includeRequestBodyInCheck } = at<Tree>(
     mesh,
     "extensionProviders.0.envoyExtAuthzGrpc",
   );
@@ -70,6 +70,10 @@ function istio() {
       failure_mode_allow: failOpen,
       status_on_error: { code: Number(statusOnError) },
       clear_route_cache: clearRouteCache,
+      with_request_body: {
+        max_request_bytes: at<number>(includeRequestBodyInCheck, "maxRequestBytes"),
+        allow_partial_message: at<boolean>(includeRequestBodyInCheck, "allowPartialMessage"),
+      },
     },
     perRoute: {},
     paths: { normalize_path: true, merge_slashes: at(mesh, "pathNormalization.normalization") === "MERGE_SLASHES" },

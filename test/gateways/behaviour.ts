@@ -152,9 +152,31 @@ export function behavesThroughGateway(world: () => World): void {
     const before = crm.requests.length;
     const statusOf = async (path: string) => (await send(path, { headers })).status;
 
-    expect(await Promise.all(["/crm/..%2fmcp", "/crm%2Fcontacts", "/crm/%5c..%5cmcp"].map(statusOf))).toEqual([
+    expect(await Promise.all(["/crm/..%2fmcp", "/crm/a%2Fb", "/crm/%5c..%5cmcp"].map(statusOf))).toEqual([
       400, 400, 400,
     ]);
+    expect(crm.requests.length).toBe(before);
+  });
+}
+
+/** The rest, which leaves the world without a limit to spare, and then without a service. */
+export function limitsAndFailsClosed(world: () => World): void {
+  test("limits how often an address opens the pages, and nothing else", async () => {
+    const { send } = world();
+    const statuses: (number | undefined)[] = [];
+    while (statuses.length < 500 && !statuses.includes(429))
+      statuses.push((await send("/_bearerswap/connect/crm", { headers: navigation })).status);
+    expect([...new Set(statuses)]).toEqual([302, 429]);
+    expect((await send("/.well-known/oauth-protected-resource/mcp")).status).toBe(200);
+    expect((await send("/crm/contacts")).status).toBe(401);
+  });
+
+  test("answers 503 while bearerswap is stopped, and lets nothing through", async () => {
+    const { service, send, crm, agent } = world();
+    const before = crm.requests.length;
+    await service.stop();
+    expect((await send("/crm/contacts", { headers: await agent("session-swap") })).status).toBe(503);
+    expect((await send("/mcp", { headers: await agent("session-mcp"), body: "{}" })).status).toBe(503);
     expect(crm.requests.length).toBe(before);
   });
 }

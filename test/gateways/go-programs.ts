@@ -9,6 +9,9 @@ const cacheDir = join(import.meta.dirname, "../../.cache");
 /** What is built from Go modules, the only place where their versions are named. */
 export const goPrograms = {
   envoyGateway: { package: "github.com/envoyproxy/gateway/cmd/envoy-gateway", version: "v1.9.1" },
+  // Istio tags no Go versions: this is a commit of 2026-08-27, whose file VERSION says 1.31.
+  pilot: { package: "istio.io/istio/pilot/cmd/pilot-discovery", version: "v0.0.0-20260827124520-eed52ebb66ad" },
+  istioctl: { package: "istio.io/istio/istioctl/cmd/istioctl", version: "v0.0.0-20260827124520-eed52ebb66ad" },
 } as const;
 
 export type GoProgram = (typeof goPrograms)[keyof typeof goPrograms];

@@ -50,10 +50,12 @@ const user = "user-1";
 export async function startWorld(
   { use, onStop }: Resources,
   environment: Environment,
+  /** What clients call the gateway: Istio takes a name without a dot for another one, Envoy Gateway takes no address. */
+  host: "localhost" | "127.0.0.1",
   startGateway: (places: Places, publicUrl: string) => Promise<unknown>,
 ): Promise<World> {
   const port = await freePort();
-  const publicUrl = `http://localhost:${port}`;
+  const publicUrl = `http://${host}:${port}`;
   const redirectUris = [`${publicUrl}/_bearerswap/callback`];
   const provider = await use(startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris }));
   const as = await use(startOidcServer({ redirectUris }));
@@ -100,7 +102,7 @@ export async function startWorld(
         .finally(client.close);
     },
     send: (path, options) =>
-      send(port, path, undefined, { ...options, headers: { host: `localhost:${port}`, ...options?.headers } }),
+      send(port, path, undefined, { ...options, headers: { host: `${host}:${port}`, ...options?.headers } }),
     browser() {
       const { visit, cookie } = createHttpBrowser();
       const asUser = (next: URL) => {

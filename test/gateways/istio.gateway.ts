@@ -1,0 +1,165 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { beforeAll, describe, expect, test } from "vitest";
+import { stringify } from "yaml";
+import { send } from "../envoy/behind-envoy.ts";
+import { at, example, findAll, replaceAll, type Tree } from "../envoy/examples.ts";
+import type { EnvoyProcess } from "../support/envoy-process.ts";
+import { freePort } from "../support/redis-server.ts";
+import { resources } from "../support/resources.ts";
+import { behavesThroughGateway, call, limitsAndFailsClosed, mcpHeaders, ownOrigin } from "./behaviour.ts";
+import { builtProgram, goPrograms } from "./go-programs.ts";
+import { asDocuments, istioResources, meshConfig, startIstio } from "./istio.ts";
+import { startWorld, type World } from "./world.ts";
+
+const run = promisify(execFile);
+
+describe("Istio with envoy/istio/", () => {
+  const tracked = resources("file");
+  let envoy: EnvoyProcess;
+  let world: World;
+  beforeAll(async () => {
+    world = await startWorld(tracked, "istio", "127.0.0.1", async (places, publicUrl) => {
+      const manifests = istioResources(places, publicUrl);
+      envoy = await startIstio(tracked, { resources: manifests, mesh: meshConfig(), port: places.port });
+    });
+  });
+
+  behavesThroughGateway(() => world);
+
+  test("passes a body over the limit to the MCP server, and says 400 with the page's address where no account is connected", async () => {
+    const { agent, send } = world;
+    const long = call("x".repeat(70_000));
+    const connected = await send("/mcp", { headers: { ...(await agent("session-mcp")), ...mcpHeaders }, body: long });
+    const unconnected = await send("/mcp", {
+      headers: { ...(await agent("session-long")), ...mcpHeaders, "x-envoy-auth-partial-body": "false" },
+      body: long,
+    });
+
+    expect([connected.status, connected.body]).toEqual([200, expect.stringContaining("Ada, Grace")]);
+    expect([unconnected.status, JSON.parse(unconnected.body)]).toMatchObject([
+      400,
+      { error: { message: expect.stringContaining("/connect/wiki?ticket=") } },
+    ]);
+  });
+
+  test("asks bearerswap after the rate limit, closed on failure, with all headers, and before the filter for CORS", async () => {
+    const filters = filtersOf(await dumpOf(envoy));
+    const names = filters.map(({ name }) => String(name).replace("envoy.filters.http.", ""));
+    const ours = ["local_ratelimit", "ext_authz", "cors"];
+    expect(names.filter((name) => ours.includes(name))).toEqual(ours);
+    const authz = at<Tree>(filters[names.indexOf("ext_authz")], "typed_config");
+    expect(authz).toMatchObject({
+      grpc_service: { timeout: "15s" },
+      status_on_error: { code: "ServiceUnavailable" },
+      with_request_body: { max_request_bytes: 65_536, allow_partial_message: true },
+    });
+    for (const absent of ["failure_mode_allow", "allowed_headers", "clear_route_cache", "encode_raw_headers"])
+      expect(authz).not.toHaveProperty(absent);
+    expect(at(authz, "grpc_service")).not.toHaveProperty("retry_policy");
+  });
+
+  limitsAndFailsClosed(() => world);
+});
+
+describe("istioctl", () => {
+  const names = ["connect", "policies", "mesh-config", "bearerswap-config"];
+
+  test.each(names)("validates %s.yaml", async (name) => {
+    const said = await istioctl("validate", "-f", example(`istio/${name}.yaml`).path);
+    // Of every EnvoyFilter it says that they may break with an upgrade.
+    expect(said).toMatch(name === "connect" ? /has warnings: \n.*EnvoyFilter exposes internal/ : /is valid/);
+  });
+
+  test("finds nothing to say about all of them together", async () => {
+    const places = { port: 8080, bearerswap: 9191, crm: 80, wiki: 80 };
+    const path = await written("all.yaml", asDocuments(istioResources(places, "https://gateway.example.com")));
+    const mesh = await written("mesh.yaml", stringify(meshConfig()));
+    expect(await istioctl("analyze", "--use-kube=false", "--meshConfigFile", mesh, path)).toContain(
+      "No validation issues found",
+    );
+  });
+
+  test("lets a misspelt field pass in the mesh's settings", async () => {
+    const { text } = example("istio/mesh-config.yaml");
+    const path = await written("mesh-config.yaml", text.replace("failOpen:", "failOpne:"));
+    expect(await istioctl("validate", "-f", path)).toContain("is valid");
+  });
+
+  test("refuses a timeout of 0s", async () => {
+    const { text } = example("istio/connect.yaml");
+    const path = await written("connect.yaml", text.replace("      route:\n", "      timeout: 0s\n      route:\n"));
+    await expect(istioctl("validate", "-f", path)).rejects.toThrow(/duration must be greater than 1ms/);
+  });
+});
+
+/** What docs/istio.md warns of, so that it is noticed when Istio changes it. */
+describe("Istio, with other settings,", () => {
+  const ofTest = resources();
+
+  test("denies every request where two providers are named for one gateway", async () => {
+    const { manifests, port } = await without();
+    const [provider] = at<[Tree]>(meshConfig(), "extensionProviders");
+    const [policy] = manifests.filter((manifest) => findAll(manifest, "provider").length > 0) as [Tree];
+    const another = {
+      ...policy,
+      metadata: { ...at<object>(policy, "metadata"), name: "another" },
+      spec: { ...at<object>(policy, "spec"), provider: { name: "another" } },
+    };
+    const mesh = { ...meshConfig(), extensionProviders: [provider, { ...provider, name: "another" }] };
+
+    const envoy = await startIstio(ofTest, { resources: [...manifests, another], mesh, port });
+
+    expect(filtersOf(await dumpOf(envoy)).map(({ name }) => name)).not.toContain("envoy.filters.http.ext_authz");
+    expect((await fetch(`http://127.0.0.1:${port}/crm/contacts`)).status).toBe(403);
+  });
+
+  test("asks bearerswap about a preflight, though the route has a `corsPolicy`", async () => {
+    const { manifests, port } = await without();
+    const corsPolicy = { allowOrigins: [{ exact: ownOrigin }], allowMethods: ["POST"] };
+    const allow = (route: object) => ({ ...route, corsPolicy });
+    const withCors = manifests.map((manifest) => {
+      if (at(manifest, "kind") !== "VirtualService") return manifest;
+      return {
+        ...manifest,
+        spec: replaceAll(at(manifest, "spec"), "http", (routes) => (routes as object[]).map(allow)),
+      };
+    });
+
+    await startIstio(ofTest, { resources: withCors, mesh: meshConfig(), port });
+
+    const headers = { origin: ownOrigin, "access-control-request-method": "POST", host: "127.0.0.1" };
+    // Nobody listens where bearerswap would.
+    expect((await send(port, "/mcp", undefined, { method: "OPTIONS", headers })).status).toBe(503);
+  });
+
+  /** The manifests, with no server behind the gateway. */
+  async function without() {
+    const port = await freePort();
+    const places = { port, bearerswap: await freePort(), crm: await freePort(), wiki: await freePort() };
+    return { port, manifests: istioResources(places, "http://127.0.0.1") };
+  }
+});
+
+/** What it says, on either of its outputs; rejects with it where it finds a mistake. */
+async function istioctl(...args: readonly string[]): Promise<string> {
+  const { stdout, stderr } = await run(await builtProgram(goPrograms.istioctl), args);
+  return stdout + stderr;
+}
+
+async function written(name: string, text: string): Promise<string> {
+  const path = join(await mkdtemp(join(tmpdir(), "bearerswap-istioctl-")), name);
+  await writeFile(path, text);
+  return path;
+}
+
+async function dumpOf(envoy: EnvoyProcess): Promise<unknown> {
+  return (await fetch(`${envoy.adminUrl}/config_dump`)).json();
+}
+
+function filtersOf(dump: unknown): readonly Tree[] {
+  return findAll<Tree[]>(dump, "http_filters").find((filters) => filters.length > 2) ?? [];
+}
