@@ -1,3 +1,4 @@
+import type { LookupFunction } from "node:net";
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici";
 import { type HttpAnswer, type HttpAnswerParts, type HttpFields, httpAnswer } from "./http-answer.ts";
 import { NotSentError } from "./not-sent.ts";
@@ -18,15 +19,25 @@ export type FetchFor = (ca: string | undefined) => HttpFetch;
  * headers, a body that is text or a form, and a signal.
  */
 export function createFetchFor(env: Readonly<Record<string, string | undefined>>): FetchFor {
-  const isProxied = env.NODE_USE_ENV_PROXY === "1";
   return (ca) => {
-    const connect = ca === undefined ? {} : { ca };
-    const options = { connect, allowH2: false };
-    const dispatcher = isProxied
-      ? new EnvHttpProxyAgent({ ...options, requestTls: connect, proxyTunnel: true })
-      : new Agent(options);
-    return (url, init = {}) => send(dispatcher, new URL(url), init);
+    const dispatcher = dispatcherFor(env, { ca });
+    return (url, init) => send(dispatcher, new URL(url), init);
   };
+}
+
+interface ConnectOptions {
+  readonly ca: string | undefined;
+  /** Looks up the names of servers that are not asked through a proxy. Default: the system's. */
+  readonly lookup?: LookupFunction;
+}
+
+/** What holds the connections of one fetch. */
+export function dispatcherFor(env: Readonly<Record<string, string | undefined>>, given: ConnectOptions): Dispatcher {
+  const { ca, lookup } = given;
+  const tls = ca === undefined ? {} : { ca };
+  const options = { connect: lookup === undefined ? tls : { ...tls, lookup }, allowH2: false };
+  if (env.NODE_USE_ENV_PROXY !== "1") return new Agent(options);
+  return new EnvHttpProxyAgent({ ...options, requestTls: tls, proxyTunnel: true });
 }
 
 const defaultHeaders = { accept: "*/*", "accept-encoding": "identity", "user-agent": `bearerswap/${version}` };
@@ -35,7 +46,7 @@ const maxBodyBytes = 1_048_576;
 const formType = "application/x-www-form-urlencoded;charset=UTF-8";
 
 /** Hands the request to its connection in the tick of the call. */
-function send(dispatcher: Dispatcher, url: URL, init: RequestInit): Promise<HttpAnswer> {
+export function send(dispatcher: Dispatcher, url: URL, init: RequestInit = {}): Promise<HttpAnswer> {
   const { method = "GET", body, signal } = init;
   const contentType = body instanceof URLSearchParams ? { "content-type": formType } : {};
   const headers = { ...defaultHeaders, ...contentType, ...fieldsOf(init.headers) };
