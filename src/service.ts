@@ -8,6 +8,7 @@ import { configuredBrowserSessions } from "./connect/configured-browser-sessions
 import { configuredConnect, cookiesOfPages } from "./connect/configured-connect.ts";
 import { configuredHeal } from "./heal/configured-heal.ts";
 import { configuredLogout } from "./logout/configured-logout.ts";
+import { configuredSessionNames } from "./logout/configured-session-names.ts";
 import type { Clock } from "./platform/clock.ts";
 import type { FetchFor } from "./platform/fetch-for.ts";
 import type { Log } from "./platform/log.ts";
@@ -50,16 +51,15 @@ type World = Omit<ServiceDeps, "config">;
  * listens. A line makes one part, of those above it; a `configured…` part may be undefined.
  */
 export function createService({ config, ...world }: ServiceDeps): Service {
-  const { listen, sessions: sourceConfigs, check: limits, shutdown } = config;
+  const { listen, sessions: sources, check: limits, shutdown } = config;
   const lasting = createLasting(config, world);
-  const { metrics, store, flowStores, providers, tokens } = lasting;
-  const { check, connect, heal, logout } = createDecision(config, world, lasting);
+  const { metrics, store, flowStores, tokens } = lasting;
+  const { check, connect, heal, logout, names } = createDecision(config, world, lasting);
 
   const server = createCheckServer({ check, process: heal?.process, config: listen, deadlineMs: limits.deadlineMs });
   const readiness = createReadiness({ ...world, store, health: server, metrics: metrics.store });
-  const probes = configuredProbeServer({ config: listen, readiness, scrape: metrics.scrape, logout: logout?.endpoint });
-  const grants = { store, tokens, providers, sources: sourceConfigs, onPut: logout?.names.granted };
-  const admin = configuredAdminServer({ ...world, ...grants, config: listen, metrics: metrics.admin });
+  const probes = configuredProbeServer({ config: listen, readiness, scrape: metrics.scrape, logout });
+  const admin = configuredAdminServer({ ...world, ...lasting, sources, names, config: listen, metrics: metrics.admin });
 
   return {
     async start() {
@@ -96,22 +96,22 @@ function createLasting(config: Config, world: World) {
  * here can be found out again, so that another configuration can take its place.
  */
 function createDecision(config: Config, world: World, lasting: ReturnType<typeof createLasting>) {
-  const { metrics, store, flowStores, providers, tokens } = lasting;
+  const { metrics, store, flowStores, tokens } = lasting;
   const { sessions: sourceConfigs, cache } = config;
   const pageCookies = cookiesOfPages(config.connect);
   const keys = createKeySets({ ...world, config: sourceConfigs, metrics: metrics.keys });
   const { issuerSessions, ...browsers } = configuredBrowserSessions({ ...world, config, flowStores });
-  const ending = { store, tokens, flowStores, pages: issuerSessions };
-  const logout = configuredLogout({ ...world, ...ending, config, keys, metrics: metrics.logouts });
-  const told = { keys, onVerified: logout?.names.seen, ownSessions: browsers.ownSessions };
+  const names = configuredSessionNames({ ...world, config, store, flowStores });
+  const parts = { ...world, ...lasting, config, names };
+  const logout = configuredLogout({ ...parts, keys, pages: issuerSessions, metrics: metrics.logouts });
+  const told = { keys, onVerified: names?.seen, ownSessions: browsers.ownSessions };
   const sessions = createSources({ ...world, ...told, config: sourceConfigs, maxEntries: cache.maxSessions, metrics });
   const routes = createRoutes(config);
-  const pages = { sessions, ...browsers, routes, providers, tokens, store, flowStores };
-  const connect = configuredConnect({ ...world, ...pages, config, metrics: metrics.grants });
+  const connect = configuredConnect({ ...parts, ...browsers, sessions, routes, metrics: metrics.grants });
   const decode = createDecoder(wantedBy(sourceConfigs, pageCookies));
-  const heal = configuredHeal({ ...world, tokens, connect, flowStores, config, metrics: metrics.heal });
+  const heal = configuredHeal({ ...parts, connect, metrics: metrics.heal });
   const answers = { credentials: credentialsOf(sourceConfigs, pageCookies), challenge: config.check, connect };
-  const parts = { decode, sessions, routes, tokens, prove: heal?.prove };
-  const check = createCheck({ ...world, ...parts, ...answers, metrics: metrics.checks });
-  return { check, connect, heal, logout };
+  const checked = { decode, sessions, routes, tokens, prove: heal?.prove };
+  const check = createCheck({ ...world, ...checked, ...answers, metrics: metrics.checks });
+  return { check, connect, heal, logout, names };
 }

@@ -73,6 +73,8 @@ function guarded(
     list: unary("list", handlers.list),
     refresh: unary("refresh", handlers.refresh),
     revoke: unary("revoke", handlers.revoke),
+    listBySubject: unary("list_by_subject", handlers.listBySubject),
+    revokeBySubject: unary("revoke_by_subject", handlers.revokeBySubject),
   };
 }
 

@@ -30,6 +30,8 @@ export const refreshOutcomes: Readonly<Record<number, string>> = { 1: "refreshed
 const deadlineMs = 10_000;
 /** For calls that have to wait for a provider. */
 const providerDeadlineMs = 30_000;
+/** For calls about a user, who may have grants in many sessions. */
+const subjectDeadlineMs = 300_000;
 
 type Callback<Response> = (error: ServiceError | null, response: Response) => void;
 type Method<Request, Response> = (
@@ -63,6 +65,14 @@ export function createGrantsClient({ address, token, caFile }: GrantsClientOptio
     refresh: (request) =>
       call<proto.RefreshRequest, proto.RefreshResponse>(client.refresh, request, providerDeadlineMs),
     revoke: (request) => call<proto.RevokeRequest, proto.RevokeResponse>(client.revoke, request, providerDeadlineMs),
+    listBySubject: (request) =>
+      call<proto.ListBySubjectRequest, proto.ListBySubjectResponse>(client.listBySubject, request, subjectDeadlineMs),
+    revokeBySubject: (request) =>
+      call<proto.RevokeBySubjectRequest, proto.RevokeBySubjectResponse>(
+        client.revokeBySubject,
+        request,
+        subjectDeadlineMs,
+      ),
     close: () => client.close(),
   };
 }

@@ -1,32 +1,32 @@
 import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
 import type { Clock } from "../platform/clock.ts";
-import { BearerswapError } from "../platform/error.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { Provider } from "../providers/provider.ts";
-import { type IdSource, idProblem } from "../sessions/session-id.ts";
+import { idProblem } from "../sessions/session-id.ts";
+import type { SourceConfig } from "../sessions/source-config.ts";
 import { type GrantKey, hashSession, shortHash } from "../stores/grant.ts";
-import type { ReadResult, TokenStore } from "../stores/token-store.ts";
+import type { TokenStore } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
+import { glance, view } from "./grant-view.ts";
 import { grantWrite, type TokenLives } from "./grant-write.ts";
 import { revokeAtProvider } from "./provider-revocation.ts";
+import { createSubjectGrants, type UserNames } from "./subject-grants.ts";
 
 export interface GrantsServiceDeps {
   readonly store: Pick<TokenStore, "read" | "list">;
-  readonly tokens: Pick<TokenManager, "put" | "refreshNow" | "revoke">;
+  readonly tokens: Pick<TokenManager, "put" | "refreshNow" | "revoke" | "endIf">;
   /** The configured session sources. */
-  readonly sources: readonly GrantSource[];
+  readonly sources: readonly SourceConfig[];
   /** By the upstream's name. */
   readonly providers: ReadonlyMap<string, TokenLives & Pick<Provider, "revoke">>;
-  /** Told of a grant with a subject before it is stored. */
-  readonly onPut: ((source: string, session: string, subject: string, lifeMs: number) => Promise<void>) | undefined;
+  /** Absent where no issuer names sessions or users to us. */
+  readonly names: UserNames | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
 }
-
-/** A source of sessions. With `subject` its sessions may only use grants of their own subject. */
-type GrantSource = IdSource & { readonly name: string; readonly subject?: unknown };
 
 /** The grant that was asked about is not there. */
 export class NotFoundError extends Error {
@@ -42,6 +42,8 @@ export interface GrantsHandlers {
   list(request: proto.ListRequest): Promise<proto.ListResponse>;
   refresh(request: proto.RefreshRequest): Promise<proto.RefreshResponse>;
   revoke(request: proto.RevokeRequest): Promise<proto.RevokeResponse>;
+  listBySubject(request: proto.ListBySubjectRequest): Promise<proto.ListBySubjectResponse>;
+  revokeBySubject(request: proto.RevokeBySubjectRequest): Promise<proto.RevokeBySubjectResponse>;
 }
 
 /** What each call does; a {@link BearerswapError} `input` is the caller's mistake. No response holds a token. */
@@ -50,16 +52,18 @@ export function createGrantsHandlers({
   tokens,
   sources,
   providers,
-  onPut,
+  names,
   clock,
   random,
   log,
 }: GrantsServiceDeps): GrantsHandlers {
   return {
+    ...createSubjectGrants({ store, tokens, sources, providers, names, log }),
+
     async put({ session, upstream, subject, token }) {
       const key = keyOf(session, upstream);
       const source = sourceOf(session);
-      if (subject === "" && source.subject !== undefined)
+      if (subject === "" && "subject" in source && source.subject !== undefined)
         throw new BearerswapError(
           "input",
           `source "${source.name}" binds its sessions to a subject, and nobody could use a grant without one: name its owner (--subject)`,
@@ -67,8 +71,16 @@ export function createGrantsHandlers({
       checkId(session);
       const lives = providers.get(upstream) ?? { refreshTokenLifeMs: 0 };
       const write = grantWrite(token, subject, lives, { clock, random });
-      if (subject !== "") await onPut?.(source.name, key.session, subject, write.life.ms);
+      const named = async () =>
+        subject === "" ? undefined : names?.granted(source.name, key.session, subject, write.life.ms);
+      await named();
       await tokens.put(key, write);
+      await named().catch((error: unknown) =>
+        log.warn(
+          { event: "session_not_indexed", session: shortHash(key.session), reason: messageOf(error) },
+          "a grant is stored, and perhaps not under its user's name: it may be missing from the list of the user's grants until its session is seen again",
+        ),
+      );
       log.info({ event: "grant_put", upstream, session: shortHash(key.session) }, "grant stored");
       return { grant: view(upstream, await store.read(key)) };
     },
@@ -84,7 +96,7 @@ export function createGrantsHandlers({
       const hash = sessionOf(session);
       const names = [...(await store.list(hash, [...providers.keys()]))].sort();
       if (names.length === 0) checkId(session);
-      const grants = await Promise.all(names.map((upstream) => glance({ session: hash, upstream })));
+      const grants = await Promise.all(names.map((upstream) => glance({ session: hash, upstream }, store)));
       return { grants: grants.filter((grant) => grant !== undefined) };
     },
 
@@ -124,16 +136,6 @@ export function createGrantsHandlers({
     },
   };
 
-  /** A grant for the list. One that cannot be read is shown as such, and does not hide the others. */
-  async function glance(key: GrantKey): Promise<proto.Grant | undefined> {
-    try {
-      return view(key.upstream, await store.read(key));
-    } catch (error) {
-      if (!(error instanceof BearerswapError) || !unreadable.has(error.code)) throw error;
-      return proto.Grant.create({ upstream: key.upstream, state: proto.GrantState.UNREADABLE, why: error.message });
-    }
-  }
-
   async function end(key: GrantKey, keepUpstream: boolean) {
     const why = keepUpstream ? undefined : await revokeAtProvider(key, { store, providers, log });
     return { name: key.upstream, wasThere: await tokens.revoke(key), why };
@@ -148,7 +150,7 @@ export function createGrantsHandlers({
     return { session: sessionOf(session), upstream };
   }
 
-  function sourceOf(session: proto.SessionKey | undefined): GrantSource {
+  function sourceOf(session: proto.SessionKey | undefined): SourceConfig {
     const [only, ...others] = sources;
     const names = sources.map(({ name }) => name);
     const name = session?.source || (others.length === 0 ? only?.name : undefined);
@@ -181,27 +183,3 @@ const outcomes = {
   refused: proto.RefreshOutcome.REFUSED,
   unavailable: proto.RefreshOutcome.UNAVAILABLE,
 } as const;
-
-/** The errors that are about one row alone. */
-const unreadable: ReadonlySet<string> = new Set(["store_sealed", "store_corrupt"]);
-
-/** What a grant looks like from outside; undefined where nothing is stored. */
-function view(upstream: string, read: ReadResult): proto.Grant | undefined {
-  if (read.kind === "absent") return undefined;
-  if (read.kind === "revoked")
-    return proto.Grant.create({ upstream, version: read.version, state: proto.GrantState.REVOKED });
-  const { version, state, why, grant, access, life, failingMs } = read.row;
-  return {
-    upstream,
-    version,
-    state: state === "dead" ? proto.GrantState.DEAD : proto.GrantState.ACTIVE,
-    why: why ?? "",
-    subject: grant.subject ?? "",
-    scope: grant.scope ?? "",
-    hasRefreshToken: grant.refreshToken !== undefined,
-    hasAccessToken: access !== undefined,
-    accessTokenExpiresInMs: access?.remainingMs === undefined ? undefined : Math.floor(access.remainingMs),
-    expiresInMs: Math.floor(life.ms),
-    failingForMs: failingMs === undefined ? undefined : Math.floor(failingMs),
-  };
-}

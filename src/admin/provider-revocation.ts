@@ -1,7 +1,7 @@
 import { BearerswapError } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { Provider } from "../providers/provider.ts";
-import { type GrantKey, shortHash } from "../stores/grant.ts";
+import { type Grant, type GrantKey, shortHash } from "../stores/grant.ts";
 import type { ReadResult, TokenStore } from "../stores/token-store.ts";
 import { endAtProvider } from "../tokens/end-at-provider.ts";
 
@@ -9,6 +9,8 @@ interface ProviderRevocationDeps {
   readonly store: Pick<TokenStore, "read">;
   readonly providers: ReadonlyMap<string, Pick<Provider, "revoke">>;
   readonly log: Log;
+  /** Which grant may be ended; any, unless given. */
+  readonly isMeant?: (grant: Grant) => boolean;
 }
 
 /**
@@ -24,7 +26,7 @@ const mostRounds = 3;
  */
 export async function revokeAtProvider(
   key: GrantKey,
-  { store, providers, log }: ProviderRevocationDeps,
+  { store, providers, log, isMeant = () => true }: ProviderRevocationDeps,
 ): Promise<string | undefined> {
   const provider = providers.get(key.upstream);
   let problem: string | undefined;
@@ -40,6 +42,7 @@ export async function revokeAtProvider(
     }
     if (found.kind !== "found" || found.row.version === ended) break;
     const { version, grant, access } = found.row;
+    if (!isMeant(grant)) break;
     const held = { refreshToken: grant.refreshToken, accessToken: access?.token };
     problem = await endAtProvider(key, held, { provider, log });
     ended = version;

@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
-import { createGrantsClient, type GrantsClient, grantStates, refreshOutcomes } from "../admin/grants-client.ts";
+import { createGrantsClient, type GrantsClient, refreshOutcomes } from "../admin/grants-client.ts";
 import { type Address, parseAddress } from "../platform/address.ts";
 import { BearerswapError, messageOf } from "../platform/error.ts";
 import { Secret } from "../platform/secret.ts";
 import type { CliContext } from "./context.ts";
+import { type Grant, jsonOf, lineOf, placeOf } from "./grant-lines.ts";
 import { parseTokenInput } from "./token-input.ts";
 
 interface GrantsOptions {
@@ -17,11 +18,13 @@ interface GrantsOptions {
   readonly sessionFile?: string;
   readonly upstream?: string;
   readonly subject?: string;
+  readonly issuer?: string;
   readonly keepUpstream?: boolean;
   readonly json?: boolean;
 }
 
-type Grant = NonNullable<Awaited<ReturnType<GrantsClient["get"]>>["grant"]>;
+type Placed = Awaited<ReturnType<GrantsClient["listBySubject"]>>["grants"];
+type Revoked = Awaited<ReturnType<GrantsClient["revokeBySubject"]>>;
 
 /** `grants put|get|list|refresh|revoke`: what the store holds for a session. */
 export function addGrantsCommand(program: Command, { env, stdin, stdout, stderr }: CliContext): void {
@@ -55,11 +58,14 @@ export function addGrantsCommand(program: Command, { env, stdin, stdout, stderr 
       }),
     );
 
-  verb("list", "show all grants of a session, without their tokens").action((options: GrantsOptions) =>
-    withClient(options, env, async (client) => {
-      const { grants: found } = await client.list({ session: sessionOf(options) });
-      print(options, found, (lines) => (found.length === 0 ? "no grants\n" : lines));
-    }),
+  ofUsers(verb("list", "show all grants of a session, or of a user in all sessions, without their tokens")).action(
+    (options: GrantsOptions) =>
+      withClient(options, env, async (client) => {
+        const owner = ownerOf(options);
+        if (owner !== undefined) return printPlaced(options, (await client.listBySubject({ owner })).grants);
+        const { grants: found } = await client.list({ session: sessionOf(options) });
+        print(options, found, (lines) => (found.length === 0 ? "no grants\n" : lines));
+      }),
   );
 
   verb("refresh", "get a new access token now although the one in use is fresh, for example after an API refused it")
@@ -73,24 +79,29 @@ export function addGrantsCommand(program: Command, { env, stdin, stdout, stderr 
           stdout.write(
             `${JSON.stringify({ outcome: name, why, retryAfterMs, grants: grant === undefined ? [] : [jsonOf(grant)] })}\n`,
           );
-        else if (name === "refreshed") stdout.write(`refreshed\n${grant === undefined ? "" : `${lineOf(grant)}\n`}`);
+        else if (name === "refreshed")
+          stdout.write(`refreshed\n${grant === undefined ? "" : `${grant.upstream}: ${lineOf(grant)}\n`}`);
         if (name !== "refreshed") throw new BearerswapError("input", notRefreshed(upstream, name, why, retryAfterMs));
       }),
     );
 
-  verb("revoke", "end a session's grants, at their providers and here: one upstream's, or all of them")
-    .option("--upstream <name>", "only this upstream's")
-    .option("--keep-upstream", "leave the tokens valid at the provider")
-    .action((options: GrantsOptions) =>
-      withClient(options, env, async (client) => {
-        const { upstream = "", keepUpstream = false } = options;
-        const { upstreams, unconfirmed } = await client.revoke({ session: sessionOf(options), upstream, keepUpstream });
-        for (const { upstream: name, why } of unconfirmed)
-          stderr.write(`warning: ${name}: the provider did not confirm, its tokens may still be valid: ${why}\n`);
-        if (options.json) stdout.write(`${JSON.stringify({ revoked: upstreams, unconfirmed })}\n`);
-        else stdout.write(upstreams.length === 0 ? "nothing to revoke\n" : `revoked: ${upstreams.join(", ")}\n`);
-      }),
-    );
+  ofUsers(
+    verb("revoke", "end the grants of a session, or of a user, at their providers and here: one upstream's, or all")
+      .option("--upstream <name>", "only this upstream's")
+      .option("--keep-upstream", "leave the tokens valid at the provider"),
+  ).action((options: GrantsOptions) =>
+    withClient(options, env, async (client) => {
+      const { upstream = "", keepUpstream = false } = options;
+      const owner = ownerOf(options);
+      if (owner !== undefined)
+        return printRevoked(options, await client.revokeBySubject({ owner, upstream, keepUpstream }));
+      const { upstreams, unconfirmed } = await client.revoke({ session: sessionOf(options), upstream, keepUpstream });
+      for (const { upstream: name, why } of unconfirmed)
+        stderr.write(`warning: ${name}: the provider did not confirm, its tokens may still be valid: ${why}\n`);
+      if (options.json) stdout.write(`${JSON.stringify({ revoked: upstreams, unconfirmed })}\n`);
+      else stdout.write(upstreams.length === 0 ? "nothing to revoke\n" : `revoked: ${upstreams.join(", ")}\n`);
+    }),
+  );
 
   function verb(name: string, description: string): Command {
     return grants
@@ -105,9 +116,43 @@ export function addGrantsCommand(program: Command, { env, stdin, stdout, stderr 
       .option("--json", "print JSON");
   }
 
+  function ofUsers(command: Command): Command {
+    return command
+      .option("--subject <subject>", "in place of a session: the user, by the `sub` of the sessions' tokens")
+      .option("--issuer <url>", "the issuer whose user it is; may be left out where only one is configured");
+  }
+
+  function printPlaced({ json }: GrantsOptions, found: Placed): void {
+    if (json)
+      stdout.write(
+        `${JSON.stringify({ grants: found.map(({ place, grant }) => ({ ...place, ...(grant && jsonOf(grant)) })) })}\n`,
+      );
+    else if (found.length === 0) stdout.write("no grants\n");
+    else
+      for (const { place, grant } of found)
+        stdout.write(`${placeOf(place)}: ${grant === undefined ? "" : lineOf(grant)}\n`);
+  }
+
+  function printRevoked({ json }: GrantsOptions, { revoked, unconfirmed, unreadable }: Revoked): void {
+    for (const { place, why } of unconfirmed)
+      stderr.write(`warning: ${placeOf(place)}: the provider did not confirm, its tokens may still be valid: ${why}\n`);
+    for (const { place, why } of unreadable)
+      stderr.write(`warning: ${placeOf(place)}: not revoked, since nobody can tell whose it is: ${why}\n`);
+    const flat = (all: Revoked["unconfirmed"]) => all.map(({ place, why }) => ({ ...place, why }));
+    if (json)
+      stdout.write(`${JSON.stringify({ revoked, unconfirmed: flat(unconfirmed), unreadable: flat(unreadable) })}\n`);
+    else if (revoked.length === 0) stdout.write("nothing to revoke\n");
+    else for (const place of revoked) stdout.write(`revoked: ${placeOf(place)}\n`);
+    if (unreadable.length > 0)
+      throw new BearerswapError(
+        "input",
+        'some grants could not be read and were not revoked: "grants revoke --session" ends those of a session, whosever they are',
+      );
+  }
+
   function print(options: GrantsOptions, found: readonly Grant[], frame: (lines: string) => string): void {
     if (options.json) stdout.write(`${JSON.stringify({ grants: found.map(jsonOf) })}\n`);
-    else stdout.write(frame(found.map((grant) => `${lineOf(grant)}\n`).join("")));
+    else stdout.write(frame(found.map((grant) => `${grant.upstream}: ${lineOf(grant)}\n`).join("")));
   }
 }
 
@@ -139,6 +184,18 @@ function adminOf({ admin }: GrantsOptions, env: CliContext["env"]): Address {
   return address;
 }
 
+/** The user whose grants are meant; undefined where a session's are. */
+function ownerOf({ subject, issuer, session, sessionFile, source }: GrantsOptions) {
+  if (subject === undefined && issuer === undefined) return undefined;
+  if (subject === undefined) throw new BearerswapError("input", "--issuer goes with --subject");
+  if ([session, sessionFile, source].some((option) => option !== undefined))
+    throw new BearerswapError(
+      "input",
+      "give either --subject, for a user's grants in all sessions, or a session: --session, --session-file and --source do not go with it",
+    );
+  return { issuer: issuer ?? "", subject };
+}
+
 function sessionOf({ source, session, sessionFile }: GrantsOptions): { source: string; id: string } {
   if ((session === undefined) === (sessionFile === undefined))
     throw new BearerswapError("input", "give one of --session and --session-file");
@@ -158,30 +215,4 @@ function notRefreshed(upstream: string, outcome: string, why: string, retryAfter
     return `${upstream} was not refreshed (${why}): the user has to log in again. A token in use is served until it ends; "grants revoke" ends it now`;
   const when = retryAfterMs === undefined ? "later" : `in ${Math.ceil(retryAfterMs / 1_000)}s`;
   return `${upstream} was not refreshed (${why}): nothing is lost and the token in use stays, try again ${when}`;
-}
-
-function jsonOf({ state, ...grant }: Grant) {
-  return { ...grant, state: grantStates[state] ?? "unknown" };
-}
-
-function lineOf(grant: Grant): string {
-  const access = grant.hasAccessToken
-    ? `access token ${grant.accessTokenExpiresInMs === undefined ? "without expiry" : `for ${seconds(grant.accessTokenExpiresInMs)}`}`
-    : "no access token";
-  const isHeld = grant.state === 1 || grant.state === 2;
-  const parts = [
-    grantStates[grant.state] ?? "unknown",
-    grant.why && `(${grant.why})`,
-    isHeld ? access : "",
-    !isHeld ? "" : grant.hasRefreshToken ? "refresh token" : "no refresh token",
-    grant.failingForMs === undefined ? "" : `refreshes failing for ${seconds(grant.failingForMs)}`,
-    grant.expiresInMs === undefined ? "" : `kept for ${seconds(grant.expiresInMs)}`,
-    grant.subject && `subject ${grant.subject}`,
-    grant.scope && `scope "${grant.scope}"`,
-  ].filter((part) => part !== "");
-  return `${grant.upstream}: ${parts.join(", ")}`;
-}
-
-function seconds(ms: number): string {
-  return `${Math.floor(ms / 1_000)}s`;
 }

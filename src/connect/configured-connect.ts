@@ -18,7 +18,7 @@ export function cookiesOfPages(config: ConnectConfig | undefined): OwnCookies {
   return config === undefined ? {} : { names: [browserCookie, pageCookie], prefixes: [loginCookiePrefix] };
 }
 
-type Session = "sessions" | "ownSessions" | "pageSessions";
+type Session = "sessions" | "names" | "ownSessions" | "pageSessions";
 type Shared = Pick<ConnectContext, Session | "providers" | "tokens" | "store" | "clock" | "random" | "log" | "metrics">;
 
 interface ConfiguredConnectDeps extends Shared {

@@ -15,9 +15,17 @@ import type { PageSessions } from "./page-sessions.ts";
 import type { States } from "./states.ts";
 import type { Tickets } from "./tickets.ts";
 
+/** Lets grants be found by the names that issuers have for users. */
+interface GrantNames {
+  /** A grant of that subject is about to be stored, or was. */
+  granted(source: string, session: string, subject: string, lifeMs: number): Promise<void>;
+}
+
 /** What all parts of connecting an account work with. */
 export interface ConnectContext {
   readonly sessions: SessionSource;
+  /** Absent where no issuer names sessions or users to us. */
+  readonly names: GrantNames | undefined;
   /** Absent where no source has sessions of our own. */
   readonly ownSessions: OwnSessions | undefined;
   /** Absent where nobody can log in on our pages. */

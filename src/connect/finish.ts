@@ -39,6 +39,8 @@ interface Returning {
 interface Place {
   readonly key: GrantKey;
   readonly subject: string | undefined;
+  /** The session's source; undefined where a newcomer's session begins. */
+  readonly source: string | undefined;
   readonly begun: BegunSession | undefined;
   readonly pending: PendingLogin;
 }
@@ -46,7 +48,8 @@ interface Place {
 type Tokens = LoginOutcome & { readonly kind: "tokens" };
 
 export function createFinish(context: ConnectContext): Finish {
-  const { providers, tokens, flows, ownSessions, links, messages, titleOf, clock, random, log, metrics } = context;
+  const { providers, tokens, flows, names, ownSessions, links, messages, titleOf, clock, random, log, metrics } =
+    context;
   const accounts = createAccounts(flows);
 
   return {
@@ -95,19 +98,41 @@ export function createFinish(context: ConnectContext): Finish {
     const session = owner?.session ?? begun?.session;
     if (session === undefined) return undefined;
     const key = { session, upstream: flow.upstream };
+    const place = { key, subject: owner?.subject, source: owner?.source, begun };
+    const lifeMs = providers.get(flow.upstream)?.refreshTokenLifeMs ?? 0;
+    await named(place, lifeMs).catch((error: unknown) => notNamed(place, error));
     const pending = await tokens.beginLogin(key);
     if (begun !== undefined) late.push(begun.cookie);
-    return { key, subject: owner?.subject, begun, pending };
+    return { ...place, pending };
+  }
+
+  /** Lets the grant be found by its user. */
+  async function named({ key, source, subject }: Omit<Place, "pending">, lifeMs: number): Promise<void> {
+    if (source !== undefined && subject !== undefined) await names?.granted(source, key.session, subject, lifeMs);
+  }
+
+  /** Once more now that it is stored: who looked before found no grant, and took the name away. */
+  function stayNamed(place: Place, lifeMs: number): void {
+    const failed = (reason: unknown) => notNamed(place, reason);
+    void untilStored(clock, () => named(place, lifeMs), flowLifeMs, failed).catch(() => undefined);
+  }
+
+  function notNamed({ key }: Omit<Place, "pending">, reason: unknown): void {
+    log.warn(
+      { event: "session_not_indexed", ...about(key), reason: messageOf(reason) },
+      "a login could not be stored under its user's name, and goes on; it is tried again when the account is connected",
+    );
   }
 
   /** The tokens are stored first: whatever is wrong with the rest of the response must not cost the user the login. */
   async function keep(
     flow: FlowState,
-    { key, subject, begun, pending }: Place,
+    place: Place,
     provider: Provider,
     outcome: Tokens,
     sentAt: number,
   ): Promise<Reply> {
+    const { key, subject, begun, pending } = place;
     const given = writeOf(outcome.tokens, subject, provider, sentAt);
     const cookies = begun === undefined ? [] : [begun.cookie];
     const { result, createdAt } = await pending.store(given);
@@ -118,6 +143,7 @@ export function createFinish(context: ConnectContext): Finish {
     }
     switch (result) {
       case "stored":
+        stayNamed(place, write.life.ms);
         if (begun !== undefined) await keepSession(begun);
         return verified(flow, key, write, provider, await outcome.identity, cookies);
       case "superseded":

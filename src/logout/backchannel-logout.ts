@@ -1,11 +1,12 @@
 import type { Clock } from "../platform/clock.ts";
 import { digestOf } from "../platform/digest.ts";
-import { messageOf } from "../platform/error.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { KeySet } from "../sessions/key-set.ts";
 import type { LogoutSource } from "../sessions/source-config.ts";
 import { namedIssuer, unverifiedIssuer } from "../sessions/unverified-issuer.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
+import { type GrantKey, isUnreadable } from "../stores/grant.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import { type LogoutToken, type LogoutTokenResult, verifyLogoutToken } from "./logout-token.ts";
@@ -19,7 +20,7 @@ export interface BackchannelLogoutDeps {
   readonly names: Pick<SessionNames, "named">;
   readonly flows: Pick<FlowStore, "read" | "put">;
   readonly store: Pick<TokenStore, "list">;
-  readonly tokens: Pick<TokenManager, "revoke">;
+  readonly tokens: Pick<TokenManager, "revoke" | "endIf">;
   /** Ends logins on our own pages; undefined where there are none. */
   readonly pages: EndLogins | undefined;
   /** The configured upstreams. */
@@ -130,15 +131,32 @@ export function createBackchannelLogout({
   /** Ends the grants of the sessions that the token means. Every replica learns of it by the tombstones. */
   async function carryOut({ source, token }: Ordered): Promise<void> {
     const sessions = await names.named(source, token);
+    const of = source.subject === "sub" ? token.sub : undefined;
     let grants = 0;
     for (const session of sessions) {
       const held = await store.list(session, upstreamNames);
-      const revoked = await Promise.all(held.map((upstream) => tokens.revoke({ session, upstream })));
-      grants += revoked.filter(Boolean).length;
+      const ended = await Promise.all(held.map((upstream) => end({ session, upstream }, of)));
+      grants += ended.filter(Boolean).length;
     }
     log.info(
       { event: "backchannel_logout", source: source.name, sessions: sessions.length, grants },
       "the issuer ended sessions",
     );
+  }
+
+  /**
+   * Ends a grant. Where the logout token names the user and the source binds grants to users, another user's is left
+   * alone: a session's id may have come to somebody else. One that cannot be read is ended.
+   */
+  async function end(key: GrantKey, subject: string | undefined): Promise<boolean> {
+    if (subject === undefined) return tokens.revoke(key);
+    try {
+      const ended = await tokens.endIf(key, (grant) => grant.subject === undefined || grant.subject === subject);
+      if (ended.kind === "unknown") throw new BearerswapError("store_unavailable", "the store did not answer");
+      return ended.kind === "ended";
+    } catch (error) {
+      if (isUnreadable(error)) return tokens.revoke(key);
+      throw error;
+    }
   }
 }

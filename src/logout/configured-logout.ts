@@ -1,34 +1,31 @@
 import { isLogoutSource, type SourceConfig } from "../sessions/source-config.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
-import type { SessionIndex } from "../stores/session-index.ts";
 import { type BackchannelLogoutDeps, createBackchannelLogout } from "./backchannel-logout.ts";
 import { createLogoutEndpoint, type LogoutEndpoint } from "./logout-endpoint.ts";
-import { createSessionNames, type SessionNames } from "./session-names.ts";
-
-/** How issuers end sessions. */
-interface Logout {
-  readonly names: Pick<SessionNames, "seen" | "granted">;
-  readonly endpoint: LogoutEndpoint;
-}
+import type { SessionNames } from "./session-names.ts";
 
 type Shared = Omit<BackchannelLogoutDeps, "sources" | "names" | "flows" | "upstreamNames">;
 
 interface ConfiguredLogoutDeps extends Shared {
   readonly config: {
     readonly sessions: readonly SourceConfig[];
-    readonly upstreams: Readonly<Record<string, { readonly refreshTokenLifeMs: number }>>;
+    readonly upstreams: Readonly<Record<string, unknown>>;
   };
-  readonly flowStores: { readonly flows: FlowStore; readonly index: SessionIndex } | undefined;
+  readonly names: Pick<SessionNames, "named"> | undefined;
+  readonly flowStores: { readonly flows: FlowStore } | undefined;
 }
 
-/** Undefined where no issuer may end sessions. */
-export function configuredLogout({ config, flowStores, ...deps }: ConfiguredLogoutDeps): Logout | undefined {
+/** How issuers end sessions; undefined where none may. */
+export function configuredLogout({
+  config,
+  names,
+  flowStores,
+  ...deps
+}: ConfiguredLogoutDeps): LogoutEndpoint | undefined {
   const sources = config.sessions.filter(isLogoutSource);
-  if (sources.length === 0 || flowStores === undefined) return undefined;
-  const { flows, index } = flowStores;
-  const grantLifeMs = Math.max(0, ...Object.values(config.upstreams).map((upstream) => upstream.refreshTokenLifeMs));
-  const names = createSessionNames({ sources, index, grantLifeMs, clock: deps.clock, log: deps.log });
+  if (sources.length === 0 || names === undefined || flowStores === undefined) return undefined;
   const upstreamNames = Object.keys(config.upstreams);
-  const logout = createBackchannelLogout({ ...deps, sources, names, flows, upstreamNames });
-  return { names, endpoint: createLogoutEndpoint(logout) };
+  return createLogoutEndpoint(
+    createBackchannelLogout({ ...deps, sources, names, flows: flowStores.flows, upstreamNames }),
+  );
 }

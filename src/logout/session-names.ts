@@ -1,45 +1,67 @@
 import type { JWTPayload } from "jose";
 import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/error.ts";
-import type { Log } from "../platform/log.ts";
 import { nameText } from "../sessions/session-id.ts";
-import type { LogoutSource } from "../sessions/source-config.ts";
+import type { JwtSource, LogoutSource } from "../sessions/source-config.ts";
 import { hashSession, shortHash } from "../stores/grant.ts";
 import type { SessionIndex, SessionName } from "../stores/session-index.ts";
-import type { LogoutToken } from "./logout-token.ts";
+import { createRenewals, type RenewalsDeps } from "./name-renewals.ts";
 
-interface SessionNamesDeps {
-  readonly sources: readonly LogoutSource[];
+export interface SessionNamesDeps extends RenewalsDeps {
+  /** The jwt sources of which anything is remembered: see `isNamed`. */
+  readonly sources: readonly JwtSource[];
   readonly index: SessionIndex;
   /**
    * How long a grant lives after its last use, ms. For this time a session must be found after its token has expired.
    */
   readonly grantLifeMs: number;
   readonly clock: Clock;
-  readonly log: Log;
 }
 
-/** Remembers the names by which issuers know our sessions, so that issuers can end them. */
+/** What an issuer calls a session, and whose it is. */
+interface Names {
+  readonly sid?: string | undefined;
+  readonly sub?: string | undefined;
+}
+
+/**
+ * Remembers the names by which issuers know our sessions, so that issuers can end them, and so that the grants of a user
+ * can be found.
+ */
 export interface SessionNames {
   /** A token of the source was verified. False if its session could not be stored: then this has to be called again. */
   seen(source: string, session: string, payload: JWTPayload): Promise<boolean>;
-  /** A grant of that subject is about to be stored, perhaps before its session was ever seen. */
+  /**
+   * A grant of that subject is about to be stored, perhaps before its session was ever seen. To be called again when it
+   * is stored: who looked in between found no grant, and took the name away.
+   */
   granted(source: string, session: string, subject: string, lifeMs: number): Promise<void>;
   /** The sessions that a logout token means. */
-  named(source: LogoutSource, token: LogoutToken): Promise<readonly string[]>;
+  named(source: LogoutSource, names: Names): Promise<readonly string[]>;
+  /** The sessions of a user, as far as they may hold grants. Of sources with `subject: sub` only. */
+  ofSubject(source: JwtSource, subject: string): Promise<readonly string[]>;
+  /** These sessions hold no grant of that user any more. */
+  forget(source: JwtSource, subject: string, sessions: readonly string[]): Promise<void>;
 }
 
 const claims = ["sid", "sub"] as const;
 
-export function createSessionNames({ sources, index, grantLifeMs, clock, log }: SessionNamesDeps): SessionNames {
+export function createSessionNames(deps: SessionNamesDeps): SessionNames {
+  const { sources, index, grantLifeMs, clock, log } = deps;
   const byName = new Map(sources.map((source) => [source.name, source]));
+  const renewals = createRenewals(deps);
 
   return {
     async seen(name, session, payload) {
       const source = byName.get(name);
       if (source === undefined) return true;
-      const names = claims.flatMap((claim) => nameOf(source, claim, payload[claim]) ?? []);
       const tokenLifeMs = Math.max((payload.exp ?? 0) * 1_000 + source.clockTolerance - clock.wallMs(), 0);
+      if (source.backchannelLogout === undefined) {
+        const subject = nameOf(source, "sub", payload.sub);
+        if (subject !== undefined) renewals.renew(subject, session, tokenLifeMs + grantLifeMs);
+        return true;
+      }
+      const names = claims.flatMap((claim) => nameOf(source, claim, payload[claim]) ?? []);
       try {
         await Promise.all(names.map((each) => index.add(each, session, tokenLifeMs + grantLifeMs)));
         return true;
@@ -63,17 +85,27 @@ export function createSessionNames({ sources, index, grantLifeMs, clock, log }: 
       const { by } = source.backchannelLogout;
       const claim = (by === "sid" ? sid : sub) === undefined ? other[by] : by;
       const value = claim === "sid" ? sid : sub;
-      if (value === undefined) return Promise.resolve([]);
-      const name = nameOf(source, claim, value);
-      return name === undefined ? Promise.resolve([hashSession(source.name, value)]) : index.find(name);
+      return value === undefined ? Promise.resolve([]) : find(source, claim, value);
+    },
+
+    ofSubject: (source, subject) => find(source, "sub", subject),
+
+    async forget(source, subject, sessions) {
+      const name = nameOf(source, "sub", subject);
+      if (name !== undefined && sessions.length > 0) await index.remove(name, sessions);
     },
   };
+
+  async function find(source: JwtSource, claim: SessionName["claim"], value: string): Promise<readonly string[]> {
+    const name = nameOf(source, claim, value);
+    return name === undefined ? [hashSession(source.name, value)] : index.find(name);
+  }
 }
 
 const other = { sid: "sub", sub: "sid" } as const;
 
 /** Undefined if the claim is the session's id itself: its hash then needs no index. */
-function nameOf(source: LogoutSource, claim: SessionName["claim"], value: unknown): SessionName | undefined {
+function nameOf(source: JwtSource, claim: SessionName["claim"], value: unknown): SessionName | undefined {
   const text = nameText(value);
   return source.claim === claim || text === undefined ? undefined : { source: source.name, claim, value: text };
 }

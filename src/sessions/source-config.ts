@@ -66,9 +66,20 @@ export type SourceConfig = { readonly name: string } & (
   | PrincipalSourceConfig
 );
 
+export type JwtSource = SourceConfig & JwtSourceConfig;
+
+export function isJwtSource(source: SourceConfig): source is JwtSource {
+  return source.kind === "jwt";
+}
+
 /** A source whose issuer may end its sessions. */
-export type LogoutSource = SourceConfig & JwtSourceConfig & { readonly backchannelLogout: BackchannelLogoutConfig };
+export type LogoutSource = JwtSource & { readonly backchannelLogout: BackchannelLogoutConfig };
 
 export function isLogoutSource(source: SourceConfig): source is LogoutSource {
   return source.kind === "jwt" && source.backchannelLogout !== undefined;
+}
+
+/** Whether it is remembered what the issuer calls the source's sessions, or their users. */
+export function isNamed(source: JwtSource): boolean {
+  return source.backchannelLogout !== undefined || source.subject === "sub";
 }

@@ -1,4 +1,5 @@
 import { digestOf } from "../platform/digest.ts";
+import { BearerswapError } from "../platform/error.ts";
 import type { Secret } from "../platform/secret.ts";
 
 /** Which grant is meant. */
@@ -64,4 +65,9 @@ export function shortHash(session: string): string {
 /** A grant as a key of maps in this process. */
 export function grantId({ session, upstream }: GrantKey): string {
   return `${session}:${upstream}`;
+}
+
+/** Whether an error is about one row alone, which is sealed with an unknown key or damaged. */
+export function isUnreadable(error: unknown): error is BearerswapError {
+  return error instanceof BearerswapError && (error.code === "store_sealed" || error.code === "store_corrupt");
 }

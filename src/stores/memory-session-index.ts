@@ -36,6 +36,11 @@ export function createMemorySessionIndex({ clock, maxEntries }: MemorySessionInd
       const id = sessionNameId(name);
       return [...entries.values()].filter((entry) => entry.name === id).map(({ session }) => session);
     },
+
+    async remove(name, sessions) {
+      const id = sessionNameId(name);
+      for (const session of sessions) entries.delete(`${id}:${session}`);
+    },
   };
 
   function entryOf(name: SessionName, session: string, lifeMs: number): Entry {

@@ -30,6 +30,10 @@ export function createRedisSessionIndex({ redis, keyPrefix }: RedisSessionIndexD
       const [found] = await redis.pipeline([["smembers", key]]);
       return parseReply(members, found, key);
     },
+
+    async remove(name, sessions) {
+      await redis.pipeline([["srem", keyOf(name), ...sessions]]);
+    },
   };
 
   function keyOf(name: SessionName): string {

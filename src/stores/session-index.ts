@@ -10,7 +10,7 @@ export interface SessionName {
 
 /**
  * Finds sessions by the names that their issuer has for them, since an issuer that ends a session does not know our
- * ids. All replicas share it. Both operations throw {@link BearerswapError} with code `store_unavailable`,
+ * ids. All replicas share it. Its operations throw {@link BearerswapError} with code `store_unavailable`,
  * `store_corrupt` or `store_full`.
  */
 export interface SessionIndex {
@@ -18,6 +18,8 @@ export interface SessionIndex {
   add(name: SessionName, session: string, lifeMs: number): Promise<void>;
   /** The hashes of all sessions under a name; some may have ended meanwhile. */
   find(name: SessionName): Promise<readonly string[]>;
+  /** Takes sessions away from a name. */
+  remove(name: SessionName, sessions: readonly string[]): Promise<void>;
 }
 
 /** The hash under which a name is kept, so that the store does not show who the users are. */

@@ -241,3 +241,50 @@ describe("an admin service that does not answer", () => {
       expectSentence(await grants(verb, ...(verb === "list" ? session : crm)), /^bearerswap: Redis: /);
   });
 });
+
+describe("grants of a user", () => {
+  const issuer = "https://as.example.com";
+  const jwt = { issuer, jwks: `${issuer}/jwks`, audience: "gw", claim: "sid", subject: "sub" };
+  const alice = ["--subject", "alice", "--issuer", issuer];
+
+  async function startWithUsers() {
+    const cli = await start({ config: { sessions: [{ name: "agents", jwt }] } });
+    for (const id of ["phone", "laptop"]) await cli.login({ id, subject: "alice" });
+    await cli.login({ id: "tablet", subject: "bob" });
+    return cli;
+  }
+
+  test("are listed and revoked in all sessions, a line for each that says which it is", async () => {
+    const { grants } = await startWithUsers();
+    const listed = await grants("list", ...alice);
+    const place = String.raw`crm \(session [\w-]{12} of agents\)`;
+    expect(listed).toMatchObject({ code: 0, stderr: "" });
+    expect(listed.stdout).toMatch(new RegExp(`^(?:${place}: active, access token for \\d+s, .*subject alice\n){2}$`));
+    const revoked = await grants("revoke", ...alice);
+    expect(revoked.code).toBe(0);
+    expect(revoked.stdout).toMatch(new RegExp(`^(?:revoked: ${place}\n){2}$`));
+    expect(revoked.stderr).toMatch(new RegExp(`^(?:warning: ${place}: the provider did not confirm, .*\n){2}$`));
+    expect((await grants("revoke", ...alice)).stdout).toBe("nothing to revoke\n");
+    expect((await grants("list", "--subject", "alice")).stdout).toBe("no grants\n");
+    expect((await grants("list", "--session", "tablet")).stdout).toMatch(/^crm: active/);
+  });
+
+  test("are printed as one JSON object", async () => {
+    const { grants } = await startWithUsers();
+    const place = { source: "agents", session: expect.stringMatching(/^[\w-]{12}$/), upstream: "crm" };
+    const listed = JSON.parse((await grants("list", "--json", "--subject", "bob")).stdout);
+    expect(listed).toMatchObject({ grants: [{ ...place, state: "active", subject: "bob" }] });
+    const revoked = JSON.parse((await grants("revoke", "--json", "--subject", "bob", "--upstream", "crm")).stdout);
+    expect(revoked).toEqual({ revoked: [place], unconfirmed: [{ ...place, why: expect.any(String) }], unreadable: [] });
+  });
+
+  test("are asked for by a user or by a session, not by both, and an unknown issuer is told from those that are known", async () => {
+    const { grants } = await startWithUsers();
+    expectSentence(await grants("list", ...alice, ...session), /give either --subject, .*, or a session/);
+    expectSentence(await grants("revoke", "--issuer", issuer), /--issuer goes with --subject/);
+    expectSentence(
+      await grants("revoke", "--subject", "alice", "--issuer", `${issuer}/`),
+      /no jwt source with `subject: sub` has the issuer "https:\/\/as\.example\.com\/"; configured: https:\/\/as\.example\.com$/m,
+    );
+  });
+});

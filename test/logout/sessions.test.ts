@@ -64,6 +64,15 @@ describe("a logout ends", () => {
     expect([await world.ask(phone), await world.ask(bob)]).toEqual([missing, "200"]);
   });
 
+  test("no grant that has come to another user, where the source binds grants to users", async () => {
+    const world = await startLogoutWorld(use, { subject: "sub" });
+    await world.login(phone);
+    await world.login(laptop);
+    await world.login({ ...laptop, sub: "bob" });
+    expect((await world.logout({ sub: "alice" })).status).toBe(200);
+    expect([await world.ask(phone), await world.ask({ ...laptop, sub: "bob" })]).toEqual([missing, "200"]);
+  });
+
   test("the grants of every upstream", async () => {
     const upstream = { tokenEndpoint: "https://idp.example.com/token", clientId: "gateway" };
     const world = await startLogoutWorld(use, {}, { config: { upstreams: { crm: upstream, wiki: upstream } } });

@@ -46,6 +46,16 @@ function describeContract(current: () => Opened): void {
     expect(await index.find(alice)).toEqual([]);
   });
 
+  test("takes away the sessions that are named, and no other, also where they are not there", async () => {
+    const { index } = current();
+    const [alice, bob] = [name(), name()];
+    for (const session of ["one", "two", "three"]) await index.add(alice, session, minuteMs);
+    await index.add(bob, "one", minuteMs);
+    await index.remove(alice, ["one", "three", "never"]);
+    await index.remove(name(), ["one"]);
+    expect([await index.find(alice), await index.find(bob)]).toEqual([["two"], ["one"]]);
+  });
+
   test("lets a session added again live on, and never shortens its life", async () => {
     const { index, pass } = current();
     const alice = name();

@@ -124,6 +124,47 @@ export interface Unconfirmed {
   readonly why: string;
 }
 
+export interface SubjectKey {
+  readonly issuer: string;
+  readonly subject: string;
+}
+
+export interface GrantPlace {
+  readonly source: string;
+  readonly session: string;
+  readonly upstream: string;
+}
+
+export interface PlacedGrant {
+  readonly place: GrantPlace | undefined;
+  readonly grant: Grant | undefined;
+}
+
+export interface ListBySubjectRequest {
+  readonly owner: SubjectKey | undefined;
+}
+
+export interface ListBySubjectResponse {
+  readonly grants: readonly PlacedGrant[];
+}
+
+export interface RevokeBySubjectRequest {
+  readonly owner: SubjectKey | undefined;
+  readonly upstream: string;
+  readonly keepUpstream: boolean;
+}
+
+export interface RevokeBySubjectResponse {
+  readonly revoked: readonly GrantPlace[];
+  readonly unconfirmed: readonly UnconfirmedGrant[];
+  readonly unreadable: readonly UnconfirmedGrant[];
+}
+
+export interface UnconfirmedGrant {
+  readonly place: GrantPlace | undefined;
+  readonly why: string;
+}
+
 function createBaseSessionKey(): SessionKey {
   return { source: "", id: "" };
 }
@@ -1274,6 +1315,562 @@ export const Unconfirmed: MessageFns<Unconfirmed> = {
   },
 };
 
+function createBaseSubjectKey(): SubjectKey {
+  return { issuer: "", subject: "" };
+}
+
+export const SubjectKey: MessageFns<SubjectKey> = {
+  encode(message: SubjectKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.issuer !== "") {
+      writer.uint32(10).string(message.issuer);
+    }
+    if (message.subject !== "") {
+      writer.uint32(18).string(message.subject);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SubjectKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubjectKey() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.issuer = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SubjectKey>): SubjectKey {
+    return SubjectKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SubjectKey>): SubjectKey {
+    const message = createBaseSubjectKey() as any;
+    message.issuer = object.issuer ?? "";
+    message.subject = object.subject ?? "";
+    return message;
+  },
+};
+
+function createBaseGrantPlace(): GrantPlace {
+  return { source: "", session: "", upstream: "" };
+}
+
+export const GrantPlace: MessageFns<GrantPlace> = {
+  encode(message: GrantPlace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.session !== "") {
+      writer.uint32(18).string(message.session);
+    }
+    if (message.upstream !== "") {
+      writer.uint32(26).string(message.upstream);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrantPlace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrantPlace() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.session = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.upstream = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GrantPlace>): GrantPlace {
+    return GrantPlace.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GrantPlace>): GrantPlace {
+    const message = createBaseGrantPlace() as any;
+    message.source = object.source ?? "";
+    message.session = object.session ?? "";
+    message.upstream = object.upstream ?? "";
+    return message;
+  },
+};
+
+function createBasePlacedGrant(): PlacedGrant {
+  return { place: undefined, grant: undefined };
+}
+
+export const PlacedGrant: MessageFns<PlacedGrant> = {
+  encode(message: PlacedGrant, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.place !== undefined) {
+      GrantPlace.encode(message.place, writer.uint32(10).fork()).join();
+    }
+    if (message.grant !== undefined) {
+      Grant.encode(message.grant, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PlacedGrant {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlacedGrant() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.place = GrantPlace.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.grant = Grant.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PlacedGrant>): PlacedGrant {
+    return PlacedGrant.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PlacedGrant>): PlacedGrant {
+    const message = createBasePlacedGrant() as any;
+    message.place = (object.place !== undefined && object.place !== null)
+      ? GrantPlace.fromPartial(object.place)
+      : undefined;
+    message.grant = (object.grant !== undefined && object.grant !== null) ? Grant.fromPartial(object.grant) : undefined;
+    return message;
+  },
+};
+
+function createBaseListBySubjectRequest(): ListBySubjectRequest {
+  return { owner: undefined };
+}
+
+export const ListBySubjectRequest: MessageFns<ListBySubjectRequest> = {
+  encode(message: ListBySubjectRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.owner !== undefined) {
+      SubjectKey.encode(message.owner, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBySubjectRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBySubjectRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.owner = SubjectKey.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListBySubjectRequest>): ListBySubjectRequest {
+    return ListBySubjectRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListBySubjectRequest>): ListBySubjectRequest {
+    const message = createBaseListBySubjectRequest() as any;
+    message.owner = (object.owner !== undefined && object.owner !== null)
+      ? SubjectKey.fromPartial(object.owner)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListBySubjectResponse(): ListBySubjectResponse {
+  return { grants: [] };
+}
+
+export const ListBySubjectResponse: MessageFns<ListBySubjectResponse> = {
+  encode(message: ListBySubjectResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.grants) {
+      PlacedGrant.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBySubjectResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBySubjectResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.grants.push(PlacedGrant.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListBySubjectResponse>): ListBySubjectResponse {
+    return ListBySubjectResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListBySubjectResponse>): ListBySubjectResponse {
+    const message = createBaseListBySubjectResponse() as any;
+    message.grants = object.grants?.map((e) => PlacedGrant.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRevokeBySubjectRequest(): RevokeBySubjectRequest {
+  return { owner: undefined, upstream: "", keepUpstream: false };
+}
+
+export const RevokeBySubjectRequest: MessageFns<RevokeBySubjectRequest> = {
+  encode(message: RevokeBySubjectRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.owner !== undefined) {
+      SubjectKey.encode(message.owner, writer.uint32(10).fork()).join();
+    }
+    if (message.upstream !== "") {
+      writer.uint32(18).string(message.upstream);
+    }
+    if (message.keepUpstream !== false) {
+      writer.uint32(24).bool(message.keepUpstream);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeBySubjectRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeBySubjectRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.owner = SubjectKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.upstream = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.keepUpstream = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RevokeBySubjectRequest>): RevokeBySubjectRequest {
+    return RevokeBySubjectRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokeBySubjectRequest>): RevokeBySubjectRequest {
+    const message = createBaseRevokeBySubjectRequest() as any;
+    message.owner = (object.owner !== undefined && object.owner !== null)
+      ? SubjectKey.fromPartial(object.owner)
+      : undefined;
+    message.upstream = object.upstream ?? "";
+    message.keepUpstream = object.keepUpstream ?? false;
+    return message;
+  },
+};
+
+function createBaseRevokeBySubjectResponse(): RevokeBySubjectResponse {
+  return { revoked: [], unconfirmed: [], unreadable: [] };
+}
+
+export const RevokeBySubjectResponse: MessageFns<RevokeBySubjectResponse> = {
+  encode(message: RevokeBySubjectResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.revoked) {
+      GrantPlace.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.unconfirmed) {
+      UnconfirmedGrant.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.unreadable) {
+      UnconfirmedGrant.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeBySubjectResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeBySubjectResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.revoked.push(GrantPlace.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unconfirmed.push(UnconfirmedGrant.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.unreadable.push(UnconfirmedGrant.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RevokeBySubjectResponse>): RevokeBySubjectResponse {
+    return RevokeBySubjectResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokeBySubjectResponse>): RevokeBySubjectResponse {
+    const message = createBaseRevokeBySubjectResponse() as any;
+    message.revoked = object.revoked?.map((e) => GrantPlace.fromPartial(e)) || [];
+    message.unconfirmed = object.unconfirmed?.map((e) => UnconfirmedGrant.fromPartial(e)) || [];
+    message.unreadable = object.unreadable?.map((e) => UnconfirmedGrant.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseUnconfirmedGrant(): UnconfirmedGrant {
+  return { place: undefined, why: "" };
+}
+
+export const UnconfirmedGrant: MessageFns<UnconfirmedGrant> = {
+  encode(message: UnconfirmedGrant, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.place !== undefined) {
+      GrantPlace.encode(message.place, writer.uint32(10).fork()).join();
+    }
+    if (message.why !== "") {
+      writer.uint32(18).string(message.why);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnconfirmedGrant {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnconfirmedGrant() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.place = GrantPlace.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UnconfirmedGrant>): UnconfirmedGrant {
+    return UnconfirmedGrant.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UnconfirmedGrant>): UnconfirmedGrant {
+    const message = createBaseUnconfirmedGrant() as any;
+    message.place = (object.place !== undefined && object.place !== null)
+      ? GrantPlace.fromPartial(object.place)
+      : undefined;
+    message.why = object.why ?? "";
+    return message;
+  },
+};
+
 export type GrantsService = typeof GrantsService;
 export const GrantsService = {
   put: {
@@ -1321,6 +1918,27 @@ export const GrantsService = {
     responseSerialize: (value: RevokeResponse): Buffer => Buffer.from(RevokeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RevokeResponse => RevokeResponse.decode(value),
   },
+  listBySubject: {
+    path: "/bearerswap.grants.v1.Grants/ListBySubject" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListBySubjectRequest): Buffer => Buffer.from(ListBySubjectRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListBySubjectRequest => ListBySubjectRequest.decode(value),
+    responseSerialize: (value: ListBySubjectResponse): Buffer =>
+      Buffer.from(ListBySubjectResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListBySubjectResponse => ListBySubjectResponse.decode(value),
+  },
+  revokeBySubject: {
+    path: "/bearerswap.grants.v1.Grants/RevokeBySubject" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RevokeBySubjectRequest): Buffer =>
+      Buffer.from(RevokeBySubjectRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RevokeBySubjectRequest => RevokeBySubjectRequest.decode(value),
+    responseSerialize: (value: RevokeBySubjectResponse): Buffer =>
+      Buffer.from(RevokeBySubjectResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RevokeBySubjectResponse => RevokeBySubjectResponse.decode(value),
+  },
 } as const;
 
 export interface GrantsServer extends UntypedServiceImplementation {
@@ -1329,6 +1947,8 @@ export interface GrantsServer extends UntypedServiceImplementation {
   list: handleUnaryCall<ListRequest, ListResponse>;
   refresh: handleUnaryCall<RefreshRequest, RefreshResponse>;
   revoke: handleUnaryCall<RevokeRequest, RevokeResponse>;
+  listBySubject: handleUnaryCall<ListBySubjectRequest, ListBySubjectResponse>;
+  revokeBySubject: handleUnaryCall<RevokeBySubjectRequest, RevokeBySubjectResponse>;
 }
 
 export interface GrantsClient extends Client {
@@ -1397,6 +2017,36 @@ export interface GrantsClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RevokeResponse) => void,
+  ): ClientUnaryCall;
+  listBySubject(
+    request: ListBySubjectRequest,
+    callback: (error: ServiceError | null, response: ListBySubjectResponse) => void,
+  ): ClientUnaryCall;
+  listBySubject(
+    request: ListBySubjectRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListBySubjectResponse) => void,
+  ): ClientUnaryCall;
+  listBySubject(
+    request: ListBySubjectRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListBySubjectResponse) => void,
+  ): ClientUnaryCall;
+  revokeBySubject(
+    request: RevokeBySubjectRequest,
+    callback: (error: ServiceError | null, response: RevokeBySubjectResponse) => void,
+  ): ClientUnaryCall;
+  revokeBySubject(
+    request: RevokeBySubjectRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RevokeBySubjectResponse) => void,
+  ): ClientUnaryCall;
+  revokeBySubject(
+    request: RevokeBySubjectRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RevokeBySubjectResponse) => void,
   ): ClientUnaryCall;
 }
 
