@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { findAll } from "../envoy/examples.ts";
 import { resources } from "../support/resources.ts";
 import { isConfiguration, isMapping, loadShown, shownFiles } from "./configurations.ts";
 import { isEnvoyBlock } from "./envoy-blocks.ts";
@@ -12,10 +13,13 @@ const named = (chosen: readonly Block[]) => chosen.map((block) => [`${block.page
 const isPreset = ({ page }: Block) => page === "docs/providers.md";
 const isKubernetes = (block: Block) =>
   documentsIn(block).every((document) => isMapping(document) && Object.hasOwn(document, "apiVersion"));
+/** agentgateway's own configuration. */
+const isAgentgateway = (block: Block) =>
+  documentsIn(block).every((document) => isMapping(document) && Object.hasOwn(document, "binds"));
 
 test("every block of YAML is of a kind that is checked", () => {
   expect(blocks.length).toBeGreaterThan(70);
-  const kinds = [isConfiguration, isPreset, isKubernetes, isEnvoyBlock];
+  const kinds = [isConfiguration, isPreset, isKubernetes, isEnvoyBlock, isAgentgateway];
   const unchecked = blocks.filter((block) => kinds.filter((isKind) => isKind(block)).length !== 1);
   expect(named(unchecked).map(([place]) => place)).toEqual([]);
 });
@@ -56,3 +60,19 @@ test.each(named(blocks.filter(isKubernetes)))("the manifests of %s name what the
       spec: expect.any(Object),
     });
 });
+
+test.each(named(blocks.filter(isAgentgateway)))(
+  "every route of %s is checked, closed on failure, by no cache",
+  (_, block) => {
+    const routes = findAll<object[]>(documentsIn(block), "routes").flat();
+    const checks = findAll<object>(routes, "extAuthz");
+    expect(checks.length).toBe(routes.length);
+    for (const check of checks) {
+      expect(check).toMatchObject({
+        failureMode: { denyWithStatus: 503 },
+        includeRequestHeaders: expect.arrayContaining(["authorization", "cookie"]),
+      });
+      expect(check).not.toHaveProperty("cache");
+    }
+  },
+);
