@@ -36,6 +36,12 @@ export const upstreamConnectSchema = z.strictObject({
     .boolean()
     .optional()
     .describe("PKCE (RFC 7636) is used unless this is false, for a provider that refuses requests with it."),
+  ownRedirect: z
+    .boolean()
+    .optional()
+    .describe(
+      "True: users come back to `<publicUrl><prefix>callback/<upstream>`, and not to the redirect URI that upstreams share. Register that address at the provider first.",
+    ),
   parameters: z
     .record(z.string().min(1), z.string())
     .refine(

@@ -11,8 +11,11 @@ import { visitorOf } from "./visitor.ts";
 
 /** `callback`: where providers send users back to. */
 interface Callback {
-  /** @param late gets the cookies that the browser needs even if the answer comes too late for it */
-  handle(input: CheckInput, query: URLSearchParams, late: ReplyCookie[]): Promise<Reply>;
+  /**
+   * @param upstream whose redirect URI the browser came back to; empty: the shared one
+   * @param late gets the cookies that the browser needs even if the answer comes too late for it
+   */
+  handle(input: CheckInput, upstream: string, query: URLSearchParams, late: ReplyCookie[]): Promise<Reply>;
   /** Resolves when no code is being redeemed any more, and the tokens are stored. */
   settled(): Promise<void>;
 }
@@ -21,12 +24,12 @@ export function createCallback(
   context: ConnectContext,
   { start, signIn }: { readonly start: Start; readonly signIn: SignIn },
 ): Callback {
-  const { store, states, tickets, sourcesByName, providers, ownSessions, links, messages, log, metrics } = context;
+  const { store, states, tickets, sourcesByName, providers, ownSessions, messages, log, metrics } = context;
   const { finish } = createFinish(context);
   const working = new Set<Promise<unknown>>();
 
   return {
-    async handle(input, query, late) {
+    async handle(input, upstream, query, late) {
       // The store is asked before anything is used up: if a code were redeemed while grants cannot be stored, the login
       // would be lost. Now it is enough to load the page again.
       await store.ping();
@@ -37,7 +40,10 @@ export function createCallback(
       const browser = knownBrowser(input);
       if (browser === undefined || !equalSecrets(browser.hash, flow.browser))
         return refuse(flow, "another browser", messages.otherBrowser());
-      const callback = new URL(`?${query}`, links.callback);
+      // Another provider's code, or one for another upstream, does not get to the provider where the login was begun.
+      if (upstream !== (flow.redirect === "own" ? flow.upstream : ""))
+        return refuse(flow, "another redirect URI", messages.foreignLogin(flow.upstream));
+      const callback = new URL(`?${query}`, login.redirectUri);
       const ended = begun.ended === undefined ? [] : [begun.ended];
       if (flow.step === "sign_in") {
         if (!(await states.take(begun))) return messages.lostLogin();

@@ -17,7 +17,7 @@ import { createOverview } from "./overview.ts";
 import { createResourceMetadata, wellKnownPath } from "./resource-metadata.ts";
 import { createSignIn } from "./sign-in.ts";
 import { createStart } from "./start.ts";
-import { createStates } from "./states.ts";
+import { createStates, type FlowState } from "./states.ts";
 import { createTickets } from "./tickets.ts";
 
 interface ConnectDeps extends Omit<ConnectContext, "states" | "tickets" | "links" | "messages"> {
@@ -50,7 +50,9 @@ const longestPath = 8_192;
 
 export function createConnect({ config, sources, routes, decode, ...parts }: ConnectDeps): Connect {
   const links = createLinks(config);
-  const states = createStates({ ...parts, redirectUri: links.callback });
+  const redirectUriOf = ({ upstream, redirect }: Pick<FlowState, "upstream" | "redirect">) =>
+    links.callback(redirect === "own" ? upstream : undefined);
+  const states = createStates({ ...parts, redirectUriOf });
   const context: ConnectContext = {
     ...parts,
     links,
@@ -107,15 +109,12 @@ export function createConnect({ config, sources, routes, decode, ...parts }: Con
     const pages: Readonly<Record<string, { readonly method: string; readonly show: () => Promise<Reply> }>> = {
       "": { method: "GET", show: () => overview(input) },
       connect: { method: "GET", show: () => start.begin(input, name, query) },
-      callback: { method: "GET", show: () => callback.handle(input, query, cookies) },
+      callback: { method: "GET", show: () => callback.handle(input, name, query, cookies) },
       disconnect: { method: "POST", show: () => disconnect(input, name, query) },
       login: { method: "GET", show: () => signIn.begin(input, name) },
       logout: { method: "POST", show: () => signIn.logOut(input, query) },
     };
-    const found =
-      Object.hasOwn(pages, page) && more.length === 0 && (name !== "") === takesName.has(page)
-        ? pages[page]
-        : undefined;
+    const found = Object.hasOwn(pages, page) && more.length === 0 && isNamedAs(page, name) ? pages[page] : undefined;
     if (found === undefined) return messages.notFound();
     return found.method === input.method ? found.show() : messages.wrongMethod();
   }
@@ -134,6 +133,11 @@ export function createConnect({ config, sources, routes, decode, ...parts }: Con
 
 /** Their addresses go on with the name of an upstream or a source. */
 const takesName: ReadonlySet<string> = new Set(["connect", "disconnect", "login"]);
+
+/** `callback` goes on with a name for upstreams that have a redirect URI of their own. */
+function isNamedAs(page: string, name: string): boolean {
+  return page === "callback" || (name !== "") === takesName.has(page);
+}
 
 function split(target: string): [path: string, search: string] {
   const [whole = ""] = target.split("#", 1);

@@ -1,4 +1,5 @@
 import { isHostOf } from "../check/own-host.ts";
+import { type OwnPlace, redirectUriOf } from "../providers/own-addresses.ts";
 
 /** Every address that we hand out. They begin with the configured public URL, whatever Host a request named. */
 export interface Links {
@@ -7,8 +8,8 @@ export interface Links {
   isOwnHost(host: string): boolean;
   /** The page with the session's upstreams. */
   readonly overview: string;
-  /** The redirect URI of every login (RFC 6749 §3.1.2). */
-  readonly callback: string;
+  /** The redirect URI of logins (RFC 6749 §3.1.2): of an upstream that has one of its own, or the shared one. */
+  callback(upstream?: string): string;
   connect(
     upstream: string,
     query?: {
@@ -25,14 +26,14 @@ export interface Links {
   back(path: string): string;
 }
 
-export function createLinks({ publicUrl, prefix }: { readonly publicUrl: string; readonly prefix: string }): Links {
+export function createLinks({ publicUrl, prefix }: OwnPlace): Links {
   const base = `${publicUrl}${prefix}`;
   const own = new URL(publicUrl);
   return {
     origin: publicUrl,
     isOwnHost: (host) => isHostOf(own, host),
     overview: base,
-    callback: `${base}callback`,
+    callback: (upstream) => redirectUriOf({ publicUrl, prefix }, upstream),
     connect(upstream, { ticket, returnTo, token } = {}) {
       const url = new URL(`${base}connect/${upstream}`);
       if (ticket !== undefined) url.searchParams.set("ticket", ticket);

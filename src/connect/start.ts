@@ -24,7 +24,7 @@ export interface Start {
   send(
     to: CodeFlow,
     input: CheckInput,
-    state: Omit<FlowState, "nonce" | "verifier" | "browser">,
+    state: Omit<FlowState, "redirect" | "nonce" | "verifier" | "browser">,
     ended?: ReplyCookie,
   ): Promise<Reply>;
 }
@@ -89,11 +89,12 @@ export function createStart(context: ConnectContext): Start {
   async function send(
     to: CodeFlow,
     input: CheckInput,
-    begun: Omit<FlowState, "nonce" | "verifier" | "browser">,
+    begun: Omit<FlowState, "redirect" | "nonce" | "verifier" | "browser">,
     ended?: ReplyCookie,
   ): Promise<Reply> {
     const browser = browserFor(input, random);
-    const flow = await states.begin({ ...begun, browser: browser.hash });
+    const redirect = to.hasOwnRedirect ? { redirect: "own" as const } : {};
+    const flow = await states.begin({ ...begun, ...redirect, browser: browser.hash });
     if (flow === undefined) return messages.unreadable("The session it is for is too long to connect an account to.");
     try {
       const cookies = [browser.cookie, flow.cookie, ...surplusCookies(input.cookies, ended)];

@@ -45,6 +45,8 @@ const stateSchema = z.object({
   /** The ticket, for `identify`: it is used up when the login has matched it. */
   ticket: z.string().optional(),
   returnTo: z.string().optional(),
+  /** `own`: it comes back at the redirect URI of its upstream alone, else at the shared one. */
+  redirect: z.literal("own").optional(),
   nonce: z.string(),
   verifier: z.string(),
 });
@@ -82,7 +84,7 @@ interface StatesDeps {
   readonly flows: FlowStore;
   readonly random: Random;
   readonly clock: Pick<Clock, "wallMs">;
-  readonly redirectUri: string;
+  readonly redirectUriOf: (flow: Pick<FlowState, "upstream" | "redirect">) => string;
 }
 
 const stateSyntax = /^[A-Za-z0-9_-]{22}$/;
@@ -92,13 +94,14 @@ const sealedSchema = stateSchema.extend({ state: z.string() });
 /** How long the mark of a login is kept: longer than even a replica whose clock is 20 minutes behind accepts it. */
 const markLifeMs = 3 * flowLifeMs;
 
-export function createStates({ flows, random, clock, redirectUri }: StatesDeps): States {
+export function createStates({ flows, random, clock, redirectUriOf }: StatesDeps): States {
   const keys = createFlowKeys({ flows, clock });
 
   return {
     async begin(begun) {
       const state = random.id();
-      const login = { redirectUri, state, nonce: random.id(), verifier: `${random.id()}${random.id()}` };
+      const [redirectUri, nonce] = [redirectUriOf(begun), random.id()];
+      const login = { redirectUri, state, nonce, verifier: `${random.id()}${random.id()}` };
       const flow: FlowState = { ...begun, nonce: login.nonce, verifier: login.verifier };
       const sealer = await keys.current();
       // If it is too long, the way back is left out: the user then comes to the page of accounts.
@@ -111,7 +114,7 @@ export function createStates({ flows, random, clock, redirectUri }: StatesDeps):
       const sealed = await opened(state, cookies);
       const flow = sealed ?? (await stored(state));
       if (flow === undefined) return undefined;
-      const login = { redirectUri, state, nonce: flow.nonce, verifier: flow.verifier };
+      const login = { redirectUri: redirectUriOf(flow), state, nonce: flow.nonce, verifier: flow.verifier };
       return { flow, login, ended: sealed && endedCookie(loginCookieName(state)) };
     },
 

@@ -21,6 +21,8 @@ export interface CodeFlowConfig {
    * 6749 §3.1).
    */
   readonly pkce?: boolean | undefined;
+  /** True: users come back to a redirect URI of this upstream alone. Default false. */
+  readonly ownRedirect?: boolean | undefined;
   /** More parameters of the authorization request. */
   readonly parameters: Readonly<Record<string, string>>;
 }
@@ -66,6 +68,8 @@ export type LoginOutcome =
  * takes none.
  */
 export interface CodeFlow {
+  /** Users come back to a redirect URI of this upstream alone. */
+  readonly hasOwnRedirect: boolean;
   /** Where to send the user. @throws where the provider's metadata cannot be had or name no authorization endpoint */
   authorizationUrl(login: Login): Promise<string>;
   /**
@@ -92,6 +96,8 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, exchan
   const isOpenId = hasIssuer && scopes.includes("openid");
 
   return {
+    hasOwnRedirect: config.ownRedirect ?? false,
+
     async authorizationUrl({ redirectUri, state, nonce, verifier }) {
       const parameters = new URLSearchParams({
         ...config.parameters,

@@ -71,7 +71,7 @@ export async function startWorld(
   }: WorldOptions = {},
 ): Promise<ConnectWorld> {
   const clock = shiftedClock();
-  const redirectUris = [`${prefix}callback`];
+  const redirectUris = [`${prefix}callback`, `${prefix}callback/crm`, `${prefix}callback/wiki`];
   const provider = await use.use(startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris }));
   const as = await use.use(startOidcServer({ redirectUris, ...issuer }));
   const keys: JwtIssuer = await use.use(startJwtIssuer());

@@ -1,0 +1,15 @@
+/** Where browsers reach our pages. */
+export interface OwnPlace {
+  /** Origin, without a slash at its end. */
+  readonly publicUrl: string;
+  /** Begins and ends with `/`. */
+  readonly prefix: string;
+}
+
+/**
+ * Where a provider sends users back to (RFC 6749 §3.1.2): the address of one upstream alone, or the one that upstreams
+ * share. With an address of its own an upstream's code cannot come back as another's (RFC 9700 §4.4).
+ */
+export function redirectUriOf({ publicUrl, prefix }: OwnPlace, upstream?: string): string {
+  return `${publicUrl}${prefix}callback${upstream === undefined ? "" : `/${upstream}`}`;
+}
