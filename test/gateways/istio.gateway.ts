@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -66,6 +66,7 @@ describe("Istio with envoy/istio/", () => {
 });
 
 describe("istioctl", () => {
+  const { onStop } = resources();
   const names = ["connect", "policies", "mesh-config", "bearerswap-config"];
 
   test.each(names)("validates %s.yaml", async (name) => {
@@ -94,6 +95,13 @@ describe("istioctl", () => {
     const path = await written("connect.yaml", text.replace("      route:\n", "      timeout: 0s\n      route:\n"));
     await expect(istioctl("validate", "-f", path)).rejects.toThrow(/duration must be greater than 1ms/);
   });
+
+  async function written(name: string, text: string): Promise<string> {
+    const dir = await mkdtemp(join(tmpdir(), "bearerswap-istioctl-"));
+    onStop(() => rm(dir, { recursive: true, force: true }));
+    await writeFile(join(dir, name), text);
+    return join(dir, name);
+  }
 });
 
 /** What docs/istio.md warns of, so that it is noticed when Istio changes it. */
@@ -148,12 +156,6 @@ describe("Istio, with other settings,", () => {
 async function istioctl(...args: readonly string[]): Promise<string> {
   const { stdout, stderr } = await run(await builtProgram(goPrograms.istioctl), args);
   return stdout + stderr;
-}
-
-async function written(name: string, text: string): Promise<string> {
-  const path = join(await mkdtemp(join(tmpdir(), "bearerswap-istioctl-")), name);
-  await writeFile(path, text);
-  return path;
 }
 
 async function dumpOf(envoy: EnvoyProcess): Promise<unknown> {
