@@ -15,6 +15,8 @@ type ErrorCode =
   | "store_sealed"
   /** The bounded memory store has no room for one more grant. */
   | "store_full"
+  /** How to log in at an MCP server cannot be found out now, or not in a way that may be used. */
+  | "discovery"
   /** What an operator typed or piped in cannot be used. */
   | "input";
 

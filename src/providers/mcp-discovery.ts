@@ -1,0 +1,60 @@
+import { BearerswapError } from "../platform/error.ts";
+import type { HttpFetch } from "../platform/fetch-for.ts";
+import { findIssuer, type IssuerMetadata } from "./mcp-issuer.ts";
+import { findResource } from "./mcp-resource.ts";
+
+/** What is known of an MCP server's authorization. */
+export interface McpServer {
+  /**
+   * The value of `resource` (RFC 8707), by which tokens are for this server alone: the configured URL or a part of it.
+   * Undefined where the server has no metadata, as in revision 2025-03-26, which knows no `resource`.
+   */
+  readonly resource?: string | undefined;
+  /** The scopes to ask for; undefined where the server does not say. */
+  readonly scopes?: readonly string[] | undefined;
+  readonly metadata: IssuerMetadata;
+  /** What was tried before and did not work, in words. */
+  readonly misses: readonly string[];
+}
+
+export interface McpDiscoveryDeps {
+  /** Connects to public addresses only, but for the configured server. */
+  readonly fetch: HttpFetch;
+  /** The operator allows plain http also off this machine. */
+  readonly allowInsecure: boolean;
+  /** Of one request. All together take at most three times that. */
+  readonly timeoutMs: number;
+}
+
+/** More authorization servers of one MCP server than anybody needs. */
+const mostIssuers = 5;
+
+/**
+ * Finds out how to log in at an MCP server, as its authorization specification has it: resource metadata (RFC 9728),
+ * then the metadata of the first authorization server that can be used. Throws what was wrong in each place.
+ * @param url the MCP server's, as configured
+ */
+export async function discoverMcpServer(url: string, deps: McpDiscoveryDeps): Promise<McpServer> {
+  const { fetch, allowInsecure, timeoutMs } = deps;
+  const from = { configured: withoutFragment(url), allowInsecure };
+  const request = { fetch, timeoutMs, signal: AbortSignal.timeout(3 * timeoutMs) };
+  const found = await findResource(from, request);
+  if (!("authorizationServers" in found)) throw unusable(url, found.misses);
+  const { resource, scopes, authorizationServers, misses } = found;
+  const problems = [...misses];
+  for (const issuer of authorizationServers.slice(0, mostIssuers)) {
+    const answer = await findIssuer(issuer, from, request);
+    if ("metadata" in answer) return { resource, scopes, metadata: answer.metadata, misses: problems };
+    problems.push(...answer.misses);
+  }
+  throw unusable(url, problems);
+}
+
+function withoutFragment(url: string): string {
+  return url.replace(/#.*$/s, "");
+}
+
+function unusable(url: string, problems: readonly string[]): BearerswapError {
+  const text = `how to log in at the MCP server ${url} cannot be found out: ${problems.join("; ")}`;
+  return new BearerswapError("discovery", text);
+}
