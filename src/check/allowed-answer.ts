@@ -31,8 +31,8 @@ export function createAllowedAnswer({ credentials, routes, prove }: AllowedAnswe
   return function allowedAnswer({ session, upstream, token }, input) {
     const text = token.token.reveal();
     if (!isInjectable(upstream, token)) return undefined;
-    const { version, subject } = token;
-    const proof = prove?.({ session, upstream: upstream.name, version, subject, isMcp: routes.isMcp(input) }) ?? "";
+    const { version } = token;
+    const proof = prove?.(session, upstream.name, token, routes.isMcp(input)) ?? "";
     const cookies = cookiesToRewrite(credentials, input);
     return cookies === undefined
       ? formsOf(upstream)(text, version, proof)

@@ -1,19 +1,11 @@
 import type { Session } from "../sessions/session.ts";
-
-/** What an allowed request was allowed for. */
-export interface Allowed {
-  readonly session: Session;
-  readonly upstream: string;
-  /** The version of the grant whose token it got. */
-  readonly version: string;
-  /** The grant's subject. */
-  readonly subject: string | undefined;
-  /** Whether the route leads to an MCP server. */
-  readonly isMcp: boolean;
-}
+import type { AccessToken } from "../tokens/access-token.ts";
 
 /**
- * Vouches for what Check decided, in the dynamic metadata that Envoy keeps with the request: whoever shows it later is
- * believed. Undefined while none can be given.
+ * Vouches for what Check decided, in the dynamic metadata that Envoy keeps with the request: this session may have this
+ * token of this upstream. Whoever shows it later is believed. Undefined while nothing can be vouched for. It is asked
+ * for every request, and keeps what it made with the token.
+ *
+ * @param isMcp whether the route leads to an MCP server
  */
-export type Prove = (allowed: Allowed) => string | undefined;
+export type Prove = (session: Session, upstream: string, token: AccessToken, isMcp: boolean) => string | undefined;

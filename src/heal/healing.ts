@@ -11,6 +11,7 @@ import { type Deadline, deadlineIn } from "../platform/deadline.ts";
 import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import { shortHash } from "../stores/grant.ts";
+import type { AccessToken } from "../tokens/access-token.ts";
 import type { Owner } from "../tokens/owner.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import { challengeIn, speaksOfToken } from "./challenge.ts";
@@ -18,7 +19,7 @@ import type { HealConfig } from "./config.ts";
 import { checkMetadata, checkRequestOf, withHeader } from "./message.ts";
 import type { HealMetrics } from "./metrics.ts";
 import type { ProofKeys } from "./proof-keys.ts";
-import { type Proven, proofKeyId, proofOf, verifyProof } from "./proofs.ts";
+import { type Proven, proofKeyId, proofOf, stepMs, verifyProof } from "./proofs.ts";
 
 export interface HealingDeps {
   readonly keys: ProofKeys;
@@ -63,9 +64,15 @@ export function createHealing(deps: HealingDeps): Healing {
   const { keys, tokens, upstreams, connect, challenge, config, clock, log, metrics } = deps;
 
   return {
-    prove(allowed) {
+    prove(session, upstream, token, isMcp) {
       const key = keys.current();
-      return key && proofOf(allowed, key, clock.wallMs());
+      if (key === undefined) return undefined;
+      const now = clock.wallMs();
+      if (isInUse(token.proof, key.id, isMcp, now)) return token.proof?.text;
+      const { version, subject } = token;
+      const text = proofOf({ session, upstream, version, subject, isMcp }, key, now);
+      token.proof = { text, keyId: key.id, untilMs: (Math.floor(now / stepMs) + 1) * stepMs, isMcp };
+      return text;
     },
 
     async answered(headers, metadata) {
@@ -150,4 +157,15 @@ export function createHealing(deps: HealingDeps): Healing {
     if (verdict.kind === "reply") return replyResponse(verdict.reply);
     return denyResponse(verdict.kind === "deny" ? verdict : denial, challenge);
   }
+}
+
+/** Whether a proof that was made before can be given out again. */
+function isInUse(made: AccessToken["proof"], keyId: string, isMcp: boolean, now: number): boolean {
+  return (
+    made !== undefined &&
+    made.keyId === keyId &&
+    made.isMcp === isMcp &&
+    now < made.untilMs &&
+    now >= made.untilMs - stepMs
+  );
 }

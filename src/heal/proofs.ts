@@ -1,6 +1,17 @@
 import { createHmac, type KeyObject } from "node:crypto";
-import type { Allowed } from "../check/proof.ts";
 import { equalSecrets } from "../platform/digest.ts";
+import type { Session } from "../sessions/session.ts";
+
+/** What an allowed request was allowed for. */
+export interface Allowed {
+  readonly session: Session;
+  readonly upstream: string;
+  /** The version of the grant whose token it got. */
+  readonly version: string;
+  /** The grant's subject. */
+  readonly subject: string | undefined;
+  readonly isMcp: boolean;
+}
 
 /** What a proof vouches for. */
 export interface Proven {
@@ -23,8 +34,11 @@ export interface ProofKey {
   readonly key: KeyObject;
 }
 
-/** Proofs are good for one to two hours: as long as an API may take to begin its answer, and a clock be off. */
-const stepMs = 3_600_000;
+/**
+ * Proofs are made anew each hour, and are good for one to two: as long as an API may take to begin its answer, and a
+ * clock be off.
+ */
+export const stepMs = 3_600_000;
 const syntax =
   /^(\d{1,10})\.([a-z0-9-]{1,40})\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{22})\.([mr])\.([A-Za-z0-9_-]{43})\.(.+)$/;
 const noSubject = "-".repeat(22);

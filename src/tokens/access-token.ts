@@ -21,6 +21,10 @@ export interface AccessToken {
   unaskedUntil: number;
   /** Whether the token can be sent in its header: set by the caller that checks it, so that it checks only once. */
   injectable?: boolean | undefined;
+  /** What vouched last for requests with it, by which key, and until when that is given out, epoch ms. */
+  proof?:
+    | { readonly text: string; readonly keyId: string; readonly untilMs: number; readonly isMcp: boolean }
+    | undefined;
 }
 
 /** When tokens count as stale and when they are refreshed ahead. */
@@ -62,6 +66,7 @@ export function placeAccessToken(
     confirmedAt: from,
     unaskedUntil: Number.NEGATIVE_INFINITY,
     injectable: undefined,
+    proof: undefined,
   };
 }
 

@@ -1,8 +1,11 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { startEnvoy } from "../support/envoy-process.ts";
 import { type JwtIssuer, startJwtIssuer } from "../support/jwt-issuer.ts";
 import { type RedisServer, startRedis } from "../support/redis-server.ts";
 import type { Resources } from "../support/tracked-resources.ts";
-import { envoyConfig } from "./envoy-config.ts";
+import { envoyConfig, routedEnvoyConfig } from "./envoy-config.ts";
 import type { LoadRequest } from "./load-generator.ts";
 import { type LoadProcess, startLoad } from "./load-process.ts";
 import { type MemoryResult, measureMemory } from "./memory.ts";
@@ -59,12 +62,21 @@ export async function runBench(deps: BenchDeps): Promise<BenchReport> {
     { ...plan, warmUpMs: plan.warmUpMs / 5 },
     progress,
   );
+  const noStreams = await prepareHealing(bench, hot);
+  const healing = await measureRounds(
+    bench.load,
+    ["routed-envoy", "heal-envoy"],
+    { ...plan, warmUpMs: plan.warmUpMs / 5 },
+    progress,
+  );
+  await noStreams();
   progress("measuring memory");
-  return { results: [...direct, ...behindEnvoy], memory: await memoryOf(bench), roundTripsPerColdRead };
+  return { results: [...direct, ...behindEnvoy, ...healing], memory: await memoryOf(bench), roundTripsPerColdRead };
 }
 
 interface Hot {
   readonly port: number;
+  readonly sessions: readonly BenchSession[];
   readonly bearers: readonly string[];
   readonly requests: readonly LoadRequest[];
 }
@@ -78,7 +90,7 @@ async function prepareHot({ plan, resources, issuer, load }: Bench): Promise<Hot
   const requests = checkRequests(bearers);
   await load.open("hot-direct", checkTarget(port, requests));
   await load.run("hot-direct", { requests: requests.length });
-  return { port, bearers, requests };
+  return { port, sessions, bearers, requests };
 }
 
 /** bearerswap that remembers one session only: every request reads from Redis. How often, is counted. */
@@ -108,6 +120,32 @@ async function prepareEcho({ resources, load }: Bench, { port, bearers, requests
     const envoy = await resources.use(startEnvoy({ config: envoyConfig(servicePort) }));
     await load.open(name, envoyTarget(envoy.port(), browserRequests(bearers)));
   }
+}
+
+/**
+ * An Envoy that routes to an API, before the same bearerswap; and one that heals, before a bearerswap that does. The
+ * returned function throws if a healthy request cost a stream or a retry.
+ */
+async function prepareHealing({ resources, issuer, load }: Bench, hot: Hot): Promise<() => Promise<void>> {
+  const healing = await resources.use(startBearerswap({ sessions: [jwtSource(issuer)], heal: {} }));
+  await putGrants(healing.adminSocket, hot.sessions);
+  const dir = mkdtempSync(join(tmpdir(), "bearerswap-bench-api-"));
+  resources.onStop(() => rmSync(dir, { recursive: true, force: true }));
+  const start = async (name: string, port: number, heals: boolean) => {
+    const config = routedEnvoyConfig(port, join(dir, `${name}.sock`), { heals });
+    const envoy = await resources.use(startEnvoy({ config }));
+    await load.open(name, envoyTarget(envoy.port("ingress"), browserRequests(hot.bearers)));
+    await load.run(name, { requests: hot.bearers.length });
+    return envoy;
+  };
+  await start("routed-envoy", hot.port, false);
+  const { adminUrl } = await start("heal-envoy", healing.port, true);
+  return async () => {
+    const filter = encodeURIComponent("cluster.api.(ext_proc.streams_started|upstream_rq_retry)$");
+    const text = await (await fetch(`${adminUrl}/stats?filter=${filter}`)).text();
+    const costs = text.split("\n").filter((line) => line !== "" && !line.endsWith(": 0"));
+    if (costs.length > 0) throw new Error(`healthy requests were not free: ${costs.join(", ")}`);
+  };
 }
 
 async function memoryOf({ plan, resources, issuer, redis, load }: Bench): Promise<MemoryResult> {
