@@ -1,0 +1,108 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { createExtProcClient, type ExtProcClient, headerMap, metadataContext } from "../support/ext-proc-client.ts";
+import { resources } from "../support/resources.ts";
+import { bearer, type Scenario, sessionId, startScenario } from "../support/scenario.ts";
+import { until } from "../support/until.ts";
+
+const use = resources("file");
+
+let scenario: Scenario;
+let envoy: ExtProcClient;
+beforeAll(async () => {
+  scenario = await startScenario(use, { config: { heal: {} } });
+  envoy = await use.use(createExtProcClient(scenario.service.grpc));
+});
+
+/** What Check leaves with a request of this session, as soon as there is a key for proofs. */
+async function allowed(id = sessionId): Promise<Record<string, unknown>> {
+  await scenario.login({ id });
+  return until("a proof", async () => {
+    const { metadata } = await scenario.check(bearer(id));
+    return metadata.proof === undefined ? undefined : { ...metadata };
+  });
+}
+
+const rejection = (metadata: object, challenge = 'Bearer error="invalid_token"') => ({
+  response_headers: headerMap({ ":status": "401", "www-authenticate": challenge }),
+  metadata_context: metadataContext(metadata as Record<string, unknown>),
+});
+const retry = (metadata: object) => ({
+  request_headers: headerMap({
+    ":method": "GET",
+    ":path": "/contacts",
+    ":authority": "crm",
+    "x-envoy-attempt-count": "2",
+  }),
+  metadata_context: metadataContext(metadata as Record<string, unknown>),
+});
+const unchanged = [{ request_headers: {} }];
+
+/** The value that a retry's header is set to; undefined where it is left. */
+function headerIn(answers: readonly object[]): string | undefined {
+  const text = JSON.stringify(answers, (_, value) =>
+    value?.type === "Buffer" ? Buffer.from(value.data).toString("utf8") : value,
+  );
+  return /"key":"authorization",(?:"value":"",)?"raw_value":"([^"]+)"/.exec(text)?.[1];
+}
+
+describe("ext_proc", () => {
+  test("a rejected token is replaced on the retry; one that was not rejected stays", async () => {
+    const metadata = await allowed("bmV2ZXItcmVqZWN0ZWQtMDA");
+    expect(await envoy.process([retry(metadata)])).toEqual(unchanged);
+    const told = await envoy.process([rejection(metadata)]);
+    expect(told).toEqual([{ response_headers: {} }]);
+    expect(headerIn(await envoy.process([retry(metadata)]))).toMatch(/^Bearer access-\d+$/);
+  });
+
+  test.each([
+    ["without a proof", () => ({ proof: "" })],
+    ["with a proof that was made up", () => ({ proof: "1.d1-000000000000.a.b.m.c.d" })],
+    ["with the proof of another upstream", () => ({ upstream: "wiki" })],
+    ["with the proof of another version", () => ({ version: "another" })],
+  ])("%s nothing is rejected and nothing is handed out", async (_, change) => {
+    const metadata = await allowed("c3RyYW5nZXItMDAwMDAwMDA");
+    const changed = { ...metadata, ...change() };
+    const calls = scenario.provider.calls;
+    await envoy.process([rejection(changed)]);
+    expect(await envoy.process([retry(changed)])).toEqual(unchanged);
+    expect(await envoy.process([retry(metadata)])).toEqual(unchanged);
+    expect(scenario.provider.calls).toBe(calls);
+  });
+
+  test("with another session's hash in one's own proof that session's token is neither rejected nor handed out", async () => {
+    const own = await allowed("bXktb3duLXNlc3Npb24tMDAw");
+    const victim = await allowed("dGhlLXZpY3RpbXMtc2Vzc2lv");
+    const hashOf = ({ proof }: Record<string, unknown>) => String(proof).split(".")[5] ?? "";
+    const proof = String(own.proof).replace(hashOf(own), hashOf(victim));
+    const forged = { ...own, version: victim.version, proof };
+    await envoy.process([rejection(forged)]);
+    expect([await envoy.process([retry(forged)]), await envoy.process([retry(victim)])]).toEqual([
+      unchanged,
+      unchanged,
+    ]);
+  });
+
+  test("an error that speaks of something else than the token rejects nothing", async () => {
+    const metadata = await allowed("c2NvcGUtaXMtbWlzc2luZy0w");
+    await envoy.process([rejection(metadata, 'Bearer error="insufficient_scope"')]);
+    expect(await envoy.process([retry(metadata)])).toEqual(unchanged);
+  });
+
+  test("a message that cannot be read, or is of no interest, ends no stream and no service", async () => {
+    const metadata = await allowed();
+    const odd = [new Uint8Array([0xff, 0xff, 0xff]), { response_trailers: {} }, new Uint8Array(0)];
+    expect(await envoy.process([...odd, retry(metadata)])).toEqual(unchanged);
+    expect(await envoy.process([{ request_body: { body: Buffer.from("x"), end_of_stream: true } }])).toEqual([
+      { request_body: {} },
+    ]);
+    expect((await scenario.check(bearer(sessionId))).status).toBe(200);
+  });
+
+  test("without `heal` there is no such service, and no proof", async () => {
+    const plain = await startScenario(use);
+    await plain.login();
+    expect((await plain.check(bearer(sessionId))).metadata).not.toHaveProperty("proof");
+    const client = await use.use(createExtProcClient(plain.service.grpc));
+    await expect(client.process([retry({})])).rejects.toThrow(/UNIMPLEMENTED/);
+  });
+});
