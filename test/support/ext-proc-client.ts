@@ -57,3 +57,11 @@ export function metadataContext(fields: Readonly<Record<string, unknown>>): obje
   );
   return { filter_metadata: { "envoy.filters.http.ext_authz": { fields: struct } } };
 }
+
+/** What the retry's token header is set to; undefined where it is left. */
+export function tokenIn(answers: readonly ProcessingMessage[]): string | undefined {
+  const text = JSON.stringify(answers, (_, value) =>
+    value?.type === "Buffer" ? Buffer.from(value.data).toString("utf8") : value,
+  );
+  return /"key":"authorization",(?:"value":"",)?"raw_value":"([^"]+)"/.exec(text)?.[1];
+}
