@@ -19,7 +19,7 @@ export interface LogLine {
   readonly grpc?: string;
   readonly http?: string;
   /** Of `refresh`: a request that needs a token, or one answered with a token near its end. */
-  readonly trigger?: "expired" | "ahead";
+  readonly trigger?: "expired" | "ahead" | "rejected";
   readonly outcome?: string;
   readonly durationMs?: number;
 }
@@ -114,6 +114,7 @@ sessions:
   - cookie: {issue: true}     # sessions of our own, for people who come with a browser
 connect:
   publicUrl: ${publicUrl}     # where browsers reach Envoy; the page is at ${pagePath}
+heal: {}                    # an API's 401 is cured in the same request
 store:
   memory: {}
 upstreams:

@@ -23,6 +23,7 @@ test("refreshes while requests flow, sums up and leaves nothing running", async 
   expect(demo.output()).toMatch(new RegExp(`200s +${requests}\n`));
   expect(demo.output()).toMatch(new RegExp(`provider calls +${refreshes} to refresh, 2 to log in`));
   expect(demo.output()).toMatch(/the page +led to the provider and back; the cookie it gave brought 200\n/);
+  expect(demo.output()).toMatch(/healed +[1-9]\d* after the API had revoked an access token\n/);
   expect(demo.output()).toContain("in 0 of the ");
   // The last one is told of by the request after it, which the end may forestall.
   const told = demo.output().match(/refresh \d+: (?:token [0-9a-f]{16} ends|for an account)/g) ?? [];

@@ -11,6 +11,8 @@ export interface DemoOptions {
   /** Ends by itself after this time; without it, when stopped. */
   readonly seconds?: number | undefined;
   readonly stop: AbortSignal;
+  /** Registers what is done when the API is to revoke an access token. */
+  readonly onRevoke: (revoke: () => void) => void;
   readonly print: (line: string) => void;
 }
 
@@ -21,7 +23,7 @@ const perSecond = 5;
  * Starts all servers, sends requests, ends everything and sums up. Resolves to the exit code; rejects when it cannot
  * start or is stopped before its end.
  */
-export async function runDemo({ seconds, stop, print }: DemoOptions): Promise<number> {
+export async function runDemo({ seconds, stop, onRevoke, print }: DemoOptions): Promise<number> {
   const opened = trackedResources();
   try {
     const watch = createRefreshWatch({ lifeMs: tokenLifeSeconds * 1_000, print });
@@ -29,8 +31,16 @@ export async function runDemo({ seconds, stop, print }: DemoOptions): Promise<nu
     print(bannerOf(stack, { tokenLifeSeconds, seconds }));
     const startedAt = performance.now();
     const traffic = startTraffic({ url: stack.envoyUrl, credential: stack.credential, perSecond });
+    const revoke = () => {
+      stack.api.revokeLast();
+      print(`${timeOf(Date.now())}  the API has revoked the access token before its time`);
+    };
+    onRevoke(revoke);
+    // A token that is refreshed before the next request is sent with it costs no 401: then it is the next one's turn.
+    const isTimeToRevoke = () => performance.now() - startedAt > (seconds ?? Number.POSITIVE_INFINITY) * 500;
     const ticker = setInterval(() => {
       stack.api.seen();
+      if (isTimeToRevoke() && !watch.hasHeard) revoke();
       print(`${timeOf(Date.now())}  ${countsOf(traffic)}`);
     }, 1_000);
     // Beside the requests. A run that goes on leaves that to who started it.
@@ -54,6 +64,7 @@ export async function runDemo({ seconds, stop, print }: DemoOptions): Promise<nu
       logins: stack.oidc.outcomes.filter(({ grantType }) => grantType === "authorization_code").length,
       tokenRequests: stack.oidc.tokenRequests,
       visit,
+      healed: seconds === undefined ? undefined : watch.healed,
       api: stack.api.seen(),
       crash,
     };

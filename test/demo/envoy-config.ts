@@ -1,3 +1,5 @@
+import { at, example, type Tree } from "../envoy/examples.ts";
+
 export interface EnvoyConfigOptions {
   readonly port: number;
   /** Where bearerswap serves checks. */
@@ -16,7 +18,11 @@ export function envoyConfig({ port, checkPort, apiPort, upstream }: EnvoyConfigO
     normalize_path: true,
     merge_slashes: true,
     path_with_escaped_slashes_action: "REJECT_REQUEST",
-    route_config: { virtual_hosts: [{ name: "demo", domains: ["*"], routes: [routeTo(upstream)] }] },
+    route_config: {
+      virtual_hosts: [
+        { name: "demo", domains: ["*"], include_request_attempt_count: true, routes: [routeTo(upstream)] },
+      ],
+    },
     http_filters: [
       { name: extAuthz, typed_config: extAuthzFilter },
       { name: "envoy.filters.http.router", typed_config: { "@type": routerType } },
@@ -33,7 +39,7 @@ export function envoyConfig({ port, checkPort, apiPort, upstream }: EnvoyConfigO
         },
       ],
       clusters: [
-        cluster("api", apiPort),
+        { ...cluster("api", apiPort), circuit_breakers: manyRetries, typed_extension_protocol_options: healing() },
         { ...cluster("bearerswap", checkPort), typed_extension_protocol_options: http2 },
       ],
     },
@@ -67,13 +73,35 @@ const http2 = {
   },
 };
 
+/** The filters of envoy-heal.yaml: an API's 401 is cured in the same request. */
+function healing() {
+  const options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+  const [, crm] = at<Tree[]>(example("envoy-heal.yaml").documents[0], "static_resources.clusters");
+  const protocols = at<Record<string, Tree>>(crm, "typed_extension_protocol_options");
+  return {
+    [options]: {
+      "@type": `type.googleapis.com/${options}`,
+      explicit_http_config: { http_protocol_options: {} },
+      http_filters: at(protocols[options], "http_filters"),
+    },
+  };
+}
+
+const after401 = { retry_on: "retriable-status-codes", retriable_status_codes: [401], num_retries: 1 };
+/** Envoy's default of 3 at the same time lets most 401s of a crowd through. */
+const manyRetries = { thresholds: [{ max_retries: 1_000 }] };
+
 /** All paths, the page's among them: bearerswap answers there itself, and Envoy asks it only where a route matches. */
 function routeTo(upstream: string) {
   const perRoute = {
     "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
     check_settings: { context_extensions: { upstream } },
   };
-  return { match: { prefix: "/" }, route: { cluster: "api" }, typed_per_filter_config: { [extAuthz]: perRoute } };
+  return {
+    match: { prefix: "/" },
+    route: { cluster: "api", retry_policy: after401 },
+    typed_per_filter_config: { [extAuthz]: perRoute },
+  };
 }
 
 function cluster(name: string, port: number) {

@@ -7,6 +7,9 @@ const usage = `usage: npm run demo [-- --once]
            and exit with 1 if that failed or any request was not answered with 200`;
 
 const stop = new AbortController();
+let revoke = () => {};
+/** The key was pressed in the terminal of the one who started this. */
+process.on("message", (message) => (message === "revoke" ? revoke() : undefined));
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort(signal));
 // The one who started this is gone, or nobody reads any more.
 process.once("disconnect", () => stop.abort("SIGHUP"));
@@ -20,7 +23,10 @@ async function run(args: string[]): Promise<number> {
     const { once, seconds, help } = parseArguments(args);
     if (help) print(usage);
     if (help) return 0;
-    return await runDemo({ seconds: once ? seconds : undefined, stop: stop.signal, print });
+    const onRevoke = (task: () => void) => {
+      revoke = task;
+    };
+    return await runDemo({ seconds: once ? seconds : undefined, stop: stop.signal, onRevoke, print });
   } catch (error) {
     if (stop.signal.aborted) {
       print("\nStopped before its end; nothing is left running.");

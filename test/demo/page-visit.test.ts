@@ -21,6 +21,7 @@ test("says what came in place of the page, and the run counts as failed", async 
     tokenRequests: 0,
     api: { requests: 1, leaks: 0 },
     crash: undefined,
+    healed: undefined,
   };
   expect(problemsOf({ ...outcome, traffic: { requests: 1, ok: 1, failures: new Map() }, visit })).toEqual([
     expect.stringMatching(/^an account could not be connected at the page: .*Not here\.$/),

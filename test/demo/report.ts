@@ -17,6 +17,8 @@ export interface Outcome {
   readonly tokenRequests: number;
   /** How the visit to the page ended, where one was made. */
   readonly visit: PageVisit | undefined;
+  /** Requests that were healed after the API had revoked a token, where that was part of the run. */
+  readonly healed: number | undefined;
   /** By the upstream API's. */
   readonly api: { readonly requests: number; readonly leaks: number };
   /** A server that ended by itself. */
@@ -46,7 +48,7 @@ Try it from another terminal; the same session credential works for as long as t
 Or connect an account yourself. Open this in a browser on this machine, and then ${new URL("/hello", page)}:
   ${styleText("bold", page)}
 
-${seconds === undefined ? "Requests flow until Ctrl-C:" : `Requests flow for ${seconds} s:`}`;
+${seconds === undefined ? "Press r to let the API revoke the access token before its time. Requests flow until Ctrl-C:" : `Requests flow for ${seconds} s:`}`;
 }
 
 /** `34 requests, all 200` */
@@ -64,12 +66,21 @@ Summary
   200s                ${traffic.ok}
   refreshes           ${refreshes}
   provider calls      ${tokenRequests - logins} to refresh, ${logins} to log in
-${visit === undefined ? "" : `  the page            ${wordsFor(visit)}\n`}  session credential  in ${api.leaks} of the ${api.requests} requests that reached the upstream API
+${visit === undefined ? "" : `  the page            ${wordsFor(visit)}\n`}${outcome.healed === undefined ? "" : `  healed              ${outcome.healed} after the API had revoked an access token\n`}  session credential  in ${api.leaks} of the ${api.requests} requests that reached the upstream API
 ${problems.length === 0 ? styleText("green", "OK: every request was answered with 200, and every refresh took one call.") : styleText("red", `FAILED: ${problems.join("\n        ")}`)}`;
 }
 
 /** Why a run counts as failed, a sentence each. */
-export function problemsOf({ traffic, refreshes, logins, tokenRequests, visit, api, crash }: Outcome): string[] {
+export function problemsOf({
+  traffic,
+  refreshes,
+  logins,
+  tokenRequests,
+  visit,
+  healed,
+  api,
+  crash,
+}: Outcome): string[] {
   const calls = tokenRequests - logins;
   return [
     ...(crash === undefined ? [] : [crash]),
@@ -81,6 +92,7 @@ export function problemsOf({ traffic, refreshes, logins, tokenRequests, visit, a
         ]),
     ...(calls === refreshes ? [] : [`provider calls to refresh: ${calls}, refreshes: ${refreshes}.`]),
     ...(visit?.kind === "failed" ? [`an account could not be connected at the page: ${visit.why}.`] : []),
+    ...(healed === 0 ? ["no request was healed after the API had revoked an access token."] : []),
     ...(api.leaks === 0 ? [] : [`the upstream API got a session credential ${api.leaks} times.`]),
   ];
 }

@@ -75,14 +75,32 @@ function run(file, args, { signalGroup = false } = {}) {
       detached: true,
       stdio: ["ignore", "inherit", "inherit", ...(signalGroup ? [] : ["ipc"])],
     });
+    const release = signalGroup ? () => {} : listenForKeys(child);
     child.once("error", () => resolve(undefined));
     child.once("exit", (code, signal) => {
       forward = () => {};
+      release();
       killGroup(child.pid, "SIGKILL");
       resolve(exitCode(code, signal));
     });
     forward = (signal) => (signalGroup ? killGroup(child.pid, signal) : child.kill(signal));
   });
+}
+
+/** Passes keys of the terminal on: r. Without a terminal, or where it is another's now, there are none. */
+function listenForKeys(child) {
+  const { stdin } = process;
+  if (!stdin.isTTY || process.argv.includes("--once")) return () => {};
+  stdin.setRawMode(true);
+  stdin.on("data", (keys) => {
+    // In raw mode the terminal sends Ctrl-C as a key.
+    if (keys.includes(3)) forward("SIGINT");
+    else if (String(keys).includes("r") && child.connected) child.send("revoke");
+  });
+  return () => {
+    stdin.setRawMode(false);
+    stdin.pause();
+  };
 }
 
 function killGroup(pid, signal) {

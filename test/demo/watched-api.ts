@@ -7,6 +7,8 @@ export interface WatchedApi {
   readonly port: number;
   /** Requests that reached it so far, and those of them that held a session credential anywhere. */
   seen(): { readonly requests: number; readonly leaks: number };
+  /** From now on it takes the token no more that it saw last of the watched user, long before the token's end. */
+  revokeLast(): void;
   stop(): Promise<void>;
 }
 
@@ -26,15 +28,22 @@ export async function startWatchedApi({ oidc, account, credential, watch }: Watc
   const credentials = [credential, "__Host-bearerswap"];
   let requests = 0;
   let leaks = 0;
+  let last = "";
+  const revoked = new Set<string>();
   const api = await startUpstreamApi({
     async accepts(token) {
       const owner = await oidc.accountOf(token);
-      if (owner === account) watch.seen(tokenHash(token));
-      return owner !== undefined;
+      if (owner === undefined || revoked.has(token)) return false;
+      if (owner === account) {
+        last = token;
+        watch.seen(tokenHash(token));
+      }
+      return true;
     },
   });
   return {
     ...api,
+    revokeLast: () => void revoked.add(last),
     seen() {
       for (const { path, rawHeaders } of api.requests.splice(0)) {
         requests++;
