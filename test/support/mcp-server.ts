@@ -1,11 +1,21 @@
-import { Readable } from "node:stream";
-import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createMcpHandler, McpServer } from "@modelcontextprotocol/server";
-import { type HttpRequest, type HttpResponse, readBody, sendJson, startHttpServer } from "./http-servers.ts";
+import {
+  bearerAuthChallengeResponse,
+  createMcpHandler,
+  getOAuthProtectedResourceMetadataUrl,
+  McpServer,
+  OAuthError,
+  OAuthErrorCode,
+  type OAuthMetadata,
+  oauthMetadataResponse,
+} from "@modelcontextprotocol/server";
+import { type HttpResponse, type HttpServer, sendJson, startHttpServer } from "./http-servers.ts";
+import { answerWith, webRequest } from "./web-handler.ts";
 
 export interface McpServerProcess {
   readonly port: number;
+  /** Where it is, and its name as a resource. */
+  readonly url: string;
   /** Names of the tools that were called, oldest first. */
   readonly calls: readonly string[];
   stop(): Promise<void>;
@@ -15,10 +25,18 @@ export interface McpServerProcess {
 export async function startMcpServer({
   accepts,
   silenceMs,
+  issuer,
+  scopes,
+  port = 0,
 }: {
   accepts: (token: string) => Promise<boolean>;
   /** GET is then answered with a stream that says something twice, with so long between. Without it GET gets 405. */
   silenceMs?: number;
+  /** The server that issues its tokens, as its metadata and its 401s say (RFC 9728). Without one it has no metadata. */
+  issuer?: string;
+  /** Those that its metadata name. */
+  scopes?: string[];
+  port?: number;
 }): Promise<McpServerProcess> {
   const calls: string[] = [];
   const handler = createMcpHandler(() => {
@@ -30,29 +48,42 @@ export async function startMcpServer({
     return server;
   });
 
-  const server = await startHttpServer(async (request, response) => {
-    const token = /^Bearer (\S+)$/.exec(request.headers.authorization ?? "")?.[1];
-    if (token === undefined || !(await accepts(token))) return sendJson(response, 401, { error: "invalid_token" });
-    if (request.method === "GET" && silenceMs !== undefined) return stream(response, silenceMs);
-    await answer(request, response, await handler.fetch(await webRequest(request)));
-  });
-  return { port: server.port, calls, stop: server.stop };
-}
-
-async function webRequest(request: HttpRequest): Promise<Request> {
-  const { method = "GET", url = "/", headers } = request;
-  const body = method === "GET" ? undefined : await readBody(request);
-  const pairs = Object.entries(headers).filter(
-    (pair): pair is [string, string] => typeof pair[1] === "string" && !pair[0].startsWith(":"),
+  const oauthMetadata = issuer === undefined ? undefined : await metadataOf(issuer);
+  const server: HttpServer = await startHttpServer(
+    async (request, response) => {
+      if (oauthMetadata !== undefined && request.url?.startsWith("/.well-known/")) {
+        const options = {
+          oauthMetadata,
+          resourceServerUrl: new URL(mcpUrl()),
+          ...(scopes && { scopesSupported: scopes }),
+        };
+        const found = oauthMetadataResponse(new Request(`${server.url}${request.url}`), options);
+        return answerWith(response, found ?? new Response(null, { status: 404 }));
+      }
+      const token = /^Bearer (\S+)$/.exec(request.headers.authorization ?? "")?.[1];
+      if (token === undefined || !(await accepts(token))) return refuse(response);
+      if (request.method === "GET" && silenceMs !== undefined) return stream(response, silenceMs);
+      return answerWith(response, await handler.fetch(await webRequest(request)));
+    },
+    { port },
   );
-  return new Request(`http://127.0.0.1${url}`, { method, headers: pairs, ...(body === undefined ? {} : { body }) });
+  return { port: server.port, url: mcpUrl(), calls, stop: server.stop };
+
+  function mcpUrl(): string {
+    return `${server.url}/mcp`;
+  }
+
+  function refuse(response: HttpResponse): unknown {
+    if (oauthMetadata === undefined) return sendJson(response, 401, { error: "invalid_token" });
+    const error = new OAuthError(OAuthErrorCode.InvalidToken, "no token of this server's");
+    const resourceMetadataUrl = getOAuthProtectedResourceMetadataUrl(new URL(mcpUrl()));
+    return answerWith(response, bearerAuthChallengeResponse(error, { resourceMetadataUrl }));
+  }
 }
 
-async function answer(_request: HttpRequest, response: HttpResponse, result: Response): Promise<void> {
-  const { connection, ...headers } = Object.fromEntries(result.headers);
-  response.writeHead(result.status, headers);
-  if (result.body === null) response.end();
-  else Readable.fromWeb(result.body as NodeReadableStream).pipe(response as NodeJS.WritableStream);
+async function metadataOf(issuer: string): Promise<OAuthMetadata> {
+  const response = await fetch(`${issuer}/.well-known/openid-configuration`);
+  return (await response.json()) as OAuthMetadata;
 }
 
 async function stream(response: HttpResponse, silenceMs: number): Promise<void> {

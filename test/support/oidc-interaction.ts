@@ -34,6 +34,7 @@ async function approve(
   const { params } = await provider.interactionDetails(request, response);
   const grant = new provider.Grant({ accountId, clientId: params.client_id });
   grant.addOIDCScope(params.scope ?? "openid");
+  for (const resource of [params.resource ?? []].flat()) grant.addResourceScope(resource, params.scope ?? "");
   await provider.interactionFinished(request, response, {
     login: { accountId },
     consent: { grantId: await grant.save() },

@@ -22,12 +22,18 @@ declare module "oidc-provider" {
 
   export interface Grant {
     addOIDCScope(scope: string): void;
+    addResourceScope(resource: string, scope: string): void;
     save(): Promise<string>;
   }
 
   export interface Interaction {
     readonly uid: string;
-    readonly params: { readonly client_id: string; readonly scope?: string; readonly login_hint?: string };
+    readonly params: {
+      readonly client_id: string;
+      readonly scope?: string;
+      readonly login_hint?: string;
+      readonly resource?: string | readonly string[];
+    };
   }
 
   export interface Context {
@@ -39,6 +45,8 @@ declare module "oidc-provider" {
     readonly statusCode?: number;
   }
 
+  export const errors: { readonly InvalidTarget: new () => ProviderError };
+
   export default class Provider {
     constructor(issuer: string, configuration: object);
     readonly Grant: new (properties: {
@@ -48,11 +56,14 @@ declare module "oidc-provider" {
     readonly Client: {
       find(id: string): Promise<{ backchannelLogout(sub: string, sid: string): Promise<void> } | undefined>;
     };
-    readonly AccessToken: { find(value: string): Promise<{ readonly accountId: string } | undefined> };
+    readonly AccessToken: {
+      find(value: string): Promise<{ readonly accountId: string; readonly aud?: string } | undefined>;
+    };
     callback(): (request: IncomingMessage, response: ServerResponse) => Promise<void>;
     interactionDetails(request: IncomingMessage, response: ServerResponse): Promise<Interaction>;
     interactionFinished(request: IncomingMessage, response: ServerResponse, result: object): Promise<void>;
     on(event: "grant.success", listener: (ctx: Context & { body?: { id_token?: unknown } }) => void): this;
+    on(event: "registration_create.success", listener: (ctx: { body?: unknown }) => void): this;
     on(event: "grant.error", listener: (ctx: Context, error: ProviderError) => void): this;
   }
 }

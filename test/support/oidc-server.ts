@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { exportJWK, generateKeyPair } from "jose";
-import Provider from "oidc-provider";
+import Provider, { errors } from "oidc-provider";
+import { fetchDocumentsAt } from "./client-documents.ts";
 import { type HttpRequest, type HttpResponse, startHttpServer } from "./http-servers.ts";
 import { createOidcAdapter } from "./oidc-adapter.ts";
 import { createOidcFaults, type OidcFaults } from "./oidc-faults.ts";
@@ -23,6 +24,22 @@ export interface OidcServerOptions {
   readonly port?: number;
   /** Where the provider posts its logout tokens; nowhere by default. */
   readonly backchannelLogoutUri?: string;
+  /** Clients may register themselves (RFC 7591). Default false. */
+  readonly registers?: boolean;
+  /**
+   * Client ids may be https URLs of metadata documents. They are fetched from this server, whatever host they name.
+   * Default: they may not.
+   */
+  readonly clientDocumentsAt?: string;
+  /** What access tokens may be asked for (RFC 8707). Without any, `resource` is refused. */
+  readonly resources?: readonly string[];
+}
+
+/** A client that has registered itself, as the provider answered it. */
+export interface RegisteredClient {
+  readonly client_id: string;
+  readonly redirect_uris: readonly string[];
+  readonly [name: string]: unknown;
 }
 
 export interface TokenOutcome {
@@ -64,11 +81,19 @@ export interface OidcServer extends OidcFaults {
   isActive(accessToken: string): Promise<boolean>;
   /** Whose token it is; undefined for one that is not active. */
   accountOf(accessToken: string): Promise<string | undefined>;
+  /** The resource that an active token is for; undefined for one that was asked for without. */
+  audienceOf(accessToken: string): Promise<string | undefined>;
+  /** Clients that have registered themselves, oldest first; those that were forgotten too. */
+  readonly registered: readonly RegisteredClient[];
+  /** Knows a registered client no longer: what it sends is refused as `invalid_client`. */
+  forget(clientId: string): Promise<void>;
   /** Sends the client a logout token for one session of a user; rejects unless it is answered 200. */
   endSession(account: string, sid: string): Promise<void>;
   stop(): Promise<void>;
 }
 
+/** What every resource here knows, beside the provider's own scopes. */
+export const resourceScope = "mcp";
 const redirectUri = "http://127.0.0.1:1/callback";
 const client: OidcClient = { id: "gateway", secret: "gateway-secret", method: "client_secret_basic" };
 const postClient: OidcClient = { id: "gateway-post", secret: "gateway-post-secret", method: "client_secret_post" };
@@ -83,7 +108,9 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
   const interact = asksUsers ? askUser : approveUnasked;
   const server = await startHttpServer((request, response) => handle(request, response), { port });
   const issuer = server.url;
-  const provider = new Provider(issuer, await configurationOf(options));
+  const adapter = createOidcAdapter(options);
+  const provider = new Provider(issuer, { ...(await configurationOf(options)), adapter });
+  const registered: RegisteredClient[] = [];
   const accountOf = async (accessToken: string) => (await provider.AccessToken.find(accessToken))?.accountId;
   const passOn = provider.callback();
   const { handle: handleToken, ...faults } = createOidcFaults(passOn, ({ status }, grantType) =>
@@ -97,6 +124,7 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
   provider.on("grant.error", ({ oidc }, { error = "", statusCode = 500 }) => {
     outcomes.push({ grantType: oidc.params?.grant_type ?? "", status: statusCode, error });
   });
+  provider.on("registration_create.success", ({ body }) => registered.push(body as RegisteredClient));
   handle = (request, response) => {
     if (request.url?.startsWith("/interaction/")) return interact(provider, request, response);
     if (request.url !== "/token") return passOn(request, response);
@@ -127,6 +155,9 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
     },
     isActive: async (accessToken) => (await accountOf(accessToken)) !== undefined,
     accountOf,
+    audienceOf: async (accessToken) => (await provider.AccessToken.find(accessToken))?.aud,
+    registered,
+    forget: (clientId) => adapter("Client").destroy(clientId),
     endSession: async (account, sid) => (await provider.Client.find(client.id))?.backchannelLogout(account, sid),
     stop: server.stop,
   };
@@ -136,10 +167,12 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
 async function configurationOf({
   accessTokenLifeSeconds = 5,
   refreshTokenLifeSeconds = 14 * 86_400,
-  reuseGraceMs = 0,
   redirectUris = [],
   clients = [],
   backchannelLogoutUri,
+  registers = false,
+  clientDocumentsAt,
+  resources = [],
 }: OidcServerOptions) {
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
   const registered = {
@@ -152,7 +185,6 @@ async function configurationOf({
       : { backchannel_logout_uri: backchannelLogoutUri, backchannel_logout_session_required: true };
   const hour = 3600;
   return {
-    adapter: createOidcAdapter({ reuseGraceMs }),
     clients: [client, postClient, ...clients].map(({ id, secret, method }) => ({
       client_id: id,
       client_secret: secret,
@@ -163,15 +195,30 @@ async function configurationOf({
     cookies: { keys: [randomBytes(16).toString("hex")] },
     features: {
       backchannelLogout: { enabled: backchannelLogoutUri !== undefined },
+      ...(clientDocumentsAt === undefined ? {} : { clientIdMetadataDocument: { enabled: true, ack: "draft-02" } }),
       devInteractions: { enabled: false },
+      registration: { enabled: registers },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo(_ctx: unknown, resource: string) {
+          if (!resources.includes(resource)) throw new errors.InvalidTarget();
+          return { scope: resourceScope, accessTokenFormat: "opaque", accessTokenTTL: accessTokenLifeSeconds };
+        },
+        // A code or a refresh token that was granted for a resource gives tokens for it also where the request does not
+        // name it again.
+        useGrantedResource: () => true,
+      },
       revocation: { enabled: true, allowedPolicy: async () => true },
       rpInitiatedLogout: { enabled: false },
     },
     // The package's own way to fetch refuses loopback, where the tests are.
     fetch: (url: string, { dispatcher: _, ...init }: RequestInit & { dispatcher?: unknown }) =>
-      globalThis.fetch(url, init),
+      clientDocumentsAt !== undefined && url.startsWith("https://")
+        ? fetchDocumentsAt(clientDocumentsAt)(url)
+        : globalThis.fetch(url, init),
     findAccount: async (_ctx: unknown, accountId: string) => ({ accountId, claims: async () => ({ sub: accountId }) }),
     interactions: { url: (_ctx: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },
+    scopes: ["openid", "offline_access", resourceScope],
     jwks: { keys: [{ ...(await exportJWK(privateKey)), use: "sig", alg: "RS256" }] },
     rotateRefreshToken: true,
     ttl: {
