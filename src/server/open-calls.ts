@@ -25,8 +25,8 @@ export interface OpenCalls {
   readonly direct: DirectCalls;
   /**
    * Takes no new calls, and resolves when those under way are answered, at the latest after `timeoutMs`. Calls without
-   * an end of their own (health watches, reflection) are ended at once with UNAVAILABLE; requests that were begun and
-   * not sent to their end, and answers that nobody takes, after a second.
+   * an end of their own (health watches, reflection, streams whose last message is answered) are ended at once with
+   * UNAVAILABLE; requests that were begun and not sent to their end, and answers that nobody takes, after a second.
    */
   drain(server: Server, timeoutMs: number): Promise<void>;
 }
@@ -35,6 +35,8 @@ export interface OpenCalls {
 interface Call {
   /** Whether it has one answer rather than a stream of messages. */
   readonly unary: boolean;
+  /** Messages of both directions, as of ext_proc: those that are not answered yet. */
+  unanswered: number;
   /** The caller has sent all of it. */
   received: boolean;
   end(code: status, details: string): void;
@@ -51,6 +53,7 @@ export function createOpenCalls({ silenceMs = 30_000 }: { readonly silenceMs?: n
       let timer: NodeJS.Timeout | undefined;
       const call: Call = {
         unary,
+        unanswered: 0,
         received: false,
         end: (code, details) => intercepted.sendStatus({ code, details, metadata: null }),
       };
@@ -64,6 +67,7 @@ export function createOpenCalls({ silenceMs = 30_000 }: { readonly silenceMs?: n
       };
       const listener = new ServerListenerBuilder()
         .withOnReceiveMessage((message, pass) => {
+          if (requestStream && responseStream) call.unanswered++;
           listen();
           pass(message);
         })
@@ -79,6 +83,10 @@ export function createOpenCalls({ silenceMs = 30_000 }: { readonly silenceMs?: n
           calls.add(call);
           listen();
           pass(listener);
+        })
+        .withSendMessage((message, pass) => {
+          call.unanswered = Math.max(call.unanswered - 1, 0);
+          pass(message);
         })
         .withSendStatus((sent, pass) => {
           gone();
@@ -98,7 +106,7 @@ export function createOpenCalls({ silenceMs = 30_000 }: { readonly silenceMs?: n
         const looking = setInterval(look, flushMs / 2);
         let untaken: NodeJS.Timeout | undefined;
         server.tryShutdown(done);
-        for (const call of calls) if (!call.unary) call.end(status.UNAVAILABLE, shuttingDown);
+        for (const call of calls) if (!call.unary && call.unanswered === 0) call.end(status.UNAVAILABLE, shuttingDown);
 
         function look(): void {
           if (calls.size > 0) return;
@@ -130,7 +138,7 @@ export function createOpenCalls({ silenceMs = 30_000 }: { readonly silenceMs?: n
   };
 
   function endUnsent(): void {
-    for (const call of calls) if (!call.received) call.end(status.UNAVAILABLE, shuttingDown);
+    for (const call of calls) if (!call.received && call.unanswered === 0) call.end(status.UNAVAILABLE, shuttingDown);
     for (const stream of streams) if (!stream.readableEnded) failStream(stream, status.UNAVAILABLE, shuttingDown);
   }
 }

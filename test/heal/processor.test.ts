@@ -103,4 +103,28 @@ describe("ext_proc", () => {
     const client = await use.use(createExtProcClient(plain.service.grpc));
     await expect(client.process([retry({})])).rejects.toThrow(/UNIMPLEMENTED/);
   });
+
+  test("a retry that waits for a refresh while the service is stopped gets its token", async () => {
+    const ending = await startScenario(use, { config: { heal: {} } });
+    const client = await use.use(createExtProcClient(ending.service.grpc));
+    await ending.login();
+    const metadata = await until("a proof", async () => {
+      const found = (await ending.check(bearer(sessionId))).metadata;
+      return found.proof === undefined ? undefined : found;
+    });
+    await client.process([rejection(metadata)]);
+    const gate = ending.provider.hold();
+    const retried = client.process([retry(metadata)]);
+    await until("the refresh", () => ending.provider.calls > 0);
+    const stopped = ending.service.stop();
+    await until("the listener to close", () =>
+      ending.client.health().then(
+        () => false,
+        () => true,
+      ),
+    );
+    gate.release();
+    expect(tokenIn(await retried)).toMatch(/^Bearer access-/);
+    await stopped;
+  });
 });
