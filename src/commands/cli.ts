@@ -3,6 +3,7 @@ import { BearerswapError, messageOf } from "../platform/error.ts";
 import { version } from "../platform/version.ts";
 import { addCheckCommand } from "./check.ts";
 import type { CliContext } from "./context.ts";
+import { addDiscoverCommand } from "./discover.ts";
 import { addGrantsCommand } from "./grants.ts";
 import { addKeysCommand } from "./keys.ts";
 import { addPresetsCommand } from "./presets.ts";
@@ -26,6 +27,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   addCheckCommand(program, context);
   addSchemaCommand(program, context);
   addPresetsCommand(program, context);
+  addDiscoverCommand(program, context);
   addGrantsCommand(program, context);
   addKeysCommand(program, context);
   try {
