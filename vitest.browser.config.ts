@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** `npm run test:browser`: what needs a Chromium, which `npm test` does not. */
+/** `npm run test:browser`: what needs Chromium and Firefox, which `npm test` does not. */
 export default defineConfig({
   test: {
     include: ["test/browser/**/*.browser.ts"],

@@ -1,8 +1,7 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium } from "playwright-core";
-
-const names = ["chromium", "chromium-browser", "google-chrome"];
+import { chromiumArguments, pathOf } from "./browsers.ts";
 
 /** Starts the Chromium in CHROMIUM_BIN or on PATH, headless; throws, saying how to get one. */
 export async function startChromium(): Promise<Browser> {
@@ -25,12 +24,5 @@ export async function startChromiumProfile(profile: string): Promise<BrowserCont
 }
 
 function options() {
-  const onPath = (process.env.PATH ?? "").split(delimiter).flatMap((dir) => names.map((name) => join(dir, name)));
-  const executablePath = [process.env.CHROMIUM_BIN ?? "", ...onPath].find((path) => path !== "" && existsSync(path));
-  if (executablePath === undefined)
-    throw new Error(
-      "no Chromium: install one (Debian: apt-get install -y --no-install-recommends chromium), or set CHROMIUM_BIN to its path",
-    );
-  const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"];
-  return { executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-quic", ...quiet] };
+  return { executablePath: pathOf("Chromium"), args: [...chromiumArguments] };
 }

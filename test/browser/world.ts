@@ -8,7 +8,10 @@ import { startService } from "../support/service.ts";
 import { type ShiftedClock, shiftedClock } from "../support/shifted-clock.ts";
 import { startUpstreamApi, type UpstreamApi } from "../support/upstream-api.ts";
 
-/** A real Envoy with TLS, APIs behind it by path, and users without any session but the one they get here. */
+/**
+ * A real Envoy with TLS, APIs behind it by path, users without any session but the one they get here, and agents, whose
+ * tokens are the provider's ID tokens.
+ */
 export interface BrowserWorld {
   readonly publicUrl: string;
   /** The page of accounts. */
@@ -21,13 +24,15 @@ export interface BrowserWorld {
 
 export interface BrowserWorldOptions {
   readonly upstreams: readonly string[];
+  /** What users read of an upstream, by its name. */
+  readonly titles?: Readonly<Record<string, string>>;
   /** Whether the provider shows a login page; else it logs every user in unasked, as Ada. Default false. */
   readonly asksUsers?: boolean;
 }
 
 export async function startBrowserWorld(
   { use }: Resources,
-  { upstreams, asksUsers = false }: BrowserWorldOptions,
+  { upstreams, titles = {}, asksUsers = false }: BrowserWorldOptions,
 ): Promise<BrowserWorld> {
   const port = await freePort();
   const publicUrl = `https://localhost:${port}`;
@@ -40,9 +45,23 @@ export async function startBrowserWorld(
   const parameters = { prompt: "consent", ...(asksUsers ? {} : { login_hint: "ada@example.com" }) };
   const connect = { scope: "openid offline_access", parameters };
   const config = {
-    sessions: [{ cookie: { issue: true } }],
-    upstreams: Object.fromEntries(upstreams.map((name) => [name, { ...client, connect }])),
-    connect: { publicUrl },
+    sessions: [
+      {
+        name: "agents",
+        jwt: { issuer: provider.issuer, audience: provider.client.id, claim: "sub", subject: "sub" },
+      },
+      { name: "people", cookie: { issue: true } },
+    ],
+    upstreams: Object.fromEntries(
+      upstreams.map((name) => [
+        name,
+        { ...client, connect, ...(titles[name] === undefined ? {} : { displayName: titles[name] }) },
+      ]),
+    ),
+    connect: {
+      publicUrl,
+      login: { agents: { clientId: provider.client.id, clientSecret: "${env:SECRET}" } },
+    },
     routes: upstreams.map((upstream) => ({ pathPrefix: `/${upstream}`, upstream })),
   };
   const service = await use(startService({ config, env: { SECRET: provider.client.secret }, clock }));
