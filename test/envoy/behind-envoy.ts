@@ -35,9 +35,13 @@ export interface Installation {
   readonly oidc: OidcServer;
   /**
    * Logs a user in and stores the grant under a session id, at the first replica. The access token is used up: the
-   * first check has to refresh.
+   * first check has to refresh, unless it is `fresh`.
    */
-  grant(session: string, account: string): Promise<void>;
+  grant(
+    session: string,
+    account: string,
+    options?: { readonly upstream?: string; readonly fresh?: boolean },
+  ): Promise<void>;
   /** Sends a request to Envoy, with the path as it is given; over TLS where the listener wants it. */
   send(path: string, options?: SendOptions): Promise<Answer>;
 }
@@ -139,13 +143,14 @@ export async function install(
     upstream,
     issuer,
     oidc,
-    async grant(session, account) {
-      const { refresh_token: refreshToken } = await oidc.login({ account });
+    async grant(session, account, { upstream = "crm", fresh = false } = {}) {
+      const { access_token, refresh_token: refreshToken } = await oidc.login({ account });
       const client = createGrantsClient({ address: admin });
       const source = at<string>(parsedConfig(variant), "sessions.0.name");
-      const token = { accessToken: "", refreshToken, tokenType: "", scope: "" };
+      const accessToken = fresh ? access_token : "";
+      const token = { accessToken, refreshToken, tokenType: "", scope: "" };
       await client
-        .put({ session: { source, id: session }, upstream: "crm", subject: variant === "-mtls" ? "" : account, token })
+        .put({ session: { source, id: session }, upstream, subject: variant === "-mtls" ? "" : account, token })
         .finally(client.close);
     },
     send: (path, options) =>

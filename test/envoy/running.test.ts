@@ -294,6 +294,24 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
     expect(upstream.requests.map(({ headers }) => headers.cookie)).toEqual([`${utf8}; ${latin1}; b=2`, `${utf8}; b=2`]);
   });
 
+  test("keeps an MCP server's own challenge from its clients, and lets ours through", async () => {
+    const { send, issuer, grant } = await install(tracked, {
+      variant: "-connect",
+      upstreamName: "wiki.example.com",
+      accepts: () => false,
+    });
+    const authorization = `Bearer ${await loggedIn({ issuer, grant: (id, account) => grant(id, account, { upstream: "wiki", fresh: true }) })}`;
+
+    const theirs = await send("/mcp", { headers: { authorization }, body: "{}" });
+    const ours = await send("/mcp", { body: "{}" });
+
+    expect([theirs.status, theirs.headers["www-authenticate"]]).toEqual([401, undefined]);
+    expect([ours.status, ours.headers["www-authenticate"]]).toEqual([
+      401,
+      expect.stringContaining("resource_metadata="),
+    ]);
+  });
+
   test("answers preflights of the MCP clients' own origins, which can read a 401, and of no others", async () => {
     const { service, send } = await install(tracked, { variant: "-connect" });
     const own = "https://mcp-client.example.com";
