@@ -56,7 +56,7 @@ export function createConnect({ config, sources, routes, decode, ...parts }: Con
   const context: ConnectContext = {
     ...parts,
     links,
-    messages: createMessages(links, parts.titleOf),
+    messages: createMessages(links, parts.titleOf, parts.pageSessions !== undefined),
     states,
     tickets: createTickets(parts),
   };

@@ -31,8 +31,11 @@ export interface Messages {
   staleForm(): Reply;
 }
 
-/** @param titleOf what users read of an upstream */
-export function createMessages(links: Links, titleOf: (upstream: string) => string): Messages {
+/**
+ * @param titleOf what users read of an upstream
+ * @param canLogIn whether people can log in on our pages
+ */
+export function createMessages(links: Links, titleOf: (upstream: string) => string, canLogIn: boolean): Messages {
   const overview = { label: "Show my connections", href: links.overview };
   const show = (message: Message) => messagePage({ actions: [overview], ...message });
 
@@ -61,9 +64,9 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
         title: "You are not signed in here",
         text: [
           "Accounts are connected to a session, and your browser has none, or one that has ended.",
-          "Sign in to the application first, then come back.",
+          canLogIn ? "Log in, then choose the account again." : "Sign in to the application first, then come back.",
         ],
-        actions: [{ label: "Try again", href: links.overview }],
+        actions: [{ label: canLogIn ? "Log in" : "Try again", href: links.overview }],
       }),
     withoutSubject: () =>
       show({
