@@ -6,7 +6,8 @@ export interface Challenge {
   readonly scope: string | undefined;
 }
 
-const parameter = /([\w-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^\s,"]+)/g;
+/** Names begin where no earlier part of them stands: else a long word without `=` would be read from each of its letters. */
+const parameter = /(?<![\w-])([\w-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^\s,"]+)/g;
 
 /** Reads `WWW-Authenticate` (RFC 9110 §11.6.1), with several lines joined by a comma. */
 export function challengeIn(header: string): Challenge {

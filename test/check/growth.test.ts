@@ -5,6 +5,7 @@ import { withoutCookies } from "../../src/sessions/cookies.ts";
 import { adviceOn, reasonOf } from "../../src/stores/redis-problems.ts";
 import { type HttpRequestOptions, httpRequest } from "../support/check-request.ts";
 import { createExtAuthzClient, type ExtAuthzClient } from "../support/ext-authz-client.ts";
+import { createExtProcClient, headerMap } from "../support/ext-proc-client.ts";
 import { growth } from "../support/growth.ts";
 import { resources } from "../support/resources.ts";
 import { bearer, sessionId, startScenario } from "../support/scenario.ts";
@@ -193,6 +194,32 @@ describe("64 KiB of the worst input take no more than linear time", () => {
         await scenario.check(bearer());
       };
       expect(await growth(work), `answer ${at}`).toBeLessThan(limit);
+    }
+  }, 60_000);
+
+  test("in the challenge of an API's 401", async () => {
+    const { service } = await startScenario(opened, { config: { heal: {} } });
+    const client = await use(createExtProcClient(service.grpc));
+    for (const unit of [
+      "a",
+      "-",
+      "a ",
+      "a\t",
+      ",",
+      "=",
+      "a=",
+      'a="',
+      '"',
+      "\\",
+      'a="\\',
+      'a="\\"',
+      'error="invalid_token",',
+    ]) {
+      const work = (size: number) =>
+        client.process([
+          { response_headers: headerMap({ ":status": "401", "www-authenticate": `Bearer ${fill(unit)(size)}` }) },
+        ]);
+      expect(await growth(work), unit).toBeLessThan(limit);
     }
   }, 60_000);
 
