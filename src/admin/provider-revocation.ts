@@ -43,7 +43,7 @@ export async function revokeAtProvider(
     if (found.kind !== "found" || found.row.version === ended) break;
     const { version, grant, access } = found.row;
     if (!isMeant(grant)) break;
-    const held = { refreshToken: grant.refreshToken, accessToken: access?.token };
+    const held = { refreshToken: grant.refreshToken, accessToken: access?.token, client: grant.client };
     problem = await endAtProvider(key, held, { provider, log });
     ended = version;
   }

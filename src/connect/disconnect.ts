@@ -42,7 +42,8 @@ export function createDisconnect(
   async function ended(key: GrantKey, row: GrantRow | undefined): Promise<void> {
     const { upstream, session } = key;
     log.info({ event: "disconnected", upstream, session: shortHash(session) }, "an account was disconnected");
-    const held = { refreshToken: row?.grant.refreshToken, accessToken: row?.access?.token };
+    const { refreshToken, client } = row?.grant ?? {};
+    const held = { refreshToken, accessToken: row?.access?.token, client };
     await endAtProvider(key, held, { provider: providers.get(upstream), log });
   }
 }

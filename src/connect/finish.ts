@@ -133,7 +133,7 @@ export function createFinish(context: ConnectContext): Finish {
     sentAt: number,
   ): Promise<Reply> {
     const { key, subject, begun, pending } = place;
-    const given = writeOf(outcome.tokens, subject, provider, sentAt);
+    const given = writeOf(outcome.tokens, { subject, client: flow.client }, provider, sentAt);
     const cookies = begun === undefined ? [] : [begun.cookie];
     const { result, createdAt } = await pending.store(given);
     const write = { ...given, grant: { ...given.grant, createdAt } };
@@ -147,10 +147,10 @@ export function createFinish(context: ConnectContext): Finish {
         if (begun !== undefined) await keepSession(begun);
         return verified(flow, key, write, provider, await outcome.identity, cookies);
       case "superseded":
-        void endAtProvider(key, outcome.tokens, { provider, log });
+        void endAtProvider(key, { ...outcome.tokens, client: flow.client }, { provider, log });
         return messages.newerLogin(flow.upstream);
       case "full":
-        void endAtProvider(key, outcome.tokens, { provider, log });
+        void endAtProvider(key, { ...outcome.tokens, client: flow.client }, { provider, log });
         return messages.unavailable("Your login could not be stored.");
       case "unknown":
         return messages.uncertain(flow.upstream, cookies);
@@ -188,7 +188,8 @@ export function createFinish(context: ConnectContext): Finish {
       // These tokens are somebody else's. While the store may still hold them, the user is not told that they are gone.
       if (end.kind === "unknown" && !(await end.isEnded))
         return messages.unavailable("It cannot be told right now what became of this login.");
-      const given = { refreshToken: write.grant.refreshToken, accessToken: write.access?.token };
+      const { refreshToken, client } = write.grant;
+      const given = { refreshToken, accessToken: write.access?.token, client };
       void endAtProvider(key, given, { provider, log });
       return messages.foreignLogin(flow.upstream);
     }
@@ -236,7 +237,7 @@ export function createFinish(context: ConnectContext): Finish {
 
   function writeOf(
     response: TokenResponse,
-    subject: string | undefined,
+    bound: Pick<GrantWrite["grant"], "subject" | "client">,
     provider: Provider,
     sentAt: number,
   ): GrantWrite {
@@ -244,7 +245,7 @@ export function createFinish(context: ConnectContext): Finish {
     const { refreshToken, refreshExpiresInMs, scope, lifeMs } = response;
     return {
       version: random.id(),
-      grant: { refreshToken, scope, subject, accessLifeMs: lifeMs, createdAt: now, refreshedAt: now },
+      grant: { ...bound, refreshToken, scope, accessLifeMs: lifeMs, createdAt: now, refreshedAt: now },
       access: issuedAccess(response, clock.monotonicMs() - sentAt, provider.accessTokenLifeMs),
       life: { ms: refreshExpiresInMs ?? provider.refreshTokenLifeMs, stated: refreshExpiresInMs !== undefined },
     };

@@ -24,7 +24,7 @@ export interface Start {
   send(
     to: CodeFlow,
     input: CheckInput,
-    state: Omit<FlowState, "redirect" | "nonce" | "verifier" | "browser">,
+    state: Omit<FlowState, "redirect" | "client" | "nonce" | "verifier" | "browser">,
     ended?: ReplyCookie,
   ): Promise<Reply>;
 }
@@ -89,30 +89,37 @@ export function createStart(context: ConnectContext): Start {
   async function send(
     to: CodeFlow,
     input: CheckInput,
-    begun: Omit<FlowState, "redirect" | "nonce" | "verifier" | "browser">,
+    begun: Omit<FlowState, "redirect" | "client" | "nonce" | "verifier" | "browser">,
     ended?: ReplyCookie,
   ): Promise<Reply> {
     const browser = browserFor(input, random);
-    const redirect = to.hasOwnRedirect ? { redirect: "own" as const } : {};
-    const flow = await states.begin({ ...begun, ...redirect, browser: browser.hash });
+    const redirect = to.hasOwnRedirect ? ("own" as const) : undefined;
+    let client: FlowState["client"];
+    try {
+      client = await to.prepare?.();
+    } catch (error) {
+      return troubled(begun, error);
+    }
+    const flow = await states.begin({ ...begun, redirect, client, browser: browser.hash });
     if (flow === undefined) return messages.unreadable("The session it is for is too long to connect an account to.");
     try {
       const cookies = [browser.cookie, flow.cookie, ...surplusCookies(input.cookies, ended)];
       return { kind: "redirect", to: await to.authorizationUrl(flow.login), cookies };
     } catch (error) {
-      log.error(
-        {
-          event: "connect_failed",
-          upstream: begun.upstream || undefined,
-          source: begun.source,
-          step: begun.step,
-          reason: messageOf(error),
-        },
-        "the user cannot be sent to the provider",
-      );
-      if (begun.step === "sign_in") return signInTrouble(links, sourcesByName.get(begun.source ?? "")?.title ?? "");
-      return messages.providerTrouble(begun.upstream);
+      return troubled(begun, error);
     }
+  }
+
+  function troubled(
+    { step, upstream, source }: Pick<FlowState, "step" | "upstream" | "source">,
+    error: unknown,
+  ): Reply {
+    log.error(
+      { event: "connect_failed", upstream: upstream || undefined, source, step, reason: messageOf(error) },
+      "the user cannot be sent to the provider",
+    );
+    if (step === "sign_in") return signInTrouble(links, sourcesByName.get(source ?? "")?.title ?? "");
+    return messages.providerTrouble(upstream);
   }
 }
 

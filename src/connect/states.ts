@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ReplyCookie } from "../check/reply.ts";
+import { boundClientSchema, plainClient } from "../platform/bound-client.ts";
 import type { Clock } from "../platform/clock.ts";
 import { digestOf } from "../platform/digest.ts";
 import { BearerswapError } from "../platform/error.ts";
@@ -47,6 +48,8 @@ const stateSchema = z.object({
   returnTo: z.string().optional(),
   /** `own`: it comes back at the redirect URI of its upstream alone, else at the shared one. */
   redirect: z.literal("own").optional(),
+  /** The client that it was begun with, where that is not simply the configured one. */
+  client: boundClientSchema.optional(),
   nonce: z.string(),
   verifier: z.string(),
 });
@@ -101,7 +104,7 @@ export function createStates({ flows, random, clock, redirectUriOf }: StatesDeps
     async begin(begun) {
       const state = random.id();
       const [redirectUri, nonce] = [redirectUriOf(begun), random.id()];
-      const login = { redirectUri, state, nonce, verifier: `${random.id()}${random.id()}` };
+      const login = { redirectUri, state, nonce, verifier: `${random.id()}${random.id()}`, client: begun.client };
       const flow: FlowState = { ...begun, nonce: login.nonce, verifier: login.verifier };
       const sealer = await keys.current();
       // If it is too long, the way back is left out: the user then comes to the page of accounts.
@@ -114,7 +117,8 @@ export function createStates({ flows, random, clock, redirectUriOf }: StatesDeps
       const sealed = await opened(state, cookies);
       const flow = sealed ?? (await stored(state));
       if (flow === undefined) return undefined;
-      const login = { redirectUri: redirectUriOf(flow), state, nonce: flow.nonce, verifier: flow.verifier };
+      const { nonce, verifier, client } = flow;
+      const login = { redirectUri: redirectUriOf(flow), state, nonce, verifier, client };
       return { flow, login, ended: sealed && endedCookie(loginCookieName(state)) };
     },
 
@@ -129,7 +133,8 @@ export function createStates({ flows, random, clock, redirectUriOf }: StatesDeps
   function cookieOf(state: string, flow: FlowState, sealer: Sealer): ReplyCookie | undefined {
     const name = loginCookieName(state);
     const expiry = String(clock.wallMs() + flowLifeMs);
-    const value = `${expiry}.${sealer.seal(JSON.stringify({ ...flow, state: digestOf(state) }), placeOf(name, expiry))}`;
+    const text = JSON.stringify({ ...flow, client: plainClient(flow.client), state: digestOf(state) });
+    const value = `${expiry}.${sealer.seal(text, placeOf(name, expiry))}`;
     return name.length + value.length > longestLoginCookie ? undefined : { name, value, maxAgeMs: flowLifeMs };
   }
 

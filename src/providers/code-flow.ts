@@ -1,4 +1,5 @@
 import * as openid from "openid-client";
+import type { BoundClient } from "../platform/bound-client.ts";
 import { withCauses } from "../platform/error.ts";
 import { foreignWord } from "../platform/foreign-text.ts";
 import type { SentOutcome } from "./outcome.ts";
@@ -35,6 +36,8 @@ export interface Login {
   readonly nonce: string;
   /** PKCE (RFC 7636 §4.1). */
   readonly verifier: string;
+  /** What {@link CodeFlow.prepare} found. */
+  readonly client?: BoundClient | undefined;
 }
 
 /** Who has logged in, from the ID token (OpenID Connect Core §2). */
@@ -70,6 +73,12 @@ export type LoginOutcome =
 export interface CodeFlow {
   /** Users come back to a redirect URI of this upstream alone. */
   readonly hasOwnRedirect: boolean;
+  /**
+   * Finds out with which client the user can be logged in, where it is not simply the configured one: it may have to be
+   * registered first. The login goes to this client's issuer, and is redeemed only there.
+   * @throws where there is none; the message says what to do
+   */
+  prepare?(): Promise<BoundClient>;
   /** Where to send the user. @throws where the provider's metadata cannot be had or name no authorization endpoint */
   authorizationUrl(login: Login): Promise<string>;
   /**

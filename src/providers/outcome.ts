@@ -20,7 +20,8 @@ export type RefreshOutcome =
    */
   | { readonly kind: "tokens"; readonly tokens: TokenResponse; readonly checks: Promise<string | undefined> }
   /**
-   * The provider refused this refresh token (`invalid_grant` and the like): only here does a user have to log in again.
+   * The provider refused this refresh token (`invalid_grant` and the like), or is no longer the one that it belongs to:
+   * only here does a user have to log in again.
    */
   | ({ readonly kind: "refused"; readonly why: string } & FailureWords)
   /** The provider refused us, not the user (`invalid_client`, …): nothing about the session changes. */

@@ -1,3 +1,4 @@
+import type { BoundClient } from "../platform/bound-client.ts";
 import type { Secret } from "../platform/secret.ts";
 import type { CodeFlow } from "./code-flow.ts";
 import type { RefreshOutcome } from "./outcome.ts";
@@ -5,6 +6,8 @@ import type { RefreshOutcome } from "./outcome.ts";
 /** What a refresh asks for. */
 export interface RefreshRequest {
   readonly refreshToken: Secret;
+  /** The client that the grant was made with; absent: the configured one. */
+  readonly client?: BoundClient | undefined;
   /** Called in the tick that sends the request. If it returns false nothing is sent, and the outcome is `transient`. */
   readonly beforeSend: () => boolean;
 }
@@ -17,8 +20,12 @@ export interface Provider {
    * Asks the provider to end a grant by its refresh token, or its access token where there is none (RFC 7009, or the
    * provider's own way); some end it only by the access token. A 503 is tried again for up to 10 s. Resolves to what
    * went wrong, undefined where nothing did. Never rejects.
+   *
+   * @param client that the grant was made with; absent: the configured one
    */
-  readonly revoke?: ((token: Secret, accessToken?: Secret) => Promise<string | undefined>) | undefined;
+  readonly revoke?:
+    | ((token: Secret, accessToken?: Secret, client?: BoundClient) => Promise<string | undefined>)
+    | undefined;
   /** How users log in there by themselves; absent where that is not configured. */
   readonly login?: CodeFlow | undefined;
   /**

@@ -1,3 +1,4 @@
+import type { BoundClient } from "../platform/bound-client.ts";
 import { digestOf } from "../platform/digest.ts";
 import { BearerswapError } from "../platform/error.ts";
 import type { Secret } from "../platform/secret.ts";
@@ -14,6 +15,11 @@ export interface GrantKey {
 export interface Grant {
   /** Absent where the provider gave none: the grant then ends with its access token. */
   readonly refreshToken?: Secret | undefined;
+  /**
+   * The client that it was made with, where that is not simply the configured one: the tokens are shown to this
+   * client's issuer alone.
+   */
+  readonly client?: BoundClient | undefined;
   /** Space-separated scope (RFC 6749 §3.3). */
   readonly scope?: string | undefined;
   /** Whose session may use it; compared where the session's source states a subject. */

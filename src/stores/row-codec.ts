@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { boundClientSchema, plainClient } from "../platform/bound-client.ts";
 import { BearerswapError } from "../platform/error.ts";
 import { Secret } from "../platform/secret.ts";
 import type { Grant, StoredAccess } from "./grant.ts";
@@ -7,6 +8,7 @@ import { type SealedPlace, type Sealer, unsealed } from "./sealing.ts";
 const secret = z.string().transform((value) => new Secret(value));
 const grantSchema = z.object({
   refreshToken: secret.optional(),
+  client: boundClientSchema.optional(),
   scope: z.string().optional(),
   subject: z.string().optional(),
   accessLifeMs: z.number().optional(),
@@ -33,8 +35,10 @@ export interface RowCodec {
 /** Texts are JSON, sealed by the sealer, or in the clear without one. */
 export function createRowCodec(sealer: Sealer = unsealed): RowCodec {
   return {
-    encodeGrant: (grant, row) =>
-      sealer.seal(JSON.stringify({ ...grant, refreshToken: grant.refreshToken?.reveal() }), { ...row, field: "grant" }),
+    encodeGrant({ refreshToken, client, ...grant }, row) {
+      const plain = { ...grant, refreshToken: refreshToken?.reveal(), client: plainClient(client) };
+      return sealer.seal(JSON.stringify(plain), { ...row, field: "grant" });
+    },
     encodeAccess: ({ token, lifeMs }, row) =>
       sealer.seal(JSON.stringify({ token: token.reveal(), lifeMs }), { ...row, field: "access" }),
     decodeGrant: (value, row) => decode(grantSchema, value, { ...row, field: "grant" }),

@@ -91,7 +91,7 @@ export function createCommitTokens({ failover, clock, random, log, metrics }: Co
         return { kind: "superseded" };
       case "revoked":
         // The session was ended while its refresh ran: nobody will use the tokens that the provider has just issued.
-        void endAtProvider(key, tokens, { provider: gate.provider, log });
+        void endAtProvider(key, { ...tokens, client: row.grant.client }, { provider: gate.provider, log });
         return { kind: "missing" };
       default:
         return result satisfies never;

@@ -34,7 +34,7 @@ export function createPresent({ coherence, isCommitting, clock, metrics, config 
       return true;
     };
     // The breaker counts how the call really ends: a provider that is slower than `refresh.timeout` still works.
-    const answer = breaker.run(() => provider.refresh({ refreshToken, beforeSend }));
+    const answer = breaker.run(() => provider.refresh({ refreshToken, client: attempt.row.grant.client, beforeSend }));
     const ending = await untilGivenUp(clock, { outcome: answer, sent: sent.promise }, patience.ms).catch(
       (error: unknown): RefreshOutcome => {
         if (sentAt === undefined) throw error;
@@ -44,7 +44,9 @@ export function createPresent({ coherence, isCommitting, clock, metrics, config 
     if (isWithheld) return { kind: "withheld" };
     if (ending === "given_up" && sentAt !== undefined) return { kind: "given_up", sentAt, patience, answer };
     const outcome: RefreshOutcome = ending === "given_up" ? { kind: "unknown", why: "timeout" } : ending;
-    return sentAt === undefined ? { kind: "not_sent", outcome } : { kind: "answered", sentAt, outcome };
+    // A refusal counts although nothing was sent: the token belongs to another issuer than the server has now.
+    if (sentAt === undefined && outcome.kind !== "refused") return { kind: "not_sent", outcome };
+    return { kind: "answered", sentAt: sentAt ?? clock.monotonicMs(), outcome };
   };
 
   /**
