@@ -11,6 +11,7 @@ import { configuredLogout } from "./logout/configured-logout.ts";
 import { configuredSessionNames } from "./logout/configured-session-names.ts";
 import type { Clock } from "./platform/clock.ts";
 import type { FetchFor } from "./platform/fetch-for.ts";
+import type { GuardedFetchFor } from "./platform/guarded-fetch.ts";
 import type { Log } from "./platform/log.ts";
 import type { Random } from "./platform/random.ts";
 import { version } from "./platform/version.ts";
@@ -32,6 +33,7 @@ export interface ServiceDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly fetchFor: FetchFor;
+  readonly guardedFetchFor: GuardedFetchFor;
   readonly log: Log;
 }
 
@@ -84,7 +86,8 @@ function createLasting(config: Config, world: World) {
   const metrics = createMetrics({ ...labels, ofProcess: listen.http !== undefined });
   const store = configuredStore({ ...world, config: config.store, metrics: metrics.store });
   const flowStores = configuredFlowStores({ ...world, config: config.store, isNeeded: needsFlowStores(config) });
-  const providers = createProviders({ ...world, config: upstreams, metrics: metrics.grants });
+  const [own, records] = [config.connect, flowStores?.flows];
+  const providers = createProviders({ ...world, config: upstreams, own, records, metrics: metrics.grants });
   const tokenConfig = { ...refresh, ...cache, cacheEntries: cache.maxSessions };
   const tokens = createTokenManager({ ...world, store, providers, metrics: metrics.tokens, config: tokenConfig });
   metrics.sizes.tokens(tokens);

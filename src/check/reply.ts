@@ -33,5 +33,5 @@ export type Reply =
     }
   /** An answer to JSON-RPC over HTTP (MCP, Streamable HTTP); with `asEvent` in a stream of that one event. */
   | { readonly kind: "rpc"; readonly status: RpcStatus; readonly body: string; readonly asEvent?: boolean }
-  /** JSON, 200; `shared` is for any site to read. */
-  | { readonly kind: "json"; readonly body: string; readonly shared?: boolean };
+  /** JSON, 200; `shared` is for any site to read. Without `maxAgeMs` it is kept by nobody. */
+  | { readonly kind: "json"; readonly body: string; readonly shared?: boolean; readonly maxAgeMs?: number };

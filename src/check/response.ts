@@ -118,9 +118,13 @@ export function replyResponse(reply: Reply): Buffer {
       return encodeDenied("connect", rpcStatus[reply.status], headers, body, metadata);
     }
     case "json": {
+      const { maxAgeMs } = reply;
       const headers = [
         header("content-type", "application/json"),
-        header("cache-control", "no-store"),
+        header(
+          "cache-control",
+          maxAgeMs === undefined ? "no-store" : `public, max-age=${Math.floor(maxAgeMs / 1_000)}`,
+        ),
         header("x-content-type-options", "nosniff"),
       ];
       if (reply.shared) {

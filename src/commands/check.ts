@@ -3,6 +3,7 @@ import { checkWithoutValues, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { BearerswapError } from "../platform/error.ts";
 import { createFetchFor } from "../platform/fetch-for.ts";
+import { createGuardedFetchFor } from "../platform/guarded-fetch.ts";
 import type { CliContext } from "./context.ts";
 import { onlineFindings } from "./online-checks.ts";
 
@@ -42,7 +43,8 @@ const labels = { ok: "OK", problem: "PROBLEM", untold: "UNTOLD" } as const;
 /** Prints a line for each finding, in their order, as soon as it is known. */
 async function askAll(config: Config, { env, stdout }: Pick<CliContext, "env" | "stdout">): Promise<void> {
   let problems = 0;
-  for (const pending of onlineFindings(config, createFetchFor(env))) {
+  const fetches = { fetchFor: createFetchFor(env), guardedFetchFor: createGuardedFetchFor(env) };
+  for (const pending of onlineFindings(config, fetches)) {
     const { path, kind, text } = await pending;
     if (kind === "problem") problems++;
     stdout.write(`${labels[kind].padEnd(7)} ${path}: ${text.replaceAll(/\s+/g, " ")}\n`);

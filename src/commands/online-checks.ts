@@ -5,22 +5,29 @@ import { type Clock, systemClock } from "../platform/clock.ts";
 import { fetchProblem } from "../platform/discovery.ts";
 import { messageOf } from "../platform/error.ts";
 import type { FetchFor, HttpFetch } from "../platform/fetch-for.ts";
+import type { GuardedFetchFor } from "../platform/guarded-fetch.ts";
 import { createLog } from "../platform/log.ts";
 import { type Random, systemRandom } from "../platform/random.ts";
 import { Secret } from "../platform/secret.ts";
 import { createOAuthProvider } from "../providers/oauth-provider.ts";
 import { createKeySets } from "../sessions/key-sets.ts";
 import type { Finding } from "./finding.ts";
+import { mcpFinding } from "./online-mcp.ts";
 import { storeFinding } from "./online-store.ts";
 
 /** A server that does not answer for this long is a problem, ms. */
 const patienceMs = 15_000;
 
+interface Fetches {
+  readonly fetchFor: FetchFor;
+  readonly guardedFetchFor: GuardedFetchFor;
+}
+
 /**
  * Asks each issuer for its keys, each provider about our client and the store about itself: one harmless request each,
  * beside the discovery that leads to it.
  */
-export function onlineFindings(config: Config, fetchFor: FetchFor): Promise<Finding>[] {
+export function onlineFindings(config: Config, { fetchFor, guardedFetchFor }: Fetches): Promise<Finding>[] {
   const deps = { clock: systemClock(), random: systemRandom(), log: createLog({ level: "silent", format: "json" }) };
   const keys = createKeySets({ config: config.sessions, fetchFor, ...deps, metrics: { fetched: () => {} } });
   const issuers = [...keys].map(([name, set]) => {
@@ -39,13 +46,20 @@ export function onlineFindings(config: Config, fetchFor: FetchFor): Promise<Find
       text: "only a login tells whether the issuer takes this client",
     });
   });
-  const clients = Object.entries(config.upstreams).map(([name, upstream]) => {
+  const clients = Object.entries(config.upstreams).map(([name, upstream]): Promise<Finding> => {
     const path = `upstreams.${name}`;
-    return patiently(path, () => clientFinding(path, upstream, { fetch: fetchFor(upstream.ca), ...deps }));
+    if (upstream.mcp === undefined)
+      return patiently(path, () => clientFinding(path, upstream, { fetch: fetchFor(upstream.ca), ...deps }));
+    const own = config.connect;
+    if (own === undefined) return Promise.resolve({ path, kind: "problem", text: "needs the section connect" });
+    const fetch = guardedFetchFor(upstream.ca, { configured: upstream.mcp, allowPrivate: upstream.allowInsecure });
+    return patiently(path, () => mcpFinding(path, upstream, { upstream: name, own, fetch, ...deps }));
   });
   const forFlows = needsFlowStores(config);
   return [...issuers, ...clients, ...logins, patiently("store", () => storeFinding(config.store, forFlows, deps))];
 }
+
+type ServerUpstream = Extract<UpstreamConfig, { readonly mcp: undefined }>;
 
 interface ClientDeps {
   readonly fetch: HttpFetch;
@@ -59,7 +73,7 @@ interface ClientDeps {
  */
 async function clientFinding(
   path: string,
-  upstream: UpstreamConfig,
+  upstream: ServerUpstream,
   { fetch, clock, random }: ClientDeps,
 ): Promise<Finding> {
   let isAnswered = false;

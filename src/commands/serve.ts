@@ -1,10 +1,12 @@
 import { setLogger } from "@grpc/grpc-js";
 import { type Command, CommanderError } from "commander";
 import { loadConfig, readLogConfig } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
 import { formatAddress } from "../platform/address.ts";
 import { systemClock } from "../platform/clock.ts";
 import { BearerswapError, messageOf } from "../platform/error.ts";
 import { createFetchFor } from "../platform/fetch-for.ts";
+import { createGuardedFetchFor, egressProxyWarning } from "../platform/guarded-fetch.ts";
 import { createLog } from "../platform/log.ts";
 import { systemRandom } from "../platform/random.ts";
 import { version } from "../platform/version.ts";
@@ -38,9 +40,10 @@ async function serve(file: string, { env, untilStopped }: CliContext): Promise<v
     clock: systemClock(),
     random: systemRandom(),
     fetchFor: createFetchFor(env),
+    guardedFetchFor: createGuardedFetchFor(env),
     log,
   });
-  for (const warning of warnings) log.warn({ event: "config" }, warning);
+  for (const warning of [...warnings, ...proxyWarnings(config, env)]) log.warn({ event: "config" }, warning);
   const { grpc, http, admin } = await service.start();
   log.info(
     {
@@ -55,6 +58,12 @@ async function serve(file: string, { env, untilStopped }: CliContext): Promise<v
   log.info({ event: "stopping", signal: await stopped }, "stopping");
   await service.stop();
   log.info({ event: "stopped" }, "stopped");
+}
+
+/** What an egress proxy keeps this process from checking. */
+function proxyWarnings({ upstreams }: Config, env: CliContext["env"]): string[] {
+  const warning = Object.values(upstreams).some(({ mcp }) => mcp !== undefined) ? egressProxyWarning(env) : undefined;
+  return warning === undefined ? [] : [warning];
 }
 
 /**

@@ -1,16 +1,19 @@
 import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
 
+type ParsedUpstreams = NonNullable<Parsed["upstreams"]>;
+
 /** What the sections must agree on for users to connect accounts. */
 export function connectChecks(
-  { connect, sessions = [], upstreams = {}, routes = [] }: Parsed,
+  { connect, sessions = [], upstreams = {}, routes = [], store }: Parsed,
   raw: Readonly<Record<string, unknown>>,
 ): Problem[] {
   const problems = unusedSection(raw);
   if (!Object.hasOwn(raw, "connect")) {
     const message = "needs the section connect, with publicUrl";
     for (const [name, upstream] of Object.entries(upstreams))
-      if (upstream?.connect) problems.push({ path: `upstreams.${name}.connect`, message });
+      if (upstream?.connect)
+        problems.push({ path: `upstreams.${name}.${upstream.mcp === undefined ? "connect" : "mcp"}`, message });
     for (const [at, source] of sessions.entries())
       if (source?.kind === "cookie") problems.push({ path: `sessions[${at}].cookie`, message });
   }
@@ -23,7 +26,23 @@ export function connectChecks(
   for (const [at, route] of routes.entries())
     if (route?.mcp && route.upstream === undefined)
       problems.push({ path: `routes[${at}].mcp`, message: "goes with upstream: what passes through needs no account" });
-  return [...problems, ...loginChecks({ connect, sessions })];
+  return [...problems, ...loginChecks({ connect, sessions }), ...sealedClients({ store, upstreams })];
+}
+
+/** What a server gives a client that registers itself has to be kept, by all replicas and for as long as grants live. */
+function sealedClients({
+  store,
+  upstreams,
+}: {
+  readonly store: Parsed["store"] | undefined;
+  readonly upstreams: ParsedUpstreams;
+}): Problem[] {
+  if (store?.kind !== "redis" || store.encryption !== undefined) return [];
+  const message =
+    "needs store.encryption: the client that registers itself at the server, and its secret, are kept in Redis; set that, or register a client by hand and give clientId";
+  return Object.entries(upstreams).flatMap(([name, upstream]) =>
+    upstream?.mcp !== undefined && upstream.clientId === undefined ? [{ path: `upstreams.${name}.mcp`, message }] : [],
+  );
 }
 
 /**
@@ -41,7 +60,7 @@ function unusedSection({ connect, upstreams }: Readonly<Record<string, unknown>>
     return [];
   if (
     Object.values(upstreams).some(
-      (upstream) => typeof upstream === "object" && upstream !== null && "connect" in upstream,
+      (upstream) => typeof upstream === "object" && upstream !== null && ("connect" in upstream || "mcp" in upstream),
     )
   )
     return [];

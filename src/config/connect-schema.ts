@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { importSigningKey, signingAlgorithms } from "../providers/client-auth.ts";
+import { isStandIn } from "./stand-in.ts";
 import { name, secret, url } from "./units.ts";
 
 const reserved = new Set([
@@ -79,6 +81,22 @@ const resource = z.strictObject({
   scopes: z.array(z.string().min(1)).min(1).optional().describe("The scopes that the resource knows."),
 });
 
+const clientKey = z
+  .strictObject({
+    privateKey: secret().describe("The private key, in PEM. All replicas have the same."),
+    algorithm: z.enum(signingAlgorithms).default("ES256").describe("The algorithm that it signs with."),
+    keyId: z.string().min(1, "must not be empty").optional().describe("The `kid` of the key."),
+  })
+  .superRefine(({ privateKey, algorithm }, context) => {
+    if (isStandIn(privateKey.reveal())) return;
+    try {
+      importSigningKey(privateKey, algorithm);
+    } catch {
+      // The cause would quote the key.
+      context.addIssue({ code: "custom", path: ["privateKey"], message: `is not a PEM private key for ${algorithm}` });
+    }
+  });
+
 /** `connect`: pages of our own below a prefix, by which users connect their accounts. */
 export const connectSchema = z
   .strictObject({
@@ -106,5 +124,29 @@ export const connectSchema = z
       .describe(
         "True: MCP clients of a protocol revision before 2026-07-28 can open URLs. They do not say so in their requests.",
       ),
+    clientName: z
+      .string()
+      .min(1, "must not be empty")
+      .max(100, "must be 100 characters at most")
+      .optional()
+      .describe(
+        "What users read of us on the consent pages of MCP servers' providers. Without this key: `bearerswap` and the host of `publicUrl`.",
+      ),
+    clientDocument: z
+      .boolean()
+      .default(true)
+      .describe(
+        "False: we register at MCP servers' providers also where they would read our client's document at `<publicUrl><prefix>client.json`, since they cannot reach that address.",
+      ),
+    clientKey: clientKey
+      .optional()
+      .describe(
+        "By this key we prove who we are to MCP servers' providers that take `private_key_jwt`. Without it a client has no secret, or one that the provider gave it.",
+      ),
   })
+  .transform(({ clientName, clientDocument: offersDocument, ...rest }) => ({
+    ...rest,
+    clientName: clientName ?? `bearerswap (${URL.parse(rest.publicUrl)?.host})`,
+    offersDocument,
+  }))
   .describe("Lets users connect their accounts by themselves. Without this section there are no such pages.");

@@ -134,6 +134,7 @@ function secureEndpoints({ sessions, upstreams, connect }: Parsed): Problem[] {
   }
   for (const [name, upstream] of Object.entries(upstreams ?? {})) {
     if (upstream === undefined) continue;
+    check(`upstreams.${name}.mcp`, upstream.mcp, upstream.allowInsecure);
     check(
       `upstreams.${name}.issuer`,
       upstream.tokenEndpoint === undefined ? upstream.issuer : undefined,

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { presetNamed, presetNames, presetParameterNames } from "../providers/presets.ts";
 import { clientAuthKeys, clientAuthOf, problem } from "./client-auth-schema.ts";
 import { upstreamConnectSchema } from "./connect-schema.ts";
+import { checkMcp } from "./mcp-upstream.ts";
 import { caFile } from "./pem-file.ts";
 import { errorsSchema, requestSchema, responseSchema, revocationSchema } from "./rules-schema.ts";
 import { headerName, name, positiveDuration, url } from "./units.ts";
@@ -74,13 +75,22 @@ export const upstreamSchema = z
       .optional()
       .describe("A provider of which the endpoints and more are known. What stands beside it wins, key by key."),
     ...presetParameters,
+    mcp: url()
+      .optional()
+      .describe(
+        "The URL of an MCP server, in place of `issuer`: who gives its tokens, and with which client, is found out there. Needs the section `connect`.",
+      ),
     issuer: url()
       .nullish()
       .describe(
-        "The provider, as it names itself. Its endpoints are discovered there, unless `tokenEndpoint` is given. One of the two is needed.",
+        "The provider, as it names itself. Its endpoints are discovered there, unless `tokenEndpoint` is given. One of the two is needed, or `mcp`.",
       ),
     tokenEndpoint: url().optional().describe("Where refresh tokens are presented, if it is not discovered."),
-    clientId: z.string().min(1, "must not be empty").describe("Our client's id at the provider."),
+    clientId: z
+      .string()
+      .min(1, "must not be empty")
+      .optional()
+      .describe("Our client's id at the provider. Needed, except with `mcp`: there a client registers itself."),
     ...clientAuthKeys,
     parameters: parameters
       .optional()
@@ -150,7 +160,9 @@ export const upstreamSchema = z
           ? "is a parameter of presets, and this upstream has none"
           : `is no parameter of preset ${raw.preset}`,
       );
-    if (!raw.issuer && raw.tokenEndpoint === undefined)
+    checkMcp(raw, context);
+    if (raw.mcp === undefined && raw.clientId === undefined) problem(context, "clientId", "is missing");
+    if (raw.mcp === undefined && !raw.issuer && raw.tokenEndpoint === undefined)
       problem(context, "issuer", "give issuer, tokenEndpoint, or both");
     if (raw.revocationEndpoint && raw.tokenEndpoint === undefined)
       problem(context, "revocationEndpoint", "goes with tokenEndpoint: without it all endpoints are discovered");
@@ -170,19 +182,17 @@ export const upstreamSchema = z
     const clientAuth = clientAuthOf(raw, context);
     if (raw.revocation?.auth === "basic" && (clientAuth.method === "none" || clientAuth.method === "private_key_jwt"))
       problem(context, "revocation.auth", "basic needs a clientSecret");
-    return {
+    const common = {
       issuer: raw.issuer ?? undefined,
       tokenEndpoint: raw.tokenEndpoint,
       revocationEndpoint: raw.revocationEndpoint ?? undefined,
       revocation: raw.revocation ?? undefined,
-      clientId: raw.clientId,
       clientAuth,
       parameters: raw.parameters ?? [],
       request: raw.request ?? undefined,
       response: raw.response ?? undefined,
       errors: raw.errors ?? undefined,
       inject: raw.inject,
-      connect: raw.connect,
       displayName: raw.displayName,
       maxConcurrency: raw.maxConcurrentRefreshes,
       graceMs: raw.grace ?? undefined,
@@ -193,6 +203,10 @@ export const upstreamSchema = z
       ca: raw.ca,
       allowInsecure: raw.allowInsecure,
     };
+    if (raw.mcp === undefined)
+      return { ...common, mcp: undefined, clientId: raw.clientId ?? z.NEVER, connect: raw.connect };
+    const connect = { parameters: {}, ...raw.connect, ownRedirect: true };
+    return { ...common, mcp: raw.mcp, clientId: raw.clientId, connect };
   });
 
 export const upstreamsSchema = z

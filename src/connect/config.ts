@@ -1,4 +1,5 @@
 import type { Secret } from "../platform/secret.ts";
+import type { OwnClient } from "../providers/own-client.ts";
 
 /** Our client at a session's issuer, which tells who follows a link. */
 export interface IssuerLoginConfig {
@@ -18,11 +19,7 @@ export interface ResourceConfig {
 }
 
 /** Pages of our own, by which users connect their accounts. */
-export interface ConnectConfig {
-  /** Origin at which browsers reach Envoy. */
-  readonly publicUrl: string;
-  /** Begins and ends with `/`. */
-  readonly prefix: string;
+export interface ConnectConfig extends OwnClient {
   /** By the name of a jwt source. */
   readonly login: Readonly<Record<string, IssuerLoginConfig>>;
   readonly resources: readonly ResourceConfig[];

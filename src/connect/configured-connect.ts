@@ -21,11 +21,17 @@ export function cookiesOfPages(config: ConnectConfig | undefined): OwnCookies {
 type Session = "sessions" | "names" | "ownSessions" | "pageSessions";
 type Shared = Pick<ConnectContext, Session | "providers" | "tokens" | "store" | "clock" | "random" | "log" | "metrics">;
 
+/** What the pages say of an upstream; `mcp`: an MCP server, for which our client's document names a redirect URI. */
+interface Shown {
+  readonly displayName?: string | undefined;
+  readonly mcp: string | undefined;
+}
+
 interface ConfiguredConnectDeps extends Shared {
   readonly config: {
     readonly connect?: ConnectConfig | undefined;
     readonly sessions: readonly SourceConfig[];
-    readonly upstreams: Readonly<Record<string, { readonly displayName?: string | undefined }>>;
+    readonly upstreams: Readonly<Record<string, Shown>>;
   };
   readonly routes: Routes;
   readonly flowStores: { readonly flows: FlowStore } | undefined;
@@ -49,6 +55,7 @@ export function configuredConnect({
     flows: flowStores.flows,
     decode: createDecoder({ ...wanted, headers: [...wanted.headers, ...connectHeaders], body: true }),
     sourcesByName: createLoginSources({ sources, clients: config.login, fetchFor, clock }),
+    mcpServers: Object.keys(upstreams).filter((name) => upstreams[name]?.mcp !== undefined),
     titleOf: (upstream) => upstreams[upstream]?.displayName ?? upstream,
   });
 }

@@ -4,6 +4,8 @@ import type { DecodeCheck } from "../check/request.ts";
 import type { Routes } from "../check/routes.ts";
 import type { Verdict } from "../check/verdict.ts";
 import { messageOf } from "../platform/error.ts";
+import { clientDocumentName } from "../providers/own-addresses.ts";
+import { clientDocument } from "../providers/own-client.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import type { SourceConfig } from "../sessions/source-config.ts";
 import { createCallback } from "./callback.ts";
@@ -24,6 +26,8 @@ interface ConnectDeps extends Omit<ConnectContext, "states" | "tickets" | "links
   readonly config: ConnectConfig;
   readonly sources: readonly SourceConfig[];
   readonly routes: Routes;
+  /** The upstreams whose redirect URIs our client's document names. */
+  readonly mcpServers: readonly string[];
   /** Reads what pages need and ordinary checks do not: see {@link connectHeaders}, and the body. */
   readonly decode: DecodeCheck;
 }
@@ -45,10 +49,13 @@ export const connectHeaders = [
   "x-envoy-auth-partial-body",
 ];
 
+/** For this long, ms, servers need not read our client's document again: a new key or upstream is known after it. */
+const documentAgeMs = 5 * 60 * 1_000;
+
 /** In characters. A longer request for a page is refused unread: codes and states are short. */
 const longestPath = 8_192;
 
-export function createConnect({ config, sources, routes, decode, ...parts }: ConnectDeps): Connect {
+export function createConnect({ config, sources, routes, mcpServers, decode, ...parts }: ConnectDeps): Connect {
   const links = createLinks(config);
   const redirectUriOf = ({ upstream, redirect }: Pick<FlowState, "upstream" | "redirect">) =>
     links.callback(redirect === "own" ? upstream : undefined);
@@ -111,12 +118,24 @@ export function createConnect({ config, sources, routes, decode, ...parts }: Con
       connect: { method: "GET", show: () => start.begin(input, name, query) },
       callback: { method: "GET", show: () => callback.handle(input, name, query, cookies) },
       disconnect: { method: "POST", show: () => disconnect(input, name, query) },
+      [clientDocumentName]: { method: "GET", show: async () => document() },
       login: { method: "GET", show: () => signIn.begin(input, name) },
       logout: { method: "POST", show: () => signIn.logOut(input, query) },
     };
     const found = Object.hasOwn(pages, page) && more.length === 0 && isNamedAs(page, name) ? pages[page] : undefined;
     if (found === undefined) return messages.notFound();
     return found.method === input.method ? found.show() : messages.wrongMethod();
+  }
+
+  /** Read by servers where users log in. It says nothing that is secret, and is made anew for each, as it is short. */
+  function document(): Reply {
+    if (mcpServers.length === 0 || !config.offersDocument) return messages.notFound();
+    return {
+      kind: "json",
+      body: JSON.stringify(clientDocument(config, mcpServers)),
+      shared: true,
+      maxAgeMs: documentAgeMs,
+    };
   }
 
   function metadata(path: string): Reply {

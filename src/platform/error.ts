@@ -17,6 +17,8 @@ type ErrorCode =
   | "store_full"
   /** How to log in at an MCP server cannot be found out now, or not in a way that may be used. */
   | "discovery"
+  /** Our client could not be registered at an authorization server, and nobody has configured one. */
+  | "registration"
   /** What an operator typed or piped in cannot be used. */
   | "input";
 

@@ -2,7 +2,7 @@ import * as openid from "openid-client";
 import type { BoundClient } from "../platform/bound-client.ts";
 import { withCauses } from "../platform/error.ts";
 import { foreignWord } from "../platform/foreign-text.ts";
-import type { SentOutcome } from "./outcome.ts";
+import { isClientRefusal, type SentOutcome } from "./outcome.ts";
 import type { ServerConfiguration } from "./server-configuration.ts";
 import type { TokenExchange } from "./token-exchange.ts";
 import type { TokenResponse } from "./token-response.ts";
@@ -64,7 +64,12 @@ export type LoginOutcome =
    * unescaped.
    */
   | { readonly kind: "denied"; readonly error: string; readonly description: string | undefined }
-  | { readonly kind: "failed"; readonly why: string };
+  | {
+      readonly kind: "failed";
+      readonly why: string;
+      /** The provider refused our client, and not the code. */
+      readonly isClientRefused?: boolean;
+    };
 
 /**
  * The authorization code flow (RFC 6749 §4.1) at one provider, with state, nonce, and PKCE S256 unless the provider
@@ -161,7 +166,8 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, exchan
     const refused = grant.then(() => outcome, refusalOf);
     const sent = await Promise.race([outcome, refused]);
     if (sent.kind === "tokens") return { ...sent, identity };
-    return sent.kind === "denied" || sent.kind === "failed" ? sent : { kind: "failed", why: failureWords(sent) };
+    if (sent.kind === "denied" || sent.kind === "failed") return sent;
+    return { kind: "failed", why: failureWords(sent), isClientRefused: isClientRefusal(sent) };
   }
 
   function unverified(error: unknown, { nonce }: Login): LoginIdentity {

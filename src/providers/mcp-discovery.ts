@@ -1,6 +1,6 @@
 import { BearerswapError } from "../platform/error.ts";
 import type { HttpFetch } from "../platform/fetch-for.ts";
-import { findIssuer, type IssuerMetadata } from "./mcp-issuer.ts";
+import { findIssuer, type IssuerMetadata, isSameIssuer } from "./mcp-issuer.ts";
 import { findResource } from "./mcp-resource.ts";
 
 /** What is known of an MCP server's authorization. */
@@ -24,6 +24,11 @@ export interface McpDiscoveryDeps {
   readonly allowInsecure: boolean;
   /** Of one request. All together take at most three times that. */
   readonly timeoutMs: number;
+  /**
+   * The authorization server to take, if the MCP server names it: it alone, even if it does not answer now. Without it,
+   * or if it is named no more, the first that can be used.
+   */
+  readonly issuer?: string | undefined;
 }
 
 /** More authorization servers of one MCP server than anybody needs. */
@@ -35,14 +40,15 @@ const mostIssuers = 5;
  * @param url the MCP server's, as configured
  */
 export async function discoverMcpServer(url: string, deps: McpDiscoveryDeps): Promise<McpServer> {
-  const { fetch, allowInsecure, timeoutMs } = deps;
+  const { fetch, allowInsecure, timeoutMs, issuer: wanted } = deps;
   const from = { configured: withoutFragment(url), allowInsecure };
   const request = { fetch, timeoutMs, signal: AbortSignal.timeout(3 * timeoutMs) };
   const found = await findResource(from, request);
   if (!("authorizationServers" in found)) throw unusable(url, found.misses);
   const { resource, scopes, authorizationServers, misses } = found;
   const problems = [...misses];
-  for (const issuer of authorizationServers.slice(0, mostIssuers)) {
+  const named = authorizationServers.find((one) => wanted !== undefined && isSameIssuer(wanted, one));
+  for (const issuer of named === undefined ? authorizationServers.slice(0, mostIssuers) : [named]) {
     const answer = await findIssuer(issuer, from, request);
     if ("metadata" in answer) return { resource, scopes, metadata: answer.metadata, misses: problems };
     problems.push(...answer.misses);

@@ -86,6 +86,7 @@ function readMetadata(document: JsonObject, issuer: string, from: LearntFrom): I
 }
 
 /** Equal, but for the slash of an empty path, which servers leave out in one place and write in another. */
-function isSameIssuer(one: string, other: string): boolean {
-  return one === other || (URL.parse(one)?.href === new URL(other).href && new URL(other).pathname === "/");
+export function isSameIssuer(one: string, other: string): boolean {
+  const [a, b] = [URL.parse(one), URL.parse(other)];
+  return one === other || (a !== null && a.href === b?.href && b.pathname === "/");
 }

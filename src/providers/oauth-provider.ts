@@ -11,7 +11,7 @@ import type { RefreshOutcome, SentOutcome } from "./outcome.ts";
 import type { Provider, RefreshRequest } from "./provider.ts";
 import { type RevocationAttempt, untilRevoked } from "./revocation.ts";
 import { type RevocationRequest, requestRevocation } from "./revocation-request.ts";
-import { createServerConfiguration, type ServerConfig } from "./server-configuration.ts";
+import { createServerConfiguration, type ServerConfig, type ServerConfigurationDeps } from "./server-configuration.ts";
 import { revokeByStandard } from "./standard-revocation.ts";
 import { createTokenExchange } from "./token-exchange.ts";
 
@@ -42,14 +42,17 @@ export interface OAuthProviderDeps {
   readonly config: OAuthProviderConfig;
   readonly fetch: HttpFetch;
   readonly clock: Clock;
+  /** In place of the issuer's own discovery. */
+  readonly discover?: ServerConfigurationDeps["discover"];
   /** Told of each token that was to be ended at the provider. */
   readonly onRevocation?: ((ending: RevocationEnding) => void) | undefined;
 }
 
 /** A standard OAuth 2 client (RFC 6749 §6) on openid-client. */
-export function createOAuthProvider({ config, fetch, clock, onRevocation }: OAuthProviderDeps): Provider {
+export function createOAuthProvider(deps: OAuthProviderDeps): Provider {
+  const { config, fetch, clock, discover, onRevocation } = deps;
   const { authorizationEndpoint } = config.connect ?? {};
-  const server = createServerConfiguration({ config: { ...config, authorizationEndpoint }, fetch, clock });
+  const server = createServerConfiguration({ config: { ...config, authorizationEndpoint }, fetch, clock, discover });
   const parameters = config.parameters.map(([name, value]): [string, string] => [name, value]);
   const exchange = (beforeSend?: () => boolean) =>
     createTokenExchange({ config, send: server.send, clock, beforeSend });

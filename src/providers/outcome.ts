@@ -47,6 +47,11 @@ export type SentOutcome =
   | Exclude<RefreshOutcome, { readonly kind: "tokens" }>
   | { readonly kind: "tokens"; readonly tokens: TokenResponse };
 
+/** Whether the provider said that it does not know our client, or does not believe that we are it (RFC 6749 §5.2). */
+export function isClientRefusal({ kind, ...rest }: SentOutcome): boolean {
+  return kind === "misconfigured" && "why" in rest && rest.why === "invalid_client";
+}
+
 /**
  * No answer comes later than this after the sending, ms: the client ends the connection. A provider is assumed to
  * redeem no token later than this either.

@@ -13,3 +13,11 @@ export interface OwnPlace {
 export function redirectUriOf({ publicUrl, prefix }: OwnPlace, upstream?: string): string {
   return `${publicUrl}${prefix}callback${upstream === undefined ? "" : `/${upstream}`}`;
 }
+
+/** Where our client's document is, which is the client's id too. */
+export function clientDocumentUrl({ publicUrl, prefix }: OwnPlace): string {
+  return `${publicUrl}${prefix}${clientDocumentName}`;
+}
+
+/** The name of the document's page, below the prefix. */
+export const clientDocumentName = "client.json";

@@ -1,23 +1,48 @@
 import type { Clock } from "../platform/clock.ts";
+import { BearerswapError } from "../platform/error.ts";
 import type { FetchFor } from "../platform/fetch-for.ts";
-import type { RevocationEnding, RevocationMetrics } from "./metrics.ts";
+import type { GuardedFetchFor } from "../platform/guarded-fetch.ts";
+import type { Log } from "../platform/log.ts";
+import type { Random } from "../platform/random.ts";
+import { createMcpProvider, type McpProviderConfig } from "./mcp-provider.ts";
+import type { RegistrationMetrics, RevocationEnding, RevocationMetrics } from "./metrics.ts";
 import { createOAuthProvider, type OAuthProviderConfig } from "./oauth-provider.ts";
+import type { OwnClient } from "./own-client.ts";
 import type { Provider } from "./provider.ts";
+import type { ClientRecords } from "./registrations.ts";
+
+/** `ca`: the authority of the provider's certificates, PEM. */
+export type ProviderConfig = ((OAuthProviderConfig & { readonly mcp?: undefined }) | McpProviderConfig) & {
+  readonly ca?: string | undefined;
+};
 
 interface ProvidersDeps {
-  /** By the upstream's name. `ca`: the authority of the provider's certificates, PEM. */
-  readonly config: Readonly<Record<string, OAuthProviderConfig & { readonly ca?: string | undefined }>>;
+  /** By the upstream's name. */
+  readonly config: Readonly<Record<string, ProviderConfig>>;
+  /** Our client at MCP servers. Absent where users do not connect accounts. */
+  readonly own: OwnClient | undefined;
+  /** Where clients are kept that register themselves. */
+  readonly records: ClientRecords | undefined;
   readonly fetchFor: FetchFor;
+  readonly guardedFetchFor: GuardedFetchFor;
   readonly clock: Clock;
-  readonly metrics: RevocationMetrics;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: RevocationMetrics & RegistrationMetrics;
 }
 
 /** The authorization server of each upstream, by the upstream's name. */
-export function createProviders({ config, fetchFor, clock, metrics }: ProvidersDeps): ReadonlyMap<string, Provider> {
-  return new Map(
-    Object.entries(config).map(([upstream, server]) => {
-      const onRevocation = (ending: RevocationEnding) => metrics.revocation(upstream, ending);
-      return [upstream, createOAuthProvider({ config: server, fetch: fetchFor(server.ca), clock, onRevocation })];
-    }),
-  );
+export function createProviders({ config: upstreams, ...deps }: ProvidersDeps): ReadonlyMap<string, Provider> {
+  const { own, records, fetchFor, guardedFetchFor, clock, metrics } = deps;
+  return new Map(Object.entries(upstreams).map(([upstream, config]) => [upstream, providerOf(upstream, config)]));
+
+  function providerOf(upstream: string, config: ProviderConfig): Provider {
+    const onRevocation = (ending: RevocationEnding) => metrics.revocation(upstream, ending);
+    if (config.mcp === undefined)
+      return createOAuthProvider({ config, fetch: fetchFor(config.ca), clock, onRevocation });
+    if (own === undefined || records === undefined)
+      throw new BearerswapError("config", `upstreams.${upstream}.mcp needs the section connect`);
+    const fetch = guardedFetchFor(config.ca, { configured: config.mcp, allowPrivate: config.allowInsecure });
+    return createMcpProvider({ ...deps, upstream, config, own, records, fetch, onRevocation });
+  }
 }

@@ -62,9 +62,15 @@ export interface ServerConfigurationDeps {
   readonly config: ServerConfig;
   readonly fetch: HttpFetch;
   readonly clock: Pick<Clock, "monotonicMs">;
+  /**
+   * In place of discovery at the issuer.
+   * @param isAgain what was found before has stopped working
+   */
+  readonly discover?: ((isAgain: boolean) => Promise<openid.ServerMetadata>) | undefined;
 }
 
-export function createServerConfiguration({ config, fetch, clock }: ServerConfigurationDeps): ServerConfiguration {
+export function createServerConfiguration(deps: ServerConfigurationDeps): ServerConfiguration {
+  const { config, fetch, clock } = deps;
   const auth = clientAuthOf(config.clientAuth);
   let known: Promise<openid.ServerMetadata> | undefined;
   /** The metadata that were found last. They stay in use if they cannot be asked for anew. */
@@ -118,11 +124,16 @@ export function createServerConfiguration({ config, fetch, clock }: ServerConfig
   async function find(): Promise<openid.ServerMetadata> {
     if (config.tokenEndpoint !== undefined) return stated(config.tokenEndpoint);
     try {
-      last = withoutLists((await discover(config.issuer ?? "", send)).serverMetadata());
+      last = withoutLists(await found(last !== undefined));
     } catch (error) {
       if (last === undefined) throw error;
     }
     return last;
+  }
+
+  async function found(isAgain: boolean): Promise<openid.ServerMetadata> {
+    if (deps.discover !== undefined) return deps.discover(isAgain);
+    return (await discover(config.issuer ?? "", send)).serverMetadata();
   }
 
   function stated(tokenEndpoint: string): openid.ServerMetadata {

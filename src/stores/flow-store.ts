@@ -3,11 +3,12 @@
  * to connect. `session` and `seen`: a browser session that we issued, with its absolute and its idle lifetime.
  * `account`: the name of the account that a session is connected as. `logout`: a logout token that was carried out.
  * `key`: the key that seals logins under way in their browsers. `used`: such a login that has come back. `page`: who is
- * logged in on our pages. `mark`: that an issuer has not ended such logins of a user, or of one of its sessions.
+ * logged in on our pages. `client`: a client that an MCP server's provider has registered. `claim`: a replica is
+ * registering one. `mark`: that an issuer has not ended such logins of a user, or of one of its sessions.
  */
 export type FlowKind =
   | ("state" | "ticket" | "session" | "seen" | "account" | "logout" | "key" | "used")
-  | ("page" | "mark");
+  | ("page" | "client" | "claim" | "mark");
 
 /**
  * Small records that end by themselves, shared by all replicas, so that any of them can finish what another began. They

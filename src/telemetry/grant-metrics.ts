@@ -1,13 +1,15 @@
 import type { Registry } from "prom-client";
 import type { LoginEnding } from "../connect/metrics.ts";
-import type { RevocationEnding } from "../providers/metrics.ts";
+import type { RegistrationEnding, RevocationEnding } from "../providers/metrics.ts";
 import type { GrantMetrics } from "./metrics.ts";
 import { createCells, type Shape } from "./series.ts";
 
 const logins = ["connected", "denied", "refused", "superseded", "failed"] as const satisfies readonly LoginEnding[];
 const revocations = ["done", "unconfirmed", "none"] as const satisfies readonly RevocationEnding[];
 
-/** Counts logins, and tokens ended at their provider, by upstream. */
+const registrations = ["registered", "failed"] as const satisfies readonly RegistrationEnding[];
+
+/** Counts logins, tokens ended at their provider, and clients that registered themselves, by upstream. */
 export function createGrantMetrics(registry: Registry, upstreamNames: readonly string[]): GrantMetrics {
   const login = createCounter<LoginEnding>(logins, {
     name: "bearerswap_logins_total",
@@ -19,7 +21,12 @@ export function createGrantMetrics(registry: Registry, upstreamNames: readonly s
     help: "Tokens that were to be ended at their provider. result: done, unconfirmed where the provider did not say so, none where it cannot be asked.",
     labels: ["upstream", "result"],
   });
-  return { login, revocation };
+  const registration = createCounter<RegistrationEnding>(registrations, {
+    name: "bearerswap_registrations_total",
+    help: "Clients of ours that were to register themselves at an MCP server's provider. result: registered, or failed.",
+    labels: ["upstream", "result"],
+  });
+  return { login, revocation, registration };
 
   /** All series exist from the start, so that rates are known from the first event on. */
   function createCounter<E extends string>(endings: readonly E[], shape: Shape): (upstream: string, ending: E) => void {

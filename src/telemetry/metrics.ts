@@ -1,10 +1,10 @@
 import type { LoginMetrics } from "../connect/metrics.ts";
-import type { RevocationMetrics } from "../providers/metrics.ts";
+import type { RegistrationMetrics, RevocationMetrics } from "../providers/metrics.ts";
 import type { SessionSizes } from "../sessions/metrics.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 
-/** Counts how grants begin and end at their providers, for the configured upstreams alone. */
-export type GrantMetrics = LoginMetrics & RevocationMetrics;
+/** Counts how clients and grants begin at their providers, and how grants end there, for the configured upstreams alone. */
+export type GrantMetrics = LoginMetrics & RevocationMetrics & RegistrationMetrics;
 
 /** How full the caches are, read whenever the metrics are collected. */
 export interface SizeMetrics extends SessionSizes {

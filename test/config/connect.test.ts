@@ -18,6 +18,8 @@ describe("connect", () => {
       login: {},
       resources: [],
       assumeUrlElicitation: false,
+      clientName: "bearerswap (gateway.example.com)",
+      offersDocument: true,
     });
     expect(connectOf({ publicUrl: "https://Gateway.example.com:443/" })?.publicUrl).toBe("https://gateway.example.com");
     expect(load({ upstreams, connect }).config.upstreams.crm?.connect).toEqual({ scope: "openid", parameters: {} });

@@ -99,7 +99,6 @@ describe("config.schema.json", () => {
   test.each<[what: string, config: object]>([
     ["an unknown section", { ...minimal, tracing: {} }],
     ["an unknown key of an upstream", { ...minimal, upstreams: { crm: { ...crm, client_id: "x" } } }],
-    ["a missing clientId", { ...minimal, upstreams: { crm: { issuer: crm.issuer } } }],
     ["a duration without unit", { ...minimal, refresh: { timeout: "10" } }],
     ["a number for a duration", { ...minimal, refresh: { timeout: 10 } }],
     ["no sessions", { ...minimal, sessions: [] }],

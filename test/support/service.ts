@@ -2,6 +2,7 @@ import { parseConfig } from "../../src/config/load.ts";
 import { formatAddress } from "../../src/platform/address.ts";
 import { type Clock, systemClock } from "../../src/platform/clock.ts";
 import { createFetchFor, type HttpFetch } from "../../src/platform/fetch-for.ts";
+import { createGuardedFetchFor } from "../../src/platform/guarded-fetch.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { systemRandom } from "../../src/platform/random.ts";
 import type { Listening } from "../../src/server/listen.ts";
@@ -43,6 +44,7 @@ export async function startService({
     clock,
     random: systemRandom(),
     fetchFor: (ca) => (ca === undefined && fetch !== undefined ? fetch : createFetchFor({})(ca)),
+    guardedFetchFor: createGuardedFetchFor({}),
     log,
   });
   const listening = await service.start();
