@@ -74,6 +74,39 @@ test.each([500, 429, "silent"] as const)(
   },
 );
 
+test.each([503, 408])("nor is one that itself cannot answer now (%i)", async (status) => {
+  const site = await ownServer([oauthPath]);
+  site.answers["/mcp"] = { status };
+  await expect(discover(site.mcp)).rejects.toThrow(
+    `${site.mcp} answered a request without a token with HTTP ${status}`,
+  );
+  expect(site.asked).not.toContain(`GET ${oauthPath}`);
+});
+
+test("nor is one whose metadata are there and make no sense", async () => {
+  const site = await ownServer([oauthPath]);
+  site.answers[resourcePath] = { document: { resource: 7 } };
+  await expect(discover(site.mcp)).rejects.toThrow(`${site.url}${resourcePath} is no resource metadata (RFC 9728)`);
+});
+
+test("nor is one whose 401 leads to an address that may not be asked", async () => {
+  const site = await ownServer([oauthPath]);
+  site.answers["/mcp"] = unauthorized('Bearer resource_metadata="http://mcp.example.com/meta"');
+  await expect(discover(site.mcp)).rejects.toThrow(
+    "the resource_metadata http://mcp.example.com/meta cannot be used: it is no https URL",
+  );
+  site.answers["/mcp"] = unauthorized('Bearer resource_metadata="https://192.168.0.1/meta"');
+  await expect(discover(site.mcp)).rejects.toThrow("192.168.0.1 is no address of the public internet (private)");
+});
+
+test("metadata that name no authorization server mean the server's origin; of endless scopes some are taken", async () => {
+  const site = await ownServer();
+  const scopes_supported = ["no scope", "", ...Array.from({ length: 200 }, (_, at) => `scope-${at}`)];
+  site.answers[`${resourcePath}/mcp`] = { document: { resource: site.mcp, scopes_supported } };
+  const { metadata, scopes } = await discover(site.mcp);
+  expect([metadata.issuer, scopes?.length, scopes?.at(-1)]).toEqual([site.url, 100, "scope-99"]);
+});
+
 test("a server that is down is asked once, and said to be", async () => {
   const site = await ownServer();
   site.answers["/mcp"] = "silent";
@@ -143,12 +176,13 @@ test("takes the first authorization server that can be used, and says what was w
 test("names what is wrong with each authorization server where none can be used", async () => {
   const [site, down] = [await ownServer(), await startSite(use)];
   down.answers[oauthPath] = "silent";
-  const authorization_servers = [down.url, "http://as.example.com", "not a url", "https://10.0.0.1"];
+  const authorization_servers = [down.url, "http://as.example.com", "not a url", "https://10.0.0.1", `${site.url}?a`];
   site.answers[`${resourcePath}/mcp`] = { document: { resource: site.mcp, authorization_servers } };
   const asking = discover(site.mcp, { timeoutMs: 500 });
   await expect(asking).rejects.toThrow(`${down.url}${oauthPath} cannot be asked: `);
   await expect(asking).rejects.toThrow('"http://as.example.com" cannot be used as an issuer: it is no https URL');
   await expect(asking).rejects.toThrow('"not a url" cannot be used as an issuer');
+  await expect(asking).rejects.toThrow(`"${site.url}?a" cannot be used as an issuer`);
   await expect(asking).rejects.toThrow("10.0.0.1 is no address of the public internet (private): nothing was sent");
   expect(down.asked).toHaveLength(1);
 });
@@ -159,6 +193,13 @@ test("tries five authorization servers at most", async () => {
   site.answers[`${resourcePath}/mcp`] = { document: { resource: site.mcp, authorization_servers } };
   await expect(discover(site.mcp)).rejects.toThrow("/4/.well-known/openid-configuration answered HTTP 404");
   expect(other.asked).toHaveLength(15);
+});
+
+test("a slow authorization server does not keep from the next one", async () => {
+  const [site, slow] = [await ownServer(), await startSite(use, { [oauthPath]: "silent" })];
+  const authorization_servers = [slow.url, site.url];
+  site.answers[`${resourcePath}/mcp`] = { document: { resource: site.mcp, authorization_servers } };
+  expect((await discover(site.mcp, { timeoutMs: 500 })).metadata.issuer).toBe(site.url);
 });
 
 test("takes no longer than three times the time of a request, however many servers are slow", async () => {

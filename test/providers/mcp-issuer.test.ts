@@ -31,7 +31,11 @@ test.each([
 test("a page in place of metadata, and a redirect, are none; the next place is asked", async () => {
   const { site, as, issuer } = await withIssuer();
   as.answers[`${oauthPath}/tenant`] = { status: 200, fields: { "content-type": "text/html" }, body: "<!doctype html>" };
-  as.answers[`${openidPath}/tenant`] = { status: 302, fields: { location: `${as.url}/login` } };
+  as.answers[`${openidPath}/tenant`] = {
+    status: 302,
+    fields: { location: `${as.url}/login` },
+    body: JSON.stringify(metadataOf(issuer)),
+  };
   as.answers["/login"] = { document: metadataOf(issuer) };
   as.answers[`/tenant${openidPath}`] = { document: metadataOf(issuer) };
   await discover(site.mcp);
@@ -55,6 +59,7 @@ test.each([
   ["a script for users", { authorization_endpoint: "javascript:alert(1)" }, "its authorization_endpoint"],
   ["a login in an endpoint", { registration_endpoint: "https://a:b@as.example.com/" }, "its registration_endpoint"],
   ["an http revocation endpoint", { revocation_endpoint: "http://a.example" }, "its revocation_endpoint"],
+  ["a fragment in an endpoint", { authorization_endpoint: "https://as.example.com/a#b" }, "its authorization_endpoint"],
   ["no code flow", { response_types_supported: ["token"] }, "it does not know the response type code"],
   ["no code grant", { grant_types_supported: ["client_credentials"] }, "it does not know the grant type"],
   ["an iss that may come", { authorization_response_iss_parameter_supported: "yes" }, "is missing, or not of its type"],
