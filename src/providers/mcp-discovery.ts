@@ -41,7 +41,7 @@ const mostIssuers = 5;
  */
 export async function discoverMcpServer(url: string, deps: McpDiscoveryDeps): Promise<McpServer> {
   const { fetch, allowInsecure, timeoutMs, issuer: wanted } = deps;
-  const from = { configured: withoutFragment(url), allowInsecure };
+  const from = { configured: url, allowInsecure };
   const request = { fetch, timeoutMs, signal: AbortSignal.timeout(3 * timeoutMs) };
   const found = await findResource(from, request);
   if (!("authorizationServers" in found)) throw unusable(url, found.misses);
@@ -54,10 +54,6 @@ export async function discoverMcpServer(url: string, deps: McpDiscoveryDeps): Pr
     problems.push(...answer.misses);
   }
   throw unusable(url, problems);
-}
-
-function withoutFragment(url: string): string {
-  return url.replace(/#.*$/s, "");
 }
 
 function unusable(url: string, problems: readonly string[]): BearerswapError {

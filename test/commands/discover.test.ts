@@ -1,3 +1,5 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { nameOf } from "../../src/commands/discovered.ts";
@@ -7,9 +9,10 @@ import { sendJson, startHttpServer } from "../support/http-servers.ts";
 import { resources } from "../support/resources.ts";
 import { startSdkMcpServer } from "../support/sdk-mcp-server.ts";
 import { startWorkersMcpServer } from "../support/workers-mcp-server.ts";
-import { expectSentence, runHere, runProcess } from "./cli-process.ts";
+import { expectSentence, runHere, runProcess, temporaryDirectory } from "./cli-process.ts";
 
-const { use } = resources();
+const opened = resources();
+const { use } = opened;
 
 /** An MCP server whose issuer is described so. */
 async function siteWith(metadata: object, resource: object = {}) {
@@ -63,6 +66,19 @@ test("discover says how our client will be known, and what is missing", async ()
   ])
     expect(stdout).toContain(words);
   expect(parse(stdout).upstreams).toEqual({ wiki: { mcp: bare.mcp, clientId: "your-client-id" } });
+});
+
+test("the configuration that discover prints can be served once listen and sessions are there", async () => {
+  const dir = await temporaryDirectory(opened);
+  const { url } = await use(startSdkMcpServer());
+  const bare = await siteWith({});
+  const beside =
+    "listen: {grpc: '127.0.0.1:0'}\nsessions: [{opaque: {from: {header: x-session}}}]\nstore: {memory: {}}\n";
+  for (const [at, args] of [[url], [bare.mcp, "--name", "wiki"], [bare.mcp, "--allow-insecure"]].entries()) {
+    const file = join(dir, `${at}.yaml`);
+    await writeFile(file, `${(await runHere(["discover", ...args])).stdout}${beside}`);
+    expect(await runHere(["check", "--config", file])).toMatchObject({ code: 0, stdout: `${file}: ok\n` });
+  }
 });
 
 test("what a server says cannot leave its comment", async () => {
