@@ -26,7 +26,7 @@ interface SubjectGrantsDeps {
   readonly sources: readonly SourceConfig[];
   /** By the upstream's name. */
   readonly providers: ReadonlyMap<string, Pick<Provider, "revoke">>;
-  readonly names: Pick<UserNames, "ofSubject" | "forget"> | undefined;
+  readonly names: UserNames | undefined;
   readonly log: Log;
 }
 
@@ -88,12 +88,22 @@ export function createSubjectGrants({
   async function grantsAt(source: JwtSource, subject: string): Promise<readonly Found[]> {
     const sessions = [...((await names?.ofSubject(source, subject)) ?? [])].sort();
     const held = await inTurns(sessions, (session) => grantsIn(source, session, subject));
-    await names?.forget(
-      source,
-      subject,
-      sessions.filter((_, at) => held[at]?.length === 0),
-    );
-    return held.flat();
+    const empty = sessions.filter((_, at) => held[at]?.length === 0);
+    return [...held.flat(), ...(await forgotten(source, subject, empty))];
+  }
+
+  /**
+   * Takes sessions out of the index, and looks once more: a login that was stored since the first look has named its
+   * session before it was taken out, and nobody would find its grant.
+   */
+  async function forgotten(source: JwtSource, subject: string, sessions: readonly string[]): Promise<readonly Found[]> {
+    await names?.forget(source, subject, sessions);
+    const late = await inTurns(sessions, async (session) => {
+      const held = await grantsIn(source, session, subject);
+      if (held.length > 0) await names?.granted(source.name, session, subject, 0);
+      return held;
+    });
+    return late.flat();
   }
 
   async function grantsIn(

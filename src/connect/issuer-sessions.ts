@@ -55,11 +55,18 @@ export function createIssuerSessions({ flows, random, endedLifeMs }: IssuerSessi
     async end(issuer, { sub, sid }) {
       const user = idsOf(issuer, { sub });
       const session = idsOf(issuer, { sid });
-      await Promise.all([...user, ...session].map((id) => flows.take("mark", id)));
-      // An issuer never uses a `sid` again; a user may log in anew at once.
-      await Promise.all(session.map((id) => flows.put("mark", id, ended, endedLifeMs)));
+      await Promise.all([...user.map((id) => flows.take("mark", id)), ...session.map(close)]);
     },
   };
+
+  /**
+   * Takes a mark away for good: an issuer never uses a `sid` again, while a user may log in anew at once. A login that is
+   * on its way may put its own mark in between, and would stand although its session has ended: that is taken as well.
+   */
+  async function close(id: string): Promise<void> {
+    do await flows.take("mark", id);
+    while (!(await flows.put("mark", id, ended, endedLifeMs)));
+  }
 
   /** Undefined if a logout took it away at this very moment. */
   async function markOf(id: string, lifeMs: number): Promise<string | undefined> {
