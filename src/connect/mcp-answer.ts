@@ -27,6 +27,8 @@ const multiRoundTrip = "2026-07-28";
 /** The first revision with URL-mode elicitation, by an error. */
 const urlElicitation = "2025-11-25";
 const urlElicitationRequired = -32_042;
+/** The only error to `server/discover` whose message clients show that speak no earlier revision. */
+const unsupportedVersion = -32_022;
 /** Ours: nothing else in MCP or its SDKs has it. */
 const accountNotConnected = -32_050;
 const parseError = -32_700;
@@ -102,17 +104,21 @@ function batchAnswer(request: McpRequest, members: readonly unknown[]): McpAnswe
 function answerOne(request: McpRequest, body: JsonObject, id: string, url: string | undefined): string {
   const { input, upstream } = request;
   const version = versionOf(input, body);
+  if (body.method === "server/discover") return errorOf(id, discoveryError(request, version, url));
   const key = `bearerswap-connect-${upstream}`;
   const isAsked = url !== undefined && opensUrls(request, body, version) && !wasDeclined(body, key);
   if (!isAsked && body.method === "tools/call") return resultOf(id, toolError(request, version, url));
-  if (!isAsked) return `{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify(plainError(request, url))}}`;
+  if (!isAsked) return errorOf(id, plainError(request, url));
   const elicitation = { mode: "url", url, message: `Connect your ${request.title} account to go on.` };
   if (version >= multiRoundTrip && takesInput.has(body.method)) {
     const inputRequests = { [key]: { method: "elicitation/create", params: elicitation } };
     return resultOf(id, { resultType: "input_required", inputRequests });
   }
   const elicitations = [{ ...elicitation, elicitationId: digestOf(url) }];
-  const error = { code: urlElicitationRequired, message: messageOf(request, url), data: { elicitations } };
+  return errorOf(id, { code: urlElicitationRequired, message: messageOf(request, url), data: { elicitations } });
+}
+
+function errorOf(id: string, error: object): string {
   return `{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify(error)}}`;
 }
 
@@ -128,6 +134,18 @@ function toolError(request: McpRequest, version: string, url: string | undefined
 
 function plainError(request: McpRequest, url: string | undefined): object {
   return { code: accountNotConnected, message: messageOf(request, url) };
+}
+
+/**
+ * What the server behind this speaks is not known here. Clients that also speak an earlier revision go on with its
+ * `initialize`, and are told the address once more; the others end, and show the message.
+ */
+function discoveryError(request: McpRequest, requested: string, url: string | undefined): object {
+  return {
+    code: unsupportedVersion,
+    message: messageOf(request, url),
+    data: { supported: [urlElicitation], requested },
+  };
 }
 
 /** Clients show an error's message: the address has to be in it. */

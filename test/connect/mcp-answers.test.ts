@@ -52,11 +52,21 @@ describe("a client that says in each request that it opens URLs (revision 2026-0
     expect(await answered(request(method))).toEqual([200, { jsonrpc: "2.0", id: 7, result }]);
   });
 
-  test.each(["initialize", "tools/list", "server/discover"])("gets the error with the URL: %s", async (method) => {
+  test.each(["initialize", "tools/list"])("gets the error with the URL: %s", async (method) => {
     const elicitation = { mode: "url", url: inMessage, elicitationId: expect.any(String), message: expect.any(String) };
     const error = { code: -32_042, message: inMessage, data: { elicitations: [elicitation] } };
     expect(await answered(request(method))).toEqual([200, { jsonrpc: "2.0", id: 7, error }]);
   });
+
+  test.each([opensUrls, {}])(
+    "that asks for the server's revisions first gets the one error whose message it shows (%j)",
+    async (capabilities) => {
+      const data = { supported: ["2025-11-25"], requested: "2026-07-28" };
+      const error = { code: -32_022, message: inMessage, data };
+      const asked = request("server/discover", {}, capabilities);
+      expect(await answered(asked)).toEqual([200, { jsonrpc: "2.0", id: 7, error }]);
+    },
+  );
 
   test("is asked again with the same page where its user agreed and has not finished", async () => {
     const world = await startWorld(use);

@@ -159,8 +159,8 @@ describe("the official MCP client, through Envoy", () => {
     ]);
   });
 
-  test.each(["auto", "legacy"] as const)(
-    "that negotiates its revision (%s) shows the address at its first contact; once the account is connected it begins",
+  test.each(["auto", "legacy", "2026-07-28"] as const)(
+    "of revision %s shows the address at its first contact; once the account is connected it begins",
     async (mode) => {
       const onUrl = async () => "decline" as const;
       const refused: unknown = await world.connect(`first-${mode}`, mode, onUrl).catch((thrown: unknown) => thrown);
