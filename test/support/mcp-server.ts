@@ -21,6 +21,9 @@ export interface McpServerProcess {
   stop(): Promise<void>;
 }
 
+/** What its one tool, `contacts`, answers. */
+export const calledTool = "Ada, Grace";
+
 /** An MCP server of both eras, made with the official package, that takes only bearers it is told to accept. */
 export async function startMcpServer({
   accepts,
@@ -43,7 +46,7 @@ export async function startMcpServer({
     const server = new McpServer({ name: "crm", version: "1" });
     server.registerTool("contacts", { description: "Lists contacts" }, () => {
       calls.push("contacts");
-      return { content: [{ type: "text", text: "Ada, Grace" }] };
+      return { content: [{ type: "text", text: calledTool }] };
     });
     return server;
   });

@@ -34,10 +34,30 @@ declare module "oidc-provider" {
       readonly login_hint?: string;
       readonly resource?: string | readonly string[];
     };
+    /** What the user is asked. */
+    readonly prompt: { readonly name: "login" | "consent" };
+  }
+
+  export interface Client {
+    readonly clientName?: string;
+    backchannelLogout(sub: string, sid: string): Promise<void>;
   }
 
   export interface Context {
-    readonly oidc: { readonly params?: { readonly grant_type?: string } };
+    readonly oidc: {
+      readonly params?: { readonly grant_type?: string };
+      readonly client?: { readonly clientId: string; readonly clientName?: string };
+    };
+  }
+
+  /** What is there once a client is known, and a browser's session is. */
+  export interface GrantContext {
+    readonly oidc: {
+      readonly provider: Provider;
+      readonly client: { readonly clientId: string };
+      readonly session: { readonly accountId?: string; grantIdFor(clientId: string): string | undefined };
+      readonly result?: { readonly consent?: { readonly grantId?: string } };
+    };
   }
 
   export interface ProviderError extends Error {
@@ -49,12 +69,12 @@ declare module "oidc-provider" {
 
   export default class Provider {
     constructor(issuer: string, configuration: object);
-    readonly Grant: new (properties: {
-      accountId: string;
-      clientId: string;
-    }) => Grant;
+    readonly Grant: {
+      new (properties: { accountId: string; clientId: string }): Grant;
+      find(id: string): Promise<Grant | undefined>;
+    };
     readonly Client: {
-      find(id: string): Promise<{ backchannelLogout(sub: string, sid: string): Promise<void> } | undefined>;
+      find(id: string): Promise<Client | undefined>;
     };
     readonly AccessToken: {
       find(value: string): Promise<{ readonly accountId: string; readonly aud?: string } | undefined>;
@@ -62,6 +82,7 @@ declare module "oidc-provider" {
     callback(): (request: IncomingMessage, response: ServerResponse) => Promise<void>;
     interactionDetails(request: IncomingMessage, response: ServerResponse): Promise<Interaction>;
     interactionFinished(request: IncomingMessage, response: ServerResponse, result: object): Promise<void>;
+    on(event: "authorization.success", listener: (ctx: Context) => void): this;
     on(event: "grant.success", listener: (ctx: Context & { body?: { id_token?: unknown } }) => void): this;
     on(event: "registration_create.success", listener: (ctx: { body?: unknown }) => void): this;
     on(event: "grant.error", listener: (ctx: Context, error: ProviderError) => void): this;

@@ -3,6 +3,7 @@ import { exportJWK, generateKeyPair } from "jose";
 import Provider, { errors } from "oidc-provider";
 import { fetchDocumentsAt } from "./client-documents.ts";
 import { type HttpRequest, type HttpResponse, startHttpServer } from "./http-servers.ts";
+import { mcpIssuerConfiguration } from "./mcp-issuer.ts";
 import { createOidcAdapter } from "./oidc-adapter.ts";
 import { createOidcFaults, type OidcFaults } from "./oidc-faults.ts";
 import { approveUnasked, askUser } from "./oidc-interaction.ts";
@@ -33,6 +34,8 @@ export interface OidcServerOptions {
   readonly clientDocumentsAt?: string;
   /** What access tokens may be asked for (RFC 8707). Without any, `resource` is refused. */
   readonly resources?: readonly string[];
+  /** Makes it the session issuer of this MCP server; see {@link mcpIssuerConfiguration}. */
+  readonly mcpResource?: string;
 }
 
 /** A client that has registered itself, as the provider answered it. */
@@ -47,6 +50,12 @@ export interface TokenOutcome {
   readonly status: number;
   /** The OAuth error code, where the provider gave one. */
   readonly error?: string;
+}
+
+export interface OidcQuestion {
+  readonly client: string;
+  /** To log in, or to consent. */
+  readonly prompt: "login" | "consent";
 }
 
 export interface LoginOptions {
@@ -71,6 +80,10 @@ export interface OidcServer extends OidcFaults {
   readonly outcomes: TokenOutcome[];
   /** The ID tokens that were handed out, oldest first. */
   readonly idTokens: readonly string[];
+  /** Names of the clients that users were sent back to with a code, oldest first. */
+  readonly authorizations: readonly string[];
+  /** What users were asked, oldest first. */
+  readonly questions: readonly OidcQuestion[];
   /** The outcomes of refreshes alone. */
   refreshes(): readonly TokenOutcome[];
   login(options?: LoginOptions): Promise<OidcTokens>;
@@ -102,6 +115,8 @@ const postClient: OidcClient = { id: "gateway-post", secret: "gateway-post-secre
 export async function startOidcServer(options: OidcServerOptions = {}): Promise<OidcServer> {
   const outcomes: TokenOutcome[] = [];
   const idTokens: string[] = [];
+  const authorizations: string[] = [];
+  const questions: OidcQuestion[] = [];
   let tokenRequests = 0;
   let handle = (_request: HttpRequest, _response: HttpResponse): unknown => undefined;
   const { port = 0, asksUsers = false } = options;
@@ -125,8 +140,18 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
     outcomes.push({ grantType: oidc.params?.grant_type ?? "", status: statusCode, error });
   });
   provider.on("registration_create.success", ({ body }) => registered.push(body as RegisteredClient));
+  provider.on("authorization.success", ({ oidc }) =>
+    authorizations.push(oidc.client?.clientName ?? oidc.client?.clientId ?? ""),
+  );
+  const ask = async (request: HttpRequest, response: HttpResponse) => {
+    const { params, prompt } = await provider.interactionDetails(request, response);
+    const asker = await provider.Client.find(params.client_id);
+    if (request.method === "GET")
+      questions.push({ client: asker?.clientName ?? params.client_id, prompt: prompt.name });
+    await interact(provider, request, response);
+  };
   handle = (request, response) => {
-    if (request.url?.startsWith("/interaction/")) return interact(provider, request, response);
+    if (request.url?.startsWith("/interaction/")) return ask(request, response);
     if (request.url !== "/token") return passOn(request, response);
     tokenRequests++;
     return handleToken(request, response);
@@ -144,6 +169,8 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
     },
     outcomes,
     idTokens,
+    authorizations,
+    questions,
     refreshes: () => outcomes.filter(({ grantType }) => grantType === "refresh_token"),
     login: ({ account = "user-1", scope = "openid offline_access", client: as = client } = {}) =>
       loginByCode({ issuer, client: as, redirectUri, account, scope }),
@@ -173,6 +200,7 @@ async function configurationOf({
   registers = false,
   clientDocumentsAt,
   resources = [],
+  mcpResource,
 }: OidcServerOptions) {
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
   const registered = {
@@ -184,6 +212,7 @@ async function configurationOf({
       ? {}
       : { backchannel_logout_uri: backchannelLogoutUri, backchannel_logout_session_required: true };
   const hour = 3600;
+  const { features, ...mcp } = mcpResource === undefined ? {} : mcpIssuerConfiguration(mcpResource, client.id);
   return {
     clients: [client, postClient, ...clients].map(({ id, secret, method }) => ({
       client_id: id,
@@ -210,6 +239,7 @@ async function configurationOf({
       },
       revocation: { enabled: true, allowedPolicy: async () => true },
       rpInitiatedLogout: { enabled: false },
+      ...features,
     },
     // The package's own way to fetch refuses loopback, where the tests are.
     fetch: (url: string, { dispatcher: _, ...init }: RequestInit & { dispatcher?: unknown }) =>
@@ -229,5 +259,6 @@ async function configurationOf({
       Session: hour,
       Grant: refreshTokenLifeSeconds,
     },
+    ...mcp,
   };
 }

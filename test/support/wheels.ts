@@ -70,7 +70,7 @@ async function python(...args: string[]): Promise<void> {
  * Runs `work` in one process at a time. The lock of a process that died is taken over; should two take it over at once,
  * both fetch, which is wasteful but safe, since the binary appears by rename.
  */
-async function locked<T>(lockPath: string, work: () => Promise<T>): Promise<T> {
+export async function locked<T>(lockPath: string, work: () => Promise<T>): Promise<T> {
   await until(`the lock ${lockPath}`, () => tryLock(lockPath), { timeoutMs: 180_000, intervalMs: 50 });
   try {
     return await work();

@@ -1,0 +1,3 @@
+import { tellPythonStories } from "./python-stories.ts";
+
+tellPythonStories("mcp");
