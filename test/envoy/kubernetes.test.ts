@@ -4,7 +4,7 @@ import packageJson from "../../package.json" with { type: "json" };
 import { parseConfig } from "../../src/config/load.ts";
 import { connectHeaders } from "../../src/connect/connect.ts";
 import { wantedBy } from "../../src/sessions/sources.ts";
-import { at, durationMs, examplesOf, findAll, type Tree } from "./examples.ts";
+import { at, durationMs, example, examplesOf, findAll, replaceAll, type Tree } from "./examples.ts";
 
 interface Manifest extends Tree {
   readonly apiVersion: string;
@@ -129,6 +129,21 @@ describe.each(environments)("%s/", (environment) => {
     );
   });
 });
+
+test.each(["istio"] as const)(
+  "the filters of %s/heal.yaml are those of envoy-heal.yaml, in another cluster",
+  (environment) => {
+    const filtersOf = (name: string) => findAll<Tree[]>(example(name).documents, "http_filters").at(-1);
+    const filters = filtersOf(`${environment}/heal.yaml`);
+    const unreached = (tree: unknown) => replaceAll(tree, "grpc_service", () => "bearerswap");
+
+    expect(unreached(filters)).toEqual(unreached(filtersOf("envoy-heal.yaml")));
+    const { check } = configOf(`${environment}/`).config;
+    for (const service of findAll<Tree>(filters, "grpc_service"))
+      expect(durationMs(at(service, "timeout"))).toBeGreaterThan(check.deadlineMs);
+    expect(configOf(`${environment}/`).config.heal).toBeDefined();
+  },
+);
 
 describe("istio/", () => {
   const provider = at<Tree & { name: string }>(only("istio/", "IstioOperator"), "spec.meshConfig.extensionProviders.0");

@@ -159,8 +159,8 @@ export function behavesThroughGateway(world: () => World): void {
   });
 }
 
-/** The rest, which leaves the world without a limit to spare, and then without a service. */
-export function limitsAndFailsClosed(world: () => World): void {
+/** Leaves the world without a limit to spare. */
+export function limits(world: () => World): void {
   test("limits how often an address opens the pages, and nothing else", async () => {
     const { send } = world();
     const statuses: (number | undefined)[] = [];
@@ -170,7 +170,10 @@ export function limitsAndFailsClosed(world: () => World): void {
     expect((await send("/.well-known/oauth-protected-resource/mcp")).status).toBe(200);
     expect((await send("/crm/contacts")).status).toBe(401);
   });
+}
 
+/** Leaves the world without a service. */
+export function failsClosed(world: () => World): void {
   test("answers 503 while bearerswap is stopped, and lets nothing through", async () => {
     const { service, send, crm, agent } = world();
     const before = crm.requests.length;

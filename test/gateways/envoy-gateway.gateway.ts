@@ -4,7 +4,7 @@ import { at, findAll, type Tree } from "../envoy/examples.ts";
 import { rawGet } from "../support/raw-http.ts";
 import { freePort } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
-import { behavesThroughGateway, call, limitsAndFailsClosed, mcpHeaders, ownOrigin } from "./behaviour.ts";
+import { behavesThroughGateway, call, failsClosed, limits, mcpHeaders, ownOrigin } from "./behaviour.ts";
 import { type EnvoyGateway, envoyGatewayResources, startEnvoyGateway } from "./envoy-gateway.ts";
 import { startWorld, type World } from "./world.ts";
 
@@ -75,7 +75,8 @@ describe("Envoy Gateway with envoy/envoy-gateway/", () => {
     expect(JSON.stringify(crm.requests)).not.toContain(session);
   });
 
-  limitsAndFailsClosed(() => world);
+  limits(() => world);
+  failsClosed(() => world);
 });
 
 /** What docs/envoy-gateway.md warns of, so that it is noticed when Envoy Gateway changes it. */

@@ -10,8 +10,9 @@ import { at, example, findAll, replaceAll, type Tree } from "../envoy/examples.t
 import type { EnvoyProcess } from "../support/envoy-process.ts";
 import { freePort } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
-import { behavesThroughGateway, call, limitsAndFailsClosed, mcpHeaders, ownOrigin } from "./behaviour.ts";
+import { behavesThroughGateway, call, failsClosed, limits, mcpHeaders, ownOrigin } from "./behaviour.ts";
 import { builtProgram, goPrograms } from "./go-programs.ts";
+import { failsClosedInARetry, healsThroughGateway } from "./healing.ts";
 import { asDocuments, istioResources, meshConfig, startIstio } from "./istio.ts";
 import { startWorld, type World } from "./world.ts";
 
@@ -29,6 +30,11 @@ describe("Istio with envoy/istio/", () => {
   });
 
   behavesThroughGateway(() => world);
+
+  healsThroughGateway(
+    () => world,
+    () => envoy.adminUrl,
+  );
 
   test("passes a body over the limit to the MCP server, and says 400 with the page's address where no account is connected", async () => {
     const { agent, send } = world;
@@ -62,17 +68,34 @@ describe("Istio with envoy/istio/", () => {
     expect(at(authz, "grpc_service")).not.toHaveProperty("retry_policy");
   });
 
-  limitsAndFailsClosed(() => world);
+  test("counts attempts and limits no retries by itself, and retries for what heal.yaml names alone", async () => {
+    const dump = await dumpOf(envoy);
+    const crm = findAll<Tree>(dump, "cluster").find(({ name }) => String(name).includes("crm.apis"));
+    const [policy] = findAll<Tree>(dump, "retry_policy").filter((each) => "retriable_status_codes" in each);
+
+    expect(new Set(findAll(dump, "include_request_attempt_count"))).toEqual(new Set([true]));
+    expect(at(crm, "circuit_breakers.thresholds")).toMatchObject([{ max_retries: 4_294_967_295 }]);
+    expect(policy).toMatchObject({
+      num_retries: 2,
+      retry_on: "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
+      retriable_status_codes: [401],
+    });
+  });
+
+  limits(() => world);
+  failsClosedInARetry(() => world);
+  failsClosed(() => world);
 });
 
 describe("istioctl", () => {
   const { onStop } = resources();
-  const names = ["connect", "policies", "mesh-config", "bearerswap-config"];
+  const names = ["connect", "heal", "policies", "mesh-config", "bearerswap-config"];
+  const withFilters = ["connect", "heal"];
 
   test.each(names)("validates %s.yaml", async (name) => {
     const said = await istioctl("validate", "-f", example(`istio/${name}.yaml`).path);
     // Of every EnvoyFilter it says that they may break with an upgrade.
-    expect(said).toMatch(name === "connect" ? /has warnings: \n.*EnvoyFilter exposes internal/ : /is valid/);
+    expect(said).toMatch(withFilters.includes(name) ? /has warnings: \n.*EnvoyFilter exposes internal/ : /is valid/);
   });
 
   test("finds nothing to say about all of them together", async () => {
@@ -88,6 +111,13 @@ describe("istioctl", () => {
     const { text } = example("istio/mesh-config.yaml");
     const path = await written("mesh-config.yaml", text.replace("failOpen:", "failOpne:"));
     expect(await istioctl("validate", "-f", path)).toContain("is valid");
+  });
+
+  test("only warns of a misspelt field in an EnvoyFilter, and finds nothing where it analyzes", async () => {
+    const { text } = example("istio/heal.yaml");
+    const path = await written("heal.yaml", text.replace("message_timeout:", "message_timeuot:"));
+    expect(await istioctl("validate", "-f", path)).toMatch(/has warnings: [\s\S]*unknown field "message_timeuot"/);
+    expect(await istioctl("analyze", "--use-kube=false", path)).toContain("No validation issues found");
   });
 
   test("refuses a timeout of 0s", async () => {
@@ -144,6 +174,40 @@ describe("Istio, with other settings,", () => {
     expect((await send(port, "/mcp", undefined, { method: "OPTIONS", headers })).status).toBe(503);
   });
 
+  test("loses what a DestinationRule says of the API's connections, where heal.yaml is applied", async () => {
+    const { manifests, port } = await without();
+    const rule = (name: string) => ({
+      apiVersion: "networking.istio.io/v1",
+      kind: "DestinationRule",
+      metadata: { name, namespace: "apis" },
+      spec: {
+        host: `${name}.apis.svc.cluster.local`,
+        trafficPolicy: { connectionPool: { http: { idleTimeout: "33s" } } },
+      },
+    });
+    const envoy = await startIstio(ofTest, {
+      resources: [...manifests, rule("crm"), rule("wiki")],
+      mesh: meshConfig(),
+      port,
+    });
+
+    const limited = findAll<Tree>(await dumpOf(envoy), "cluster").filter((cluster) =>
+      JSON.stringify(cluster).includes("33s"),
+    );
+    expect(limited.map(({ name }) => name)).toEqual(["outbound|80||wiki.apis.svc.cluster.local"]);
+  });
+
+  test("leaves a misspelt field of an EnvoyFilter out, and applies the rest", async () => {
+    const { manifests, port } = await without();
+    const misspelt = JSON.parse(
+      JSON.stringify(manifests).replace('"message_timeout"', '"message_timeuot"'),
+    ) as object[];
+    const envoy = await startIstio(ofTest, { resources: misspelt, mesh: meshConfig(), port });
+
+    const [, ...filters] = JSON.stringify(await dumpOf(envoy)).split('{"name":"bearerswap-re');
+    expect(filters.map((filter) => filter.includes('"message_timeout":"15s"'))).toEqual([false, true]);
+  });
+
   /** The manifests, with no server behind the gateway. */
   async function without() {
     const port = await freePort();
@@ -162,6 +226,8 @@ async function dumpOf(envoy: EnvoyProcess): Promise<unknown> {
   return (await fetch(`${envoy.adminUrl}/config_dump`)).json();
 }
 
+/** Of the listener: clusters have filters too. */
 function filtersOf(dump: unknown): readonly Tree[] {
-  return findAll<Tree[]>(dump, "http_filters").find((filters) => filters.length > 2) ?? [];
+  const chains = findAll<Tree[]>(dump, "http_filters");
+  return chains.find((filters) => filters.some(({ name }) => name === "envoy.filters.http.router")) ?? [];
 }

@@ -91,20 +91,12 @@ export function asDocuments(resources: readonly object[]): string {
 function surroundings(port: number): readonly object[] {
   const apiVersion = "networking.istio.io/v1";
   const server = { port: { number: port, name: "http", protocol: "HTTP" }, hosts: ["*"] };
-  const match = [{ uri: { exact: "/crm" } }, { uri: { prefix: "/crm/" } }];
-  const route = [{ destination: { host: "crm.apis.svc.cluster.local", port: { number: 80 } } }];
   return [
     {
       apiVersion,
       kind: "Gateway",
       metadata: { name: "apis", namespace: "istio-system" },
       spec: { selector: { istio: "ingressgateway" }, servers: [server] },
-    },
-    {
-      apiVersion,
-      kind: "VirtualService",
-      metadata: { name: "crm", namespace: "apis" },
-      spec: { hosts: ["gateway.example.com"], gateways: ["istio-system/apis"], http: [{ match, route }] },
     },
   ];
 }

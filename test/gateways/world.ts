@@ -21,6 +21,8 @@ export interface World {
   /** In the place of idp.example.com. */
   readonly provider: OidcServer;
   readonly crm: UpstreamApi;
+  /** What crm thinks of tokens, beyond what their provider says. Under /crm/forbidden it takes none. */
+  readonly opinion: { readonly rejected: Set<string>; before(): Promise<unknown> };
   readonly wiki: McpServerProcess;
   readonly service: RunningService;
   /** The headers of an agent with this session. */
@@ -60,7 +62,15 @@ export async function startWorld(
   const provider = await use(startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris }));
   const as = await use(startOidcServer({ redirectUris }));
   const keys = await use(startJwtIssuer());
-  const crm = await use(startUpstreamApi({ accepts: provider.isActive }));
+  const opinion: World["opinion"] = { rejected: new Set(), before: async () => undefined };
+  const crm = await use(
+    startUpstreamApi({
+      async accepts(token, path) {
+        await opinion.before();
+        return !opinion.rejected.has(token) && !path.startsWith("/crm/forbidden") && provider.isActive(token);
+      },
+    }),
+  );
   const wiki = await use(startMcpServer({ accepts: provider.isActive, silenceMs }));
   const dir = await mkdtemp(join(tmpdir(), "bearerswap-gateway-"));
   onStop(() => rm(dir, { recursive: true, force: true }));
@@ -87,6 +97,7 @@ export async function startWorld(
     publicUrl,
     provider,
     crm,
+    opinion,
     wiki,
     service,
     async agent(session) {
