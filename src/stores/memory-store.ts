@@ -153,7 +153,7 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
 
     async reject(key, version, { stays, firstHoldMs, longestHoldMs }) {
       const row = living(key);
-      if (row === undefined || row.write.version !== version || row.state !== "active") return { kind: "superseded" };
+      if (row === undefined || row.write.version !== version || row.state === "revoked") return { kind: "superseded" };
       if (row.rejections?.version === version) return { kind: "rejected" };
       const now = clock.monotonicMs();
       const { at = 0, hold } = row.rejections ?? {};

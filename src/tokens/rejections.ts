@@ -87,8 +87,8 @@ export function createRejections(deps: RejectionsDeps): Rejections {
         const owner = ownerOf(row.grant.subject);
         if (owner === undefined) return { answer: { kind: "subject_mismatch" } };
         // It cannot be refreshed, and has stayed for what its API does take.
-        if (row.version === version && row.access !== undefined && row.grant.refreshToken === undefined)
-          return { answer: { kind: "refused", why: "rejected_by_api" }, owner };
+        if (row.version === version && row.access !== undefined && !canBeRefreshed(row))
+          return { answer: { kind: "refused", why: row.why ?? "rejected_by_api" }, owner };
         if (row.version === version) learn(key, version);
         return { answer: await another(owner, upstream, version, deadline), owner };
       } catch (error) {
@@ -136,7 +136,7 @@ export function createRejections(deps: RejectionsDeps): Rejections {
     try {
       const read = await store.read(key);
       if (read.kind !== "found" || read.row.version !== version) return "superseded";
-      const stays = read.row.grant.refreshToken === undefined;
+      const stays = !canBeRefreshed(read.row);
       const result = await store.reject(key, version, { stays, firstHoldMs, longestHoldMs });
       if (result.kind === "held") {
         held.set(version, clock.monotonicMs() + result.remainingMs);
@@ -174,4 +174,9 @@ export function createRejections(deps: RejectionsDeps): Rejections {
   function isKnown(version: string): boolean {
     return known.get(version, plainGet) === true;
   }
+}
+
+/** Not without a refresh token, nor where the provider has refused it: then the access token is all that is left. */
+function canBeRefreshed({ state, grant }: GrantRow): boolean {
+  return grant.refreshToken !== undefined && state === "active";
 }

@@ -80,6 +80,18 @@ describe("ext_proc", () => {
     ]);
   });
 
+  test("where the provider has refused the grant before, a rejected token is answered as Check would; it stays for what takes it", async () => {
+    const id = "cmVmdXNlZC1iZWZvcmUtMDAw";
+    const metadata = await allowed(id);
+    scenario.provider.respondNext({ status: 400, body: '{"error":"invalid_grant"}' });
+    await scenario.admin.refresh({ session: { source: "", id }, upstream: "crm" });
+    expect(await envoy.process([retry(metadata)])).toEqual(unchanged);
+    await envoy.process([rejection(metadata)]);
+    const [answer] = await envoy.process([retry(metadata)]);
+    expect(answer).toMatchObject({ immediate_response: { status: { code: "Unauthorized" } } });
+    expect((await scenario.check(bearer(id))).status).toBe(200);
+  });
+
   test("an error that speaks of something else than the token rejects nothing", async () => {
     const metadata = await allowed("c2NvcGUtaXMtbWlzc2luZy0w");
     await envoy.process([rejection(metadata, 'Bearer error="insufficient_scope"')]);

@@ -28,15 +28,23 @@ export function describeRejection(current: () => StoreUnderTest): void {
       expect((await rowOf(store, key)).isRejected).toBe(true);
     });
 
+    test("of a grant that its provider has refused is noted, and leaves it dead", async () => {
+      const { store } = current();
+      const key = newKey();
+      await store.put(key, grantWrite({ version: "v1" }));
+      await store.refuse(key, "v1", "invalid_grant");
+      expect(await store.reject(key, "v1", { ...rejection, stays: true })).toEqual({ kind: "rejected" });
+      expect(await summaryOf(store, key)).toMatchObject({ version: "v1", state: "dead", access: "access-1" });
+      expect((await rowOf(store, key)).isRejected).toBe(true);
+    });
+
     test("leaves a token of another version alone, a grant that has ended, and a place that is empty", async () => {
       const { store } = current();
-      const [key, ended, dead, empty] = [newKey(), newKey(), newKey(), newKey()];
+      const [key, ended, empty] = [newKey(), newKey(), newKey()];
       await store.put(key, grantWrite({ version: "v2" }));
       await store.put(ended, grantWrite({ version: "v1" }));
       await store.revoke(ended, "tomb");
-      await store.put(dead, grantWrite({ version: "v1" }));
-      await store.refuse(dead, "v1", "invalid_grant");
-      for (const each of [key, ended, dead, empty])
+      for (const each of [key, ended, empty])
         expect(await store.reject(each, "v1", rejection)).toEqual({ kind: "superseded" });
       expect(await summaryOf(store, key)).toMatchObject({ version: "v2", access: "access-1" });
       expect((await rowOf(store, key)).isRejected).toBe(false);

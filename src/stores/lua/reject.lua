@@ -9,7 +9,7 @@ local key = KEYS[1]
 local channel, version, stays, firstMs, longestMs = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local v, state, rejected, at, held, holdUntil, holds = unpack(redis.call('HMGET', key,
   'v', 'state', 'rejected', 'rejectedAt', 'rejectedHeld', 'rejectedUntil', 'rejectedHolds'))
-if v ~= version or state ~= 'active' then return { 'superseded', 0 } end
+if v ~= version or state == 'revoked' then return { 'superseded', 0 } end
 if rejected == version then return { 'rejected', 0 } end
 local now = clock()
 if rejected and left(math.max(tonumber(at), tonumber(holdUntil) or 0) + longestMs, now) == 0 then
