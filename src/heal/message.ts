@@ -22,7 +22,10 @@ export function checkMetadata(metadata: Metadata | undefined): { upstream: strin
   return { upstream: text("upstream"), version: text("version"), proof: text("proof") };
 }
 
-/** The request as ext_authz would show it. */
+/**
+ * The request as ext_authz would show it: before its route rewrote host and path. Where nothing was rewritten a client
+ * may have sent these headers itself, and then gets links from them that are its own mistake.
+ */
 export function checkRequestOf(
   headers: ReadonlyMap<string, string>,
   { upstream, isMcp, body }: { readonly upstream: string; readonly isMcp: boolean; readonly body: string },
@@ -32,8 +35,8 @@ export function checkRequestOf(
     ...{ id: "", scheme: headers.get(":scheme") ?? "", query: "", size: body.length, protocol: "" },
     ...{
       method: headers.get(":method") ?? "",
-      path: headers.get(":path") ?? "",
-      host: headers.get(":authority") ?? "",
+      path: headers.get("x-envoy-original-path") ?? headers.get(":path") ?? "",
+      host: headers.get("x-envoy-original-host") ?? headers.get(":authority") ?? "",
     },
     ...{ headers: plain, body, rawBody: Buffer.alloc(0), headerMap: undefined },
   };

@@ -108,6 +108,39 @@ describe("ext_proc", () => {
     expect((await scenario.check(bearer(sessionId))).status).toBe(200);
   });
 
+  test("a denial in place of a retry leads back to where the client was, not to where the route has rewritten it", async () => {
+    const connect = {
+      publicUrl: "https://gateway.example.com",
+      resources: [{ resource: "https://gateway.example.com/crm" }],
+    };
+    const web = await startScenario(use, {
+      config: { heal: {}, connect, sessions: [{ opaque: { from: { cookie: "session" } } }] },
+      upstream: { connect: { authorizationEndpoint: "https://idp.example.com/auth", scope: "contacts" } },
+    });
+    await web.login();
+    const client = await use.use(createExtProcClient(web.service.grpc));
+    const metadata = await until("a proof", async () => {
+      const found = (await web.check({ headers: { cookie: `session=${sessionId}` } })).metadata;
+      return found.proof === undefined ? undefined : found;
+    });
+    await client.process([rejection(metadata)]);
+    web.provider.respondNext({ status: 400, body: '{"error":"invalid_grant"}' });
+    const place = {
+      ...{ ":method": "GET", ":authority": "crm.example.com", ":path": "/contacts?page=2" },
+      ...{ "x-envoy-original-host": "gateway.example.com", "x-envoy-original-path": "/crm/contacts?page=2" },
+    };
+    const answerTo = async (headers: Readonly<Record<string, string>>) =>
+      JSON.stringify(
+        await client.process([
+          { request_headers: headerMap({ ...place, ...headers }), metadata_context: metadataContext(metadata) },
+        ]),
+        (_, value) => (value?.type === "Buffer" ? Buffer.from(value.data).toString("utf8") : value),
+      );
+    const page = await answerTo({ accept: "text/html", "sec-fetch-mode": "navigate" });
+    expect(page).toContain("/_bearerswap/connect/crm?return_to=%2Fcrm%2Fcontacts%3Fpage%3D2");
+    expect(await answerTo({})).toContain("/.well-known/oauth-protected-resource/crm");
+  });
+
   test("without `heal` there is no such service, and no proof", async () => {
     const plain = await startScenario(use);
     await plain.login();
