@@ -62,9 +62,16 @@ function missing(server: McpServer, { url, upstream }: Given): readonly string[]
   else if (scopes.includes("offline_access")) notes.push("offline_access will be asked for too, to get refresh tokens");
   if (metadata.revocation_endpoint === undefined)
     notes.push("Disconnect will not end tokens at the issuer, which has no revocation endpoint");
-  if (!metadata.authorization_response_iss_parameter_supported)
-    notes.push("the issuer does not name itself in answers (iss); the upstream's own redirect URI tells them apart");
+  if (!metadata.authorization_response_iss_parameter_supported) notes.push(withoutIss(metadata));
   return notes;
+}
+
+/** Where users log in at one host and tokens come from another, only `iss` tells whether the two belong together. */
+function withoutIss({ authorization_endpoint: login, token_endpoint: token }: McpServer["metadata"]): string {
+  const [one, other] = [new URL(login).host, new URL(token).host];
+  const names = "the issuer does not name itself in answers (iss)";
+  if (one === other) return `${names}; the upstream's own redirect URI tells them apart`;
+  return `${names}, and users log in at ${one} while codes go to ${other}: make sure that the two belong together`;
 }
 
 /** The configuration for the server: what has to be added to a file that has listen and sessions. */
@@ -76,7 +83,7 @@ export function yamlFor(server: McpServer, { url, upstream, allowInsecure, ca }:
       upstreams: {
         [upstream]: {
           mcp: url,
-          ...(needsClient ? { clientId: "your-client-id" } : {}),
+          ...(needsClient ? { issuer: server.metadata.issuer, clientId: "your-client-id" } : {}),
           ...(ca === undefined ? {} : { ca }),
           ...(allowInsecure ? { allowInsecure } : {}),
         },

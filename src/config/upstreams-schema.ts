@@ -78,12 +78,12 @@ export const upstreamSchema = z
     mcp: url()
       .optional()
       .describe(
-        "The URL of an MCP server, in place of `issuer`: who gives its tokens, and with which client, is found out there. Needs the section `connect`.",
+        "The URL of an MCP server: who gives its tokens, and with which client, is found out there. Needs the section `connect`.",
       ),
     issuer: url()
       .nullish()
       .describe(
-        "The provider, as it names itself. Its endpoints are discovered there, unless `tokenEndpoint` is given. One of the two is needed, or `mcp`.",
+        "The provider, as it names itself. Its endpoints are discovered there, unless `tokenEndpoint` is given. One of the two is needed, or `mcp`. Beside `mcp`: the only one of the server's issuers that is used, needed with `clientSecret`.",
       ),
     tokenEndpoint: url().optional().describe("Where refresh tokens are presented, if it is not discovered."),
     clientId: z

@@ -1,5 +1,6 @@
 import { BearerswapError } from "../platform/error.ts";
 import type { HttpFetch } from "../platform/fetch-for.ts";
+import { foreignText } from "../platform/foreign-text.ts";
 import { findIssuer, type IssuerMetadata, isSameIssuer } from "./mcp-issuer.ts";
 import { findResource } from "./mcp-resource.ts";
 
@@ -29,6 +30,8 @@ export interface McpDiscoveryDeps {
    * or if it is named no more, the first that can be used.
    */
   readonly issuer?: string | undefined;
+  /** The one authorization server that may be taken at all, by the operator's word. */
+  readonly only?: string | undefined;
 }
 
 /** More authorization servers of one MCP server than anybody needs. */
@@ -40,20 +43,33 @@ const mostIssuers = 5;
  * @param url the MCP server's, as configured
  */
 export async function discoverMcpServer(url: string, deps: McpDiscoveryDeps): Promise<McpServer> {
-  const { fetch, allowInsecure, timeoutMs, issuer: wanted } = deps;
+  const { fetch, allowInsecure, timeoutMs, only, issuer: wanted } = deps;
   const from = { configured: url, allowInsecure };
   const request = { fetch, timeoutMs, signal: AbortSignal.timeout(3 * timeoutMs) };
   const found = await findResource(from, request);
   if (!("authorizationServers" in found)) throw unusable(url, found.misses);
   const { resource, scopes, authorizationServers, misses } = found;
   const problems = [...misses];
-  const named = authorizationServers.find((one) => wanted !== undefined && isSameIssuer(wanted, one));
+  const announced = (issuer = "") => authorizationServers.find((one) => isSameIssuer(issuer, one));
+  if (only !== undefined && announced(only) === undefined)
+    throw unusable(url, [
+      ...problems,
+      `it names ${listed(authorizationServers)}, and not the configured issuer ${only}`,
+    ]);
+  const named = announced(only ?? wanted);
   for (const issuer of named === undefined ? authorizationServers.slice(0, mostIssuers) : [named]) {
     const answer = await findIssuer(issuer, from, request);
     if ("metadata" in answer) return { resource, scopes, metadata: answer.metadata, misses: problems };
     problems.push(...answer.misses);
   }
   throw unusable(url, problems);
+}
+
+function listed(issuers: readonly string[]): string {
+  return issuers
+    .slice(0, mostIssuers)
+    .map((issuer) => `"${foreignText(issuer)}"`)
+    .join(", ");
 }
 
 function unusable(url: string, problems: readonly string[]): BearerswapError {

@@ -23,6 +23,8 @@ import { type ClientRecords, createRegistrations } from "./registrations.ts";
 /** With the client that is configured, if one is. */
 export interface McpProviderConfig extends McpServerConfig, Pick<UsableClient, "clientAuth"> {
   readonly clientId: string | undefined;
+  /** The only one of the MCP server's issuers that is used. */
+  readonly issuer?: string | undefined;
 }
 
 export interface McpProviderDeps {
@@ -48,8 +50,8 @@ const discoveryTimeoutMs = 4_000;
  */
 export function createMcpProvider(deps: McpProviderDeps): Provider {
   const { upstream, config, own, records, fetch, clock, random, log, metrics, onRevocation } = deps;
-  const { mcp: url, allowInsecure, clientId, clientAuth } = config;
-  const discovery = { fetch, allowInsecure, timeoutMs: discoveryTimeoutMs };
+  const { mcp: url, issuer: only, allowInsecure, clientId, clientAuth } = config;
+  const discovery = { fetch, only, allowInsecure, timeoutMs: discoveryTimeoutMs };
   const metadata = createMcpMetadata({ discover: (issuer) => discoverMcpServer(url, { ...discovery, issuer }), clock });
   const registrations = createRegistrations({ upstream, own, records, register, clock, random });
   const configured = clientId === undefined ? undefined : { clientId, clientAuth };

@@ -65,7 +65,16 @@ test("discover says how our client will be known, and what is missing", async ()
     "# note: the issuer does not name itself in answers (iss)",
   ])
     expect(stdout).toContain(words);
-  expect(parse(stdout).upstreams).toEqual({ wiki: { mcp: bare.mcp, clientId: "your-client-id" } });
+  expect(parse(stdout).upstreams).toEqual({ wiki: { mcp: bare.mcp, issuer: bare.url, clientId: "your-client-id" } });
+});
+
+test("discover tells where a login at one host would hand its code to another, and nothing shows whether it may", async () => {
+  const split = { authorization_endpoint: "https://login.example.com/authorize" };
+  const note = /users log in at login\.example\.com while codes go to 127\.0\.0\.1:\d+: make sure/;
+  const without = await siteWith(split);
+  expect((await runHere(["discover", without.mcp])).stdout).toMatch(note);
+  const announced = await siteWith({ ...split, authorization_response_iss_parameter_supported: true });
+  expect((await runHere(["discover", announced.mcp])).stdout).not.toMatch(note);
 });
 
 test("the configuration that discover prints can be served once listen and sessions are there", async () => {
@@ -132,7 +141,14 @@ test("discover trusts the authority that it is given, and says so in the configu
   const { code, stdout } = await runHere(["discover", url, "--ca", authority.certPath]);
   expect([code, parse(stdout).upstreams]).toEqual([
     0,
-    { localhost: { mcp: url, clientId: "your-client-id", ca: authority.certPath } },
+    {
+      localhost: {
+        mcp: url,
+        issuer: `https://localhost:${server.port}`,
+        clientId: "your-client-id",
+        ca: authority.certPath,
+      },
+    },
   ]);
   expect(stdout).toContain("# resource       none: the server has no metadata of its own");
 });

@@ -187,6 +187,19 @@ test("names what is wrong with each authorization server where none can be used"
   expect(down.asked).toHaveLength(1);
 });
 
+test("takes the operator's issuer alone, also where another is named first", async () => {
+  const [site, evil] = [await ownServer(), await startSite(use)];
+  evil.answers[oauthPath] = { document: metadataOf(evil.url) };
+  const place = `${resourcePath}/mcp`;
+  site.answers[place] = { document: { resource: site.mcp, authorization_servers: [evil.url, site.url] } };
+  expect((await discover(site.mcp, { only: `${site.url}/` })).metadata.issuer).toBe(site.url);
+  site.answers[place] = { document: { resource: site.mcp, authorization_servers: [evil.url] } };
+  await expect(discover(site.mcp, { only: site.url })).rejects.toThrow(
+    `it names "${evil.url}", and not the configured issuer ${site.url}`,
+  );
+  expect(evil.asked).toEqual([]);
+});
+
 test("tries five authorization servers at most", async () => {
   const [site, other] = [await ownServer(), await startSite(use)];
   const authorization_servers = Array.from({ length: 50 }, (_, at) => `${other.url}/${at}`);

@@ -57,13 +57,14 @@ export function unauthorized(challenge?: string): Answer {
 interface DiscoverOptions {
   readonly allowInsecure?: boolean;
   readonly timeoutMs?: number;
+  readonly only?: string;
 }
 
 /** Discovers with the fetch that the service uses. */
 export function discover(
   url: string,
-  { allowInsecure = false, timeoutMs = 5_000 }: DiscoverOptions = {},
+  { allowInsecure = false, timeoutMs = 5_000, only }: DiscoverOptions = {},
 ): Promise<McpServer> {
   const fetch = createGuardedFetchFor({})(undefined, { configured: url, allowPrivate: allowInsecure });
-  return discoverMcpServer(url, { fetch, allowInsecure, timeoutMs });
+  return discoverMcpServer(url, { fetch, allowInsecure, timeoutMs, only });
 }
