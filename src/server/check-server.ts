@@ -95,21 +95,23 @@ function handler(check: Check, deadlineMs: number): handleUnaryCall<Buffer, Buff
   };
 }
 
-/** Answers a stream's messages one after the other. */
+/**
+ * Answers a stream's messages one after the other. The next one is taken only when the last is answered, so that what a
+ * stream sends meanwhile does not pile up here.
+ */
 function addProcessor(server: Server, process: Process): void {
   const definition = {
     process: { ...ExternalProcessorService.process, requestDeserialize: identity, responseSerialize: identity },
   };
   const serve: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
     const processor = process();
-    let last: Promise<unknown> = Promise.resolve();
-    call.on("data", (message: Buffer) => {
-      last = last.then(async () => {
-        const answer = await processor.answer(message);
-        if (answer !== undefined && !call.cancelled) call.write(answer);
-      });
+    call.on("data", async (message: Buffer) => {
+      call.pause();
+      const answer = await processor.answer(message);
+      if (answer !== undefined && !call.cancelled) call.write(answer);
+      call.resume();
     });
-    call.on("end", () => void last.finally(() => call.end()));
+    call.on("end", () => call.end());
     call.on("error", () => {}); // Envoy has ended the request.
   };
   server.addService(definition, { process: serve });

@@ -6,6 +6,7 @@ import {
   metadataContext,
   tokenIn,
 } from "../support/ext-proc-client.ts";
+import { connectRawGrpc, framed } from "../support/raw-grpc.ts";
 import { resources } from "../support/resources.ts";
 import { bearer, type Scenario, sessionId, startScenario } from "../support/scenario.ts";
 import { until } from "../support/until.ts";
@@ -139,6 +140,24 @@ describe("ext_proc", () => {
     const page = await answerTo({ accept: "text/html", "sec-fetch-mode": "navigate" });
     expect(page).toContain("/_bearerswap/connect/crm?return_to=%2Fcrm%2Fcontacts%3Fpage%3D2");
     expect(await answerTo({})).toContain("/.well-known/oauth-protected-resource/crm");
+  });
+
+  test("what a stream sends while a message waits stays with its sender", async () => {
+    const metadata = await allowed("bWFueS1tZXNzYWdlcy0wMDAw");
+    await envoy.process([rejection(metadata)]);
+    const gate = scenario.provider.hold();
+    const client = await use.use(connectRawGrpc(scenario.service.grpc));
+    const stream = client.open("/envoy.service.ext_proc.v3.ExternalProcessor/Process");
+    stream.on("error", () => {}).resume();
+    stream.write(framed(envoy.encode(retry(metadata))));
+    await gate.arrived();
+    const [count, body] = [400, Buffer.alloc(64 * 1_024)];
+    for (let sent = 0; sent < count; sent++) stream.write(framed(envoy.encode({ request_body: { body } })));
+    for (let round = 0; round < 2_000; round++) await new Promise((resolve) => client.session.ping(resolve));
+    expect(stream.writableLength).toBeGreaterThan((count * body.length) / 2);
+    gate.release();
+    await until("all to be taken", () => stream.writableLength === 0);
+    stream.close();
   });
 
   test("without `heal` there is no such service, and no proof", async () => {

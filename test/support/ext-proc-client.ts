@@ -10,6 +10,8 @@ export type ProcessingMessage = Readonly<Record<string, unknown>>;
 export interface ExtProcClient {
   /** One stream for these messages, of which bytes are sent as they are. Resolves to all answers when it has ended. */
   process(messages: readonly (ProcessingMessage | Uint8Array)[]): Promise<readonly ProcessingMessage[]>;
+  /** A message's bytes. */
+  encode(message: ProcessingMessage): Buffer;
   stop(): void;
 }
 
@@ -39,6 +41,7 @@ export function createExtProcClient(address: string): ExtProcClient {
         call.on("error", reject);
       });
     },
+    encode: serialize,
     stop: () => client.close(),
   };
 }
