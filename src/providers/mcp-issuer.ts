@@ -85,8 +85,16 @@ function readMetadata(document: JsonObject, issuer: string, from: LearntFrom): I
   return data;
 }
 
-/** Equal, but for the slash of an empty path, which servers leave out in one place and write in another. */
+/** Whether two texts mean the same issuer: equal, but for the slash of an empty path. */
 export function isSameIssuer(one: string, other: string): boolean {
-  const [a, b] = [URL.parse(one), URL.parse(other)];
-  return one === other || (a !== null && a.href === b?.href && b.pathname === "/");
+  return plainIssuer(one) === plainIssuer(other);
+}
+
+/**
+ * The issuer without the slash of an empty path. Servers leave it out in one place and write it in another, and one that
+ * begins to write it is no other server.
+ */
+export function plainIssuer(issuer: string): string {
+  const url = URL.parse(issuer);
+  return url?.pathname === "/" && url.search === "" && url.hash === "" ? url.origin : issuer;
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../platform/clock.ts";
 import type { McpServer } from "./mcp-discovery.ts";
+import { isSameIssuer } from "./mcp-issuer.ts";
 
 /** What is known of an MCP server, asked for when it is first needed. */
 export interface McpMetadata {
@@ -47,17 +48,17 @@ export function createMcpMetadata({ discover, clock }: McpMetadataDeps): McpMeta
 
     async at(issuer) {
       const first = entries.get("");
-      const known = first?.server.metadata.issuer === issuer ? await find("") : await find(issuer);
-      if (known.server.metadata.issuer === issuer) return known.server;
+      const known = isOf(issuer, first?.server) ? await find("") : await find(issuer);
+      if (isOf(issuer, known.server)) return known.server;
       const isFresh = clock.monotonicMs() - known.foundAt < freshMs;
       const { server } = isFresh ? known : await look(issuer);
-      return server.metadata.issuer === issuer ? server : undefined;
+      return isOf(issuer, server) ? server : undefined;
     },
 
     async again(issuer) {
       const { server } = await look(issuer);
-      if (server.metadata.issuer !== issuer) return undefined;
-      if (entries.get("")?.server.metadata.issuer === issuer) entries.set("", { server, foundAt: clock.monotonicMs() });
+      if (!isOf(issuer, server)) return undefined;
+      if (isOf(issuer, entries.get("")?.server)) entries.set("", { server, foundAt: clock.monotonicMs() });
       return server;
     },
   };
@@ -97,6 +98,10 @@ export function createMcpMetadata({ discover, clock }: McpMetadataDeps): McpMeta
       throw error;
     }
   }
+}
+
+function isOf(issuer: string, server: McpServer | undefined): boolean {
+  return server !== undefined && isSameIssuer(server.metadata.issuer, issuer);
 }
 
 function isAlike(one: McpServer, other: McpServer): boolean {

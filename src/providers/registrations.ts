@@ -4,7 +4,7 @@ import type { Clock } from "../platform/clock.ts";
 import { digestOf } from "../platform/digest.ts";
 import { BearerswapError } from "../platform/error.ts";
 import type { Random } from "../platform/random.ts";
-import type { IssuerMetadata } from "./mcp-issuer.ts";
+import { type IssuerMetadata, plainIssuer } from "./mcp-issuer.ts";
 import { clientMetadata, type OwnClient } from "./own-client.ts";
 import type { Registration } from "./registration-request.ts";
 
@@ -48,7 +48,7 @@ const claimMs = 30_000;
 /** How often those who wait for another replica look, ms, and how long they wait. */
 const lookAgainMs = 250;
 const waitMs = 15_000;
-/** A client that its server has forgotten is registered anew at most once in this time, ms. */
+/** A client is registered anew at most once in this time, ms, whether its server has forgotten it or ends its secret. */
 const anewMs = 60 * 60 * 1_000;
 /** After a failure the server is left alone for this, ms, as anybody may begin logins. */
 const failurePauseMs = 30_000;
@@ -81,7 +81,7 @@ export function createRegistrations(deps: RegistrationsDeps): Registrations {
   /** Another address of ours, or another key, is another client. */
   function idOf(issuer: string): string {
     const { redirect_uris, jwks } = clientMetadata(own, [upstream], "private_key_jwt");
-    return digestOf(upstream, issuer, JSON.stringify([redirect_uris, jwks]));
+    return digestOf(upstream, plainIssuer(issuer), JSON.stringify([redirect_uris, jwks]));
   }
 
   async function registered(
@@ -117,9 +117,10 @@ export function createRegistrations(deps: RegistrationsDeps): Registrations {
   ): Promise<BoundClient> {
     const kept = await read(id);
     if (kept !== undefined && isUsable(kept, isGone)) return kept.client;
-    if (kept !== undefined && !isEnding(kept)) {
+    if (kept !== undefined) {
       const passedMs = clock.wallMs() - kept.registeredAt;
-      if (passedMs >= 0 && passedMs < anewMs) throw forgottenTooSoon(server.issuer, kept, anewMs - passedMs);
+      const why = isEnding(kept) ? "gave our client a secret that is at its end already" : "no longer knows our client";
+      if (passedMs >= 0 && passedMs < anewMs) throw tooSoon(server.issuer, kept, why, anewMs - passedMs);
     }
     const { client, secretExpiresAt } = await register(server);
     // Put first wins, so that the old one has to be away. If this process ends in between, the next login registers.
@@ -165,10 +166,10 @@ function busy(issuer: string): BearerswapError {
   );
 }
 
-function forgottenTooSoon(issuer: string, { client }: Kept, leftMs: number): BearerswapError {
+function tooSoon(issuer: string, { client }: Kept, why: string, leftMs: number): BearerswapError {
   const minutes = Math.ceil(leftMs / 60_000);
   return new BearerswapError(
     "registration",
-    `${issuer} no longer knows our client ${client.id}, which it registered within the last hour: it is registered once more in ${minutes} min at the earliest; where this happens again and again, register one by hand and set clientId`,
+    `${issuer} ${why} (${client.id}), which it registered within the last hour: it is registered once more in ${minutes} min at the earliest; where this happens again and again, register one by hand and set clientId`,
   );
 }

@@ -2,11 +2,12 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { temporaryDirectory } from "../commands/cli-process.ts";
-import { metadataOf, oauthPath, resourcePath } from "../providers/mcp-sites.ts";
+import { metadataOf, oauthPath, resourcePath, startSite, unauthorized } from "../providers/mcp-sites.ts";
 import { type HttpRequest, type HttpServer, readBody, sendJson, startHttpServer } from "../support/http-servers.ts";
 import { startOidcMcpServer } from "../support/oidc-mcp-server.ts";
 import { resources } from "../support/resources.ts";
-import { textOf } from "./browser.ts";
+import { startSdkMcpServer } from "../support/sdk-mcp-server.ts";
+import { prefix, textOf } from "./browser.ts";
 import { startMcpWorld } from "./mcp-world.ts";
 
 const use = resources();
@@ -62,4 +63,58 @@ test("a configured secret goes to no issuer but its own, whatever the MCP server
   expect(world.service.events("connect_failed")).toMatchObject([
     { reason: expect.stringContaining(`it names "${thief.url}", and not the configured issuer ${issuer}`) },
   ]);
+});
+
+test("a server that gives secrets which end at once is asked for one an hour, however many logins are begun", async () => {
+  const registered: string[] = [];
+  const site = await startSite(use.use, { "/mcp": unauthorized() });
+  const register = await use.use(
+    startHttpServer((_, response) => {
+      registered.push(`client-${registered.length + 1}`);
+      const secret = { client_secret: "secret", client_secret_expires_at: Math.floor(Date.now() / 1_000) + 60 };
+      sendJson(response, 201, { client_id: registered.at(-1), ...secret });
+    }),
+  );
+  const metadata = {
+    registration_endpoint: register.url,
+    token_endpoint_auth_methods_supported: ["client_secret_post"],
+  };
+  site.answers[`${resourcePath}/mcp`] = { document: { resource: site.mcp, authorization_servers: [site.url] } };
+  site.answers[oauthPath] = { document: metadataOf(site.url, metadata) };
+  const world = await startMcpWorld(use, { upstreams: { notes: { mcp: site.mcp } } });
+  for (const user of ["ada", "grace", "alan"]) await world.browser(user).request(`${prefix}connect/notes`);
+  expect(registered).toEqual(["client-1"]);
+  expect(world.service.events("connect_failed").at(-1)).toMatchObject({
+    reason: expect.stringContaining("gave our client a secret that is at its end already (client-1)"),
+  });
+  world.clock.shift(3_600_000);
+  for (const user of ["ada", "grace"]) await world.browser(user).request(`${prefix}connect/notes`);
+  expect(registered).toEqual(["client-1", "client-2"]);
+});
+
+test("an issuer that begins to write the slash of its empty path is still the one that grants are of", async () => {
+  const sdk = await use.use(startSdkMcpServer({ expiresIn: 3_600 }));
+  const site = await startSite(use.use, { "/mcp": unauthorized() });
+  const own = `http://127.0.0.1:${sdk.port}`;
+  const endpoints = {
+    authorization_endpoint: `${own}/authorize`,
+    token_endpoint: `${own}/token`,
+    registration_endpoint: `${own}/register`,
+    token_endpoint_auth_methods_supported: ["none"],
+  };
+  site.answers[`${resourcePath}/mcp`] = { document: { resource: site.mcp, authorization_servers: [site.url] } };
+  site.answers[oauthPath] = { document: metadataOf(site.url, endpoints) };
+  const world = await startMcpWorld(use, { upstreams: { notes: { mcp: site.mcp } } });
+  await world.connect("ada");
+  site.answers[oauthPath] = { document: { ...metadataOf(site.url, endpoints), issuer: `${site.url}/` } };
+  await world.connect("grace");
+  const looks = () => site.asked.filter((asked) => asked.endsWith(oauthPath)).length;
+  const before = looks();
+  world.clock.shift(2 * 3_600_000);
+  expect(sdk.tokens.isActive(await world.tokenFor("ada"))).toBe(true);
+  await expect.poll(looks).toBeGreaterThan(before);
+  world.clock.shift(2 * 3_600_000);
+  expect(sdk.tokens.isActive(await world.tokenFor("ada"))).toBe(true);
+  await world.connect("alan");
+  expect(sdk.clients.size).toBe(1);
 });
