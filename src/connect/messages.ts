@@ -16,6 +16,8 @@ export interface Messages {
   unavailable(what: string): Reply;
   /** A provider cannot be asked, or did not give tokens. */
   providerTrouble(upstream: string): Reply;
+  /** A provider does not know us, and somebody has to see to that. */
+  unregistered(upstream: string, why: string): Reply;
   ticketGone(): Reply;
   otherUser(): Reply;
   otherBrowser(): Reply;
@@ -92,6 +94,16 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
           "Nothing has changed. Try again in a moment; if it stays like this, tell whoever runs this site.",
         ],
         actions: [overview],
+      }),
+    unregistered: (upstream, why) =>
+      show({
+        status: "unavailable",
+        title: `${titleOf(upstream)} cannot be connected yet`,
+        text: [
+          `The provider of ${titleOf(upstream)} does not know this site. Nothing has changed.`,
+          "Tell whoever runs this site, with these words:",
+          html`<span class="soft"><bdi>${foreignText(why, 1_000)}</bdi></span>`,
+        ],
       }),
     ticketGone: () =>
       show({

@@ -1,6 +1,6 @@
 import type { Reply, ReplyCookie } from "../check/reply.ts";
 import { equalSecrets } from "../platform/digest.ts";
-import { messageOf } from "../platform/error.ts";
+import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { CodeFlow } from "../providers/code-flow.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import type { Owner } from "../tokens/owner.ts";
@@ -119,7 +119,8 @@ export function createStart(context: ConnectContext): Start {
       "the user cannot be sent to the provider",
     );
     if (step === "sign_in") return signInTrouble(links, sourcesByName.get(source ?? "")?.title ?? "");
-    return messages.providerTrouble(upstream);
+    const isUnregistered = error instanceof BearerswapError && error.code === "registration";
+    return isUnregistered ? messages.unregistered(upstream, error.message) : messages.providerTrouble(upstream);
   }
 }
 

@@ -13,14 +13,14 @@ export interface ClientRefusals {
   accepted(client: BoundClient): void;
   /** The server has said often and long enough that it does not know the client. */
   isForgotten(client: BoundClient): boolean;
-  /** The server showed within the last hour that it knows the client, and has not refused it since. */
+  /** The server showed within the last five minutes that it knows the client, and has not refused it since. */
   isKnown(client: BoundClient): boolean;
 }
 
 const refusalsToForget = 3;
 /** From the first refusal to the one that decides, ms, at least. */
 const shortestMs = 60_000;
-const knownForMs = 60 * 60 * 1_000;
+const knownForMs = 5 * 60 * 1_000;
 const maxClients = 1_000;
 
 interface Entry {

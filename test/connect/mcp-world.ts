@@ -1,3 +1,4 @@
+import { keyText } from "../stores/key-ring.ts";
 import { httpRequest } from "../support/check-request.ts";
 import { createExtAuthzClient, type ExtAuthzClient } from "../support/ext-authz-client.ts";
 import { type HttpRequest, type HttpResponse, startHttpServer } from "../support/http-servers.ts";
@@ -32,6 +33,9 @@ export interface McpWorldOptions {
   readonly documents?: Documents;
 }
 
+/** `store.encryption` for tests on Redis. */
+export const encryption = { keys: [{ id: "k1", key: "${env:STORE_KEY}" }] };
+
 /** A plain http server that hands on to Check, as an Envoy at the public address would. */
 export interface Documents {
   readonly url: string;
@@ -54,7 +58,7 @@ async function replicaOf(use: Resources, options: McpWorldOptions, clock: Shifte
     connect: { publicUrl, ...connect },
     ...config,
   };
-  const service = await use.use(startService({ config: settings, clock }));
+  const service = await use.use(startService({ config: settings, env: { STORE_KEY: keyText("k1") }, clock }));
   const client = await use.use(createExtAuthzClient(service.grpc));
   if (documents !== undefined) documents.client ??= client;
   const idOf = (session: string) => Buffer.from(session.padEnd(24, "-")).toString("base64url");

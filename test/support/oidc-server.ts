@@ -32,6 +32,8 @@ export interface OidcServerOptions {
    * Default: they may not.
    */
   readonly clientDocumentsAt?: string;
+  /** Every client has a secret. Default false: those that want none may have none. */
+  readonly onlyConfidential?: boolean;
   /** What access tokens may be asked for (RFC 8707). Without any, `resource` is refused. */
   readonly resources?: readonly string[];
   /** Makes it the session issuer of this MCP server; see {@link mcpIssuerConfiguration}. */
@@ -198,6 +200,7 @@ async function configurationOf({
   clients = [],
   backchannelLogoutUri,
   registers = false,
+  onlyConfidential = false,
   clientDocumentsAt,
   resources = [],
   mcpResource,
@@ -221,6 +224,7 @@ async function configurationOf({
       ...registered,
       ...logout,
     })),
+    ...(onlyConfidential ? { clientAuthMethods: ["client_secret_basic", "client_secret_post"] } : {}),
     cookies: { keys: [randomBytes(16).toString("hex")] },
     features: {
       backchannelLogout: { enabled: backchannelLogoutUri !== undefined },

@@ -1,0 +1,124 @@
+import { expect, test } from "vitest";
+import { openClient } from "../stores/redis-harness.ts";
+import { startOidcMcpServer } from "../support/oidc-mcp-server.ts";
+import { startRedis } from "../support/redis-server.ts";
+import { resources } from "../support/resources.ts";
+import { startSdkMcpServer } from "../support/sdk-mcp-server.ts";
+import { prefix, publicUrl, textOf } from "./browser.ts";
+import { encryption, type McpWorld, startMcpWorld } from "./mcp-world.ts";
+
+const use = resources();
+const hourMs = 3_600_000;
+
+async function onRedis() {
+  const { url } = await use.use(startRedis());
+  const redis = await openClient(use, url);
+  return {
+    config: { store: { redis: { url }, encryption } },
+    redis,
+    async loseRegistrations() {
+      await redis.del(...(await redis.keys("*flow:client:*")));
+    },
+    /** Redis has its own clock: what it holds of access tokens is taken away. */
+    async expire(world: McpWorld) {
+      for (const key of await redis.keys("*:grant:*")) await redis.hdel(key, "access", "accessUntil");
+      world.clock.shift(hourMs);
+    },
+  };
+}
+
+/** A user of an MCP server whose access token is at its end. */
+async function connected({ config = {} } = {}) {
+  const mcp = await use.use(startOidcMcpServer({ registers: true, accessTokenLifeSeconds: 3_600 }));
+  const world = await startMcpWorld(use, { upstreams: { notes: { mcp: mcp.url } }, config });
+  await world.connect("ada");
+  const [client] = mcp.oidc.registered;
+  const first = await world.tokenFor("ada");
+  world.clock.shift(hourMs);
+  return { mcp, world, client: client?.client_id ?? "", first };
+}
+
+test("two replicas whose users log in at the same time register one client, and keep it sealed", async () => {
+  const { redis, config } = await onRedis();
+  const mcp = await use.use(startSdkMcpServer());
+  const world = await startMcpWorld(use, { upstreams: { notes: { mcp: mcp.url } }, config });
+  const other = await world.replica();
+  const pages = await Promise.all([world.connect("ada"), other.connect("grace"), world.connect("alan")]);
+  expect(pages.map(({ status }) => status)).toEqual([200, 200, 200]);
+  expect([mcp.clients.size, await world.callTool("grace", mcp.url)]).toEqual([1, expect.stringContaining("Ada")]);
+  const [key = ""] = await redis.keys("*flow:client:*");
+  expect(await redis.get(key)).toMatch(/^s1\.k1\./);
+});
+
+test("a replica that dies while it registers is followed by another, half a minute later", async () => {
+  const { redis, config } = await onRedis();
+  const mcp = await use.use(startSdkMcpServer());
+  const world = await startMcpWorld(use, { upstreams: { notes: { mcp: mcp.url } }, config });
+  await world.connect("ada");
+  const [key = ""] = await redis.keys("*flow:client:*");
+  await redis.del(key);
+  const claim = key.replace("flow:client:", "flow:claim:");
+  await redis.set(claim, "a claim of a replica that died", "PX", 1_000);
+  expect([(await world.connect("grace")).status, mcp.clients.size]).toEqual([200, 2]);
+});
+
+test("where the store loses the registration, users stay connected, and the next login registers anew", async () => {
+  const { config, loseRegistrations, expire } = await onRedis();
+  const { mcp, world, client, first } = await connected({ config });
+  await loseRegistrations();
+  await expire(world);
+  expect(await world.tokenFor("ada")).not.toBe(first);
+  expect(mcp.oidc.registered).toHaveLength(1);
+  await world.connect("grace");
+  expect(mcp.oidc.registered).toHaveLength(2);
+  await expire(world);
+  expect(await mcp.oidc.isActive(await world.tokenFor("ada"))).toBe(true);
+  expect(mcp.oidc.registered[1]?.client_id).not.toBe(client);
+});
+
+test("a client's secret that only the grant has is enough to refresh and to disconnect", async () => {
+  const { config, loseRegistrations, expire } = await onRedis();
+  const mcp = await use.use(
+    startOidcMcpServer({ registers: true, onlyConfidential: true, accessTokenLifeSeconds: 3_600 }),
+  );
+  const world = await startMcpWorld(use, { upstreams: { notes: { mcp: mcp.url } }, config });
+  await world.connect("ada");
+  expect(mcp.oidc.registered).toMatchObject([{ token_endpoint_auth_method: "client_secret_basic" }]);
+  await loseRegistrations();
+  await expire(world);
+  const other = await world.replica();
+  const token = await other.tokenFor("ada");
+  expect([await mcp.oidc.isActive(token), mcp.oidc.refreshes()]).toMatchObject([true, [{ status: 200 }]]);
+  const browser = other.browser("ada");
+  const page = await browser.visit(prefix);
+  const action = /action="([^"]+disconnect[^"]+)"/.exec(page.body)?.[1]?.replaceAll("&amp;", "&") ?? "";
+  await browser.request(action, { method: "POST", headers: { origin: publicUrl } });
+  await expect.poll(() => mcp.oidc.isActive(token)).toBe(false);
+});
+
+test("a server that forgets our client costs each of its users one login, after it has said so again and again", async () => {
+  const { mcp, world, client } = await connected();
+  await mcp.oidc.forget(client);
+  expect([await world.tokenFor("ada"), mcp.oidc.registered.length]).toEqual(["unavailable", 1]);
+  for (let minutes = 0; minutes < 3; minutes++) {
+    world.clock.shift(60_000);
+    await world.tokenFor("ada");
+  }
+  expect(await world.tokenFor("ada")).toBe("grant_refused");
+  expect((await world.connect("ada")).status).toBe(200);
+  expect([mcp.oidc.registered.length, await mcp.oidc.isActive(await world.tokenFor("ada"))]).toEqual([2, true]);
+});
+
+test("a client that the server forgot within the hour is not registered again, and the page says what to do", async () => {
+  const mcp = await use.use(startOidcMcpServer({ registers: true }));
+  const world = await startMcpWorld(use, { upstreams: { notes: { mcp: mcp.url } } });
+  await world.connect("ada");
+  await mcp.oidc.forget(mcp.oidc.registered[0]?.client_id ?? "");
+  world.clock.shift(hourMs / 2);
+  const page = await world.connect("grace");
+  expect(mcp.oidc.registered).toHaveLength(1);
+  expect([page.status, textOf(page)]).toEqual([
+    503,
+    expect.stringContaining("it is registered once more in 30 min at the earliest"),
+  ]);
+});
