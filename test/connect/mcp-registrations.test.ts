@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
+import { metadataOf, oauthPath, resourcePath, startSite } from "../providers/mcp-sites.ts";
 import { openClient } from "../stores/redis-harness.ts";
 import { startOidcMcpServer } from "../support/oidc-mcp-server.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { startSdkMcpServer } from "../support/sdk-mcp-server.ts";
-import { prefix, publicUrl, textOf } from "./browser.ts";
+import { textOf } from "./browser.ts";
 import { encryption, type McpWorld, startMcpWorld } from "./mcp-world.ts";
 
 const use = resources();
@@ -89,10 +90,7 @@ test("a client's secret that only the grant has is enough to refresh and to disc
   const other = await world.replica();
   const token = await other.tokenFor("ada");
   expect([await mcp.oidc.isActive(token), mcp.oidc.refreshes()]).toMatchObject([true, [{ status: 200 }]]);
-  const browser = other.browser("ada");
-  const page = await browser.visit(prefix);
-  const action = /action="([^"]+disconnect[^"]+)"/.exec(page.body)?.[1]?.replaceAll("&amp;", "&") ?? "";
-  await browser.request(action, { method: "POST", headers: { origin: publicUrl } });
+  await other.disconnect("ada");
   await expect.poll(() => mcp.oidc.isActive(token)).toBe(false);
 });
 
@@ -121,4 +119,27 @@ test("a client that the server forgot within the hour is not registered again, a
     503,
     expect.stringContaining("it is registered once more in 30 min at the earliest"),
   ]);
+});
+
+test("a client whose secret has an end is registered anew for logins before that, and refreshed as long as it is good", async () => {
+  const mcp = await use.use(startSdkMcpServer());
+  const site = await startSite(use.use);
+  const at = (path: string) => `http://127.0.0.1:${mcp.port}${path}`;
+  const endpoints = { authorization_endpoint: at("/authorize"), token_endpoint: at("/token") };
+  const methods = {
+    registration_endpoint: at("/register"),
+    token_endpoint_auth_methods_supported: ["client_secret_post"],
+  };
+  site.answers[oauthPath] = { document: metadataOf(site.url, { ...endpoints, ...methods }) };
+  const resource = { resource: site.mcp, authorization_servers: [site.url] };
+  site.answers[`${resourcePath}/mcp`] = { document: resource };
+  const world = await startMcpWorld(use, { upstreams: { notes: { mcp: site.mcp, refreshTokenLife: "90d" } } });
+  await world.connect("ada");
+  world.clock.shift(29 * 24 * hourMs);
+  await world.connect("grace");
+  const [client, ...others] = mcp.clients.values();
+  expect([client?.client_secret_expires_at, others]).toEqual([expect.any(Number), []]);
+  world.clock.shift(24 * hourMs);
+  expect([(await world.connect("alan")).status, mcp.clients.size]).toEqual([200, 2]);
+  expect(mcp.tokens.isActive(await world.tokenFor("ada"))).toBe(true);
 });

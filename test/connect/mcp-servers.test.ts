@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { expect, test } from "vitest";
 import { startOidcMcpServer } from "../support/oidc-mcp-server.ts";
 import { resources } from "../support/resources.ts";
@@ -40,4 +41,45 @@ test("tokens are asked for the MCP server alone: at the authorization endpoint, 
   world.clock.shift(3_600_000);
   expect(await world.tokenFor("ada")).not.toBe(first);
   expect(mcp.resources).toEqual(["authorize", "code", "refresh"].map((at) => ({ at, resource: mcp.url })));
+});
+
+test("a client with a key of ours proves itself by it, and its document holds the public half alone", async () => {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const key = privateKey.export({ type: "pkcs8", format: "pem" }) as string;
+  const documents = await use.use(startDocuments());
+  const mcp = await use.use(startOidcMcpServer({ clientDocumentsAt: documents.url, accessTokenLifeSeconds: 3_600 }));
+  const connect = { clientKey: { privateKey: "${env:CLIENT_KEY}", keyId: "k1" }, clientName: "Example" };
+  const upstreams = { notes: { mcp: mcp.url }, wiki: { mcp: "https://wiki.example.com/mcp" } };
+  const world = await startMcpWorld(use, { upstreams, connect, documents, env: { CLIENT_KEY: key } });
+  await world.connect("ada");
+  world.clock.shift(3_600_000);
+  expect(await mcp.oidc.isActive(await world.tokenFor("ada"))).toBe(true);
+  expect(mcp.oidc.refreshes()).toMatchObject([{ status: 200 }]);
+  const page = await world.browser("ada").request(`${prefix}client.json`);
+  const { jwks, ...document } = JSON.parse(page.body) as { jwks: { keys: object[] } };
+  expect(document).toEqual({
+    client_id: `${prefix}client.json`,
+    client_name: "Example",
+    client_uri: "https://gateway.example.com",
+    redirect_uris: [`${prefix}callback/notes`, `${prefix}callback/wiki`],
+    grant_types: ["authorization_code", "refresh_token"],
+    response_types: ["code"],
+    token_endpoint_auth_method: "private_key_jwt",
+    token_endpoint_auth_signing_alg: "ES256",
+  });
+  expect(jwks.keys).toEqual([
+    { kty: "EC", crv: "P-256", x: expect.any(String), y: expect.any(String), use: "sig", alg: "ES256", kid: "k1" },
+  ]);
+  expect(page.headers.get("cache-control")).toEqual(["public, max-age=300"]);
+});
+
+test.each([
+  ["an address that is no public one", { publicUrl: "http://127.0.0.1:8080" }],
+  ["clientDocument: false", { clientDocument: false }],
+])("a server that reads documents gets none with %s: our client registers itself", async (_, connect) => {
+  const documents = await use.use(startDocuments());
+  const mcp = await use.use(startOidcMcpServer({ registers: true, clientDocumentsAt: documents.url }));
+  const world = await startMcpWorld(use, { upstreams: { notes: { mcp: mcp.url } }, connect, documents });
+  await world.browser("ada").request(`${prefix}connect/notes`);
+  expect([mcp.oidc.registered.length, documents.paths]).toEqual([1, []]);
 });

@@ -16,6 +16,8 @@ export interface McpWorld {
   browser(session: string): TestBrowser;
   /** Connects the session at an upstream; the page where that ends. */
   connect(session: string, upstream?: string): Promise<Page>;
+  /** Presses Disconnect on the page. */
+  disconnect(session: string, upstream?: string): Promise<Page>;
   /** The token that a request to the upstream is sent on with; else the reason why there is none. */
   tokenFor(session: string, upstream?: string): Promise<string>;
   /** Calls the tool `contacts` at the MCP server as Envoy would send it on, with the session's token. */
@@ -29,6 +31,7 @@ export interface McpWorldOptions {
   readonly upstreams: Readonly<Record<string, object>>;
   readonly connect?: object;
   readonly config?: object;
+  readonly env?: Readonly<Record<string, string>>;
   /** Where servers read our client's document: asked of the first replica, by plain http. */
   readonly documents?: Documents;
 }
@@ -51,14 +54,14 @@ export async function startMcpWorld(use: Resources, options: McpWorldOptions): P
 }
 
 async function replicaOf(use: Resources, options: McpWorldOptions, clock: ShiftedClock): Promise<McpWorld> {
-  const { upstreams, connect = {}, config = {}, documents } = options;
+  const { upstreams, connect = {}, config = {}, env = {}, documents } = options;
   const settings = {
     sessions: [{ name: "app", opaque: { from: { cookie: sessionCookie } } }],
     upstreams,
     connect: { publicUrl, ...connect },
     ...config,
   };
-  const service = await use.use(startService({ config: settings, env: { STORE_KEY: keyText("k1") }, clock }));
+  const service = await use.use(startService({ config: settings, env: { STORE_KEY: keyText("k1"), ...env }, clock }));
   const client = await use.use(createExtAuthzClient(service.grpc));
   if (documents !== undefined) documents.client ??= client;
   const idOf = (session: string) => Buffer.from(session.padEnd(24, "-")).toString("base64url");
@@ -79,6 +82,12 @@ async function replicaOf(use: Resources, options: McpWorldOptions, clock: Shifte
     clock,
     browser,
     connect: (session, upstream = "notes") => browser(session).visit(`${prefix}connect/${upstream}`),
+    async disconnect(session, upstream = "notes") {
+      const user = browser(session);
+      const { body } = await user.visit(prefix);
+      const action = new RegExp(`action="([^"]+/disconnect/${upstream}[^"]*)"`).exec(body)?.[1] ?? "";
+      return user.request(action.replaceAll("&amp;", "&"), { method: "POST", headers: { origin: publicUrl } });
+    },
     tokenFor,
     async callTool(session, url, upstream) {
       const response = await fetch(url, {
