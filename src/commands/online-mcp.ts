@@ -28,7 +28,7 @@ export async function mcpFinding(path: string, config: McpProviderConfig, deps: 
   const { mcp, allowInsecure } = config;
   let server: McpServer;
   try {
-    server = await discoverMcpServer(mcp, { fetch, allowInsecure, timeoutMs });
+    server = await discoverMcpServer(mcp, { fetch, only: config.issuer, allowInsecure, timeoutMs });
   } catch (error) {
     return { path, kind: "problem", text: messageOf(error) };
   }

@@ -132,7 +132,12 @@ test("a server that takes no client by itself is connected by a configured one, 
   expect(without.service.events("connect_failed")).toMatchObject([
     { upstream: "notes", reason: expect.stringContaining(`redirect URI ${prefix}callback/notes`) },
   ]);
-  const notes = { mcp: server.mcp, clientId: oidc.client.id, clientSecret: "${env:CLIENT_SECRET}" };
+  const notes = {
+    mcp: server.mcp,
+    issuer: oidc.issuer,
+    clientId: oidc.client.id,
+    clientSecret: "${env:CLIENT_SECRET}",
+  };
   const world = await startMcpWorld(use, { upstreams: { notes }, env: { CLIENT_SECRET: oidc.client.secret } });
   await world.connect("ada");
   world.clock.shift(hourMs);

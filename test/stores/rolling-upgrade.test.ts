@@ -1,10 +1,12 @@
 import type { Redis } from "ioredis";
 import { beforeAll, describe, expect, test } from "vitest";
+import { Secret } from "../../src/platform/secret.ts";
 import type { GrantKey } from "../../src/stores/grant.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { startWorld } from "../tokens/world.ts";
+import { grantBefore } from "./before/grant-before.ts";
 import { type RowBefore, rowsBefore, sealedSession } from "./before/rows.ts";
 import { storeBefore } from "./before/store-before.ts";
 import { dayMs, expectAbout, grantWrite, newKey, summaryOf } from "./grants.ts";
@@ -156,6 +158,19 @@ describe("the version before and this one, on one Redis", () => {
     await client.call("DEBUG", "CHANGE-REPL-ID");
     const { kind } = await store.acquire(key, { ...request("new"), seen: "v2", quietMs: 3_000 });
     expect(kind).toBe("acquired");
+  });
+
+  test("a grant that keeps its client is read by the one before without it, and by this one as it was", async () => {
+    const key = newKey();
+    const method = "client_secret_post";
+    const bound = { issuer: "https://as.example.com", id: "c1", method, secret: new Secret("s1") } as const;
+    const { grant, ...write } = grantWrite({ version: "v1" });
+    await store.put(key, { ...write, grant: { ...grant, client: bound } });
+    const text = (await client.hget(`bearerswap:{${key.session}}:grant:${key.upstream}`, "grant")) ?? "";
+    expect(grantBefore.parse(JSON.parse(text))).toMatchObject({ refreshToken: "refresh-1" });
+    const read = await store.read(key);
+    const kept = read.kind === "found" ? read.row.grant.client : undefined;
+    expect([kept, kept?.secret?.reveal()]).toEqual([bound, "s1"]);
   });
 
   test("a row that this one keeps everybody from, as the server's history is another, the one before leaves alone", async () => {
