@@ -57,6 +57,8 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
   const configured = clientId === undefined ? undefined : { clientId, clientAuth };
   const clients = createMcpClients({ upstream, configured, own, allowInsecure, registrations });
   const refusals = createClientRefusals(clock);
+  /** Questions under way to servers whether they know a client. Anybody may begin logins: all of them share one. */
+  const asking = new Map<string, Promise<boolean>>();
   /** What openid-client knows of a server is kept as long as nothing about the server changes. */
   const made = new WeakMap<McpServer, Map<string, LoginProvider>>();
 
@@ -168,8 +170,15 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
     return provider;
   }
 
+  function isUnknown(server: McpServer, client: BoundClient): Promise<boolean> {
+    const key = digestOf(client.issuer, client.id);
+    const answer = asking.get(key) ?? showMadeUpToken(server, client).finally(() => asking.delete(key));
+    asking.set(key, answer);
+    return answer;
+  }
+
   /** Shows the server a refresh token that cannot exist, twice: one that knows the client refuses the token instead. */
-  async function isUnknown(server: McpServer, client: BoundClient): Promise<boolean> {
+  async function showMadeUpToken(server: McpServer, client: BoundClient): Promise<boolean> {
     for (let tries = 0; tries < 2; tries++) {
       const refreshToken = new Secret(`bearerswap-check-${random.id()}`);
       const outcome = await providerOf(server, client)?.refresh({ refreshToken, beforeSend: () => true });

@@ -118,3 +118,27 @@ test("an issuer that begins to write the slash of its empty path is still the on
   await world.connect("alan");
   expect(sdk.clients.size).toBe(1);
 });
+
+test("a server that answers nothing is asked one thing at a time, however many logins are begun", async () => {
+  const site = await startSite(use.use, { "/mcp": unauthorized() });
+  const posts: string[] = [];
+  const silent = await use.use(startHttpServer((request) => void posts.push(request.url ?? "")));
+  site.answers["/register"] = { document: { client_id: "client-1" } };
+  const metadata = {
+    token_endpoint: `${silent.url}/token`,
+    registration_endpoint: `${site.url}/register`,
+    token_endpoint_auth_methods_supported: ["none"],
+  };
+  site.answers[`${resourcePath}/mcp`] = { document: { resource: site.mcp, authorization_servers: [site.url] } };
+  site.answers[oauthPath] = { document: metadataOf(site.url, metadata) };
+  const world = await startMcpWorld(use, {
+    upstreams: { notes: { mcp: site.mcp } },
+    config: { check: { deadline: "1s" } },
+  });
+  expect((await world.browser("ada").request(`${prefix}connect/notes`)).status).toBe(302);
+  // By now it is asked whether it still knows the client.
+  world.clock.shift(2 * 3_600_000);
+  const begun = Array.from({ length: 20 }, (_, at) => world.browser(`user-${at}`).request(`${prefix}connect/notes`));
+  expect((await Promise.all(begun)).map(({ status }) => status)).toEqual(begun.map(() => 503));
+  expect(posts).toEqual(["/token"]);
+});
