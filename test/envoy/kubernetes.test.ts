@@ -130,7 +130,7 @@ describe.each(environments)("%s/", (environment) => {
   });
 });
 
-test.each(["istio"] as const)(
+test.each(environments)(
   "the filters of %s/heal.yaml are those of envoy-heal.yaml, in another cluster",
   (environment) => {
     const filtersOf = (name: string) => findAll<Tree[]>(example(name).documents, "http_filters").at(-1);

@@ -5,7 +5,8 @@ import { rawGet } from "../support/raw-http.ts";
 import { freePort } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { behavesThroughGateway, call, failsClosed, limits, mcpHeaders, ownOrigin } from "./behaviour.ts";
-import { type EnvoyGateway, envoyGatewayResources, startEnvoyGateway } from "./envoy-gateway.ts";
+import { type EnvoyGateway, envoyGatewayResources, startEnvoyGateway, toBackend } from "./envoy-gateway.ts";
+import { counter, failsClosedInARetry, healsThroughGateway, loggedIn, rejectLast } from "./healing.ts";
 import { startWorld, type World } from "./world.ts";
 
 describe("Envoy Gateway with envoy/envoy-gateway/", () => {
@@ -20,6 +21,11 @@ describe("Envoy Gateway with envoy/envoy-gateway/", () => {
   });
 
   behavesThroughGateway(() => world);
+
+  healsThroughGateway(
+    () => world,
+    () => gateway.adminUrl(),
+  );
 
   test("answers 413 to a body over the limit, whose account is connected or not, and asks bearerswap nothing", async () => {
     const { agent, send, service } = world;
@@ -76,6 +82,7 @@ describe("Envoy Gateway with envoy/envoy-gateway/", () => {
   });
 
   limits(() => world);
+  failsClosedInARetry(() => world);
   failsClosed(() => world);
 });
 
@@ -122,6 +129,53 @@ describe("Envoy Gateway accepts, and does in another way than one would think,",
   });
 });
 
+/** What docs/envoy-gateway.md says of EnvoyPatchPolicies. */
+describe("Envoy Gateway and heal.yaml:", () => {
+  const tracked = resources();
+
+  test("without patches a 401 is retried with the same token; `extProc` runs for healthy requests, and once for all attempts", async () => {
+    let gateway: EnvoyGateway | undefined;
+    const world = await startWorld(tracked, "envoy-gateway", "localhost", async (places, publicUrl) => {
+      const manifests = [...(await envoyGatewayResources(places, publicUrl)), extensionPolicy];
+      gateway = await tracked.use(startEnvoyGateway(manifests, places.port, { patches: false }));
+    });
+    const streams = async () => counter((await gateway?.adminUrl()) ?? "", "ext_proc.streams_started");
+    const headers = await loggedIn(world, "session-1");
+    expect(await streams()).toBe(1);
+
+    rejectLast(world);
+    expect((await world.send("/crm/unpatched", { headers })).status).toBe(401);
+    expect(world.crm.requests.filter(({ path }) => path === "/crm/unpatched").length).toBe(3);
+    expect(await streams()).toBe(2);
+    expect(gateway?.output()).toContain("EnvoyPatchPolicy is disabled in the EnvoyGateway configuration");
+  });
+
+  test("a misspelt field, or a name that nothing has: that patch is left out, and the status says so", async () => {
+    const port = await freePort();
+    const places = { port, bearerswap: await freePort(), crm: await freePort(), wiki: await freePort() };
+    const text = JSON.stringify(await envoyGatewayResources(places, `http://localhost:${port}`))
+      .replace('"message_timeout"', '"message_timeuot"')
+      .replace('"apis/eg/http"', '"apis/eg/https"');
+    const gateway = await tracked.use(startEnvoyGateway(JSON.parse(text) as object[], port));
+    const dump = JSON.stringify(await gateway.configDump());
+
+    const patched = ["bearerswap-rejection", "include_request_attempt_count", "request_body_buffer_limit"];
+    expect(patched.map((part) => dump.includes(part))).toEqual([false, false, true]);
+    expect(gateway.output()).toMatch(/status: "False"\s+type: Programmed/);
+  });
+});
+
+/** An attempt without an EnvoyPatchPolicy. */
+const extensionPolicy = {
+  apiVersion: "gateway.envoyproxy.io/v1alpha1",
+  kind: "EnvoyExtensionPolicy",
+  metadata: { name: "heal", namespace: "apis" },
+  spec: {
+    targetRefs: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", name: "crm" }],
+    extProc: [{ backendRefs: [toBackend({ name: "bearerswap" })], processingMode: { request: {}, response: {} } }],
+  },
+};
+
 function withDirectResponses(spec: Tree): Tree {
   const [pages, metadata] = at<[Tree, Tree]>(spec, "rules");
   const { backendRefs, ...rule } = pages;
@@ -132,7 +186,8 @@ function filterKind({ name }: Tree): string {
   return String(name).replace("envoy.filters.http.", "").split("/")[0] ?? "";
 }
 
-/** The filters of the listener that clients come to; another one is for probes. */
+/** The filters of the listener that clients come to; another one is for probes, and clusters have filters too. */
 function filtersOf(configDump: unknown): readonly Tree[] {
-  return findAll<Tree[]>(configDump, "http_filters").find((filters) => filters.length > 2) ?? [];
+  const chains = findAll<Tree[]>(configDump, "http_filters").filter((filters) => filters.length > 2);
+  return chains.find((filters) => filters.some(({ name }) => name === "envoy.filters.http.router")) ?? [];
 }

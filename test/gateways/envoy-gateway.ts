@@ -19,6 +19,8 @@ const controllerName = `${gatewayGroup}/gatewayclass-controller`;
 /** Envoy Gateway without a cluster: it reads its resources from a file, and runs an Envoy of ours. */
 export interface EnvoyGateway {
   output(): string;
+  /** Of its Envoy. */
+  adminUrl(): Promise<string>;
   /** What it made of the resources, as its Envoy has it. */
   configDump(): Promise<unknown>;
   stop(): Promise<void>;
@@ -28,7 +30,12 @@ export interface EnvoyGateway {
  * Applies `resources`, and resolves when Envoy listens at the port that is waited for. Only one can run at a time: its
  * own ports (18000, 18001, 18002, 8081) are not ours to choose.
  */
-export async function startEnvoyGateway(resources: readonly object[], port: number): Promise<EnvoyGateway> {
+export async function startEnvoyGateway(
+  resources: readonly object[],
+  port: number,
+  /** Whether EnvoyPatchPolicies are switched on, as heal.yaml wants it. */
+  { patches = true } = {},
+): Promise<EnvoyGateway> {
   const dir = await mkdtemp(join(tmpdir(), "bearerswap-envoy-gateway-"));
   const dirs = { configHome: "config", dataHome: "data", stateHome: "state", runtimeDir: "run" };
   const host = Object.fromEntries(Object.entries(dirs).map(([key, name]) => [key, join(dir, name)]));
@@ -36,7 +43,7 @@ export async function startEnvoyGateway(resources: readonly object[], port: numb
     apiVersion: `${gatewayGroup}/v1alpha1`,
     kind: "EnvoyGateway",
     gateway: { controllerName },
-    extensionApis: { enableBackend: true },
+    extensionApis: { enableBackend: true, enableEnvoyPatchPolicy: patches },
     provider: {
       type: "Custom",
       custom: {
@@ -58,14 +65,16 @@ export async function startEnvoyGateway(resources: readonly object[], port: numb
     await stop();
     throw error;
   }
-  return { output: child.output, configDump: () => configDumpOf(host.runtimeDir ?? ""), stop };
+  const adminUrl = () => adminUrlOf(host.runtimeDir ?? "");
+  const configDump = async () => (await fetch(`${await adminUrl()}/config_dump`)).json() as Promise<unknown>;
+  return { output: child.output, adminUrl, configDump, stop };
 }
 
 /** The runtime directory has a folder for each run of Envoy, with its admin address in it. */
-async function configDumpOf(runtimeDir: string): Promise<unknown> {
+async function adminUrlOf(runtimeDir: string): Promise<string> {
   const [runId = ""] = await readdir(runtimeDir);
   const address = await readFile(join(runtimeDir, runId, "admin-address.txt"), "utf8");
-  return (await fetch(`http://${address.trim()}/config_dump`)).json();
+  return `http://${address.trim()}`;
 }
 
 /**
@@ -80,7 +89,10 @@ export async function envoyGatewayResources({ port, ...places }: Places, publicU
   );
   const host = { type: "Host", host: { envoyVersion: envoy.version } };
   const relocated = [...surroundings(port), ...manifests].map((manifest) => {
-    const text = JSON.stringify(replaceAll(manifest, "backendRefs", (refs) => (refs as Tree[]).map(toBackend)));
+    const backends = replaceAll(manifest, "backendRefs", (refs) => (refs as Tree[]).map(toBackend));
+    // The cluster that heal.yaml adds.
+    const address = { address: "127.0.0.1", port_value: places.bearerswap };
+    const text = JSON.stringify(replaceAll(backends, "socket_address", () => address));
     const { spec, ...resource } = JSON.parse(moved(text, publicUrl)) as Tree & { readonly spec: object };
     return { ...resource, spec: resource.kind === "EnvoyProxy" ? { ...spec, provider: host } : spec };
   });
@@ -125,7 +137,7 @@ function surroundings(port: number): readonly Tree[] {
   ];
 }
 
-function toBackend({ name }: Tree): Tree {
+export function toBackend({ name }: Tree): Tree {
   return { group: gatewayGroup, kind: "Backend", name };
 }
 
