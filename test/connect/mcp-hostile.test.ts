@@ -133,7 +133,7 @@ test("a server that answers nothing is asked one thing at a time, however many l
   site.answers[oauthPath] = { document: metadataOf(site.url, metadata) };
   const world = await startMcpWorld(use, {
     upstreams: { notes: { mcp: site.mcp } },
-    config: { check: { deadline: "1s" } },
+    config: { check: { deadline: "1s" }, refresh: { timeout: "500ms" } },
   });
   expect((await world.browser("ada").request(`${prefix}connect/notes`)).status).toBe(302);
   // By now it is asked whether it still knows the client.
