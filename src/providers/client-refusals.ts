@@ -18,8 +18,11 @@ export interface ClientRefusals {
 }
 
 const refusalsToForget = 3;
-/** From the first refusal to the one that decides, ms, at least. */
-const shortestMs = 60_000;
+/**
+ * From the first refusal to the one that decides, ms, at least: a server that has lost its memory for some minutes must
+ * not cost everybody their login.
+ */
+const shortestMs = 15 * 60_000;
 const knownForMs = 5 * 60 * 1_000;
 const maxClients = 1_000;
 

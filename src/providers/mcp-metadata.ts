@@ -1,4 +1,6 @@
+import { LRUCache } from "lru-cache";
 import type { Clock } from "../platform/clock.ts";
+import { upTo } from "../platform/lru-options.ts";
 import type { McpServer } from "./mcp-discovery.ts";
 import { isSameIssuer } from "./mcp-issuer.ts";
 
@@ -7,11 +9,16 @@ export interface McpMetadata {
   /** The server as it is for new logins. @throws BearerswapError `discovery` */
   current(): Promise<McpServer>;
   /**
-   * The server with this one of its authorization servers; undefined if it names that one no more. Since that ends
-   * logins, it is said only after a look from just now.
+   * The server with this one of its authorization servers; undefined if it names that one no more, in a look from just
+   * now.
    * @throws BearerswapError `discovery`
    */
   at(issuer: string): Promise<McpServer | undefined>;
+  /**
+   * Whether the server has named others in place of that issuer for an hour, in each look at it. Since that ends logins,
+   * one look is not enough: a server may be taken over, or have a bad moment.
+   */
+  isGone(issuer: string): boolean;
   /** Like `at`, and asks anew: something that was found has stopped working. */
   again(issuer: string): Promise<McpServer | undefined>;
 }
@@ -26,6 +33,8 @@ interface McpMetadataDeps {
 const maxAgeMs = 60 * 60 * 1_000;
 /** A look that is not older, ms, is from just now. */
 const freshMs = 30_000;
+/** An issuer that is named no more counts as gone after this, ms. */
+const goneAfterMs = 60 * 60 * 1_000;
 /** After a failure the server is left alone for this, ms: anybody may begin logins. */
 const failurePauseMs = 3_000;
 /** Issuers come from grants in the store. More than these at one upstream, and the one found longest ago is forgotten. */
@@ -42,6 +51,8 @@ export function createMcpMetadata({ discover, clock }: McpMetadataDeps): McpMeta
   /** Looks under way: all who need one share it. */
   const looking = new Map<string, Promise<Entry>>();
   const failures = new Map<string, { readonly until: number; readonly error: unknown }>();
+  /** Since when a server has named others in place of an issuer. */
+  const missing = new LRUCache<string, number>(upTo(maxIssuers));
 
   return {
     current: async () => (await find("")).server,
@@ -54,6 +65,8 @@ export function createMcpMetadata({ discover, clock }: McpMetadataDeps): McpMeta
       const { server } = isFresh ? known : await look(issuer);
       return isOf(issuer, server) ? server : undefined;
     },
+
+    isGone: (issuer) => clock.monotonicMs() - (missing.get(issuer) ?? Number.POSITIVE_INFINITY) >= goneAfterMs,
 
     async again(issuer) {
       const { server } = await look(issuer);
@@ -87,6 +100,8 @@ export function createMcpMetadata({ discover, clock }: McpMetadataDeps): McpMeta
       // The same object as long as nothing changes, since what is made of it is kept with it.
       const server = last !== undefined && isAlike(last, found) ? last : found;
       const entry = { server, foundAt: clock.monotonicMs() };
+      if (isOf(issuer, server)) missing.delete(issuer);
+      else if (!missing.has(issuer)) missing.set(issuer, entry.foundAt);
       entries.delete(issuer);
       entries.set(issuer, entry);
       const [oldest] = [...entries.keys()].filter((name) => name !== "");

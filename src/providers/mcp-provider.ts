@@ -115,12 +115,12 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
     let server: McpServer | undefined;
     let client: BoundClient | undefined;
     try {
-      client = request.client ?? clients.configuredAt((await metadata.current()).metadata.issuer);
-      server = client && (await metadata.at(client.issuer));
+      client = request.client ?? pinned();
+      server = client && ((await metadata.at(client.issuer)) ?? (await unnamed(client.issuer)));
     } catch (error) {
       return { kind: "transient", why: `discovery failed: ${messageOf(error)}` };
     }
-    if (client === undefined) return { kind: "refused", why: "client_unknown", description: withoutClient };
+    if (client === undefined) return { kind: "misconfigured", why: "issuer_unknown", advice: wantsIssuer };
     if (server === undefined) return { kind: "refused", why: "issuer_changed", description: atAnother(client) };
     const provider = providerOf(server, client);
     if (provider === undefined) return { kind: "misconfigured", why: "client_key_missing", advice: wantsKey };
@@ -134,7 +134,7 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
 
   async function revoke(token: Secret, accessToken?: Secret, bound?: BoundClient): Promise<string | undefined> {
     try {
-      const client = bound ?? clients.configuredAt((await metadata.current()).metadata.issuer);
+      const client = bound ?? pinned();
       const server = client && ((await metadata.at(client.issuer)) ?? (await former(client.issuer)));
       const provider = client && server && providerOf(server, client);
       if (provider !== undefined) return await provider.revoke(token, accessToken);
@@ -146,11 +146,24 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
     }
   }
 
-  /** An issuer that the MCP server names no more still ends its tokens. */
+  /** A grant that was put says not of which issuer it is: then it is of the only one that is used. */
+  function pinned(): BoundClient | undefined {
+    return only === undefined ? undefined : clients.configuredAt(only);
+  }
+
+  /** A grant is of its issuer, whatever the MCP server says: for an hour nothing but the issuer itself can end it. */
+  async function unnamed(issuer: string): Promise<McpServer | undefined> {
+    return metadata.isGone(issuer) ? undefined : former(issuer);
+  }
+
+  /** An issuer that the MCP server names no more still refreshes and ends its tokens. */
   async function former(issuer: string): Promise<McpServer> {
     const request = { ...discovery, signal: AbortSignal.timeout(2 * discoveryTimeoutMs) };
     const found = await findIssuer(issuer, { configured: url, allowInsecure }, request);
-    if ("metadata" in found) return { metadata: found.metadata, misses: [] };
+    if ("metadata" in found) {
+      const { resource, scopes } = (await metadata.at(issuer).catch(() => undefined)) ?? (await metadata.current());
+      return { resource, scopes, metadata: found.metadata, misses: [] };
+    }
     throw new BearerswapError("discovery", found.misses.join("; "));
   }
 
@@ -215,7 +228,8 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
 /** Said at the authorization endpoint (RFC 6749 §4.1.2.1). */
 const refusalsOfClients: ReadonlySet<string> = new Set(["unauthorized_client", "invalid_client"]);
 
-const withoutClient = "it is not known with which client this grant was made: the user has to log in again";
+const wantsIssuer =
+  "a grant that was put at an MCP server is refreshed at the issuer that is set beside mcp, and none is: its refresh token is sent nowhere";
 const wantsKey = "set connect.clientKey again: grants were made with it";
 
 function atAnother({ issuer }: BoundClient): string {

@@ -52,6 +52,21 @@ test("a server that names another issuer costs one login, and the refresh token 
   expect([one.refreshes().length, other.refreshes()]).toMatchObject([refreshes, [{ status: 200 }]]);
 });
 
+test("a server that names another issuer for a moment costs nobody a login: the grant is refreshed where it is from", async () => {
+  const { server, issuer, name } = await site();
+  const [one, other] = [await issuer(), await issuer()];
+  name(one.issuer);
+  const world = await startMcpWorld(use, { upstreams: { notes: { mcp: server.mcp } } });
+  await world.connect("ada");
+  name(other.issuer);
+  // What is known of the server is used for an hour. Then it is seen to name another, and an hour later it still does.
+  for (const hours of [1, 2]) {
+    world.clock.shift(hourMs);
+    expect([hours, await one.isActive(await world.tokenFor("ada"))]).toEqual([hours, true]);
+  }
+  expect([one.refreshes().length, other.tokenRequests]).toEqual([2, 0]);
+});
+
 test("Disconnect ends the tokens at the issuer that they are of, also when the server names another", async () => {
   const { server, issuer, name } = await site();
   const [one, other] = [await issuer(), await issuer()];
