@@ -22,7 +22,7 @@ interface Connected {
 /** An application of @modelcontextprotocol/client. Its user sees the messages of what is thrown, and tools' results. */
 export async function startCurrentApplication(
   { use }: Resources,
-  stage: Stage,
+  stage: Pick<Stage, "mcpUrl">,
   user: User,
   name: string,
   application: CurrentApplication,
@@ -34,7 +34,7 @@ export async function startCurrentApplication(
 /** The same with version 1 of the package, @modelcontextprotocol/sdk. */
 export async function startEarlierApplication(
   { use }: Resources,
-  stage: Stage,
+  stage: Pick<Stage, "mcpUrl">,
   user: User,
   name: string,
 ): Promise<StoryClient> {
@@ -60,7 +60,7 @@ function storyClient(name: string, connect: () => Promise<Connected>): StoryClie
 
 /** Logs in when the transport says so, as the package's documentation has it, and then connects once more. */
 async function connectCurrent(
-  stage: Stage,
+  stage: Pick<Stage, "mcpUrl">,
   user: User,
   { provider, callback }: TypescriptLogin,
   { revision, opensUrls }: CurrentApplication,
@@ -93,7 +93,10 @@ async function connectCurrent(
 }
 
 /** The same with version 1 of the package. */
-async function connectEarlier({ mcpUrl }: Stage, { provider, callback }: TypescriptLogin): Promise<Connected> {
+async function connectEarlier(
+  { mcpUrl }: Pick<Stage, "mcpUrl">,
+  { provider, callback }: TypescriptLogin,
+): Promise<Connected> {
   const begin = () => ({
     client: new EarlierClient({ name: "test", version: "1" }),
     transport: new EarlierTransport(new URL(mcpUrl), { authProvider: provider }),

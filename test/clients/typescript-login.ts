@@ -18,7 +18,7 @@ export async function startTypescriptLogin(name: string, user: User): Promise<Ty
     response.end("You can close this window.");
   });
   const redirectUrl = `${server.url}/callback`;
-  const kept: { client?: object; tokens?: object; verifier?: string } = {};
+  const kept: { client?: object; tokens?: object; verifier?: string; discovery?: object } = {};
   const provider = {
     redirectUrl,
     clientMetadata: {
@@ -32,6 +32,8 @@ export async function startTypescriptLogin(name: string, user: User): Promise<Ty
     tokens: () => kept.tokens,
     saveTokens: (tokens: object) => void (kept.tokens = tokens),
     redirectToAuthorization: async (url: URL) => void (await user.open(url.href)),
+    discoveryState: () => kept.discovery,
+    saveDiscoveryState: (discovery: object) => void (kept.discovery = discovery),
     saveCodeVerifier: (verifier: string) => void (kept.verifier = verifier),
     codeVerifier: () => kept.verifier ?? "",
   };

@@ -13,6 +13,9 @@ export interface LogLine {
   readonly time: string;
   readonly msg: string;
   readonly reason?: string;
+  readonly upstream?: string;
+  /** Of `client_registered`. */
+  readonly clientId?: string;
   /** A hash, as `loggedSession` makes it. */
   readonly session?: string;
   /** Of `listening`: host:port each. */
@@ -66,9 +69,22 @@ export async function startBearerswap({
   const configFile = join(dir, "bearerswap.yaml");
   const admin = `unix:${join(dir, "admin.sock")}`;
   await writeFile(configFile, configOf({ admin, issuer, clientId: client.id, publicUrl }));
+  const serving = await serveBearerswap(configFile, { env: { [secretVariable]: client.secret }, onLog });
+  const putGrant: Bearerswap["putGrant"] = (sessionFile, tokens) => put(admin, sessionFile, tokens);
+  return { configFile, admin, putGrant, ...serving };
+}
+
+/** A process `bearerswap serve`, ready. */
+export type ServingBearerswap = Pick<Bearerswap, "checkPort" | "probes" | "ended" | "stop">;
+
+/** Serves a configuration whose listeners are on loopback. */
+export async function serveBearerswap(
+  configFile: string,
+  { env, onLog }: { readonly env: Readonly<Record<string, string>>; readonly onLog: (line: LogLine) => void },
+): Promise<ServingBearerswap> {
   const listening = Promise.withResolvers<LogLine>();
   const child = startNodeChild(["src/main.ts", "serve", "--config", configFile], {
-    env: { [secretVariable]: client.secret },
+    env,
     onLine: (text) => {
       const line = JSON.parse(text) as LogLine;
       if (line.event === "listening") listening.resolve(line);
@@ -82,8 +98,7 @@ export async function startBearerswap({
     await Promise.race([until("bearerswap's /readyz", () => answersOk(`${probes}/readyz`)), failure]);
     failure.catch(() => {});
     const ended = child.ended.then(child.errors);
-    const putGrant: Bearerswap["putGrant"] = (sessionFile, tokens) => put(admin, sessionFile, tokens);
-    return { configFile, checkPort: Number(grpc.split(":").at(-1)), probes, admin, putGrant, ended, stop: child.stop };
+    return { checkPort: Number(grpc.split(":").at(-1)), probes, ended, stop: child.stop };
   } catch (error) {
     await child.stop();
     throw error;

@@ -31,6 +31,15 @@ test("refreshes while requests flow, sums up and leaves nothing running", async 
   expect(await left()).toEqual([]);
 });
 
+test("with --mcp a newcomer connects two MCP servers that are known by their URLs alone", async () => {
+  const { demo, left } = await startDemo(["--mcp", "--once"]);
+  expect(await demo.exited, demo.output()).toEqual({ code: 0, signal: null });
+  expect(demo.output().match(/the tool answered: Ada, Grace/g)).toHaveLength(2);
+  expect(demo.output()).toMatch(/notes has registered our client: \S+/);
+  expect(demo.output()).not.toMatch(/wiki has registered/);
+  expect(await left()).toEqual([]);
+});
+
 test("fails when a request is not answered with 200", async () => {
   const { demo, left } = await startDemo();
   await demo.printed(/[1-9]\d* requests, all 200/);

@@ -1,10 +1,13 @@
 import { constants } from "node:os";
 import { parseArgs } from "node:util";
 import { runDemo } from "./demo.ts";
+import { runMcpDemo } from "./mcp-demo.ts";
 
-const usage = `usage: npm run demo [-- --once]
+const usage = `usage: npm run demo [-- --mcp] [-- --once]
+  --mcp    put two MCP servers behind Envoy, each by its URL alone, and say how to try them with the MCP Inspector
   --once   run for 20 seconds, connect an account at the page as a browser would, print a summary,
-           and exit with 1 if that failed or any request was not answered with 200`;
+           and exit with 1 if that failed or any request was not answered with 200;
+           with --mcp: connect to both servers as a newcomer would, and exit with 1 if that failed`;
 
 const stop = new AbortController();
 let revoke = () => {};
@@ -20,9 +23,10 @@ process.exit(await run(process.argv.slice(2)));
 async function run(args: string[]): Promise<number> {
   const print = (line: string) => void process.stdout.write(`${line}\n`);
   try {
-    const { once, seconds, help } = parseArguments(args);
+    const { once, seconds, mcp, help } = parseArguments(args);
     if (help) print(usage);
     if (help) return 0;
+    if (mcp) return await runMcpDemo({ once, stop: stop.signal, print });
     const onRevoke = (task: () => void) => {
       revoke = task;
     };
@@ -37,11 +41,12 @@ async function run(args: string[]): Promise<number> {
   }
 }
 
-function parseArguments(args: string[]): { once: boolean; seconds: number; help: boolean } {
+function parseArguments(args: string[]): { once: boolean; seconds: number; mcp: boolean; help: boolean } {
   const { values } = parseArgs({
     args,
     options: {
       once: { type: "boolean", default: false },
+      mcp: { type: "boolean", default: false },
       seconds: { type: "string", default: "20" },
       help: { type: "boolean", default: false },
     },

@@ -44,7 +44,7 @@ export interface StackOptions {
   readonly tokenLifeSeconds: number;
 }
 
-const friendlyPort = 10_000;
+export const friendlyPort = 10_000;
 const account = "demo-user";
 
 /**
@@ -99,7 +99,7 @@ export async function startStack({ opened, stop, watch, print, tokenLifeSeconds 
 }
 
 /** For all temporary files, the servers' own too; gone when this process is. */
-function temporaryDir(): string {
+export function temporaryDir(): string {
   const dir = mkdtempSync(join(tmpdir(), "bearerswap-demo-"));
   process.env.TMPDIR = dir;
   process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
@@ -107,7 +107,7 @@ function temporaryDir(): string {
 }
 
 /** Finds Envoy or fetches it. */
-async function haveEnvoy(stop: AbortSignal, print: (line: string) => void): Promise<void> {
+export async function haveEnvoy(stop: AbortSignal, print: (line: string) => void): Promise<void> {
   const lookup = startNodeChild(["test/demo/envoy-lookup.ts"], { withChildren: true });
   const notice = setTimeout(() => print("Fetching Envoy, this once ..."), 2_000);
   const interrupt = () => void lookup.stop("SIGINT");
@@ -119,12 +119,12 @@ async function haveEnvoy(stop: AbortSignal, print: (line: string) => void): Prom
   if (code !== 0) throw new Error(`there is no Envoy to run. ${lookup.errors()}`);
 }
 
-function lastLines(text: string): string {
+export function lastLines(text: string): string {
   return text.trim().split("\n").slice(-3).join("\n");
 }
 
 /** This port where nobody listens, else a free one: bearerswap's configuration names it before Envoy has it. */
-async function portOrFree(port: number): Promise<number> {
+export async function portOrFree(port: number): Promise<number> {
   const server = createServer();
   return new Promise((resolve) => {
     server.once("error", () => resolve(freePort()));

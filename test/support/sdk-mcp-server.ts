@@ -1,11 +1,14 @@
 import { requireBearerAuth } from "@modelcontextprotocol/sdk/server/auth/middleware/bearerAuth.js";
-import { getOAuthProtectedResourceMetadataUrl, mcpAuthRouter } from "@modelcontextprotocol/sdk/server/auth/router.js";
+import {
+  createOAuthMetadata,
+  getOAuthProtectedResourceMetadataUrl,
+  mcpAuthRouter,
+} from "@modelcontextprotocol/sdk/server/auth/router.js";
 import { createMcpExpressApp } from "@modelcontextprotocol/sdk/server/express.js";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { type HttpRequest, type HttpResponse, type HttpServer, startHttpServer } from "./http-servers.ts";
-import type { RotatingTokensOptions } from "./rotating-tokens.ts";
-import { createSdkOAuthProvider, type SdkOAuthProvider } from "./sdk-oauth-provider.ts";
+import { createSdkOAuthProvider, type SdkOAuthOptions, type SdkOAuthProvider } from "./sdk-oauth-provider.ts";
 
 export interface SdkMcpServer extends Pick<SdkOAuthProvider, "clients" | "tokens" | "resources"> {
   /** The MCP server's own. */
@@ -18,7 +21,7 @@ export interface SdkMcpServer extends Pick<SdkOAuthProvider, "clients" | "tokens
   stop(): Promise<void>;
 }
 
-export interface SdkMcpServerOptions extends RotatingTokensOptions {
+export interface SdkMcpServerOptions extends SdkOAuthOptions {
   readonly port?: number;
   readonly scopes?: string[];
 }
@@ -27,7 +30,7 @@ type ParsedRequest = HttpRequest & { readonly body?: unknown };
 
 /**
  * An MCP server and its authorization server on one port, both of the official SDK 1.x: clients register themselves
- * (RFC 7591), and every user is approved unasked.
+ * (RFC 7591), or name a document, and every user is approved unasked.
  */
 export async function startSdkMcpServer({
   port = 0,
@@ -41,6 +44,14 @@ export async function startSdkMcpServer({
   const url = `${server.url}/mcp`;
   const issuerUrl = new URL(server.url);
   const unlimited = { rateLimit: false } as const;
+  if (options.readsDocuments)
+    app.get(
+      "/.well-known/oauth-authorization-server",
+      (_request: HttpRequest, response: { json(body: object): void }) => {
+        const metadata = createOAuthMetadata({ provider, issuerUrl, scopesSupported: scopes });
+        response.json({ ...metadata, client_id_metadata_document_supported: true });
+      },
+    );
   app.use(
     mcpAuthRouter({
       provider,

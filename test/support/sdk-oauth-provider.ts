@@ -18,14 +18,20 @@ interface Code {
   readonly params: AuthorizationParams;
 }
 
+export interface SdkOAuthOptions extends RotatingTokensOptions {
+  /** Client ids are addresses of metadata documents, plain http too, and nobody registers. Default false. */
+  readonly readsDocuments?: boolean;
+}
+
 /** Every user is approved unasked. Refresh tokens rotate, are bound to their client, and their reuse ends the login. */
-export function createSdkOAuthProvider(options: RotatingTokensOptions = {}): SdkOAuthProvider {
+export function createSdkOAuthProvider({ readsDocuments, ...options }: SdkOAuthOptions = {}): SdkOAuthProvider {
   const clients = new Map<string, OAuthClientInformationFull>();
   const codes = new Map<string, Code>();
   const owners = new Map<string, string>();
   const tokens = createRotatingTokens(options);
   const resources: SdkOAuthProvider["resources"] = [];
-  const clientsStore: OAuthRegisteredClientsStore = {
+  const documents: OAuthRegisteredClientsStore = { getClient: documentAt };
+  const registrations: OAuthRegisteredClientsStore = {
     getClient: (id) => clients.get(id),
     registerClient(client) {
       const full = client as OAuthClientInformationFull;
@@ -35,7 +41,7 @@ export function createSdkOAuthProvider(options: RotatingTokensOptions = {}): Sdk
   };
 
   return {
-    clientsStore,
+    clientsStore: readsDocuments ? documents : registrations,
     clients,
     tokens,
     resources,
@@ -84,4 +90,12 @@ export function createSdkOAuthProvider(options: RotatingTokensOptions = {}): Sdk
     for (const token of [answer.access_token, answer.refresh_token]) owners.set(token, client.client_id);
     return answer;
   }
+}
+
+/** The document whose address is a client's id (draft-ietf-oauth-client-id-metadata-document). */
+async function documentAt(id: string): Promise<OAuthClientInformationFull | undefined> {
+  if (!URL.canParse(id)) return undefined;
+  const response = await fetch(id, { redirect: "error", headers: { accept: "application/json" } });
+  const document = (await response.json()) as OAuthClientInformationFull;
+  return response.ok && document.client_id === id ? document : undefined;
 }
