@@ -142,3 +142,27 @@ test("a server that answers nothing is asked one thing at a time, however many l
   expect((await Promise.all(begun)).map(({ status }) => status)).toEqual(begun.map(() => 503));
   expect(posts).toEqual(["/token"]);
 });
+
+test("a server that names another issuer for minutes, and hours later again, costs nobody a login", async () => {
+  const [sdk, other] = [await use.use(startSdkMcpServer({ expiresIn: 300 })), await startThief()];
+  const site = await startSite(use.use, { "/mcp": unauthorized() });
+  const place = `${resourcePath}/mcp`;
+  const usual = { document: { resource: site.mcp, authorization_servers: [sdk.issuer] } };
+  site.answers[place] = usual;
+  const world = await startMcpWorld(use, { upstreams: { notes: { mcp: site.mcp } } });
+  await world.connect("ada");
+  for (const _ of ["once", "and hours later again"]) {
+    site.answers[place] = { document: { resource: site.mcp, authorization_servers: [other.url] } };
+    const looks = site.asked.length;
+    // What is known of a server is used while it is looked for again: so the last of these requests know it.
+    for (const passedMs of [3_600_000, 301_000, 301_000, 301_000]) {
+      world.clock.shift(passedMs);
+      expect(sdk.tokens.isActive(await world.tokenFor("ada"))).toBe(true);
+      await expect.poll(() => site.asked.length).toBeGreaterThan(looks);
+    }
+    site.answers[place] = usual;
+    world.clock.shift(2 * 3_600_000);
+    expect(sdk.tokens.isActive(await world.tokenFor("ada"))).toBe(true);
+  }
+  expect(other.posts).toEqual([]);
+});
