@@ -55,7 +55,7 @@ async function configuredFinding(
   { fetch, clock, random }: McpFindingDeps,
 ): Promise<Finding> {
   const { issuer } = server.metadata;
-  const client = { clientId: config.clientId ?? "", clientAuth: config.clientAuth };
+  const client = { clientId: config.clientId ?? "", clientAuth: config.clientAuth, resource: server.resource };
   const discover = async () => server;
   const provider = createMcpServerClient(server, client, { config, fetch, clock, discover, onRevocation: undefined });
   const refreshToken = new Secret(`bearerswap-check-${random.id()}`);

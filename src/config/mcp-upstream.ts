@@ -11,7 +11,11 @@ interface Whereabouts {
   readonly clientSecret?: unknown;
   readonly privateKey?: unknown;
   readonly connect?:
-    | { readonly authorizationEndpoint?: string | undefined; readonly pkce?: boolean | undefined }
+    | {
+        readonly authorizationEndpoint?: string | undefined;
+        readonly pkce?: boolean | undefined;
+        readonly ownRedirect?: boolean | undefined;
+      }
     | undefined;
 }
 
@@ -23,6 +27,8 @@ export function checkMcp(raw: Whereabouts, context: Pick<z.core.$RefinementCtx, 
   if (raw.connect?.authorizationEndpoint !== undefined)
     problem(context, "connect.authorizationEndpoint", "is found out from mcp: leave it out");
   if (raw.connect?.pkce === false) problem(context, "connect.pkce", "is always used at MCP servers: leave it out");
+  if (raw.connect?.ownRedirect === false)
+    problem(context, "connect.ownRedirect", "is always true at MCP servers: leave it out");
   if (raw.clientSecret !== undefined && raw.clientId !== undefined && !raw.issuer)
     problem(
       context,

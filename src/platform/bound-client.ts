@@ -12,6 +12,8 @@ export interface BoundClient {
   /** How a client that registered itself proves who it is. Absent: as is configured for this id. */
   readonly method?: "none" | "client_secret_basic" | "client_secret_post" | "private_key_jwt" | undefined;
   readonly secret?: Secret | undefined;
+  /** What its tokens are for (RFC 8707). Absent: nothing was named, and nothing is named at a refresh. */
+  readonly resource?: string | undefined;
 }
 
 export const boundClientSchema = z.object({
@@ -22,6 +24,7 @@ export const boundClientSchema = z.object({
     .string()
     .transform((value) => new Secret(value))
     .optional(),
+  resource: z.string().optional(),
 });
 
 /** What {@link boundClientSchema} reads. The secret is in it: only for texts that are sealed, or stored as tokens are. */

@@ -76,6 +76,10 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
 
   async function prepare(): Promise<BoundClient> {
     const server = await metadata.current();
+    return { ...(await clientFor(server)), resource: server.resource };
+  }
+
+  async function clientFor(server: McpServer): Promise<BoundClient> {
     const client = await clients.forLogin(server.metadata, refusals.isForgotten);
     if (client.method === undefined || refusals.isKnown(client)) return client;
     // A server shows users an error page of its own where it does not know the client: they would not come back.
@@ -115,7 +119,7 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
     let server: McpServer | undefined;
     let client: BoundClient | undefined;
     try {
-      client = request.client ?? pinned();
+      client = request.client ?? (await pinned());
       server = client && ((await metadata.at(client.issuer)) ?? (await unnamed(client.issuer)));
     } catch (error) {
       return { kind: "transient", why: `discovery failed: ${messageOf(error)}` };
@@ -134,7 +138,7 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
 
   async function revoke(token: Secret, accessToken?: Secret, bound?: BoundClient): Promise<string | undefined> {
     try {
-      const client = bound ?? pinned();
+      const client = bound ?? (await pinned());
       const server = client && ((await metadata.at(client.issuer)) ?? (await former(client.issuer)));
       const provider = client && server && providerOf(server, client);
       if (provider !== undefined) return await provider.revoke(token, accessToken);
@@ -147,8 +151,9 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
   }
 
   /** A grant that was put says not of which issuer it is: then it is of the only one that is used. */
-  function pinned(): BoundClient | undefined {
-    return only === undefined ? undefined : clients.configuredAt(only);
+  async function pinned(): Promise<BoundClient | undefined> {
+    const client = only === undefined ? undefined : clients.configuredAt(only);
+    return client && { ...client, resource: (await metadata.current()).resource };
   }
 
   /** A grant is of its issuer, whatever the MCP server says: for an hour nothing but the issuer itself can end it. */
@@ -160,10 +165,7 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
   async function former(issuer: string): Promise<McpServer> {
     const request = { ...discovery, signal: AbortSignal.timeout(2 * discoveryTimeoutMs) };
     const found = await findIssuer(issuer, { configured: url, allowInsecure }, request);
-    if ("metadata" in found) {
-      const { resource, scopes } = (await metadata.at(issuer).catch(() => undefined)) ?? (await metadata.current());
-      return { resource, scopes, metadata: found.metadata, misses: [] };
-    }
+    if ("metadata" in found) return { metadata: found.metadata, misses: [] };
     throw new BearerswapError("discovery", found.misses.join("; "));
   }
 
@@ -174,11 +176,12 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
     const providers = made.get(server) ?? new Map<string, LoginProvider>();
     made.set(server, providers);
     const secret = "secret" in usable.clientAuth ? usable.clientAuth.secret.reveal() : "";
-    const key = digestOf(usable.clientId, usable.clientAuth.method, secret);
+    const { resource } = client;
+    const key = digestOf(usable.clientId, usable.clientAuth.method, secret, resource ?? "");
     const { issuer } = server.metadata;
     const discover = async (isAgain: boolean) => (isAgain ? await metadata.again(issuer) : server) ?? server;
-    const provider =
-      providers.get(key) ?? createMcpServerClient(server, usable, { config, fetch, clock, discover, onRevocation });
+    const parts = { config, fetch, clock, discover, onRevocation };
+    const provider = providers.get(key) ?? createMcpServerClient(server, { ...usable, resource }, parts);
     providers.set(key, provider);
     return provider;
   }

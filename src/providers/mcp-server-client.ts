@@ -30,10 +30,13 @@ interface McpServerClientDeps {
   readonly onRevocation: OAuthProviderDeps["onRevocation"];
 }
 
-/** One of our clients at one authorization server of an MCP server: a standard OAuth client like any other. */
+/**
+ * One of our clients at one authorization server of an MCP server: a standard OAuth client like any other. `resource` is
+ * what its tokens are for: of a grant, what that was made for, whatever the server calls itself by now.
+ */
 export function createMcpServerClient(
   server: McpServer,
-  client: UsableClient,
+  { resource, ...client }: UsableClient & Pick<McpServer, "resource">,
   deps: McpServerClientDeps,
 ): LoginProvider {
   const { config, fetch, clock, discover, onRevocation } = deps;
@@ -42,7 +45,7 @@ export function createMcpServerClient(
       ...config,
       ...client,
       issuer: server.metadata.issuer,
-      parameters: withResource(config.parameters, server.resource),
+      parameters: withResource(config.parameters, resource),
       connect: loginConfig(config.connect, server),
     },
     fetch,

@@ -21,6 +21,7 @@ describe("an upstream with mcp", () => {
     [{ tokenEndpoint: "https://idp.example.com/token" }, /^upstreams\.notes\.tokenEndpoint: is found out from mcp/],
     [{ connect: { authorizationEndpoint: "https://a.example/a" } }, /authorizationEndpoint: is found out from mcp/],
     [{ connect: { pkce: false } }, /^upstreams\.notes\.connect\.pkce: is always used at MCP servers/],
+    [{ connect: { ownRedirect: false } }, /^upstreams\.notes\.connect\.ownRedirect: is always true at MCP servers/],
     [{ clientSecret: "${env:CRM_SECRET}" }, /^upstreams\.notes\.clientSecret: goes with clientId$/],
     [{ mcp: "http://mcp.notes.example/mcp" }, /^upstreams\.notes\.mcp: must be https/],
   ])("takes no %j beside it", (more, problem) => {

@@ -173,6 +173,26 @@ test("a server that is down costs its own routes alone, and works when it is bac
   expect((await world.connect("ada", "wiki")).status).toBe(200);
 });
 
+test("a grant is refreshed for the resource that it was made for, though the server calls itself otherwise by then", async () => {
+  const sdk = await use.use(startSdkMcpServer({ expiresIn: 3_600 }));
+  const server = await startSite(use.use);
+  const named = (resource: string) => {
+    server.answers[`${resourcePath}/mcp`] = { document: { resource, authorization_servers: [sdk.issuer] } };
+  };
+  named(server.mcp);
+  const world = await startMcpWorld(use, { upstreams: { notes: { mcp: server.mcp } } });
+  await world.connect("ada");
+  named(server.url);
+  for (let hours = 0; hours < 3; hours++) {
+    world.clock.shift(hourMs);
+    await world.tokenFor("ada");
+  }
+  await world.connect("grace");
+  const asked = sdk.resources.map(({ at, resource = "" }) => `${at} ${new URL(resource).pathname}`);
+  expect(asked.slice(0, 5)).toEqual(["authorize /mcp", "code /mcp", "refresh /mcp", "refresh /mcp", "refresh /mcp"]);
+  expect(asked.slice(5)).toEqual(["authorize /", "code /"]);
+});
+
 test("a token endpoint that has moved is found again", async () => {
   const server = await startSite(use.use);
   const issuer = await startSite(use.use);

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { startOidcMcpServer } from "../support/oidc-mcp-server.ts";
 import { resources } from "../support/resources.ts";
 import { startSdkMcpServer } from "../support/sdk-mcp-server.ts";
+import { startWorkersMcpServer } from "../support/workers-mcp-server.ts";
 import { prefix } from "./browser.ts";
 import { startDocuments, startMcpWorld } from "./mcp-world.ts";
 
@@ -32,6 +33,21 @@ test("one line of configuration leads to a working tool call, by way of our clie
   expect(await world.callTool("ada", mcp.url)).toEqual(listed);
   expect([mcp.oidc.registered, documents.paths.at(0)]).toEqual([[], "/_bearerswap/client.json"]);
 });
+
+test.each(["document", "registration"])(
+  "many public servers are like this one: it takes our client by %s",
+  async (way) => {
+    const documents = await use.use(startDocuments());
+    const mcp = await use.use(startWorkersMcpServer(way === "document" ? { clientDocumentsAt: documents.url } : {}));
+    const world = await startMcpWorld(use, { upstreams: { notes: { mcp: mcp.url } }, documents });
+    expect((await world.connect("ada")).status).toBe(200);
+    const first = await world.tokenFor("ada");
+    world.clock.shift(60_000);
+    expect(await world.callTool("ada", mcp.url)).toEqual(listed);
+    expect(await world.tokenFor("ada")).not.toBe(first);
+    expect((await mcp.counts()).clients).toHaveLength(way === "document" ? 0 : 1);
+  },
+);
 
 test("tokens are asked for the MCP server alone: at the authorization endpoint, for the code and at a refresh", async () => {
   const mcp = await use.use(startSdkMcpServer({ expiresIn: 3_600 }));
