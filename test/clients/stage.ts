@@ -16,6 +16,8 @@ export interface Stage {
   readonly issuer: OidcServer;
   /** Where users connect their accounts. */
   readonly provider: OidcServer;
+  /** The address of the server behind another Envoy, with filters before ext_authz. */
+  behind(filters: readonly object[]): Promise<string>;
   /** Somebody with a browser of their own. */
   user(name: string): Promise<User>;
   /** The account is lost while its client works: the access token is at its end, its refresh token refused. */
@@ -25,6 +27,10 @@ export interface Stage {
 export interface StageOptions {
   /** Default false. */
   readonly assumeUrlElicitation?: boolean;
+  /** The server, which takes only bearers that it is told to accept. */
+  readonly startServer?: (options: {
+    accepts(token: string): Promise<boolean>;
+  }) => Promise<{ readonly port: number; stop(): Promise<void> }>;
 }
 
 /** No session ends while a test moves the gateway's clock. */
@@ -32,7 +38,7 @@ const month = 30 * 86_400;
 
 export async function startStage(
   { use }: Resources,
-  { assumeUrlElicitation = false }: StageOptions = {},
+  { assumeUrlElicitation = false, startServer = startMcpServer }: StageOptions = {},
 ): Promise<Stage> {
   const clock = shiftedClock();
   const port = await freePort();
@@ -41,7 +47,7 @@ export async function startStage(
   const redirectUris = [`${publicUrl}/_bearerswap/callback`];
   const issuer = await use(startOidcServer({ accessTokenLifeSeconds: month, redirectUris, mcpResource: mcpUrl }));
   const provider = await use(startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris }));
-  const mcp = await use(startMcpServer({ accepts: provider.isActive }));
+  const mcp = await use(startServer({ accepts: provider.isActive }));
   const client = { clientId: issuer.client.id, clientSecret: "${env:SECRET}" };
   const config = {
     sessions: [{ name: "agents", jwt: { issuer: issuer.issuer, audience: mcpUrl, claim: "sub", subject: "sub" } }],
@@ -61,15 +67,19 @@ export async function startStage(
   };
   const service = await use(startService({ config, env: { SECRET: provider.client.secret }, clock }));
   const setup = {
-    ...{ service: service.grpc, upstreamPort: mcp.port, upstream: "crm", port },
+    ...{ service: service.grpc, upstreamPort: mcp.port, upstream: "crm" },
     contextExtensions: { mcp: "true" },
     checkSettings: { with_request_body: { max_request_bytes: 65_536, allow_partial_message: true } },
   };
-  await use(startEnvoy({ config: envoyConfig(setup) }));
+  await use(startEnvoy({ config: envoyConfig({ ...setup, port }) }));
   return {
     mcpUrl,
     issuer,
     provider,
+    async behind(filtersBefore) {
+      const envoy = await use(startEnvoy({ config: envoyConfig({ ...setup, filtersBefore }) }));
+      return `http://127.0.0.1:${envoy.port()}/mcp`;
+    },
     user: (name) => use(startUser(name)),
     lose() {
       provider.failNext(400, {}, { error: "invalid_grant" });

@@ -59,7 +59,8 @@ async function untilCalled(user: User, client: StoryClient, started: string): Pr
 
 const connected = expect.stringContaining("crm is connected");
 
-function addressIn(shown: string): string | undefined {
+/** The page to connect an account, in what a client shows. */
+export function addressIn(shown: string): string | undefined {
   return /https?:\/\/[^\s"\\]+\/_bearerswap\/connect\/[^\s"\\]+/.exec(shown)?.[0];
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { GrantContext } from "oidc-provider";
 
 /**
@@ -7,6 +8,11 @@ import type { GrantContext } from "oidc-provider";
  */
 export function mcpIssuerConfiguration(resource: string, gateway: string) {
   return {
+    // A browser keeps cookies for a host, whatever the port: those of a provider beside it must not take their place.
+    cookies: {
+      keys: [randomBytes(16).toString("hex")],
+      names: { session: "_issuer_session", interaction: "_issuer_interaction", resume: "_issuer_resume" },
+    },
     scopes: ["openid", "offline_access", "mcp"],
     features: {
       registration: { enabled: true },
