@@ -97,15 +97,25 @@ test("while an issuer does not answer its grants wait, also where the server nam
 });
 
 test("a login is redeemed only at the issuer where it was begun, though the server names another by then", async () => {
-  const { server, issuer, name } = await site();
-  const [one, other] = [await issuer(), await issuer()];
+  const { server, name } = await site();
+  // Neither says iss, and what is posted to the other one is seen.
+  const [one, other] = [await use.use(startSdkMcpServer()), await startSite(use.use)];
+  const methods = { token_endpoint_auth_methods_supported: ["none"] };
+  other.answers[oauthPath] = { document: metadataOf(other.url, { ...methods, registration_endpoint: other.mcp }) };
   name(one.issuer);
   const world = await startMcpWorld(use, { upstreams: { notes: { mcp: server.mcp } } });
+  await world.connect("grace");
+  world.clock.shift(hourMs - 60_000);
   const { browser, back } = await backOf(world, "notes");
-  name(other.issuer);
-  world.clock.shift(60_000);
+  name(other.url);
+  world.clock.shift(120_000);
+  const isNamed = async () => {
+    await world.browser("alan").request(`${prefix}connect/notes`);
+    return other.asked.includes("POST /mcp");
+  };
+  await expect.poll(isNamed).toBe(true);
   await browser.visit(back.href);
-  expect(other.tokenRequests).toBe(0);
+  expect(other.asked).not.toContain("POST /token");
 });
 
 test.each([

@@ -77,7 +77,7 @@ test("where the store loses the registration, users stay connected, and the next
   expect(mcp.oidc.registered[1]?.client_id).not.toBe(client);
 });
 
-test("a client's secret that only the grant has is enough to refresh and to disconnect", async () => {
+test("a client's secret that only the grant has is enough to refresh and to disconnect, and stands in no log", async () => {
   const { config, loseRegistrations, expire } = await onRedis();
   const mcp = await use.use(
     startOidcMcpServer({ registers: true, onlyConfidential: true, accessTokenLifeSeconds: 3_600 }),
@@ -92,6 +92,8 @@ test("a client's secret that only the grant has is enough to refresh and to disc
   expect([await mcp.oidc.isActive(token), mcp.oidc.refreshes()]).toMatchObject([true, [{ status: 200 }]]);
   await other.disconnect("ada");
   await expect.poll(() => mcp.oidc.isActive(token)).toBe(false);
+  const secret = String(mcp.oidc.registered[0]?.client_secret);
+  expect([secret.length > 20, `${world.service.log()}${other.service.log()}`.includes(secret)]).toEqual([true, false]);
 });
 
 test("a server that forgets our client costs each of its users one login, after it has said so again and again", async () => {
