@@ -2,6 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { expect, test } from "vitest";
 import { startOidcMcpServer } from "../support/oidc-mcp-server.ts";
 import { resources } from "../support/resources.ts";
+import { scrape } from "../support/scrape.ts";
 import { startSdkMcpServer } from "../support/sdk-mcp-server.ts";
 import { startWorkersMcpServer } from "../support/workers-mcp-server.ts";
 import { prefix } from "./browser.ts";
@@ -22,6 +23,8 @@ test("one line of configuration leads to a working tool call, by way of a client
     1,
     { redirect_uris: [`${prefix}callback/notes`], token_endpoint_auth_method: "none" },
   ]);
+  const { value } = await scrape(world.service.listening);
+  expect(value("bearerswap_registrations_total", { upstream: "notes", result: "registered" })).toBe(1);
   expect(world.service.events("client_registered")).toMatchObject([{ upstream: "notes", clientId: client?.client_id }]);
 });
 

@@ -47,6 +47,7 @@ test("there is an alert for each thing that somebody has to know", () => {
     "BearerswapDeadGrants warning",
     "BearerswapGrantsFailing warning",
     "BearerswapLoginsFailing warning",
+    "BearerswapRegistrationsFailing warning",
     "BearerswapRevocationsUnconfirmed warning",
     "BearerswapRejectionsHeld warning",
     "BearerswapLeaseLost warning",
