@@ -135,7 +135,9 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
         if (row.write.version !== from) return "superseded";
       }
       const lease = quietMs > 0 ? { attempt: quiet, until: clock.monotonicMs() + quietMs } : undefined;
-      save(key, write, { lease, rejections: row?.rejections });
+      const { rejections } = row ?? {};
+      const isSuccessor = rejections?.version === from || rejections?.hold?.version === from;
+      save(key, write, { lease, rejections: isSuccessor ? rejections : undefined });
       return "written";
     },
 

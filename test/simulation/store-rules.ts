@@ -22,15 +22,20 @@ export function judgeCall(judge: Judge, executed: Executed, before: Stretch): vo
 }
 
 /**
- * An API that rejects every token causes no refreshes without end: between rejections of two versions a minute passes,
- * or a login, unless the store has lost what it knew.
+ * An API that rejects every token causes no refreshes without end: between the rejections of a token and its successor a
+ * minute passes, unless the store has lost what it knew.
  */
 function isBounded({ facts, violated, now }: Judge, { by, call }: Executed): void {
   if (call.op !== "reject" || facts.losses(call.key.session).some((at) => at > now() - firstHoldMs)) return;
   const other = facts.rejections(call.key.session).at(-1);
   if (other?.call.op !== "reject" || other.call.version === call.version || other.at <= now() - firstHoldMs) return;
-  const isNewLogin = facts.writes(call.key.session).some((write) => write.call.op === "put" && write.at > other.at);
-  if (!isNewLogin) violated("rejections_unbounded", `${by} rejects ${call.version}, and ${other.call.version} before`);
+  const writes = facts.writes(call.key.session).filter(({ at }) => at > other.at);
+  if (writes.some((write) => write.call.op === "put")) return;
+  const [earlier, later] = [other.call.version, call.version];
+  const isSuccessor = writes.some(
+    ({ call }) => call.op === "commit" && call.from === earlier && call.write.version === later,
+  );
+  if (isSuccessor) violated("rejections_unbounded", `${by} rejects ${later}, and ${earlier} before`);
 }
 
 function kindOf({ result }: Executed): string | undefined {

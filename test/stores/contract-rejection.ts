@@ -90,6 +90,20 @@ export function describeRejection(current: () => StoreUnderTest): void {
       }
     });
 
+    test("is forgotten once a token was replaced that was not rejected", async () => {
+      const { store } = current();
+      const key = newKey();
+      await store.put(key, grantWrite({ version: "v1" }));
+      await store.reject(key, "v1", rejection);
+      await store.commit(key, "v1", grantWrite({ version: "v2" }));
+      await store.commit(key, "v2", grantWrite({ version: "v3" }));
+      expect(await store.reject(key, "v3", rejection)).toEqual({ kind: "rejected" });
+      await store.commit(key, "v3", grantWrite({ version: "v4" }));
+      expect((await store.reject(key, "v4", rejection)).kind).toBe("held");
+      await store.commit(key, "v4", grantWrite({ version: "v5" }));
+      expect((await store.reject(key, "v5", rejection)).kind).toBe("held");
+    });
+
     test("is forgotten an hour after the last one, and at a login", async () => {
       const { store, pass } = current();
       const key = newKey();

@@ -6,12 +6,13 @@
 -- returns  "written" | "already" (repeated: changes nothing) | "superseded" | "revoked"
 local key = KEYS[1]
 local from, quietMs, channel, version, grant, access, accessMs, life, stated = unpack(ARGV)
-local v, state = unpack(redis.call('HMGET', key, 'v', 'state'))
+local v, state, rejected, held = unpack(redis.call('HMGET', key, 'v', 'state', 'rejected', 'rejectedHeld'))
 if v == version then return 'already' end
 if v and state == 'revoked' then return 'revoked' end
 if v and v ~= from then return 'superseded' end
--- Its successor's rejection counts as the second one.
-write(key, channel, version, grant, access, accessMs, life, stated, true)
+-- The rejection of a rejected token's successor counts as the second one. A token that was not rejected ends that.
+local isSuccessor = rejected == from or held == from
+write(key, channel, version, grant, access, accessMs, life, stated, isSuccessor)
 if quietMs ~= '0' then
   redis.call('HSET', key, 'lease', 'quiet', 'leaseUntil', string.format('%.0f', clock() + tonumber(quietMs)))
 end
