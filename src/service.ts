@@ -111,7 +111,7 @@ function createDecision(config: Config, world: World, lasting: ReturnType<typeof
   const sessions = createSources({ ...world, ...told, config: sourceConfigs, maxEntries: cache.maxSessions, metrics });
   const routes = createRoutes(config);
   const connect = configuredConnect({ ...parts, ...browsers, sessions, routes, metrics: metrics.grants });
-  const decode = createDecoder(wantedBy(sourceConfigs, pageCookies));
+  const decode = createDecoder({ ...wantedBy(sourceConfigs, pageCookies), body: connect?.callOf !== undefined });
   const heal = configuredHeal({ ...parts, connect, metrics: metrics.heal });
   const answers = { credentials: credentialsOf(sourceConfigs, pageCookies), challenge: config.check, connect };
   const checked = { decode, sessions, routes, tokens, prove: heal?.prove };

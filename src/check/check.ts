@@ -66,7 +66,7 @@ export function createCheck({
   log,
   metrics,
 }: CheckDeps): Check {
-  const allowedAnswer = createAllowedAnswer({ credentials, routes, prove });
+  const allowedAnswer = createAllowedAnswer({ credentials, routes, prove, callOf: connect?.callOf });
 
   return function check(bytes, waitMs) {
     const startedAt = clock.monotonicMs();

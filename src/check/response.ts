@@ -69,6 +69,7 @@ export function denyResponse(denial: Denial, challenge: ChallengeConfig): Buffer
     error_description: description,
     reason: denial.reason,
     upstream: denial.upstream,
+    scope: denial.scope,
     connect_url: denial.connectUrl,
   });
   const headers = [header("content-type", "application/json"), header("cache-control", "no-store")];
@@ -220,6 +221,11 @@ const answers: Readonly<Record<DenyReason, Answer>> = {
     challenged: "error",
   },
   subject_mismatch: { status: 403, error: "access_denied", description: "the grant belongs to another subject" },
+  insufficient_scope: {
+    status: 403,
+    error: "insufficient_scope",
+    description: "the upstream wants wider access than was granted",
+  },
   no_upstream: { status: 403, error: "access_denied", description: "no upstream is configured for this request" },
   unavailable: {
     status: 503,

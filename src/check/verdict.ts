@@ -10,6 +10,7 @@ export type DenyReason =
   | "grant_missing"
   | "grant_refused"
   | "subject_mismatch"
+  | "insufficient_scope"
   | "no_upstream"
   | "unavailable"
   | "bad_request";
@@ -41,6 +42,8 @@ export interface Denial {
   readonly retryAfterMs?: number | undefined;
   /** The address where the user connects the missing account. */
   readonly connectUrl?: string | undefined;
+  /** What the grant lacks and its user can be asked for, separated by spaces; for `insufficient_scope`. */
+  readonly scope?: string | undefined;
   /** URL of the resource's own metadata (RFC 9728), in place of the one that `check.resourceMetadata` names. */
   readonly resourceMetadata?: string | undefined;
 }

@@ -8,7 +8,7 @@ export function connectChecks(
   { connect, sessions = [], upstreams = {}, routes = [], store }: Parsed,
   raw: Readonly<Record<string, unknown>>,
 ): Problem[] {
-  const problems = unusedSection(raw);
+  const problems = [...unusedSection(raw), ...stepUpChecks(raw)];
   if (!Object.hasOwn(raw, "connect")) {
     const message = "needs the section connect, with publicUrl";
     for (const [name, upstream] of Object.entries(upstreams))
@@ -27,6 +27,13 @@ export function connectChecks(
     if (route?.mcp && route.upstream === undefined)
       problems.push({ path: `routes[${at}].mcp`, message: "goes with upstream: what passes through needs no account" });
   return [...problems, ...loginChecks({ connect, sessions }), ...sealedClients({ store, upstreams })];
+}
+
+/** By what `heal` leaves with each request it is known whose token an API has refused. */
+function stepUpChecks({ connect, heal }: Readonly<Record<string, unknown>>): Problem[] {
+  if (typeof connect !== "object" || connect === null || !("stepUp" in connect) || heal !== undefined) return [];
+  const message = "needs the section heal: write `heal: {}`, and give Envoy the filters of docs/healing.md";
+  return [{ path: "connect.stepUp", message }];
 }
 
 /** What a server gives a client that registers itself has to be kept, by all replicas and for as long as grants live. */

@@ -97,6 +97,22 @@ const clientKey = z
     }
   });
 
+const stepUp = z.strictObject({
+  scopes: z
+    .array(
+      z
+        .string()
+        .regex(
+          /^[\x21\x23-\x5b\x5d-\x7e]+$/,
+          "must be one scope: visible ASCII without space, quote and backslash (RFC 6749 §3.3)",
+        ),
+    )
+    .min(1, "must name at least one scope")
+    .describe(
+      "The scopes that a user may be asked for beyond those that were granted, when an API answers 403 with `insufficient_scope`. A challenge's other scopes are asked of nobody.",
+    ),
+});
+
 /** `connect`: pages of our own below a prefix, by which users connect their accounts. */
 export const connectSchema = z
   .strictObject({
@@ -124,6 +140,9 @@ export const connectSchema = z
       .describe(
         "True: MCP clients of a protocol revision before 2026-07-28 can open URLs. They do not say so in their requests.",
       ),
+    stepUp: stepUp
+      .optional()
+      .describe("Asks users for further access when an API wants it. It needs `heal`: see docs/step-up.md."),
     clientName: z
       .string()
       .min(1, "must not be empty")

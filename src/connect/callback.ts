@@ -107,7 +107,7 @@ export function createCallback(
     const outcome = await source.login.redeem(callback, login);
     if (outcome.kind === "denied") {
       metrics.login(flow.upstream, "denied");
-      return messages.denied("The sign-in", undefined, outcome.error, outcome.description);
+      return messages.denied("The sign-in", undefined, outcome);
     }
     const identity = outcome.kind === "tokens" ? await outcome.identity : undefined;
     if (identity?.kind !== "verified") {
@@ -127,7 +127,8 @@ export function createCallback(
       return refuse(flow, "another user", messages.otherUser());
     if ((await tickets.take(flow.ticket ?? "")) === undefined) return messages.ticketGone();
     const owner = { session: ticket.session, subject: ticket.subject, source: ticket.source };
-    return start.send(provider, input, { step: "connect", upstream: flow.upstream, owner, by: "ticket" }, ended);
+    const next = { step: "connect", upstream: flow.upstream, owner, by: "ticket", asked: ticket.scope } as const;
+    return start.send(provider, input, next, ended);
   }
 
   function refuse(flow: FlowState, reason: string, page: Reply): Reply {

@@ -25,4 +25,6 @@ export interface ConnectConfig extends OwnClient {
   readonly resources: readonly ResourceConfig[];
   /** True: an MCP client that does not say whether it can open URLs is taken to be able to. */
   readonly assumeUrlElicitation: boolean;
+  /** Absent: no user is asked for more than a login asks for. */
+  readonly stepUp?: { readonly scopes: readonly string[] } | undefined;
 }

@@ -25,6 +25,8 @@ type Shared = Pick<ConnectContext, Session | "providers" | "tokens" | "store" | 
 interface Shown {
   readonly displayName?: string | undefined;
   readonly mcp: string | undefined;
+  /** Sent with each refresh. */
+  readonly parameters: readonly (readonly [name: string, value: string])[];
 }
 
 interface ConfiguredConnectDeps extends Shared {
@@ -57,5 +59,12 @@ export function configuredConnect({
     sourcesByName: createLoginSources({ sources, clients: config.login, fetchFor, clock }),
     mcpServers: Object.keys(upstreams).filter((name) => upstreams[name]?.mcp !== undefined),
     titleOf: (upstream) => upstreams[upstream]?.displayName ?? upstream,
+    stepUpScopesOf: config.stepUp && ((upstream) => lasting(config.stepUp?.scopes ?? [], upstreams[upstream])),
   });
+}
+
+/** A scope that each refresh would take back is asked of nobody. */
+function lasting(scopes: readonly string[], upstream: Shown | undefined): readonly string[] {
+  const [, kept] = upstream?.parameters.find(([name]) => name === "scope") ?? [];
+  return kept === undefined ? scopes : scopes.filter((scope) => kept.split(" ").includes(scope));
 }

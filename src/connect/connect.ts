@@ -8,11 +8,14 @@ import { clientDocumentName } from "../providers/own-addresses.ts";
 import { clientDocument } from "../providers/own-client.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import type { SourceConfig } from "../sessions/source-config.ts";
+import { createAskedScopes } from "./asked-scopes.ts";
 import { createCallback } from "./callback.ts";
 import type { ConnectConfig } from "./config.ts";
 import type { ConnectContext } from "./context.ts";
 import { createDisconnect } from "./disconnect.ts";
+import { createAsks, createTickets } from "./invitations.ts";
 import { createLinks } from "./links.ts";
+import { callOf } from "./mcp-call.ts";
 import { createMessages } from "./messages.ts";
 import { createOffer } from "./offer.ts";
 import { createOverview } from "./overview.ts";
@@ -20,10 +23,13 @@ import { createResourceMetadata, wellKnownPath } from "./resource-metadata.ts";
 import { createSignIn } from "./sign-in.ts";
 import { createStart } from "./start.ts";
 import { createStates, type FlowState } from "./states.ts";
-import { createTickets } from "./tickets.ts";
+import { createStepUp } from "./step-up.ts";
 
-interface ConnectDeps extends Omit<ConnectContext, "states" | "tickets" | "links" | "messages"> {
+interface ConnectDeps
+  extends Omit<ConnectContext, "states" | "tickets" | "asks" | "askedScopes" | "links" | "messages"> {
   readonly config: ConnectConfig;
+  /** The scopes of an upstream that its users may be asked for; undefined where nobody is asked for more. */
+  readonly stepUpScopesOf: ((upstream: string) => readonly string[]) | undefined;
   readonly sources: readonly SourceConfig[];
   readonly routes: Routes;
   /** The upstreams whose redirect URIs our client's document names. */
@@ -55,7 +61,8 @@ const documentAgeMs = 5 * 60 * 1_000;
 /** In characters. A longer request for a page is refused unread: codes and states are short. */
 const longestPath = 8_192;
 
-export function createConnect({ config, sources, routes, mcpServers, decode, ...parts }: ConnectDeps): Connect {
+export function createConnect(deps: ConnectDeps): Connect {
+  const { config, sources, routes, mcpServers, decode, stepUpScopesOf, ...parts } = deps;
   const links = createLinks(config);
   const redirectUriOf = ({ upstream, redirect }: Pick<FlowState, "upstream" | "redirect">) =>
     links.callback(redirect === "own" ? upstream : undefined);
@@ -66,6 +73,8 @@ export function createConnect({ config, sources, routes, mcpServers, decode, ...
     messages: createMessages(links, parts.titleOf, parts.pageSessions !== undefined),
     states,
     tickets: createTickets(parts),
+    asks: createAsks(parts),
+    askedScopes: createAskedScopes(parts),
   };
   const resources = createResourceMetadata(
     config.resources,
@@ -78,6 +87,8 @@ export function createConnect({ config, sources, routes, mcpServers, decode, ...
   const prefix = Buffer.from(config.prefix);
   const wellKnown = config.resources.length === 0 ? undefined : Buffer.from(wellKnownPath);
   const { messages, log } = context;
+  const { assumeUrlElicitation } = config;
+  const offer = createOffer({ context, decode, sources, routes, resources, assumeUrlElicitation });
 
   return {
     owns: (input) => input.pathStartsWith(prefix) || (wellKnown !== undefined && input.pathStartsWith(wellKnown)),
@@ -93,14 +104,9 @@ export function createConnect({ config, sources, routes, mcpServers, decode, ...
       };
     },
 
-    offer: createOffer({
-      context,
-      decode,
-      sources,
-      routes,
-      resources,
-      assumeUrlElicitation: config.assumeUrlElicitation,
-    }),
+    offer,
+    callOf: stepUpScopesOf && (({ body }, upstream) => (body === "" ? undefined : callOf(body, upstream))),
+    stepUp: stepUpScopesOf && createStepUp({ context, allowedFor: stepUpScopesOf, offer }),
     settled: callback.settled,
   };
 

@@ -6,14 +6,15 @@ import type { SessionSource } from "../sessions/session.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
+import type { AskedScopes } from "./asked-scopes.ts";
+import type { Asks, Tickets } from "./invitations.ts";
 import type { Links } from "./links.ts";
 import type { LoginSource } from "./login-sources.ts";
 import type { Messages } from "./messages.ts";
-import type { LoginMetrics } from "./metrics.ts";
+import type { LoginMetrics, StepUpMetrics } from "./metrics.ts";
 import type { OwnSessions } from "./own-sessions.ts";
 import type { PageSessions } from "./page-sessions.ts";
 import type { States } from "./states.ts";
-import type { Tickets } from "./tickets.ts";
 
 /** Lets grants be found by the names that issuers have for users. */
 interface GrantNames {
@@ -40,10 +41,12 @@ export interface ConnectContext {
   readonly flows: FlowStore;
   readonly states: States;
   readonly tickets: Tickets;
+  readonly asks: Asks;
+  readonly askedScopes: AskedScopes;
   readonly links: Links;
   readonly messages: Messages;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly metrics: Pick<LoginMetrics, "login">;
+  readonly metrics: Pick<LoginMetrics, "login"> & StepUpMetrics;
 }

@@ -3,18 +3,19 @@ import { messageOf } from "../platform/error.ts";
 import { foreignWord } from "../platform/foreign-text.ts";
 import type { Login, LoginIdentity, LoginOutcome } from "../providers/code-flow.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { TokenResponse } from "../providers/token-response.ts";
 import { type GrantKey, shortHash } from "../stores/grant.ts";
 import type { GrantWrite } from "../stores/token-store.ts";
 import { endAtProvider } from "../tokens/end-at-provider.ts";
-import { issuedAccess } from "../tokens/issued-access.ts";
 import type { Login as PendingLogin } from "../tokens/logins.ts";
 import { untilStored } from "../tokens/until-stored.ts";
 import { createAccounts } from "./accounts.ts";
 import type { ConnectContext } from "./context.ts";
+import { createGrantNaming } from "./grant-naming.ts";
+import { loginWrite } from "./login-write.ts";
 import { messagePage } from "./message-page.ts";
 import type { BegunSession } from "./own-sessions.ts";
 import { type FlowOwner, type FlowState, flowLifeMs } from "./states.ts";
+import { objectionTo, scopesIn, type WiderLogin, widerLogin } from "./wider-login.ts";
 
 /** The last step of a login: from the provider's answer to a stored grant. */
 interface Finish {
@@ -42,15 +43,18 @@ interface Place {
   /** The session's source; undefined where a newcomer's session begins. */
   readonly source: string | undefined;
   readonly begun: BegunSession | undefined;
+  /** Where the user is asked for more than was granted. */
+  readonly wider: WiderLogin | undefined;
   readonly pending: PendingLogin;
 }
 
 type Tokens = LoginOutcome & { readonly kind: "tokens" };
 
 export function createFinish(context: ConnectContext): Finish {
-  const { providers, tokens, flows, names, ownSessions, links, messages, titleOf, clock, random, log, metrics } =
+  const { providers, tokens, store, flows, askedScopes, ownSessions, links, messages, titleOf, clock, log, metrics } =
     context;
   const accounts = createAccounts(flows);
+  const naming = createGrantNaming(context);
 
   return {
     async finish(returning) {
@@ -62,14 +66,16 @@ export function createFinish(context: ConnectContext): Finish {
       const outcome = await provider.login.redeem(callback, login);
       switch (outcome.kind) {
         case "tokens":
-          return place === undefined ? messages.stranger() : keep(flow, place, provider, outcome, sentAt);
+          return place === undefined ? messages.stranger() : keepIfSame(flow, place, provider, outcome, sentAt);
         case "denied":
           metrics.login(flow.upstream, "denied");
           log.info(
             { event: "connect_denied", upstream: flow.upstream, reason: plainWord(outcome.error) },
             "the provider sent the user back without a code",
           );
-          return messages.denied(titleOf(flow.upstream), retryOf(flow), outcome.error, outcome.description);
+          if (flow.owner !== undefined && answersForGood(outcome.error))
+            await askedScopes.remember({ ...flow.owner, upstream: flow.upstream }, scopesIn(flow.asked));
+          return messages.denied(titleOf(flow.upstream), retryOf(flow), outcome, flow.asked !== undefined);
         case "failed":
           metrics.login(flow.upstream, "failed");
           log.error(
@@ -98,30 +104,46 @@ export function createFinish(context: ConnectContext): Finish {
     const session = owner?.session ?? begun?.session;
     if (session === undefined) return undefined;
     const key = { session, upstream: flow.upstream };
-    const place = { key, subject: owner?.subject, source: owner?.source, begun };
+    const login = providers.get(flow.upstream)?.login;
+    const wider = login && (await widerLogin(flow, key, { store, login, accounts }));
+    const place = { key, subject: owner?.subject, source: owner?.source, begun, wider };
     const lifeMs = providers.get(flow.upstream)?.refreshTokenLifeMs ?? 0;
-    await named(place, lifeMs).catch((error: unknown) => notNamed(place, error));
+    await naming.name(place, lifeMs);
     const pending = await tokens.beginLogin(key);
     if (begun !== undefined) late.push(begun.cookie);
     return { ...place, pending };
   }
 
-  /** Lets the grant be found by its user. */
-  async function named({ key, source, subject }: Omit<Place, "pending">, lifeMs: number): Promise<void> {
-    if (source !== undefined && subject !== undefined) await names?.granted(source, key.session, subject, lifeMs);
-  }
-
-  /** Once more now that it is stored: who looked before found no grant, and took the name away. */
-  function stayNamed(place: Place, lifeMs: number): void {
-    const failed = (reason: unknown) => notNamed(place, reason);
-    void untilStored(clock, () => named(place, lifeMs), flowLifeMs, failed).catch(() => undefined);
-  }
-
-  function notNamed({ key }: Omit<Place, "pending">, reason: unknown): void {
+  /**
+   * Further access is for the account that is connected. If another one came back nothing is stored, and the tokens are
+   * forgotten rather than ended at the provider: some providers end all that the account has given us with them.
+   */
+  async function keepIfSame(
+    flow: FlowState,
+    place: Place,
+    provider: Provider,
+    outcome: Tokens,
+    sentAt: number,
+  ): Promise<Reply> {
+    const { key, wider } = place;
+    const objection = wider && objectionTo(await outcome.identity, wider);
+    if (objection === undefined) return keep(flow, place, provider, outcome, sentAt);
+    const ending = objection === "another account" ? "refused" : "failed";
+    metrics.login(key.upstream, ending);
     log.warn(
-      { event: "session_not_indexed", ...about(key), reason: messageOf(reason) },
-      "a login could not be stored under its user's name, and goes on; it is tried again when the account is connected",
+      { event: `connect_${ending}`, ...about(key), reason: objection },
+      "what came back is not known to be of the account that is connected: nothing was stored, and that account stays",
     );
+    switch (objection) {
+      case "another account":
+        return messages.otherAccount(flow.upstream);
+      case "another login":
+        return messages.foreignLogin(flow.upstream);
+      case "account unknown":
+        return messages.providerTrouble(flow.upstream);
+      default:
+        return objection satisfies never;
+    }
   }
 
   /** The tokens are stored first: whatever is wrong with the rest of the response must not cost the user the login. */
@@ -132,8 +154,10 @@ export function createFinish(context: ConnectContext): Finish {
     outcome: Tokens,
     sentAt: number,
   ): Promise<Reply> {
-    const { key, subject, begun, pending } = place;
-    const given = writeOf(outcome.tokens, { subject, client: flow.client }, provider, sentAt);
+    const { key, subject, begun, pending, wider } = place;
+    const { tokens: response } = outcome;
+    const requested = wider?.requested;
+    const given = loginWrite({ response, requested, subject, client: flow.client, sentAt }, provider, context);
     const cookies = begun === undefined ? [] : [begun.cookie];
     const { result, createdAt } = await pending.store(given);
     const write = { ...given, grant: { ...given.grant, createdAt } };
@@ -143,8 +167,9 @@ export function createFinish(context: ConnectContext): Finish {
     }
     switch (result) {
       case "stored":
-        stayNamed(place, write.life.ms);
+        naming.nameAgain(place, write.life.ms);
         if (begun !== undefined) await keepSession(begun);
+        await askedScopes.remember(key, wider?.asked ?? []);
         return verified(flow, key, write, provider, await outcome.identity, cookies);
       case "superseded":
         void endAtProvider(key, { ...outcome.tokens, client: flow.client }, { provider, log });
@@ -193,10 +218,9 @@ export function createFinish(context: ConnectContext): Finish {
       void endAtProvider(key, given, { provider, log });
       return messages.foreignLogin(flow.upstream);
     }
-    const name = identity.kind === "verified" ? (identity.name ?? identity.subject) : undefined;
-    if (name !== undefined)
+    if (identity.kind === "verified")
       await accounts
-        .remember(key, write.grant, name)
+        .remember(key, write.grant, identity)
         .catch((error: unknown) =>
           log.warn(
             { event: "account_not_kept", ...about(key), reason: messageOf(error) },
@@ -235,25 +259,12 @@ export function createFinish(context: ConnectContext): Finish {
     });
   }
 
-  function writeOf(
-    response: TokenResponse,
-    bound: Pick<GrantWrite["grant"], "subject" | "client">,
-    provider: Provider,
-    sentAt: number,
-  ): GrantWrite {
-    const now = clock.wallMs();
-    const { refreshToken, refreshExpiresInMs, scope, lifeMs } = response;
-    return {
-      version: random.id(),
-      grant: { ...bound, refreshToken, scope, accessLifeMs: lifeMs, createdAt: now, refreshedAt: now },
-      access: issuedAccess(response, clock.monotonicMs() - sentAt, provider.accessTokenLifeMs),
-      life: { ms: refreshExpiresInMs ?? provider.refreshTokenLifeMs, stated: refreshExpiresInMs !== undefined },
-    };
-  }
-
-  /** Where to try again. A ticket's session is not at the browser, and cannot begin again from there. */
-  function retryOf({ upstream, by, returnTo }: FlowState): string | undefined {
-    return by === "ticket" ? undefined : links.connect(upstream, { returnTo });
+  /**
+   * Where to try again. A ticket's session is not at the browser, and cannot begin again from there; and who does not
+   * want to give further access is not asked for it again.
+   */
+  function retryOf({ upstream, by, returnTo, asked }: FlowState): string | undefined {
+    return by === "ticket" || asked !== undefined ? undefined : links.connect(upstream, { returnTo });
   }
 }
 
@@ -263,6 +274,11 @@ export function createFinish(context: ConnectContext): Finish {
  */
 function plainWord(error: string): string {
   return foreignWord(error).replace(/[^\w.-]/g, "?");
+}
+
+/** Whether it would answer the same if it were asked again soon. */
+function answersForGood(error: string): boolean {
+  return error !== "temporarily_unavailable" && error !== "server_error";
 }
 
 function about({ session, upstream }: GrantKey): { readonly upstream: string; readonly session: string } {

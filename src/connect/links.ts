@@ -14,6 +14,7 @@ export interface Links {
     upstream: string,
     query?: {
       readonly ticket?: string | undefined;
+      readonly ask?: string | undefined;
       readonly returnTo?: string | undefined;
       readonly token?: string | undefined;
     },
@@ -34,9 +35,10 @@ export function createLinks({ publicUrl, prefix }: OwnPlace): Links {
     isOwnHost: (host) => isHostOf(own, host),
     overview: base,
     callback: (upstream) => redirectUriOf({ publicUrl, prefix }, upstream),
-    connect(upstream, { ticket, returnTo, token } = {}) {
+    connect(upstream, { ticket, ask, returnTo, token } = {}) {
       const url = new URL(`${base}connect/${upstream}`);
       if (ticket !== undefined) url.searchParams.set("ticket", ticket);
+      if (ask !== undefined) url.searchParams.set("ask", ask);
       if (returnTo !== undefined) url.searchParams.set("return_to", returnTo);
       if (token !== undefined) url.searchParams.set("token", token);
       return url.href;

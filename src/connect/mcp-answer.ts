@@ -3,13 +3,16 @@ import { digestOf } from "../platform/digest.ts";
 import { isObject, type JsonObject, valueAt } from "../platform/json-object.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import { elementTexts, memberText } from "./json-member.ts";
+import { capabilitiesKey, inputKey, versionKey } from "./mcp-words.ts";
 
-/** A request for an MCP server whose user has a session, but no account there that can be used. */
+/** A request for an MCP server whose user has a session, but no account there that can be used for it. */
 interface McpRequest {
   readonly input: CheckInput;
   readonly upstream: string;
   /** What users read of it. */
   readonly title: string;
+  /** What the user can do about: connect an account, or give the one that is connected further access. */
+  readonly lacks: "account" | "scope";
   /** True: clients of revision 2025-11-25, which say only at `initialize` what they can do, can open URLs. */
   readonly assumeUrlElicitation: boolean;
 }
@@ -37,8 +40,6 @@ const invalidRequest = -32_600;
 const takesInput: ReadonlySet<unknown> = new Set(["tools/call", "prompts/get", "resources/read"]);
 /** Nothing is lost where these are taken and go no further. */
 const dropped: ReadonlySet<unknown> = new Set(["notifications/cancelled", "notifications/progress"]);
-const capabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
-const versionKey = "io.modelcontextprotocol/protocolVersion";
 
 /**
  * The answer in MCP's own words (Streamable HTTP; "Elicitation"). Never a 401: it says that the session is no good, and
@@ -105,11 +106,11 @@ function answerOne(request: McpRequest, body: JsonObject, id: string, url: strin
   const { input, upstream } = request;
   const version = versionOf(input, body);
   if (body.method === "server/discover") return errorOf(id, discoveryError(request, version, url));
-  const key = `bearerswap-connect-${upstream}`;
+  const key = inputKey(upstream);
   const isAsked = url !== undefined && opensUrls(request, body, version) && !wasDeclined(body, key);
   if (!isAsked && body.method === "tools/call") return resultOf(id, toolError(request, version, url));
   if (!isAsked) return errorOf(id, plainError(request, url));
-  const elicitation = { mode: "url", url, message: `Connect your ${request.title} account to go on.` };
+  const elicitation = { mode: "url", url, message: `${whatToDo(request)} to go on.` };
   if (version >= multiRoundTrip && takesInput.has(body.method)) {
     const inputRequests = { [key]: { method: "elicitation/create", params: elicitation } };
     return resultOf(id, { resultType: "input_required", inputRequests });
@@ -149,10 +150,17 @@ function discoveryError(request: McpRequest, requested: string, url: string | un
 }
 
 /** Clients show an error's message: the address has to be in it. */
-function messageOf({ title }: McpRequest, url: string | undefined): string {
-  return url === undefined
-    ? `Your ${title} account is not connected, and there is no page here to connect it: ask whoever runs this gateway.`
-    : `Connect your ${title} account to go on: open ${url} and then try again.`;
+function messageOf(request: McpRequest, url: string | undefined): string {
+  if (url !== undefined) return `${whatToDo(request)} to go on: open ${url} and then try again.`;
+  const missing = {
+    account: `Your ${request.title} account is not connected, and there is no page here to connect it`,
+    scope: `Your ${request.title} account lacks access that this needs, and there is no page here to give it`,
+  };
+  return `${missing[request.lacks]}: ask whoever runs this gateway.`;
+}
+
+function whatToDo({ title, lacks }: McpRequest): string {
+  return lacks === "account" ? `Connect your ${title} account` : `Allow further access to your ${title} account`;
 }
 
 /** The revision in use, "" where it is not known: the header's, the request's own, or the one that `initialize` asks for. */

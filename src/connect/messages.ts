@@ -21,8 +21,16 @@ export interface Messages {
   ticketGone(): Reply;
   otherUser(): Reply;
   otherBrowser(): Reply;
+  /** Whoever was to give an account further access logged in as another one. */
+  otherAccount(upstream: string): Reply;
   lostLogin(): Reply;
-  denied(from: string, retry: string | undefined, error: string, description: string | undefined): Reply;
+  /** @param isWider what was denied is further access for an account that is connected, and stays so */
+  denied(
+    from: string,
+    retry: string | undefined,
+    answer: { readonly error: string; readonly description: string | undefined },
+    isWider?: boolean,
+  ): Reply;
   foreignLogin(upstream: string): Reply;
   /** Something newer than the login is stored. */
   newerLogin(upstream: string): Reply;
@@ -134,6 +142,16 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
           "Begin again here.",
         ],
       }),
+    otherAccount: (upstream) =>
+      show({
+        status: "forbidden",
+        title: "You logged in with another account",
+        text: [
+          `Further access was wanted for the ${titleOf(upstream)} account that is connected, and you logged in as another.`,
+          "Nothing was changed. Go back to where you came from and try again with the same account.",
+          "To use the other account from now on, disconnect this one first.",
+        ],
+      }),
     lostLogin: () =>
       show({
         status: "invalid",
@@ -143,17 +161,19 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
           "See whether the account is connected. If not, begin again.",
         ],
       }),
-    denied(from, retry, error, description) {
+    denied(from, retry, { error, description }, isWider = false) {
       const refused = error === "access_denied";
       const words = foreignText(`${error}${description === undefined ? "" : `: ${description}`}`, 500);
       const what = refused ? `${from} says that you did not allow the access.` : `${from} did not finish the login.`;
       return show({
         status: refused ? "ok" : "unavailable",
-        title: refused ? "Nothing was connected" : "The login failed",
+        title: refused ? `Nothing was ${isWider ? "changed" : "connected"}` : "The login failed",
         text: [
           what,
           html`<span class="soft">Its answer: <bdi>${words}</bdi></span>`,
-          "You can try again whenever you like.",
+          isWider
+            ? "Your account stays connected as it was. For ten minutes you are not asked for this access again."
+            : "You can try again whenever you like.",
         ],
         actions: [...(retry === undefined ? [] : [{ label: "Try again", href: retry }]), overview],
       });

@@ -31,7 +31,7 @@ type Way =
  * Adds to a denial what leads its user to a login: a link, or a redirect or a question for an MCP client in its place.
  */
 export function createOffer({ context, decode, sources, routes, resources, assumeUrlElicitation }: OfferDeps) {
-  const { providers, sessions, ownSessions, sourcesByName, tickets, links, titleOf, log } = context;
+  const { providers, sessions, ownSessions, sourcesByName, tickets, asks, links, titleOf, log } = context;
   const kinds = new Map(sources.map((source) => [source.name, source]));
 
   return async function offer(
@@ -43,7 +43,7 @@ export function createOffer({ context, decode, sources, routes, resources, assum
     const input = isCurable(denial) ? decode(bytes) : undefined;
     if (input === undefined) return denial;
     const plain: Denial = { ...denial, resourceMetadata: resources.urlFor(input) };
-    const isMcp = isAccountMissing(denial) && routes.isMcp(input) && !isNavigation(input);
+    const isMcp = isAccountAsked(denial) && routes.isMcp(input) && !isNavigation(input);
     if (!isMcp && !hasLogin(denial.upstream)) return plain;
     const failed = (reason: string) => withoutLink(plain, isMcp, reason);
     return deadline.before(
@@ -53,22 +53,22 @@ export function createOffer({ context, decode, sources, routes, resources, assum
   };
 
   async function cure(plain: Denial, input: CheckInput, known?: Session): Promise<Verdict> {
-    const { upstream = "" } = plain;
     const way = await wayOf(plain, input, known);
     if (way === undefined) return plain;
     if (way.kind === "direct" && isNavigation(input)) {
       const returnTo = links.isOwnHost(input.host) ? returnPath(input.path, links.origin) : undefined;
-      return led(plain, "redirect", { kind: "redirect", to: links.connect(upstream, { returnTo }) });
+      return led(plain, "redirect", { kind: "redirect", to: await urlOf(way, plain, returnTo) });
     }
-    return { ...plain, connectUrl: await urlOf(way, upstream) };
+    return { ...plain, connectUrl: await urlOf(way, plain) };
   }
 
   async function answerMcp(plain: Denial, input: CheckInput, known?: Session): Promise<Verdict> {
     const { upstream = "" } = plain;
-    const answer: McpAnswer = mcpAnswerTo({ input, upstream, title: titleOf(upstream), assumeUrlElicitation });
+    const lacks = plain.reason === "insufficient_scope" ? "scope" : "account";
+    const answer: McpAnswer = mcpAnswerTo({ input, upstream, title: titleOf(upstream), lacks, assumeUrlElicitation });
     if (answer.kind === "plain") return { kind: "reply", reply: answer.reply };
     const way = hasLogin(upstream) ? await wayOf(plain, input, known) : undefined;
-    const url = way && (await urlOf(way, upstream));
+    const url = way && (await urlOf(way, plain));
     return led(plain, url === undefined ? "message" : "elicitation", answer.reply(url));
   }
 
@@ -76,8 +76,13 @@ export function createOffer({ context, decode, sources, routes, resources, assum
     return providers.get(upstream)?.login !== undefined;
   }
 
-  async function urlOf(way: Way, upstream: string): Promise<string> {
-    return links.connect(upstream, { ticket: way.kind === "ticket" ? await ticketOf(way, upstream) : undefined });
+  async function urlOf(way: Way, { upstream = "", session, scope }: Denial, returnTo?: string): Promise<string> {
+    if (way.kind === "ticket") return links.connect(upstream, { ticket: await ticketOf(way, upstream, scope) });
+    const isAsked = scope !== undefined && session !== undefined;
+    return links.connect(upstream, {
+      ask: isAsked ? await asks.issue({ session, upstream, scope }) : undefined,
+      returnTo,
+    });
   }
 
   /** An MCP client takes a 401 for the end of its session: it is told to come again instead. */
@@ -123,19 +128,23 @@ export function createOffer({ context, decode, sources, routes, resources, assum
     return identification.kind === "identified" ? identification.session : undefined;
   }
 
-  function ticketOf({ session, subject }: Way & { readonly kind: "ticket" }, upstream: string): Promise<string> {
-    return tickets.issue({ session: session.session, source: session.source, subject, upstream });
+  function ticketOf(
+    { session: { session, source }, subject }: Way & { readonly kind: "ticket" },
+    upstream: string,
+    scope: string | undefined,
+  ): Promise<string> {
+    return tickets.issue({ session, source, subject, upstream, scope });
   }
 }
 
-/** The session is good; what is missing is an account. */
-function isAccountMissing({ reason }: Pick<Denial, "reason">): boolean {
-  return reason === "grant_missing" || reason === "grant_refused";
+/** The session is good; what is missing is an account, or access that its user can give. */
+function isAccountAsked({ reason }: Pick<Denial, "reason">): boolean {
+  return reason === "grant_missing" || reason === "grant_refused" || reason === "insufficient_scope";
 }
 
 /** Whether the client can do something about it: by a login, or by getting a session where the metadata says. */
 function isCurable({ reason }: Denial): boolean {
-  return isAccountMissing({ reason }) || reason === "session_missing" || reason === "session_invalid";
+  return isAccountAsked({ reason }) || reason === "session_missing" || reason === "session_invalid";
 }
 
 /** Whether a person opened the address in a browser. A script in a page could not follow to another site's login. */

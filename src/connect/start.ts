@@ -6,11 +6,13 @@ import type { CheckInput } from "../sessions/check-input.ts";
 import type { Owner } from "../tokens/owner.ts";
 import { browserFor, knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
+import type { Ask } from "./invitations.ts";
 import { returnPath } from "./links.ts";
 import { surplusCookies } from "./login-cookies.ts";
 import { signInTrouble } from "./sign-in-messages.ts";
 import type { FlowState } from "./states.ts";
-import { ownerOf, visitorOf } from "./visitor.ts";
+import { ownerOf, type Visitor, visitorOf } from "./visitor.ts";
+import { furtherScopes } from "./wider-login.ts";
 
 /** Sends users to providers. */
 export interface Start {
@@ -30,7 +32,7 @@ export interface Start {
 }
 
 export function createStart(context: ConnectContext): Start {
-  const { providers, states, tickets, sourcesByName, messages, links, random, log } = context;
+  const { providers, states, tickets, asks, sourcesByName, messages, links, random, log } = context;
 
   return {
     async begin(input, upstream, query) {
@@ -42,8 +44,12 @@ export function createStart(context: ConnectContext): Start {
       const returnTo = asked === null ? undefined : returnPath(asked, links.origin);
       if (asked !== null && returnTo === undefined)
         return messages.unreadable("It would lead back to an address that is not on this site.");
+      const askId = query.get("ask");
+      const ask = askId === null ? undefined : await asks.look(askId);
+      if (askId !== null && ask?.upstream !== upstream) return messages.ticketGone();
       // Who comes from an API is there with the session that the request carries, and a login on our pages is none there.
-      const visitor = await visitorOf(input, context, asked === null ? "latest" : "session");
+      const visitor = await visitorOf(input, context, asked === null && ask === undefined ? "latest" : "session");
+      if (ask !== undefined && isForAnother(visitor, ask)) return messages.otherBrowser();
       switch (visitor.kind) {
         case "session":
           // The source compares subjects, and nobody could use a grant without one.
@@ -55,6 +61,7 @@ export function createStart(context: ConnectContext): Start {
             upstream,
             owner: ownerOf(visitor.session),
             by: visitor.page === undefined ? "session" : "page",
+            asked: ask?.scope,
             returnTo,
           });
         case "newcomer":
@@ -102,9 +109,10 @@ export function createStart(context: ConnectContext): Start {
     }
     const flow = await states.begin({ ...begun, redirect, client, browser: browser.hash });
     if (flow === undefined) return messages.unreadable("The session it is for is too long to connect an account to.");
+    const further = await furtherScopes(begun, context.store);
     try {
       const cookies = [browser.cookie, flow.cookie, ...surplusCookies(input.cookies, ended)];
-      return { kind: "redirect", to: await to.authorizationUrl(flow.login), cookies };
+      return { kind: "redirect", to: await to.authorizationUrl({ ...flow.login, further }), cookies };
     } catch (error) {
       return troubled(begun, error);
     }
@@ -122,6 +130,12 @@ export function createStart(context: ConnectContext): Start {
     const isUnregistered = error instanceof BearerswapError && error.code === "registration";
     return isUnregistered ? messages.unregistered(upstream, error.message) : messages.providerTrouble(upstream);
   }
+}
+
+/** Whoever has the link may have got it from somebody else: it asks nobody but the session whose request was refused. */
+function isForAnother(visitor: Visitor, { session }: Ask): boolean {
+  if (visitor.kind === "unknown") return false;
+  return visitor.kind !== "session" || !equalSecrets(visitor.session.session, session);
 }
 
 /** Whether the link was made for another session than the one that is at the browser now. */

@@ -45,6 +45,8 @@ const stateSchema = z.object({
   by: z.enum(["session", "page", "ticket"]),
   /** The ticket, for `identify`: it is used up when the login has matched it. */
   ticket: z.string().optional(),
+  /** What its user is asked for beyond what was granted, separated by spaces. */
+  asked: z.string().optional(),
   returnTo: z.string().optional(),
   /** `own`: it comes back at the redirect URI of its upstream alone, else at the shared one. */
   redirect: z.literal("own").optional(),

@@ -1,30 +1,32 @@
+import { parseChallenges } from "../platform/challenges.ts";
+
 /** What a 401 or 403 says of the token that it answers, by the `error` of its challenges (RFC 6750 §3.1). */
-export interface Challenge {
-  /** All `error` values, of whatever scheme. */
+export interface Refusal {
+  /** The `error` of each challenge that names one, of whatever scheme. */
   readonly errors: readonly string[];
-  /** `scope` of the first challenge that has one. */
-  readonly scope: string | undefined;
+  /** The scopes that a challenge with `insufficient_scope` names; empty where there are none. */
+  readonly scopes: readonly string[];
+  /** Whether it leads clients to somebody's authorization server (RFC 9728 §5.1). */
+  readonly leadsAway: boolean;
 }
 
-/** Names begin where no earlier part of them stands: else a long word without `=` would be read from each of its letters. */
-const parameter = /(?<![\w-])([\w-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^\s,"]+)/g;
-
-/** Reads `WWW-Authenticate` (RFC 9110 §11.6.1), with several lines joined by a comma. */
-export function challengeIn(header: string): Challenge {
-  const found = [...header.matchAll(parameter)].map(
-    ([, name = "", value = ""]) => [name.toLowerCase(), unquoted(value)] as const,
-  );
+/** Reads `WWW-Authenticate`, with several lines joined by a comma. */
+export function refusalIn(header: string): Refusal {
+  const challenges = parseChallenges(header).map(({ parameters }) => parameters);
+  const wider = challenges.filter((parameters) => parameters.get("error") === "insufficient_scope");
   return {
-    errors: found.filter(([name]) => name === "error").map(([, value]) => value),
-    scope: found.find(([name]) => name === "scope")?.[1],
+    errors: challenges.flatMap((parameters) => parameters.get("error") ?? []),
+    scopes: [...new Set(wider.flatMap((parameters) => parameters.get("scope")?.split(" ") ?? []))].filter(Boolean),
+    leadsAway: challenges.some((parameters) => parameters.has("resource_metadata")),
   };
 }
 
 /** Whether another token of the same grant may cure a 401: it names no error, or none but `invalid_token`. */
-export function speaksOfToken({ errors }: Challenge): boolean {
+export function speaksOfToken({ errors }: Refusal): boolean {
   return errors.every((error) => error === "invalid_token");
 }
 
-function unquoted(text: string): string {
-  return text.startsWith('"') ? text.slice(1, -1).replace(/\\(.)/g, "$1") : text;
+/** Whether the grant would have to be wider. */
+export function speaksOfScope({ errors }: Refusal): boolean {
+  return errors.includes("insufficient_scope");
 }

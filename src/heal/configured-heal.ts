@@ -1,9 +1,12 @@
+import type { ConnectHooks } from "../check/connect-hooks.ts";
 import type { CheckUpstream } from "../check/routes.ts";
 import { createDailyKeys } from "../stores/daily-keys.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import { createHealing, type Healing, type HealingDeps } from "./healing.ts";
 import { createProcess, type Process } from "./processor.ts";
 import { createProofKeys } from "./proof-keys.ts";
+import { createProvenBy } from "./proven.ts";
+import { createScopeRefusals } from "./scope-refusals.ts";
 
 /** Healing, with what serves Envoy's ext_proc filters. */
 export interface Heal extends Pick<Healing, "prove"> {
@@ -11,7 +14,9 @@ export interface Heal extends Pick<Healing, "prove"> {
   close(): Promise<void>;
 }
 
-interface ConfiguredHealDeps extends Omit<HealingDeps, "keys" | "upstreams" | "config" | "challenge"> {
+interface ConfiguredHealDeps
+  extends Omit<HealingDeps, "keys" | "provenBy" | "upstreams" | "config" | "challenge" | "connect"> {
+  readonly connect: Pick<ConnectHooks, "offer" | "stepUp"> | undefined;
   readonly config: {
     readonly heal?: object | undefined;
     readonly check: HealingDeps["challenge"] & HealingDeps["config"];
@@ -26,11 +31,15 @@ export function configuredHeal({ config, flowStores, ...deps }: ConfiguredHealDe
   const { clock, log } = deps;
   const keys = createProofKeys({ keys: createDailyKeys({ flows: flowStores.flows, clock }), clock, log });
   keys.start();
+  const provenBy = createProvenBy({ keys, clock, log });
   const upstreams = new Map(Object.entries(config.upstreams).map(([name, { inject }]) => [name, { name, inject }]));
-  const healing = createHealing({ ...deps, keys, upstreams, challenge: config.check, config: config.check });
+  const settings = { challenge: config.check, config: config.check };
+  const healing = createHealing({ ...deps, ...settings, keys, provenBy, upstreams });
+  const stepUp = deps.connect?.stepUp;
+  const scopeRefused = stepUp && createScopeRefusals({ ...settings, provenBy, stepUp, clock });
   return {
     prove: healing.prove,
-    process: createProcess({ healing, log }),
+    process: createProcess({ healing, scopeRefused, log }),
     close: async () => keys.stop(),
   };
 }

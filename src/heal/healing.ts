@@ -8,21 +8,22 @@ import { type Denial, deny } from "../check/verdict.ts";
 import type { Metadata } from "../gen/envoy/config/core/v3/base.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type Deadline, deadlineIn } from "../platform/deadline.ts";
-import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import { shortHash } from "../stores/grant.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
 import type { Owner } from "../tokens/owner.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
-import { challengeIn, speaksOfToken } from "./challenge.ts";
+import { refusalIn, speaksOfToken } from "./challenge.ts";
 import type { HealConfig } from "./config.ts";
-import { checkMetadata, checkRequestOf, withHeader } from "./message.ts";
+import { checkRequestOf, withHeader } from "./message.ts";
 import type { HealMetrics } from "./metrics.ts";
 import type { ProofKeys } from "./proof-keys.ts";
-import { type Proven, proofKeyId, proofOf, stepMs, verifyProof } from "./proofs.ts";
+import { type Proven, proofOf, stepMs } from "./proofs.ts";
+import { ownerOf, type ProvenBy } from "./proven.ts";
 
 export interface HealingDeps {
-  readonly keys: ProofKeys;
+  readonly keys: Pick<ProofKeys, "current">;
+  readonly provenBy: ProvenBy;
   readonly tokens: Pick<TokenManager, "rejected" | "replacement">;
   readonly upstreams: ReadonlyMap<string, CheckUpstream>;
   readonly connect: Pick<ConnectHooks, "offer"> | undefined;
@@ -61,7 +62,7 @@ export interface Healing {
 const unchanged: Retry = { kind: "unchanged" };
 
 export function createHealing(deps: HealingDeps): Healing {
-  const { keys, tokens, upstreams, connect, challenge, config, clock, log, metrics } = deps;
+  const { keys, provenBy, tokens, upstreams, connect, challenge, config, clock, log, metrics } = deps;
 
   return {
     prove(session, upstream, token, isMcp) {
@@ -76,8 +77,7 @@ export function createHealing(deps: HealingDeps): Healing {
     },
 
     async answered(headers, metadata) {
-      if (headers.get(":status") !== "401" || !speaksOfToken(challengeIn(headers.get("www-authenticate") ?? "")))
-        return;
+      if (headers.get(":status") !== "401" || !speaksOfToken(refusalIn(headers.get("www-authenticate") ?? ""))) return;
       const deadline = deadlineIn(clock, config.deadlineMs);
       const proven = await provenBy(metadata, deadline);
       if (proven === undefined) return;
@@ -96,35 +96,15 @@ export function createHealing(deps: HealingDeps): Healing {
     },
   };
 
-  /** A proof that is missing or wrong is no error: anybody who may call could have made it up. */
-  async function provenBy(metadata: Metadata | undefined, deadline: Deadline): Promise<Proven | undefined> {
-    const given = checkMetadata(metadata);
-    const id = proofKeyId(given.proof);
-    if (id === undefined) return undefined;
-    try {
-      const key = await deadline.before(keys.named(id), () => undefined);
-      return key && verifyProof(given, key, clock.wallMs());
-    } catch (error) {
-      log.warn(
-        { event: "proof_unknown", upstream: given.upstream, reason: messageOf(error) },
-        "it cannot be told whether a proof is ours: the request goes on unchanged",
-      );
-      return undefined;
-    }
-  }
-
   async function retryOf(
     proven: Proven,
     upstream: CheckUpstream,
     headers: Headers,
     deadline: Deadline,
   ): Promise<Retry> {
-    const { session, hasSubject, isSubject } = proven;
-    const ownerOf = (subject: string | undefined): Owner | undefined => {
-      if (!hasSubject) return { session };
-      return isSubject(subject) ? { session, owner: { subject } } : undefined;
-    };
-    const { answer, owner } = await tokens.replacement({ session, ownerOf }, upstream.name, proven.version, deadline);
+    const { session } = proven;
+    const asking = { session, ownerOf: (subject: string | undefined) => ownerOf(proven, subject) };
+    const { answer, owner } = await tokens.replacement(asking, upstream.name, proven.version, deadline);
     if (answer.kind === "unchanged") return unchanged;
     if (answer.kind === "fresh" && isInjectable(upstream, answer.token)) {
       const message = withHeader(injected(upstream, answer.token.token.reveal()));

@@ -2,7 +2,7 @@ import type { HeaderMap, Metadata } from "../gen/envoy/config/core/v3/base.ts";
 import { HeaderValueOption_HeaderAppendAction } from "../gen/envoy/config/core/v3/base.ts";
 import { ProcessingMode_BodySendMode } from "../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode.ts";
 import { CheckRequest, CheckResponse } from "../gen/envoy/service/auth/v3/external_auth.ts";
-import { ProcessingResponse } from "../gen/envoy/service/ext_proc/v3/external_processor.ts";
+import { type ProcessingRequest, ProcessingResponse } from "../gen/envoy/service/ext_proc/v3/external_processor.ts";
 
 /** Headers as one value for each lower-case name: lines of one name joined by a comma (RFC 9110 §5.3). */
 export function headersOf(map: HeaderMap | undefined): ReadonlyMap<string, string> {
@@ -15,11 +15,39 @@ export function headersOf(map: HeaderMap | undefined): ReadonlyMap<string, strin
   return headers;
 }
 
+/**
+ * What Envoy found out of a request for a filter that sees its response alone, as headers: those that were asked for as
+ * `request.headers['name']`, and `:method` and the like.
+ */
+export function attributeHeaders(attributes: ProcessingRequest["attributes"] | undefined): ReadonlyMap<string, string> {
+  const headers = new Map<string, string>();
+  for (const [attribute, value] of Object.entries(attributes?.get("envoy.filters.http.ext_proc") ?? {})) {
+    const name = pseudoHeaders.get(attribute) ?? /^request\.headers\['([^']+)'\]$/.exec(attribute)?.[1];
+    if (name !== undefined && typeof value === "string") headers.set(name, value);
+  }
+  return headers;
+}
+
+const pseudoHeaders: ReadonlyMap<string, string> = new Map([
+  ["request.method", ":method"],
+  ["request.scheme", ":scheme"],
+  ["request.host", ":authority"],
+  ["request.path", ":path"],
+]);
+
+interface CheckMetadata {
+  readonly upstream: string;
+  readonly version: string;
+  readonly proof: string;
+  /** Of a request to an MCP server, what its answer depends on; empty where nothing is known of it. */
+  readonly call: string;
+}
+
 /** What Check left with the request, in the namespace of Envoy's ext_authz filter. */
-export function checkMetadata(metadata: Metadata | undefined): { upstream: string; version: string; proof: string } {
+export function checkMetadata(metadata: Metadata | undefined): CheckMetadata {
   const fields = metadata?.filterMetadata.get("envoy.filters.http.ext_authz") ?? {};
   const text = (name: string) => (typeof fields[name] === "string" ? fields[name] : "");
-  return { upstream: text("upstream"), version: text("version"), proof: text("proof") };
+  return { upstream: text("upstream"), version: text("version"), proof: text("proof"), call: text("call") };
 }
 
 /**
@@ -50,6 +78,12 @@ type Response = NonNullable<ProcessingResponse["response"]>;
 /** Lets this part of a request or response go on as it is. */
 export function unchanged(part: "requestHeaders" | "responseHeaders" | "requestBody"): Buffer {
   return encode({ $case: part, value: { response: undefined } });
+}
+
+/** Lets the response go on without its challenge. */
+export function withoutChallenge(): Buffer {
+  const response = { headerMutation: { setHeaders: [], removeHeaders: ["www-authenticate"] } };
+  return encode({ $case: "responseHeaders", value: { response } });
 }
 
 /** Lets the request go on with this header in place of the one that it has. */

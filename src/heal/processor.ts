@@ -2,7 +2,8 @@ import { ProcessingRequest } from "../gen/envoy/service/ext_proc/v3/external_pro
 import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { Healing, Retry } from "./healing.ts";
-import { askForBody, headersOf, immediate, unchanged } from "./message.ts";
+import { askForBody, attributeHeaders, headersOf, immediate, unchanged, withoutChallenge } from "./message.ts";
+import type { ScopeRefusals } from "./scope-refusals.ts";
 
 /** Answers the messages of one stream, in order. */
 export interface Processor {
@@ -13,8 +14,15 @@ export interface Processor {
 /** Makes the processor of a stream. */
 export type Process = () => Processor;
 
+interface ProcessDeps {
+  readonly healing: Healing;
+  /** Absent where nobody is asked for further access. */
+  readonly scopeRefused: ScopeRefusals | undefined;
+  readonly log: Log;
+}
+
 /** Envoy's ext_proc streams (envoy.service.ext_proc.v3): a message that cannot be handled is let through unchanged. */
-export function createProcess({ healing, log }: { readonly healing: Healing; readonly log: Log }): Process {
+export function createProcess({ healing, scopeRefused, log }: ProcessDeps): Process {
   return () => {
     /** A request that is answered as soon as its body is there. */
     let waiting: (Retry & { readonly kind: "denied" }) | undefined;
@@ -25,8 +33,7 @@ export function createProcess({ healing, log }: { readonly healing: Healing; rea
         try {
           switch (part?.$case) {
             case "responseHeaders":
-              await healing.answered(headersOf(part.value.headers), request?.metadataContext);
-              return unchanged("responseHeaders");
+              return await ofResponse(headersOf(part.value.headers), request);
             case "requestHeaders": {
               const retry = await healing.retried(headersOf(part.value.headers), request?.metadataContext);
               if (retry.kind === "healed") return retry.message;
@@ -49,6 +56,28 @@ export function createProcess({ healing, log }: { readonly healing: Healing; rea
       },
     };
   };
+
+  async function ofResponse(
+    headers: ReadonlyMap<string, string>,
+    message: ProcessingRequest | undefined,
+  ): Promise<Buffer> {
+    const metadata = message?.metadataContext;
+    if (headers.get(":status") !== "403" || scopeRefused === undefined) {
+      await healing.answered(headers, metadata);
+      return unchanged("responseHeaders");
+    }
+    const ending = await scopeRefused({ headers, request: attributeHeaders(message?.attributes), metadata });
+    switch (ending.kind) {
+      case "answered":
+        return immediate(ending.response);
+      case "stripped":
+        return withoutChallenge();
+      case "unchanged":
+        return unchanged("responseHeaders");
+      default:
+        return ending satisfies never;
+    }
+  }
 }
 
 function decoded(bytes: Uint8Array): ProcessingRequest | undefined {

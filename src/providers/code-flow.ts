@@ -38,6 +38,8 @@ export interface Login {
   readonly verifier: string;
   /** What {@link CodeFlow.prepare} found. */
   readonly client?: BoundClient | undefined;
+  /** Scopes to ask for beside {@link CodeFlow.scopes}. */
+  readonly further?: readonly string[] | undefined;
 }
 
 /** Who has logged in, from the ID token (OpenID Connect Core §2). */
@@ -84,6 +86,12 @@ export interface CodeFlow {
    * @throws where there is none; the message says what to do
    */
   prepare?(): Promise<BoundClient>;
+  /**
+   * The scopes that every login asks for; empty where that is left to the provider, or not known.
+   *
+   * @param client that {@link prepare} found
+   */
+  scopes(client: BoundClient | undefined): Promise<readonly string[]>;
   /** Where to send the user. @throws where the provider's metadata cannot be had or name no authorization endpoint */
   authorizationUrl(login: Login): Promise<string>;
   /**
@@ -112,10 +120,13 @@ export function createCodeFlow({ config, configure, resources, hasIssuer, exchan
   return {
     hasOwnRedirect: config.ownRedirect ?? false,
 
-    async authorizationUrl({ redirectUri, state, nonce, verifier }) {
+    scopes: async () => scopes,
+
+    async authorizationUrl({ redirectUri, state, nonce, verifier, further = [] }) {
+      const asked = [...new Set([...scopes, ...further])];
       const parameters = new URLSearchParams({
         ...config.parameters,
-        ...(scope === undefined ? {} : { [scopeParameter]: scopes.join(scopeSeparator) }),
+        ...(asked.length === 0 ? {} : { [scopeParameter]: asked.join(scopeSeparator) }),
         ...(isOpenId ? { nonce } : {}),
         response_type: "code",
         redirect_uri: redirectUri,

@@ -69,7 +69,7 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
     maxConcurrency: config.maxConcurrency,
     graceMs: config.graceMs,
     neverRotates: config.neverRotates,
-    login: { hasOwnRedirect: true, prepare, authorizationUrl, redeem },
+    login: { hasOwnRedirect: true, prepare, scopes, authorizationUrl, redeem },
     refresh,
     revoke,
   };
@@ -87,6 +87,15 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
     if (!isGone) return client;
     const isTheOne = ({ id }: BoundClient) => id === client.id;
     return clients.forLogin(server.metadata, (other) => isTheOne(other) || refusals.isForgotten(other));
+  }
+
+  /** Those of the server that the grant is of. Where it cannot be asked they are not known. */
+  async function scopes(client: BoundClient | undefined): Promise<readonly string[]> {
+    try {
+      return await (await flowOf({ client })).flow.scopes(client);
+    } catch {
+      return [];
+    }
   }
 
   async function authorizationUrl(login: Login): Promise<string> {
@@ -107,7 +116,9 @@ export function createMcpProvider(deps: McpProviderDeps): Provider {
     }
   }
 
-  async function flowOf({ client }: Login): Promise<{ readonly flow: CodeFlow; readonly client: BoundClient }> {
+  async function flowOf({
+    client,
+  }: Pick<Login, "client">): Promise<{ readonly flow: CodeFlow; readonly client: BoundClient }> {
     const server = client && (await metadata.at(client.issuer));
     const provider = server && client && providerOf(server, client);
     if (provider === undefined || client === undefined)

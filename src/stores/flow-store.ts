@@ -4,11 +4,14 @@
  * `account`: the name of the account that a session is connected as. `logout`: a logout token that was carried out.
  * `key`: the key that seals logins under way in their browsers. `used`: such a login that has come back. `page`: who is
  * logged in on our pages. `client`: a client that an MCP server's provider has registered. `claim`: a replica is
- * registering one. `mark`: that an issuer has not ended such logins of a user, or of one of its sessions.
+ * registering one. `mark`: that an issuer has not ended such logins of a user, or of one of its sessions. `ask`: what a
+ * session's user is to be asked for beyond what was granted. `asked`: that the user has answered. `identity`: which
+ * account it is that a session is connected as.
  */
 export type FlowKind =
   | ("state" | "ticket" | "session" | "seen" | "account" | "logout" | "key" | "used")
-  | ("page" | "client" | "claim" | "mark");
+  | ("page" | "client" | "claim" | "mark")
+  | ("ask" | "asked" | "identity");
 
 /**
  * Small records that end by themselves, shared by all replicas, so that any of them can finish what another began. They

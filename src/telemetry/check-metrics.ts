@@ -8,8 +8,8 @@ import { createCells, createDistributions } from "./series.ts";
  */
 const bounds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15];
 
-/** Whether each outcome is counted with an upstream, without one, or both. */
-const outcomes: Readonly<Record<CheckOutcome, "upstream" | "none" | "both">> = {
+/** Whether each outcome is counted with an upstream, without one, or both. No Check ends with what an API has to say. */
+const outcomes: Readonly<Record<CheckOutcome, "upstream" | "none" | "both" | "never">> = {
   allowed: "upstream",
   passthrough: "none",
   session_missing: "upstream",
@@ -17,6 +17,7 @@ const outcomes: Readonly<Record<CheckOutcome, "upstream" | "none" | "both">> = {
   grant_missing: "upstream",
   grant_refused: "upstream",
   subject_mismatch: "upstream",
+  insufficient_scope: "never",
   no_upstream: "none",
   unavailable: "both",
   bad_request: "none",

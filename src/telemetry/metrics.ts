@@ -1,10 +1,10 @@
-import type { LoginMetrics } from "../connect/metrics.ts";
+import type { LoginMetrics, StepUpMetrics } from "../connect/metrics.ts";
 import type { RegistrationMetrics, RevocationMetrics } from "../providers/metrics.ts";
 import type { SessionSizes } from "../sessions/metrics.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 
 /** Counts how clients and grants begin at their providers, and how grants end there, for the configured upstreams alone. */
-export type GrantMetrics = LoginMetrics & RevocationMetrics & RegistrationMetrics;
+export type GrantMetrics = LoginMetrics & StepUpMetrics & RevocationMetrics & RegistrationMetrics;
 
 /** How full the caches are, read whenever the metrics are collected. */
 export interface SizeMetrics extends SessionSizes {

@@ -56,6 +56,19 @@ describe("connect", () => {
     );
   });
 
+  test("asks users for further scopes that are scopes, and only where 403s are seen", () => {
+    const asking = (scopes: unknown, rest: object = { heal: {} }) =>
+      problemsOf({ upstreams, connect: { ...connect, stepUp: { scopes } }, ...rest });
+    expect(asking(["contacts.write", "https://idp.example.com/scope", "a,b:*"])).toEqual([]);
+    const wrong = "must be one scope: visible ASCII without space, quote and backslash (RFC 6749 §3.3)";
+    for (const scope of ["", "a b", 'a"', "a\\b", "é", "a\n"])
+      expect(asking([scope])).toEqual([`connect.stepUp.scopes[0]: ${wrong}`]);
+    expect(asking([])).toEqual(["connect.stepUp.scopes: must name at least one scope"]);
+    expect(asking(["a"], {})).toEqual([
+      "connect.stepUp: needs the section heal: write `heal: {}`, and give Envoy the filters of docs/healing.md",
+    ]);
+  });
+
   test("takes a prefix that needs no decoding and matches whole segments", () => {
     const wrong = "connect.prefix: must begin and end with / and hold letters, digits, - and _ between";
     for (const prefix of ["/", "//", "/a", "a/", "/a//", "/../", "/a b/", "/%2f/", "/é/", ""])

@@ -140,9 +140,20 @@ test("Redis holds no state, ticket or cookie that could be used, only their hash
       .filter((key) => key.startsWith("flow:"))
       .sort(),
   ).toEqual(
-    ["account", "account", "key", "seen", "seen", "session", "session", "ticket", "used", "used"].map(
-      (kind) => `flow:${kind}`,
-    ),
+    [
+      "account",
+      "account",
+      "identity",
+      "identity",
+      "key",
+      "seen",
+      "seen",
+      "session",
+      "session",
+      "ticket",
+      "used",
+      "used",
+    ].map((kind) => `flow:${kind}`),
   );
   const values = await Promise.all(keys.filter((key) => key.includes("flow:")).map((key) => client.get(key)));
   for (const secret of [new URL(url).searchParams.get("state") ?? "", ...browser.cookies.values()])

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { challengeIn, speaksOfToken } from "../../src/heal/challenge.ts";
+import { refusalIn, speaksOfToken } from "../../src/heal/challenge.ts";
 
 test.each([
   ["", true],
@@ -12,9 +12,15 @@ test.each([
   ['Bearer ERROR="insufficient_scope"', false],
   ['Bearer error="invalid_token", DPoP error="use_dpop_nonce"', false],
 ])("a 401 with %s speaks of the token: %s", (header, expected) => {
-  expect(speaksOfToken(challengeIn(header))).toBe(expected);
+  expect(speaksOfToken(refusalIn(header))).toBe(expected);
 });
 
-test("a challenge names the scope that it wants", () => {
-  expect(challengeIn('Bearer error="insufficient_scope", scope="read write"').scope).toBe("read write");
+test.each([
+  ['Bearer error="insufficient_scope", scope="read write"', ["read", "write"]],
+  ['Bearer error="insufficient_scope" scope="read  read write "', ["read", "write"]],
+  ['Bearer error="invalid_token", scope="read"', []],
+  ['Basic scope="admin", Bearer error="insufficient_scope", scope="read"', ["read"]],
+  ['Bearer error="insufficient_scope"', []],
+])("a 403 with %s names the scopes %s", (header, scopes) => {
+  expect(refusalIn(header).scopes).toEqual(scopes);
 });

@@ -48,6 +48,7 @@ export function envoyConfig(setup: EnvoySetup): object {
   const retry = heals
     ? { retry_policy: { retry_on: "retriable-status-codes", retriable_status_codes: [401], num_retries: 1 } }
     : {};
+  const removed = heals ? { response_headers_to_remove: ["www-authenticate"] } : {};
   const perRoute = upstream === null ? {} : { typed_per_filter_config: { ext_authz: perRouteConfig(upstream, setup) } };
   const filters = [
     ...filtersBefore,
@@ -65,7 +66,9 @@ export function envoyConfig(setup: EnvoySetup): object {
           name: "all",
           domains: ["*"],
           include_request_attempt_count: heals,
-          routes: [{ match: { prefix: "/" }, route: { cluster: "api", timeout: "20s", ...retry }, ...perRoute }],
+          routes: [
+            { match: { prefix: "/" }, route: { cluster: "api", timeout: "20s", ...retry }, ...removed, ...perRoute },
+          ],
         },
       ],
     },

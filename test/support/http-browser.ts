@@ -17,6 +17,8 @@ export interface HttpBrowser {
   visit(url: string, edit?: (url: URL) => void): Promise<ShownPage>;
   /** Fills in the page's first form, which is sent by POST, and goes on. @throws where the page has none */
   submit(page: ShownPage, fields: Readonly<Record<string, string>>): Promise<ShownPage>;
+  /** Drops the cookies of a URL's origin. */
+  forget(url: string): void;
   /** A cookie's value at the origin of a URL. */
   cookie(url: string, name: string): string | undefined;
 }
@@ -56,6 +58,7 @@ export function createHttpBrowser(): HttpBrowser {
   }
 
   return {
+    forget: (url) => void jars.delete(new URL(url).origin),
     cookie: (url, name) => jarOf(new URL(url)).get(name),
     visit: (url, edit = () => {}) => go(new URL(url), edit),
     async submit({ url, status, body }, fields) {

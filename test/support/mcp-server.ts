@@ -27,12 +27,15 @@ export const calledTool = "Ada, Grace";
 /** An MCP server of both eras, made with the official package, that takes only bearers it is told to accept. */
 export async function startMcpServer({
   accepts,
+  lacks = async () => undefined,
   silenceMs,
   issuer,
   scopes,
   port = 0,
 }: {
   accepts: (token: string) => Promise<boolean>;
+  /** The scope that this token lacks for this message, which is then answered 403; default none. */
+  lacks?: (token: string, message: string) => Promise<string | undefined>;
   /** GET is then answered with a stream that says something twice, with so long between. Without it GET gets 405. */
   silenceMs?: number;
   /** The server that issues its tokens, as its metadata and its 401s say (RFC 9728). Without one it has no metadata. */
@@ -66,7 +69,10 @@ export async function startMcpServer({
       const token = /^Bearer (\S+)$/.exec(request.headers.authorization ?? "")?.[1];
       if (token === undefined || !(await accepts(token))) return refuse(response);
       if (request.method === "GET" && silenceMs !== undefined) return stream(response, silenceMs);
-      return answerWith(response, await handler.fetch(await webRequest(request)));
+      const message = await webRequest(request);
+      const lacking = await lacks(token, await message.clone().text());
+      if (lacking !== undefined) return sendJson(response, 403, { error: "forbidden" }, scopeChallenge(lacking));
+      return answerWith(response, await handler.fetch(message));
     },
     { port },
   );
@@ -82,6 +88,14 @@ export async function startMcpServer({
     const resourceMetadataUrl = getOAuthProtectedResourceMetadataUrl(new URL(mcpUrl()));
     return answerWith(response, bearerAuthChallengeResponse(error, { resourceMetadataUrl }));
   }
+}
+
+/** How a vendor's API says that a token lacks a scope, and where it would have the client go for another. */
+export function scopeChallenge(scope: string): Readonly<Record<string, string>> {
+  const metadata = "https://vendor.example/.well-known/oauth-protected-resource";
+  return {
+    "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}", resource_metadata="${metadata}"`,
+  };
 }
 
 async function metadataOf(issuer: string): Promise<OAuthMetadata> {

@@ -77,7 +77,9 @@ declare module "oidc-provider" {
       find(id: string): Promise<Client | undefined>;
     };
     readonly AccessToken: {
-      find(value: string): Promise<{ readonly accountId: string; readonly aud?: string } | undefined>;
+      find(
+        value: string,
+      ): Promise<{ readonly accountId: string; readonly aud?: string; readonly scope?: string } | undefined>;
     };
     callback(): (request: IncomingMessage, response: ServerResponse) => Promise<void>;
     interactionDetails(request: IncomingMessage, response: ServerResponse): Promise<Interaction>;

@@ -36,6 +36,8 @@ export interface OidcServerOptions {
   readonly onlyConfidential?: boolean;
   /** What access tokens may be asked for (RFC 8707). Without any, `resource` is refused. */
   readonly resources?: readonly string[];
+  /** Scopes that it knows beside its own. */
+  readonly scopes?: readonly string[];
   /** Makes it the session issuer of this MCP server; see {@link mcpIssuerConfiguration}. */
   readonly mcpResource?: string;
 }
@@ -96,6 +98,8 @@ export interface OidcServer extends OidcFaults {
   isActive(accessToken: string): Promise<boolean>;
   /** Whose token it is; undefined for one that is not active. */
   accountOf(accessToken: string): Promise<string | undefined>;
+  /** What a token was granted; undefined for one that is not active. */
+  scopeOf(accessToken: string): Promise<string | undefined>;
   /** The resource that an active token is for; undefined for one that was asked for without. */
   audienceOf(accessToken: string): Promise<string | undefined>;
   /** Clients that have registered themselves, oldest first; those that were forgotten too. */
@@ -184,6 +188,7 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
     },
     isActive: async (accessToken) => (await accountOf(accessToken)) !== undefined,
     accountOf,
+    scopeOf: async (accessToken) => (await provider.AccessToken.find(accessToken))?.scope,
     audienceOf: async (accessToken) => (await provider.AccessToken.find(accessToken))?.aud,
     registered,
     forget: (clientId) => adapter("Client").destroy(clientId),
@@ -203,6 +208,7 @@ async function configurationOf({
   onlyConfidential = false,
   clientDocumentsAt,
   resources = [],
+  scopes = [],
   mcpResource,
 }: OidcServerOptions) {
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
@@ -252,7 +258,7 @@ async function configurationOf({
         : globalThis.fetch(url, init),
     findAccount: async (_ctx: unknown, accountId: string) => ({ accountId, claims: async () => ({ sub: accountId }) }),
     interactions: { url: (_ctx: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },
-    scopes: ["openid", "offline_access", resourceScope],
+    scopes: ["openid", "offline_access", resourceScope, ...scopes],
     jwks: { keys: [{ ...(await exportJWK(privateKey)), use: "sig", alg: "RS256" }] },
     rotateRefreshToken: true,
     ttl: {

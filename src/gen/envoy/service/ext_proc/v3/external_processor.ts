@@ -14,6 +14,7 @@ import {
   type Metadata,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Struct } from "../../../../google/protobuf/struct.ts";
 import { HeaderMap, HeaderValueOption, Metadata as Metadata1 } from "../../../config/core/v3/base.ts";
 import { ProcessingMode } from "../../../extensions/filters/http/ext_proc/v3/processing_mode.ts";
 import { HttpStatus } from "../../../type/v3/http_status.ts";
@@ -25,6 +26,12 @@ export interface ProcessingRequest {
     | { readonly $case: "requestBody"; readonly value: HttpBody }
     | undefined;
   readonly metadataContext: Metadata1 | undefined;
+  readonly attributes: Map<string, { readonly [key: string]: unknown } | undefined>;
+}
+
+export interface ProcessingRequest_AttributesEntry {
+  readonly key: string;
+  readonly value: { readonly [key: string]: unknown } | undefined;
 }
 
 export interface ProcessingResponse {
@@ -72,7 +79,7 @@ export interface HeaderMutation {
 }
 
 function createBaseProcessingRequest(): ProcessingRequest {
-  return { request: undefined, metadataContext: undefined };
+  return { request: undefined, metadataContext: undefined, attributes: new Map() };
 }
 
 export const ProcessingRequest: MessageFns<ProcessingRequest> = {
@@ -91,6 +98,11 @@ export const ProcessingRequest: MessageFns<ProcessingRequest> = {
     if (message.metadataContext !== undefined) {
       Metadata1.encode(message.metadataContext, writer.uint32(66).fork()).join();
     }
+    message.attributes.forEach((value, key) => {
+      if (value !== undefined) {
+        ProcessingRequest_AttributesEntry.encode({ key: key as any, value }, writer.uint32(74).fork()).join();
+      }
+    });
     return writer;
   },
 
@@ -139,6 +151,17 @@ export const ProcessingRequest: MessageFns<ProcessingRequest> = {
             message.metadataContext = Metadata1.decode(reader, reader.uint32());
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            const entry9 = ProcessingRequest_AttributesEntry.decode(reader, reader.uint32());
+            if (entry9.value !== undefined) {
+              message.attributes.set(entry9.key, entry9.value);
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -179,6 +202,84 @@ export const ProcessingRequest: MessageFns<ProcessingRequest> = {
     message.metadataContext = (object.metadataContext !== undefined && object.metadataContext !== null)
       ? Metadata1.fromPartial(object.metadataContext)
       : undefined;
+    message.attributes = (() => {
+      const m = new Map();
+      (object.attributes as Map<string, { readonly [key: string]: unknown } | undefined> ?? new Map()).forEach(
+        (value, key) => {
+          if (value !== undefined) {
+            m.set(key, value);
+          }
+        },
+      );
+      return m;
+    })();
+    return message;
+  },
+};
+
+function createBaseProcessingRequest_AttributesEntry(): ProcessingRequest_AttributesEntry {
+  return { key: "", value: undefined };
+}
+
+export const ProcessingRequest_AttributesEntry: MessageFns<ProcessingRequest_AttributesEntry> = {
+  encode(message: ProcessingRequest_AttributesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      Struct.encode(Struct.wrap(message.value), writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ProcessingRequest_AttributesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProcessingRequest_AttributesEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ProcessingRequest_AttributesEntry>): ProcessingRequest_AttributesEntry {
+    return ProcessingRequest_AttributesEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ProcessingRequest_AttributesEntry>): ProcessingRequest_AttributesEntry {
+    const message = createBaseProcessingRequest_AttributesEntry() as any;
+    message.key = object.key ?? "";
+    message.value = object.value ?? undefined;
     return message;
   },
 };
