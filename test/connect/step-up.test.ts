@@ -13,11 +13,16 @@ import { type ConnectWorld, sessionCookie, startWorld } from "./harness.ts";
 const use = resources();
 const scopes = ["contacts.write", "contacts.delete"];
 
-async function world(config: object = {}): Promise<ConnectWorld> {
+async function world(config: object = {}, upstream: object = {}): Promise<ConnectWorld> {
   const wiki = ({ provider }: { provider: { issuer: string; client: { id: string } } }) => ({
     wiki: { issuer: provider.issuer, clientId: provider.client.id, clientSecret: "${env:SECRET}", connect: {} },
   });
-  return startWorld(use, { config: { heal: {}, ...config }, connect: { stepUp: { scopes } }, upstreams: wiki });
+  return startWorld(use, {
+    config: { heal: {}, ...config },
+    connect: { stepUp: { scopes } },
+    upstream,
+    upstreams: wiki,
+  });
 }
 
 /** A browser of this session that has connected `crm`, and what Check leaves with its requests. */
@@ -123,5 +128,13 @@ describe("a 403 for want of a scope", () => {
     const now = await metadataOf(second.client, browser);
     for (const { grpc } of [second.service, here.service]) expect(await refused(grpc, now)).toMatchObject(stripped);
     expect((await refused(second.service.grpc, now, { scope: "contacts.delete" })).url).toContain("?ask=");
+  });
+
+  test("asks for no scope that each refresh would take back", async () => {
+    const here = await world({}, { parameters: { scope: "openid offline_access contacts.delete" } });
+    const { metadata } = await connected(here);
+    const { grpc } = here.service;
+    expect(await refused(grpc, metadata)).toMatchObject(stripped);
+    expect((await refused(grpc, metadata, { scope: "contacts.delete" })).url).toContain("?ask=");
   });
 });
