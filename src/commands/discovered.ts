@@ -21,7 +21,7 @@ export function clientWays({ metadata }: McpServer): readonly ClientWay[] {
   return [...ways, "configured"];
 }
 
-/** What was found, and what is missing, as comments of YAML: so that the whole output can go into a file. */
+/** What was found, and what is missing, as comments of YAML: the whole output can be pasted into a configuration. */
 export function describeServer(server: McpServer, given: Given): string {
   const { resource, scopes, metadata } = server;
   const rows: readonly (readonly [string, string | undefined])[] = [
@@ -55,6 +55,8 @@ function missing(server: McpServer, { url, upstream }: Given): readonly string[]
   const notes: string[] = misses.map((miss) => `tried before: ${foreignText(miss, 500)}`);
   if (clientWays(server)[0] === "configured")
     notes.push(`register the redirect URI <publicUrl><prefix>callback/${upstream} with the client`);
+  if (resource === undefined)
+    notes.push("a mistyped path looks the same: make sure that this is the URL that MCP clients use");
   if (resource !== undefined && resource !== url)
     notes.push(`tokens will be good for all of ${foreignText(resource)}, which is more than this server's URL`);
   if (grants?.includes("refresh_token") === false)

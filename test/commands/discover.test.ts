@@ -151,6 +151,7 @@ test("discover trusts the authority that it is given, and says so in the configu
     },
   ]);
   expect(stdout).toContain("# resource       none: the server has no metadata of its own");
+  expect(stdout).toContain("# note: a mistyped path looks the same");
 });
 
 test("discover warns behind an egress proxy, which alone can check addresses", async () => {
