@@ -9,6 +9,7 @@ import { configuredConnect, cookiesOfPages } from "./connect/configured-connect.
 import { configuredHeal } from "./heal/configured-heal.ts";
 import { configuredLogout } from "./logout/configured-logout.ts";
 import { configuredSessionNames } from "./logout/configured-session-names.ts";
+import { configuredTokens } from "./minted/configured-tokens.ts";
 import type { Clock } from "./platform/clock.ts";
 import type { FetchFor } from "./platform/fetch-for.ts";
 import type { GuardedFetchFor } from "./platform/guarded-fetch.ts";
@@ -26,7 +27,6 @@ import { createSources, credentialsOf, wantedBy } from "./sessions/sources.ts";
 import { shutDown } from "./shutdown.ts";
 import { configuredFlowStores, configuredStore } from "./stores/configured-store.ts";
 import { createMetrics } from "./telemetry/prometheus.ts";
-import { createTokenManager } from "./tokens/token-manager.ts";
 
 export interface ServiceDeps {
   readonly config: Config;
@@ -61,7 +61,8 @@ export function createService({ config, ...world }: ServiceDeps): Service {
   const server = createCheckServer({ check, process: heal?.process, config: listen, deadlineMs: limits.deadlineMs });
   const readiness = createReadiness({ ...world, store, health: server, metrics: metrics.store });
   const probes = configuredProbeServer({ config: listen, readiness, scrape: metrics.scrape, logout });
-  const admin = configuredAdminServer({ ...world, ...lasting, sources, names, config: listen, metrics: metrics.admin });
+  const served = { sources, names, upstreams: config.upstreams, config: listen, metrics: metrics.admin };
+  const admin = configuredAdminServer({ ...world, ...lasting, ...served });
 
   return {
     async start() {
@@ -80,7 +81,7 @@ export function createService({ config, ...world }: ServiceDeps): Service {
 
 /** What lasts as long as the process, providers included: refreshes under way go on with theirs. */
 function createLasting(config: Config, world: World) {
-  const { listen, sessions, upstreams, refresh, cache } = config;
+  const { listen, sessions, upstreams } = config;
   const issuerNames = sessions.filter(({ kind }) => kind === "jwt").map(({ name }) => name);
   const labels = { version, upstreamNames: Object.keys(upstreams), issuerNames };
   const metrics = createMetrics({ ...labels, ofProcess: listen.http !== undefined });
@@ -88,8 +89,7 @@ function createLasting(config: Config, world: World) {
   const flowStores = configuredFlowStores({ ...world, config: config.store, isNeeded: needsFlowStores(config) });
   const [own, records] = [config.connect, flowStores?.flows];
   const providers = createProviders({ ...world, config: upstreams, own, records, metrics: metrics.grants });
-  const tokenConfig = { ...refresh, ...cache, cacheEntries: cache.maxSessions };
-  const tokens = createTokenManager({ ...world, store, providers, metrics: metrics.tokens, config: tokenConfig });
+  const tokens = configuredTokens({ ...world, config, store, flowStores, providers, metrics });
   metrics.sizes.tokens(tokens);
   return { metrics, store, flowStores, providers, tokens };
 }

@@ -21,6 +21,8 @@ export interface GrantsServiceDeps {
   readonly sources: readonly SourceConfig[];
   /** By the upstream's name. */
   readonly providers: ReadonlyMap<string, TokenLives & Pick<Provider, "revoke">>;
+  /** All configured upstreams; those whose tokens are minted have no grants. */
+  readonly upstreams: Readonly<Record<string, { readonly minted?: { readonly kind: string } | undefined }>>;
   /** Absent where no issuer names sessions or users to us. */
   readonly names: UserNames | undefined;
   readonly clock: Clock;
@@ -52,6 +54,7 @@ export function createGrantsHandlers({
   tokens,
   sources,
   providers,
+  upstreams,
   names,
   clock,
   random,
@@ -142,6 +145,12 @@ export function createGrantsHandlers({
   }
 
   function keyOf(session: proto.SessionKey | undefined, upstream: string): GrantKey {
+    const { kind } = upstreams[upstream]?.minted ?? {};
+    if (kind !== undefined)
+      throw new BearerswapError(
+        "input",
+        `upstream "${upstream}" has no grants: its tokens come by ${kind}, without a login`,
+      );
     if (!providers.has(upstream))
       throw new BearerswapError(
         "input",

@@ -10,6 +10,7 @@ import { createLog } from "../platform/log.ts";
 import { type Random, systemRandom } from "../platform/random.ts";
 import { Secret } from "../platform/secret.ts";
 import { createOAuthProvider } from "../providers/oauth-provider.ts";
+import { createTokenMint } from "../providers/token-mint.ts";
 import { createKeySets } from "../sessions/key-sets.ts";
 import type { Finding } from "./finding.ts";
 import { mcpFinding } from "./online-mcp.ts";
@@ -68,7 +69,7 @@ interface ClientDeps {
 }
 
 /**
- * A refresh with a token that cannot exist: a provider that knows the client refuses the token, one that does not
+ * The mint itself, or a refresh with a token that cannot exist: a provider that knows the client refuses the token, one that does not
  * refuses the client (RFC 6749 §5.2).
  */
 async function clientFinding(
@@ -87,11 +88,21 @@ async function clientFinding(
     if (isPost) isAnswered = true;
     return response;
   };
-  const provider = createOAuthProvider({ config: upstream, fetch: watched, clock });
-  const outcome = await provider.refresh({
-    refreshToken: new Secret(`bearerswap-check-${random.id()}`),
-    beforeSend: () => true,
-  });
+  const isMinted = upstream.minted !== undefined;
+  const outcome =
+    upstream.minted === undefined
+      ? await createOAuthProvider({ config: upstream, fetch: watched, clock }).refresh({
+          refreshToken: new Secret(`bearerswap-check-${random.id()}`),
+          beforeSend: () => true,
+        })
+      : await createTokenMint({ config: upstream, fetch: watched, clock, timeoutMs: patienceMs })({
+          grantType: "client_credentials",
+          parameters: upstream.minted.parameters,
+        });
+  if (isMinted && outcome.kind === "tokens")
+    return { path, kind: "ok", text: "the provider gave a token by clientCredentials" };
+  if (isMinted && outcome.kind === "refused")
+    return { path, kind: "problem", text: `the provider refuses clientCredentials (${outcome.why})` };
   switch (outcome.kind) {
     case "refused":
       return {

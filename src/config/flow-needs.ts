@@ -1,7 +1,16 @@
 import { isJwtSource, isNamed } from "../sessions/source-config.ts";
 import type { Config } from "./schema.ts";
 
-/** Whether more than grants is kept in the store: accounts are connected, sessions and users named, or 401s healed. */
-export function needsFlowStores({ connect, heal, sessions }: Pick<Config, "connect" | "heal" | "sessions">): boolean {
-  return connect !== undefined || heal !== undefined || sessions.filter(isJwtSource).some(isNamed);
+/**
+ * Whether more than grants is kept in the store: accounts are connected, sessions and users named, 401s healed, or
+ * tokens minted.
+ */
+export function needsFlowStores({
+  connect,
+  heal,
+  sessions,
+  upstreams,
+}: Pick<Config, "connect" | "heal" | "sessions" | "upstreams">): boolean {
+  const isMinted = Object.values(upstreams).some(({ minted }) => minted !== undefined);
+  return isMinted || connect !== undefined || heal !== undefined || sessions.filter(isJwtSource).some(isNamed);
 }

@@ -3,6 +3,8 @@ import { presetNamed, presetNames, presetParameterNames } from "../providers/pre
 import { clientAuthKeys, clientAuthOf, problem } from "./client-auth-schema.ts";
 import { upstreamConnectSchema } from "./connect-schema.ts";
 import { checkMcp } from "./mcp-upstream.ts";
+import { mintedKeys, mintedOf } from "./minted-schema.ts";
+import { parametersBut } from "./parameters.ts";
 import { caFile } from "./pem-file.ts";
 import { errorsSchema, requestSchema, responseSchema, revocationSchema } from "./rules-schema.ts";
 import { headerName, name, positiveDuration, url } from "./units.ts";
@@ -41,16 +43,7 @@ const inject = z.strictObject({
     .describe("The header's value, with the token in place of `{token}`."),
 });
 
-const parameterValue = z.union([z.string(), z.array(z.string()).min(1)]);
-const parameters = z
-  .record(z.string().min(1), parameterValue)
-  .refine(
-    (value) => Object.keys(value).every((key) => !reservedParameters.has(key)),
-    `must not hold ${[...reservedParameters].join(", ")}: the client sets them`,
-  )
-  .transform((value) =>
-    Object.entries(value).flatMap(([key, values]) => [values].flat().map((one): [string, string] => [key, one])),
-  );
+const parameters = parametersBut(reservedParameters);
 
 /**
  * A preset's parameters are taken out before the schema sees the upstream (presets.ts): one that is left here belongs
@@ -139,11 +132,12 @@ export const upstreamSchema = z
     accessTokenLife: positiveDuration()
       .nullish()
       .describe(
-        "How long an access token lives, where an answer does not say. Without this key, what the login or the last answer said counts; where none ever did, the token has no end.",
+        "How long an access token lives, where an answer does not say. Without this key, what the login or the last answer said counts; where none ever did, the token has no end, and one that is minted lives five minutes.",
       ),
     request: requestSchema.nullish().describe("How the token request differs from RFC 6749's."),
     response: responseSchema.nullish().describe("Where an answer holds what RFC 6749 §5.1 has at its top."),
     errors: errorsSchema.nullish().describe("What the provider's own error words mean."),
+    ...mintedKeys,
     ca: caFile()
       .optional()
       .describe(
@@ -179,6 +173,7 @@ export const upstreamSchema = z
         "grace",
         "is how long a rotated refresh token is still accepted, and rotates: never says that none is: give one of them",
       );
+    const minted = mintedOf(raw, context);
     const clientAuth = clientAuthOf(raw, context);
     if (raw.revocation?.auth === "basic" && (clientAuth.method === "none" || clientAuth.method === "private_key_jwt"))
       problem(context, "revocation.auth", "basic needs a clientSecret");
@@ -200,13 +195,14 @@ export const upstreamSchema = z
       killsOldAccess: raw.killsOldAccess,
       refreshTokenLifeMs: raw.refreshTokenLife,
       accessTokenLifeMs: raw.accessTokenLife ?? undefined,
+      minted,
       ca: raw.ca,
       allowInsecure: raw.allowInsecure,
     };
     if (raw.mcp === undefined)
       return { ...common, mcp: undefined, clientId: raw.clientId ?? z.NEVER, connect: raw.connect };
     const connect = { parameters: {}, ...raw.connect, ownRedirect: true };
-    return { ...common, mcp: raw.mcp, clientId: raw.clientId, connect };
+    return { ...common, minted: undefined, mcp: raw.mcp, clientId: raw.clientId, connect };
   });
 
 export const upstreamsSchema = z

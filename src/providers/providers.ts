@@ -14,6 +14,8 @@ import type { ClientRecords } from "./registrations.ts";
 /** `ca`: the authority of the provider's certificates, PEM. */
 export type ProviderConfig = ((OAuthProviderConfig & { readonly mcp?: undefined }) | McpProviderConfig) & {
   readonly ca?: string | undefined;
+  /** Stated where the upstream's tokens are minted. */
+  readonly minted?: object | undefined;
 };
 
 interface ProvidersDeps {
@@ -31,10 +33,11 @@ interface ProvidersDeps {
   readonly metrics: RevocationMetrics & RegistrationMetrics;
 }
 
-/** The authorization server of each upstream, by the upstream's name. */
+/** The authorization server of each upstream that has grants, by the upstream's name. */
 export function createProviders({ config: upstreams, ...deps }: ProvidersDeps): ReadonlyMap<string, Provider> {
   const { own, records, fetchFor, guardedFetchFor, clock, metrics } = deps;
-  return new Map(Object.entries(upstreams).map(([upstream, config]) => [upstream, providerOf(upstream, config)]));
+  const withGrants = Object.entries(upstreams).filter(([, { minted }]) => minted === undefined);
+  return new Map(withGrants.map(([upstream, config]) => [upstream, providerOf(upstream, config)]));
 
   function providerOf(upstream: string, config: ProviderConfig): Provider {
     const onRevocation = (ending: RevocationEnding) => metrics.revocation(upstream, ending);

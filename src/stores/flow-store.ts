@@ -6,12 +6,14 @@
  * logged in on our pages. `client`: a client that an MCP server's provider has registered. `claim`: a replica is
  * registering one. `mark`: that an issuer has not ended such logins of a user, or of one of its sessions. `ask`: what a
  * session's user is to be asked for beyond what was granted. `asked`: that the user has answered. `identity`: which
- * account it is that a session is connected as.
+ * account it is that a session is connected as. `minted`: an access token that replicas share. `minting`: a replica is
+ * asking for one.
  */
 export type FlowKind =
   | ("state" | "ticket" | "session" | "seen" | "account" | "logout" | "key" | "used")
   | ("page" | "client" | "claim" | "mark")
-  | ("ask" | "asked" | "identity");
+  | ("ask" | "asked" | "identity")
+  | ("minted" | "minting");
 
 /**
  * Small records that end by themselves, shared by all replicas, so that any of them can finish what another began. They
@@ -21,6 +23,8 @@ export type FlowKind =
 export interface FlowStore {
   /** Keeps a value for `lifeMs`. The first one that is put under an id stays. @returns whether this was the first */
   put(kind: FlowKind, id: string, value: string, lifeMs: number): Promise<boolean>;
+  /** Keeps a value for `lifeMs`, in place of whatever is there. */
+  set(kind: FlowKind, id: string, value: string, lifeMs: number): Promise<void>;
   /** The value, which stays. With `renewMs` it lives for that time from now on. */
   read(kind: FlowKind, id: string, renewMs?: number): Promise<string | undefined>;
   /** Takes the value away and returns it: only one caller gets it, also of several at the same time. */

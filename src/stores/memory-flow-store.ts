@@ -28,16 +28,14 @@ export function createMemoryFlowStore({ clock, maxRecords }: MemoryFlowStoreDeps
     async put(kind, id, value, lifeMs) {
       const entries = entriesOf(kind);
       if (living(entries, id) !== undefined) return false;
-      const room = small.has(kind) ? Math.max(maxRecords, minSmall) : maxRecords;
-      if (entries.size >= room) sweep(entries);
-      if (entries.size >= room) {
-        throw new BearerswapError(
-          "store_full",
-          `the memory store holds its ${room} records of kind "${kind}": wait until some expire, or use Redis`,
-        );
-      }
-      entries.set(id, { value, expiresAt: clock.monotonicMs() + lifeMs });
+      keep(kind, entries, id, value, lifeMs);
       return true;
+    },
+
+    async set(kind, id, value, lifeMs) {
+      const entries = entriesOf(kind);
+      entries.delete(id);
+      keep(kind, entries, id, value, lifeMs);
     },
 
     async read(kind, id, renewMs) {
@@ -57,6 +55,18 @@ export function createMemoryFlowStore({ clock, maxRecords }: MemoryFlowStoreDeps
 
     async close() {},
   };
+
+  function keep(kind: FlowKind, entries: Map<string, Entry>, id: string, value: string, lifeMs: number): void {
+    const room = small.has(kind) ? Math.max(maxRecords, minSmall) : maxRecords;
+    if (entries.size >= room) sweep(entries);
+    if (entries.size >= room) {
+      throw new BearerswapError(
+        "store_full",
+        `the memory store holds its ${room} records of kind "${kind}": wait until some expire, or use Redis`,
+      );
+    }
+    entries.set(id, { value, expiresAt: clock.monotonicMs() + lifeMs });
+  }
 
   function entriesOf(kind: FlowKind): Map<string, Entry> {
     const entries = kinds.get(kind) ?? new Map<string, Entry>();

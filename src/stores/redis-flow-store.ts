@@ -23,6 +23,10 @@ export function createRedisFlowStore({ redis, keyPrefix, sealer = unsealed }: Re
       const [raw] = await redis.pipeline([["set", key, sealer.seal(value, placeOf(key)), "PX", wholeMs(lifeMs), "NX"]]);
       return parseReply(reply, raw, key) !== null;
     },
+    async set(kind, id, value, lifeMs) {
+      const key = keyOf(kind, id);
+      await redis.pipeline([["set", key, sealer.seal(value, placeOf(key)), "PX", wholeMs(lifeMs)]]);
+    },
     read: (kind, id, renewMs) =>
       value(keyOf(kind, id), (key) => (renewMs === undefined ? ["get", key] : ["getex", key, "PX", wholeMs(renewMs)])),
     take: (kind, id) => value(keyOf(kind, id), (key) => ["getdel", key]),
@@ -43,7 +47,7 @@ export function createRedisFlowStore({ redis, keyPrefix, sealer = unsealed }: Re
   }
 }
 
-/** Binds the seal to the key alone. A record is never rewritten, so that there is no version to bind it to. */
+/** Binds the seal to the key alone: a record has no version to bind it to. */
 function placeOf(key: string) {
   return { key, field: "flow", version: "" } as const;
 }

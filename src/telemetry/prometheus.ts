@@ -3,6 +3,7 @@ import type { AdminMetrics } from "../admin/metrics.ts";
 import type { CheckMetrics } from "../check/metrics.ts";
 import type { HealMetrics } from "../heal/metrics.ts";
 import type { LogoutMetrics } from "../logout/metrics.ts";
+import type { MintMetrics } from "../minted/metrics.ts";
 import type { HookMetrics } from "../server/grpc-hooks.ts";
 import type { Scrape } from "../server/scrape.ts";
 import type { KeyMetrics } from "../sessions/metrics.ts";
@@ -12,6 +13,7 @@ import { createCheckMetrics } from "./check-metrics.ts";
 import { createGrantMetrics } from "./grant-metrics.ts";
 import { createHealMetrics } from "./heal-metrics.ts";
 import type { GrantMetrics, SizeMetrics } from "./metrics.ts";
+import { createMintMetrics } from "./mint-metrics.ts";
 import { createAskedGauge, createCells } from "./series.ts";
 import { createStoreMetrics } from "./store-metrics.ts";
 import { createTokenMetrics } from "./token-metrics.ts";
@@ -32,6 +34,7 @@ export interface MetricsOptions {
 export interface Metrics {
   readonly checks: CheckMetrics;
   readonly tokens: TokenMetrics;
+  readonly mints: MintMetrics;
   readonly store: StoreMetrics & { up(up: boolean): void };
   readonly keys: KeyMetrics;
   readonly sizes: SizeMetrics;
@@ -58,6 +61,7 @@ export function createMetrics({ version, upstreamNames, issuerNames, ofProcess }
   const metrics: Metrics = {
     checks: createCheckMetrics(registry, upstreamNames),
     tokens: createTokenMetrics(registry, upstreamNames),
+    mints: createMintMetrics(registry, upstreamNames),
     store: createStoreMetrics(registry),
     keys: createKeyMetrics(registry, issuerNames),
     sizes: createSizeMetrics(registry, upstreamNames),

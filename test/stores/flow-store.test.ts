@@ -49,6 +49,16 @@ function describeContract(current: () => Opened): void {
     expect(await store.take("state", id)).toBeUndefined();
   });
 
+  test("sets a value over what is there, for its own life", async () => {
+    const { store, pass } = current();
+    const id = randomUUID();
+    await store.set("minted", id, "first", minuteMs);
+    await store.set("minted", id, "second", 1_000);
+    expect(await store.read("minted", id)).toBe("second");
+    await pass(1_100);
+    expect(await store.read("minted", id)).toBeUndefined();
+  });
+
   test("keeps the first value put under an id, and tells kinds apart", async () => {
     const { store } = current();
     const id = randomUUID();

@@ -81,6 +81,7 @@ declare module "oidc-provider" {
         value: string,
       ): Promise<{ readonly accountId: string; readonly aud?: string; readonly scope?: string } | undefined>;
     };
+    readonly ClientCredentials: { find(value: string): Promise<{ readonly scope?: string } | undefined> };
     callback(): (request: IncomingMessage, response: ServerResponse) => Promise<void>;
     interactionDetails(request: IncomingMessage, response: ServerResponse): Promise<Interaction>;
     interactionFinished(request: IncomingMessage, response: ServerResponse, result: object): Promise<void>;

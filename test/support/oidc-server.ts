@@ -38,6 +38,8 @@ export interface OidcServerOptions {
   readonly resources?: readonly string[];
   /** Scopes that it knows beside its own. */
   readonly scopes?: readonly string[];
+  /** Clients may get tokens for themselves, with the scope `api`. Default: they may not. */
+  readonly clientCredentials?: boolean;
   /** Makes it the session issuer of this MCP server; see {@link mcpIssuerConfiguration}. */
   readonly mcpResource?: string;
 }
@@ -96,6 +98,8 @@ export interface OidcServer extends OidcFaults {
   /** Ends the grant behind a refresh token, by RFC 7009. */
   revoke(refreshToken: string, client?: OidcClient): Promise<void>;
   isActive(accessToken: string): Promise<boolean>;
+  /** Whether a client got it for itself, with the scope `api`. */
+  isOwn(accessToken: string): Promise<boolean>;
   /** Whose token it is; undefined for one that is not active. */
   accountOf(accessToken: string): Promise<string | undefined>;
   /** What a token was granted; undefined for one that is not active. */
@@ -187,6 +191,7 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
       if (!response.ok) throw new Error(`revocation was refused: ${await response.text()}`);
     },
     isActive: async (accessToken) => (await accountOf(accessToken)) !== undefined,
+    isOwn: async (accessToken) => (await provider.ClientCredentials.find(accessToken))?.scope === "api",
     accountOf,
     scopeOf: async (accessToken) => (await provider.AccessToken.find(accessToken))?.scope,
     audienceOf: async (accessToken) => (await provider.AccessToken.find(accessToken))?.aud,
@@ -209,12 +214,13 @@ async function configurationOf({
   clientDocumentsAt,
   resources = [],
   scopes = [],
+  clientCredentials = false,
   mcpResource,
 }: OidcServerOptions) {
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
   const registered = {
     redirect_uris: [redirectUri, ...redirectUris],
-    grant_types: ["authorization_code", "refresh_token"],
+    grant_types: ["authorization_code", "refresh_token", ...(clientCredentials ? ["client_credentials"] : [])],
   };
   const logout =
     backchannelLogoutUri === undefined
@@ -233,6 +239,7 @@ async function configurationOf({
     ...(onlyConfidential ? { clientAuthMethods: ["client_secret_basic", "client_secret_post"] } : {}),
     cookies: { keys: [randomBytes(16).toString("hex")] },
     features: {
+      clientCredentials: { enabled: clientCredentials },
       backchannelLogout: { enabled: backchannelLogoutUri !== undefined },
       ...(clientDocumentsAt === undefined ? {} : { clientIdMetadataDocument: { enabled: true, ack: "draft-02" } }),
       devInteractions: { enabled: false },
@@ -258,11 +265,12 @@ async function configurationOf({
         : globalThis.fetch(url, init),
     findAccount: async (_ctx: unknown, accountId: string) => ({ accountId, claims: async () => ({ sub: accountId }) }),
     interactions: { url: (_ctx: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },
-    scopes: ["openid", "offline_access", resourceScope, ...scopes],
+    scopes: ["openid", "offline_access", resourceScope, ...(clientCredentials ? ["api"] : []), ...scopes],
     jwks: { keys: [{ ...(await exportJWK(privateKey)), use: "sig", alg: "RS256" }] },
     rotateRefreshToken: true,
     ttl: {
       AccessToken: accessTokenLifeSeconds,
+      ClientCredentials: accessTokenLifeSeconds,
       RefreshToken: refreshTokenLifeSeconds,
       IdToken: hour,
       Interaction: hour,

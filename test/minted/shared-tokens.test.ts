@@ -1,0 +1,119 @@
+import { expect, test } from "vitest";
+import { createSharedTokens, type SharedToken } from "../../src/minted/shared-tokens.ts";
+import { BearerswapError } from "../../src/platform/error.ts";
+import { systemRandom } from "../../src/platform/random.ts";
+import { Secret } from "../../src/platform/secret.ts";
+import type { FlowStore } from "../../src/stores/flow-store.ts";
+import { createMemoryFlowStore } from "../../src/stores/memory-flow-store.ts";
+import { manualClock } from "../support/manual-clock.ts";
+
+const always = () => true;
+
+function world() {
+  const clock = manualClock();
+  const flows = createMemoryFlowStore({ clock, maxRecords: 100 });
+  const replica = (store: FlowStore = flows) =>
+    createSharedTokens({ flows: store, scope: ["crm"], patienceMs: 5_000, clock, random: systemRandom() });
+  const token = (version: string): SharedToken => ({
+    ...{ version, token: new Secret(`token-${version}`) },
+    ...{ mintedAt: clock.wallMs(), lifeMs: 60_000 },
+  });
+  return { clock, flows, replica, token };
+}
+
+/** What a promise has come to by now. */
+function watched<T>(promise: Promise<T>): { value?: T } {
+  const seen: { value?: T } = {};
+  void promise.then((value) => {
+    seen.value = value;
+  });
+  return seen;
+}
+
+test("one replica gets the turn, and the others what it shares", async () => {
+  const { clock, replica, token } = world();
+  const turn = await replica().findOrTakeTurn("one", always);
+  if (turn.kind !== "turn") throw new Error("expected the turn");
+  const [second, third] = [replica(), replica()].map((each) => watched(each.findOrTakeTurn("one", always)));
+  await clock.advance(3_000);
+  expect([second, third]).toEqual([{}, {}]);
+  await turn.end(token("v1"));
+  await clock.advance(100);
+  expect([second?.value, third?.value]).toMatchObject([
+    { kind: "found", token: { version: "v1", lifeMs: 60_000 } },
+    { kind: "found", token: { version: "v1" } },
+  ]);
+  expect((await replica().findOrTakeTurn("another", always)).kind).toBe("turn");
+});
+
+test("a turn that brought nothing goes to the next who waits", async () => {
+  const { clock, replica } = world();
+  const turn = await replica().findOrTakeTurn("one", always);
+  const next = watched(replica().findOrTakeTurn("one", always));
+  if (turn.kind === "turn") await turn.end();
+  await clock.advance(100);
+  expect(next.value?.kind).toBe("turn");
+});
+
+test("a replica that waits takes over within two seconds from one that has died", async () => {
+  const { clock, flows, replica } = world();
+  await flows.put("minting", await leaseId(flows, replica), "of a replica that is gone", 2_000);
+  const next = watched(replica().findOrTakeTurn("one", always));
+  await clock.advance(1_900);
+  expect(next).toEqual({});
+  await clock.advance(200);
+  expect(next.value?.kind).toBe("turn");
+});
+
+test("whoever has waited for long enough asks by itself, and the holder keeps its turn", async () => {
+  const { clock, replica, token } = world();
+  const holder = await replica().findOrTakeTurn("one", always);
+  const impatient = watched(replica().findOrTakeTurn("one", always));
+  await clock.advance(5_100);
+  expect(impatient.value?.kind).toBe("turn");
+  if (impatient.value?.kind === "turn") await impatient.value.end(token("v2"));
+  const third = watched(replica().findOrTakeTurn("one", ({ version }) => version === "v1"));
+  await clock.advance(1_000);
+  expect(third).toEqual({});
+  if (holder.kind === "turn") await holder.end(token("v1"));
+  await clock.advance(100);
+  expect(third.value?.kind).toBe("found");
+});
+
+test("without the store everybody asks by itself, and the store is left alone for a second", async () => {
+  const { clock, flows, replica } = world();
+  let asked = 0;
+  const down = async () => {
+    asked += 1;
+    throw new BearerswapError("store_unavailable", "down");
+  };
+  const shared = replica({ ...flows, read: down, put: down, set: down, take: down });
+  for (let tries = 0; tries < 5; tries++) expect((await shared.findOrTakeTurn("one", always)).kind).toBe("turn");
+  expect(asked).toBe(1);
+  await clock.advance(1_000);
+  await shared.findOrTakeTurn("one", always);
+  expect(asked).toBe(2);
+});
+
+test("a record that cannot be read counts as none", async () => {
+  const { flows, replica, token } = world();
+  const first = await replica().findOrTakeTurn("one", always);
+  if (first.kind === "turn") await first.end(token("v1"));
+  const damaged: FlowStore = { ...flows, read: async (kind, id) => (kind === "minted" ? "{}" : flows.read(kind, id)) };
+  expect((await replica(damaged).findOrTakeTurn("one", always)).kind).toBe("turn");
+});
+
+/** The id under which the lease of "one" is kept. */
+async function leaseId(flows: FlowStore, replica: (store: FlowStore) => ReturnType<typeof createSharedTokens>) {
+  let found = "";
+  const spying: FlowStore = {
+    ...flows,
+    async put(kind, id, value, lifeMs) {
+      found = id;
+      return flows.put(kind, id, value, lifeMs);
+    },
+  };
+  const turn = await replica(spying).findOrTakeTurn("one", always);
+  if (turn.kind === "turn") await turn.end();
+  return found;
+}
