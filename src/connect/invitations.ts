@@ -1,11 +1,7 @@
-import { LRUCache } from "lru-cache";
 import { z } from "zod";
-import type { Clock } from "../platform/clock.ts";
 import { digestOf } from "../platform/digest.ts";
-import { upTo } from "../platform/lru-options.ts";
 import type { Random } from "../platform/random.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
-import { grantId } from "../stores/grant.ts";
 import { flowLifeMs, parseRecord } from "./states.ts";
 
 /** What the user is to be asked for beyond what was granted, separated by spaces. Absent: a login like any other. */
@@ -22,9 +18,12 @@ export type Ticket = z.output<typeof ticketSchema>;
 export type Ask = z.output<typeof askSchema>;
 
 /**
- * What links refer to by a random id, for ten minutes. An id is no secret: it opens nothing. A ticket only says who has
- * to log in. It is used up when that login has matched, so that a program that previews links does not use it up. An ask
- * is for the session that it names, and for no other one.
+ * What links refer to by a random id, for ten minutes from the last time that it was handed out. An id is no secret: it
+ * opens nothing. A ticket only says who has to log in. It is used up when that login has matched, so that a program that
+ * previews links does not use it up. An ask is for the session that it names, and for no other one.
+ *
+ * As long as it is good, all replicas hand out the same id for the same invitation: the store says which. An API that
+ * refuses each request of a million sessions then costs the store two records for each of them, not two for each request.
  */
 interface Invitations<T> {
   issue(invitation: T): Promise<string>;
@@ -40,15 +39,8 @@ export type Asks = Omit<Invitations<Ask>, "take">;
 interface InvitationsDeps {
   readonly flows: FlowStore;
   readonly random: Random;
-  readonly clock: Pick<Clock, "monotonicMs">;
 }
 
-/**
- * For this long, ms, a client that asks again gets the same id: one that asks every second then does not fill the store,
- * and each link has most of its time left.
- */
-const sameIdMs = 2 * 60 * 1_000;
-const maxRemembered = 10_000;
 const idSyntax = /^[A-Za-z0-9_-]{22}$/;
 
 export function createTickets(deps: InvitationsDeps): Tickets {
@@ -59,38 +51,38 @@ export function createAsks(deps: InvitationsDeps): Asks {
   return createInvitations("ask", askSchema, deps);
 }
 
-function createInvitations<T extends Pick<Ticket, "session" | "upstream" | "scope">>(
+function createInvitations<T extends Ticket | Ask>(
   kind: "ticket" | "ask",
   schema: z.ZodType<T>,
-  { flows, random, clock }: InvitationsDeps,
+  { flows, random }: InvitationsDeps,
 ): Invitations<T> {
-  const issued = new LRUCache<string, { readonly id: string; readonly until: number }>(upTo(maxRemembered));
   /** Those that are being issued: requests that come in at the same time share one. */
   const issuing = new Map<string, Promise<string>>();
 
   return {
     issue(invitation) {
-      const key = `${grantId(invitation)}:${invitation.scope ?? ""}`;
-      const underWay = issuing.get(key) ?? issue(key, invitation).finally(() => issuing.delete(key));
+      const value = JSON.stringify(schema.parse(invitation));
+      const key = digestOf(kind, value);
+      const underWay = issuing.get(key) ?? issue(key, value).finally(() => issuing.delete(key));
       issuing.set(key, underWay);
       return underWay;
     },
-    look,
+    look: (id) => parsed(id, (hash) => flows.read(kind, hash)),
     take: (id) => parsed(id, (hash) => flows.take(kind, hash)),
   };
 
-  async function issue(key: string, invitation: T): Promise<string> {
-    const known = issued.get(key);
-    if (known !== undefined && clock.monotonicMs() < known.until && (await look(known.id)) !== undefined)
-      return known.id;
+  async function issue(key: string, value: string): Promise<string> {
+    const known = await flows.read("issued", key, flowLifeMs);
+    if (known !== undefined && (await flows.read(kind, digestOf(known), flowLifeMs)) !== undefined) return known;
+    // That one was used. If another replica has seen that too, either's id is good.
+    if (known !== undefined) await flows.take("issued", key);
     const id = random.id();
-    await flows.put(kind, digestOf(id), JSON.stringify(invitation), flowLifeMs);
-    issued.set(key, { id, until: clock.monotonicMs() + sameIdMs });
-    return id;
-  }
-
-  function look(id: string): Promise<T | undefined> {
-    return parsed(id, (hash) => flows.read(kind, hash));
+    await flows.put(kind, digestOf(id), value, flowLifeMs);
+    if (await flows.put("issued", key, id, flowLifeMs)) return id;
+    const first = await flows.read("issued", key);
+    if (first === undefined) return id;
+    await flows.take(kind, digestOf(id));
+    return first;
   }
 
   async function parsed(id: string, find: (hash: string) => Promise<string | undefined>): Promise<T | undefined> {

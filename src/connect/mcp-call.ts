@@ -2,7 +2,7 @@ import { isObject, type JsonObject, valueAt } from "../platform/json-object.ts";
 import { elementTexts, memberText } from "./json-member.ts";
 import { capabilitiesKey, inputKey, versionKey } from "./mcp-words.ts";
 
-/** Longer ones are not left with the request: an id may have any length. */
+/** In bytes. Longer ones are not left with the request: an id may have any length. */
 const longestCall = 2_048;
 
 /**
@@ -20,7 +20,7 @@ export function callOf(body: string, upstream: string): string | undefined {
     return undefined;
   }
   const call = Array.isArray(parsed) ? batchOf(parsed, elementTexts(body)) : requestOf(parsed, body, upstream);
-  return call === undefined || call.length > longestCall ? undefined : call;
+  return call === undefined || Buffer.byteLength(call) > longestCall ? undefined : call;
 }
 
 function batchOf(members: readonly unknown[], texts: readonly string[]): string | undefined {

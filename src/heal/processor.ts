@@ -1,6 +1,7 @@
 import { ProcessingRequest } from "../gen/envoy/service/ext_proc/v3/external_processor.ts";
 import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
+import { refusalIn } from "./challenge.ts";
 import type { Healing, Retry } from "./healing.ts";
 import { askForBody, attributeHeaders, headersOf, immediate, unchanged, withoutChallenge } from "./message.ts";
 import type { ScopeRefusals } from "./scope-refusals.ts";
@@ -51,6 +52,8 @@ export function createProcess({ healing, scopeRefused, log }: ProcessDeps): Proc
           }
         } catch (error) {
           log.error({ event: "heal_failed", reason: messageOf(error) }, "unexpected error: let through unchanged");
+          // What the challenge says is not known: it may lead the client to somebody else's authorization server.
+          if (part?.$case === "responseHeaders") return withoutChallenge();
           return part === undefined ? undefined : unchanged(part.$case);
         }
       },
@@ -63,8 +66,9 @@ export function createProcess({ healing, scopeRefused, log }: ProcessDeps): Proc
   ): Promise<Buffer> {
     const metadata = message?.metadataContext;
     if (headers.get(":status") !== "403" || scopeRefused === undefined) {
+      const refusal = refusalIn(headers.get("www-authenticate") ?? "");
       await healing.answered(headers, metadata);
-      return unchanged("responseHeaders");
+      return refusal.leadsAway ? withoutChallenge() : unchanged("responseHeaders");
     }
     const ending = await scopeRefused({ headers, request: attributeHeaders(message?.attributes), metadata });
     switch (ending.kind) {

@@ -16,13 +16,18 @@ const scopes = ["contacts.write", "notes.write"];
 /**
  * The real Envoy with the filters of envoy-heal.yaml in front of an API, or an MCP server, that wants scopes; browsers
  * have sessions of ours, MCP clients a JWT.
+ *
+ * @param byUrl the MCP server is known by its URL alone; its client registers itself
  */
-export async function startStepUpWorld({ use }: Resources, { mcp: isMcp = false } = {}) {
+export async function startStepUpWorld({ use }: Resources, { mcp: isMcp = false, byUrl = false } = {}) {
   const clock = shiftedClock();
   const port = await freePort();
   const publicUrl = `http://127.0.0.1:${port}`;
   const redirectUris = [`${publicUrl}/_bearerswap/callback`];
-  const life = { accessTokenLifeSeconds: 86_400, redirectUris, asksUsers: true };
+  const mcpPort = await freePort();
+  const mcpUrl = `http://127.0.0.1:${mcpPort}/mcp`;
+  const known = byUrl ? { registers: true, resources: [mcpUrl] } : {};
+  const life = { accessTokenLifeSeconds: 86_400, redirectUris, asksUsers: true, ...known };
   const provider = await use(startOidcServer({ ...life, scopes: [...scopes, "admin"] }));
   const as = await use(startOidcServer({ redirectUris }));
   const keys = await use(startJwtIssuer());
@@ -31,6 +36,7 @@ export async function startStepUpWorld({ use }: Resources, { mcp: isMcp = false 
   const upstream = isMcp
     ? await use(
         startMcpServer({
+          ...(byUrl ? { port: mcpPort, issuer: provider.issuer, scopes: ["mcp"] } : {}),
           accepts: provider.isActive,
           lacks: async (token, message) =>
             message.includes("tools/call") && !(await scopeOf(token)).includes("contacts.write")
@@ -42,9 +48,10 @@ export async function startStepUpWorld({ use }: Resources, { mcp: isMcp = false 
   const client = { clientId: provider.client.id, clientSecret: "${env:SECRET}" };
   const connect = { scope: "openid offline_access", parameters: { prompt: "consent" } };
   const jwt = { issuer: as.issuer, jwks: keys.jwksUrl, audience: "gateway", claim: "tsid", subject: "sub" };
+  const crm = byUrl ? { mcp: mcpUrl } : { issuer: provider.issuer, ...client, connect };
   const config = {
     sessions: [{ jwt }, { cookie: { issue: true } }],
-    upstreams: { crm: { issuer: provider.issuer, ...client, connect } },
+    upstreams: { crm, wiki: { issuer: provider.issuer, ...client, connect } },
     connect: {
       publicUrl,
       login: { jwt: { clientId: as.client.id, clientSecret: "${env:SECRET}" } },
@@ -60,9 +67,15 @@ export async function startStepUpWorld({ use }: Resources, { mcp: isMcp = false 
   };
   const setup = { service: service.grpc, upstreamPort: upstream.port, upstream: "crm", port, heals: true };
   const envoy = await use(startEnvoy({ config: envoyConfig({ ...setup, ...(isMcp ? mcpRoute : {}) }) }));
+  /** Of the second upstream, with the same API behind it. */
+  const startWiki = async () => {
+    const wikiPort = await freePort();
+    await use(startEnvoy({ config: envoyConfig({ ...setup, upstream: "wiki", port: wikiPort }) }));
+    return `http://127.0.0.1:${wikiPort}`;
+  };
 
   return {
-    ...{ clock, publicUrl, provider, keys, service, envoy, api },
+    ...{ clock, publicUrl, provider, keys, service, envoy, api, startWiki, mcpUrl },
     /** A browser that is sent to a login continues as this user. */
     visit: (browser: HttpBrowser, url: string, user = "user-1") =>
       browser.visit(new URL(url, publicUrl).href, as_(user)),
@@ -77,8 +90,9 @@ export async function startStepUpWorld({ use }: Resources, { mcp: isMcp = false 
       return browser;
     },
     /** A request of the browser's session by a script, which is no navigation. */
-    fetchAs: (browser: HttpBrowser, path: string): Promise<Response> =>
-      fetch(`${publicUrl}${path}`, {
+    fetchAs: (browser: HttpBrowser, path: string, init: RequestInit = {}): Promise<Response> =>
+      fetch(new URL(path, publicUrl), {
+        ...init,
         headers: { cookie: `__Host-bearerswap=${browser.cookie(publicUrl, "__Host-bearerswap")}` },
       }),
     authorizationOf: async (session: string) =>

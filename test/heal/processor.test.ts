@@ -53,6 +53,13 @@ describe("ext_proc", () => {
     expect(tokenIn(await envoy.process([retry(metadata)]))).toMatch(/^Bearer access-\d+$/);
   });
 
+  test("a 401 that would lead the client to the vendor's authorization server goes on without its challenge", async () => {
+    const vendor = 'Basic realm="x", Bearer Resource_Metadata="https://vendor.example/metadata"';
+    expect(await envoy.process([rejection({}, vendor)])).toMatchObject([
+      { response_headers: { response: { header_mutation: { remove_headers: ["www-authenticate"] } } } },
+    ]);
+  });
+
   test.each([
     ["without a proof", () => ({ proof: "" })],
     ["with a proof that was made up", () => ({ proof: "1.d1-000000000000.a.b.m.c.d" })],

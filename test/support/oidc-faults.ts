@@ -18,7 +18,11 @@ export interface OidcFaults {
   release(): void;
   /** The next token request is carried out and its answer lost; with `rotate: false` it is lost on its way there. */
   closeAfterReading(options?: { readonly rotate?: boolean }): void;
+  /** What the provider answers to token requests is changed so, until undefined is given. */
+  change(edit: Edit | undefined): void;
 }
+
+type Edit = (answer: Readonly<Record<string, unknown>>) => object;
 
 /**
  * Stands between clients and the provider's token endpoint; passes requests on one at a time, since the provider's
@@ -31,6 +35,7 @@ export function createOidcFaults(
   const queue: (Failure | "lose answer" | "lose request")[] = [];
   let always: Failure | undefined;
   let gate: AnswerGate | undefined;
+  let edit: Edit | undefined;
   let turn: Promise<void> = Promise.resolve();
 
   async function inTurn(request: HttpRequest, response: HttpResponse): Promise<void> {
@@ -43,7 +48,7 @@ export function createOidcFaults(
   async function handle(request: HttpRequest, response: HttpResponse): Promise<void> {
     const fault = queue.shift() ?? always;
     await gate?.pass();
-    if (fault === undefined) return inTurn(request, response);
+    if (fault === undefined) return inTurn(request, edit === undefined ? response : edited(response, edit));
     if (fault === "lose answer") return inTurn(request, losingAnswer(request, response));
     const form = new URLSearchParams(await readBody(request));
     if (fault === "lose request") return void request.socket.destroy();
@@ -59,6 +64,7 @@ export function createOidcFaults(
     hang: () => (gate = createAnswerGate()),
     release: () => gate?.release(),
     closeAfterReading: ({ rotate = true } = {}) => void queue.push(rotate ? "lose answer" : "lose request"),
+    change: (next) => void (edit = next),
   };
 }
 
@@ -66,6 +72,17 @@ function losingAnswer(request: HttpRequest, response: HttpResponse): HttpRespons
   response.end = () => {
     request.socket.destroy();
     return response;
+  };
+  return response;
+}
+
+/** The provider hands its answer over in one piece. */
+function edited(response: HttpResponse, edit: Edit): HttpResponse {
+  const end = response.end.bind(response);
+  response.end = (answer?: unknown) => {
+    const text = JSON.stringify(edit(JSON.parse(String(answer)) as Record<string, unknown>));
+    response.setHeader("content-length", Buffer.byteLength(text));
+    return end(text);
   };
   return response;
 }

@@ -248,7 +248,11 @@ async function configurationOf({
         enabled: true,
         getResourceServerInfo(_ctx: unknown, resource: string) {
           if (!resources.includes(resource)) throw new errors.InvalidTarget();
-          return { scope: resourceScope, accessTokenFormat: "opaque", accessTokenTTL: accessTokenLifeSeconds };
+          return {
+            scope: [resourceScope, ...scopes].join(" "),
+            accessTokenFormat: "opaque",
+            accessTokenTTL: accessTokenLifeSeconds,
+          };
         },
         // A code or a refresh token that was granted for a resource gives tokens for it also where the request does not
         // name it again.
