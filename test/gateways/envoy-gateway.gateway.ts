@@ -7,6 +7,7 @@ import { resources } from "../support/resources.ts";
 import { behavesThroughGateway, call, failsClosed, limits, mcpHeaders, ownOrigin } from "./behaviour.ts";
 import { type EnvoyGateway, envoyGatewayResources, startEnvoyGateway, toBackend } from "./envoy-gateway.ts";
 import { counter, failsClosedInARetry, healsThroughGateway, loggedIn, rejectLast } from "./healing.ts";
+import { stepsUpThroughGateway } from "./step-up.ts";
 import { startWorld, type World } from "./world.ts";
 
 describe("Envoy Gateway with envoy/envoy-gateway/", () => {
@@ -21,6 +22,8 @@ describe("Envoy Gateway with envoy/envoy-gateway/", () => {
   });
 
   behavesThroughGateway(() => world);
+
+  stepsUpThroughGateway(() => world);
 
   healsThroughGateway(
     () => world,

@@ -122,18 +122,6 @@ function surroundings(port: number): readonly Tree[] {
       metadata: { ...metadata, name: "eg" },
       spec: { gatewayClassName: "eg", listeners: [{ name: "http", protocol: "HTTP", port }] },
     },
-    {
-      ...api,
-      kind: "HTTPRoute",
-      metadata: { ...metadata, name: "crm" },
-      spec: {
-        parentRefs: [{ name: "eg" }],
-        hostnames: ["gateway.example.com"],
-        rules: [
-          { matches: [{ path: { type: "PathPrefix", value: "/crm" } }], backendRefs: [{ name: "crm", port: 80 }] },
-        ],
-      },
-    },
   ];
 }
 

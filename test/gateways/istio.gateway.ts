@@ -14,6 +14,7 @@ import { behavesThroughGateway, call, failsClosed, limits, mcpHeaders, ownOrigin
 import { builtProgram, goPrograms } from "./go-programs.ts";
 import { failsClosedInARetry, healsThroughGateway } from "./healing.ts";
 import { asDocuments, istioResources, meshConfig, startIstio } from "./istio.ts";
+import { stepsUpThroughGateway } from "./step-up.ts";
 import { startWorld, type World } from "./world.ts";
 
 const run = promisify(execFile);
@@ -30,6 +31,8 @@ describe("Istio with envoy/istio/", () => {
   });
 
   behavesThroughGateway(() => world);
+
+  stepsUpThroughGateway(() => world);
 
   healsThroughGateway(
     () => world,

@@ -7,7 +7,7 @@ import { type Answer, portOf, type SendOptions, send } from "../envoy/behind-env
 import { type Environment, mappedConfig } from "../envoy/translated.ts";
 import { createHttpBrowser, type HttpBrowser } from "../support/http-browser.ts";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
-import { type McpServerProcess, startMcpServer } from "../support/mcp-server.ts";
+import { type McpServerProcess, scopeChallenge, startMcpServer } from "../support/mcp-server.ts";
 import { type OidcServer, startOidcServer } from "../support/oidc-server.ts";
 import { freePort, startRedis } from "../support/redis-server.ts";
 import type { Resources } from "../support/resources.ts";
@@ -47,6 +47,8 @@ export interface Places {
 export const silenceMs = 17_000;
 
 const user = "user-1";
+/** What crm wants under /crm/needs, and bearerswap may ask for. Under /crm/invalid no token will do. */
+const scope = "contacts.write";
 
 /** Runs the configuration in the ConfigMap of that folder, with nothing replaced in it but addresses. */
 export async function startWorld(
@@ -59,7 +61,7 @@ export async function startWorld(
   const port = await freePort();
   const publicUrl = `http://${host}:${port}`;
   const redirectUris = [`${publicUrl}/_bearerswap/callback`];
-  const provider = await use(startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris }));
+  const provider = await use(startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris, scopes: [scope] }));
   const as = await use(startOidcServer({ redirectUris }));
   const keys = await use(startJwtIssuer());
   const opinion: World["opinion"] = { rejected: new Set(), before: async () => undefined };
@@ -68,6 +70,12 @@ export async function startWorld(
       async accepts(token, path) {
         await opinion.before();
         return !opinion.rejected.has(token) && !path.startsWith("/crm/forbidden") && provider.isActive(token);
+      },
+      async refuses(token, path) {
+        if (path.startsWith("/crm/invalid")) return { status: 400, headers: scopeChallenge(scope) };
+        if (!path.startsWith("/crm/needs")) return undefined;
+        const granted = (await provider.scopeOf(token))?.split(" ").includes(scope);
+        return granted ? undefined : { status: 403, headers: scopeChallenge(scope) };
       },
     }),
   );
