@@ -2,7 +2,7 @@ import { configuredAdminServer } from "./admin/admin-server.ts";
 import { createCheck } from "./check/check.ts";
 import { createDecoder } from "./check/request.ts";
 import { createRoutes } from "./check/routes.ts";
-import { needsFlowStores } from "./config/flow-needs.ts";
+import { keepsTokens, needsFlowStores } from "./config/flow-needs.ts";
 import type { Config } from "./config/schema.ts";
 import { configuredBrowserSessions } from "./connect/configured-browser-sessions.ts";
 import { configuredConnect, cookiesOfPages } from "./connect/configured-connect.ts";
@@ -107,7 +107,7 @@ function createDecision(config: Config, world: World, lasting: ReturnType<typeof
   const names = configuredSessionNames({ ...world, config, store, flowStores });
   const parts = { ...world, ...lasting, config, names };
   const logout = configuredLogout({ ...parts, keys, pages: issuerSessions, metrics: metrics.logouts });
-  const told = { keys, onVerified: names?.seen, ownSessions: browsers.ownSessions };
+  const told = { keys, onVerified: names?.seen, ownSessions: browsers.ownSessions, keepsTokens: keepsTokens(config) };
   const sessions = createSources({ ...world, ...told, config: sourceConfigs, maxEntries: cache.maxSessions, metrics });
   const routes = createRoutes(config);
   const connect = configuredConnect({ ...parts, ...browsers, sessions, routes, metrics: metrics.grants });

@@ -16,7 +16,10 @@ import { createSubjectGrants, type UserNames } from "./subject-grants.ts";
 
 export interface GrantsServiceDeps {
   readonly store: Pick<TokenStore, "read" | "list">;
-  readonly tokens: Pick<TokenManager, "put" | "refreshNow" | "revoke" | "endIf">;
+  readonly tokens: Pick<TokenManager, "put" | "refreshNow" | "revoke" | "endIf"> & {
+    /** Ends what is minted for a session, without a grant. */
+    endSession(session: string): Promise<void>;
+  };
   /** The configured session sources. */
   readonly sources: readonly SourceConfig[];
   /** By the upstream's name. */
@@ -126,6 +129,7 @@ export function createGrantsHandlers({
 
     async revoke({ session, upstream, keepUpstream }) {
       const hash = sessionOf(session);
+      if (upstream === "") await tokens.endSession(hash);
       const names =
         upstream === "" ? await store.list(hash, [...providers.keys()]) : [keyOf(session, upstream).upstream];
       const ended = await Promise.all(

@@ -1,6 +1,9 @@
 import { needsFlowStores } from "../config/flow-needs.ts";
 import type { Config } from "../config/schema.ts";
 import type { UpstreamConfig } from "../config/upstreams-schema.ts";
+import { type MintedConfig, needsSubjectToken } from "../minted/config.ts";
+import { meaningOf } from "../minted/meaning.ts";
+import { trialRequest } from "../minted/trial.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { fetchProblem } from "../platform/discovery.ts";
 import { messageOf } from "../platform/error.ts";
@@ -10,6 +13,7 @@ import { createLog } from "../platform/log.ts";
 import { type Random, systemRandom } from "../platform/random.ts";
 import { Secret } from "../platform/secret.ts";
 import { createOAuthProvider } from "../providers/oauth-provider.ts";
+import type { RefreshOutcome } from "../providers/outcome.ts";
 import { createTokenMint } from "../providers/token-mint.ts";
 import { createKeySets } from "../sessions/key-sets.ts";
 import type { Finding } from "./finding.ts";
@@ -69,7 +73,7 @@ interface ClientDeps {
 }
 
 /**
- * The mint itself, or a refresh with a token that cannot exist: a provider that knows the client refuses the token, one that does not
+ * A refresh with a token that cannot exist: a provider that knows the client refuses the token, one that does not
  * refuses the client (RFC 6749 §5.2).
  */
 async function clientFinding(
@@ -88,21 +92,18 @@ async function clientFinding(
     if (isPost) isAnswered = true;
     return response;
   };
-  const isMinted = upstream.minted !== undefined;
+  const unknownToken = `bearerswap-check-${random.id()}`;
   const outcome =
     upstream.minted === undefined
       ? await createOAuthProvider({ config: upstream, fetch: watched, clock }).refresh({
-          refreshToken: new Secret(`bearerswap-check-${random.id()}`),
+          refreshToken: new Secret(unknownToken),
           beforeSend: () => true,
         })
-      : await createTokenMint({ config: upstream, fetch: watched, clock, timeoutMs: patienceMs })({
-          grantType: "client_credentials",
-          parameters: upstream.minted.parameters,
-        });
-  if (isMinted && outcome.kind === "tokens")
-    return { path, kind: "ok", text: "the provider gave a token by clientCredentials" };
-  if (isMinted && outcome.kind === "refused")
-    return { path, kind: "problem", text: `the provider refuses clientCredentials (${outcome.why})` };
+      : await createTokenMint({ config: upstream, fetch: watched, clock, timeoutMs: patienceMs })(
+          trialRequest(upstream.minted, unknownToken),
+        );
+  const finding = upstream.minted && mintFinding(path, upstream.minted, outcome);
+  if (finding !== undefined) return finding;
   switch (outcome.kind) {
     case "refused":
       return {
@@ -134,6 +135,18 @@ async function clientFinding(
     default:
       return outcome satisfies never;
   }
+}
+
+/** What only a mint's outcome tells: one by our client alone works or does not. */
+function mintFinding(path: string, minted: MintedConfig, outcome: RefreshOutcome): Finding | undefined {
+  if (!needsSubjectToken(minted)) {
+    if (outcome.kind === "tokens") return { path, kind: "ok", text: `the provider gave a token by ${minted.kind}` };
+    if (outcome.kind !== "refused") return undefined;
+    return { path, kind: "problem", text: `the provider refuses ${minted.kind} (${outcome.why})` };
+  }
+  if (outcome.kind === "tokens" || meaningOf(outcome, { ofSessions: true }) !== "subject") return undefined;
+  const text = `the provider takes the client: it refused a made-up token, and not the client (${outcome.why})`;
+  return { path, kind: "ok", text };
 }
 
 /** A JWT that no key has signed. Finding that out takes the issuer's keys. */

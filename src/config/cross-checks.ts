@@ -5,6 +5,7 @@ import type { SourceConfig } from "../sessions/source-config.ts";
 import { type HostPort, parseRedisUrl, type RedisConfig } from "../stores/redis-config.ts";
 import { connectChecks } from "./connect-checks.ts";
 import { contradictions, repeatedMembers, repeatedRoutes, repeatedSources } from "./duplicates.ts";
+import { mintedChecks } from "./minted-checks.ts";
 import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
 import type { Config } from "./schema.ts";
@@ -26,6 +27,7 @@ export function crossCheck(config: Parsed, raw: Readonly<Record<string, unknown>
     ...distinctAddresses(config),
     ...reachableLogout(config),
     ...connectChecks(config, raw),
+    ...mintedChecks(config),
     ...repeatedMembers(raw),
     ...repeatedRoutes(config),
     ...repeatedSources(config),

@@ -1,3 +1,4 @@
+import { needsSubjectToken } from "../minted/config.ts";
 import { isJwtSource, isNamed } from "../sessions/source-config.ts";
 import type { Config } from "./schema.ts";
 
@@ -13,4 +14,9 @@ export function needsFlowStores({
 }: Pick<Config, "connect" | "heal" | "sessions" | "upstreams">): boolean {
   const isMinted = Object.values(upstreams).some(({ minted }) => minted !== undefined);
   return isMinted || connect !== undefined || heal !== undefined || sessions.filter(isJwtSource).some(isNamed);
+}
+
+/** Whether sessions' own tokens are kept with them, as upstreams' tokens are minted for those. */
+export function keepsTokens({ upstreams }: Pick<Config, "upstreams">): boolean {
+  return Object.values(upstreams).some(({ minted }) => minted !== undefined && needsSubjectToken(minted));
 }

@@ -43,6 +43,8 @@ export function createOffer({ context, decode, sources, routes, resources, assum
     const input = isCurable(denial) ? decode(bytes) : undefined;
     if (input === undefined) return denial;
     const plain: Denial = { ...denial, resourceMetadata: resources.urlFor(input) };
+    // Without grants, as where tokens are minted, no page cures anything.
+    if (denial.upstream !== undefined && !providers.has(denial.upstream)) return plain;
     const isMcp = isAccountAsked(denial) && routes.isMcp(input) && !isNavigation(input);
     if (!isMcp && !hasLogin(denial.upstream)) return plain;
     const failed = (reason: string) => withoutLink(plain, isMcp, reason);

@@ -20,7 +20,7 @@ export interface BackchannelLogoutDeps {
   readonly names: Pick<SessionNames, "named">;
   readonly flows: Pick<FlowStore, "read" | "put">;
   readonly store: Pick<TokenStore, "list">;
-  readonly tokens: Pick<TokenManager, "revoke" | "endIf">;
+  readonly tokens: Pick<TokenManager, "revoke" | "endIf"> & EndSessions;
   /** Ends logins on our own pages; undefined where there are none. */
   readonly pages: EndLogins | undefined;
   /** The configured upstreams. */
@@ -33,6 +33,11 @@ export interface BackchannelLogoutDeps {
 /** Ends what users of an issuer began by logging in there, by the names that its logout token has for them. */
 interface EndLogins {
   end(issuer: string, names: Pick<LogoutToken, "sid" | "sub">): Promise<void>;
+}
+
+/** Ends what is minted for a session, without a grant. */
+interface EndSessions {
+  endSession(session: string): Promise<void>;
 }
 
 /** What became of a logout token. `unavailable`: the issuer has to send it again. */
@@ -134,6 +139,7 @@ export function createBackchannelLogout({
     const of = source.subject === "sub" ? token.sub : undefined;
     let grants = 0;
     for (const session of sessions) {
+      await tokens.endSession(session);
       const held = await store.list(session, upstreamNames);
       const ended = await Promise.all(held.map((upstream) => end({ session, upstream }, of)));
       grants += ended.filter(Boolean).length;

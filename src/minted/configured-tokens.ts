@@ -10,14 +10,18 @@ import type { FlowStore } from "../stores/flow-store.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import { createBreaker } from "../tokens/breaker.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
-import { createTokenManager, type TokenManager, type TokenManagerConfig } from "../tokens/token-manager.ts";
+import { createTokenManager, type TokenManagerConfig } from "../tokens/token-manager.ts";
 import { clientCredentials } from "./client-credentials.ts";
-import type { MintedConfig } from "./config.ts";
+import { type MintedConfig, needsSubjectToken } from "./config.ts";
+import { createEndedSessions } from "./ended-sessions.ts";
+import { exchange } from "./exchange.ts";
+import type { MintKind } from "./kind.ts";
 import type { MintMetrics } from "./metrics.ts";
 import { createMintCall } from "./mint-call.ts";
 import { createMinter, type Minter } from "./minter.ts";
+import { createRefusals } from "./refusals.ts";
 import { createSharedTokens } from "./shared-tokens.ts";
-import { createUpstreamTokens } from "./upstream-tokens.ts";
+import { createUpstreamTokens, type UpstreamTokens } from "./upstream-tokens.ts";
 
 /** An upstream whose tokens are minted. */
 interface MintedUpstream extends ServerConfig, AnswerRules {
@@ -47,7 +51,7 @@ interface ConfiguredTokensDeps {
 const defaultLifeMs = 5 * 60_000;
 
 /** The tokens of all configured upstreams. */
-export function configuredTokens({ config, flowStores, ...deps }: ConfiguredTokensDeps): TokenManager {
+export function configuredTokens({ config, flowStores, ...deps }: ConfiguredTokensDeps): UpstreamTokens {
   const { fetchFor, clock, metrics } = deps;
   const tokenConfig = { ...config.refresh, ...config.cache, cacheEntries: config.cache.maxSessions };
   const grants = createTokenManager({ ...deps, metrics: metrics.tokens, config: tokenConfig });
@@ -56,21 +60,40 @@ export function configuredTokens({ config, flowStores, ...deps }: ConfiguredToke
       ? []
       : [[name, minterOf(name, upstream, flowStores.flows)] as const],
   );
-  return createUpstreamTokens(grants, new Map(minters));
+  const ofSessions = Object.values(config.upstreams).some(({ minted }) => minted && needsSubjectToken(minted));
+  const ended = flowStores && ofSessions ? createEndedSessions({ flows: flowStores.flows, clock }) : undefined;
+  return createUpstreamTokens(grants, new Map(minters), async (session) => ended?.end(session));
 
   function minterOf(upstream: string, server: MintedUpstream, flows: FlowStore): Minter {
     const { timeoutMs } = tokenConfig;
     const { minted, maxConcurrency, issuer = "", tokenEndpoint = issuer, clientId } = server;
     const mint = createTokenMint({ config: server, fetch: fetchFor(server.ca), clock, timeoutMs });
+    const kind = kindOf(minted);
     const breaker = createBreaker({ ...deps, upstream, metrics: metrics.tokens });
     const scope = [upstream, tokenEndpoint, clientId, JSON.stringify(minted)];
     return createMinter({
       ...deps,
       upstream,
-      kind: clientCredentials(minted),
-      call: createMintCall({ ...deps, upstream, mint, breaker, maxConcurrency, metrics: metrics.mints }),
+      kind,
+      call: createMintCall({
+        ...{ ...deps, upstream, kind, mint, breaker, maxConcurrency },
+        refusals: createRefusals(clock),
+        metrics: metrics.mints,
+      }),
+      ended: createEndedSessions({ flows, clock }),
       shared: createSharedTokens({ ...deps, flows, scope, patienceMs: timeoutMs / 2 }),
       config: { ...tokenConfig, lifeMs: server.accessTokenLifeMs ?? defaultLifeMs },
     });
+  }
+}
+
+function kindOf(minted: MintedConfig): MintKind {
+  switch (minted.kind) {
+    case "clientCredentials":
+      return clientCredentials(minted);
+    case "exchange":
+      return exchange(minted);
+    default:
+      return minted satisfies never;
   }
 }

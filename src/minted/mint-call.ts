@@ -1,21 +1,30 @@
 import PQueue from "p-queue";
 import type { Clock } from "../platform/clock.ts";
+import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { RefreshOutcome } from "../providers/outcome.ts";
 import type { MintRequest, TokenMint } from "../providers/token-mint.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
+import { shortHash } from "../stores/grant.ts";
 import type { Breaker } from "../tokens/breaker.ts";
-import type { MintMetrics } from "./metrics.ts";
+import type { MintKind, Subject } from "./kind.ts";
+import { meaningOf } from "./meaning.ts";
+import type { MintEnding, MintMetrics } from "./metrics.ts";
+import type { Refusals } from "./refusals.ts";
 
 /** What one call brought. */
 export type MintResult =
   | { readonly kind: "tokens"; readonly tokens: TokenResponse; readonly sentAt: number }
+  /** The provider refused this subject: a login at the session's issuer may help. */
+  | { readonly kind: "refused"; readonly why: string }
   | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
 
 interface MintCallDeps {
   readonly upstream: string;
+  readonly kind: MintKind;
   readonly mint: TokenMint;
   readonly breaker: Breaker;
+  readonly refusals: Refusals;
   readonly maxConcurrency: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -24,50 +33,96 @@ interface MintCallDeps {
 
 /** A client that is refused is not shown to its provider again for this long, ms. */
 const misconfiguredPauseMs = 5_000;
+const checkConfiguration = "check the upstream's configuration. Nothing is lost";
 
 /** Makes one upstream's calls: no more at once than it may, none while its provider asks for a pause. Never rejects. */
-export function createMintCall(deps: MintCallDeps): (request: MintRequest) => Promise<MintResult> {
-  const { upstream, mint, breaker, maxConcurrency, clock, log, metrics } = deps;
+export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promise<MintResult> {
+  const { upstream, kind, mint, breaker, refusals, maxConcurrency, clock, log, metrics } = deps;
   const queue = new PQueue({ concurrency: maxConcurrency });
   let pause = { until: Number.NEGATIVE_INFINITY, why: "" };
 
-  return (request) => queue.add(() => call(request));
+  return (subject) => queue.add(() => call(subject));
 
-  async function call(request: MintRequest): Promise<MintResult> {
+  async function call(subject: Subject): Promise<MintResult> {
     const sentAt = clock.monotonicMs();
     if (sentAt < pause.until) return { kind: "unavailable", why: pause.why, retryAfterMs: pause.until - sentAt };
+    const held = refusals.held(subject);
+    if (held !== undefined) return refusal(held.why, held.of);
+    let request: MintRequest;
+    try {
+      request = await kind.request(subject);
+    } catch (error) {
+      log.error({ event: "mint", upstream, reason: messageOf(error) }, "what a token request needs cannot be read");
+      return { kind: "unavailable", why: "request_not_made" };
+    }
     let isCalled = false;
     const outcome = await breaker.run(() => {
       isCalled = true;
       return mint(request);
     });
     const durationMs = clock.monotonicMs() - sentAt;
-    if (isCalled) report(outcome, durationMs);
-    if (outcome.kind === "tokens") {
-      if (outcome.tokens.accessToken !== undefined) return { kind: "tokens", tokens: outcome.tokens, sentAt };
-      return { kind: "unavailable", why: "response_without_tokens" };
-    }
-    const { why } = outcome;
-    const retryAfterMs = "retryAfterMs" in outcome ? outcome.retryAfterMs : undefined;
-    const pauseMs =
-      outcome.kind === "refused" || outcome.kind === "misconfigured" ? misconfiguredPauseMs : retryAfterMs;
-    if (isCalled && pauseMs !== undefined) pause = { until: clock.monotonicMs() + pauseMs, why };
-    return { kind: "unavailable", why, retryAfterMs: pauseMs };
+    if (!isCalled && outcome.kind !== "tokens") return unavailable(outcome);
+    if (outcome.kind !== "tokens") return failed(outcome, subject, durationMs);
+    const problem = kind.problemOf(outcome.tokens);
+    if (problem !== undefined) return failed({ kind: "misconfigured", why: problem }, subject, durationMs);
+    metrics.minted(upstream, "minted", durationMs);
+    log.info({ ...about(subject, durationMs), outcome: "tokens" }, "the provider gave a token");
+    refusals.accepted();
+    return { kind: "tokens", tokens: outcome.tokens, sentAt };
   }
 
-  function report(outcome: RefreshOutcome, durationMs: number): void {
-    const fields = { event: "mint", upstream, outcome: outcome.kind, durationMs: Math.round(durationMs) };
-    if (outcome.kind === "tokens") {
-      metrics.minted(upstream, "minted", durationMs);
-      log.info(fields, "the provider gave a token");
-      return;
+  function failed(outcome: Failure, subject: Subject, durationMs: number): MintResult {
+    const { why } = outcome;
+    const meaning = meaningOf(outcome, kind);
+    const tell = (ending: MintEnding, level: "warn" | "error", text: string) => {
+      const { description } = outcome;
+      const advice = "advice" in outcome ? outcome.advice : undefined;
+      metrics.minted(upstream, ending, durationMs);
+      log[level]({ ...about(subject, durationMs), outcome: ending, reason: why, description, advice }, text);
+    };
+    switch (meaning) {
+      case "subject": {
+        const of = refusals.refused(subject, why);
+        if (of === "one") tell("refused", "warn", "the provider refused a session's token: a new login there may help");
+        else tell("misconfigured", "error", `the provider refuses all sessions' tokens: ${checkConfiguration}`);
+        return refusal(why, of);
+      }
+      case "request":
+      case "client":
+        tell("misconfigured", "error", `the provider refused this client, or what it asks for: ${checkConfiguration}`);
+        if (meaning === "client") pause = { until: clock.monotonicMs() + misconfiguredPauseMs, why };
+        return { kind: "unavailable", why, retryAfterMs: misconfiguredPauseMs };
+      case "provider": {
+        const ending = outcome.kind === "unknown" ? "unknown" : "transient";
+        tell(ending, "warn", "the provider gave no token: it is asked again with the next request. Nothing is lost");
+        const result = unavailable(outcome);
+        const { retryAfterMs } = result;
+        if (retryAfterMs !== undefined) pause = { until: clock.monotonicMs() + retryAfterMs, why };
+        return result;
+      }
+      default:
+        return meaning satisfies never;
     }
-    metrics.minted(upstream, outcome.kind, durationMs);
-    const { why: reason, description } = outcome;
-    const advice = "advice" in outcome ? outcome.advice : undefined;
-    const told = { ...fields, reason, description, advice };
-    if (outcome.kind === "refused" || outcome.kind === "misconfigured")
-      log.error(told, "the provider refused this client: check the upstream's configuration. Nothing is lost");
-    else log.warn(told, "the provider gave no token: it is asked again with the next request. Nothing is lost");
   }
+
+  function about({ session }: Subject, durationMs: number) {
+    const of = session === undefined ? {} : { session: shortHash(session) };
+    return { event: "mint", upstream, ...of, durationMs: Math.round(durationMs) };
+  }
+}
+
+type Failure = Exclude<RefreshOutcome, { readonly kind: "tokens" }>;
+
+function refusal(why: string, of: "one" | "all"): MintResult {
+  return of === "one"
+    ? { kind: "refused", why }
+    : { kind: "unavailable", why: `all sessions refused: ${why}`, retryAfterMs: misconfiguredPauseMs };
+}
+
+function unavailable(outcome: Failure): MintResult & { readonly kind: "unavailable" } {
+  return {
+    kind: "unavailable",
+    why: outcome.why,
+    retryAfterMs: "retryAfterMs" in outcome ? outcome.retryAfterMs : undefined,
+  };
 }

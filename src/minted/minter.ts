@@ -3,11 +3,11 @@ import type { Clock } from "../platform/clock.ts";
 import { type Deadline, deadlineAt, deadlineIn } from "../platform/deadline.ts";
 import { plainGet, upTo } from "../platform/lru-options.ts";
 import type { Random } from "../platform/random.ts";
-import type { MintRequest } from "../providers/token-mint.ts";
 import { type AccessToken, type FreshnessConfig, placeAccessToken, usableUntil } from "../tokens/access-token.ts";
 import type { TokenAnswer } from "../tokens/answers.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
 import type { Owner } from "../tokens/owner.ts";
+import type { EndedSessions } from "./ended-sessions.ts";
 import type { MintKind, Subject } from "./kind.ts";
 import type { MintMetrics } from "./metrics.ts";
 import type { MintResult } from "./mint-call.ts";
@@ -31,12 +31,16 @@ export interface MinterConfig extends FreshnessConfig {
   readonly timeoutMs: number;
   /** How long a token lives where the provider does not say, ms. */
   readonly lifeMs: number;
+  /** How long it may go unnoticed that a session was ended, ms: with the store, and without it. */
+  readonly maxStalenessMs: number;
+  readonly maxOutageMs: number;
 }
 
 interface MinterDeps {
   readonly upstream: string;
   readonly kind: MintKind;
-  readonly call: (request: MintRequest) => Promise<MintResult>;
+  readonly call: (subject: Subject) => Promise<MintResult>;
+  readonly ended: Pick<EndedSessions, "look">;
   readonly shared: SharedTokens;
   readonly config: MinterConfig;
   readonly clock: Clock;
@@ -50,28 +54,32 @@ const aheadRetryMs = 5_000;
 const timerSlackMs = 50;
 
 type Unavailable = TokenAnswer & { readonly kind: "unavailable" };
-type Found = TokenAnswer & { readonly kind: "fresh" | "unavailable" };
+type Found = TokenAnswer & { readonly kind: "fresh" | "refused" | "unavailable" };
 
 const hasty: Unavailable = { kind: "unavailable", why: "deadline" };
 const tooLate: Unavailable = { kind: "unavailable", why: "mint_timeout" };
+const noToken: Unavailable = { kind: "unavailable", why: "the session has no token of its own" };
+/** The store is asked again this long after it did not answer, ms. */
+const storeRetryMs = 1_000;
 
 /**
  * The steps from the cheapest on: this process's tokens, a mint that is under way here, the tokens that replicas share,
  * the provider.
  */
 export function createMinter(deps: MinterDeps): Minter {
-  const { upstream, kind, call, shared, config, clock, random, metrics } = deps;
+  const { upstream, kind, call, ended, shared, config, clock, random, metrics } = deps;
   const cache = new LRUCache<string, AccessToken>(upTo(config.cacheEntries));
   const flights = new Map<string, Promise<Found>>();
   const working = new Set<Promise<unknown>>();
+  const looking = new Set<string>();
 
   return {
     cached(owner) {
       const subject = kind.subjectOf(owner);
-      const token = cache.get(subject.id, plainGet);
-      if (token === undefined) return undefined;
+      const token = subject && cache.get(subject.id, plainGet);
+      if (subject === undefined || token === undefined) return undefined;
       const now = clock.monotonicMs();
-      if (now >= token.staleAt) return undefined;
+      if (now >= token.staleAt || (kind.ofSessions && !isConfirmed(subject, token, now))) return undefined;
       if (now >= token.aheadAt) mintAhead(subject, token);
       metrics.tokens.count("cache_hit", upstream);
       return token;
@@ -80,8 +88,9 @@ export function createMinter(deps: MinterDeps): Minter {
     async fresh(owner, deadline) {
       metrics.tokens.count("cache_miss", upstream);
       const subject = kind.subjectOf(owner);
+      if (subject === undefined) return noToken;
       const found = await awaited(join(subject), subject, deadline);
-      return found.kind === "fresh" ? found : (usable(subject) ?? found);
+      return found.kind === "unavailable" ? (usable(subject) ?? found) : found;
     },
 
     held: () => cache.size,
@@ -104,7 +113,32 @@ export function createMinter(deps: MinterDeps): Minter {
 
   function usable({ id }: Subject): (TokenAnswer & { readonly kind: "fresh" }) | undefined {
     const token = cache.get(id, plainGet);
-    return token !== undefined && clock.monotonicMs() < usableUntil(token) ? { kind: "fresh", token } : undefined;
+    const now = clock.monotonicMs();
+    if (token === undefined || now >= usableUntil(token)) return undefined;
+    return kind.ofSessions && now - token.confirmedAt >= config.maxOutageMs ? undefined : { kind: "fresh", token };
+  }
+
+  /** Whether the session had not ended lately; it is looked at again in the background, before a request has to wait. */
+  function isConfirmed(subject: Subject, token: AccessToken, now: number): boolean {
+    const ageMs = now - token.confirmedAt;
+    if (ageMs < config.maxStalenessMs / 2) return true;
+    if (now >= token.unaskedUntil && !looking.has(subject.id)) {
+      looking.add(subject.id);
+      track(confirm(subject).then(() => looking.delete(subject.id)));
+    }
+    const isOutage = token.unaskedUntil !== Number.NEGATIVE_INFINITY;
+    return ageMs < (isOutage ? config.maxOutageMs : config.maxStalenessMs);
+  }
+
+  async function confirm({ id, ...subject }: Subject): Promise<"living" | "ended" | "unknown"> {
+    const from = clock.monotonicMs();
+    const state = await ended.look({ id, ...subject });
+    const held = cache.get(id, plainGet);
+    if (held === undefined) return state;
+    if (state === "ended") cache.delete(id);
+    else if (state === "living") cache.set(id, { ...held, confirmedAt: from, unaskedUntil: Number.NEGATIVE_INFINITY });
+    else held.unaskedUntil = clock.monotonicMs() + storeRetryMs;
+    return state;
   }
 
   function mintAhead(subject: Subject, token: AccessToken): void {
@@ -134,16 +168,23 @@ export function createMinter(deps: MinterDeps): Minter {
   }
 
   async function obtain(subject: Subject, replacing: string | undefined): Promise<Found> {
+    if (kind.ofSessions) {
+      const state = await confirm(subject);
+      if (state === "ended") return { kind: "refused", why: "session_ended" };
+      const held = usable(subject);
+      if (replacing === undefined && held !== undefined && clock.monotonicMs() < held.token.staleAt) return held;
+      if (subjectLeftMs(subject) <= 0) return { kind: "refused", why: "subject_token_expired" };
+    }
     const isGood = (token: SharedToken) =>
       token.version !== replacing && clock.monotonicMs() < placed(token, leftMs(token)).staleAt;
     const turn = await shared.findOrTakeTurn(subject.id, isGood);
     if (turn.kind === "found") {
       metrics.mints.minted(upstream, "shared");
-      return keep(subject, placed(turn.token, leftMs(turn.token)));
+      return keep(subject, turn.token, placed(turn.token, leftMs(turn.token)));
     }
     const asked = { wall: clock.wallMs(), monotonic: clock.monotonicMs() };
-    const result = await call(kind.request(subject));
-    if (result.kind === "unavailable") {
+    const result = await call(subject);
+    if (result.kind !== "tokens") {
       track(turn.end());
       return result;
     }
@@ -151,10 +192,15 @@ export function createMinter(deps: MinterDeps): Minter {
     const { accessToken, expiresInMs = config.lifeMs } = tokens;
     if (accessToken === undefined) return { kind: "unavailable", why: "response_without_tokens" };
     const mintedAt = asked.wall + (sentAt - asked.monotonic);
-    const made = { version: random.id(), token: accessToken, mintedAt, lifeMs: expiresInMs };
+    const lifeMs = Math.min(expiresInMs, subjectLeftMs(subject, mintedAt));
+    const made = { version: random.id(), token: accessToken, mintedAt, lifeMs };
     // Nobody waits until it is shared: a token that is lost can be minted again.
     track(turn.end(made));
-    return keep(subject, placed(made, expiresInMs, sentAt));
+    return keep(subject, made, placed(made, lifeMs, sentAt));
+  }
+
+  function subjectLeftMs({ expiresAt = Number.POSITIVE_INFINITY }: Subject, wallMs = clock.wallMs()): number {
+    return expiresAt - wallMs;
   }
 
   /** By the wall clocks of two machines: one that is set back must not make a life longer than it was. */
@@ -170,8 +216,11 @@ export function createMinter(deps: MinterDeps): Minter {
     return placeAccessToken({ token, remainingMs, lifeMs }, { version }, from, config, random.fraction());
   }
 
-  function keep({ id }: Subject, token: AccessToken): Found {
-    cache.set(id, token);
-    return { kind: "fresh", token };
+  /** Nothing is minted ahead for a subject that ends with the token: the next token would not live longer. */
+  function keep(subject: Subject, { mintedAt, lifeMs }: SharedToken, token: AccessToken): Found {
+    const isLast = subjectLeftMs(subject, mintedAt + lifeMs) <= 0;
+    const kept = isLast ? { ...token, aheadAt: Number.POSITIVE_INFINITY } : token;
+    cache.set(subject.id, kept);
+    return { kind: "fresh", token: kept };
   }
 }

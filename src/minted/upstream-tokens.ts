@@ -1,11 +1,21 @@
 import type { TokenManager } from "../tokens/token-manager.ts";
 import type { Minter } from "./minter.ts";
 
+export interface UpstreamTokens extends TokenManager {
+  /** The session was ended: nothing more is minted for what it is now. Throws what the store throws. */
+  endSession(session: string): Promise<void>;
+}
+
 /** The tokens of all upstreams: of grants, and of those that are minted. Nobody who asks has to know which is which. */
-export function createUpstreamTokens(grants: TokenManager, minters: ReadonlyMap<string, Minter>): TokenManager {
-  if (minters.size === 0) return grants;
+export function createUpstreamTokens(
+  grants: TokenManager,
+  minters: ReadonlyMap<string, Minter>,
+  endSession: UpstreamTokens["endSession"],
+): UpstreamTokens {
+  if (minters.size === 0) return { ...grants, endSession };
   return {
     ...grants,
+    endSession,
     cached(owner, upstream) {
       const minter = minters.get(upstream);
       return minter === undefined ? grants.cached(owner, upstream) : minter.cached(owner);

@@ -47,7 +47,10 @@ export function createTokenExchange({ config, send, clock, beforeSend }: TokenEx
 }
 
 /** The fields of a token request that are nobody's but the provider's and ours. */
-const secretFields = ["refresh_token", "code", "code_verifier", "client_secret", "client_assertion"] as const;
+const secretFields = [
+  ...["refresh_token", "code", "code_verifier", "client_secret", "client_assertion"],
+  ...["subject_token", "actor_token", "assertion"],
+] as const;
 
 function presentedIn(body: openid.FetchBody, clientAuth: ClientAuthConfig): readonly string[] {
   const fields = body instanceof URLSearchParams ? secretFields.flatMap((name) => body.getAll(name)) : [];

@@ -22,6 +22,9 @@ export interface TokenResponse {
   readonly refreshExpiresInMs?: number | undefined;
   /** Space-separated. */
   readonly scope?: string | undefined;
+  readonly tokenType?: string | undefined;
+  /** What a token exchange gave (RFC 8693 §2.2.1). */
+  readonly issuedTokenType?: string | undefined;
 }
 
 /**
@@ -64,6 +67,8 @@ export function parseTokenResponse(
     ...accessLife(body, wallMs, origin),
     refreshExpiresInMs: lifeField(body.refresh_expires_in) ?? lifeField(body.refresh_token_expires_in),
     scope: scopeField(body.scope),
+    tokenType: textField(body.token_type),
+    issuedTokenType: textField(body.issued_token_type),
   };
 }
 
@@ -136,6 +141,10 @@ function accessLife(
     expiresInMs: origin === "answer" ? (inMs ?? leftMs) : (leftMs ?? inMs),
     lifeMs: statedMs ?? (leftMs !== undefined && leftMs >= shortestTellingMs ? leftMs : undefined),
   };
+}
+
+function textField(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
 }
 
 function tokenField(value: unknown, syntax: RegExp): Secret | undefined {

@@ -1,11 +1,13 @@
 import type { JWTPayload } from "jose";
 import type { Clock } from "../platform/clock.ts";
+import { digestOf } from "../platform/digest.ts";
 import { asymmetricAlgorithms } from "../platform/jws-algorithms.ts";
+import { Secret } from "../platform/secret.ts";
 import type { CheckInput } from "./check-input.ts";
 import { cookieCredential, ownCopy } from "./cookies.ts";
 import { type Credential, headerCredential, type Place } from "./credential.ts";
 import type { KeySet, VerifyResult } from "./key-set.ts";
-import { type Identification, identified, type SessionSource } from "./session.ts";
+import { type Identification, type Identified, identified, type SessionSource } from "./session.ts";
 import type { SessionCache } from "./session-cache.ts";
 import { namedIssuer, unverifiedIssuer } from "./unverified-issuer.ts";
 
@@ -35,6 +37,8 @@ interface JwtSourceDeps {
   /** The issuers of tokens in that place. The unverified `iss` chooses one, and that one alone decides. */
   readonly issuers: readonly JwtIssuer[];
   readonly cache: SessionCache;
+  /** Whether upstreams' tokens are minted for the sessions' own: those are kept with the session then. */
+  readonly keepsTokens: boolean;
   readonly clock: Clock;
 }
 
@@ -51,7 +55,7 @@ const tellAgainMs = 5_000;
 export const algorithms = [...asymmetricAlgorithms, "Ed25519"];
 
 /** Sessions named by a claim of a signed JWT (RFC 7519), verified once and remembered until it expires. */
-export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps): SessionSource {
+export function createJwtSource({ from, issuers, cache, keepsTokens, clock }: JwtSourceDeps): SessionSource {
   const byIssuer = new Map(issuers.map((issuer) => [issuer.issuer, issuer]));
   return {
     identify(input) {
@@ -96,8 +100,9 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
     const { payload } = result;
     if (isLogoutToken(result)) return { kind: "invalid", why: "a logout token, which is no session" };
     const owner = issuer.subject === undefined ? undefined : { subject: payload[issuer.subject] };
-    const identification = identified({ kind: "jwt", name: issuer.name }, payload[issuer.claim], owner);
-    if (identification.kind !== "identified") return identification;
+    const found = identified({ kind: "jwt", name: issuer.name }, payload[issuer.claim], owner);
+    if (found.kind !== "identified") return found;
+    const identification = keepsTokens ? withToken(found, jwt, payload) : found;
     const told = (await issuer.onVerified?.(identification.session.session, payload)) ?? true;
     const expiresAt = (payload.exp ?? 0) * 1_000 + issuer.clockToleranceMs;
     cache.set(
@@ -108,6 +113,17 @@ export function createJwtSource({ from, issuers, cache, clock }: JwtSourceDeps):
     );
     return identification;
   }
+}
+
+function withToken({ kind, session }: Identified, jwt: string, { exp = 0, iat }: JWTPayload): Identified {
+  const token = {
+    id: digestOf(session.session, jwt),
+    session: session.session,
+    token: new Secret(jwt),
+    expiresAt: exp * 1_000,
+    issuedAt: iat && iat * 1_000,
+  };
+  return { kind, session: { ...session, subjectToken: token } };
 }
 
 /**

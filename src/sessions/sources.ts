@@ -23,6 +23,8 @@ interface SourcesDeps {
   readonly keys: ReadonlyMap<string, KeySet>;
   /** See {@link JwtIssuer}; called for every `jwt` source. */
   readonly onVerified: ((source: string, session: string, payload: JWTPayload) => Promise<boolean>) | undefined;
+  /** See {@link createJwtSource}; default false. */
+  readonly keepsTokens?: boolean;
   /** Needed by a `cookie` source: whether a session of our own still lives. */
   readonly ownSessions: LiveSessions | undefined;
   readonly metrics: { readonly sizes: Pick<SessionSizes, "sessions"> };
@@ -37,6 +39,7 @@ export function createSources({
   clock,
   keys,
   onVerified,
+  keepsTokens = false,
   ownSessions,
   metrics,
 }: SourcesDeps): SessionSource {
@@ -53,6 +56,7 @@ export function createSources({
           from: source.from,
           issuers: jwts.filter((other) => samePlace(other.from, source.from)).map(issuerOf),
           cache: cacheOf(source),
+          keepsTokens,
           clock,
         });
       case "metadata":

@@ -7,13 +7,14 @@
  * registering one. `mark`: that an issuer has not ended such logins of a user, or of one of its sessions. `ask`: what a
  * session's user is to be asked for beyond what was granted. `asked`: that the user has answered. `identity`: which
  * account it is that a session is connected as. `issued`: the id of the `ticket` or `ask` that was handed out last.
- * `minted`: an access token that replicas share. `minting`: a replica is asking for one.
+ * `minted`: an access token that replicas share. `minting`: a replica is asking for one. `ended`: when a session was
+ * ended, for which tokens may be minted.
  */
 export type FlowKind =
   | ("state" | "ticket" | "session" | "seen" | "account" | "logout" | "key" | "used")
   | ("page" | "client" | "claim" | "mark")
   | ("ask" | "asked" | "identity" | "issued")
-  | ("minted" | "minting");
+  | ("minted" | "minting" | "ended");
 
 /**
  * Small records that end by themselves, shared by all replicas, so that any of them can finish what another began. They

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { crm, load, problemsOf } from "./config-text.ts";
+import { crm, jwtSource, load, problemsOf } from "./config-text.ts";
 
 const upstreamOf = (more: object, connect?: object) => ({ upstreams: { crm: { ...crm, ...more } }, ...connect });
 
@@ -31,12 +31,52 @@ describe("an upstream with clientCredentials", () => {
     );
   });
 
-  test("has no parameters of refreshes, and none that have keys of their own", () => {
+  test("has no parameters of refreshes, none that the client sets, and none twice", () => {
     expect(problemsOf(upstreamOf({ clientCredentials: {}, parameters: { scope: "a" } }))).toEqual([
       expect.stringMatching(/^upstreams\.crm\.parameters: is for refreshes, and clientCredentials has none/),
     ]);
-    expect(problemsOf(upstreamOf({ clientCredentials: { parameters: { scope: "a" } } }))).toEqual([
-      expect.stringMatching(/^upstreams\.crm\.clientCredentials\.parameters: must not hold .*scope/),
+    expect(problemsOf(upstreamOf({ clientCredentials: { parameters: { client_id: "a" } } }))).toEqual([
+      expect.stringMatching(/^upstreams\.crm\.clientCredentials\.parameters: must not hold .*client_id/),
     ]);
+    expect(problemsOf(upstreamOf({ clientCredentials: { scope: "a", parameters: { scope: "b" } } }))).toEqual([
+      "upstreams.crm.clientCredentials.parameters.scope: stands beside clientCredentials.scope: give one of them",
+    ]);
+  });
+});
+
+describe("an upstream with exchange", () => {
+  test("says what is exchanged for what, by the RFC's words or by URIs", () => {
+    const exchange = {
+      ...{ audience: "hr", scope: "read", subjectTokenType: "jwt", requestedTokenType: "https://types.example/own" },
+      actor: { file: "/run/actor" },
+    };
+    expect(load(upstreamOf({ exchange })).config.upstreams.crm?.minted).toEqual({
+      kind: "exchange",
+      parameters: [
+        ["scope", "read"],
+        ["audience", "hr"],
+      ],
+      subjectTokenType: "urn:ietf:params:oauth:token-type:jwt",
+      requestedTokenType: "https://types.example/own",
+      actor: { file: "/run/actor", tokenType: "urn:ietf:params:oauth:token-type:jwt" },
+    });
+    expect(problemsOf(upstreamOf({ exchange: { subjectTokenType: "token" } }))).toEqual([
+      expect.stringMatching(/^upstreams\.crm\.exchange\.subjectTokenType: must be one of access_token, id_token/),
+    ]);
+  });
+
+  test("stands alone: the problem names the other kind", () => {
+    expect(problemsOf(upstreamOf({ exchange: {}, clientCredentials: {} }))).toEqual([
+      "upstreams.crm.exchange: cannot stand beside clientCredentials: an upstream has one kind of token. Give one of them",
+    ]);
+  });
+
+  test("needs session sources that have a JWT", () => {
+    const opaque = { name: "browsers", opaque: { from: { cookie: "sid" } } };
+    const sessions = [jwtSource, opaque];
+    expect(problemsOf({ ...upstreamOf({ exchange: {} }), sessions })).toEqual([
+      'upstreams.crm.exchange: needs each session\'s own JWT, and those of "browsers" (opaque) have none',
+    ]);
+    expect(problemsOf({ ...upstreamOf({ clientCredentials: {} }), sessions })).toEqual([]);
   });
 });

@@ -30,6 +30,8 @@ export interface MintedWorld {
 export interface MintedWorldOptions {
   readonly upstream: object;
   readonly accepts: (token: string) => boolean | Promise<boolean>;
+  /** Whose JWTs name sessions. Default: a new one. */
+  readonly issuer?: JwtIssuer;
   readonly replicas?: number;
   readonly jwt?: object;
   readonly config?: object;
@@ -37,22 +39,22 @@ export interface MintedWorldOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-const audience = "https://gateway.example.com";
+export const gatewayAudience = "https://gateway.example.com";
 
 export async function startMintedWorld(
   use: Resources,
-  { upstream, accepts, replicas = 1, jwt = {}, config = {}, encryption, env = {} }: MintedWorldOptions,
+  { upstream, accepts, replicas = 1, jwt = {}, config = {}, encryption, env = {}, ...given }: MintedWorldOptions,
 ): Promise<MintedWorld> {
   const dir = mkdtempSync(join(tmpdir(), "bearerswap-minted-"));
   use.onStop(() => rmSync(dir, { recursive: true, force: true }));
   const clock = shiftedClock();
-  const issuer = await use.use(startJwtIssuer());
+  const issuer = given.issuer ?? (await use.use(startJwtIssuer()));
   const redis = await use.use(startRedis());
   const api = await use.use(startUpstreamApi({ accepts }));
   const store = { redis: { url: "${env:REDIS}" }, ...(encryption === undefined ? {} : { encryption }) };
   const replica = (at: number) => ({
     listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin: `unix:${join(dir, `admin-${at}.sock`)}` },
-    sessions: [{ jwt: { issuer: issuer.issuer, audience, claim: "sid", ...jwt } }],
+    sessions: [{ jwt: { issuer: issuer.issuer, audience: gatewayAudience, claim: "sid", ...jwt } }],
     store,
     upstreams: { crm: upstream },
     ...config,
@@ -72,7 +74,7 @@ export async function startMintedWorld(
   return {
     ...{ issuer, redis, services, api, clock, admin, send },
     async session(sid, claims = {}, expiresIn = 3_600) {
-      const jwt = await issuer.sign({ aud: audience, sid, ...claims }, { expiresIn });
+      const jwt = await issuer.sign({ aud: gatewayAudience, sid, ...claims }, { expiresIn });
       return { authorization: `Bearer ${jwt}` };
     },
     // Envoy takes the endpoints in turns, in each of its worker threads.

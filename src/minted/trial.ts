@@ -1,0 +1,20 @@
+import type { MintRequest } from "../providers/token-mint.ts";
+import type { MintedConfig } from "./config.ts";
+import { exchangeGrant } from "./exchange.ts";
+
+/** A request that tells whether a provider takes our client: with a token that cannot exist in place of a session's. */
+export function trialRequest(minted: MintedConfig, unknownToken: string): MintRequest {
+  switch (minted.kind) {
+    case "clientCredentials":
+      return { grantType: "client_credentials", parameters: minted.parameters };
+    case "exchange": {
+      const subject: [string, string][] = [
+        ["subject_token", unknownToken],
+        ["subject_token_type", minted.subjectTokenType],
+      ];
+      return { grantType: exchangeGrant, parameters: [...subject, ...minted.parameters] };
+    }
+    default:
+      return minted satisfies never;
+  }
+}
