@@ -116,6 +116,13 @@ describe("further access, through Envoy, at a provider that does not answer as e
     expect((await world.fetchAs(browser, write)).status).toBe(200);
   });
 
+  test("a challenge in several lines, of several schemes and in any case, is read as a whole and reaches nobody", async () => {
+    const browser = await world.connected();
+    const response = await world.fetchAs(browser, "/lines");
+    expect([response.status, response.headers.get("www-authenticate")]).toEqual([403, null]);
+    expect(await bodyOf(response)).toMatchObject({ reason: "insufficient_scope", scope: "contacts.write" });
+  });
+
   test.each(["HEAD", "OPTIONS", "DELETE", "POST"])(
     "a script's %s gets 403 without the API's challenge",
     async (method) => {

@@ -114,6 +114,13 @@ function as_(user: string): (url: URL) => void {
   };
 }
 
+/** As a vendor may write it. */
+const challengeLines = [
+  ...["WWW-Authenticate", 'Basic realm="a, Bearer error="'],
+  ...["Www-Authenticate", 'bEARER Error="insufficient_scope", SCOPE="contacts.write"'],
+  ...["WWW-AUTHENTICATE", 'DPoP resource_metadata="https://vendor.example"'],
+];
+
 /** Each path names the scope that it wants: `/needs/<scope>`. `/stubborn` wants more of whatever token comes. */
 async function startWantingApi(
   api: { readonly before: () => Promise<unknown> },
@@ -127,6 +134,7 @@ async function startWantingApi(
     if (kind === "forbidden") return sendJson(response, 403, { vendor: "no" });
     if (kind === "elsewhere")
       return sendJson(response, 403, { vendor: "no" }, { "www-authenticate": 'Bearer resource_metadata="https://v"' });
+    if (kind === "lines") return response.writeHead(403, [...challengeLines]).end();
     if (kind === "long") return sendJson(response, 403, {}, scopeChallenge(`${"x ".repeat(25_000)}notes.write`));
     if (kind === "stubborn") return sendJson(response, 403, { vendor: "more" }, scopeChallenge("contacts.write"));
     if (kind !== "needs" || wanted.split(" ").every((scope) => scopes.includes(scope)))
