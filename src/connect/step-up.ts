@@ -51,7 +51,7 @@ export function createStepUp({ context, allowedFor, offer }: StepUpDeps): StepUp
     const granted = grant.scope === undefined ? await login?.scopes(grant.client) : scopesIn(grant.scope);
     const lacking = allowed.filter((scope) => !granted?.includes(scope));
     if (lacking.length === 0) return { ending: "nothing_new" };
-    const unasked = await askedScopes.unasked(key, lacking);
+    const unasked = await askedScopes.unasked(key, grant, lacking);
     if (unasked.length === 0) return { ending: "repeated" };
     const scope = unasked.join(" ");
     const verdict = await offer(deny("insufficient_scope", { ...key, scope }), bytes, deadline, owner);

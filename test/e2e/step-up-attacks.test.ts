@@ -82,6 +82,14 @@ describe("further access, through Envoy, at a provider that does not answer as e
     expect((await world.fetchAs(browser, write)).status).toBe(200);
   });
 
+  test("who has lost the further access by a login since is asked for it again, at once", async () => {
+    const browser = await world.connected();
+    expect((await world.visit(browser, write)).status).toBe(200);
+    expect((await world.visit(browser, "/_bearerswap/connect/crm?return_to=/contacts")).status).toBe(200);
+    expect(await bodyOf(await world.fetchAs(browser, write))).toHaveProperty("connect_url");
+    expect(await world.visit(browser, write)).toMatchObject({ url: `${world.publicUrl}${write}`, status: 200 });
+  });
+
   test("one that ends after another account was connected in between is refused, and that account stays", async () => {
     const browser = await world.connected();
     const callback = await callbackOf(browser);
