@@ -1,7 +1,6 @@
 import { needsFlowStores } from "../config/flow-needs.ts";
 import type { Config } from "../config/schema.ts";
 import type { UpstreamConfig } from "../config/upstreams-schema.ts";
-import { type MintedConfig, needsSubjectToken } from "../minted/config.ts";
 import { meaningOf } from "../minted/meaning.ts";
 import { trialRequest } from "../minted/trial.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
@@ -102,7 +101,7 @@ async function clientFinding(
       : await createTokenMint({ config: upstream, fetch: watched, clock, timeoutMs: patienceMs })(
           trialRequest(upstream.minted, unknownToken),
         );
-  const finding = upstream.minted && mintFinding(path, upstream.minted, outcome);
+  const finding = mintFinding(path, upstream, outcome);
   if (finding !== undefined) return finding;
   switch (outcome.kind) {
     case "refused":
@@ -138,13 +137,22 @@ async function clientFinding(
 }
 
 /** What only a mint's outcome tells: one by our client alone works or does not. */
-function mintFinding(path: string, minted: MintedConfig, outcome: RefreshOutcome): Finding | undefined {
-  if (!needsSubjectToken(minted)) {
-    if (outcome.kind === "tokens") return { path, kind: "ok", text: `the provider gave a token by ${minted.kind}` };
+function mintFinding(
+  path: string,
+  { minted, clientAuth }: ServerUpstream,
+  outcome: RefreshOutcome,
+): Finding | undefined {
+  if (minted === undefined) return undefined;
+  const { kind } = minted;
+  if (kind === "clientCredentials") {
+    if (outcome.kind === "tokens") return { path, kind: "ok", text: `the provider gave a token by ${kind}` };
     if (outcome.kind !== "refused") return undefined;
-    return { path, kind: "problem", text: `the provider refuses ${minted.kind} (${outcome.why})` };
+    return { path, kind: "problem", text: `the provider refuses ${kind} (${outcome.why})` };
   }
-  if (outcome.kind === "tokens" || meaningOf(outcome, { ofSessions: true }) !== "subject") return undefined;
+  const asked = { ofSessions: true, isExchange: kind === "exchange" };
+  if (outcome.kind === "tokens" || meaningOf(outcome, asked) !== "subject") return undefined;
+  if (clientAuth.method === "unsent")
+    return { path, kind: "untold", text: `the provider is there, and refused a made-up assertion (${outcome.why})` };
   const text = `the provider takes the client: it refused a made-up token, and not the client (${outcome.why})`;
   return { path, kind: "ok", text };
 }

@@ -71,6 +71,13 @@ export function clientAuthOf(raw: RawClientAuth, context: IssueSink): ClientAuth
   return z.NEVER;
 }
 
+/** Where the request's own assertion says who asks, and no client of ours is registered. */
+export function clientlessAuth(raw: RawClientAuth, context: IssueSink): ClientAuthConfig {
+  for (const key of ["clientSecret", "privateKey"] as const)
+    if (raw[key] !== undefined) problem(context, key, "goes with clientId");
+  return { method: "unsent" };
+}
+
 function privateKeyJwt(raw: RawClientAuth, context: IssueSink): ClientAuthConfig {
   const {
     clientSecret,

@@ -1,12 +1,17 @@
 import { z } from "zod";
 import type { MintedConfig } from "../minted/config.ts";
+import { messageOf } from "../platform/error.ts";
+import { importSigningKey, signingAlgorithms } from "../providers/client-auth.ts";
 import { problem } from "./client-auth-schema.ts";
 import { oneOrMore, parametersBut } from "./parameters.ts";
+import { isStandIn } from "./stand-in.ts";
+import { positiveDuration, secret } from "./units.ts";
 
 /** What the client sets itself. */
 const reserved = new Set([
   ...["grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type"],
   ...["subject_token", "subject_token_type", "requested_token_type", "actor_token", "actor_token_type"],
+  "assertion",
 ]);
 
 /** What a token is asked for. */
@@ -33,6 +38,9 @@ function parametersOf({ scope, audience, resource, parameters = [] }: Asked): [n
   return [...own, ...parameters.map(([name, value]): [string, string] => [name, value])];
 }
 
+/** The claims that have keys of their own, or that we set. */
+const registered = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti"];
+
 const tokenTypePrefix = "urn:ietf:params:oauth:token-type:";
 const tokenTypes = ["access_token", "id_token", "jwt", "refresh_token", "saml1", "saml2"];
 
@@ -46,6 +54,55 @@ function tokenType() {
     )
     .transform((text) => (tokenTypes.includes(text) ? `${tokenTypePrefix}${text}` : text));
 }
+
+/** An assertion that we sign. `privateKey` and its like are those of the assertion, not of our client. */
+const signedAssertion = z.strictObject({
+  privateKey: secret().describe("The key that signs, in PEM. Write `${file:/path}`."),
+  privateKeyId: z.string().min(1).optional().describe("The assertion's `kid`."),
+  privateKeyAlgorithm: z
+    .enum(signingAlgorithms)
+    .default("RS256")
+    .describe("The algorithm that `privateKey` signs with."),
+  issuer: z.string().min(1).describe("The assertion's `iss`: a service account, or our client's id."),
+  subject: z
+    .union([
+      z.string().min(1),
+      z
+        .strictObject({
+          claim: z.string().min(1).describe("The claim of the session's own JWT that names the user there."),
+          verified: z
+            .string()
+            .min(1)
+            .optional()
+            .describe("The claim that must be true, such as `email_verified` for `email`."),
+          domains: z
+            .array(z.string().min(1).toLowerCase())
+            .min(1)
+            .optional()
+            .describe("What must stand after the only `@` of the value. Without this key it may be any text."),
+        })
+        .refine(
+          ({ claim, verified, domains }) => claim !== "email" || (verified !== undefined && domains !== undefined),
+          {
+            message: "claim: email needs verified and domains: else a user could name somebody else's address",
+          },
+        ),
+    ])
+    .optional()
+    .describe(
+      "The assertion's `sub`: a fixed one, or whom a claim of each session's JWT names. Without this key it is `issuer`.",
+    ),
+  audience: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("The assertion's `aud`. Without this key: `tokenEndpoint`, or the upstream's `issuer`."),
+  claims: z.record(z.string(), z.string()).optional().describe("Further claims: `scope`, `box_sub_type`, …"),
+  life: positiveDuration()
+    .prefault("5m")
+    .refine((ms) => ms >= 1_000 && ms <= 3_600_000, "must be from 1s to 1h")
+    .describe("How long the assertion is good, from 1s to 1h."),
+});
 
 /** The keys of an upstream that say how its tokens are minted. One of them at most. */
 export const mintedKeys = {
@@ -76,10 +133,20 @@ export const mintedKeys = {
     .describe(
       "Each session's own JWT is exchanged for a token (RFC 8693): see docs/credentials.md. All session sources must be `jwt`.",
     ),
+  jwtBearer: z
+    .strictObject({
+      ...asked,
+      assertion: z
+        .union([z.literal("session"), signedAssertion])
+        .describe("`session`: each session's own JWT, as Microsoft Entra's on-behalf-of wants it. Or what we sign."),
+    })
+    .optional()
+    .describe("A JWT is the grant (RFC 7523 §2.1): see docs/credentials.md. No user logs in."),
 };
 
 type Asks = z.output<typeof mintedKeys.clientCredentials>;
 type Exchanges = z.output<typeof mintedKeys.exchange>;
+type Asserts = z.output<typeof mintedKeys.jwtBearer>;
 
 interface RawMinted {
   readonly mcp?: string | undefined;
@@ -87,14 +154,16 @@ interface RawMinted {
   readonly parameters?: object | undefined;
   readonly clientCredentials?: Asks;
   readonly exchange?: Exchanges;
+  readonly jwtBearer?: Asserts;
+  readonly issuer?: string | null | undefined;
+  readonly tokenEndpoint?: string | undefined;
 }
 type IssueSink = Pick<z.core.$RefinementCtx, "addIssue">;
 
 /** How the upstream's tokens are minted; undefined where it has grants. What contradicts it becomes a problem. */
 export function mintedOf(raw: RawMinted, context: IssueSink): MintedConfig | undefined {
-  const [minted, second] = [clientCredentialsOf(raw.clientCredentials), exchangeOf(raw.exchange)].filter(
-    (each) => each !== undefined,
-  );
+  const given = [clientCredentialsOf(raw.clientCredentials), exchangeOf(raw.exchange), jwtBearerOf(raw, context)];
+  const [minted, second] = given.filter((each) => each !== undefined);
   if (minted === undefined) return undefined;
   const { kind } = minted;
   if (second !== undefined)
@@ -118,4 +187,30 @@ function exchangeOf(raw: Exchanges): MintedConfig | undefined {
   if (raw === undefined) return undefined;
   const { subjectTokenType, requestedTokenType, actor } = raw;
   return { kind: "exchange", parameters: parametersOf(raw), subjectTokenType, requestedTokenType, actor };
+}
+
+function jwtBearerOf(raw: RawMinted, context: IssueSink): MintedConfig | undefined {
+  if (raw.jwtBearer === undefined) return undefined;
+  const parameters = parametersOf(raw.jwtBearer);
+  const { assertion } = raw.jwtBearer;
+  if (assertion === "session") return { kind: "jwtBearer", parameters, assertion };
+  const { privateKeyAlgorithm: algorithm, life, claims = {}, subject = assertion.issuer, ...rest } = assertion;
+  if (!isStandIn(rest.privateKey.reveal())) {
+    try {
+      importSigningKey(rest.privateKey, algorithm);
+    } catch (error) {
+      problem(context, "jwtBearer.assertion.privateKey", messageOf(error));
+    }
+  }
+  const own = registered.filter((name) => Object.hasOwn(claims, name));
+  for (const name of own) problem(context, `jwtBearer.assertion.claims.${name}`, "is set by the keys of the assertion");
+  const signed = {
+    ...rest,
+    algorithm,
+    claims,
+    audience: rest.audience ?? raw.tokenEndpoint ?? raw.issuer ?? "",
+    subject: typeof subject === "string" ? { kind: "fixed" as const, subject } : { kind: "claim" as const, ...subject },
+    lifeMs: life,
+  };
+  return { kind: "jwtBearer", parameters, assertion: signed };
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { presetNamed, presetNames, presetParameterNames } from "../providers/presets.ts";
-import { clientAuthKeys, clientAuthOf, problem } from "./client-auth-schema.ts";
+import { clientAuthKeys, clientAuthOf, clientlessAuth, problem } from "./client-auth-schema.ts";
 import { upstreamConnectSchema } from "./connect-schema.ts";
 import { checkMcp } from "./mcp-upstream.ts";
 import { mintedKeys, mintedOf } from "./minted-schema.ts";
@@ -155,7 +155,10 @@ export const upstreamSchema = z
           : `is no parameter of preset ${raw.preset}`,
       );
     checkMcp(raw, context);
-    if (raw.mcp === undefined && raw.clientId === undefined) problem(context, "clientId", "is missing");
+    const assertion = raw.jwtBearer?.assertion;
+    const needsNoClient = typeof assertion === "object" && raw.clientId === undefined;
+    if (raw.mcp === undefined && raw.clientId === undefined && !needsNoClient)
+      problem(context, "clientId", "is missing");
     if (raw.mcp === undefined && !raw.issuer && raw.tokenEndpoint === undefined)
       problem(context, "issuer", "give issuer, tokenEndpoint, or both");
     if (raw.revocationEndpoint && raw.tokenEndpoint === undefined)
@@ -174,7 +177,7 @@ export const upstreamSchema = z
         "is how long a rotated refresh token is still accepted, and rotates: never says that none is: give one of them",
       );
     const minted = mintedOf(raw, context);
-    const clientAuth = clientAuthOf(raw, context);
+    const clientAuth = needsNoClient ? clientlessAuth(raw, context) : clientAuthOf(raw, context);
     if (raw.revocation?.auth === "basic" && (clientAuth.method === "none" || clientAuth.method === "private_key_jwt"))
       problem(context, "revocation.auth", "basic needs a clientSecret");
     const common = {
@@ -200,7 +203,12 @@ export const upstreamSchema = z
       allowInsecure: raw.allowInsecure,
     };
     if (raw.mcp === undefined)
-      return { ...common, mcp: undefined, clientId: raw.clientId ?? z.NEVER, connect: raw.connect };
+      return {
+        ...common,
+        mcp: undefined,
+        clientId: raw.clientId ?? (needsNoClient ? assertion.issuer : z.NEVER),
+        connect: raw.connect,
+      };
     const connect = { parameters: {}, ...raw.connect, ownRedirect: true };
     return { ...common, minted: undefined, mcp: raw.mcp, clientId: raw.clientId, connect };
   });

@@ -8,6 +8,7 @@ export function clientCredentials({ parameters }: ClientCredentialsConfig): Mint
   const request = { grantType: "client_credentials", parameters };
   return {
     ofSessions: false,
+    isExchange: false,
     subjectOf: () => ourselves,
     request: async () => request,
     problemOf: bearerProblem,

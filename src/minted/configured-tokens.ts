@@ -15,6 +15,7 @@ import { clientCredentials } from "./client-credentials.ts";
 import { type MintedConfig, needsSubjectToken } from "./config.ts";
 import { createEndedSessions } from "./ended-sessions.ts";
 import { exchange } from "./exchange.ts";
+import { jwtBearer } from "./jwt-bearer.ts";
 import type { MintKind } from "./kind.ts";
 import type { MintMetrics } from "./metrics.ts";
 import { createMintCall } from "./mint-call.ts";
@@ -68,7 +69,7 @@ export function configuredTokens({ config, flowStores, ...deps }: ConfiguredToke
     const { timeoutMs } = tokenConfig;
     const { minted, maxConcurrency, issuer = "", tokenEndpoint = issuer, clientId } = server;
     const mint = createTokenMint({ config: server, fetch: fetchFor(server.ca), clock, timeoutMs });
-    const kind = kindOf(minted);
+    const kind = kindOf(minted, deps);
     const breaker = createBreaker({ ...deps, upstream, metrics: metrics.tokens });
     const scope = [upstream, tokenEndpoint, clientId, JSON.stringify(minted)];
     return createMinter({
@@ -87,12 +88,14 @@ export function configuredTokens({ config, flowStores, ...deps }: ConfiguredToke
   }
 }
 
-function kindOf(minted: MintedConfig): MintKind {
+function kindOf(minted: MintedConfig, deps: Pick<ConfiguredTokensDeps, "clock" | "random">): MintKind {
   switch (minted.kind) {
     case "clientCredentials":
       return clientCredentials(minted);
     case "exchange":
       return exchange(minted);
+    case "jwtBearer":
+      return jwtBearer({ ...deps, config: minted });
     default:
       return minted satisfies never;
   }

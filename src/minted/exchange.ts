@@ -10,6 +10,7 @@ export function exchange(config: ExchangeConfig): MintKind {
 
   return {
     ofSessions: true,
+    isExchange: true,
     subjectOf: ({ subjectToken }) => subjectToken,
 
     async request({ token }) {

@@ -12,10 +12,11 @@ export interface Subject extends Partial<Omit<SubjectToken, "id">> {
 export interface MintKind {
   /** Whether its tokens are of single sessions: a provider that refuses one may still give others theirs. */
   readonly ofSessions: boolean;
+  readonly isExchange: boolean;
   /** Synchronous and without allocation: the hot path. Undefined for a session for which nothing can be minted. */
   subjectOf(owner: Owner): Subject | undefined;
-  /** Throws what reading a file throws. */
-  request(subject: Subject): Promise<MintRequest>;
+  /** What is asked, or why this subject may not. Throws what reading a file throws. */
+  request(subject: Subject): Promise<MintRequest | { readonly refused: string }>;
   /** What makes a token useless that the provider has given; undefined where nothing does. */
   problemOf(tokens: TokenResponse): string | undefined;
 }

@@ -6,14 +6,17 @@ export type Meaning = "subject" | "request" | "client" | "provider";
 
 /** Words that are about our client, whoever it asks for (RFC 6749 §5.2). */
 const clientWords: ReadonlySet<string> = new Set(["invalid_client", "unauthorized_client", "http_401"]);
-/** Words about the subject that a refresh does not know: `invalid_request` is RFC 8693's for a bad token (§2.2.2). */
-const subjectWords: ReadonlySet<string> = new Set(["access_denied", "invalid_request"]);
+/** About the subject too, though no refresh is answered so. */
+const accessDenied = "access_denied";
+/** RFC 8693's word for a bad subject token (§2.2.2). */
+const invalidRequest = "invalid_request";
 
 export function meaningOf(
   { kind, why }: Exclude<RefreshOutcome, { readonly kind: "tokens" }>,
-  { ofSessions }: Pick<MintKind, "ofSessions">,
+  { ofSessions, isExchange }: Pick<MintKind, "ofSessions" | "isExchange">,
 ): Meaning {
-  if (ofSessions && (kind === "refused" || (kind !== "unknown" && subjectWords.has(why)))) return "subject";
+  const isSubjects = kind !== "unknown" && (why === accessDenied || (isExchange && why === invalidRequest));
+  if (ofSessions && (kind === "refused" || isSubjects)) return "subject";
   if (kind === "refused") return "client";
   if (kind !== "misconfigured") return "provider";
   return clientWords.has(why) || !ofSessions ? "client" : "request";

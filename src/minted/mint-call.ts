@@ -48,17 +48,19 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
     if (sentAt < pause.until) return { kind: "unavailable", why: pause.why, retryAfterMs: pause.until - sentAt };
     const held = refusals.held(subject);
     if (held !== undefined) return refusal(held.why, held.of);
-    let request: MintRequest;
+    let request: MintRequest | { readonly refused: string };
     try {
       request = await kind.request(subject);
     } catch (error) {
       log.error({ event: "mint", upstream, reason: messageOf(error) }, "what a token request needs cannot be read");
       return { kind: "unavailable", why: "request_not_made" };
     }
+    if ("refused" in request) return { kind: "refused", why: request.refused };
+    const made = request;
     let isCalled = false;
     const outcome = await breaker.run(() => {
       isCalled = true;
-      return mint(request);
+      return mint(made);
     });
     const durationMs = clock.monotonicMs() - sentAt;
     if (!isCalled && outcome.kind !== "tokens") return unavailable(outcome);

@@ -1,6 +1,7 @@
 import type { MintRequest } from "../providers/token-mint.ts";
 import type { MintedConfig } from "./config.ts";
 import { exchangeGrant } from "./exchange.ts";
+import { jwtBearerGrant } from "./jwt-bearer.ts";
 
 /** A request that tells whether a provider takes our client: with a token that cannot exist in place of a session's. */
 export function trialRequest(minted: MintedConfig, unknownToken: string): MintRequest {
@@ -14,6 +15,8 @@ export function trialRequest(minted: MintedConfig, unknownToken: string): MintRe
       ];
       return { grantType: exchangeGrant, parameters: [...subject, ...minted.parameters] };
     }
+    case "jwtBearer":
+      return { grantType: jwtBearerGrant, parameters: [["assertion", unknownToken], ...minted.parameters] };
     default:
       return minted satisfies never;
   }

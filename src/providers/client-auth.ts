@@ -27,7 +27,9 @@ export type ClientAuthConfig =
        */
       readonly idIsThumbprint?: boolean | undefined;
     }
-  | { readonly method: "none" };
+  | { readonly method: "none" }
+  /** Not even a client id is sent: the assertion in the request says who asks (RFC 7523 §2.1). */
+  | { readonly method: "unsent" };
 
 /** JWS algorithms for `private_key_jwt`. */
 export const signingAlgorithms = asymmetricAlgorithms;
@@ -55,6 +57,8 @@ export function clientAuthOf(config: ClientAuthConfig): openid.ClientAuth {
     }
     case "none":
       return openid.None();
+    case "unsent":
+      return () => {};
     default:
       return config satisfies never;
   }

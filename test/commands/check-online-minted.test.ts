@@ -1,4 +1,7 @@
+import { generateKeyPairSync } from "node:crypto";
 import { expect, test } from "vitest";
+import { startJwtIssuer } from "../support/jwt-issuer.ts";
+import { startMintingServer } from "../support/minting-server.ts";
 import { startOidcServer } from "../support/oidc-server.ts";
 import { resources } from "../support/resources.ts";
 import { runHere, writeConfig } from "./cli-process.ts";
@@ -30,5 +33,38 @@ test("check --online gets one token by clientCredentials, and says where the pro
       expect.stringMatching(/^PROBLEM upstreams\.wrong: .* refuses the client or what it sends: .*invalid_client/),
       expect.stringMatching(/^OK {6}store: /),
     ],
+  ]);
+});
+
+test("check --online shows a made-up token where a session's own is needed, and says whether the client is taken", async () => {
+  const issuer = await use(startJwtIssuer());
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const account = { publicKey, issuer: "account", algorithms: ["ES256"] };
+  const provider = await use(startMintingServer({ jwksUrl: issuer.jwksUrl }));
+  const accounts = await use(startMintingServer({ jwksUrl: issuer.jwksUrl, account }));
+  const client = { tokenEndpoint: provider.tokenEndpoint, clientId: provider.client.id, clientSecret: "${env:SECRET}" };
+  const assertion = { privateKey: "${env:KEY}", privateKeyAlgorithm: "ES256", issuer: "account" };
+  const onBehalf = { assertion: "session", scope: "api", parameters: { requested_token_use: "on_behalf_of" } };
+  const config = {
+    listen: { grpc: "127.0.0.1:0" },
+    sessions: [{ jwt: { issuer: issuer.issuer, audience: "gateway", claim: "sid" } }],
+    upstreams: {
+      exchanges: { ...client, exchange: {} },
+      wrong: { ...client, clientSecret: "${env:WRONG}", exchange: {} },
+      behalf: { ...client, jwtBearer: onBehalf },
+      account: { tokenEndpoint: accounts.tokenEndpoint, jwtBearer: { assertion } },
+    },
+  };
+  const env = {
+    ...{ SECRET: provider.client.secret, WRONG: "another-secret" },
+    KEY: privateKey.export({ type: "pkcs8", format: "pem" }) as string,
+  };
+  const { stdout } = await runHere(["check", "--online", "--config", await writeConfig(opened, config)], { env });
+  const [, , ...lines] = stdout.trimEnd().split("\n");
+  expect(lines.slice(0, -1)).toEqual([
+    expect.stringMatching(/^OK {6}upstreams\.exchanges: the provider takes the client: .*\(invalid_request\)$/),
+    expect.stringMatching(/^PROBLEM upstreams\.wrong: the provider refuses the client .*\(invalid_client\)$/),
+    expect.stringMatching(/^OK {6}upstreams\.behalf: the provider takes the client: .*\(invalid_grant\)$/),
+    expect.stringMatching(/^UNTOLD {2}upstreams\.account: .* refused a made-up assertion \(invalid_grant\)$/),
   ]);
 });

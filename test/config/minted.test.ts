@@ -1,5 +1,6 @@
+import { generateKeyPairSync } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { crm, jwtSource, load, problemsOf } from "./config-text.ts";
+import { crm, environment, jwtSource, load, problemsOf } from "./config-text.ts";
 
 const upstreamOf = (more: object, connect?: object) => ({ upstreams: { crm: { ...crm, ...more } }, ...connect });
 
@@ -78,5 +79,61 @@ describe("an upstream with exchange", () => {
       'upstreams.crm.exchange: needs each session\'s own JWT, and those of "browsers" (opaque) have none',
     ]);
     expect(problemsOf({ ...upstreamOf({ clientCredentials: {} }), sessions })).toEqual([]);
+  });
+});
+
+describe("an upstream with jwtBearer", () => {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const env = { ...environment, KEY: privateKey.export({ type: "pkcs8", format: "pem" }) as string };
+  const signed = { privateKey: "${env:KEY}", privateKeyAlgorithm: "ES256", issuer: "account" };
+  const byAssertion = (more: object, upstream: object = {}) => ({
+    upstreams: {
+      crm: {
+        tokenEndpoint: "https://idp.example.com/token",
+        jwtBearer: { assertion: { ...signed, ...more } },
+        ...upstream,
+      },
+    },
+  });
+
+  test("signs for the account itself, at the token endpoint and without a client, unless it says otherwise", () => {
+    const { minted, clientAuth } = load(byAssertion({}), env).config.upstreams.crm ?? {};
+    expect(clientAuth).toEqual({ method: "unsent" });
+    expect(minted).toMatchObject({
+      assertion: {
+        ...{ algorithm: "ES256", issuer: "account", subject: { kind: "fixed", subject: "account" } },
+        ...{ audience: "https://idp.example.com/token", lifeMs: 300_000 },
+      },
+    });
+    const client = { clientId: "gateway", clientSecret: "${env:CRM_SECRET}" };
+    expect(load(byAssertion({}, client), env).config.upstreams.crm?.clientAuth.method).toBe("client_secret_basic");
+    expect(load(byAssertion({ subject: { claim: "upn" } }), env).config.upstreams.crm?.minted).toMatchObject({
+      assertion: { subject: { kind: "claim", claim: "upn" } },
+    });
+  });
+
+  test.each([
+    [{ privateKeyAlgorithm: "RS256" }, /assertion\.privateKey: is not a PEM private key for RS256$/],
+    [{ claims: { sub: "other" } }, /assertion\.claims\.sub: is set by the keys of the assertion$/],
+    [{ subject: { claim: "email" } }, /claim: email needs verified and domains/],
+    [{ life: "2h" }, /assertion\.life: must be from 1s to 1h$/],
+  ])("takes no %j", (more, problem) => {
+    expect(problemsOf(byAssertion(more), env)).toEqual([expect.stringMatching(problem)]);
+  });
+
+  test("names no secret without a client, and needs one to show a session's JWT", () => {
+    expect(problemsOf(byAssertion({}, { clientSecret: "${env:CRM_SECRET}" }), env)).toEqual([
+      "upstreams.crm.clientSecret: goes with clientId",
+    ]);
+    const session = { tokenEndpoint: "https://idp.example.com/token", jwtBearer: { assertion: "session" } };
+    expect(problemsOf({ upstreams: { crm: session } })).toEqual(["upstreams.crm.clientId: is missing"]);
+  });
+
+  test("needs session sources that have a JWT, but not for the account itself", () => {
+    const sessions = [jwtSource, { name: "browsers", opaque: { from: { cookie: "sid" } } }];
+    expect(problemsOf({ ...byAssertion({ subject: { claim: "upn" } }), sessions }, env)).toEqual([
+      expect.stringMatching(/^upstreams\.crm\.jwtBearer: needs each session's own JWT/),
+    ]);
+    expect(problemsOf({ ...byAssertion({ subject: "fixed" }), sessions }, env)).toEqual([]);
   });
 });

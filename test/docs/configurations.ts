@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -63,7 +64,9 @@ export async function shownFiles({ use, onStop }: Resources): Promise<Files> {
     "client.crt": certPath,
     "client.pem": keyPath,
   };
+  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2_048 });
   const written = {
+    "assertion.pem": privateKey.export({ type: "pkcs8", format: "pem" }) as string,
     "k1.key": newSealingKey(),
     "k2.key": newSealingKey(),
     "admin-token": "token",

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { type KeyObject, randomBytes } from "node:crypto";
 import { createRemoteJWKSet, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from "jose";
 import { type HttpRequest, type HttpResponse, readBody, sendJson, startHttpServer } from "./http-servers.ts";
 import { createOidcFaults, type OidcFaults } from "./oidc-faults.ts";
@@ -8,6 +8,8 @@ export interface MintingServerOptions {
   readonly jwksUrl: string;
   /** Default an hour; null: it does not say. */
   readonly lifeSeconds?: number | null;
+  /** The service account whose assertions it takes (RFC 7523 §2.1), without any other client authentication. */
+  readonly account?: { readonly publicKey: KeyObject; readonly issuer: string; readonly algorithms: string[] };
   /** What an exchange's answer has beside the token; undefined leaves a field out. */
   readonly exchanged?: Readonly<Record<string, unknown>>;
 }
@@ -38,12 +40,13 @@ export interface MintingServer extends OidcFaults {
 const client = { id: "gateway", secret: "gateway-secret" };
 export const audience = "https://hr.example.com";
 const exchangeGrant = "urn:ietf:params:oauth:grant-type:token-exchange";
+const jwtBearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const tokenType = "urn:ietf:params:oauth:token-type:";
 
 class Refused extends Error {}
 
 export async function startMintingServer(options: MintingServerOptions): Promise<MintingServer> {
-  const { jwksUrl, lifeSeconds = 3_600, exchanged } = options;
+  const { jwksUrl, account, lifeSeconds = 3_600, exchanged } = options;
   const keys: JWTVerifyGetKey = createRemoteJWKSet(new URL(jwksUrl));
   const attempts: MintAttempt[] = [];
   const refused = new Map<string, string | undefined>();
@@ -53,7 +56,7 @@ export async function startMintingServer(options: MintingServerOptions): Promise
 
   return {
     ...faults,
-    tokenEndpoint: `${server.url}/token`,
+    tokenEndpoint: tokenEndpoint(),
     client,
     attempts,
     refuse: (subject, error) => void refused.set(subject, error),
@@ -66,7 +69,9 @@ export async function startMintingServer(options: MintingServerOptions): Promise
   async function token(request: HttpRequest, response: HttpResponse): Promise<void> {
     const fields = Object.fromEntries(new URLSearchParams(await readBody(request)));
     const expected = `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString("base64")}`;
-    if (request.headers.authorization !== expected) return sendJson(response, 401, { error: "invalid_client" });
+    const isAccount = account !== undefined && fields.grant_type === jwtBearerGrant && fields.client_id === undefined;
+    if (!isAccount && request.headers.authorization !== expected)
+      return sendJson(response, 401, { error: "invalid_client" });
     try {
       const body = await answer(fields);
       attempts.push({ fields, outcome: "tokens" });
@@ -79,6 +84,7 @@ export async function startMintingServer(options: MintingServerOptions): Promise
   }
 
   async function answer(fields: Readonly<Record<string, string>>): Promise<object> {
+    if (fields.grant_type === jwtBearerGrant) return { ...given(await asserted(fields)), token_type: "Bearer" };
     if (fields.grant_type !== exchangeGrant) throw new Refused("unsupported_grant_type");
     const { subject_token: subjectToken = "", subject_token_type: type = "", actor_token: actor } = fields;
     if (!type.startsWith(tokenType)) throw new Refused("invalid_request");
@@ -88,6 +94,26 @@ export async function startMintingServer(options: MintingServerOptions): Promise
     if (fields.audience !== undefined && fields.audience !== audience) throw new Refused("invalid_target");
     const issuedType = fields.requested_token_type ?? `${tokenType}access_token`;
     return { ...given(sub), issued_token_type: issuedType, token_type: "Bearer", ...exchanged };
+  }
+
+  /** On behalf of a user, as Microsoft Entra has it; else for whom the account's own assertion names. */
+  async function asserted({ assertion = "", requested_token_use: use, scope }: MintAttempt["fields"]): Promise<string> {
+    if (account === undefined) {
+      if (use !== "on_behalf_of" || scope === undefined) throw new Refused("invalid_request");
+      return (await verified(assertion, "invalid_grant")).sub ?? "";
+    }
+    const expected = { issuer: account.issuer, audience: tokenEndpoint(), algorithms: account.algorithms };
+    const required = { requiredClaims: ["exp", "iat", "jti"] };
+    const { payload } = await jwtVerify(assertion, account.publicKey, { ...expected, ...required }).catch(() => {
+      throw new Refused("invalid_grant");
+    });
+    const { sub = "" } = payload;
+    if (refused.has(sub)) throw new Refused(refused.get(sub) ?? "invalid_grant");
+    return sub;
+  }
+
+  function tokenEndpoint(): string {
+    return `${server.url}/token`;
   }
 
   async function verified(jwt: string, error: string): Promise<JWTPayload> {
