@@ -6,7 +6,7 @@
  * logged in on our pages. `client`: a client that an MCP server's provider has registered. `claim`: a replica is
  * registering one. `mark`: that an issuer has not ended such logins of a user, or of one of its sessions. `ask`: what a
  * session's user is to be asked for beyond what was granted. `asked`: that the user has answered. `identity`: which
- * account it is that a session is connected as. `issued`: the id of the `ticket` or `ask` that was handed out last.
+ * account it is that a session is connected as. `issued`: what the id of the last `ticket` or `ask` was made of.
  * `minted`: an access token that replicas share. `minting`: a replica is asking for one. `ended`: when a session was
  * ended, for which tokens may be minted.
  */

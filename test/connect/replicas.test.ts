@@ -145,6 +145,7 @@ test("Redis holds no state, ticket or cookie that could be used, only their hash
       "account",
       "identity",
       "identity",
+      "issued",
       "key",
       "seen",
       "seen",
