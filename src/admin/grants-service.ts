@@ -6,7 +6,7 @@ import type { Random } from "../platform/random.ts";
 import type { Provider } from "../providers/provider.ts";
 import { idProblem } from "../sessions/session-id.ts";
 import type { SourceConfig } from "../sessions/source-config.ts";
-import { type GrantKey, hashSession, shortHash } from "../stores/grant.ts";
+import { auditOf, type GrantKey, hashSession, shortHash } from "../stores/grant.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import { glance, view } from "./grant-view.ts";
@@ -87,7 +87,7 @@ export function createGrantsHandlers({
           "a grant is stored, and perhaps not under its user's name: it may be missing from the list of the user's grants until its session is seen again",
         ),
       );
-      log.info({ event: "grant_put", upstream, session: shortHash(key.session) }, "grant stored");
+      log.info({ event: "grant_put", ...auditOf(key, "admin", subject) }, "grant stored");
       return { grant: view(upstream, await store.read(key)) };
     },
 
@@ -137,7 +137,6 @@ export function createGrantsHandlers({
       );
       const revoked = ended.filter(({ wasThere }) => wasThere).map(({ name }) => name);
       const unconfirmed = ended.flatMap(({ name, why }) => (why === undefined ? [] : [{ upstream: name, why }]));
-      log.info({ event: "grant_revoked", upstream: revoked.join(","), session: shortHash(hash) }, "grants revoked");
       if (revoked.length === 0) checkId(session);
       return { upstreams: revoked, unconfirmed };
     },
@@ -145,7 +144,9 @@ export function createGrantsHandlers({
 
   async function end(key: GrantKey, keepUpstream: boolean) {
     const why = keepUpstream ? undefined : await revokeAtProvider(key, { store, providers, log });
-    return { name: key.upstream, wasThere: await tokens.revoke(key), why };
+    const wasThere = await tokens.revoke(key);
+    if (wasThere) log.info({ event: "grant_revoked", ...auditOf(key, "admin") }, "grant revoked");
+    return { name: key.upstream, wasThere, why };
   }
 
   function keyOf(session: proto.SessionKey | undefined, upstream: string): GrantKey {

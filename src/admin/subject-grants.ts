@@ -4,7 +4,7 @@ import { BearerswapError } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { Provider } from "../providers/provider.ts";
 import { isJwtSource, type JwtSource, type SourceConfig } from "../sessions/source-config.ts";
-import { type GrantKey, isUnreadable, shortHash } from "../stores/grant.ts";
+import { auditOf, type GrantKey, isUnreadable, shortHash } from "../stores/grant.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import { glance } from "./grant-view.ts";
@@ -134,7 +134,7 @@ export function createSubjectGrants({
     try {
       const why = keepUpstream ? undefined : await revokeAtProvider(key, { store, providers, log, isMeant });
       if (!(await ended(found, isMeant))) return { kind: "gone", place, why } as const;
-      log.info({ event: "grant_revoked", upstream: key.upstream, session: place.session }, "grants revoked");
+      log.info({ event: "grant_revoked", ...auditOf(key, "admin", subject) }, "grant revoked");
       return { kind: "revoked", place, why } as const;
     } catch (error) {
       if (isUnreadable(error)) return { kind: "unreadable", place, why: error.message } as const;

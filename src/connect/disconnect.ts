@@ -1,7 +1,7 @@
 import type { Reply } from "../check/reply.ts";
 import { equalSecrets } from "../platform/digest.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
-import { type GrantKey, shortHash } from "../stores/grant.ts";
+import { auditOf, type GrantKey } from "../stores/grant.ts";
 import type { GrantRow } from "../stores/token-store.ts";
 import { endAtProvider } from "../tokens/end-at-provider.ts";
 import { mayUse } from "../tokens/owner.ts";
@@ -40,10 +40,9 @@ export function createDisconnect(
 
   /** The grant has ended here already, so that nobody waits for a provider that is slow or cannot be asked. */
   async function ended(key: GrantKey, row: GrantRow | undefined): Promise<void> {
-    const { upstream, session } = key;
-    log.info({ event: "disconnected", upstream, session: shortHash(session) }, "an account was disconnected");
+    log.info({ event: "disconnected", ...auditOf(key, "user", row?.grant.subject) }, "an account was disconnected");
     const { refreshToken, client } = row?.grant ?? {};
     const held = { refreshToken, accessToken: row?.access?.token, client };
-    await endAtProvider(key, held, { provider: providers.get(upstream), log });
+    await endAtProvider(key, held, { provider: providers.get(key.upstream), log });
   }
 }

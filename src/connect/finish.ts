@@ -3,7 +3,7 @@ import { messageOf } from "../platform/error.ts";
 import { foreignWord } from "../platform/foreign-text.ts";
 import type { Login, LoginIdentity, LoginOutcome } from "../providers/code-flow.ts";
 import type { Provider } from "../providers/provider.ts";
-import { type GrantKey, shortHash } from "../stores/grant.ts";
+import { auditOf, type GrantKey, shortHash } from "../stores/grant.ts";
 import type { GrantWrite } from "../stores/token-store.ts";
 import { endAtProvider } from "../tokens/end-at-provider.ts";
 import type { Login as PendingLogin } from "../tokens/logins.ts";
@@ -163,7 +163,8 @@ export function createFinish(context: ConnectContext): Finish {
     const write = { ...given, grant: { ...given.grant, createdAt } };
     if (result !== "stored") {
       metrics.login(key.upstream, result === "superseded" ? "superseded" : "failed");
-      log.error({ event: "connect_failed", ...about(key), reason: result }, "the grant was not stored");
+      const uncertain = result === "unknown" ? auditOf(key, "user", write.grant.subject) : {};
+      log.error({ event: "connect_failed", ...about(key), ...uncertain, reason: result }, "the grant was not stored");
     }
     switch (result) {
       case "stored":
@@ -216,6 +217,10 @@ export function createFinish(context: ConnectContext): Finish {
       const { refreshToken, client } = write.grant;
       const given = { refreshToken, accessToken: write.access?.token, client };
       void endAtProvider(key, given, { provider, log });
+      log.warn(
+        { event: "login_undone", ...auditOf(key, "user", write.grant.subject) },
+        "a login whose ID token is about somebody else was ended again",
+      );
       return messages.foreignLogin(flow.upstream);
     }
     if (identity.kind === "verified")
@@ -229,7 +234,11 @@ export function createFinish(context: ConnectContext): Finish {
         );
     metrics.login(key.upstream, "connected");
     log.info(
-      { event: "connected", ...about(key), refreshable: write.grant.refreshToken !== undefined },
+      {
+        event: "connected",
+        ...auditOf(key, "user", write.grant.subject),
+        refreshable: write.grant.refreshToken !== undefined,
+      },
       "an account was connected",
     );
     return done(flow, write, cookies);

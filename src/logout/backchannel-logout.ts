@@ -6,7 +6,7 @@ import type { KeySet } from "../sessions/key-set.ts";
 import type { LogoutSource } from "../sessions/source-config.ts";
 import { namedIssuer, unverifiedIssuer } from "../sessions/unverified-issuer.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
-import { type GrantKey, isUnreadable } from "../stores/grant.ts";
+import { auditOf, type GrantKey, isUnreadable } from "../stores/grant.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import { type LogoutToken, type LogoutTokenResult, verifyLogoutToken } from "./logout-token.ts";
@@ -143,6 +143,9 @@ export function createBackchannelLogout({
       const held = await store.list(session, upstreamNames);
       const ended = await Promise.all(held.map((upstream) => end({ session, upstream }, of)));
       grants += ended.filter(Boolean).length;
+      for (const [at, upstream] of held.entries())
+        if (ended[at])
+          log.info({ event: "grant_ended", ...auditOf({ session, upstream }, "issuer", of) }, "a logout ended a grant");
     }
     log.info(
       { event: "backchannel_logout", source: source.name, sessions: sessions.length, grants },

@@ -77,3 +77,19 @@ export function grantId({ session, upstream }: GrantKey): string {
 export function isUnreadable(error: unknown): error is BearerswapError {
   return error instanceof BearerswapError && (error.code === "store_sealed" || error.code === "store_corrupt");
 }
+
+/**
+ * Who changed a grant: the user on our pages, an operator by the admin API, the session's issuer by a logout, or the
+ * provider, which refused its refresh token.
+ */
+export type Actor = "user" | "admin" | "issuer" | "provider";
+
+/**
+ * What each log line on a change of a grant says beside its event. Lines with `audit: true` are those, and no other
+ * lines are; docs/operations.md lists their events.
+ *
+ * @param subject the grant's subject; undefined or empty where its session's source states none, or it is not known
+ */
+export function auditOf({ session, upstream }: GrantKey, by: Actor, subject?: string): Record<string, unknown> {
+  return { audit: true, by, upstream, session: shortHash(session), ...(subject ? { subject } : {}) };
+}

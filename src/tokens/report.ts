@@ -1,7 +1,7 @@
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import type { RefreshOutcome } from "../providers/outcome.ts";
-import { type GrantKey, shortHash } from "../stores/grant.ts";
+import { auditOf, type GrantKey, shortHash } from "../stores/grant.ts";
 import type { Attempt, RefreshResult } from "./attempt.ts";
 import type { RefreshEnding, TokenMetrics } from "./metrics.ts";
 
@@ -28,6 +28,7 @@ export function createReport({ clock, log, metrics }: ReportDeps): Report {
         event: "refresh",
         upstream: key.upstream,
         session: shortHash(key.session),
+        ...(result.kind === "refused" ? auditOf(key, "provider", result.subject) : {}),
         trigger,
         outcome: result.kind,
         provider: outcome.kind,
