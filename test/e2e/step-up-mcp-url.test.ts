@@ -4,10 +4,11 @@ import { calledTool } from "../support/mcp-server.ts";
 import { resources } from "../support/resources.ts";
 import { startStepUpWorld } from "./step-up-world.ts";
 
+const tracked = resources("file");
 const call = { jsonrpc: "2.0", id: 7, method: "tools/call", params: { name: "contacts", arguments: {} } };
 
 test("an MCP server known by its URL wants another scope: the wider token is for that server, and stays so", async () => {
-  const world = await startStepUpWorld(resources("file"), { mcp: true, byUrl: true });
+  const world = await startStepUpWorld(tracked, { mcp: true, byUrl: true });
   const authorization = await world.authorizationOf("by-url");
   const headers = { authorization, "content-type": "application/json", accept: "application/json, text/event-stream" };
   const send = async () => {
