@@ -4,9 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Listening } from "../../src/server/listen.ts";
+import { httpRequest } from "../support/check-request.ts";
+import { createExtAuthzClient } from "../support/ext-authz-client.ts";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
 import { audience, type MintingServerOptions, startMintingServer } from "../support/minting-server.ts";
 import { resources } from "../support/resources.ts";
+import { answerOf } from "../support/scenario.ts";
 import { scrape } from "../support/scrape.ts";
 import { gatewayAudience, type MintedWorldOptions, startMintedWorld } from "./minted-world.ts";
 
@@ -226,4 +229,21 @@ describe("exchange with three replicas on one Redis, through Envoy", () => {
     stack.clock.shift(5_000);
     expect(new Set(await stack.sendToAll(headers))).toEqual(new Set([401]));
   });
+});
+
+test("an MCP client whose JWT is refused gets the 401 that its issuer's login cures, and no page to connect an account", async () => {
+  const wiki = { issuer: "https://wiki.example.com", clientId: "gateway", connect: {} };
+  const config = { connect: { publicUrl: "https://gateway.example.com" } };
+  const stack = await world({ others: { wiki }, config });
+  stack.provider.refuse("ann");
+  const { authorization = "" } = await stack.session("s1", user("ann"));
+  const client = await use.use(createExtAuthzClient(stack.services[0]?.grpc ?? ""));
+  const request = httpRequest({
+    ...{ method: "POST", path: "/mcp", contextExtensions: { upstream: "crm", mcp: "true" } },
+    headers: { authorization, "content-type": "application/json" },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "read" } }),
+  });
+  const { status, body, headers } = answerOf(await client.check(request));
+  expect([status, body.reason, body.connect_url]).toEqual([401, "grant_refused", undefined]);
+  expect(headers["www-authenticate"]).toContain('error="invalid_token"');
 });

@@ -32,6 +32,8 @@ export interface MintedWorldOptions {
   readonly accepts: (token: string) => boolean | Promise<boolean>;
   /** Whose JWTs name sessions. Default: a new one. */
   readonly issuer?: JwtIssuer;
+  /** More upstreams. */
+  readonly others?: object;
   readonly replicas?: number;
   readonly jwt?: object;
   readonly config?: object;
@@ -56,7 +58,7 @@ export async function startMintedWorld(
     listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin: `unix:${join(dir, `admin-${at}.sock`)}` },
     sessions: [{ jwt: { issuer: issuer.issuer, audience: gatewayAudience, claim: "sid", ...jwt } }],
     store,
-    upstreams: { crm: upstream },
+    upstreams: { crm: upstream, ...given.others },
     ...config,
   });
   const services = await Promise.all(
