@@ -81,6 +81,8 @@ export function createResolve({
     switch (result.kind) {
       case "refreshed":
         failing.saw(task.key, undefined);
+        // Another flight may have read the version before, and the message about this one may be late.
+        if (task.outdated.aborted && held(task)?.version !== result.version) cache.delete(task.key);
         if (result.access === undefined) return unavailable("no_usable_access_token");
         return servable(keep(task, result, result.access, result.sentAt)) ?? unavailable("token_expired_meanwhile");
       case "moved":
@@ -91,7 +93,8 @@ export function createResolve({
         return missing(task);
       case "refused":
         failing.saw(task.key, undefined);
-        return result;
+        // The process stood still: a login may have come since the provider refused.
+        return clock.monotonicMs() < task.until ? result : lookAgain(task);
       case "unavailable":
         return result;
       default:
@@ -121,6 +124,10 @@ export function createResolve({
     return clock.monotonicMs() < usableUntil(token) ? { kind: "token", token } : undefined;
   }
 
+  function held({ key }: FlightTask): AccessToken | undefined {
+    return cache.get(key.session, key.upstream);
+  }
+
   function missing(task: FlightTask): FlightResult {
     cache.delete(task.key);
     return { kind: "missing" };
@@ -139,8 +146,8 @@ export function createResolve({
       freshnessOf(task.key.upstream),
       random.fraction(),
     );
-    const held = cache.get(task.key.session, task.key.upstream);
-    const token = held?.version === row.version ? { ...placed, aheadAt: held.aheadAt } : placed;
+    const before = held(task);
+    const token = before?.version === row.version ? { ...placed, aheadAt: before.aheadAt } : placed;
     if (!task.outdated.aborted) cache.set(task.key, token);
     return token;
   }
