@@ -273,6 +273,7 @@ test.each([
     const { world, page } = await withIdToken(() => claims);
     expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("This answer belongs to another login")]);
     expect(await callOf(world)).toBe("grant_missing");
+    expect(world.service.events("login_undone")).toMatchObject([{ audit: true, by: "user", upstream: "crm" }]);
   },
 );
 
