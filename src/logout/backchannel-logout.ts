@@ -35,9 +35,9 @@ interface EndLogins {
   end(issuer: string, names: Pick<LogoutToken, "sid" | "sub">): Promise<void>;
 }
 
-/** Ends what is minted for a session, without a grant. */
+/** Ends what is minted for a session, without a grant, for JWTs that its issuer had issued by `endedAt`, epoch ms. */
 interface EndSessions {
-  endSession(session: string): Promise<void>;
+  endSession(session: string, endedAt: number): Promise<void>;
 }
 
 /** What became of a logout token. `unavailable`: the issuer has to send it again. */
@@ -139,7 +139,7 @@ export function createBackchannelLogout({
     const of = source.subject === "sub" ? token.sub : undefined;
     let grants = 0;
     for (const session of sessions) {
-      await tokens.endSession(session);
+      await tokens.endSession(session, token.issuedAt);
       const held = await store.list(session, upstreamNames);
       const ended = await Promise.all(held.map((upstream) => end({ session, upstream }, of)));
       grants += ended.filter(Boolean).length;

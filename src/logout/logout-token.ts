@@ -21,6 +21,8 @@ export interface LogoutToken {
   readonly sid: string | undefined;
   readonly sub: string | undefined;
   readonly jti: string;
+  /** Its `iat`, epoch ms: when they ended, by the issuer's clock. */
+  readonly issuedAt: number;
   /** How much longer the token would be accepted, ms. */
   readonly lifeMs: number;
 }
@@ -61,7 +63,10 @@ export async function verifyLogoutToken(
   const { sid, sub, jti = "", iat = 0, exp = iat + maxAgeSeconds } = payload;
   return {
     kind: "valid",
-    token: { sid: nameText(sid), sub: nameText(sub), jti, lifeMs: Math.max(exp * 1_000 + clockToleranceMs - now, 1) },
+    token: {
+      ...{ sid: nameText(sid), sub: nameText(sub), jti, issuedAt: iat * 1_000 },
+      lifeMs: Math.max(exp * 1_000 + clockToleranceMs - now, 1),
+    },
   };
 }
 

@@ -63,7 +63,7 @@ export function configuredTokens({ config, flowStores, ...deps }: ConfiguredToke
   );
   const ofSessions = Object.values(config.upstreams).some(({ minted }) => minted && needsSubjectToken(minted));
   const ended = flowStores && ofSessions ? createEndedSessions({ flows: flowStores.flows, clock }) : undefined;
-  return createUpstreamTokens(grants, new Map(minters), async (session) => ended?.end(session));
+  return createUpstreamTokens(grants, new Map(minters), async (session, endedAt) => ended?.end(session, endedAt));
 
   function minterOf(upstream: string, server: MintedUpstream, flows: FlowStore): Minter {
     const { timeoutMs } = tokenConfig;
@@ -77,7 +77,7 @@ export function configuredTokens({ config, flowStores, ...deps }: ConfiguredToke
       upstream,
       kind,
       call: createMintCall({
-        ...{ ...deps, upstream, kind, mint, breaker, maxConcurrency },
+        ...{ ...deps, upstream, kind, mint, breaker, maxConcurrency, patienceMs: timeoutMs },
         refusals: createRefusals(clock),
         metrics: metrics.mints,
       }),

@@ -10,12 +10,15 @@ const clientWords: ReadonlySet<string> = new Set(["invalid_client", "unauthorize
 const accessDenied = "access_denied";
 /** RFC 8693's word for a bad subject token (§2.2.2). */
 const invalidRequest = "invalid_request";
+/** What some servers say of a bad subject token in place of it, Keycloak's older exchange among them. */
+const invalidToken = "invalid_token";
 
 export function meaningOf(
   { kind, why }: Exclude<RefreshOutcome, { readonly kind: "tokens" }>,
   { ofSessions, isExchange }: Pick<MintKind, "ofSessions" | "isExchange">,
 ): Meaning {
-  const isSubjects = kind !== "unknown" && (why === accessDenied || (isExchange && why === invalidRequest));
+  const isSubjects =
+    kind !== "unknown" && (why === accessDenied || why === invalidToken || (isExchange && why === invalidRequest));
   if (ofSessions && (kind === "refused" || isSubjects)) return "subject";
   if (kind === "refused") return "client";
   if (kind !== "misconfigured") return "provider";

@@ -1,7 +1,9 @@
+import { LRUCache } from "lru-cache";
 import PQueue from "p-queue";
 import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
+import { plainGet, upTo } from "../platform/lru-options.ts";
 import type { RefreshOutcome } from "../providers/outcome.ts";
 import type { MintRequest, TokenMint } from "../providers/token-mint.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
@@ -26,26 +28,41 @@ interface MintCallDeps {
   readonly breaker: Breaker;
   readonly refusals: Refusals;
   readonly maxConcurrency: number;
+  /** Whoever asks for a call waits no longer than this, ms. */
+  readonly patienceMs: number;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: MintMetrics;
 }
 
-/** A client that is refused is not shown to its provider again for this long, ms. */
+/** A client that is refused, or what it asks for a subject, is not shown to its provider again for this long, ms. */
 const misconfiguredPauseMs = 5_000;
+/** How many subjects are remembered for which that was refused. */
+const remembered = 10_000;
 const checkConfiguration = "check the upstream's configuration. Nothing is lost";
 
 /** Makes one upstream's calls: no more at once than it may, none while its provider asks for a pause. Never rejects. */
 export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promise<MintResult> {
-  const { upstream, kind, mint, breaker, refusals, maxConcurrency, clock, log, metrics } = deps;
+  const { upstream, kind, mint, breaker, refusals, maxConcurrency, patienceMs, clock, log, metrics } = deps;
   const queue = new PQueue({ concurrency: maxConcurrency });
   let pause = { until: Number.NEGATIVE_INFINITY, why: "" };
+  const pauses = new LRUCache<string, typeof pause>(upTo(remembered));
 
-  return (subject) => queue.add(() => call(subject));
+  return (subject) => {
+    const until = clock.monotonicMs() + patienceMs;
+    return queue.add(() => call(subject, until));
+  };
 
-  async function call(subject: Subject): Promise<MintResult> {
+  async function call(subject: Subject, until: number): Promise<MintResult> {
     const sentAt = clock.monotonicMs();
-    if (sentAt < pause.until) return { kind: "unavailable", why: pause.why, retryAfterMs: pause.until - sentAt };
+    // Nobody waits for it any more, and whoever came back has a place further behind: without this a provider that is
+    // slow for a while would be asked more and more for tokens that nobody wants.
+    if (sentAt >= until) return { kind: "unavailable", why: "mint_timeout" };
+    for (const { until, why } of [pause, pauses.get(subject.id, plainGet) ?? pause])
+      if (sentAt < until) return { kind: "unavailable", why, retryAfterMs: until - sentAt };
+    // It may have ended while it waited: that is no refusal by the provider, and is not to count as one.
+    if ((subject.expiresAt ?? Number.POSITIVE_INFINITY) <= clock.wallMs())
+      return { kind: "refused", why: "subject_token_expired" };
     const held = refusals.held(subject);
     if (held !== undefined) return refusal(held.why, held.of);
     let request: MintRequest | { readonly refused: string };
@@ -58,9 +75,9 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
     if ("refused" in request) return { kind: "refused", why: request.refused };
     const made = request;
     let isCalled = false;
-    const outcome = await breaker.run(() => {
+    const outcome = await breaker.run(async () => {
       isCalled = true;
-      return mint(made);
+      return aboutSubject(await mint(made));
     });
     const durationMs = clock.monotonicMs() - sentAt;
     if (!isCalled && outcome.kind !== "tokens") return unavailable(outcome);
@@ -71,6 +88,13 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
     log.info({ ...about(subject, durationMs), outcome: "tokens" }, "the provider gave a token");
     refusals.accepted();
     return { kind: "tokens", tokens: outcome.tokens, sentAt };
+  }
+
+  /** A word about one subject says nothing about how its provider is: it must not open the breaker for the others. */
+  function aboutSubject(outcome: RefreshOutcome): RefreshOutcome {
+    if (outcome.kind !== "transient" || meaningOf(outcome, kind) !== "subject") return outcome;
+    const { why, description } = outcome;
+    return { kind: "refused", why, ...(description === undefined ? {} : { description }) };
   }
 
   function failed(outcome: Failure, subject: Subject, durationMs: number): MintResult {
@@ -90,10 +114,13 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
         return refusal(why, of);
       }
       case "request":
-      case "client":
+      case "client": {
         tell("misconfigured", "error", `the provider refused this client, or what it asks for: ${checkConfiguration}`);
-        if (meaning === "client") pause = { until: clock.monotonicMs() + misconfiguredPauseMs, why };
+        const next = { until: clock.monotonicMs() + misconfiguredPauseMs, why };
+        if (meaning === "client") pause = next;
+        else pauses.set(subject.id, next);
         return { kind: "unavailable", why, retryAfterMs: misconfiguredPauseMs };
+      }
       case "provider": {
         const ending = outcome.kind === "unknown" ? "unknown" : "transient";
         tell(ending, "warn", "the provider gave no token: it is asked again with the next request. Nothing is lost");

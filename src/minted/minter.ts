@@ -59,6 +59,7 @@ type Found = TokenAnswer & { readonly kind: "fresh" | "refused" | "unavailable" 
 const hasty: Unavailable = { kind: "unavailable", why: "deadline" };
 const tooLate: Unavailable = { kind: "unavailable", why: "mint_timeout" };
 const noToken: Unavailable = { kind: "unavailable", why: "the session has no token of its own" };
+const expired: Found = { kind: "refused", why: "subject_token_expired" };
 /** The store is asked again this long after it did not answer, ms. */
 const storeRetryMs = 1_000;
 
@@ -168,25 +169,26 @@ export function createMinter(deps: MinterDeps): Minter {
   }
 
   async function obtain(subject: Subject, replacing: string | undefined): Promise<Found> {
+    const lookedAt = clock.monotonicMs();
     if (kind.ofSessions) {
       const state = await confirm(subject);
       if (state === "ended") return { kind: "refused", why: "session_ended" };
       const held = usable(subject);
       if (replacing === undefined && held !== undefined && clock.monotonicMs() < held.token.staleAt) return held;
-      if (subjectLeftMs(subject) <= 0) return { kind: "refused", why: "subject_token_expired" };
+      if (subjectLeftMs(subject) <= 0) return expired;
     }
     const isGood = (token: SharedToken) =>
       token.version !== replacing && clock.monotonicMs() < placed(token, leftMs(token)).staleAt;
     const turn = await shared.findOrTakeTurn(subject.id, isGood);
     if (turn.kind === "found") {
       metrics.mints.minted(upstream, "shared");
-      return keep(subject, turn.token, placed(turn.token, leftMs(turn.token)));
+      return keep(subject, turn.token, placed(turn.token, leftMs(turn.token)), lookedAt);
     }
     const asked = { wall: clock.wallMs(), monotonic: clock.monotonicMs() };
     const result = await call(subject);
-    if (result.kind !== "tokens") {
+    if (result.kind !== "tokens" || subjectLeftMs(subject) <= 0) {
       track(turn.end());
-      return result;
+      return result.kind === "tokens" ? expired : result;
     }
     const { tokens, sentAt } = result;
     const { accessToken, expiresInMs = config.lifeMs } = tokens;
@@ -196,7 +198,7 @@ export function createMinter(deps: MinterDeps): Minter {
     const made = { version: random.id(), token: accessToken, mintedAt, lifeMs };
     // Nobody waits until it is shared: a token that is lost can be minted again.
     track(turn.end(made));
-    return keep(subject, made, placed(made, lifeMs, sentAt));
+    return keep(subject, made, placed(made, lifeMs, sentAt), lookedAt);
   }
 
   function subjectLeftMs({ expiresAt = Number.POSITIVE_INFINITY }: Subject, wallMs = clock.wallMs()): number {
@@ -216,10 +218,13 @@ export function createMinter(deps: MinterDeps): Minter {
     return placeAccessToken({ token, remainingMs, lifeMs }, { version }, from, config, random.fraction());
   }
 
-  /** Nothing is minted ahead for a subject that ends with the token: the next token would not live longer. */
-  function keep(subject: Subject, { mintedAt, lifeMs }: SharedToken, token: AccessToken): Found {
+  /**
+   * Nothing is minted ahead for a subject that ends with the token: the next token would not live longer.
+   * @param confirmedAt when the session was looked at: it may have ended since then, while the mint was under way
+   */
+  function keep(subject: Subject, { mintedAt, lifeMs }: SharedToken, token: AccessToken, confirmedAt: number): Found {
     const isLast = subjectLeftMs(subject, mintedAt + lifeMs) <= 0;
-    const kept = isLast ? { ...token, aheadAt: Number.POSITIVE_INFINITY } : token;
+    const kept = { ...token, confirmedAt, aheadAt: isLast ? Number.POSITIVE_INFINITY : token.aheadAt };
     cache.set(subject.id, kept);
     return { kind: "fresh", token: kept };
   }

@@ -2,8 +2,11 @@ import type { TokenManager } from "../tokens/token-manager.ts";
 import type { Minter } from "./minter.ts";
 
 export interface UpstreamTokens extends TokenManager {
-  /** The session was ended: nothing more is minted for what it is now. Throws what the store throws. */
-  endSession(session: string): Promise<void>;
+  /**
+   * The session was ended: nothing more is minted for what it is now. Throws what the store throws.
+   * @param endedAt epoch ms, by the clock of the session's issuer; default: now, by ours
+   */
+  endSession(session: string, endedAt?: number): Promise<void>;
 }
 
 /** The tokens of all upstreams: of grants, and of those that are minted. Nobody who asks has to know which is which. */

@@ -38,9 +38,16 @@ async function world({ exchange = {}, server = {}, ...options }: WorldOptions = 
 }
 
 /** The issuer tells the first replica that a session has ended. */
-async function logOut({ issuer, services }: Awaited<ReturnType<typeof world>>, sid: string): Promise<number> {
+async function logOut(
+  { issuer, services }: Awaited<ReturnType<typeof world>>,
+  sid: string,
+  claims: object = {},
+): Promise<number> {
   const events = { "http://schemas.openid.net/event/backchannel-logout": {} };
-  const token = await issuer.sign({ aud: gatewayAudience, jti: randomUUID(), sid, events }, { typ: "logout+jwt" });
+  const token = await issuer.sign(
+    { aud: gatewayAudience, jti: randomUUID(), sid, events, ...claims },
+    { typ: "logout+jwt" },
+  );
   const http = services[0]?.listening.http;
   if (http?.kind !== "tcp") throw new Error("no HTTP listener");
   const url = `http://${http.host}:${http.port}/backchannel-logout`;
@@ -221,7 +228,26 @@ describe("exchange with three replicas on one Redis, through Envoy", () => {
     expect(new Set(await stack.sendToAll(later))).toEqual(new Set([200]));
   });
 
-  test("so does `grants revoke` of the whole session", async () => {
+  test.each([
+    ["ahead of", 25],
+    ["behind", -25],
+  ])("a logout counts from when its issuer says that it was, whose clock is %s ours", async (_, offSeconds) => {
+    const stack = await world({ jwt: { backchannelLogout: {}, clockTolerance: "30s" } });
+    const now = Math.floor(stack.clock.wallMs() / 1_000) + offSeconds;
+    const before = await stack.session("s1", { ...user("ann"), iat: now - 2 });
+    expect((await stack.send(before)).status).toBe(200);
+    expect(await logOut(stack, "s1", { iat: now })).toBe(200);
+    // A logout token that was sent first and comes last takes nothing back.
+    expect(await logOut(stack, "s1", { iat: now - 10 })).toBe(200);
+    stack.clock.shift(5_000);
+    expect(reasonOf(await stack.send(before))).toEqual([401, "grant_refused"]);
+    const unseen = await stack.session("s1", { ...user("ann"), iat: now - 1 });
+    expect(reasonOf(await stack.send(unseen))).toEqual([401, "grant_refused"]);
+    const later = await stack.session("s1", { ...user("ann"), iat: now + 1 });
+    expect((await stack.send(later)).status).toBe(200);
+  });
+
+  test("`grants revoke` of a whole session takes its tokens from all replicas too", async () => {
     const stack = await world({ replicas: 2 });
     const headers = await stack.session("s1", user("ann"));
     expect(new Set(await stack.sendToAll(headers))).toEqual(new Set([200]));

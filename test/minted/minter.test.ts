@@ -1,0 +1,73 @@
+import { expect, test } from "vitest";
+import { createEndedSessions } from "../../src/minted/ended-sessions.ts";
+import type { MintKind } from "../../src/minted/kind.ts";
+import type { MintResult } from "../../src/minted/mint-call.ts";
+import { createMinter } from "../../src/minted/minter.ts";
+import { createSharedTokens } from "../../src/minted/shared-tokens.ts";
+import { deadlineIn } from "../../src/platform/deadline.ts";
+import { systemRandom } from "../../src/platform/random.ts";
+import { Secret } from "../../src/platform/secret.ts";
+import { createMemoryFlowStore } from "../../src/stores/memory-flow-store.ts";
+import { manualClock } from "../support/manual-clock.ts";
+import { noTokenMetrics } from "../support/no-metrics.ts";
+
+const kind: MintKind = {
+  ofSessions: true,
+  isExchange: true,
+  subjectOf: ({ subjectToken }) => subjectToken,
+  request: async () => ({ grantType: "exchange", parameters: [] }),
+  problemOf: () => undefined,
+};
+
+/** A replica whose provider answers when the test lets it. */
+function world() {
+  const clock = manualClock();
+  const random = systemRandom();
+  const flows = createMemoryFlowStore({ clock, maxRecords: 100 });
+  const ended = createEndedSessions({ flows, clock });
+  const { promise: provider, resolve } = Promise.withResolvers<MintResult>();
+  const minter = createMinter({
+    ...{ upstream: "crm", kind, call: () => provider, ended, clock, random },
+    shared: createSharedTokens({ flows, scope: ["crm"], patienceMs: 5_000, clock, random }),
+    config: {
+      ...{ cacheEntries: 10, timeoutMs: 10_000, lifeMs: 300_000, maxStalenessMs: 5_000, maxOutageMs: 60_000 },
+      ...{ minRemainingMs: 10_000, aheadMs: 30_000 },
+    },
+    metrics: { tokens: noTokenMetrics, mints: { minted() {} } },
+  });
+  const owner = (lifeMs: number) => ({
+    session: "s1",
+    subjectToken: {
+      ...{ id: "jwt", session: "s1", token: new Secret("jwt") },
+      ...{ issuedAt: clock.wallMs(), expiresAt: clock.wallMs() + lifeMs },
+    },
+  });
+  const answer = (sentAt = clock.monotonicMs()) =>
+    resolve({ kind: "tokens", tokens: { accessToken: new Secret("token") }, sentAt });
+  return { clock, minter, ended, owner, answer, deadline: () => deadlineIn(clock, 20_000) };
+}
+
+test("no token is served that came after the end of the session's own", async () => {
+  const { clock, minter, owner, answer, deadline } = world();
+  const found = minter.fresh(owner(1_000), deadline());
+  await clock.advance(0);
+  const sentAt = clock.monotonicMs();
+  await clock.advance(2_000);
+  answer(sentAt);
+  expect(await found).toEqual({ kind: "refused", why: "subject_token_expired" });
+  expect(minter.held()).toBe(0);
+});
+
+test("a session that ends while its token is minted loses it within cache.maxStaleness from then", async () => {
+  const { clock, minter, ended, owner, answer, deadline } = world();
+  const ann = owner(3_600_000);
+  const found = minter.fresh(ann, deadline());
+  await clock.advance(1_000);
+  await ended.end("s1");
+  await clock.advance(3_000);
+  answer();
+  expect((await found).kind).toBe("fresh");
+  await clock.advance(2_000);
+  expect(minter.cached(ann)).toBeUndefined();
+  expect(await minter.fresh(ann, deadline())).toEqual({ kind: "refused", why: "session_ended" });
+});
