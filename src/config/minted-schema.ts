@@ -38,6 +38,9 @@ function parametersOf({ scope, audience, resource, parameters = [] }: Asked): [n
   return [...own, ...parameters.map(([name, value]): [string, string] => [name, value])];
 }
 
+/** A domain as an address has it. What looks like a pattern would fit no address, and refuse every user. */
+const domain = /^[^\s@*.]+(\.[^\s@*.]+)*$/;
+
 /** The claims that have keys of their own, or that we set. */
 const registered = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti"];
 
@@ -76,7 +79,7 @@ const signedAssertion = z.strictObject({
             .optional()
             .describe("The claim that must be true, such as `email_verified` for `email`."),
           domains: z
-            .array(z.string().min(1).toLowerCase())
+            .array(z.string().toLowerCase().regex(domain, "must be a whole domain, such as example.com"))
             .min(1)
             .optional()
             .describe("What must stand after the only `@` of the value. Without this key it may be any text."),

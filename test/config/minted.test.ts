@@ -116,6 +116,9 @@ describe("an upstream with jwtBearer", () => {
     [{ privateKeyAlgorithm: "RS256" }, /assertion\.privateKey: is not a PEM private key for RS256$/],
     [{ claims: { sub: "other" } }, /assertion\.claims\.sub: is set by the keys of the assertion$/],
     [{ subject: { claim: "email" } }, /claim: email needs verified and domains/],
+    [{ subject: { claim: "upn", domains: ["example.com", "@example.org"] } }, /must be a whole domain/],
+    [{ subject: { claim: "upn", domains: ["*.example.com"] } }, /must be a whole domain/],
+    [{ subject: { claim: "upn", domains: ["example.com."] } }, /must be a whole domain/],
     [{ life: "2h" }, /assertion\.life: must be from 1s to 1h$/],
   ])("takes no %j", (more, problem) => {
     expect(problemsOf(byAssertion(more), env)).toEqual([expect.stringMatching(problem)]);
