@@ -78,6 +78,7 @@ export function createFailover(deps: FailoverDeps): Failover {
       const isThere = first === "written" || first === "already";
       const result = isThere ? first : await writeOver(commit, journal.ancestorsOf(commit), 0);
       if (result === "written" || result === "already") return noteWritten(commit, result);
+      journal.noteOvertaken(commit);
       // The store may have gone back behind the version that this refresh began with: that one's writer restores it,
       // and these tokens follow. Nobody else has them: they are kept until it is clear that there was no gap.
       const isAfterGap = lastGap.mark > commit.markBefore || (await gapFollows());

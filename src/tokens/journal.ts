@@ -55,6 +55,11 @@ export interface Journal {
    * have lost that one, or it would not have taken the refresh.
    */
   noteRefresh(commit: Commit): Entry;
+  /**
+   * The store has a later version than this refresh. Where that is one of this process, made from what this refresh had
+   * written before anybody knew, it comes after all that this refresh comes after.
+   */
+  noteOvertaken(commit: Commit): void;
   /** Versions that a write is known to come after. */
   ancestorsOf(written: Replacement): string[];
   /** Whether this process has a version later than that one. A store that shows that one has lost the later one. */
@@ -92,6 +97,11 @@ export function createJournal(clock: Clock): Journal {
       if (before.version === commit.from || isOlder) return add(commit);
       addAncestor(before, commit.version);
       return before;
+    },
+    noteOvertaken(commit) {
+      const later = entries.get(grantId(commit.key));
+      if (later?.ancestors.includes(commit.version))
+        for (const version of ancestorsOf(commit)) addAncestor(later, version);
     },
     ancestorsOf,
     hasNewer: (key, version) => entries.get(grantId(key))?.ancestors.includes(version) === true,

@@ -135,6 +135,23 @@ describe("a commit that the store acknowledged and then lost in a failover", () 
     expect((await row()).version).toBe(version);
   });
 
+  test("is written again where its predecessor's acknowledgement got lost and the API rejected that one's token at once", async () => {
+    const { world, other, row, bringBack } = await forgetfulWorld(opened);
+    await other.login("alice", { remainingMs: 0 });
+    const before = await row();
+    world.store.deaf.add("commit");
+    const first = world.fresh();
+    await untilHeld(world, "refresh-2");
+    world.store.deaf.delete("commit");
+    await world.tokens.rejected(world.key(), (await row()).version);
+    expect([await first, await world.fresh()]).toEqual(["access-3", "access-3"]);
+    await world.clock.advance(5_000);
+    await bringBack(before);
+    world.store.subscription.gap();
+    await untilHeld(world, "refresh-3");
+    expect(presented(world)).toEqual(["refresh-1", "refresh-2"]);
+  });
+
   test("is written again where the first of a chain that replicas made in turn is brought back", async () => {
     const { world, other, before, bringBack } = await refreshed(opened, { expiresIn: 20 });
     await world.clock.advance(16_000);
