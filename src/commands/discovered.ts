@@ -57,7 +57,7 @@ function missing(server: McpServer, { url, upstream }: Given): readonly string[]
     notes.push(`register the redirect URI <publicUrl><prefix>callback/${upstream} with the client`);
   if (resource === undefined)
     notes.push("a mistyped path looks the same: make sure that this is the URL that MCP clients use");
-  if (resource !== undefined && resource !== url)
+  else if (resource !== url)
     notes.push(`tokens will be good for all of ${foreignText(resource)}, which is more than this server's URL`);
   if (grants?.includes("refresh_token") === false)
     notes.push("the issuer gives no refresh tokens: users will have to log in again whenever an access token ends");

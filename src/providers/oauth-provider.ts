@@ -1,19 +1,17 @@
 import * as openid from "openid-client";
 import type { Clock } from "../platform/clock.ts";
-import { fetchProblem } from "../platform/discovery.ts";
-import { messageOf, withCauses } from "../platform/error.ts";
 import type { HttpFetch } from "../platform/fetch-for.ts";
 import type { Secret } from "../platform/secret.ts";
 import type { ErrorRules, ResponseRules } from "./answer-rules.ts";
 import { type CodeFlowConfig, createCodeFlow } from "./code-flow.ts";
 import type { RevocationEnding } from "./metrics.ts";
-import type { RefreshOutcome, SentOutcome } from "./outcome.ts";
+import type { RefreshOutcome } from "./outcome.ts";
 import type { Provider, RefreshRequest } from "./provider.ts";
 import { type RevocationAttempt, untilRevoked } from "./revocation.ts";
 import { type RevocationRequest, requestRevocation } from "./revocation-request.ts";
 import { createServerConfiguration, type ServerConfig, type ServerConfigurationDeps } from "./server-configuration.ts";
 import { revokeByStandard } from "./standard-revocation.ts";
-import { createTokenExchange } from "./token-exchange.ts";
+import { createTokenExchange, outcomeOf } from "./token-exchange.ts";
 
 /** One upstream's authorization server, our client there, and what is known of both. */
 export interface OAuthProviderConfig extends ServerConfig {
@@ -82,26 +80,10 @@ export function createOAuthProvider(deps: OAuthProviderDeps): Provider {
     },
   };
 
-  async function refresh({ refreshToken, beforeSend }: RefreshRequest): Promise<RefreshOutcome> {
-    const { fetch: sendOnce, outcome } = exchange(beforeSend);
-    let configuration: openid.Configuration;
-    try {
-      configuration = await server.configure(sendOnce);
-    } catch (error) {
-      return { kind: "transient", why: `discovery failed: ${fetchProblem(error)}` };
-    }
-    const grant = openid.refreshTokenGrant(configuration, refreshToken.reveal(), new URLSearchParams(parameters));
-    const checks = grant.then(
-      () => undefined,
-      (error: unknown) => withCauses(error),
+  function refresh({ refreshToken, beforeSend }: RefreshRequest): Promise<RefreshOutcome> {
+    return outcomeOf(exchange(beforeSend), server.configure, (configuration) =>
+      openid.refreshTokenGrant(configuration, refreshToken.reveal(), new URLSearchParams(parameters)),
     );
-    // Where openid-client refuses to make the request, there is no outcome but its words.
-    const refused = grant.then(
-      () => outcome,
-      (error: unknown): SentOutcome => ({ kind: "transient", why: messageOf(error) }),
-    );
-    const sent = await Promise.race([outcome, refused]);
-    return sent.kind === "tokens" ? { ...sent, checks } : sent;
   }
 
   async function tryRevoke(token: Secret, accessToken: Secret | undefined): Promise<RevocationAttempt> {

@@ -1,9 +1,11 @@
 import type * as openid from "openid-client";
 import type { Clock } from "../platform/clock.ts";
+import { fetchProblem } from "../platform/discovery.ts";
+import { messageOf, withCauses } from "../platform/error.ts";
 import { NotSentError } from "../platform/not-sent.ts";
 import type { AnswerRules } from "./answer-rules.ts";
 import type { ClientAuthConfig } from "./client-auth.ts";
-import type { SentOutcome } from "./outcome.ts";
+import type { RefreshOutcome, SentOutcome } from "./outcome.ts";
 import type { ServerConfiguration } from "./server-configuration.ts";
 import { sendTokenRequest } from "./token-request.ts";
 
@@ -44,6 +46,35 @@ export function createTokenExchange({ config, send, clock, beforeSend }: TokenEx
       });
     },
   };
+}
+
+/**
+ * Lets openid-client make its one request, and tells what that brought. Never rejects.
+ * @param ask the grant request; what it is asked with sends by the exchange
+ */
+export async function outcomeOf(
+  { fetch, outcome }: TokenExchange,
+  configure: ServerConfiguration["configure"],
+  ask: (configuration: openid.Configuration) => Promise<unknown>,
+): Promise<RefreshOutcome> {
+  let configuration: openid.Configuration;
+  try {
+    configuration = await configure(fetch);
+  } catch (error) {
+    return { kind: "transient", why: `discovery failed: ${fetchProblem(error)}` };
+  }
+  const grant = ask(configuration);
+  const checks = grant.then(
+    () => undefined,
+    (error: unknown) => withCauses(error),
+  );
+  // Where openid-client refuses to make the request, there is no outcome but its words.
+  const refused = grant.then(
+    () => outcome,
+    (error: unknown): SentOutcome => ({ kind: "transient", why: messageOf(error) }),
+  );
+  const sent = await Promise.race([outcome, refused]);
+  return sent.kind === "tokens" ? { ...sent, checks } : sent;
 }
 
 /** The fields of a token request that are nobody's but the provider's and ours. */

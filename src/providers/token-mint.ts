@@ -1,12 +1,10 @@
 import * as openid from "openid-client";
 import type { Clock } from "../platform/clock.ts";
-import { fetchProblem } from "../platform/discovery.ts";
-import { messageOf, withCauses } from "../platform/error.ts";
 import type { HttpFetch } from "../platform/fetch-for.ts";
 import type { AnswerRules } from "./answer-rules.ts";
-import type { RefreshOutcome, SentOutcome } from "./outcome.ts";
+import type { RefreshOutcome } from "./outcome.ts";
 import { createServerConfiguration, type ServerConfig } from "./server-configuration.ts";
-import { createTokenExchange } from "./token-exchange.ts";
+import { createTokenExchange, outcomeOf } from "./token-exchange.ts";
 
 /** A token request that uses nothing up (RFC 6749 §4.5), so that it can be made again freely. */
 export interface MintRequest {
@@ -28,27 +26,12 @@ interface TokenMintDeps {
 export function createTokenMint({ config, fetch, clock, timeoutMs }: TokenMintDeps): TokenMint {
   const server = createServerConfiguration({ config, fetch, clock });
 
-  return async function mint({ grantType, parameters }) {
-    const { fetch: sendOnce, outcome } = createTokenExchange({ config, send: server.send, clock });
-    let configuration: openid.Configuration;
-    try {
-      configuration = await server.configure(sendOnce);
-    } catch (error) {
-      return { kind: "transient", why: `discovery failed: ${fetchProblem(error)}` };
-    }
-    configuration.timeout = timeoutMs / 1_000;
+  return function mint({ grantType, parameters }) {
+    const exchange = createTokenExchange({ config, send: server.send, clock });
     const form = new URLSearchParams(parameters.map(([name, value]): [string, string] => [name, value]));
-    const grant = openid.genericGrantRequest(configuration, grantType, form);
-    const checks = grant.then(
-      () => undefined,
-      (error: unknown) => withCauses(error),
-    );
-    // Where openid-client refuses to make the request, there is no outcome but its words.
-    const refused = grant.then(
-      () => outcome,
-      (error: unknown): SentOutcome => ({ kind: "transient", why: messageOf(error) }),
-    );
-    const sent = await Promise.race([outcome, refused]);
-    return sent.kind === "tokens" ? { ...sent, checks } : sent;
+    return outcomeOf(exchange, server.configure, (configuration) => {
+      configuration.timeout = timeoutMs / 1_000;
+      return openid.genericGrantRequest(configuration, grantType, form);
+    });
   };
 }
