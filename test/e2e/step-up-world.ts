@@ -17,9 +17,10 @@ const scopes = ["contacts.write", "notes.write"];
  * The real Envoy with the filters of envoy-heal.yaml in front of an API, or an MCP server, that wants scopes; browsers
  * have sessions of ours, MCP clients a JWT.
  *
+ * @param http2 Envoy speaks HTTP/2 to the API
  * @param byUrl the MCP server is known by its URL alone; its client registers itself
  */
-export async function startStepUpWorld({ use }: Resources, { mcp: isMcp = false, byUrl = false } = {}) {
+export async function startStepUpWorld({ use }: Resources, { mcp: isMcp = false, byUrl = false, http2 = false } = {}) {
   const clock = shiftedClock();
   const port = await freePort();
   const publicUrl = `http://127.0.0.1:${port}`;
@@ -65,7 +66,14 @@ export async function startStepUpWorld({ use }: Resources, { mcp: isMcp = false,
     contextExtensions: { mcp: "true" },
     checkSettings: { with_request_body: { max_request_bytes: 65_536, allow_partial_message: true } },
   };
-  const setup = { service: service.grpc, upstreamPort: upstream.port, upstream: "crm", port, heals: true };
+  const setup = {
+    service: service.grpc,
+    upstreamPort: upstream.port,
+    upstream: "crm",
+    port,
+    heals: true,
+    upstreamHttp2: http2,
+  };
   const envoy = await use(startEnvoy({ config: envoyConfig({ ...setup, ...(isMcp ? mcpRoute : {}) }) }));
   /** Of the second upstream, with the same API behind it. */
   const startWiki = async () => {
@@ -135,6 +143,10 @@ async function startWantingApi(
     if (kind === "elsewhere")
       return sendJson(response, 403, { vendor: "no" }, { "www-authenticate": 'Bearer resource_metadata="https://v"' });
     if (kind === "lines") return response.writeHead(403, [...challengeLines]).end();
+    if (kind === "events") {
+      response.writeHead(403, { "content-type": "text/event-stream", ...scopeChallenge("contacts.write") });
+      return response.write(": and no end\n\n");
+    }
     if (kind === "long") return sendJson(response, 403, {}, scopeChallenge(`${"x ".repeat(25_000)}notes.write`));
     if (kind === "stubborn") return sendJson(response, 403, { vendor: "more" }, scopeChallenge("contacts.write"));
     if (kind !== "needs" || wanted.split(" ").every((scope) => scopes.includes(scope)))

@@ -123,6 +123,37 @@ describe("an API that wants another scope, through Envoy with the filters of env
   });
 });
 
+test("an account that its user disconnects meanwhile is connected anew by it, with what was asked for", async () => {
+  const world = await startStepUpWorld(tracked);
+  const browser = await world.connected();
+  const asked = await world.visitUnasked(browser, write);
+  await browser.submit(await world.visit(browser, "/_bearerswap/"), {});
+  expect((await world.fetchAs(browser, "/contacts")).status).toBe(401);
+  expect(await browser.submit(asked, { account: "user-1" })).toMatchObject({
+    url: `${world.publicUrl}${write}`,
+    status: 200,
+  });
+});
+
+describe("an API behind HTTP/2 that wants another scope", () => {
+  let world: StepUpWorld;
+  beforeAll(async () => {
+    world = await startStepUpWorld(tracked, { http2: true });
+  });
+
+  test("leads a browser to the login that asks for it, and back to the page", async () => {
+    const browser = await world.connected();
+    const page = await world.visit(browser, write);
+    expect(page).toMatchObject({ url: `${world.publicUrl}${write}`, status: 200 });
+  });
+
+  test("is answered for whole, also where its own answer is a stream that does not end", async () => {
+    const browser = await world.connected();
+    const refused = await answerOf(await world.fetchAs(browser, "/events"));
+    expect(refused).toMatchObject({ status: 403, challenge: null, body: { upstream: "crm", scope: "contacts.write" } });
+  });
+});
+
 test("with the service down the API's own 403 comes, without its challenge", async () => {
   const world = await startStepUpWorld(tracked);
   const browser = await world.connected();

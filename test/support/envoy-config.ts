@@ -24,6 +24,8 @@ export interface EnvoySetup {
   readonly contextExtensions?: Readonly<Record<string, string>>;
   /** Sends requests again that the API answered with 401, with the filters of envoy-heal.yaml. */
   readonly heals?: boolean;
+  /** Speaks HTTP/2 to the API; HTTP/1.1 without. */
+  readonly upstreamHttp2?: boolean;
   /** More check_settings on every route, such as with_request_body. */
   readonly checkSettings?: object;
 }
@@ -44,6 +46,7 @@ export function envoyConfig(setup: EnvoySetup): object {
     port = 0,
     tls,
     heals = false,
+    upstreamHttp2 = false,
   } = setup;
   const retry = heals
     ? { retry_policy: { retry_on: "retriable-status-codes", retriable_status_codes: [401], num_retries: 1 } }
@@ -88,20 +91,20 @@ export function envoyConfig(setup: EnvoySetup): object {
           ],
         },
       ],
-      clusters: [cluster("bearerswap", service, true), apiCluster(upstreamPort, heals), ...clusters],
+      clusters: [cluster("bearerswap", service, true), apiCluster(upstreamPort, heals, upstreamHttp2), ...clusters],
     },
   };
 }
 
-function apiCluster(port: number, heals: boolean): object {
-  const api = cluster("api", `127.0.0.1:${port}`, false);
+function apiCluster(port: number, heals: boolean, http2: boolean): object {
+  const api = cluster("api", `127.0.0.1:${port}`, http2);
   if (!heals) return api;
   const crm = at<Tree[]>(example("envoy-heal.yaml").documents[0], "static_resources.clusters")[1];
   const options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
   const filters = at<Record<string, object>>(crm, "typed_extension_protocol_options")[options];
   const protocol = {
     "@type": `type.googleapis.com/${options}`,
-    explicit_http_config: { http_protocol_options: {} },
+    explicit_http_config: http2 ? { http2_protocol_options: {} } : { http_protocol_options: {} },
     http_filters: at(filters, "http_filters"),
   };
   return { ...api, typed_extension_protocol_options: { [options]: protocol } };
