@@ -134,7 +134,7 @@ export const mintedKeys = {
     })
     .optional()
     .describe(
-      "Each session's own JWT is exchanged for a token (RFC 8693): see docs/credentials.md. All session sources must be `jwt`.",
+      "Each session's own JWT is exchanged for a token (RFC 8693): see docs/credentials.md. Every session source must have a JWT: `jwt`, or `metadata` with `forwarded`.",
     ),
   jwtBearer: z
     .strictObject({

@@ -68,15 +68,25 @@ const jwt = z.strictObject({
     ),
 });
 
-const metadata = z.strictObject({
-  namespace: text.describe("The filter's namespace in the metadata."),
-  path: keyPath.describe("The keys that lead to the session's id."),
-  subject: keyPath.optional().describe("The keys that lead to the user, to whom the grant's subject must be equal."),
-  strip: z
-    .array(headerName())
-    .default([])
-    .describe("The headers that carry the session's credential: they are removed from what goes upstream."),
-});
+const metadata = z
+  .strictObject({
+    namespace: text.describe("The filter's namespace in the metadata."),
+    path: keyPath.describe("The keys that lead to the session's id."),
+    subject: keyPath.optional().describe("The keys that lead to the user, to whom the grant's subject must be equal."),
+    strip: z
+      .array(headerName())
+      .default([])
+      .describe("The headers that carry the session's credential: they are removed from what goes upstream."),
+    forwarded: place
+      .optional()
+      .describe(
+        "Where the filter leaves the JWT that it has verified (`forward: true`), for upstreams with `exchange` or `jwtBearer`: see docs/credentials.md. The JWT's whole payload must stand in the metadata under the first key of `path`.",
+      ),
+  })
+  .refine(({ forwarded, path }) => forwarded === undefined || path.length > 1, {
+    path: ["path"],
+    message: "must lead to the id by way of the JWT's whole payload, such as [payload, sid], where there is forwarded",
+  });
 
 const opaque = z.strictObject({
   from: place.describe("Where the value is in a request: a place that no other source reads."),

@@ -35,6 +35,8 @@ export interface MetadataSourceConfig {
   readonly subject?: readonly string[] | undefined;
   /** Headers that carry the session credential, to be removed. */
   readonly strip: readonly string[];
+  /** Where the filter leaves the JWT that it has verified; absent where nothing is minted for it. */
+  readonly forwarded?: Place | undefined;
 }
 
 /** Sessions named by a random value that the client holds. */

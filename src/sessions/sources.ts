@@ -3,6 +3,7 @@ import type { Clock } from "../platform/clock.ts";
 import { BearerswapError } from "../platform/error.ts";
 import type { Wanted } from "./check-input.ts";
 import type { Credentials, OwnCookies, Place } from "./credential.ts";
+import { createForwardedJwt } from "./forwarded-jwt.ts";
 import { createJwtSource, type JwtIssuer } from "./jwt-source.ts";
 import type { KeySet } from "./key-set.ts";
 import { createMetadataSource } from "./metadata-source.ts";
@@ -60,7 +61,7 @@ export function createSources({
           clock,
         });
       case "metadata":
-        return createMetadataSource(source);
+        return createMetadataSource(source, source.forwarded && createForwardedJwt(source.forwarded, maxEntries));
       case "opaque":
         return createOpaqueSource(source);
       case "cookie":
@@ -111,9 +112,10 @@ export function credentialsOf(
   const cookies = new Set<string>(names);
   for (const source of sources) {
     if (source.kind === "metadata") for (const header of source.strip) headers.add(header);
-    if (!("from" in source)) continue;
-    if ("cookie" in source.from) cookies.add(source.from.cookie);
-    else headers.add(source.from.header);
+    const place = "from" in source ? source.from : source.kind === "metadata" ? source.forwarded : undefined;
+    if (place === undefined) continue;
+    if ("cookie" in place) cookies.add(place.cookie);
+    else headers.add(place.header);
   }
   return { headers, cookies, cookiePrefixes: prefixes };
 }

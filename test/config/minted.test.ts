@@ -80,6 +80,22 @@ describe("an upstream with exchange", () => {
     ]);
     expect(problemsOf({ ...upstreamOf({ clientCredentials: {} }), sessions })).toEqual([]);
   });
+
+  test("takes what Envoy has verified where it is said in which place Envoy leaves the JWT", () => {
+    const metadata = { namespace: "envoy.filters.http.jwt_authn", path: ["payload", "sid"] };
+    const withSource = (more: object) => ({
+      ...upstreamOf({ exchange: {} }),
+      sessions: [{ name: "agents", metadata: { ...metadata, ...more } }],
+    });
+    const forwarded = { header: "authorization" };
+    expect(problemsOf(withSource({ forwarded }))).toEqual([]);
+    expect(problemsOf(withSource({}))).toEqual([
+      'upstreams.crm.exchange: needs each session\'s own JWT, and those of "agents" (metadata) have none: give its metadata.forwarded, the place where Envoy leaves the JWT',
+    ]);
+    expect(problemsOf(withSource({ forwarded, path: ["sid"] }))).toEqual([
+      expect.stringMatching(/^sessions\[0\]\.metadata\.path: must lead to the id by way of the JWT's whole payload/),
+    ]);
+  });
 });
 
 describe("an upstream with jwtBearer", () => {

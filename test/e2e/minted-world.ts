@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createGrantsClient, type GrantsClient } from "../../src/admin/grants-client.ts";
-import { cluster, envoyConfig } from "../support/envoy-config.ts";
+import { cluster, type EnvoySetup, envoyConfig } from "../support/envoy-config.ts";
 import { startEnvoy } from "../support/envoy-process.ts";
-import { get, type HttpAnswer } from "../support/http-client.ts";
+import { get, type HttpAnswer, type RequestHeaders } from "../support/http-client.ts";
 import { type JwtIssuer, startJwtIssuer } from "../support/jwt-issuer.ts";
 import { type RedisServer, startRedis } from "../support/redis-server.ts";
 import type { Resources } from "../support/resources.ts";
@@ -22,7 +22,7 @@ export interface MintedWorld {
   readonly admin: GrantsClient;
   /** The headers of a session's requests. */
   session(sid: string, claims?: object, expiresIn?: number): Promise<Record<string, string>>;
-  send(headers?: Record<string, string>): Promise<HttpAnswer>;
+  send(headers?: RequestHeaders, path?: string): Promise<HttpAnswer>;
   /** Sends one request at a time until every replica has answered some of them. */
   sendToAll(headers: Record<string, string>): Promise<readonly number[]>;
 }
@@ -39,6 +39,7 @@ export interface MintedWorldOptions {
   readonly config?: object;
   readonly encryption?: object;
   readonly env?: Readonly<Record<string, string>>;
+  readonly envoy?: Pick<EnvoySetup, "filtersBefore" | "extAuthz" | "clusters">;
 }
 
 export const gatewayAudience = "https://gateway.example.com";
@@ -67,11 +68,11 @@ export async function startMintedWorld(
     ),
   );
   const [first] = services;
-  const setup = { service: first?.grpc ?? "", upstreamPort: api.port, upstream: "crm" };
+  const setup = { service: first?.grpc ?? "", upstreamPort: api.port, upstream: "crm", ...given.envoy };
   const envoy = await use.use(startEnvoy({ config: withReplicas(envoyConfig(setup), services) }));
   const admin = await use.use(createGrantsClient({ address: { kind: "unix", path: join(dir, "admin-0.sock") } }));
   const port = envoy.port("main");
-  const send = (headers: Record<string, string> = {}) => get(port, "/", headers);
+  const send = (headers: RequestHeaders = {}, path = "/") => get(port, path, headers);
 
   return {
     ...{ issuer, redis, services, api, clock, admin, send },
