@@ -71,10 +71,11 @@ export function denyResponse(denial: Denial, challenge: ChallengeConfig): Buffer
     upstream: denial.upstream,
     scope: denial.scope,
     connect_url: denial.connectUrl,
+    consent_url: denial.help?.consentUrl,
+    error_uri: denial.help?.errorUri,
   });
   const headers = [header("content-type", "application/json"), header("cache-control", "no-store")];
-  if (status === 401)
-    headers.push(header("www-authenticate", challengeOf(denial.reason, challenge, denial.resourceMetadata)));
+  if (status === 401) headers.push(header("www-authenticate", challengeOf(denial, challenge)));
   if (status === 503)
     headers.push(
       header("retry-after", String(Math.max(1, Math.ceil((denial.retryAfterMs ?? defaultRetryAfterMs) / 1_000)))),
@@ -235,16 +236,17 @@ const answers: Readonly<Record<DenyReason, Answer>> = {
   bad_request: { status: 400, error: "invalid_request", description: "the request cannot be read unambiguously" },
 };
 
-/** The challenge of a 401. Without a credential it has no error code (RFC 6750 §3). */
-function challengeOf(
-  reason: DenyReason,
-  { realm, resourceMetadata: general }: ChallengeConfig,
-  own: string | undefined,
-): string {
+/**
+ * The challenge of a 401. Without a credential it has no error code (RFC 6750 §3). A claims request is written as
+ * Microsoft's client libraries read it ("Claims challenges: Claims challenge header format").
+ */
+function challengeOf({ reason, help, resourceMetadata: own }: Denial, challenge: ChallengeConfig): string {
+  const { realm, resourceMetadata: general } = challenge;
   const resourceMetadata = own ?? general;
   const { error, description, challenged } = answers[reason];
   const parts = [`realm="${realm}"`];
-  if (challenged === "error") parts.push(`error="${error}"`);
+  if (help?.claims !== undefined) parts.push(`error="insufficient_claims"`, `claims="${help.claims}"`);
+  else if (challenged === "error") parts.push(`error="${error}"`);
   if (challenged !== undefined) parts.push(`error_description="${description}"`);
   if (resourceMetadata !== undefined) parts.push(`resource_metadata="${resourceMetadata}"`);
   return `Bearer ${parts.join(", ")}`;

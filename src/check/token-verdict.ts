@@ -13,7 +13,7 @@ export function denialFor(
     case "missing":
       return deny("grant_missing", about);
     case "refused":
-      return deny("grant_refused", { ...about, why: answer.why });
+      return deny("grant_refused", { ...about, why: answer.why, help: answer.help });
     case "subject_mismatch":
       return deny("subject_mismatch", about);
     case "unavailable":

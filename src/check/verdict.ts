@@ -1,5 +1,6 @@
 import type { Session } from "../sessions/session.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
+import type { ClientHelp } from "../tokens/answers.ts";
 import type { Reply } from "./reply.ts";
 import type { CheckUpstream } from "./routes.ts";
 
@@ -42,6 +43,8 @@ export interface Denial {
   readonly retryAfterMs?: number | undefined;
   /** The address where the user connects the missing account. */
   readonly connectUrl?: string | undefined;
+  /** What else the client, or its user, can do about it. */
+  readonly help?: ClientHelp | undefined;
   /** What the grant lacks and its user can be asked for, separated by spaces; for `insufficient_scope`. */
   readonly scope?: string | undefined;
   /** URL of the resource's own metadata (RFC 9728), in place of the one that `check.resourceMetadata` names. */

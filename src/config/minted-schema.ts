@@ -5,7 +5,7 @@ import { importSigningKey, signingAlgorithms } from "../providers/client-auth.ts
 import { problem } from "./client-auth-schema.ts";
 import { oneOrMore, parametersBut } from "./parameters.ts";
 import { isStandIn } from "./stand-in.ts";
-import { positiveDuration, secret } from "./units.ts";
+import { positiveDuration, secret, url } from "./units.ts";
 
 /** What the client sets itself. */
 const reserved = new Set([
@@ -37,6 +37,13 @@ function parametersOf({ scope, audience, resource, parameters = [] }: Asked): [n
   );
   return [...own, ...parameters.map(([name, value]): [string, string] => [name, value])];
 }
+
+const consentUrl = url()
+  .refine((text) => isStandIn(text) || text.startsWith("https:"), "must be https")
+  .optional()
+  .describe(
+    "The page where users allow our client what it asks for. A client that is refused for want of consent is told it as `consent_url`.",
+  );
 
 /** A domain as an address has it. What looks like a pattern would fit no address, and refuse every user. */
 const domain = /^[^\s@*.]+(\.[^\s@*.]+)*$/;
@@ -118,6 +125,7 @@ export const mintedKeys = {
   exchange: z
     .strictObject({
       ...asked,
+      consentUrl,
       subjectTokenType: tokenType()
         .prefault("access_token")
         .describe("What the session's JWT is: `access_token`, `id_token`, `jwt`, or a URI (RFC 8693 §3)."),
@@ -139,6 +147,7 @@ export const mintedKeys = {
   jwtBearer: z
     .strictObject({
       ...asked,
+      consentUrl,
       assertion: z
         .union([z.literal("session"), signedAssertion])
         .describe("`session`: each session's own JWT, as Microsoft Entra's on-behalf-of wants it. Or what we sign."),
@@ -188,15 +197,15 @@ function clientCredentialsOf(raw: Asks): MintedConfig | undefined {
 
 function exchangeOf(raw: Exchanges): MintedConfig | undefined {
   if (raw === undefined) return undefined;
-  const { subjectTokenType, requestedTokenType, actor } = raw;
-  return { kind: "exchange", parameters: parametersOf(raw), subjectTokenType, requestedTokenType, actor };
+  const { subjectTokenType, requestedTokenType, actor, consentUrl } = raw;
+  return { kind: "exchange", parameters: parametersOf(raw), subjectTokenType, requestedTokenType, actor, consentUrl };
 }
 
 function jwtBearerOf(raw: RawMinted, context: IssueSink): MintedConfig | undefined {
   if (raw.jwtBearer === undefined) return undefined;
   const parameters = parametersOf(raw.jwtBearer);
-  const { assertion } = raw.jwtBearer;
-  if (assertion === "session") return { kind: "jwtBearer", parameters, assertion };
+  const { assertion, consentUrl } = raw.jwtBearer;
+  if (assertion === "session") return { kind: "jwtBearer", parameters, assertion, consentUrl };
   const { privateKeyAlgorithm: algorithm, life, claims = {}, subject = assertion.issuer, ...rest } = assertion;
   if (!isStandIn(rest.privateKey.reveal())) {
     try {
@@ -215,5 +224,5 @@ function jwtBearerOf(raw: RawMinted, context: IssueSink): MintedConfig | undefin
     subject: typeof subject === "string" ? { kind: "fixed" as const, subject } : { kind: "claim" as const, ...subject },
     lifeMs: life,
   };
-  return { kind: "jwtBearer", parameters, assertion: signed };
+  return { kind: "jwtBearer", parameters, assertion: signed, consentUrl };
 }

@@ -44,8 +44,8 @@ export function createOffer({ context, decode, sources, routes, resources, assum
     if (input === undefined) return denial;
     const plain: Denial = { ...denial, resourceMetadata: resources.urlFor(input) };
     // Without grants, as where tokens are minted, no page cures anything.
-    if (denial.upstream !== undefined && !providers.has(denial.upstream)) return plain;
     const isMcp = isAccountAsked(denial) && routes.isMcp(input) && !isNavigation(input);
+    if (denial.upstream !== undefined && !providers.has(denial.upstream)) return isMcp ? consent(plain, input) : plain;
     if (!isMcp && !hasLogin(denial.upstream)) return plain;
     const failed = (reason: string) => withoutLink(plain, isMcp, reason);
     return deadline.before(
@@ -72,6 +72,15 @@ export function createOffer({ context, decode, sources, routes, resources, assum
     const way = hasLogin(upstream) ? await wayOf(plain, input, known) : undefined;
     const url = way && (await urlOf(way, plain));
     return led(plain, url === undefined ? "message" : "elicitation", answer.reply(url));
+  }
+
+  /** A 401 would send an MCP client to its issuer, where the session's login gives no such consent. */
+  function consent(plain: Denial, input: CheckInput): Verdict {
+    const { upstream = "", help } = plain;
+    if (help?.consentUrl === undefined) return plain;
+    const answer = mcpAnswerTo({ input, upstream, title: titleOf(upstream), lacks: "scope", assumeUrlElicitation });
+    if (answer.kind === "plain") return { kind: "reply", reply: answer.reply };
+    return led(plain, "elicitation", answer.reply(help.consentUrl));
   }
 
   function hasLogin(upstream = ""): boolean {

@@ -19,6 +19,8 @@ export interface ExchangeConfig {
   readonly requestedTokenType?: string | undefined;
   /** Who acts for the session's user; the file holds its token, and is read for each exchange. */
   readonly actor?: { readonly file: string; readonly tokenType: string } | undefined;
+  /** Where users consent, if the provider asks for that. */
+  readonly consentUrl?: string | undefined;
 }
 
 /** Who a signed assertion is about: always the same, or whom a claim of the session's own JWT names. */
@@ -50,6 +52,7 @@ export interface JwtBearerConfig {
   readonly kind: "jwtBearer";
   readonly parameters: Parameters;
   readonly assertion: "session" | SignedAssertion;
+  readonly consentUrl?: string | undefined;
 }
 
 /** How an upstream's tokens are minted, where it needs no login of its user there. */

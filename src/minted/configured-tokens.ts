@@ -79,6 +79,7 @@ export function configuredTokens({ config, flowStores, ...deps }: ConfiguredToke
       call: createMintCall({
         ...{ ...deps, upstream, kind, mint, breaker, maxConcurrency, patienceMs: timeoutMs },
         refusals: createRefusals(clock),
+        consentUrl: "consentUrl" in minted ? minted.consentUrl : undefined,
         metrics: metrics.mints,
       }),
       ended: createEndedSessions({ flows, clock }),

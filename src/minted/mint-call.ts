@@ -5,20 +5,22 @@ import { messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import { plainGet, upTo } from "../platform/lru-options.ts";
 import type { RefreshOutcome } from "../providers/outcome.ts";
+import type { RefusalHelp } from "../providers/refusal-help.ts";
 import type { MintRequest, TokenMint } from "../providers/token-mint.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
 import { shortHash } from "../stores/grant.ts";
+import type { ClientHelp } from "../tokens/answers.ts";
 import type { Breaker } from "../tokens/breaker.ts";
 import type { MintKind, Subject } from "./kind.ts";
 import { meaningOf } from "./meaning.ts";
 import type { MintEnding, MintMetrics } from "./metrics.ts";
-import type { Refusals } from "./refusals.ts";
+import type { Refusal, Refusals } from "./refusals.ts";
 
 /** What one call brought. */
 export type MintResult =
   | { readonly kind: "tokens"; readonly tokens: TokenResponse; readonly sentAt: number }
   /** The provider refused this subject: a login at the session's issuer may help. */
-  | { readonly kind: "refused"; readonly why: string }
+  | { readonly kind: "refused"; readonly why: string; readonly help?: ClientHelp | undefined }
   | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
 
 interface MintCallDeps {
@@ -28,6 +30,8 @@ interface MintCallDeps {
   readonly breaker: Breaker;
   readonly refusals: Refusals;
   readonly maxConcurrency: number;
+  /** Where users consent, if the provider asks for that. */
+  readonly consentUrl?: string | undefined;
   /** Whoever asks for a call waits no longer than this, ms. */
   readonly patienceMs: number;
   readonly clock: Clock;
@@ -43,7 +47,7 @@ const checkConfiguration = "check the upstream's configuration. Nothing is lost"
 
 /** Makes one upstream's calls: no more at once than it may, none while its provider asks for a pause. Never rejects. */
 export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promise<MintResult> {
-  const { upstream, kind, mint, breaker, refusals, maxConcurrency, patienceMs, clock, log, metrics } = deps;
+  const { upstream, kind, mint, breaker, refusals, maxConcurrency, patienceMs, consentUrl, clock, log, metrics } = deps;
   const queue = new PQueue({ concurrency: maxConcurrency });
   let pause = { until: Number.NEGATIVE_INFINITY, why: "" };
   const pauses = new LRUCache<string, typeof pause>(upTo(remembered));
@@ -64,7 +68,7 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
     if ((subject.expiresAt ?? Number.POSITIVE_INFINITY) <= clock.wallMs())
       return { kind: "refused", why: "subject_token_expired" };
     const held = refusals.held(subject);
-    if (held !== undefined) return refusal(held.why, held.of);
+    if (held !== undefined) return refusal(held, held.of);
     let request: MintRequest | { readonly refused: string };
     try {
       request = await kind.request(subject);
@@ -93,8 +97,8 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
   /** A word about one subject says nothing about how its provider is: it must not open the breaker for the others. */
   function aboutSubject(outcome: RefreshOutcome): RefreshOutcome {
     if (outcome.kind !== "transient" || meaningOf(outcome, kind) !== "subject") return outcome;
-    const { why, description } = outcome;
-    return { kind: "refused", why, ...(description === undefined ? {} : { description }) };
+    const { why, description, help } = outcome;
+    return { kind: "refused", why, ...(description === undefined ? {} : { description }), help };
   }
 
   function failed(outcome: Failure, subject: Subject, durationMs: number): MintResult {
@@ -108,10 +112,11 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
     };
     switch (meaning) {
       case "subject": {
-        const of = refusals.refused(subject, why);
+        const refused = { why, help: outcome.help && forClient(outcome.help) };
+        const of = refusals.refused(subject, refused);
         if (of === "one") tell("refused", "warn", "the provider refused a session's token: a new login there may help");
         else tell("misconfigured", "error", `the provider refuses all sessions' tokens: ${checkConfiguration}`);
-        return refusal(why, of);
+        return refusal(refused, of);
       }
       case "request":
       case "client": {
@@ -134,6 +139,10 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
     }
   }
 
+  function forClient({ needsConsent, claims, errorUri }: RefusalHelp): ClientHelp {
+    return { claims, errorUri, consentUrl: needsConsent ? consentUrl : undefined };
+  }
+
   function about({ session }: Subject, durationMs: number) {
     const of = session === undefined ? {} : { session: shortHash(session) };
     return { event: "mint", upstream, ...of, durationMs: Math.round(durationMs) };
@@ -142,9 +151,9 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
 
 type Failure = Exclude<RefreshOutcome, { readonly kind: "tokens" }>;
 
-function refusal(why: string, of: "one" | "all"): MintResult {
+function refusal({ why, help }: Refusal, of: "one" | "all"): MintResult {
   return of === "one"
-    ? { kind: "refused", why }
+    ? { kind: "refused", why, help }
     : { kind: "unavailable", why: `all sessions refused: ${why}`, retryAfterMs: misconfiguredPauseMs };
 }
 

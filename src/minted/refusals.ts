@@ -1,16 +1,23 @@
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../platform/clock.ts";
 import { plainGet, upTo } from "../platform/lru-options.ts";
+import type { ClientHelp } from "../tokens/answers.ts";
 import type { Subject } from "./kind.ts";
+
+/** What the provider said of a subject. */
+export interface Refusal {
+  readonly why: string;
+  readonly help?: ClientHelp | undefined;
+}
 
 /** Whom one upstream's provider has refused lately. */
 export interface Refusals {
   /** The provider refused the subject: `all` where it has refused many, and given nobody a token meanwhile. */
-  refused(subject: Subject, why: string): "one" | "all";
+  refused(subject: Subject, refusal: Refusal): "one" | "all";
   /** The provider gave somebody a token. */
   accepted(): void;
   /** What came of it lately, where the subject should not be shown to the provider again yet. */
-  held(subject: Subject): { readonly why: string; readonly of: "one" | "all" } | undefined;
+  held(subject: Subject): (Refusal & { readonly of: "one" | "all" }) | undefined;
 }
 
 /** This many sessions in a row are too many for it to be about each of them. */
@@ -22,20 +29,21 @@ const heldMs = 10_000;
 const remembered = 10_000;
 
 export function createRefusals(clock: Pick<Clock, "monotonicMs">): Refusals {
-  const held = new LRUCache<string, { readonly why: string; readonly until: number }>(upTo(remembered));
+  const held = new LRUCache<string, Refusal & { readonly until: number }>(upTo(remembered));
   /** When each session was refused last, since somebody got a token. */
   const inRow = new LRUCache<string, number>(upTo(manySessions));
 
   return {
-    refused({ id, session = id }, why) {
-      held.set(id, { why, until: clock.monotonicMs() + heldMs });
+    refused({ id, session = id }, { why, help }) {
+      held.set(id, { why, help, until: clock.monotonicMs() + heldMs });
       inRow.set(session, clock.monotonicMs());
       return extent();
     },
     accepted: () => inRow.clear(),
     held({ id }) {
       const found = held.get(id, plainGet);
-      return found !== undefined && clock.monotonicMs() < found.until ? { why: found.why, of: extent() } : undefined;
+      if (found === undefined || clock.monotonicMs() >= found.until) return undefined;
+      return { why: found.why, help: found.help, of: extent() };
     },
   };
 

@@ -1,3 +1,4 @@
+import type { RefusalHelp } from "./refusal-help.ts";
 import type { TokenResponse } from "./token-response.ts";
 
 /** What the log says of a failure beside its code. */
@@ -8,6 +9,8 @@ interface FailureWords {
   readonly description?: string | undefined;
   /** What the operator may try. */
   readonly advice?: string | undefined;
+  /** For who was refused. */
+  readonly help?: RefusalHelp | undefined;
 }
 
 /**

@@ -43,6 +43,7 @@ export function createTokenExchange({ config, send, clock, beforeSend }: TokenEx
         onOutcome: (sent) => resolve(advised(sent, config.clientAuth)),
         checksIdToken: config.issuer !== undefined,
         presented: presentedIn(options.body, config.clientAuth),
+        own: config.issuer === undefined ? [url] : [url, config.issuer],
       });
     },
   };

@@ -6,6 +6,7 @@ import { NotSentError } from "../platform/not-sent.ts";
 import { type AnswerRules, standardFields } from "./answer-rules.ts";
 import { type RawAnswer, readAnswer } from "./classify.ts";
 import type { SentOutcome } from "./outcome.ts";
+import { refusalHelp } from "./refusal-help.ts";
 
 interface TokenRequestOptions {
   readonly clock: Clock;
@@ -17,6 +18,8 @@ interface TokenRequestOptions {
    * What the request presents: tokens, codes and secrets, which some providers repeat in what they say of a failure.
    */
   readonly presented: readonly string[];
+  /** Where the provider is asked, and its issuer: of pages that an answer names, those of others are not believed. */
+  readonly own: readonly string[];
 }
 
 /**
@@ -26,7 +29,7 @@ interface TokenRequestOptions {
  */
 export async function sendTokenRequest(
   send: () => Promise<HttpAnswer>,
-  { clock, rules, onOutcome, checksIdToken, presented }: TokenRequestOptions,
+  { clock, rules, onOutcome, checksIdToken, presented, own }: TokenRequestOptions,
 ): Promise<HttpAnswer> {
   try {
     const response = await send();
@@ -38,9 +41,13 @@ export async function sendTokenRequest(
     };
     const now = clock.wallMs();
     const outcome = readAnswer(answer, now, rules, (text) => without(text, presented));
+    if (outcome.kind !== "tokens") {
+      const help = refusalHelp(answer.json ?? {}, own);
+      onOutcome(help === undefined ? outcome : { ...outcome, help });
+      return response;
+    }
     onOutcome(outcome);
-    if (outcome.kind === "tokens") return conforming(standardFields(answer.json ?? {}, rules), checksIdToken);
-    return response;
+    return conforming(standardFields(answer.json ?? {}, rules), checksIdToken);
   } catch (error) {
     onOutcome(
       wasSent(error) ? { kind: "unknown", why: sendProblem(error) } : { kind: "transient", why: sendProblem(error) },

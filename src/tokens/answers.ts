@@ -9,11 +9,21 @@ import { mayUse, type Owner } from "./owner.ts";
 import { type FlightResult, unavailable } from "./resolve.ts";
 import type { TokenCache } from "./token-cache.ts";
 
+/** What a client, or its user, can do about a refusal. */
+export interface ClientHelp {
+  /** The page where the user allows our client what the provider asks consent for. */
+  readonly consentUrl?: string | undefined;
+  /** A claims request for the client's next token, in base64. */
+  readonly claims?: string | undefined;
+  /** The provider's page about the error. */
+  readonly errorUri?: string | undefined;
+}
+
 /** An access token to send, or why there is none. */
 export type TokenAnswer =
   | { readonly kind: "fresh"; readonly token: AccessToken }
   | { readonly kind: "missing" }
-  | { readonly kind: "refused"; readonly why: string }
+  | { readonly kind: "refused"; readonly why: string; readonly help?: ClientHelp | undefined }
   | { readonly kind: "subject_mismatch" }
   | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
 

@@ -27,8 +27,8 @@ export interface MintingServer extends OidcFaults {
   readonly client: { readonly id: string; readonly secret: string };
   /** Oldest first. */
   readonly attempts: readonly MintAttempt[];
-  /** From now on this user gets no token. With `error` by that word in place of the grant's own. */
-  refuse(subject: string, error?: string): void;
+  /** From now on this user gets no token. With `error` by that word, or answer, in place of the grant's own. */
+  refuse(subject: string, error?: string | Refusal): void;
   /** Gives the user tokens again. */
   take(subject: string): void;
   isActive(token: string): boolean;
@@ -43,13 +43,23 @@ const exchangeGrant = "urn:ietf:params:oauth:grant-type:token-exchange";
 const jwtBearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const tokenType = "urn:ietf:params:oauth:token-type:";
 
-class Refused extends Error {}
+/** What a refusal says; fields beside the RFC's are a provider's own. */
+export type Refusal = { readonly error: string } & Readonly<Record<string, unknown>>;
+
+class Refused extends Error {
+  readonly answer: Refusal;
+  constructor(answer: string | Refusal) {
+    const body = typeof answer === "string" ? { error: answer } : answer;
+    super(body.error);
+    this.answer = body;
+  }
+}
 
 export async function startMintingServer(options: MintingServerOptions): Promise<MintingServer> {
   const { jwksUrl, account, lifeSeconds = 3_600, exchanged } = options;
   const keys: JWTVerifyGetKey = createRemoteJWKSet(new URL(jwksUrl));
   const attempts: MintAttempt[] = [];
-  const refused = new Map<string, string | undefined>();
+  const refused = new Map<string, string | Refusal | undefined>();
   const issued = new Map<string, string>();
   const { handle, ...faults } = createOidcFaults(token, () => {});
   const server = await startHttpServer((request, response) => handle(request, response));
@@ -79,7 +89,7 @@ export async function startMintingServer(options: MintingServerOptions): Promise
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       attempts.push({ fields, outcome: error.message });
-      sendJson(response, 400, { error: error.message, error_description: "not for this token" });
+      sendJson(response, 400, { error_description: "not for this token", ...error.answer });
     }
   }
 
