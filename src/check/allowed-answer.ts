@@ -5,7 +5,8 @@ import { createAnswerForms, type EncodeAnswer } from "./answer-form.ts";
 import type { ConnectHooks } from "./connect-hooks.ts";
 import type { Prove } from "./proof.ts";
 import { allowResponse, cookiesToRewrite, type InjectedHeader } from "./response.ts";
-import type { CheckUpstream, Routes } from "./routes.ts";
+import type { Routes } from "./routes.ts";
+import type { CheckUpstream } from "./upstream.ts";
 import type { Verdict } from "./verdict.ts";
 
 /**
@@ -58,7 +59,7 @@ export function createAllowedAnswer({ credentials, routes, prove, callOf }: Allo
     version: string,
     proof: string,
   ): Buffer {
-    return allowResponse(credentials, cookies, injected(upstream, token), {
+    return allowResponse(credentials, cookies, [injected(upstream, token)], {
       upstream: upstream.name,
       outcome: "allowed",
       version,

@@ -5,17 +5,21 @@ import { foreignText } from "../platform/foreign-text.ts";
 import type { Log } from "../platform/log.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import type { Credentials } from "../sessions/credential.ts";
-import type { Identification, SessionSource } from "../sessions/session.ts";
+import type { Identification, Session, SessionSource } from "../sessions/session.ts";
 import { shortHash } from "../stores/grant.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
-import { createAllowedAnswer } from "./allowed-answer.ts";
+import { createAllowedAnswer, isInjectable } from "./allowed-answer.ts";
 import type { ConnectHooks } from "./connect-hooks.ts";
+import { namesOf } from "./fan-out.ts";
+import { createFanOutAnswer } from "./fan-out-answer.ts";
+import { createFanOutTokens } from "./fan-out-tokens.ts";
 import type { CheckMetrics, CheckOutcome } from "./metrics.ts";
 import type { Prove } from "./proof.ts";
 import type { DecodeCheck } from "./request.ts";
 import { allowResponse, type ChallengeConfig, cookiesToRewrite, denyResponse, replyResponse } from "./response.ts";
-import type { CheckUpstream, Routes } from "./routes.ts";
+import type { Routes, RouteTarget } from "./routes.ts";
 import { denialFor } from "./token-verdict.ts";
+import type { CheckUpstream } from "./upstream.ts";
 import { type Denial, deny, type Verdict } from "./verdict.ts";
 
 interface CheckDeps {
@@ -41,6 +45,7 @@ interface CheckDeps {
 export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buffer>;
 
 type AllowVerdict = Verdict & { readonly kind: "allow" };
+type SeveralVerdict = Verdict & { readonly kind: "allow_several" };
 
 /** A verdict that has to be waited for. Only then a deadline is made: an answer at once needs none. */
 type Later = (deadline: Deadline) => Promise<Verdict>;
@@ -52,6 +57,7 @@ const unidentified: Identification = {
 };
 
 const trace = Buffer.from("TRACE");
+const notInjectable = "the token cannot stand in a header";
 
 export function createCheck({
   decode,
@@ -67,6 +73,7 @@ export function createCheck({
   metrics,
 }: CheckDeps): Check {
   const allowedAnswer = createAllowedAnswer({ credentials, routes, prove, callOf: connect?.callOf });
+  const [fanOutTokens, fanOutAnswer] = [createFanOutTokens(tokens), createFanOutAnswer(credentials)];
 
   return function check(bytes, waitMs) {
     const startedAt = clock.monotonicMs();
@@ -102,18 +109,16 @@ export function createCheck({
   function decide(input: CheckInput): Verdict | Later {
     const route = routes.of(input);
     switch (route.kind) {
-      case "upstream": {
+      case "upstream":
+      case "fan_out": {
         // The answer to TRACE repeats the request as the API got it, and would show the client the upstream's token
         // (RFC 9110 §9.3.8).
         if (input.methodIs(trace))
-          return deny("bad_request", {
-            upstream: route.upstream.name,
-            why: "TRACE would show the client the upstream's token",
-          });
+          return deny("bad_request", { ...aboutOf(route), why: "TRACE would show the client the upstream's token" });
         const identification = sessions.identify(input);
-        if (!(identification instanceof Promise)) return withIdentification(identification, route.upstream);
+        if (!(identification instanceof Promise)) return withIdentification(identification, route);
         return async (deadline) => {
-          const verdict = withIdentification(await deadline.before(identification, () => unidentified), route.upstream);
+          const verdict = withIdentification(await deadline.before(identification, () => unidentified), route);
           return typeof verdict === "function" ? verdict(deadline) : verdict;
         };
       }
@@ -128,37 +133,43 @@ export function createCheck({
     }
   }
 
-  function withIdentification(identification: Identification, upstream: CheckUpstream): Verdict | Later {
+  function withIdentification(identification: Identification, route: RouteTarget): Verdict | Later {
     switch (identification.kind) {
       case "identified": {
         const { session } = identification;
-        const token = tokens.cached(session, upstream.name);
-        if (token !== undefined) return { kind: "allow", session, upstream, token };
-        return async (deadline) => {
-          const answer = await tokens.fresh(session, upstream.name, deadline);
-          if (answer.kind === "fresh") return { kind: "allow", session, upstream, token: answer.token };
-          return denialFor(answer, session, upstream.name);
-        };
+        return route.kind === "upstream" ? tokenOf(session, route.upstream) : fanOutTokens(session, route.fanOut);
       }
       case "missing":
-        return deny("session_missing", { upstream: upstream.name });
+        return deny("session_missing", aboutOf(route));
       case "invalid":
-        return deny("session_invalid", { upstream: upstream.name, why: identification.why });
-      case "unavailable":
-        return deny("unavailable", {
-          upstream: upstream.name,
-          why: identification.why,
-          retryAfterMs: identification.retryAfterMs,
-        });
+        return deny("session_invalid", { ...aboutOf(route), why: identification.why });
+      case "unavailable": {
+        const { why, retryAfterMs } = identification;
+        return deny("unavailable", { ...aboutOf(route), why, retryAfterMs });
+      }
       default:
         return identification satisfies never;
     }
+  }
+
+  function tokenOf(session: Session, upstream: CheckUpstream): Verdict | Later {
+    const token = tokens.cached(session, upstream.name);
+    if (token !== undefined) return { kind: "allow", session, upstream, token };
+    return async (deadline) => {
+      const answer = await tokens.fresh(session, upstream.name, deadline);
+      if (answer.kind === "fresh") return { kind: "allow", session, upstream, token: answer.token };
+      return denialFor(answer, session, upstream.name);
+    };
   }
 
   function respond(verdict: Verdict, input: CheckInput | undefined, startedAt: number): Buffer {
     switch (verdict.kind) {
       case "allow":
         return input === undefined ? refuse(deny("bad_request"), input, startedAt) : allow(verdict, input, startedAt);
+      case "allow_several":
+        return input === undefined
+          ? refuse(deny("bad_request"), input, startedAt)
+          : allowSeveral(verdict, input, startedAt);
       case "passthrough":
         return input === undefined ? refuse(deny("bad_request"), input, startedAt) : passThrough(input, startedAt);
       case "reply":
@@ -174,17 +185,34 @@ export function createCheck({
     const { upstream } = verdict;
     const answer = allowedAnswer(verdict, input);
     if (answer !== undefined) return counted("allowed", upstream, startedAt, answer);
-    return refuse(
-      deny("unavailable", { upstream: upstream.name, why: "the token cannot stand in a header" }),
-      input,
-      startedAt,
-    );
+    return refuse(deny("unavailable", { upstream: upstream.name, why: notInjectable }), input, startedAt);
+  }
+
+  /** Each upstream counts, as with a Check of its own. */
+  function allowSeveral(verdict: SeveralVerdict, input: CheckInput, startedAt: number): Buffer {
+    const { tokens: found, omitted, session } = verdict;
+    const unfit = found.find(({ upstream, token }) => !isInjectable(upstream, token));
+    if (unfit !== undefined) {
+      const upstreams = namesOf([...found.map(({ upstream }) => upstream), ...omitted]);
+      return refuse(
+        deny("unavailable", { upstream: unfit.upstream.name, upstreams, why: notInjectable }),
+        input,
+        startedAt,
+      );
+    }
+    const answer = fanOutAnswer(verdict, input);
+    for (const { upstream } of found) counted("allowed", upstream, startedAt, answer);
+    for (const upstream of omitted) counted("omitted", upstream, startedAt, answer);
+    if (omitted.length > 0)
+      log.debug(
+        { event: "omitted", upstreams: namesOf(omitted), session: shortHash(session.session) },
+        "a request goes on without the tokens of accounts that are missing",
+      );
+    return answer;
   }
 
   function passThrough(input: CheckInput, startedAt: number): Buffer {
-    const answer = allowResponse(credentials, cookiesToRewrite(credentials, input), undefined, {
-      outcome: "passthrough",
-    });
+    const answer = allowResponse(credentials, cookiesToRewrite(credentials, input), [], { outcome: "passthrough" });
     return counted("passthrough", undefined, startedAt, answer);
   }
 
@@ -204,6 +232,7 @@ export function createCheck({
     const fields = {
       event: "denied",
       upstream: denial.upstream,
+      upstreams: denial.upstreams,
       session: denial.session && shortHash(denial.session),
       reason: denial.reason,
       why: denial.why,
@@ -224,4 +253,11 @@ export function createCheck({
 function levelOf({ reason, why }: Denial): "debug" | "info" | "warn" {
   if (why === "breaker_open") return "debug";
   return reason === "unavailable" ? "warn" : "info";
+}
+
+/** What a denial says of where its request would have gone. */
+function aboutOf(route: RouteTarget): Pick<Denial, "upstream" | "upstreams"> {
+  if (route.kind === "upstream") return { upstream: route.upstream.name };
+  const upstreams = namesOf(route.fanOut.upstreams);
+  return { upstream: upstreams[0], upstreams };
 }

@@ -62,6 +62,7 @@ class DecodedCheck implements CheckInput {
   hasHeaderMap = false;
   hasHttp = false;
   upstream: string | undefined = undefined;
+  missing: string | undefined = undefined;
   mcp = false;
   body = "";
   pathAt = -1;
@@ -281,4 +282,5 @@ function readContextExtension(input: DecodedCheck, end: number): void {
   const key = input.text(input.keyAt, input.keyEnd);
   if (key === "upstream") input.upstream = input.text(input.valueAt, input.valueEnd);
   else if (key === "mcp") input.mcp = input.text(input.valueAt, input.valueEnd) === "true";
+  else if (key === "missing") input.missing = input.text(input.valueAt, input.valueEnd);
 }

@@ -28,17 +28,21 @@ const defaultRetryAfterMs = 1_000;
 
 /**
  * The serialized answer that lets a request through. Envoy removes headers after it has set others, so that the
- * injected header is never in the list of removals.
+ * injected headers are never in the list of removals.
  * @param cookies the request's, where they have to be rewritten
+ * @param omitted names of headers that go on without a value of ours, and so without the client's
  */
 export function allowResponse(
   credentials: Credentials,
   cookies: string | undefined,
-  injected: InjectedHeader | undefined,
+  injected: readonly InjectedHeader[],
   metadata: Readonly<Record<string, string>>,
+  omitted: readonly string[] = [],
 ): Buffer {
-  const headers = injected === undefined ? [] : [header(injected.name, injected.value)];
-  const headersToRemove = [...credentials.headers].filter((name) => name !== injected?.name);
+  const headers = injected.map(({ name, value }) => header(name, value));
+  const headersToRemove = [...new Set([...credentials.headers, ...omitted])].filter((name) =>
+    injected.every((set) => set.name !== name),
+  );
   if (cookies !== undefined) {
     const rest = withoutCookies(cookies, credentials.cookies, credentials.cookiePrefixes);
     if (rest === undefined) headersToRemove.push("cookie");

@@ -1,20 +1,8 @@
 import type { CheckInput } from "../sessions/check-input.ts";
+import { createFanOuts, type FanOut, type Missing } from "./fan-out.ts";
 import { matchHost, type RouteHost, requestHost, routeHost } from "./host-match.ts";
 import { readingOf } from "./path-reading.ts";
-
-/** How an upstream wants its token. */
-export interface Injection {
-  /** Lower-case header name. */
-  readonly header: string;
-  /** The header's value, with `{token}` for the token. */
-  readonly format: string;
-}
-
-/** What check knows of an upstream. */
-export interface CheckUpstream {
-  readonly name: string;
-  readonly inject: Injection;
-}
+import type { CheckUpstream } from "./upstream.ts";
 
 /** A route of the configuration: for requests that Envoy's `context_extensions` do not already assign. */
 export interface Route {
@@ -22,14 +10,23 @@ export interface Route {
   readonly host?: string | undefined;
   /** Begins with `/`; matches whole segments. */
   readonly pathPrefix: string;
-  /** Absent: the request passes without a token, and without the session's credential. */
+  /** Absent, and no `upstreams`: the request passes without a token, and without the session's credential. */
   readonly upstream?: string | undefined;
+  /** In place of `upstream`: several, whose tokens go into different headers. */
+  readonly upstreams?: readonly string[] | undefined;
+  /** Default `deny`. */
+  readonly missing?: Missing | undefined;
   /** Whether the upstream is an MCP server. */
   readonly mcp?: boolean | undefined;
 }
 
-export type RouteResult =
+/** Where a request gets tokens for. */
+export type RouteTarget =
   | { readonly kind: "upstream"; readonly upstream: CheckUpstream }
+  | { readonly kind: "fan_out"; readonly fanOut: FanOut };
+
+export type RouteResult =
+  | RouteTarget
   | { readonly kind: "passthrough" }
   | { readonly kind: "none"; readonly why: string }
   /** Envoy, or the API, may read the request in another way than we do. */
@@ -65,37 +62,60 @@ const noRoute: RouteResult = {
   why: "no route of the configuration matches, and Envoy named no upstream",
 };
 
+const onlyMissing: RouteResult = {
+  kind: "none",
+  why: "Envoy's context_extensions say `missing` and no upstream: it goes with upstream, and stands in `routes` else",
+};
+
 /** A route as requests are compared with it. */
 interface Candidate {
   readonly route: Route;
   readonly host: RouteHost | undefined;
+  readonly leadsTo: RouteResult;
+  /** The same for routes that treat their requests alike. */
+  readonly treatment: string;
 }
 
 export function createRoutes({ upstreams, routes, ignorePort }: RoutesConfig): Routes {
+  const known = new Map(Object.entries(upstreams).map(([name, { inject }]) => [name, { name, inject }]));
   const byName = new Map<string, RouteResult>(
-    Object.entries(upstreams).map(([name, { inject }]) => [name, { kind: "upstream", upstream: { name, inject } }]),
+    [...known].map(([name, upstream]) => [name, { kind: "upstream", upstream }]),
   );
-  const candidates: readonly Candidate[] = [...routes]
-    .sort(moreSpecificFirst)
-    .map((route) => ({ route, host: route.host === undefined ? undefined : routeHost(route.host) }));
+  const fanOuts = createFanOuts(known);
+  const candidates = [...routes].sort(moreSpecificFirst).map(candidateOf);
   return {
     of(input) {
       if (input.upstream !== undefined)
         return (
-          byName.get(input.upstream) ?? {
-            kind: "none",
-            why: "Envoy's context_extensions name an upstream that is not configured",
-          }
+          (input.missing === undefined ? byName.get(input.upstream) : undefined) ??
+          fanOuts.named(input.upstream, input.missing)
         );
+      if (input.missing !== undefined) return onlyMissing;
       if (candidates.length === 0) return noRoute;
       return resultOf(input);
     },
     isMcp(input) {
       if (input.upstream !== undefined) return input.mcp;
       const found = routeOf(pathOf(input.path), requestHost(input.host, ignorePort));
-      return typeof found === "object" && found.mcp === true;
+      return typeof found === "object" && found.route.mcp === true;
     },
   };
+
+  function candidateOf(route: Route): Candidate {
+    const { missing = "deny", mcp = false } = route;
+    const names = upstreamsOf(route);
+    return {
+      route,
+      host: route.host === undefined ? undefined : routeHost(route.host),
+      leadsTo: names.length === 0 ? passthrough : targetOf(names, missing),
+      treatment: JSON.stringify([names, missing, mcp]),
+    };
+  }
+
+  function targetOf(names: readonly string[], missing: Missing): RouteResult {
+    const [name = "", ...others] = names;
+    return others.length === 0 && missing === "deny" ? (byName.get(name) ?? noRoute) : fanOuts.of(names, missing);
+  }
 
   function resultOf(input: CheckInput): RouteResult {
     const path = pathOf(input.path);
@@ -106,20 +126,20 @@ export function createRoutes({ upstreams, routes, ignorePort }: RoutesConfig): R
     const found = routeOf(path, host);
     if (found === "ambiguous_host") return ambiguousHost;
     if (found === undefined) return noRoute;
-    return found.upstream === undefined ? passthrough : (byName.get(found.upstream) ?? noRoute);
+    return found.leadsTo;
   }
 
   /**
    * Routes that name the host come before those for any host. If a route names it except for a port or trailing dots,
    * Envoy may have taken the request for any host's, which may be another API: then nothing is guessed.
    */
-  function routeOf(path: string, host: string): Route | "ambiguous_host" | undefined {
+  function routeOf(path: string, host: string): Candidate | "ambiguous_host" | undefined {
     let isNear = false;
     for (const candidate of candidates) {
       if (!hasPrefix(path, candidate.route.pathPrefix)) continue;
-      if (candidate.host === undefined) return isNear ? "ambiguous_host" : candidate.route;
+      if (candidate.host === undefined) return isNear ? "ambiguous_host" : candidate;
       const match = matchHost(host, candidate.host);
-      if (match === "same") return candidate.route;
+      if (match === "same") return candidate;
       isNear ||= match === "near";
     }
     return isNear ? "ambiguous_host" : undefined;
@@ -133,12 +153,18 @@ export function createRoutes({ upstreams, routes, ignorePort }: RoutesConfig): R
     const possible = candidates.filter(
       (candidate) => candidate.host === undefined || matchHost(host, candidate.host) !== "other",
     );
-    const first = possible[0]?.route;
+    const [first] = possible;
     return (
-      first?.upstream !== undefined &&
-      possible.every(({ route }) => route.upstream === first.upstream && (route.mcp === true) === (first.mcp === true))
+      first !== undefined &&
+      first.leadsTo !== passthrough &&
+      possible.every(({ treatment }) => treatment === first.treatment)
     );
   }
+}
+
+/** The names of a route's upstreams. */
+export function upstreamsOf({ upstream, upstreams }: Pick<Route, "upstream" | "upstreams">): readonly string[] {
+  return upstreams ?? (upstream === undefined ? [] : [upstream]);
 }
 
 /** The path alone. The query, or a fragment that should not be there, does not count for routes. */

@@ -2,7 +2,7 @@ import type { Session } from "../sessions/session.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
 import type { ClientHelp } from "../tokens/answers.ts";
 import type { Reply } from "./reply.ts";
-import type { CheckUpstream } from "./routes.ts";
+import type { CheckUpstream } from "./upstream.ts";
 
 /** Why a request is not let through: the `reason` of bodies and logs. */
 export type DenyReason =
@@ -24,17 +24,32 @@ export type Verdict =
       readonly upstream: CheckUpstream;
       readonly token: AccessToken;
     }
+  /** Let through with the tokens of several upstreams, or without some of them. */
+  | {
+      readonly kind: "allow_several";
+      readonly session: Session;
+      readonly tokens: readonly UpstreamToken[];
+      /** Those whose account is missing: the client's own value of their headers is taken out. */
+      readonly omitted: readonly CheckUpstream[];
+    }
   /** Let through without a token; the session's credential is removed all the same. */
   | { readonly kind: "passthrough" }
   /** Answered by ourselves: the request was for one of our pages, or its user has to connect an account first. */
   | { readonly kind: "reply"; readonly reply: Reply }
   | Denial;
 
+export interface UpstreamToken {
+  readonly upstream: CheckUpstream;
+  readonly token: AccessToken;
+}
+
 export interface Denial {
   readonly kind: "deny";
   readonly reason: DenyReason;
-  /** The upstream's name, where known. */
+  /** The upstream's name, where known; of several the one that is decisive. */
   readonly upstream?: string | undefined;
+  /** The names of all upstreams of the request, where there are several. */
+  readonly upstreams?: readonly string[] | undefined;
   /** The session's hash, where known. */
   readonly session?: string | undefined;
   /** For the log, not for the client. */

@@ -1,3 +1,4 @@
+import { upstreamsOf } from "../check/routes.ts";
 import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
 
@@ -24,8 +25,11 @@ export function connectChecks(
         message: "is the second of its kind: a browser needs one session of our own, not two",
       });
   for (const [at, route] of routes.entries())
-    if (route?.mcp && route.upstream === undefined)
-      problems.push({ path: `routes[${at}].mcp`, message: "goes with upstream: what passes through needs no account" });
+    if (route?.mcp && upstreamsOf(route).length === 0)
+      problems.push({
+        path: `routes[${at}].mcp`,
+        message: "goes with upstream or upstreams: what passes through needs no account",
+      });
   return [...problems, ...loginChecks({ connect, sessions }), ...sealedClients({ store, upstreams })];
 }
 

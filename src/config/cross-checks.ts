@@ -8,8 +8,8 @@ import { contradictions, repeatedMembers, repeatedRoutes, repeatedSources } from
 import { mintedChecks } from "./minted-checks.ts";
 import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
+import { routeChecks } from "./route-checks.ts";
 import type { Config } from "./schema.ts";
-import { nearest } from "./suggestions.ts";
 
 /**
  * The problems that show only when sections are compared with each other.
@@ -20,8 +20,7 @@ export function crossCheck(config: Parsed, raw: Readonly<Record<string, unknown>
     ...believableSources(config),
     ...distinctSources(config.sessions ?? []),
     ...secureEndpoints(config),
-    ...knownUpstreams(config),
-    ...reachableHosts(config),
+    ...routeChecks(config),
     ...orderedTimeouts(config),
     ...adminAccess(config),
     ...distinctAddresses(config),
@@ -153,38 +152,6 @@ function secureEndpoints({ sessions, upstreams, connect }: Parsed): Problem[] {
   }
   check("connect.publicUrl", connect?.publicUrl, false);
   return problems;
-}
-
-function knownUpstreams({ routes, upstreams }: Parsed): Problem[] {
-  if (upstreams === undefined) return [];
-  return (routes ?? []).flatMap((route, at) =>
-    route?.upstream === undefined || Object.hasOwn(upstreams, route.upstream)
-      ? []
-      : [{ path: `routes[${at}].upstream`, message: unknownUpstream(route.upstream, Object.keys(upstreams)) }],
-  );
-}
-
-/**
- * Envoy leaves the port out of the request's host and not out of its routes' domains, so that one with a port never
- * matches.
- */
-function reachableHosts({ routes, ignorePort }: Parsed): Problem[] {
-  if (ignorePort !== true) return [];
-  return (routes ?? []).flatMap((route, at) =>
-    route?.host !== undefined && /:\d+$/.test(route.host)
-      ? [
-          {
-            path: `routes[${at}].host`,
-            message: "names a port, and ignorePort says that Envoy ignores ports: leave it out",
-          },
-        ]
-      : [],
-  );
-}
-
-function unknownUpstream(name: string, known: readonly string[]): string {
-  const meant = nearest(name, known);
-  return `"${name}" is not in upstreams${meant === undefined ? "" : `; did you mean ${meant}?`}`;
 }
 
 function orderedTimeouts({ refresh, check, cache }: Parsed): Problem[] {

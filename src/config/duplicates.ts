@@ -5,6 +5,7 @@ import type { Problem } from "./problem.ts";
 /** Lists in which each member must be there once: one that is repeated was probably meant to be another. */
 const distinctLists = new Set([
   ...["allowedSans", "audience", "authorizationServers", "nodes", "resource", "scopes", "strip", "trustDomains"],
+  "upstreams",
   ...["refused", "misconfigured", "transient", "unknown"],
 ]);
 /** The lists among them whose members are compared without letter case. */

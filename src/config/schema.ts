@@ -116,20 +116,45 @@ const route = z
       .default("/")
       .describe("The beginning of the path, in whole segments: `/api` is `/api` and `/api/…`, and not `/apis`."),
     upstream: z.string().optional().describe("Whose token such requests get: a name under `upstreams`."),
+    upstreams: z
+      .array(z.string())
+      .min(1, "must name at least one upstream")
+      .optional()
+      .describe("In place of `upstream`: several, whose tokens such requests get, each in a header of its own."),
+    missing: z
+      .enum(["deny", "omit"])
+      .default("deny")
+      .describe(
+        "What becomes of a request whose user has no account at one of the upstreams: `deny`, or `omit`: it goes on without that token, and without what the client sent in its header.",
+      ),
     mcp: z
       .boolean()
       .optional()
-      .describe("True: the upstream is an MCP server. Its clients are asked to open the page where the user connects."),
+      .describe(
+        "True: what the requests are for is an MCP server. Its clients are asked to open the page where the user connects.",
+      ),
     passthrough: z
       .literal(true)
       .optional()
-      .describe("In place of `upstream`: such requests pass without a token, and the session's credential is removed."),
+      .describe("In place of both: such requests pass without a token, and the session's credential is removed."),
   })
   .refine(
-    (value) => (value.upstream === undefined) !== (value.passthrough === undefined),
-    "must have exactly one of upstream, passthrough",
+    ({ upstream, upstreams, passthrough }) =>
+      [upstream, upstreams, passthrough].filter((key) => key !== undefined).length === 1,
+    "must have exactly one of upstream, upstreams, passthrough",
   )
-  .transform(({ host, pathPrefix, upstream, mcp }): Route => ({ host, pathPrefix, upstream, ...(mcp ? { mcp } : {}) }));
+  .refine(({ missing, passthrough }) => missing === "deny" || passthrough === undefined, {
+    path: ["missing"],
+    message: "goes with upstream or upstreams: what passes through needs no account",
+  })
+  .transform(
+    ({ host, pathPrefix, upstream, upstreams, missing, mcp }): Route => ({
+      ...{ host, pathPrefix, upstream },
+      ...(upstreams === undefined ? {} : { upstreams }),
+      ...(missing === "deny" ? {} : { missing }),
+      ...(mcp ? { mcp } : {}),
+    }),
+  );
 
 const logSchema = z.strictObject({
   level: z.enum(logLevels).default("info").describe("The least that is logged."),

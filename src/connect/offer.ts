@@ -42,17 +42,23 @@ export function createOffer({ context, decode, sources, routes, resources, assum
   ): Promise<Verdict> {
     const input = isCurable(denial) ? decode(bytes) : undefined;
     if (input === undefined) return denial;
-    const plain: Denial = { ...denial, resourceMetadata: resources.urlFor(input) };
+    const plain: Denial = { ...denial, ...beginningOf(denial), resourceMetadata: resources.urlFor(input) };
     // Without grants, as where tokens are minted, no page cures anything.
     const isMcp = isAccountAsked(denial) && routes.isMcp(input) && !isNavigation(input);
-    if (denial.upstream !== undefined && !providers.has(denial.upstream)) return isMcp ? consent(plain, input) : plain;
-    if (!isMcp && !hasLogin(denial.upstream)) return plain;
+    if (plain.upstream !== undefined && !providers.has(plain.upstream)) return isMcp ? consent(plain, input) : plain;
+    if (!isMcp && !hasLogin(plain.upstream)) return plain;
     const failed = (reason: string) => withoutLink(plain, isMcp, reason);
     return deadline.before(
       (isMcp ? answerMcp : cure)(plain, input, known).catch((error: unknown) => failed(messageOf(error))),
       () => failed("deadline"),
     );
   };
+
+  /** A session of ours begins with an account: where several upstreams are asked for, with the first that has a login. */
+  function beginningOf({ reason, upstreams }: Denial): Pick<Denial, "upstream"> | undefined {
+    const upstream = reason === "session_missing" ? upstreams?.find((name) => hasLogin(name)) : undefined;
+    return upstream === undefined ? undefined : { upstream };
+  }
 
   async function cure(plain: Denial, input: CheckInput, known?: Session): Promise<Verdict> {
     const way = await wayOf(plain, input, known);

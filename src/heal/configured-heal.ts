@@ -1,5 +1,5 @@
 import type { ConnectHooks } from "../check/connect-hooks.ts";
-import type { CheckUpstream } from "../check/routes.ts";
+import type { CheckUpstream } from "../check/upstream.ts";
 import { createDailyKeys } from "../stores/daily-keys.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import { createHealing, type Healing, type HealingDeps } from "./healing.ts";

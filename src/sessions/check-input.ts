@@ -30,6 +30,8 @@ export interface CheckInput {
   readonly requestId: string;
   /** What the route's `context_extensions` say under `upstream`. */
   readonly upstream: string | undefined;
+  /** What they say under `missing`. */
+  readonly missing: string | undefined;
   /** Whether they say `mcp: "true"`. */
   readonly mcp: boolean;
   /** The part of the body that Envoy sent; empty unless the decoder was told to look at it. */

@@ -8,16 +8,20 @@ import { createCells, createDistributions } from "./series.ts";
  */
 const bounds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15];
 
-/** Whether each outcome is counted with an upstream, without one, or both. No Check ends with what an API has to say. */
-const outcomes: Readonly<Record<CheckOutcome, "upstream" | "none" | "both" | "never">> = {
+/**
+ * Whether each outcome is counted with an upstream, without one, or both. `later`: few configurations have it, and its
+ * cells are made when it is first counted.
+ */
+const outcomes: Readonly<Record<CheckOutcome, "upstream" | "none" | "both" | "later">> = {
   allowed: "upstream",
+  omitted: "later",
   passthrough: "none",
   session_missing: "upstream",
   session_invalid: "upstream",
   grant_missing: "upstream",
   grant_refused: "upstream",
   subject_mismatch: "upstream",
-  insufficient_scope: "never",
+  insufficient_scope: "later",
   no_upstream: "none",
   unavailable: "both",
   bad_request: "none",
@@ -28,7 +32,7 @@ const outcomes: Readonly<Record<CheckOutcome, "upstream" | "none" | "both" | "ne
 export function createCheckMetrics(registry: Registry, upstreamNames: readonly string[]): CheckMetrics {
   const checks = createCells(registry, "counter", {
     name: "bearerswap_checks_total",
-    help: "Checks answered. reason: allowed, passthrough, connect (a page of our own), or the reason of the denial; upstream is empty where none was found for the request.",
+    help: "Checks answered. reason: allowed, passthrough, omitted (let through without the token of this upstream), connect (a page of our own), or the reason of the denial; upstream is empty where none was found for the request. With several upstreams a Check that is let through counts for each of them.",
     labels: ["upstream", "reason"],
   });
   const durations = createDistributions(

@@ -23,12 +23,12 @@ const credentials: Credentials = { headers: new Set(["x-session"]), cookies: new
  */
 function encoderFor(format: string): EncodeAnswer {
   return (token, version, proof) =>
-    allowResponse(
-      credentials,
-      undefined,
-      { name: "x-abc", value: format.replaceAll("{token}", () => token) },
-      { upstream: "aabbcc", outcome: "allowed", version, ...(proof === "" ? {} : { proof }) },
-    );
+    allowResponse(credentials, undefined, [{ name: "x-abc", value: format.replaceAll("{token}", () => token) }], {
+      upstream: "aabbcc",
+      outcome: "allowed",
+      version,
+      ...(proof === "" ? {} : { proof }),
+    });
 }
 
 /** Around where a length takes one more byte (127/128, 16,383/16,384), here and in the messages around it. */

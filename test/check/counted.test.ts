@@ -15,12 +15,13 @@ import { resources } from "../support/resources.ts";
 const use = resources("file");
 const { encode } = await use.use(createExtAuthzClient("127.0.0.1:1"));
 const crm = { inject: { header: "authorization", format: "Bearer {token}" } };
+const wiki = { inject: { header: "x-wiki-token", format: "{token}" } };
 const session = { source: "opaque", session: "hash" };
 
 /** A Check whose session has this access token, and what was counted: `reason count`, and the seconds in all. */
 function setUp(accessToken: string, identify: () => object = () => ({ kind: "identified", session })) {
   const clock = manualClock();
-  const metrics = createMetrics({ version: "0", upstreamNames: ["crm"], issuerNames: [], ofProcess: false });
+  const metrics = createMetrics({ version: "0", upstreamNames: ["crm", "wiki"], issuerNames: [], ofProcess: false });
   const never = Number.POSITIVE_INFINITY;
   const token: AccessToken = {
     token: new Secret(accessToken),
@@ -32,11 +33,15 @@ function setUp(accessToken: string, identify: () => object = () => ({ kind: "ide
     staleAt: never,
     aheadAt: never,
   };
+  const good: AccessToken = { ...token, token: new Secret("good") };
   const check = createCheck({
     decode: createDecoder({ headers: ["authorization"], metadata: false }),
     sessions: { identify: () => identify() as never },
-    routes: createRoutes({ upstreams: { crm }, routes: [], ignorePort: false }),
-    tokens: { cached: () => token, fresh: () => Promise.reject(new Error("the token is cached")) },
+    routes: createRoutes({ upstreams: { crm, wiki }, routes: [], ignorePort: false }),
+    tokens: {
+      cached: (_, upstream) => (upstream === "crm" ? token : good),
+      fresh: () => Promise.reject(new Error("the token is cached")),
+    },
     credentials: { headers: new Set(["authorization"]), cookies: new Set() },
     challenge: { realm: "test" },
     connect: undefined,
@@ -54,7 +59,8 @@ function setUp(accessToken: string, identify: () => object = () => ({ kind: "ide
       seconds: seconds.reduce((sum, { value }) => sum + value, 0),
     };
   };
-  return { clock, check: () => check(encode(httpRequest({ contextExtensions: { upstream: "crm" } })), 1_000), counted };
+  const send = (upstream = "crm") => check(encode(httpRequest({ contextExtensions: { upstream } })), 1_000);
+  return { clock, check: send, counted };
 }
 
 test("a request that is let through counts once, also where its answer is the one made for the request before", async () => {
@@ -68,6 +74,15 @@ test("a token that cannot stand in a header counts as unavailable, and not as al
   const { check, counted } = setUp("two\r\nlines");
   await check();
   expect((await counted()).checks).toEqual(["crm unavailable 1"]);
+});
+
+test("of several tokens, one that cannot stand in its header keeps the request back, and counts alone", async () => {
+  const { check, counted } = setUp("two\r\nlines");
+  await check("wiki,crm");
+  expect((await counted()).checks).toEqual(["crm unavailable 1"]);
+  const good = setUp("token");
+  await good.check("wiki,crm");
+  expect((await good.counted()).checks.sort()).toEqual(["crm allowed 1", "wiki allowed 1"]);
 });
 
 test("what goes wrong unexpectedly counts as unavailable, without an upstream", async () => {

@@ -10,6 +10,7 @@ function input(host: string, path: string, upstream?: string): CheckInput {
     host,
     path,
     upstream,
+    missing: undefined,
     method: "GET",
     requestId: "",
     principal: "",

@@ -221,6 +221,6 @@ test("a route says that an MCP server stands there, where it leads to an upstrea
     { host: undefined, pathPrefix: "/", upstream: "crm", mcp: true },
   ]);
   expect(problemsOf({ routes: [{ passthrough: true, mcp: true }] })).toEqual([
-    "routes[0].mcp: goes with upstream: what passes through needs no account",
+    "routes[0].mcp: goes with upstream or upstreams: what passes through needs no account",
   ]);
 });

@@ -194,7 +194,7 @@ describe("a route", () => {
     expect(
       problemsOf({ routes: [{ upstream: "constructor" }, { pathPrefix: "/p", upstream: "__proto__" }] }),
     ).toHaveLength(2);
-    const one = "must have exactly one of upstream, passthrough";
+    const one = "must have exactly one of upstream, upstreams, passthrough";
     expect(problemsOf({ routes: [{}, { upstream: "crm", passthrough: true }] })).toEqual([
       `routes[0]: ${one}`,
       `routes[1]: ${one}`,

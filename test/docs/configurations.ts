@@ -25,7 +25,7 @@ const rest = {
   connect: { publicUrl: "https://gateway.example.com" },
   upstreams: {
     crm: { issuer: "https://idp.example.com", clientId: "gateway" },
-    wiki: { issuer: "https://wiki.example.com", clientId: "gateway" },
+    wiki: { issuer: "https://wiki.example.com", clientId: "gateway", inject: { header: "x-wiki-token" } },
     another: { issuer: "https://another.example.com", clientId: "gateway", connect: {} },
   },
 };

@@ -20,6 +20,8 @@ export interface MintedWorld {
   readonly api: UpstreamApi;
   readonly clock: ShiftedClock;
   readonly admin: GrantsClient;
+  /** Envoy's. */
+  readonly port: number;
   /** The headers of a session's requests. */
   session(sid: string, claims?: object, expiresIn?: number): Promise<Record<string, string>>;
   send(headers?: RequestHeaders, path?: string): Promise<HttpAnswer>;
@@ -39,7 +41,7 @@ export interface MintedWorldOptions {
   readonly config?: object;
   readonly encryption?: object;
   readonly env?: Readonly<Record<string, string>>;
-  readonly envoy?: Pick<EnvoySetup, "filtersBefore" | "extAuthz" | "clusters">;
+  readonly envoy?: Partial<EnvoySetup>;
 }
 
 export const gatewayAudience = "https://gateway.example.com";
@@ -75,7 +77,7 @@ export async function startMintedWorld(
   const send = (headers: RequestHeaders = {}, path = "/") => get(port, path, headers);
 
   return {
-    ...{ issuer, redis, services, api, clock, admin, send },
+    ...{ issuer, redis, services, api, clock, admin, port, send },
     async session(sid, claims = {}, expiresIn = 3_600) {
       const jwt = await issuer.sign({ aud: gatewayAudience, sid, ...claims }, { expiresIn });
       return { authorization: `Bearer ${jwt}` };

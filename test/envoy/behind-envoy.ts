@@ -64,7 +64,7 @@ export interface Answer {
 }
 
 /** Which pair of files, `envoy<variant>.yaml` and `bearerswap<variant>.yaml`, or whose manifests. */
-export type Variant = "" | "-jwt-authn" | "-mtls" | "-connect" | "-heal" | "istio" | "envoy-gateway";
+export type Variant = "" | "-jwt-authn" | "-mtls" | "-connect" | "-heal" | "-several" | "istio" | "envoy-gateway";
 
 /** The redirect URI of the examples with `connect`, which the provider knows. */
 const redirectUris = ["https://gateway.example.com/_bearerswap/callback"];
@@ -99,6 +99,8 @@ export async function install(
   const upstream = await use(
     startUpstreamApi({
       accepts: async (token, path) => (await accepts(token, path)) && (await oidc.isActive(token)),
+      // Its tokens come in headers of their own.
+      isOpen: variant === "-several",
       tls: await ca.server({ dnsNames: [upstreamName] }),
     }),
   );
@@ -124,6 +126,7 @@ export async function install(
     bearerswap: replicas.map(({ grpc }) => portOf(grpc)),
     crm: [upstream.port],
     wiki: [upstream.port],
+    tools: [upstream.port],
     as: [issuer.port],
   };
   const files = await certificateFiles(ca);

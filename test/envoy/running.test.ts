@@ -374,6 +374,62 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
 });
 
 /** A JWT for a session that has a grant. */
+describe("envoy-several.yaml with bearerswap-several.yaml", () => {
+  const upstreamName = "tools.example.com";
+  const claims = { tsid: "session-1", sub: "user-1", aud: audience };
+
+  test("the server gets each account's token in its header, never the session's JWT, and nothing of a client's in their place", async () => {
+    const { issuer, oidc, upstream, grant, send } = await install(tracked, { variant: "-several", upstreamName });
+    const authorization = `Bearer ${await issuer.sign(claims)}`;
+    const headers = { authorization, "x-wiki-token": "forged", "x-crm-token": "forged" };
+    const sent = () => {
+      const {
+        authorization: session,
+        "x-wiki-token": wiki,
+        "x-crm-token": crm,
+      } = upstream.requests.at(-1)?.headers ?? {};
+      return { session, wiki, crm };
+    };
+
+    const denied = await send("/report", { headers });
+    expect([denied.status, JSON.parse(denied.body).upstream, upstream.requests]).toEqual([401, "wiki", []]);
+    expect([(await send("/mcp", { headers, body: "{}" })).status, sent()]).toEqual([200, {}]);
+
+    await grant("session-1", "user-1", { upstream: "crm" });
+    expect([(await send("/mcp", { headers, body: "{}" })).status, sent()]).toEqual([200, { crm: expect.any(String) }]);
+    expect(JSON.parse((await send("/report", { headers })).body)).toMatchObject({ upstream: "wiki" });
+
+    await grant("session-1", "user-1", { upstream: "wiki" });
+    expect((await send("/report", { headers })).status).toBe(200);
+    const { wiki, crm } = sent();
+    expect(wiki).not.toBe(crm);
+    expect([await oidc.isActive(String(wiki)), await oidc.isActive(String(crm))]).toEqual([true, true]);
+    expect(JSON.stringify(upstream.requests)).not.toMatch(/forged|eyJ/);
+  });
+
+  test("the access log has whose tokens the server got, and whose account is missing", async () => {
+    const { envoy, issuer, grant, send } = await install(tracked, { variant: "-several", upstreamName });
+    const headers = { authorization: `Bearer ${await issuer.sign(claims)}` };
+    await grant("session-1", "user-1", { upstream: "crm" });
+    await send("/mcp", { headers });
+    await grant("session-1", "user-1", { upstream: "wiki" });
+    await send("/mcp", { headers });
+
+    const lines = await until("two lines of the access log", () => {
+      const found = envoy
+        .output()
+        .split("\n")
+        .filter((line) => line.startsWith("{"));
+      return found.length === 2 && found.map((line) => JSON.parse(line) as Record<string, unknown>);
+    });
+
+    expect(lines).toMatchObject([
+      { status: 200, bearerswap_upstream: "crm", bearerswap_omitted: "wiki" },
+      { status: 200, bearerswap_upstream: "wiki,crm", bearerswap_omitted: null },
+    ]);
+  });
+});
+
 async function loggedIn({ issuer, grant }: Pick<Installation, "issuer" | "grant">): Promise<string> {
   await grant("session-1", "user-1");
   return issuer.sign({ tsid: "session-1", sub: "user-1", aud: audience });

@@ -45,6 +45,8 @@ export interface Scenario {
 export interface ScenarioOptions {
   readonly config?: object;
   readonly upstream?: object;
+  /** More upstreams. */
+  readonly others?: object;
   readonly provider?: RotatingTokensOptions;
   readonly fetch?: ServiceOptions["fetch"];
   readonly env?: Readonly<Record<string, string>>;
@@ -59,7 +61,7 @@ const statusCodes: Readonly<Record<string, number>> = {
 
 export async function startScenario(
   use: Resources,
-  { config = {}, upstream = {}, provider: rules = {}, fetch, env = {} }: ScenarioOptions = {},
+  { config = {}, upstream = {}, others = {}, provider: rules = {}, fetch, env = {} }: ScenarioOptions = {},
 ): Promise<Scenario> {
   const dir = mkdtempSync(join(tmpdir(), "bearerswap-"));
   use.onStop(() => rmSync(dir, { recursive: true, force: true }));
@@ -69,7 +71,7 @@ export async function startScenario(
   const settings = {
     listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin: `unix:${join(dir, "admin.sock")}` },
     sessions: [{ opaque: { from: { header: "authorization" } } }],
-    upstreams: { crm },
+    upstreams: { crm, ...others },
     ...config,
   };
   const service = await use.use(

@@ -27,18 +27,25 @@ interface Refusal {
 export interface UpstreamApiOptions extends HttpServerOptions {
   /** Whether the bearer token is good right now, for this path. */
   accepts(token: string, path: string): boolean | Promise<boolean>;
+  /** Takes requests without a bearer token too. */
+  readonly isOpen?: boolean;
   /** How a request with a good token is answered in place of 200, where it is. */
   refuses?(token: string, path: string): Promise<Refusal | undefined>;
 }
 
 /** The API behind Envoy, over HTTP/1.1 and HTTP/2: 200 with the token's hash for a bearer it accepts, else 401. */
-export async function startUpstreamApi({ accepts, refuses, ...options }: UpstreamApiOptions): Promise<UpstreamApi> {
+export async function startUpstreamApi({
+  accepts,
+  isOpen = false,
+  refuses,
+  ...options
+}: UpstreamApiOptions): Promise<UpstreamApi> {
   const requests: RecordedRequest[] = [];
   const server = await startHttpServer(async (request, response) => {
     const token = bearerOf(request.headers.authorization);
     const { method = "", url: path = "", headers, rawHeaders } = request;
-    const isGood = token !== undefined && (await accepts(token, path));
-    const refusal = isGood ? await refuses?.(token, path) : undefined;
+    const isGood = token === undefined ? isOpen : await accepts(token, path);
+    const refusal = isGood && token !== undefined ? await refuses?.(token, path) : undefined;
     const status = refusal?.status ?? (isGood ? 200 : 401);
     requests.push({ method, path, headers, rawHeaders, status });
     if (refusal !== undefined) sendJson(response, status, { ok: false, path }, refusal.headers);
