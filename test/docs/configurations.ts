@@ -40,14 +40,15 @@ export function loadShown(content: Mapping, files: Files): LoadedConfig {
         listen: { ...rest.listen, ...mapping(content.listen) },
         upstreams: { ...rest.upstreams, ...mapping(content.upstreams) },
       };
-  const text = stringify(whole).replaceAll(/\/(?:etc\/bearerswap|run\/secrets)\/([\w.-]+)/g, (_path, name: string) =>
-    files.pathOf(name),
+  const text = stringify(whole).replaceAll(
+    /\/(?:etc\/bearerswap|run\/secrets(?:\/bearerswap)?)\/([\w.-]+)/g,
+    (_path, name: string) => files.pathOf(name),
   );
   const variables = [...text.matchAll(/\$\{env:(\w+)\}/g)].map(([, name = ""]) => [name, `${name} of the page`]);
   return parseConfig(text, "page.yaml", { env: Object.fromEntries(variables) });
 }
 
-/** Files under the names that the pages give them in /etc/bearerswap and /run/secrets. */
+/** Files under the names that the pages give them in /etc/bearerswap /run/secrets and below. */
 export interface Files {
   pathOf(name: string): string;
 }
@@ -71,6 +72,7 @@ export async function shownFiles({ use, onStop }: Resources): Promise<Files> {
     "k2.key": newSealingKey(),
     "admin-token": "token",
     sentinel: "password",
+    "crm-client-secret": "secret",
   };
   for (const [name, text] of Object.entries(written)) writeFileSync(join(dir, name), text);
   return { pathOf: (name) => made[name] ?? join(dir, name) };

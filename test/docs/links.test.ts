@@ -9,7 +9,7 @@ describe.each(pages.map((page) => [page.path, page] as const))("%s", (_, page) =
   });
 
   test("names files of the repository that are there", () => {
-    const named = [...proseOf(page).matchAll(/`((?:src|test|envoy|docs|proto|bin)\/[\w./*-]+)`/g)].map(
+    const named = [...proseOf(page).matchAll(/`((?:src|test|envoy|docs|proto|bin|charts)\/[\w./*-]+)`/g)].map(
       ([, path = ""]) => path,
     );
     expect(named.filter((path) => globSync(path, { cwd: root }).length === 0)).toEqual([]);

@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { z } from "zod";
+import { valuesSchema } from "../chart/values-schema.ts";
 import { findAll } from "../envoy/examples.ts";
 import { resources } from "../support/resources.ts";
 import { isConfiguration, isMapping, loadShown, shownFiles } from "./configurations.ts";
@@ -16,10 +18,13 @@ const isKubernetes = (block: Block) =>
 /** agentgateway's own configuration. */
 const isAgentgateway = (block: Block) =>
   documentsIn(block).every((document) => isMapping(document) && Object.hasOwn(document, "binds"));
+/** Of the Helm chart. */
+const isChartValues = (block: Block) =>
+  documentsIn(block).every((document) => isMapping(document) && isMapping(document.image));
 
 test("every block of YAML is of a kind that is checked", () => {
   expect(blocks.length).toBeGreaterThan(70);
-  const kinds = [isConfiguration, isPreset, isKubernetes, isEnvoyBlock, isAgentgateway];
+  const kinds = [isConfiguration, isPreset, isKubernetes, isEnvoyBlock, isAgentgateway, isChartValues];
   const unchecked = blocks.filter((block) => kinds.filter((isKind) => isKind(block)).length !== 1);
   expect(named(unchecked).map(([place]) => place)).toEqual([]);
 });
@@ -59,6 +64,12 @@ test.each(named(blocks.filter(isKubernetes)))("the manifests of %s name what the
       metadata: { name: expect.any(String) },
       spec: expect.any(Object),
     });
+});
+
+test.each(named(blocks.filter(isChartValues)))("the chart takes the values of %s", (_, block) => {
+  const [values] = documentsIn(block) as [{ config?: object }];
+  expect(z.fromJSONSchema(valuesSchema() as never).safeParse(values).error).toBeUndefined();
+  if (values.config !== undefined) loadShown({ ...values.config }, files);
 });
 
 test.each(named(blocks.filter(isAgentgateway)))(

@@ -7,8 +7,8 @@ import { stringify } from "yaml";
 import { examplesOf, replaceAll, type Tree } from "../envoy/examples.ts";
 import { findEnvoy } from "../support/binaries.ts";
 import { type ChildServer, startChildServer } from "../support/child-process.ts";
+import { builtProgram, goPrograms } from "../support/go-programs.ts";
 import { until } from "../support/until.ts";
-import { builtProgram, goPrograms } from "./go-programs.ts";
 import { moved, type Places } from "./world.ts";
 
 const run = promisify(execFile);

@@ -7,11 +7,11 @@ import { manifest } from "../envoy/translated.ts";
 import { startChildServer } from "../support/child-process.ts";
 import { cluster } from "../support/envoy-config.ts";
 import { type EnvoyProcess, startEnvoy } from "../support/envoy-process.ts";
+import { builtProgram, goPrograms } from "../support/go-programs.ts";
 import { freePort } from "../support/redis-server.ts";
 import type { Resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 import { startEmptyKubernetes } from "./empty-kubernetes.ts";
-import { builtProgram, goPrograms } from "./go-programs.ts";
 import { moved, type Places } from "./world.ts";
 
 /**
