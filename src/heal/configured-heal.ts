@@ -20,9 +20,7 @@ interface ConfiguredHealDeps
   readonly config: {
     readonly heal?: object | undefined;
     readonly check: HealingDeps["challenge"] & HealingDeps["config"];
-    readonly upstreams: Readonly<
-      Record<string, Pick<CheckUpstream, "inject"> & { readonly minted?: object | undefined }>
-    >;
+    readonly upstreams: Readonly<Record<string, Pick<CheckUpstream, "inject">>>;
   };
   readonly flowStores: { readonly flows: FlowStore } | undefined;
 }
@@ -35,14 +33,12 @@ export function configuredHeal({ config, flowStores, ...deps }: ConfiguredHealDe
   keys.start();
   const provenBy = createProvenBy({ keys, clock, log });
   const upstreams = new Map(Object.entries(config.upstreams).map(([name, { inject }]) => [name, { name, inject }]));
-  // Without a proof a request is left as it is. What a rejection would change of a minted token is no grant.
-  const isMinted = (upstream: string) => config.upstreams[upstream]?.minted !== undefined;
   const settings = { challenge: config.check, config: config.check };
   const healing = createHealing({ ...deps, ...settings, keys, provenBy, upstreams });
   const stepUp = deps.connect?.stepUp;
   const scopeRefused = stepUp && createScopeRefusals({ ...settings, provenBy, stepUp, clock });
   return {
-    prove: (session, upstream, ...rest) => (isMinted(upstream) ? undefined : healing.prove(session, upstream, ...rest)),
+    prove: healing.prove,
     process: createProcess({ healing, scopeRefused, log }),
     close: async () => keys.stop(),
   };

@@ -18,7 +18,7 @@ import type { HealConfig } from "./config.ts";
 import { checkRequestOf, withHeader } from "./message.ts";
 import type { HealMetrics } from "./metrics.ts";
 import type { ProofKeys } from "./proof-keys.ts";
-import { type Proven, proofOf, stepMs } from "./proofs.ts";
+import { anySession, type Proven, proofOf, stepMs } from "./proofs.ts";
 import { ownerOf, type ProvenBy } from "./proven.ts";
 
 export interface HealingDeps {
@@ -71,7 +71,9 @@ export function createHealing(deps: HealingDeps): Healing {
       const now = clock.wallMs();
       if (isInUse(token.proof, key.id, isMcp, now)) return token.proof?.text;
       const { version, subject } = token;
-      const text = proofOf({ session, upstream, version, subject, isMcp }, key, now);
+      // One token of all sessions has one proof, which names none of them.
+      const of = token.isOfAll ? anySession : session;
+      const text = proofOf({ session: of, upstream, version, subject, isMcp }, key, now);
       token.proof = { text, keyId: key.id, untilMs: (Math.floor(now / stepMs) + 1) * stepMs, isMcp };
       return text;
     },
@@ -103,15 +105,17 @@ export function createHealing(deps: HealingDeps): Healing {
     deadline: Deadline,
   ): Promise<Retry> {
     const { session } = proven;
+    const of = session === anySession.session ? {} : { session };
+    const logged = session === anySession.session ? {} : { session: shortHash(session) };
     const asking = { session, ownerOf: (subject: string | undefined) => ownerOf(proven, subject) };
     const { answer, owner } = await tokens.replacement(asking, upstream.name, proven.version, deadline);
     if (answer.kind === "unchanged") return unchanged;
     if (answer.kind === "fresh" && isInjectable(upstream, answer.token)) {
       const message = withHeader(injected(upstream, answer.token.token.reveal()));
-      log.info({ event: "healed", upstream: upstream.name, session: shortHash(session) }, "a request was healed");
+      log.info({ event: "healed", upstream: upstream.name, ...logged }, "a request was healed");
       return { kind: "healed", message };
     }
-    const about = { upstream: upstream.name, session };
+    const about = { upstream: upstream.name, ...of };
     const denial =
       answer.kind === "fresh"
         ? deny("unavailable", { ...about, why: "the token cannot stand in a header" })

@@ -42,6 +42,8 @@ export const stepMs = 3_600_000;
 const syntax =
   /^(\d{1,10})\.([a-z0-9-]{1,40})\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{22})\.([mr])\.([A-Za-z0-9_-]{43})\.(.+)$/;
 const noSubject = "-".repeat(22);
+/** Stands in the proof of a token that all sessions get. */
+export const anySession: Session = { session: "-".repeat(43), source: "any" };
 
 /**
  * `<last hour>.<key>.<mac>.<subject>.<kind>.<session>.<source>`: the MAC covers all of it, and the upstream and version

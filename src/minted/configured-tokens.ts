@@ -7,7 +7,7 @@ import type { Provider } from "../providers/provider.ts";
 import type { ServerConfig } from "../providers/server-configuration.ts";
 import { createTokenMint } from "../providers/token-mint.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
-import type { TokenStore } from "../stores/token-store.ts";
+import type { Change, ChangeListener, TokenStore } from "../stores/token-store.ts";
 import { createBreaker } from "../tokens/breaker.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
 import { createTokenManager, type TokenManagerConfig } from "../tokens/token-manager.ts";
@@ -21,6 +21,8 @@ import type { MintMetrics } from "./metrics.ts";
 import { createMintCall } from "./mint-call.ts";
 import { createMinter, type Minter } from "./minter.ts";
 import { createRefusals } from "./refusals.ts";
+import { createRejectionBounds } from "./rejection-bounds.ts";
+import { sharedIdOf } from "./shared-records.ts";
 import { createSharedTokens } from "./shared-tokens.ts";
 import { createUpstreamTokens, type UpstreamTokens } from "./upstream-tokens.ts";
 
@@ -32,6 +34,12 @@ interface MintedUpstream extends ServerConfig, AnswerRules {
   readonly ca?: string | undefined;
 }
 
+interface MintStores {
+  readonly flows: FlowStore;
+  /** Of this process alone: counts rejections while `flows` does not answer. */
+  readonly own: FlowStore;
+}
+
 interface ConfiguredTokensDeps {
   readonly config: {
     readonly upstreams: Readonly<Record<string, MintedUpstream | { readonly minted?: undefined }>>;
@@ -39,7 +47,7 @@ interface ConfiguredTokensDeps {
     readonly cache: Pick<TokenManagerConfig, "maxStalenessMs" | "maxOutageMs"> & { readonly maxSessions: number };
   };
   readonly store: TokenStore;
-  readonly flowStores: { readonly flows: FlowStore } | undefined;
+  readonly flowStores: MintStores | undefined;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly fetchFor: FetchFor;
   readonly clock: Clock;
@@ -53,29 +61,35 @@ const defaultLifeMs = 5 * 60_000;
 
 /** The tokens of all configured upstreams. */
 export function configuredTokens({ config, flowStores, ...deps }: ConfiguredTokensDeps): UpstreamTokens {
-  const { fetchFor, clock, metrics } = deps;
+  const { fetchFor, clock, store, metrics } = deps;
   const tokenConfig = { ...config.refresh, ...config.cache, cacheEntries: config.cache.maxSessions };
-  const grants = createTokenManager({ ...deps, metrics: metrics.tokens, config: tokenConfig });
-  const minters = Object.entries(config.upstreams).flatMap(([name, upstream]) =>
-    upstream.minted === undefined || flowStores === undefined
-      ? []
-      : [[name, minterOf(name, upstream, flowStores.flows)] as const],
+  const heard = (change: Change) => minters.get(change.upstream)?.heard(change);
+  const grants = createTokenManager({
+    ...{ ...deps, metrics: metrics.tokens, config: tokenConfig },
+    store: { ...store, listen: (listener) => store.listen(heardBy(listener, heard)) },
+  });
+  const minters: ReadonlyMap<string, Minter> = new Map(
+    Object.entries(config.upstreams).flatMap(([name, upstream]) =>
+      upstream.minted === undefined || flowStores === undefined
+        ? []
+        : [[name, minterOf(name, upstream, flowStores)] as const],
+    ),
   );
   const ofSessions = Object.values(config.upstreams).some(({ minted }) => minted && needsSubjectToken(minted));
   const ended = flowStores && ofSessions ? createEndedSessions({ flows: flowStores.flows, clock }) : undefined;
-  return createUpstreamTokens(grants, new Map(minters), async (session, endedAt) => ended?.end(session, endedAt));
+  return createUpstreamTokens(grants, minters, async (session, endedAt) => ended?.end(session, endedAt));
 
-  function minterOf(upstream: string, server: MintedUpstream, flows: FlowStore): Minter {
+  function minterOf(upstream: string, server: MintedUpstream, { flows, own }: MintStores): Minter {
     const { timeoutMs } = tokenConfig;
     const { minted, maxConcurrency, issuer = "", tokenEndpoint = issuer, clientId } = server;
     const mint = createTokenMint({ config: server, fetch: fetchFor(server.ca), clock, timeoutMs });
     const kind = kindOf(minted, deps);
     const breaker = createBreaker({ ...deps, upstream, metrics: metrics.tokens });
     const scope = [upstream, tokenEndpoint, clientId, JSON.stringify(minted)];
+    const announced = (version: string) => ({ session: sharedIdOf(version), upstream, version });
+    const { ofSessions } = kind;
     return createMinter({
-      ...deps,
-      upstream,
-      kind,
+      ...{ ...deps, upstream, kind, scope },
       call: createMintCall({
         ...{ ...deps, upstream, kind, mint, breaker, maxConcurrency, patienceMs: timeoutMs },
         refusals: createRefusals(clock),
@@ -83,10 +97,25 @@ export function configuredTokens({ config, flowStores, ...deps }: ConfiguredToke
         metrics: metrics.mints,
       }),
       ended: createEndedSessions({ flows, clock }),
-      shared: createSharedTokens({ ...deps, flows, scope, patienceMs: timeoutMs / 2 }),
+      shared: createSharedTokens({
+        ...{ ...deps, flows, patienceMs: timeoutMs / 2 },
+        announce: (id) => store.announce({ session: id, upstream, version: "minted" }),
+      }),
+      bounds: createRejectionBounds({ flows, scope, ofSessions }),
+      ownBounds: createRejectionBounds({ flows: own, scope, ofSessions }),
+      announce: (version) => store.announce({ ...announced(version), isRejected: true }),
       config: { ...tokenConfig, lifeMs: server.accessTokenLifeMs ?? defaultLifeMs },
     });
   }
+}
+
+/** The minters hear what concerns their upstreams, beside the listener. */
+function heardBy(listener: ChangeListener, heard: (change: Change) => void): ChangeListener {
+  const changed = (change: Change) => {
+    heard(change);
+    listener.changed(change);
+  };
+  return { ...listener, changed };
 }
 
 function kindOf(minted: MintedConfig, deps: Pick<ConfiguredTokensDeps, "clock" | "random">): MintKind {

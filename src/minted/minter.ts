@@ -1,17 +1,22 @@
-import { LRUCache } from "lru-cache";
 import type { Clock } from "../platform/clock.ts";
 import { type Deadline, deadlineAt, deadlineIn } from "../platform/deadline.ts";
-import { plainGet, upTo } from "../platform/lru-options.ts";
+import { digestOf } from "../platform/digest.ts";
+import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
+import type { Change } from "../stores/token-store.ts";
 import { type AccessToken, type FreshnessConfig, placeAccessToken, usableUntil } from "../tokens/access-token.ts";
 import type { TokenAnswer } from "../tokens/answers.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
 import type { Owner } from "../tokens/owner.ts";
 import type { EndedSessions } from "./ended-sessions.ts";
+import { createHeldTokens } from "./held-tokens.ts";
 import type { MintKind, Subject } from "./kind.ts";
 import type { MintMetrics } from "./metrics.ts";
 import type { MintResult } from "./mint-call.ts";
-import type { SharedToken, SharedTokens } from "./shared-tokens.ts";
+import type { RejectionBounds } from "./rejection-bounds.ts";
+import { createReplacements, type Replacements } from "./replacements.ts";
+import { type SharedToken, versionOf } from "./shared-records.ts";
+import type { SharedTokens } from "./shared-tokens.ts";
 
 /** Hands out the minted tokens of one upstream; the same shapes as the manager of grants has. */
 export interface Minter {
@@ -19,6 +24,10 @@ export interface Minter {
   cached(owner: Owner): AccessToken | undefined;
   /** A fresh token, of another replica or of a call that all callers share. Never rejects. */
   fresh(owner: Owner, deadline: Deadline): Promise<TokenAnswer>;
+  rejected: Replacements["rejected"];
+  replacement: Replacements["replacement"];
+  /** A replica says that a token was shared, or that none came of a turn, or that one was rejected. */
+  heard(change: Change): void;
   /** Tokens that this process holds. */
   held(): number;
   /** Resolves when no mint is under way. */
@@ -42,11 +51,20 @@ interface MinterDeps {
   readonly call: (subject: Subject) => Promise<MintResult>;
   readonly ended: Pick<EndedSessions, "look">;
   readonly shared: SharedTokens;
+  /** Differs wherever another token would be minted: another upstream, provider, client, or request. */
+  readonly scope: readonly string[];
+  readonly bounds: RejectionBounds;
+  readonly ownBounds: RejectionBounds;
+  /** Tells all replicas that a version was rejected. */
+  readonly announce: (version: string) => Promise<void>;
   readonly config: MinterConfig;
   readonly clock: Clock;
   readonly random: Random;
-  readonly metrics: { readonly tokens: Pick<TokenMetrics, "count" | "waiters">; readonly mints: MintMetrics };
+  readonly log: Log;
+  readonly metrics: { readonly tokens: MinterMetrics; readonly mints: MintMetrics };
 }
+
+type MinterMetrics = Pick<TokenMetrics, "count" | "waiters" | "rejection">;
 
 /** After a mint in the background has failed, the next one begins this long after, ms, unless a request needs it. */
 const aheadRetryMs = 5_000;
@@ -59,7 +77,7 @@ type Found = TokenAnswer & { readonly kind: "fresh" | "refused" | "unavailable" 
 const hasty: Unavailable = { kind: "unavailable", why: "deadline" };
 const tooLate: Unavailable = { kind: "unavailable", why: "mint_timeout" };
 const noToken: Unavailable = { kind: "unavailable", why: "the session has no token of its own" };
-const expired: Found = { kind: "refused", why: "subject_token_expired" };
+const expired = { kind: "refused", why: "subject_token_expired" } as const;
 /** The store is asked again this long after it did not answer, ms. */
 const storeRetryMs = 1_000;
 
@@ -68,16 +86,21 @@ const storeRetryMs = 1_000;
  * the provider.
  */
 export function createMinter(deps: MinterDeps): Minter {
-  const { upstream, kind, call, ended, shared, config, clock, random, metrics } = deps;
-  const cache = new LRUCache<string, AccessToken>(upTo(config.cacheEntries));
+  const { upstream, kind, call, ended, shared, scope, config, clock, random, metrics } = deps;
+  const cache = createHeldTokens(config.cacheEntries);
   const flights = new Map<string, Promise<Found>>();
   const working = new Set<Promise<unknown>>();
   const looking = new Set<string>();
+  const replacements = createReplacements({
+    ...{ ...deps, held: cache, leftMs, metrics: metrics.tokens },
+    mint: (subject, replacing) => join(subject, replacing),
+    placed: (token) => placed(token, leftMs(token)),
+  });
 
   return {
     cached(owner) {
       const subject = kind.subjectOf(owner);
-      const token = subject && cache.get(subject.id, plainGet);
+      const token = subject && cache.get(subject.id);
       if (subject === undefined || token === undefined) return undefined;
       const now = clock.monotonicMs();
       if (now >= token.staleAt || (kind.ofSessions && !isConfirmed(subject, token, now))) return undefined;
@@ -94,7 +117,14 @@ export function createMinter(deps: MinterDeps): Minter {
       return found.kind === "unavailable" ? (usable(subject) ?? found) : found;
     },
 
-    held: () => cache.size,
+    rejected: replacements.rejected,
+    replacement: replacements.replacement,
+    heard(change) {
+      if (change.isRejected) replacements.heard(change, change.version);
+      shared.heard(change.session);
+    },
+
+    held: cache.size,
     async settled() {
       while (working.size > 0) await Promise.all(working);
     },
@@ -113,7 +143,7 @@ export function createMinter(deps: MinterDeps): Minter {
   }
 
   function usable({ id }: Subject): (TokenAnswer & { readonly kind: "fresh" }) | undefined {
-    const token = cache.get(id, plainGet);
+    const token = cache.get(id);
     const now = clock.monotonicMs();
     if (token === undefined || now >= usableUntil(token)) return undefined;
     return kind.ofSessions && now - token.confirmedAt >= config.maxOutageMs ? undefined : { kind: "fresh", token };
@@ -134,10 +164,11 @@ export function createMinter(deps: MinterDeps): Minter {
   async function confirm({ id, ...subject }: Subject): Promise<"living" | "ended" | "unknown"> {
     const from = clock.monotonicMs();
     const state = await ended.look({ id, ...subject });
-    const held = cache.get(id, plainGet);
+    const held = cache.get(id);
     if (held === undefined) return state;
     if (state === "ended") cache.delete(id);
-    else if (state === "living") cache.set(id, { ...held, confirmedAt: from, unaskedUntil: Number.NEGATIVE_INFINITY });
+    else if (state === "living")
+      cache.change(id, { ...held, confirmedAt: from, unaskedUntil: Number.NEGATIVE_INFINITY });
     else held.unaskedUntil = clock.monotonicMs() + storeRetryMs;
     return state;
   }
@@ -145,8 +176,8 @@ export function createMinter(deps: MinterDeps): Minter {
   function mintAhead(subject: Subject, token: AccessToken): void {
     if (flights.has(subject.id)) return;
     void join(subject, token.version).then(({ kind }) => {
-      if (kind === "fresh" || cache.get(subject.id, plainGet)?.version !== token.version) return;
-      cache.set(subject.id, { ...token, aheadAt: clock.monotonicMs() + aheadRetryMs });
+      if (kind === "fresh" || cache.get(subject.id)?.version !== token.version) return;
+      cache.change(subject.id, { ...token, aheadAt: clock.monotonicMs() + aheadRetryMs });
     });
   }
 
@@ -158,7 +189,11 @@ export function createMinter(deps: MinterDeps): Minter {
     const work = obtain(subject, replacing);
     const flight = deadlineIn(clock, config.timeoutMs).before<Found>(work, () => tooLate);
     flights.set(id, flight);
-    void flight.then(() => flights.delete(id));
+    void flight.then(({ kind: ending }) => {
+      flights.delete(id);
+      const now = clock.monotonicMs();
+      if (ending === "unavailable") cache.restore(id, now, now + aheadRetryMs);
+    });
     track(work);
     return flight;
   }
@@ -173,13 +208,17 @@ export function createMinter(deps: MinterDeps): Minter {
     if (kind.ofSessions) {
       const state = await confirm(subject);
       if (state === "ended") return { kind: "refused", why: "session_ended" };
-      const held = usable(subject);
-      if (replacing === undefined && held !== undefined && clock.monotonicMs() < held.token.staleAt) return held;
       if (subjectLeftMs(subject) <= 0) return expired;
     }
+    // Another flight may have brought it since this one was asked for.
+    const held = usable(subject);
+    if (held !== undefined && held.token.version !== replacing && clock.monotonicMs() < held.token.staleAt) return held;
     const isGood = (token: SharedToken) =>
-      token.version !== replacing && clock.monotonicMs() < placed(token, leftMs(token)).staleAt;
-    const turn = await shared.findOrTakeTurn(subject.id, isGood);
+      token.version !== replacing &&
+      !cache.isRejected(token.version) &&
+      clock.monotonicMs() < placed(token, leftMs(token)).staleAt;
+    const id = digestOf(...scope, subject.id);
+    const turn = await shared.findOrTakeTurn(id, isGood);
     if (turn.kind === "found") {
       metrics.mints.minted(upstream, "shared");
       return keep(subject, turn.token, placed(turn.token, leftMs(turn.token)), lookedAt);
@@ -187,17 +226,24 @@ export function createMinter(deps: MinterDeps): Minter {
     const asked = { wall: clock.wallMs(), monotonic: clock.monotonicMs() };
     const result = await call(subject);
     if (result.kind !== "tokens" || subjectLeftMs(subject) <= 0) {
-      track(turn.end());
-      return result.kind === "tokens" ? expired : result;
+      const failure = result.kind === "tokens" ? expired : result;
+      track(turn.end(failure));
+      return failure;
     }
     const { tokens, sentAt } = result;
     const { accessToken, expiresInMs = config.lifeMs } = tokens;
-    if (accessToken === undefined) return { kind: "unavailable", why: "response_without_tokens" };
+    if (accessToken === undefined) {
+      const failure = { kind: "unavailable", why: "response_without_tokens" } as const;
+      track(turn.end(failure));
+      return failure;
+    }
     const mintedAt = asked.wall + (sentAt - asked.monotonic);
     const lifeMs = Math.min(expiresInMs, subjectLeftMs(subject, mintedAt));
-    const made = { version: random.id(), token: accessToken, mintedAt, lifeMs };
+    const isSuccessor = turn.isSuccessor ?? isLastRejected(id);
+    const version = versionOf(id, random.id());
+    const made = { ...{ version, token: accessToken, mintedAt, lifeMs, isSuccessor }, of: ofSubject(subject) };
     // Nobody waits until it is shared: a token that is lost can be minted again.
-    track(turn.end(made));
+    track(turn.end({ kind: "tokens", token: made }));
     return keep(subject, made, placed(made, lifeMs, sentAt), lookedAt);
   }
 
@@ -215,17 +261,29 @@ export function createMinter(deps: MinterDeps): Minter {
     remainingMs: number,
     from = clock.monotonicMs(),
   ): AccessToken {
-    return placeAccessToken({ token, remainingMs, lifeMs }, { version }, from, config, random.fraction());
+    const grant = { version, isOfAll: !kind.ofSessions };
+    return placeAccessToken({ token, remainingMs, lifeMs }, grant, from, config, random.fraction());
+  }
+
+  /** Without the store: what this process knows of the last token. */
+  function isLastRejected(id: string): boolean {
+    const last = cache.last(id);
+    return last !== undefined && cache.isRejected(last.version);
   }
 
   /**
    * Nothing is minted ahead for a subject that ends with the token: the next token would not live longer.
    * @param confirmedAt when the session was looked at: it may have ended since then, while the mint was under way
    */
-  function keep(subject: Subject, { mintedAt, lifeMs }: SharedToken, token: AccessToken, confirmedAt: number): Found {
+  function keep(subject: Subject, made: SharedToken, token: AccessToken, confirmedAt: number): Found {
+    const { mintedAt, lifeMs, isSuccessor } = made;
     const isLast = subjectLeftMs(subject, mintedAt + lifeMs) <= 0;
     const kept = { ...token, confirmedAt, aheadAt: isLast ? Number.POSITIVE_INFINITY : token.aheadAt };
-    cache.set(subject.id, kept);
+    cache.set(subject, kept, isSuccessor);
     return { kind: "fresh", token: kept };
   }
+}
+
+function ofSubject({ issuedAt, expiresAt }: Subject): SharedToken["of"] {
+  return expiresAt === undefined ? undefined : { issuedAt, expiresAt };
 }

@@ -1,26 +1,26 @@
-import { z } from "zod";
 import type { Clock } from "../platform/clock.ts";
-import { digestOf } from "../platform/digest.ts";
-import { parseObject } from "../platform/json-object.ts";
 import type { Random } from "../platform/random.ts";
-import { Secret } from "../platform/secret.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
-
-/** A minted token as replicas hand it to each other. */
-export interface SharedToken {
-  /** Random; only compared for equality. */
-  readonly version: string;
-  readonly token: Secret;
-  /** When it was asked for, epoch ms. */
-  readonly mintedAt: number;
-  readonly lifeMs: number;
-}
+import { type Bells, createBells } from "./bells.ts";
+import { createSharedRecords, type RejectionRecord, type SharedToken, type Unminted } from "./shared-records.ts";
 
 /** The turn to ask the provider. Others wait until it ends. */
 export interface Turn {
   readonly kind: "turn";
+  /** Whether the last token was rejected by its API; undefined where the store could not be asked. */
+  readonly isSuccessor: boolean | undefined;
   /** Shares what came of it, and lets the others go on. Never rejects. */
-  end(token?: SharedToken): Promise<void>;
+  end(ending: TurnEnding): Promise<void>;
+}
+
+type TurnEnding =
+  | { readonly kind: "tokens"; readonly token: SharedToken }
+  | { readonly kind: "refused" | "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
+
+/** What the store knows of a token. */
+export interface Shared {
+  readonly token: SharedToken | undefined;
+  readonly rejection: RejectionRecord | undefined;
 }
 
 /**
@@ -28,17 +28,29 @@ export interface Turn {
  * that whoever cannot reach the store, or has waited for another replica for long enough, asks the provider itself.
  */
 export interface SharedTokens {
-  /** A token that `isGood`, perhaps after waiting for another replica's; else the turn to ask. Never rejects. */
+  /**
+   * A token that `isGood` and was not rejected, perhaps after waiting for another replica's; else the turn to ask.
+   * Never rejects.
+   */
   findOrTakeTurn(
-    subject: string,
+    id: string,
     isGood: (token: SharedToken) => boolean,
   ): Promise<{ readonly kind: "found"; readonly token: SharedToken } | Turn>;
+  /** Throws what the store throws. */
+  look(id: string): Promise<Shared>;
+  /**
+   * A token in place of that version, which other replicas mint: this one cannot. Undefined where nobody seems to.
+   * Throws what the store throws.
+   */
+  awaitAnother(id: string, version: string, untilMs: number): Promise<SharedToken | Unminted | undefined>;
+  /** A replica says that something has changed there. */
+  heard(id: string): void;
 }
 
 interface SharedTokensDeps {
   readonly flows: Pick<FlowStore, "read" | "put" | "set" | "take">;
-  /** Differs wherever another token would be minted: another upstream, provider, client, or request. */
-  readonly scope: readonly string[];
+  /** Tells the other replicas that something has changed there. May reject, and may get lost. */
+  readonly announce: (id: string) => Promise<void>;
   /** How long another replica is waited for at most, ms. */
   readonly patienceMs: number;
   readonly clock: Clock;
@@ -48,57 +60,103 @@ interface SharedTokensDeps {
 /** The lease, ms, is renewed while its holder works: if the holder dies, others wait no longer than this. */
 const leaseMs = 2_000;
 const renewMs = 1_000;
-/** How often those who wait look for the token, ms. */
-const lookAgainMs = 50;
+/** Those who wait are told of a change, and look by themselves this often, ms, since that may get lost. */
+const lookAgainMs = 500;
 /** After a failure the store is not asked for this long, ms, so that it delays few requests. */
 const storePauseMs = 1_000;
+/** A replica that can mint has heard of a rejection, and taken the turn, within this, ms. */
+const begunWithinMs = 1_500;
 
-const shape = z.object({ v: z.string(), t: z.string(), at: z.number(), life: z.number() });
-
-export function createSharedTokens({ flows, scope, patienceMs, clock, random }: SharedTokensDeps): SharedTokens {
+export function createSharedTokens({ flows, announce, patienceMs, clock, random }: SharedTokensDeps): SharedTokens {
+  const records = createSharedRecords(flows);
+  const bells: Bells = createBells(clock);
   let pausedUntil = Number.NEGATIVE_INFINITY;
-  const alone: Turn = { kind: "turn", end: async () => {} };
+  const alone: Turn = { kind: "turn", isSuccessor: undefined, end: async () => {} };
 
   return {
-    async findOrTakeTurn(subject, isGood) {
+    async findOrTakeTurn(id, isGood) {
       if (clock.monotonicMs() < pausedUntil) return alone;
-      const id = digestOf(...scope, subject);
       const until = clock.monotonicMs() + patienceMs;
+      const bell = bells.attend(id);
       try {
         for (;;) {
-          const before = await read(id);
-          if (before !== undefined && isGood(before)) return { kind: "found", token: before };
+          const token = goodIn(await look(id), isGood);
+          if (token !== undefined) return { kind: "found", token };
           const lease = random.id();
           if (await flows.put("minting", id, lease, leaseMs)) return await withLease(id, lease, isGood);
-          if (clock.monotonicMs() >= until) return alone;
-          await pause();
+          const leftMs = until - clock.monotonicMs();
+          if (leftMs <= 0) return alone;
+          await bell.next(Math.min(lookAgainMs, leftMs));
         }
       } catch {
         return failed();
+      } finally {
+        bell.leave();
       }
     },
+
+    look,
+
+    async awaitAnother(id, version, untilMs) {
+      const begunBy = Math.min(clock.monotonicMs() + begunWithinMs, untilMs);
+      const bell = bells.attend(id);
+      try {
+        for (;;) {
+          const [shared, unminted, lease] = await Promise.all([
+            look(id),
+            records.unminted(id),
+            flows.read("minting", id),
+          ]);
+          const token = goodIn(shared, (each) => each.version !== version);
+          if (token !== undefined) return token;
+          if (unminted?.instead === version) return unminted;
+          const now = clock.monotonicMs();
+          const leftMs = (lease === undefined ? begunBy : untilMs) - now;
+          if (leftMs <= 0) return undefined;
+          await bell.next(Math.min(lookAgainMs, leftMs));
+        }
+      } finally {
+        bell.leave();
+      }
+    },
+
+    heard: (id) => bells.ring(id),
   };
+
+  async function look(id: string): Promise<Shared> {
+    const [token, rejection] = await Promise.all([records.token(id), records.rejection(id)]);
+    return { token, rejection };
+  }
 
   /** Whoever had the lease before may have shared its token since the last look. */
   async function withLease(id: string, lease: string, isGood: (token: SharedToken) => boolean) {
     const stop = keepLease(id);
-    const token = await read(id).catch((error: unknown) => {
+    const shared = await look(id).catch((error: unknown) => {
       stop();
       throw error;
     });
-    if (token === undefined || !isGood(token)) return { kind: "turn", end: (made?: SharedToken) => end(made) } as const;
-    await end();
+    const token = goodIn(shared, isGood);
+    const instead = shared.rejection?.rejected;
+    if (token === undefined) return { kind: "turn", isSuccessor: comesAfterRejected(shared), end } as const;
+    await giveBack();
     return { kind: "found", token } as const;
 
-    async function end(made?: SharedToken): Promise<void> {
+    async function end(ending: TurnEnding): Promise<void> {
       stop();
       try {
-        if (made !== undefined) await write(id, made);
-        // Only one's own lease: it may have ended, and another replica may have one by now.
-        if ((await flows.read("minting", id)) === lease) await flows.take("minting", id);
+        if (ending.kind === "tokens") await records.shareToken(id, ending.token);
+        else if (instead !== undefined) await records.noteUnminted(id, { ...ending, instead });
+        await giveBack();
+        await announce(id);
       } catch {
         failed();
       }
+    }
+
+    async function giveBack(): Promise<void> {
+      stop();
+      // Only one's own lease: it may have ended, and another replica may have one by now.
+      if ((await flows.read("minting", id)) === lease) await flows.take("minting", id);
     }
   }
 
@@ -118,23 +176,14 @@ export function createSharedTokens({ flows, scope, patienceMs, clock, random }: 
     pausedUntil = clock.monotonicMs() + storePauseMs;
     return alone;
   }
+}
 
-  function pause(): Promise<void> {
-    return new Promise((resolve) => void clock.after(lookAgainMs, resolve));
-  }
+function goodIn({ token, rejection }: Shared, isGood: (token: SharedToken) => boolean): SharedToken | undefined {
+  return token !== undefined && token.version !== rejection?.rejected && isGood(token) ? token : undefined;
+}
 
-  /** What cannot be read counts as nothing: a newer version may have written it. */
-  async function read(id: string): Promise<SharedToken | undefined> {
-    const { data } = shape.safeParse(parseObject((await flows.read("minted", id)) ?? ""));
-    return data && { version: data.v, token: new Secret(data.t), mintedAt: data.at, lifeMs: data.life };
-  }
-
-  async function write(id: string, { version, token, mintedAt, lifeMs }: SharedToken): Promise<void> {
-    await flows.set(
-      "minted",
-      id,
-      JSON.stringify({ v: version, t: token.reveal(), at: mintedAt, life: lifeMs }),
-      lifeMs,
-    );
-  }
+/** Where the last token is gone, what was said of it counts for as long as it is remembered. */
+function comesAfterRejected({ token, rejection }: Shared): boolean {
+  if (rejection === undefined) return false;
+  return token === undefined || token.version === rejection.rejected || token.version === rejection.held;
 }

@@ -26,6 +26,8 @@ export function createUpstreamTokens(
     fresh(owner, upstream, deadline) {
       return minters.get(upstream)?.fresh(owner, deadline) ?? grants.fresh(owner, upstream, deadline);
     },
+    rejected: (key, version) => (minters.get(key.upstream) ?? grants).rejected(key, version),
+    replacement: (who, upstream, ...rest) => (minters.get(upstream) ?? grants).replacement(who, upstream, ...rest),
     held: (upstream) => minters.get(upstream)?.held() ?? grants.held(upstream),
     async settled() {
       await Promise.all([grants.settled(), ...[...minters.values()].map((minter) => minter.settled())]);

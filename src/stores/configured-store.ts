@@ -26,6 +26,8 @@ interface ConfiguredStoreDeps {
   readonly log: Log;
 }
 
+const ownRecords = 10_000;
+
 /** Where grants are kept. */
 export function configuredStore({ metrics, ...deps }: ConfiguredStoreDeps & { metrics: StoreMetrics }): TokenStore {
   const { config, clock, random, log } = deps;
@@ -37,6 +39,8 @@ export function configuredStore({ metrics, ...deps }: ConfiguredStoreDeps & { me
 /** The stores of what connecting accounts and logouts keep beside the grants. Closing `flows` closes both. */
 interface FlowStores {
   readonly flows: FlowStore;
+  /** What this process counts by itself while `flows` does not answer. */
+  readonly own: FlowStore;
   readonly index: SessionIndex;
 }
 
@@ -52,17 +56,18 @@ export function configuredFlowStores({
   log,
 }: ConfiguredStoreDeps & { readonly isNeeded: boolean }): FlowStores | undefined {
   if (!isNeeded) return undefined;
+  const own = createMemoryFlowStore({ clock, maxRecords: ownRecords });
   if (config.kind === "memory") {
     const { maxGrants } = config;
     return {
-      flows: createMemoryFlowStore({ clock, maxRecords: maxGrants }),
+      ...{ flows: createMemoryFlowStore({ clock, maxRecords: maxGrants }), own },
       index: createMemorySessionIndex({ clock, maxEntries: 2 * maxGrants }),
     };
   }
   const { keyPrefix, encryption } = config;
   const redis = connectRedis({ config, clock, random, log });
   return {
-    flows: createRedisFlowStore({ redis, keyPrefix, sealer: encryption && createSealer(encryption) }),
+    ...{ flows: createRedisFlowStore({ redis, keyPrefix, sealer: encryption && createSealer(encryption) }), own },
     index: createRedisSessionIndex({ redis, keyPrefix }),
   };
 }

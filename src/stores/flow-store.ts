@@ -8,13 +8,14 @@
  * session's user is to be asked for beyond what was granted. `asked`: that the user has answered. `identity`: which
  * account it is that a session is connected as. `issued`: what the id of the last `ticket` or `ask` was made of.
  * `minted`: an access token that replicas share. `minting`: a replica is asking for one. `ended`: when a session was
- * ended, for which tokens may be minted.
+ * ended, for which tokens may be minted. `rejected`: which minted token its API rejected last. `held`: that rejections
+ * change nothing for now. `unminted`: why there is no token in place of a rejected one.
  */
 export type FlowKind =
   | ("state" | "ticket" | "session" | "seen" | "account" | "logout" | "key" | "used")
   | ("page" | "client" | "claim" | "mark")
   | ("ask" | "asked" | "identity" | "issued")
-  | ("minted" | "minting" | "ended");
+  | ("minted" | "minting" | "ended" | "rejected" | "held" | "unminted");
 
 /**
  * Small records that end by themselves, shared by all replicas, so that any of them can finish what another began. They

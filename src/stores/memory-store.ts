@@ -192,6 +192,10 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
       return [...rows.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
     },
 
+    async announce(change) {
+      for (const listener of listeners) listener.changed(change);
+    },
+
     listen(listener) {
       listeners.push(listener);
       listener.heard(Number.POSITIVE_INFINITY); // in one process nothing is ever missed

@@ -115,6 +115,9 @@ export function createRedisStore({ config, clock, random, log, metrics }: RedisS
       return held;
     },
 
+    announce: ({ version, isRejected, ...key }) =>
+      redis.publish(channel, `${version} ${grantKey(key)}${isRejected ? " rejected" : ""}`),
+
     listen(listener) {
       stops.push(listenForChanges({ redis, channel, keyPrefix: config.keyPrefix, listener, clock, random, log }));
     },

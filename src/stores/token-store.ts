@@ -217,6 +217,8 @@ export interface TokenStore {
    * session's index lost them.
    */
   list(session: string, candidates: readonly string[]): Promise<readonly string[]>;
+  /** Tells the listeners of all replicas of a change that is in none of the grants. It may get lost on the way. */
+  announce(change: Change): Promise<void>;
   /** Calls the listener for changes from now on, until the store is closed. */
   listen(listener: ChangeListener): void;
   /** Resolves once the store has answered. */

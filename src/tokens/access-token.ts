@@ -10,6 +10,8 @@ export interface AccessToken {
   readonly version: string;
   /** The grant's subject. */
   readonly subject: string | undefined;
+  /** Whether all sessions get this same token. */
+  readonly isOfAll: boolean;
   readonly expiresAt: number;
   /** From here on a request waits for a refresh. */
   readonly staleAt: number;
@@ -47,7 +49,7 @@ export const usableMs = 1_000;
  */
 export function placeAccessToken(
   access: StoredAccess,
-  grant: { readonly version: string; readonly subject?: string | undefined },
+  grant: { readonly version: string; readonly subject?: string | undefined; readonly isOfAll?: boolean },
   from: number,
   config: FreshnessConfig,
   jitter: number,
@@ -60,6 +62,7 @@ export function placeAccessToken(
     token: access.token,
     version: grant.version,
     subject: grant.subject,
+    isOfAll: grant.isOfAll ?? false,
     expiresAt,
     staleAt: expiresAt - minRemainingMs,
     aheadAt: expiresAt - aheadMs,

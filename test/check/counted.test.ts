@@ -27,6 +27,7 @@ function setUp(accessToken: string, identify: () => object = () => ({ kind: "ide
     token: new Secret(accessToken),
     version: "v",
     subject: undefined,
+    isOfAll: false,
     confirmedAt: 0,
     unaskedUntil: 0,
     expiresAt: never,

@@ -6,6 +6,7 @@ import { createExtAuthzClient } from "../support/ext-authz-client.ts";
 import { startOidcServer } from "../support/oidc-server.ts";
 import { resources } from "../support/resources.ts";
 import { answerOf } from "../support/scenario.ts";
+import { until } from "../support/until.ts";
 import { type MintedWorldOptions, startMintedWorld } from "./minted-world.ts";
 
 const use = resources();
@@ -160,14 +161,25 @@ describe("clientCredentials with three replicas on one Redis, through Envoy", ()
   });
 });
 
-test("its requests are left alone by healing: there is no proof in their metadata", async () => {
+test("the proof for healing is the same for all sessions, and neither it nor the version holds anything of the token", async () => {
   const stack = await world({ config: { heal: {} } });
-  const { authorization = "" } = await stack.session("one");
   const client = await use.use(createExtAuthzClient(stack.services[0]?.grpc ?? ""));
-  const request = httpRequest({ headers: { authorization }, contextExtensions: { upstream: "crm" } });
-  const { status, metadata } = answerOf(await client.check(request));
-  expect([status, metadata.outcome, metadata.proof]).toEqual([200, "allowed", undefined]);
+  const allowed = async (sid: string) => {
+    const { authorization = "" } = await stack.session(sid);
+    const request = httpRequest({ headers: { authorization }, contextExtensions: { upstream: "crm" } });
+    const { status, headers, metadata } = answerOf(await client.check(request));
+    return { status, token: headers.authorization?.slice("Bearer ".length) ?? "", metadata };
+  };
+  const [one, two] = [await until("a proof", () => withProof(allowed("one"))), await allowed("two")];
+  expect([one.status, two.status, two.metadata]).toEqual([200, 200, one.metadata]);
+  expect(one.metadata.proof).toMatch(/\.-{43}\.any$/);
+  expect(JSON.stringify(one.metadata)).not.toContain(one.token);
 });
+
+async function withProof<T extends { readonly metadata: Readonly<Record<string, unknown>> }>(found: Promise<T>) {
+  const answer = await found;
+  return answer.metadata.proof === undefined ? undefined : answer;
+}
 
 test("an upstream without grants takes none, and says so", async () => {
   const stack = await world();

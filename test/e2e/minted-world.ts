@@ -31,7 +31,7 @@ export interface MintedWorld {
 
 export interface MintedWorldOptions {
   readonly upstream: object;
-  readonly accepts: (token: string) => boolean | Promise<boolean>;
+  readonly accepts: (token: string, path: string) => boolean | Promise<boolean>;
   /** Whose JWTs name sessions. Default: a new one. */
   readonly issuer?: JwtIssuer;
   /** More upstreams. */
@@ -39,6 +39,8 @@ export interface MintedWorldOptions {
   readonly replicas?: number;
   readonly jwt?: object;
   readonly config?: object;
+  /** With `heal`, and the filters of envoy-heal.yaml in Envoy. */
+  readonly heals?: boolean;
   readonly encryption?: object;
   readonly env?: Readonly<Record<string, string>>;
   readonly envoy?: Partial<EnvoySetup>;
@@ -48,7 +50,17 @@ export const gatewayAudience = "https://gateway.example.com";
 
 export async function startMintedWorld(
   use: Resources,
-  { upstream, accepts, replicas = 1, jwt = {}, config = {}, encryption, env = {}, ...given }: MintedWorldOptions,
+  {
+    upstream,
+    accepts,
+    replicas = 1,
+    jwt = {},
+    config = {},
+    heals = false,
+    encryption,
+    env = {},
+    ...given
+  }: MintedWorldOptions,
 ): Promise<MintedWorld> {
   const dir = mkdtempSync(join(tmpdir(), "bearerswap-minted-"));
   use.onStop(() => rmSync(dir, { recursive: true, force: true }));
@@ -62,6 +74,7 @@ export async function startMintedWorld(
     sessions: [{ jwt: { issuer: issuer.issuer, audience: gatewayAudience, claim: "sid", ...jwt } }],
     store,
     upstreams: { crm: upstream, ...given.others },
+    ...(heals ? { heal: {} } : {}),
     ...config,
   });
   const services = await Promise.all(
@@ -70,7 +83,7 @@ export async function startMintedWorld(
     ),
   );
   const [first] = services;
-  const setup = { service: first?.grpc ?? "", upstreamPort: api.port, upstream: "crm", ...given.envoy };
+  const setup = { service: first?.grpc ?? "", upstreamPort: api.port, upstream: "crm", heals, ...given.envoy };
   const envoy = await use.use(startEnvoy({ config: withReplicas(envoyConfig(setup), services) }));
   const admin = await use.use(createGrantsClient({ address: { kind: "unix", path: join(dir, "admin-0.sock") } }));
   const port = envoy.port("main");

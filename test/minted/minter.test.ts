@@ -3,8 +3,10 @@ import { createEndedSessions } from "../../src/minted/ended-sessions.ts";
 import type { MintKind } from "../../src/minted/kind.ts";
 import type { MintResult } from "../../src/minted/mint-call.ts";
 import { createMinter } from "../../src/minted/minter.ts";
+import { createRejectionBounds } from "../../src/minted/rejection-bounds.ts";
 import { createSharedTokens } from "../../src/minted/shared-tokens.ts";
 import { deadlineIn } from "../../src/platform/deadline.ts";
+import { createLog } from "../../src/platform/log.ts";
 import { systemRandom } from "../../src/platform/random.ts";
 import { Secret } from "../../src/platform/secret.ts";
 import { createMemoryFlowStore } from "../../src/stores/memory-flow-store.ts";
@@ -25,10 +27,14 @@ function world() {
   const random = systemRandom();
   const flows = createMemoryFlowStore({ clock, maxRecords: 100 });
   const ended = createEndedSessions({ flows, clock });
+  const scope = ["crm"];
+  const bounds = createRejectionBounds({ flows, scope, ofSessions: true });
   const { promise: provider, resolve } = Promise.withResolvers<MintResult>();
   const minter = createMinter({
     ...{ upstream: "crm", kind, call: () => provider, ended, clock, random },
-    shared: createSharedTokens({ flows, scope: ["crm"], patienceMs: 5_000, clock, random }),
+    ...{ scope, bounds, ownBounds: bounds, log: createLog({ level: "silent", format: "json" }) },
+    shared: createSharedTokens({ flows, announce: async () => {}, patienceMs: 5_000, clock, random }),
+    announce: async () => {},
     config: {
       ...{ cacheEntries: 10, timeoutMs: 10_000, lifeMs: 300_000, maxStalenessMs: 5_000, maxOutageMs: 60_000 },
       ...{ minRemainingMs: 10_000, aheadMs: 30_000 },

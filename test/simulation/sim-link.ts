@@ -77,6 +77,8 @@ export function createSimLink({
       ...storeOf(send),
       list: async () => [],
       ping: async () => {},
+      announce: ({ session, upstream, version, isRejected }) =>
+        publish("", `${version} ${keyPrefix}{${session}}:grant:${upstream}${isRejected ? " rejected" : ""}`),
       close: async () => {},
       listen(listener) {
         const changed: ChangeListener["changed"] = (change) => {

@@ -66,7 +66,7 @@ export async function carryOut(store: TokenStore, call: StoreCall): Promise<Stor
 /** A store that passes every operation on a grant to `send`. */
 export function storeOf(
   send: (call: StoreCall) => Promise<StoreReply>,
-): Omit<TokenStore, "list" | "listen" | "ping" | "close"> {
+): Omit<TokenStore, "list" | "listen" | "announce" | "ping" | "close"> {
   return {
     read: (key) => send({ op: "read", key }) as Promise<ReadResult>,
     put: (key, write, over) => send({ op: "put", key, write, over }) as Promise<PutResult>,

@@ -107,7 +107,8 @@ function apiCluster(port: number, heals: boolean, http2: boolean): object {
     explicit_http_config: http2 ? { http2_protocol_options: {} } : { http_protocol_options: {} },
     http_filters: at(filters, "http_filters"),
   };
-  return { ...api, typed_extension_protocol_options: { [options]: protocol } };
+  const limits = { circuit_breakers: at(crm, "circuit_breakers") };
+  return { ...api, ...limits, typed_extension_protocol_options: { [options]: protocol } };
 }
 
 /** A static cluster of one endpoint. */

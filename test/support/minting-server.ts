@@ -21,7 +21,7 @@ export interface MintAttempt {
   readonly outcome: "tokens" | string;
 }
 
-/** A provider that gives tokens for tokens, as RFC 8693 and RFC 7523 say. */
+/** A provider that gives tokens for tokens, as RFC 8693 and RFC 7523 say, and its client one of its own. */
 export interface MintingServer extends OidcFaults {
   readonly tokenEndpoint: string;
   readonly client: { readonly id: string; readonly secret: string };
@@ -95,6 +95,7 @@ export async function startMintingServer(options: MintingServerOptions): Promise
 
   async function answer(fields: Readonly<Record<string, string>>): Promise<object> {
     if (fields.grant_type === jwtBearerGrant) return { ...given(await asserted(fields)), token_type: "Bearer" };
+    if (fields.grant_type === "client_credentials") return { ...given(client.id), token_type: "Bearer" };
     if (fields.grant_type !== exchangeGrant) throw new Refused("unsupported_grant_type");
     const { subject_token: subjectToken = "", subject_token_type: type = "", actor_token: actor } = fields;
     if (!type.startsWith(tokenType)) throw new Refused("invalid_request");
