@@ -208,7 +208,8 @@ export function createReplacements(deps: ReplacementsDeps): Replacements {
     const found = await shared.awaitAnother(id, version, deadline.at).catch(() => undefined);
     if (found === undefined) return nobody;
     if ("token" in found) return { kind: "fresh", token: placed(found) };
-    return found.kind === "refused" ? { kind: "refused", why: found.why } : found;
+    const { kind: ending, why, help, retryAfterMs } = found;
+    return ending === "refused" ? { kind: ending, why, help } : { kind: ending, why, retryAfterMs };
   }
 }
 

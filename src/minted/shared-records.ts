@@ -2,6 +2,7 @@ import { z } from "zod";
 import { parseObject } from "../platform/json-object.ts";
 import { Secret } from "../platform/secret.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
+import type { ClientHelp } from "../tokens/answers.ts";
 
 /** A minted token as replicas hand it to each other. */
 export interface SharedToken {
@@ -34,6 +35,7 @@ export interface Unminted {
   readonly kind: "refused" | "unavailable";
   readonly why: string;
   readonly retryAfterMs?: number | undefined;
+  readonly help?: ClientHelp | undefined;
 }
 
 /** What the store holds under one id. What cannot be read counts as nothing: a newer version may have written it. */
@@ -56,6 +58,9 @@ const tokenShape = z.object({
 const rejectionShape = z.object({ v: z.string().optional(), h: z.string().optional(), n: z.number() });
 const unmintedShape = z.object({
   ...{ v: z.string(), k: z.enum(["refused", "unavailable"]), why: z.string(), r: z.number().optional() },
+  help: z
+    .object({ consentUrl: z.string().optional(), claims: z.string().optional(), errorUri: z.string().optional() })
+    .optional(),
 });
 
 export function createSharedRecords(flows: Pick<FlowStore, "read" | "set">): SharedRecords {
@@ -79,10 +84,10 @@ export function createSharedRecords(flows: Pick<FlowStore, "read" | "set">): Sha
       flows.set("rejected", id, JSON.stringify({ v, h, n }), lifeMs),
     async unminted(id) {
       const data = await read("unminted", id, unmintedShape);
-      return data && { instead: data.v, kind: data.k, why: data.why, retryAfterMs: data.r };
+      return data && { instead: data.v, kind: data.k, why: data.why, retryAfterMs: data.r, help: data.help };
     },
-    noteUnminted: (id, { instead: v, kind: k, why, retryAfterMs: r }) =>
-      flows.set("unminted", id, JSON.stringify({ v, k, why, r }), unmintedLifeMs),
+    noteUnminted: (id, { instead: v, kind: k, why, retryAfterMs: r, help }) =>
+      flows.set("unminted", id, JSON.stringify({ v, k, why, r, help }), unmintedLifeMs),
   };
 
   async function read<T>(

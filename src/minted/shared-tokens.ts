@@ -13,9 +13,7 @@ export interface Turn {
   end(ending: TurnEnding): Promise<void>;
 }
 
-type TurnEnding =
-  | { readonly kind: "tokens"; readonly token: SharedToken }
-  | { readonly kind: "refused" | "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
+type TurnEnding = { readonly kind: "tokens"; readonly token: SharedToken } | Omit<Unminted, "instead">;
 
 /** What the store knows of a token. */
 export interface Shared {
