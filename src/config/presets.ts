@@ -1,7 +1,17 @@
 import { isObject, type JsonObject } from "../platform/json-object.ts";
-import { loginOf, type Preset, type PresetLogin, parameterProblem, settingsOf } from "../providers/preset.ts";
+import type { ErrorRules } from "../providers/answer-rules.ts";
+import {
+  loginOf,
+  mintingOf,
+  type Preset,
+  type PresetLogin,
+  type PresetSettings,
+  parameterProblem,
+  settingsOf,
+} from "../providers/preset.ts";
 import { presetNamed } from "../providers/presets.ts";
 import type { Problem } from "./problem.ts";
+import { duration } from "./units.ts";
 
 /**
  * Fills in what the upstreams' presets say. What the file says wins, key by key, also inside mappings; lists are
@@ -23,9 +33,46 @@ function withPreset(preset: Preset, own: JsonObject, path: string, problems: Pro
   const names = Object.keys(preset.parameters ?? {});
   const rest = Object.fromEntries(Object.entries(own).filter(([key]) => !names.includes(key)));
   const values = valuesOf(preset, own, path, problems);
-  const settings = settingsOf(preset, values);
+  const settings = withMinting(preset, values, own, `${path}.jwtBearer.assertion.life`, problems);
   const filled = merged(withoutReplaced(settings as JsonObject, rest), rest);
   return isObject(own.connect) ? { ...filled, connect: connectOf(loginOf(preset, values), own.connect) } : filled;
+}
+
+/** The settings, with what differs for the kind of tokens that are minted, where the upstream has one. */
+function withMinting(
+  preset: Preset,
+  values: Readonly<Record<string, string>>,
+  { exchange, jwtBearer }: JsonObject,
+  lifePath: string,
+  problems: Problem[],
+): PresetSettings {
+  const settings = settingsOf(preset, values);
+  const minting = mintingOf(preset, values);
+  const errors = bothRules(settings.errors, minting.errors);
+  if (isObject(exchange)) return { ...settings, errors };
+  if (!isObject(jwtBearer)) return settings;
+  const { assertion } = jwtBearer;
+  const ofKind = isObject(assertion) ? { assertion: minting.signed ?? {} } : (minting.session ?? {});
+  const longest = durationOf(minting.longestLife);
+  if (isObject(assertion) && longest !== undefined && (durationOf(assertion.life) ?? 0) > longest)
+    problems.push({
+      path: lifePath,
+      message: `must be ${minting.longestLife} at most: ${preset.title} takes no other`,
+    });
+  return { ...settings, errors, jwtBearer: ofKind } as PresetSettings;
+}
+
+function bothRules(a: ErrorRules = {}, b: ErrorRules = {}): ErrorRules {
+  const lists = (["exact", "refused", "misconfigured", "transient", "unknown"] as const).flatMap((name) => {
+    const both = [...(a[name] ?? []), ...(b[name] ?? [])];
+    return both.length === 0 ? [] : [[name, both]];
+  });
+  const path = b.path ?? a.path;
+  return { ...(path === undefined ? {} : { path }), ...Object.fromEntries(lists) };
+}
+
+function durationOf(text: unknown): number | undefined {
+  return duration().safeParse(text).data;
 }
 
 /** What a login needs to get a refresh token. The preset's scopes are added to the file's own. */

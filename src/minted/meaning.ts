@@ -13,12 +13,15 @@ const invalidRequest = "invalid_request";
 /** What some servers say of a bad subject token in place of it, Keycloak's older exchange among them. */
 const invalidToken = "invalid_token";
 
+/** What the upstream's `errors` say of an answer wins over what is known of its word here. */
 export function meaningOf(
-  { kind, why }: Exclude<RefreshOutcome, { readonly kind: "tokens" }>,
+  { kind, why, isStated = false }: Exclude<RefreshOutcome, { readonly kind: "tokens" }>,
   { ofSessions, isExchange }: Pick<MintKind, "ofSessions" | "isExchange">,
 ): Meaning {
   const isSubjects =
-    kind !== "unknown" && (why === accessDenied || why === invalidToken || (isExchange && why === invalidRequest));
+    !isStated &&
+    kind !== "unknown" &&
+    (why === accessDenied || why === invalidToken || (isExchange && why === invalidRequest));
   if (ofSessions && (kind === "refused" || isSubjects)) return "subject";
   if (kind === "refused") return "client";
   if (kind !== "misconfigured") return "provider";

@@ -85,19 +85,24 @@ interface Said {
 function namedFailure({ status, json }: RawAnswer, rules: AnswerRules, said: Said): Failure | undefined {
   const { own, standard } = errorWords(json, rules);
   const exact = exactMeaning(status, json, rules);
-  if (exact !== undefined) return failure(exact, standard ?? "", status, said);
+  if (exact !== undefined) return { ...failure(exact, standard ?? "", status, said), isStated: true };
   for (const word of [own, standard]) {
-    const kind = word === undefined ? undefined : kindOf(word, status, rules);
-    if (word !== undefined && kind !== undefined) return failure(kind, word, status, said);
+    if (word === undefined) continue;
+    const stated = statedKindOf(word, rules);
+    if (stated !== undefined) return { ...failure(stated, word, status, said), isStated: true };
+    const kind = kindOf(word, status);
+    if (kind !== undefined) return failure(kind, word, status, said);
   }
   if (standard !== undefined) return failure(status >= 500 ? "unknown" : "transient", standard, status, said);
   // The configured place may hold something that is no error. Only with a 4xx status it is taken for one.
   return own !== undefined && status >= 400 && status < 500 ? failure("transient", own, status, said) : undefined;
 }
 
-function kindOf(word: string, status: number, { errors = {} }: AnswerRules): FailureKind | undefined {
-  for (const kind of ["refused", "misconfigured", "transient", "unknown"] as const)
-    if (errors[kind]?.includes(word)) return kind;
+function statedKindOf(word: string, { errors = {} }: AnswerRules): FailureKind | undefined {
+  return (["refused", "misconfigured", "transient", "unknown"] as const).find((kind) => errors[kind]?.includes(word));
+}
+
+function kindOf(word: string, status: number): FailureKind | undefined {
   if (refusedErrors.has(word)) return "refused";
   if (misconfiguredErrors.has(word)) return "misconfigured";
   if (unknownErrors.has(word)) return "unknown";

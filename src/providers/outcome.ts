@@ -9,6 +9,8 @@ interface FailureWords {
   readonly description?: string | undefined;
   /** What the operator may try. */
   readonly advice?: string | undefined;
+  /** Whether a rule of the upstream's `errors` gives the answer its meaning, and not the standard. */
+  readonly isStated?: boolean | undefined;
   /** For who was refused. */
   readonly help?: RefusalHelp | undefined;
 }

@@ -24,10 +24,24 @@ export const salesforce: Preset = {
     },
   },
   login: { authorizationEndpoint: "https://{instance}/services/oauth2/authorize", scopes: ["refresh_token"] },
+  minting: {
+    signed: { audience: "https://{instance}", life: "2m" },
+    longestLife: "3m",
+    errors: {
+      exact: [
+        { error: "invalid_grant", description: "invalid assertion", means: "misconfigured" },
+        { error: "invalid_grant", description: "audience is invalid", means: "misconfigured" },
+        { error: "invalid_grant", description: "Audience validation failed", means: "misconfigured" },
+      ],
+      refused: ["invalid_app_access"],
+      misconfigured: ["invalid_client_id", "app_not_found"],
+    },
+  },
   notes: [
     "Answers state no `expires_in`. Set `accessTokenLife` a little below your session timeout, else tokens count as endless and are never refreshed.",
     "The life of refresh tokens is the app's policy; rotation can be turned on, and then takes effect at once.",
     '`invalid_grant` with exactly "ip restricted" is about the address that we ask from, and ends no grant: allow it in the app\'s policy.',
+    "An assertion that we sign has the app's consumer key as `issuer` and a Salesforce username as `subject`, and is good for three minutes at most. With a My Domain host as `instance`, give `audience`: https://login.salesforce.com, or https://test.salesforce.com for a sandbox. Users must be approved for the app beforehand: the others are refused. It takes no `scope`.",
   ],
   sources: [
     "Salesforce Help: OAuth 2.0 Refresh Token Flow",
@@ -36,6 +50,8 @@ export const salesforce: Preset = {
     "for `ip restricted`: sfdx-actions/setup-sfdx#17",
     "for a request under way: Salesforce Release Notes, Simultaneous Token Requests Are Blocked; segmentio/action-destinations#2300",
     "for an inactive user: restforce/restforce#303",
+    "OAuth 2.0 JWT Bearer Flow for Server-to-Server Integration",
+    "for refused assertions: omniphx/forrest#278, frankkessler/salesforce-laravel-oauth2-rest#68, Talend/components#1423, arthurimirzian/salesforce-jwt-bearer-token-flow#4",
   ],
 };
 

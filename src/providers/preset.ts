@@ -35,6 +35,18 @@ export interface PresetLogin {
   readonly parameters?: Readonly<Record<string, string>>;
 }
 
+/** What differs where tokens are minted: the keys of the kind that an upstream has, filled in below its own. */
+export interface PresetMinting {
+  /** `jwtBearer` with the session's own JWT. */
+  readonly session?: { readonly parameters?: Readonly<Record<string, string>> };
+  /** `jwtBearer` with an assertion that we sign. */
+  readonly signed?: { readonly audience?: string; readonly life?: string };
+  /** How long an assertion may be good at most. */
+  readonly longestLife?: string;
+  /** Beside those of the settings. They would mean something else where a refresh token is presented. */
+  readonly errors?: ErrorRules;
+}
+
 /** What one choice of a parameter adds to the settings, and to what a login needs. */
 export interface PresetChoice extends PresetSettings {
   readonly login?: PresetLogin;
@@ -51,6 +63,7 @@ export interface Preset {
   readonly parameters?: Readonly<Record<string, PresetParameter>>;
   readonly settings: PresetSettings;
   readonly login: PresetLogin;
+  readonly minting?: PresetMinting;
   /** What an operator should know. What is not certain says so. */
   readonly notes: readonly string[];
   /** The provider's documents that the facts are from, by name. */
@@ -93,6 +106,11 @@ export function settingsOf(preset: Preset, values: Readonly<Record<string, strin
 export function loginOf(preset: Preset, values: Readonly<Record<string, string>>): PresetLogin {
   const chosen = choicesOf(preset, values).map(({ login }) => login);
   return filled(Object.assign({}, preset.login, ...chosen) as PresetLogin, values);
+}
+
+/** What differs where tokens are minted, with the values in their places. */
+export function mintingOf({ minting = {} }: Preset, values: Readonly<Record<string, string>>): PresetMinting {
+  return filled(minting, values);
 }
 
 function choicesOf({ parameters = {} }: Preset, values: Readonly<Record<string, string>>): PresetChoice[] {

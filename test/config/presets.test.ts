@@ -1,7 +1,8 @@
+import { generateKeyPairSync } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { type Preset, type PresetLogin, type PresetParameter, parameterProblem } from "../../src/providers/preset.ts";
 import { presetNames, presets } from "../../src/providers/presets.ts";
-import { crm, load, problemsOf } from "./config-text.ts";
+import { crm, environment, load, problemsOf } from "./config-text.ts";
 
 const client = { clientId: "gateway", clientSecret: "${env:CRM_SECRET}" };
 const parameters: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -115,6 +116,38 @@ describe("a preset", () => {
     expect(upstream({ preset: "salesforce" })?.tokenEndpoint).toBe(
       "https://login.salesforce.com/services/oauth2/token",
     );
+  });
+
+  test("says what differs where tokens are minted, and nothing of it where a user logs in", () => {
+    const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2_048 });
+    const env = { ...environment, KEY: privateKey.export({ type: "pkcs8", format: "pem" }) as string };
+    const signing = (preset: string, more: object = {}) => ({
+      upstreams: { it: { preset, jwtBearer: { assertion: { privateKey: "${env:KEY}", issuer: "us", ...more } } } },
+    });
+    const signed = (preset: string, more?: object) => load(signing(preset, more), env).config.upstreams.it;
+    expect(signed("salesforce")?.minted).toMatchObject({
+      assertion: { audience: "https://login.salesforce.com", lifeMs: 120_000 },
+    });
+    expect(signed("salesforce", { audience: "https://x.example", life: "1m" })?.minted).toMatchObject({
+      assertion: { audience: "https://x.example", lifeMs: 60_000 },
+    });
+    expect(problemsOf(signing("salesforce", { life: "4m" }), env)).toEqual([
+      "upstreams.it.jwtBearer.assertion.life: must be 3m at most: Salesforce takes no other",
+    ]);
+    expect(signed("google")).toMatchObject({
+      minted: { assertion: { audience: "https://oauth2.googleapis.com/token" } },
+      errors: {
+        refused: ["unauthorized_client", "admin_policy_enforced"],
+        misconfigured: ["deleted_client", "disabled_client", "org_internal"],
+      },
+    });
+    const entra = { preset: "entra", tenant: "contoso" };
+    expect(upstream({ ...entra, jwtBearer: { assertion: "session", scope: "x" } })?.minted?.parameters).toEqual([
+      ["scope", "x"],
+      ["requested_token_use", "on_behalf_of"],
+    ]);
+    expect(upstream({ preset: "google" })?.errors?.refused).toBeUndefined();
+    expect(upstream(entra)?.errors?.path).toBeUndefined();
   });
 
   test("yields to what the file says, key by key, inside mappings too", () => {
