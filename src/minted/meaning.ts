@@ -6,12 +6,14 @@ export type Meaning = "subject" | "request" | "client" | "provider";
 
 /** Words that are about our client, whoever it asks for (RFC 6749 §5.2). */
 const clientWords: ReadonlySet<string> = new Set(["invalid_client", "unauthorized_client", "http_401"]);
-/** About the subject too, though no refresh is answered so. */
-const accessDenied = "access_denied";
 /** RFC 8693's word for a bad subject token (§2.2.2). */
 const invalidRequest = "invalid_request";
-/** What some servers say of a bad subject token in place of it, Keycloak's older exchange among them. */
-const invalidToken = "invalid_token";
+/**
+ * About the subject too, though no refresh is answered so. Some servers say `invalid_token` of a bad subject token,
+ * Keycloak's older exchange among them. Ory Hydra, and what else is built on Fosite, takes each JWT as a grant once:
+ * after `jti_known` the client has to bring another one.
+ */
+const aboutSubjects: ReadonlySet<string> = new Set(["access_denied", "invalid_token", "jti_known"]);
 
 /** What the upstream's `errors` say of an answer wins over what is known of its word here. */
 export function meaningOf(
@@ -19,9 +21,7 @@ export function meaningOf(
   { ofSessions, isExchange }: Pick<MintKind, "ofSessions" | "isExchange">,
 ): Meaning {
   const isSubjects =
-    !isStated &&
-    kind !== "unknown" &&
-    (why === accessDenied || why === invalidToken || (isExchange && why === invalidRequest));
+    !isStated && kind !== "unknown" && (aboutSubjects.has(why) || (isExchange && why === invalidRequest));
   if (ofSessions && (kind === "refused" || isSubjects)) return "subject";
   if (kind === "refused") return "client";
   if (kind !== "misconfigured") return "provider";

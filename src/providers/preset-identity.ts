@@ -166,6 +166,7 @@ export const keycloak: Preset = {
           means: "misconfigured",
         },
         { error: "invalid_request", description: "requested_token_type unsupported", means: "misconfigured" },
+        { error: "invalid_client", description: "Audience not found", means: "misconfigured" },
       ],
     },
   },

@@ -96,7 +96,7 @@ function presentedIn(body: openid.FetchBody, clientAuth: ClientAuthConfig): read
 function advised(outcome: SentOutcome, { method }: ClientAuthConfig): SentOutcome {
   const isClientRefused =
     outcome.kind === "misconfigured" && (outcome.why === "invalid_client" || outcome.why === "http_401");
-  if (!isClientRefused || !method.startsWith("client_secret_basic")) return outcome;
+  if (!isClientRefused || outcome.isStated || !method.startsWith("client_secret_basic")) return outcome;
   const other =
     method === "client_secret_basic"
       ? "client_secret_basic_raw (id and secret are sent without percent-encoding)"

@@ -62,10 +62,10 @@ describe("jwtBearer with the session's own JWT, through Envoy", () => {
     });
   });
 
-  test("a user who has to log in or consent gets 401 grant_refused, and others their tokens", async () => {
+  test("a user who has to log in or consent, or to bring another JWT, gets 401 grant_refused, and others their tokens", async () => {
     const stack = await world();
     const [ann, bob] = [await stack.session("s1", { sub: "ann" }), await stack.session("s2", { sub: "bob" })];
-    for (const error of ["interaction_required", "consent_required", "invalid_grant"]) {
+    for (const error of ["interaction_required", "consent_required", "invalid_grant", "jti_known"]) {
       stack.provider.refuse("ann", error);
       expect(reasonOf(await stack.send(ann))).toEqual([401, "grant_refused"]);
       expect((await stack.send(bob)).status).toBe(200);
