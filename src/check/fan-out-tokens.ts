@@ -71,7 +71,7 @@ function unaskedIn(parts: readonly Part[]): string[] {
 
 /** A provider that is down is no missing account: its user would get answers that lack something, and not know it. */
 function isOmitted({ kind }: TokenAnswer, missing: Missing): boolean {
-  return missing === "omit" && (kind === "missing" || kind === "refused");
+  return missing === "omit" && (kind === "missing" || kind === "refused" || kind === "denied");
 }
 
 function allow(session: Session, parts: readonly Part[]): Verdict {

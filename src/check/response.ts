@@ -231,6 +231,16 @@ const answers: Readonly<Record<DenyReason, Answer>> = {
     error: "insufficient_scope",
     description: "the upstream wants wider access than was granted",
   },
+  policy_refused: {
+    status: 403,
+    error: "access_denied",
+    description: "the identity provider's policy does not let this user in here: its administrator can change that",
+  },
+  identity_refused: {
+    status: 403,
+    error: "access_denied",
+    description: "the upstream's authorization server does not take this user's identity: its administrator can help",
+  },
   no_upstream: { status: 403, error: "access_denied", description: "no upstream is configured for this request" },
   unavailable: {
     status: 503,

@@ -14,6 +14,8 @@ export function denialFor(
       return deny("grant_missing", about);
     case "refused":
       return deny("grant_refused", { ...about, why: answer.why, help: answer.help });
+    case "denied":
+      return deny(answer.by === "identity" ? "policy_refused" : "identity_refused", { ...about, why: answer.why });
     case "subject_mismatch":
       return deny("subject_mismatch", about);
     case "unavailable":

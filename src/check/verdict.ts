@@ -12,6 +12,8 @@ export type DenyReason =
   | "grant_refused"
   | "subject_mismatch"
   | "insufficient_scope"
+  | "policy_refused"
+  | "identity_refused"
   | "no_upstream"
   | "unavailable"
   | "bad_request";

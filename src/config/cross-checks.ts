@@ -4,6 +4,7 @@ import type { Place } from "../sessions/credential.ts";
 import type { SourceConfig } from "../sessions/source-config.ts";
 import { type HostPort, parseRedisUrl, type RedisConfig } from "../stores/redis-config.ts";
 import { connectChecks } from "./connect-checks.ts";
+import { crossAppChecks } from "./cross-app-checks.ts";
 import { contradictions, repeatedMembers, repeatedRoutes, repeatedSources } from "./duplicates.ts";
 import { mintedChecks } from "./minted-checks.ts";
 import type { Parsed } from "./parsed.ts";
@@ -27,6 +28,7 @@ export function crossCheck(config: Parsed, raw: Readonly<Record<string, unknown>
     ...reachableLogout(config),
     ...connectChecks(config, raw),
     ...mintedChecks(config),
+    ...crossAppChecks(config),
     ...repeatedMembers(raw),
     ...repeatedRoutes(config),
     ...repeatedSources(config),
@@ -35,8 +37,22 @@ export function crossCheck(config: Parsed, raw: Readonly<Record<string, unknown>
 }
 
 /** What is allowed, and what its operator should know of all the same. */
-export function warningsOf({ listen, store }: Pick<Parsed, "listen" | "store">): string[] {
-  return [...(listen === undefined ? [] : openListener(listen)), ...(store === undefined ? [] : exposedStore(store))];
+export function warningsOf({ listen, store, upstreams }: Pick<Parsed, "listen" | "store" | "upstreams">): string[] {
+  return [
+    ...(listen === undefined ? [] : openListener(listen)),
+    ...(store === undefined ? [] : exposedStore(store)),
+    ...experimental(upstreams ?? {}),
+  ];
+}
+
+function experimental(upstreams: NonNullable<Parsed["upstreams"]>): string[] {
+  return Object.entries(upstreams).flatMap(([name, upstream]) =>
+    upstream?.minted?.kind === "crossApp"
+      ? [
+          `upstreams.${name}.crossApp: is experimental: it follows draft-ietf-oauth-identity-assertion-authz-grant-04, and may change with it in any version`,
+        ]
+      : [],
+  );
 }
 
 function openListener({ grpc, tls }: Config["listen"]): string[] {

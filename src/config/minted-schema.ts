@@ -5,7 +5,7 @@ import { importSigningKey, signingAlgorithms } from "../providers/client-auth.ts
 import { problem } from "./client-auth-schema.ts";
 import { oneOrMore, parametersBut } from "./parameters.ts";
 import { isStandIn } from "./stand-in.ts";
-import { positiveDuration, secret, url } from "./units.ts";
+import { name, positiveDuration, secret, url } from "./units.ts";
 
 /** What the client sets itself. */
 const reserved = new Set([
@@ -154,11 +154,31 @@ export const mintedKeys = {
     })
     .optional()
     .describe("A JWT is the grant (RFC 7523 §2.1): see docs/credentials.md. No user logs in."),
+  crossApp: z
+    .strictObject({
+      identity: name().describe(
+        "The upstream at whose provider users log in, the identity provider. Its client settings are used there, and its logins keep their ID token. Its `connect` asks for the scope `openid`.",
+      ),
+      audience: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          "The resource's authorization server, by the issuer that the identity provider knows. Without this key: the upstream's `issuer`.",
+        ),
+      resource: oneOrMore().optional().describe("The API or MCP server, by its URL (RFC 8707). MCP wants it."),
+      scope: asked.scope,
+    })
+    .optional()
+    .describe(
+      "Experimental: users log in at an identity provider only, which vouches for them at this upstream's authorization server (draft-ietf-oauth-identity-assertion-authz-grant-04, ID-JAG): see docs/credentials.md.",
+    ),
 };
 
 type Asks = z.output<typeof mintedKeys.clientCredentials>;
 type Exchanges = z.output<typeof mintedKeys.exchange>;
 type Asserts = z.output<typeof mintedKeys.jwtBearer>;
+type Crosses = z.output<typeof mintedKeys.crossApp>;
 
 interface RawMinted {
   readonly mcp?: string | undefined;
@@ -167,6 +187,7 @@ interface RawMinted {
   readonly clientCredentials?: Asks;
   readonly exchange?: Exchanges;
   readonly jwtBearer?: Asserts;
+  readonly crossApp?: Crosses;
   readonly issuer?: string | null | undefined;
   readonly tokenEndpoint?: string | undefined;
 }
@@ -174,7 +195,12 @@ type IssueSink = Pick<z.core.$RefinementCtx, "addIssue">;
 
 /** How the upstream's tokens are minted; undefined where it has grants. What contradicts it becomes a problem. */
 export function mintedOf(raw: RawMinted, context: IssueSink): MintedConfig | undefined {
-  const given = [clientCredentialsOf(raw.clientCredentials), exchangeOf(raw.exchange), jwtBearerOf(raw, context)];
+  const given = [
+    clientCredentialsOf(raw.clientCredentials),
+    exchangeOf(raw.exchange),
+    jwtBearerOf(raw, context),
+    crossAppOf(raw, context),
+  ];
   const [minted, second] = given.filter((each) => each !== undefined);
   if (minted === undefined) return undefined;
   const { kind } = minted;
@@ -184,7 +210,7 @@ export function mintedOf(raw: RawMinted, context: IssueSink): MintedConfig | und
     if (raw[other] !== undefined)
       problem(context, kind, `cannot stand beside ${other}: with ${other} each user logs in. Give one of them`);
   for (const key of ["scope", "audience", "resource"] as const)
-    if (raw[kind]?.[key] !== undefined && raw[kind].parameters?.some(([name]) => name === key))
+    if (kind !== "crossApp" && raw[kind]?.[key] !== undefined && raw[kind].parameters?.some(([name]) => name === key))
       problem(context, `${kind}.parameters.${key}`, `stands beside ${kind}.${key}: give one of them`);
   if (raw.parameters !== undefined)
     problem(context, "parameters", `is for refreshes, and ${kind} has none: write them into ${kind}`);
@@ -199,6 +225,14 @@ function exchangeOf(raw: Exchanges): MintedConfig | undefined {
   if (raw === undefined) return undefined;
   const { subjectTokenType, requestedTokenType, actor, consentUrl } = raw;
   return { kind: "exchange", parameters: parametersOf(raw), subjectTokenType, requestedTokenType, actor, consentUrl };
+}
+
+function crossAppOf({ crossApp, issuer }: RawMinted, context: IssueSink): MintedConfig | undefined {
+  if (crossApp === undefined) return undefined;
+  const { identity, audience = issuer, ...asked } = crossApp;
+  if (!audience)
+    problem(context, "crossApp.audience", "is needed, as no issuer is: it names the resource's authorization server");
+  return { kind: "crossApp", identity, parameters: parametersOf({ ...asked, audience: audience ?? "" }) };
 }
 
 function jwtBearerOf(raw: RawMinted, context: IssueSink): MintedConfig | undefined {

@@ -1,7 +1,7 @@
 import { type Route, upstreamsOf } from "../check/routes.ts";
 import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
-import { nearest } from "./suggestions.ts";
+import { unknownUpstream } from "./suggestions.ts";
 
 /** What routes must agree on with the other sections. */
 export function routeChecks(config: Parsed): Problem[] {
@@ -49,9 +49,4 @@ function reachableHost({ host }: Route, path: string, { ignorePort }: Parsed): P
   return [
     { path: `${path}.host`, message: "names a port, and ignorePort says that Envoy ignores ports: leave it out" },
   ];
-}
-
-function unknownUpstream(name: string, known: readonly string[]): string {
-  const meant = nearest(name, known);
-  return `"${name}" is not in upstreams${meant === undefined ? "" : `; did you mean ${meant}?`}`;
 }

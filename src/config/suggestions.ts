@@ -86,3 +86,9 @@ function distanceOf(a: string, b: string): number {
   }
   return at(a.length, b.length);
 }
+
+/** What is wrong with the name of an upstream that there is not. */
+export function unknownUpstream(name: string, known: readonly string[]): string {
+  const meant = nearest(name, known);
+  return `"${name}" is not in upstreams${meant === undefined ? "" : `; did you mean ${meant}?`}`;
+}

@@ -25,6 +25,8 @@ type Shared = Pick<ConnectContext, Session | "providers" | "tokens" | "store" | 
 interface Shown {
   readonly displayName?: string | undefined;
   readonly mcp: string | undefined;
+  /** Stated where its tokens are minted; `identity`: for the logins at that upstream. */
+  readonly minted?: { readonly kind: string; readonly identity?: string | undefined } | undefined;
   /** Sent with each refresh. */
   readonly parameters: readonly (readonly [name: string, value: string])[];
 }
@@ -59,6 +61,7 @@ export function configuredConnect({
     sourcesByName: createLoginSources({ sources, clients: config.login, fetchFor, clock }),
     mcpServers: Object.keys(upstreams).filter((name) => upstreams[name]?.mcp !== undefined),
     titleOf: (upstream) => upstreams[upstream]?.displayName ?? upstream,
+    loginOf: (upstream) => upstreams[upstream]?.minted?.identity ?? upstream,
     stepUpScopesOf: config.stepUp && ((upstream) => lasting(config.stepUp?.scopes ?? [], upstreams[upstream])),
   });
 }

@@ -36,6 +36,8 @@ export interface ConnectContext {
   readonly providers: ReadonlyMap<string, Provider>;
   /** What users read of an upstream: its `displayName`, else its name. */
   readonly titleOf: (upstream: string) => string;
+  /** The upstream at which users log in for an upstream: mostly that one itself. */
+  readonly loginOf: (upstream: string) => string;
   readonly tokens: Pick<TokenManager, "beginLogin" | "endIf">;
   readonly store: Pick<TokenStore, "read" | "ping">;
   readonly flows: FlowStore;

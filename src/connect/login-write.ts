@@ -5,6 +5,7 @@ import type { TokenResponse } from "../providers/token-response.ts";
 import type { Grant } from "../stores/grant.ts";
 import type { GrantWrite } from "../stores/token-store.ts";
 import { issuedAccess } from "../tokens/issued-access.ts";
+import { issuedIdToken } from "../tokens/issued-id-token.ts";
 
 interface LoginTokens extends Pick<Grant, "subject" | "client"> {
   readonly response: TokenResponse;
@@ -17,14 +18,17 @@ interface LoginTokens extends Pick<Grant, "subject" | "client"> {
 /** What a login's tokens are stored as. */
 export function loginWrite(
   { response, requested, sentAt, ...bound }: LoginTokens,
-  provider: Pick<Provider, "accessTokenLifeMs" | "refreshTokenLifeMs">,
+  provider: Pick<Provider, "accessTokenLifeMs" | "refreshTokenLifeMs" | "keepsIdToken">,
   { clock, random }: { readonly clock: Clock; readonly random: Random },
 ): GrantWrite {
   const now = clock.wallMs();
   const { refreshToken, refreshExpiresInMs, scope = requested, lifeMs } = response;
   return {
     version: random.id(),
-    grant: { ...bound, refreshToken, scope, accessLifeMs: lifeMs, createdAt: now, refreshedAt: now },
+    grant: {
+      ...{ ...bound, refreshToken, scope, accessLifeMs: lifeMs, createdAt: now, refreshedAt: now },
+      idToken: issuedIdToken(response, provider, now),
+    },
     access: issuedAccess(response, clock.monotonicMs() - sentAt, provider.accessTokenLifeMs),
     life: { ms: refreshExpiresInMs ?? provider.refreshTokenLifeMs, stated: refreshExpiresInMs !== undefined },
   };

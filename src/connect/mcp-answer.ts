@@ -5,14 +5,16 @@ import type { CheckInput } from "../sessions/check-input.ts";
 import { elementTexts, memberText } from "./json-member.ts";
 import { capabilitiesKey, inputKey, versionKey } from "./mcp-words.ts";
 
+/** What is missing: an account, further access to it, which the user can give, or a permission, which the user cannot. */
+export type McpLack = "account" | "scope" | "permission";
+
 /** A request for an MCP server whose user has a session, but no account there that can be used for it. */
 interface McpRequest {
   readonly input: CheckInput;
   readonly upstream: string;
   /** What users read of it. */
   readonly title: string;
-  /** What the user can do about: connect an account, or give the one that is connected further access. */
-  readonly lacks: "account" | "scope";
+  readonly lacks: McpLack;
   /** True: clients of revision 2025-11-25, which say only at `initialize` what they can do, can open URLs. */
   readonly assumeUrlElicitation: boolean;
 }
@@ -152,10 +154,12 @@ function discoveryError(request: McpRequest, requested: string, url: string | un
 /** Clients show an error's message: the address has to be in it. */
 function messageOf(request: McpRequest, url: string | undefined): string {
   if (url !== undefined) return `${whatToDo(request)} to go on: open ${url} and then try again.`;
-  const missing = {
+  const missing: Readonly<Record<McpLack, string>> = {
     account: `Your ${request.title} account is not connected, and there is no page here to connect it`,
     scope: `Your ${request.title} account lacks access that this needs, and there is no page here to give it`,
+    permission: `Your organization's identity provider, or ${request.title} itself, does not let you in there`,
   };
+  if (request.lacks === "permission") return `${missing.permission}: ask your administrator.`;
   return `${missing[request.lacks]}: ask whoever runs this gateway.`;
 }
 

@@ -10,7 +10,7 @@ import type { SourceConfig } from "../sessions/source-config.ts";
 import { shortHash } from "../stores/grant.ts";
 import type { ConnectContext } from "./context.ts";
 import { returnPath } from "./links.ts";
-import { type McpAnswer, mcpAnswerTo } from "./mcp-answer.ts";
+import { type McpAnswer, type McpLack, mcpAnswerTo } from "./mcp-answer.ts";
 import type { ResourceMetadata } from "./resource-metadata.ts";
 
 interface OfferDeps {
@@ -31,7 +31,7 @@ type Way =
  * Adds to a denial what leads its user to a login: a link, or a redirect or a question for an MCP client in its place.
  */
 export function createOffer({ context, decode, sources, routes, resources, assumeUrlElicitation }: OfferDeps) {
-  const { providers, sessions, ownSessions, sourcesByName, tickets, asks, links, titleOf, log } = context;
+  const { providers, sessions, ownSessions, sourcesByName, tickets, asks, links, titleOf, loginOf, log } = context;
   const kinds = new Map(sources.map((source) => [source.name, source]));
 
   return async function offer(
@@ -40,13 +40,17 @@ export function createOffer({ context, decode, sources, routes, resources, assum
     deadline: Deadline,
     known?: Session,
   ): Promise<Verdict> {
-    const input = isCurable(denial) ? decode(bytes) : undefined;
+    const input = isTold(denial) ? decode(bytes) : undefined;
     if (input === undefined) return denial;
     const plain: Denial = { ...denial, ...beginningOf(denial), resourceMetadata: resources.urlFor(input) };
-    // Without grants, as where tokens are minted, no page cures anything.
-    const isMcp = isAccountAsked(denial) && routes.isMcp(input) && !isNavigation(input);
-    if (plain.upstream !== undefined && !providers.has(plain.upstream)) return isMcp ? consent(plain, input) : plain;
-    if (!isMcp && !hasLogin(plain.upstream)) return plain;
+    const lacks = lackOf(plain);
+    const isMcp = lacks !== undefined && routes.isMcp(input) && !isNavigation(input);
+    if (lacks === "permission" && !isMcp) return plain;
+    if (lacks !== "permission" && plain.upstream !== undefined) {
+      // Without grants, as where tokens are minted, no page cures anything.
+      if (!providers.has(loginOf(plain.upstream))) return isMcp ? consent(plain, input) : plain;
+      if (!isMcp && !hasLogin(plain.upstream)) return plain;
+    }
     const failed = (reason: string) => withoutLink(plain, isMcp, reason);
     return deadline.before(
       (isMcp ? answerMcp : cure)(plain, input, known).catch((error: unknown) => failed(messageOf(error))),
@@ -71,11 +75,12 @@ export function createOffer({ context, decode, sources, routes, resources, assum
   }
 
   async function answerMcp(plain: Denial, input: CheckInput, known?: Session): Promise<Verdict> {
-    const { upstream = "" } = plain;
-    const lacks = plain.reason === "insufficient_scope" ? "scope" : "account";
+    const lacks = lackOf(plain) ?? "account";
+    const upstream = lacks === "permission" ? (plain.upstream ?? "") : loginOf(plain.upstream ?? "");
     const answer: McpAnswer = mcpAnswerTo({ input, upstream, title: titleOf(upstream), lacks, assumeUrlElicitation });
     if (answer.kind === "plain") return { kind: "reply", reply: answer.reply };
-    const way = hasLogin(upstream) ? await wayOf(plain, input, known) : undefined;
+    const isCured = lacks !== "permission" && hasLogin(upstream);
+    const way = isCured ? await wayOf(plain, input, known) : undefined;
     const url = way && (await urlOf(way, plain));
     return led(plain, url === undefined ? "message" : "elicitation", answer.reply(url));
   }
@@ -90,10 +95,11 @@ export function createOffer({ context, decode, sources, routes, resources, assum
   }
 
   function hasLogin(upstream = ""): boolean {
-    return providers.get(upstream)?.login !== undefined;
+    return providers.get(loginOf(upstream))?.login !== undefined;
   }
 
-  async function urlOf(way: Way, { upstream = "", session, scope }: Denial, returnTo?: string): Promise<string> {
+  async function urlOf(way: Way, { session, scope, ...denial }: Denial, returnTo?: string): Promise<string> {
+    const upstream = loginOf(denial.upstream ?? "");
     if (way.kind === "ticket") return links.connect(upstream, { ticket: await ticketOf(way, upstream, scope) });
     const isAsked = scope !== undefined && session !== undefined;
     return links.connect(upstream, {
@@ -154,14 +160,28 @@ export function createOffer({ context, decode, sources, routes, resources, assum
   }
 }
 
-/** The session is good; what is missing is an account, or access that its user can give. */
-function isAccountAsked({ reason }: Pick<Denial, "reason">): boolean {
-  return reason === "grant_missing" || reason === "grant_refused" || reason === "insufficient_scope";
+/** What is missing although the session is good: an account, access that its user can give, or that others can. */
+function lackOf({ reason }: Pick<Denial, "reason">): McpLack | undefined {
+  switch (reason) {
+    case "grant_missing":
+    case "grant_refused":
+      return "account";
+    case "insufficient_scope":
+      return "scope";
+    case "policy_refused":
+    case "identity_refused":
+      return "permission";
+    default:
+      return undefined;
+  }
 }
 
-/** Whether the client can do something about it: by a login, or by getting a session where the metadata says. */
-function isCurable({ reason }: Denial): boolean {
-  return isAccountAsked({ reason }) || reason === "session_missing" || reason === "session_invalid";
+/**
+ * Whether the client can do something about it, by a login, or by getting a session where the metadata says; or whether
+ * MCP clients are to be told in their own words.
+ */
+function isTold({ reason }: Denial): boolean {
+  return lackOf({ reason }) !== undefined || reason === "session_missing" || reason === "session_invalid";
 }
 
 /** Whether a person opened the address in a browser. A script in a page could not follow to another site's login. */

@@ -55,13 +55,26 @@ export interface JwtBearerConfig {
   readonly consentUrl?: string | undefined;
 }
 
+/**
+ * Experimental. The user's login at another upstream, an identity provider, becomes an assertion for this one's
+ * authorization server (draft-ietf-oauth-identity-assertion-authz-grant-04).
+ */
+export interface CrossAppConfig {
+  readonly kind: "crossApp";
+  /** The upstream at whose provider users log in. */
+  readonly identity: string;
+  /** What the assertion is asked for: `audience`, `resource`, `scope`. */
+  readonly parameters: Parameters;
+}
+
 /** How an upstream's tokens are minted, where it needs no login of its user there. */
-export type MintedConfig = ClientCredentialsConfig | ExchangeConfig | JwtBearerConfig;
+export type MintedConfig = ClientCredentialsConfig | ExchangeConfig | JwtBearerConfig | CrossAppConfig;
 
 /** Whether a token is minted for the session's own, so that it differs from session to session. */
 export function needsSubjectToken(minted: MintedConfig): boolean {
   switch (minted.kind) {
     case "clientCredentials":
+    case "crossApp":
       return false;
     case "exchange":
       return true;

@@ -1,4 +1,5 @@
 import type { Clock } from "../platform/clock.ts";
+import { BearerswapError } from "../platform/error.ts";
 import type { FetchFor } from "../platform/fetch-for.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
@@ -8,13 +9,15 @@ import type { ServerConfig } from "../providers/server-configuration.ts";
 import { createTokenMint } from "../providers/token-mint.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { Change, ChangeListener, TokenStore } from "../stores/token-store.ts";
-import { createBreaker } from "../tokens/breaker.ts";
+import { type Breaker, createBreaker } from "../tokens/breaker.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
 import { createTokenManager, type TokenManagerConfig } from "../tokens/token-manager.ts";
 import { clientCredentials } from "./client-credentials.ts";
-import { type MintedConfig, needsSubjectToken } from "./config.ts";
-import { createEndedSessions } from "./ended-sessions.ts";
+import { type CrossAppConfig, type MintedConfig, needsSubjectToken } from "./config.ts";
+import { createCrossAppMinter, crossApp, idJag } from "./cross-app.ts";
+import { createEndedSessions, type EndedSessions } from "./ended-sessions.ts";
 import { exchange } from "./exchange.ts";
+import { createIdJags } from "./id-jags.ts";
 import { jwtBearer } from "./jwt-bearer.ts";
 import type { MintKind } from "./kind.ts";
 import type { MintMetrics } from "./metrics.ts";
@@ -23,15 +26,17 @@ import { createMinter, type Minter } from "./minter.ts";
 import { createRefusals } from "./refusals.ts";
 import { createRejectionBounds } from "./rejection-bounds.ts";
 import { sharedIdOf } from "./shared-records.ts";
-import { createSharedTokens } from "./shared-tokens.ts";
+import { createSharedTokens, type SharedTokens } from "./shared-tokens.ts";
 import { createUpstreamTokens, type UpstreamTokens } from "./upstream-tokens.ts";
 
-/** An upstream whose tokens are minted. */
-interface MintedUpstream extends ServerConfig, AnswerRules {
-  readonly minted: MintedConfig;
+interface Upstream extends Omit<ServerConfig, "clientId">, AnswerRules {
+  /** Absent where a client registers itself. */
+  readonly clientId?: string | undefined;
   readonly maxConcurrency: number;
-  readonly accessTokenLifeMs?: number | undefined;
   readonly ca?: string | undefined;
+  /** Absent where it has grants. */
+  readonly minted?: MintedConfig | undefined;
+  readonly accessTokenLifeMs?: number | undefined;
 }
 
 interface MintStores {
@@ -42,7 +47,7 @@ interface MintStores {
 
 interface ConfiguredTokensDeps {
   readonly config: {
-    readonly upstreams: Readonly<Record<string, MintedUpstream | { readonly minted?: undefined }>>;
+    readonly upstreams: Readonly<Record<string, Upstream>>;
     readonly refresh: Omit<TokenManagerConfig, "cacheEntries" | "maxStalenessMs" | "maxOutageMs">;
     readonly cache: Pick<TokenManagerConfig, "maxStalenessMs" | "maxOutageMs"> & { readonly maxSessions: number };
   };
@@ -72,41 +77,90 @@ export function configuredTokens({ config, flowStores, ...deps }: ConfiguredToke
     Object.entries(config.upstreams).flatMap(([name, upstream]) =>
       upstream.minted === undefined || flowStores === undefined
         ? []
-        : [[name, minterOf(name, upstream, flowStores)] as const],
+        : [[name, minterOf(name, upstream, upstream.minted, flowStores)] as const],
     ),
   );
   const ofSessions = Object.values(config.upstreams).some(({ minted }) => minted && needsSubjectToken(minted));
   const ended = flowStores && ofSessions ? createEndedSessions({ flows: flowStores.flows, clock }) : undefined;
   return createUpstreamTokens(grants, minters, async (session, endedAt) => ended?.end(session, endedAt));
 
-  function minterOf(upstream: string, server: MintedUpstream, { flows, own }: MintStores): Minter {
-    const { timeoutMs } = tokenConfig;
-    const { minted, maxConcurrency, issuer = "", tokenEndpoint = issuer, clientId } = server;
-    const mint = createTokenMint({ config: server, fetch: fetchFor(server.ca), clock, timeoutMs });
-    const kind = kindOf(minted, deps);
+  function minterOf(upstream: string, server: Upstream, minted: MintedConfig, stores: MintStores): Minter {
+    const scope = [upstream, ...namesOf(server), JSON.stringify(minted)];
+    if (minted.kind === "crossApp") return crossAppMinterOf(upstream, server, minted, scope, stores);
+    const ended = createEndedSessions({ flows: stores.flows, clock });
+    return minterFor(upstream, server, kindOf(minted, deps), scope, ended, stores);
+  }
+
+  function minterFor(
+    upstream: string,
+    server: Upstream,
+    kind: MintKind,
+    scope: readonly string[],
+    ended: Pick<EndedSessions, "look">,
+    { flows, own }: MintStores,
+  ): Minter {
     const breaker = createBreaker({ ...deps, upstream, metrics: metrics.tokens });
-    const scope = [upstream, tokenEndpoint, clientId, JSON.stringify(minted)];
     const announced = (version: string) => ({ session: sharedIdOf(version), upstream, version });
     const { ofSessions } = kind;
     return createMinter({
-      ...{ ...deps, upstream, kind, scope },
-      call: createMintCall({
-        ...{ ...deps, upstream, kind, mint, breaker, maxConcurrency, patienceMs: timeoutMs },
-        refusals: createRefusals(clock),
-        consentUrl: "consentUrl" in minted ? minted.consentUrl : undefined,
-        metrics: metrics.mints,
-      }),
-      ended: createEndedSessions({ flows, clock }),
-      shared: createSharedTokens({
-        ...{ ...deps, flows, patienceMs: timeoutMs / 2 },
-        announce: (id) => store.announce({ session: id, upstream, version: "minted" }),
-      }),
+      ...{ ...deps, upstream, kind, scope, ended },
+      call: callFor(upstream, server, kind, breaker),
+      shared: sharedFor(upstream, flows),
       bounds: createRejectionBounds({ flows, scope, ofSessions }),
       ownBounds: createRejectionBounds({ flows: own, scope, ofSessions }),
       announce: (version) => store.announce({ ...announced(version), isRejected: true }),
       config: { ...tokenConfig, lifeMs: server.accessTokenLifeMs ?? defaultLifeMs },
     });
   }
+
+  /** Step 1 is asked of the identity's provider, by our client there, and step 2 of the upstream's own. */
+  function crossAppMinterOf(
+    upstream: string,
+    server: Upstream,
+    minted: CrossAppConfig,
+    scope: readonly string[],
+    stores: MintStores,
+  ): Minter {
+    const { identity } = minted;
+    const provider = config.upstreams[identity];
+    if (provider === undefined) throw new BearerswapError("config", `no upstream is named "${identity}"`);
+    const parts = { ...deps, ...tokenConfig, config: minted, identities: grants.identities };
+    const first = idJag(parts);
+    // The gauge of breakers is about refreshes there, whose breaker is another one.
+    const breaker = createBreaker({ ...deps, upstream: identity, metrics: { breaker() {} } });
+    const shared = sharedFor(upstream, stores.flows);
+    const idJags = createIdJags({
+      ...{ ...deps, ...tokenConfig, shared, scope: ["id_jag", ...namesOf(provider), ...scope] },
+      call: callFor(upstream, provider, first, breaker, deps.log.child({ step: "id_jag" })),
+    });
+    // The login that a token is for tells by itself whether it was ended.
+    const ended: Pick<EndedSessions, "look"> = { look: async () => "living" };
+    const minter = minterFor(upstream, server, crossApp({ ...parts, idJags }), scope, ended, stores);
+    return createCrossAppMinter({ ...parts, scope, minter, heard: (change) => shared.heard(change.session) });
+  }
+
+  function callFor(upstream: string, server: Upstream, kind: MintKind, breaker: Breaker, log = deps.log) {
+    const { timeoutMs } = tokenConfig;
+    const { maxConcurrency, clientId = "", minted } = server;
+    const mint = createTokenMint({ config: { ...server, clientId }, fetch: fetchFor(server.ca), clock, timeoutMs });
+    return createMintCall({
+      ...{ ...deps, log, upstream, kind, mint, breaker, maxConcurrency, patienceMs: timeoutMs },
+      refusals: createRefusals(clock),
+      consentUrl: minted !== undefined && "consentUrl" in minted ? minted.consentUrl : undefined,
+      metrics: metrics.mints,
+    });
+  }
+
+  function sharedFor(upstream: string, flows: FlowStore): SharedTokens {
+    return createSharedTokens({
+      ...{ ...deps, flows, patienceMs: tokenConfig.timeoutMs / 2 },
+      announce: (id) => store.announce({ session: id, upstream, version: "minted" }),
+    });
+  }
+}
+
+function namesOf({ issuer = "", tokenEndpoint = issuer, clientId = "" }: Upstream): string[] {
+  return [tokenEndpoint, clientId];
 }
 
 /** The minters hear what concerns their upstreams, beside the listener. */
@@ -118,7 +172,10 @@ function heardBy(listener: ChangeListener, heard: (change: Change) => void): Cha
   return { ...listener, changed };
 }
 
-function kindOf(minted: MintedConfig, deps: Pick<ConfiguredTokensDeps, "clock" | "random">): MintKind {
+function kindOf(
+  minted: Exclude<MintedConfig, CrossAppConfig>,
+  deps: Pick<ConfiguredTokensDeps, "clock" | "random">,
+): MintKind {
   switch (minted.kind) {
     case "clientCredentials":
       return clientCredentials(minted);

@@ -1,11 +1,31 @@
 import type { MintRequest } from "../providers/token-mint.ts";
 import { isBearerType, type TokenResponse } from "../providers/token-response.ts";
+import type { ClientHelp, TokenAnswer } from "../tokens/answers.ts";
 import type { Owner, SubjectToken } from "../tokens/owner.ts";
 
 /** For whom a token is minted. */
 export interface Subject extends Partial<Omit<SubjectToken, "id">> {
   /** Whoever has the same id gets the same token. */
   readonly id: string;
+}
+
+/** What the provider said of a subject that it refused. */
+export interface Refusal {
+  readonly why: string;
+  readonly help?: ClientHelp | undefined;
+}
+
+/** Why there is no token. */
+export type MintFailure = Exclude<TokenAnswer, { readonly kind: "fresh" }>;
+
+/** A request with something that has been kept for a while, and may be no good any more. */
+export interface KeptRequest extends MintRequest {
+  /**
+   * Asked for once where the provider refuses what it was shown, before that counts: its clock may be ahead of ours, or
+   * it takes an assertion only once (RFC 7523 §3). The same request with something newer, undefined where there is
+   * nothing newer.
+   */
+  readonly renew?: (() => Promise<MintRequest | { readonly failed: MintFailure } | undefined>) | undefined;
 }
 
 /** One way to mint tokens at one upstream. */
@@ -15,8 +35,10 @@ export interface MintKind {
   readonly isExchange: boolean;
   /** Synchronous and without allocation: the hot path. Undefined for a session for which nothing can be minted. */
   subjectOf(owner: Owner): Subject | undefined;
-  /** What is asked, or why this subject may not. Throws what reading a file throws. */
-  request(subject: Subject): Promise<MintRequest | { readonly refused: string }>;
+  /** What is asked, or why this subject may not, or cannot now. Throws what reading a file throws. */
+  request(subject: Subject): Promise<KeptRequest | { readonly refused: string } | { readonly failed: MintFailure }>;
+  /** What it means that the provider refuses a subject, and what the log says of it. Default: a login there may help. */
+  readonly refusal?: ((refusal: Refusal) => { readonly failed: MintFailure; readonly text: string }) | undefined;
   /** What makes a token useless that the provider has given; undefined where nothing does. */
   problemOf(tokens: TokenResponse): string | undefined;
 }

@@ -11,9 +11,11 @@ const invalidRequest = "invalid_request";
 /**
  * About the subject too, though no refresh is answered so. Some servers say `invalid_token` of a bad subject token,
  * Keycloak's older exchange among them. Ory Hydra, and what else is built on Fosite, takes each JWT as a grant once:
- * after `jti_known` the client has to bring another one.
+ * after `jti_known` the client has to bring another one. `insufficient_user_authentication` asks for another login.
  */
-const aboutSubjects: ReadonlySet<string> = new Set(["access_denied", "invalid_token", "jti_known"]);
+const aboutSubjects: ReadonlySet<string> = new Set([
+  ...["access_denied", "invalid_token", "jti_known", "insufficient_user_authentication"],
+]);
 
 /** What the upstream's `errors` say of an answer wins over what is known of its word here. */
 export function meaningOf(

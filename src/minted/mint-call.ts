@@ -11,17 +11,15 @@ import type { TokenResponse } from "../providers/token-response.ts";
 import { shortHash } from "../stores/grant.ts";
 import type { ClientHelp } from "../tokens/answers.ts";
 import type { Breaker } from "../tokens/breaker.ts";
-import type { MintKind, Subject } from "./kind.ts";
+import type { MintFailure, MintKind, Refusal, Subject } from "./kind.ts";
 import { meaningOf } from "./meaning.ts";
 import type { MintEnding, MintMetrics } from "./metrics.ts";
-import type { Refusal, Refusals } from "./refusals.ts";
+import type { Refusals } from "./refusals.ts";
 
 /** What one call brought. */
 export type MintResult =
   | { readonly kind: "tokens"; readonly tokens: TokenResponse; readonly sentAt: number }
-  /** The provider refused this subject: a login at the session's issuer may help. */
-  | { readonly kind: "refused"; readonly why: string; readonly help?: ClientHelp | undefined }
-  | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
+  | MintFailure;
 
 interface MintCallDeps {
   readonly upstream: string;
@@ -43,6 +41,8 @@ interface MintCallDeps {
 const misconfiguredPauseMs = 5_000;
 /** How many subjects are remembered for which that was refused. */
 const remembered = 10_000;
+/** Words by which a provider refuses what it was shown, and not the user (RFC 6749 §5.2, RFC 8693 §2.2.2, Ory Hydra). */
+const wornWords: ReadonlySet<string> = new Set(["invalid_grant", "invalid_request", "invalid_token", "jti_known"]);
 const checkConfiguration = "check the upstream's configuration. Nothing is lost";
 
 /** Makes one upstream's calls: no more at once than it may, none while its provider asks for a pause. Never rejects. */
@@ -69,7 +69,7 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
       return { kind: "refused", why: "subject_token_expired" };
     const held = refusals.held(subject);
     if (held !== undefined) return refusal(held, held.of);
-    let request: MintRequest | { readonly refused: string };
+    let request: Awaited<ReturnType<MintKind["request"]>>;
     try {
       request = await kind.request(subject);
     } catch (error) {
@@ -77,12 +77,13 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
       return { kind: "unavailable", why: "request_not_made" };
     }
     if ("refused" in request) return { kind: "refused", why: request.refused };
-    const made = request;
-    let isCalled = false;
-    const outcome = await breaker.run(async () => {
-      isCalled = true;
-      return aboutSubject(await mint(made));
-    });
+    if ("failed" in request) return request.failed;
+    let { outcome, isCalled } = await ask(request);
+    if (request.renew !== undefined && outcome.kind !== "tokens" && wornWords.has(outcome.why)) {
+      const next = await request.renew();
+      if (next !== undefined && "failed" in next) return next.failed;
+      if (next !== undefined) ({ outcome, isCalled } = await ask(next));
+    }
     const durationMs = clock.monotonicMs() - sentAt;
     if (!isCalled && outcome.kind !== "tokens") return unavailable(outcome);
     if (outcome.kind !== "tokens") return failed(outcome, subject, durationMs);
@@ -92,6 +93,15 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
     log.info({ ...about(subject, durationMs), outcome: "tokens" }, "the provider gave a token");
     refusals.accepted();
     return { kind: "tokens", tokens: outcome.tokens, sentAt };
+  }
+
+  async function ask(request: MintRequest): Promise<{ outcome: RefreshOutcome; isCalled: boolean }> {
+    let isCalled = false;
+    const outcome = await breaker.run(async () => {
+      isCalled = true;
+      return aboutSubject(await mint(request));
+    });
+    return { outcome, isCalled };
   }
 
   /** A word about one subject says nothing about how its provider is: it must not open the breaker for the others. */
@@ -114,7 +124,7 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
       case "subject": {
         const refused = { why, help: outcome.help && forClient(outcome.help) };
         const of = refusals.refused(subject, refused);
-        if (of === "one") tell("refused", "warn", "the provider refused a session's token: a new login there may help");
+        if (of === "one") tell("refused", "warn", refusedBy(refused).text);
         else tell("misconfigured", "error", `the provider refuses all sessions' tokens: ${checkConfiguration}`);
         return refusal(refused, of);
       }
@@ -143,6 +153,18 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
     return { claims, errorUri, consentUrl: needsConsent ? consentUrl : undefined };
   }
 
+  /** The provider refused this subject: by default, a login at the session's issuer may help. */
+  function refusedBy({ why, help }: Refusal): { readonly failed: MintFailure; readonly text: string } {
+    const text = "the provider refused a session's token: a new login there may help";
+    return kind.refusal?.({ why, help }) ?? { failed: { kind: "refused", why, help }, text };
+  }
+
+  function refusal(refused: Refusal, of: "one" | "all"): MintResult {
+    return of === "one"
+      ? refusedBy(refused).failed
+      : { kind: "unavailable", why: `all sessions refused: ${refused.why}`, retryAfterMs: misconfiguredPauseMs };
+  }
+
   function about({ session }: Subject, durationMs: number) {
     const of = session === undefined ? {} : { session: shortHash(session) };
     return { event: "mint", upstream, ...of, durationMs: Math.round(durationMs) };
@@ -150,12 +172,6 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
 }
 
 type Failure = Exclude<RefreshOutcome, { readonly kind: "tokens" }>;
-
-function refusal({ why, help }: Refusal, of: "one" | "all"): MintResult {
-  return of === "one"
-    ? { kind: "refused", why, help }
-    : { kind: "unavailable", why: `all sessions refused: ${why}`, retryAfterMs: misconfiguredPauseMs };
-}
 
 function unavailable(outcome: Failure): MintResult & { readonly kind: "unavailable" } {
   return {

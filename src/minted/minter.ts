@@ -10,7 +10,7 @@ import type { TokenMetrics } from "../tokens/metrics.ts";
 import type { Owner } from "../tokens/owner.ts";
 import type { EndedSessions } from "./ended-sessions.ts";
 import { createHeldTokens } from "./held-tokens.ts";
-import type { MintKind, Subject } from "./kind.ts";
+import type { MintFailure, MintKind, Subject } from "./kind.ts";
 import type { MintMetrics } from "./metrics.ts";
 import type { MintResult } from "./mint-call.ts";
 import type { RejectionBounds } from "./rejection-bounds.ts";
@@ -72,7 +72,7 @@ const aheadRetryMs = 5_000;
 const timerSlackMs = 50;
 
 type Unavailable = TokenAnswer & { readonly kind: "unavailable" };
-type Found = TokenAnswer & { readonly kind: "fresh" | "refused" | "unavailable" };
+type Found = TokenAnswer;
 
 const hasty: Unavailable = { kind: "unavailable", why: "deadline" };
 const tooLate: Unavailable = { kind: "unavailable", why: "mint_timeout" };
@@ -227,7 +227,7 @@ export function createMinter(deps: MinterDeps): Minter {
     const result = await call(subject);
     if (result.kind !== "tokens" || subjectLeftMs(subject) <= 0) {
       const failure = result.kind === "tokens" ? expired : result;
-      track(turn.end(failure));
+      track(turn.end(endingOf(failure)));
       return failure;
     }
     const { tokens, sentAt } = result;
@@ -284,6 +284,14 @@ export function createMinter(deps: MinterDeps): Minter {
   }
 }
 
-function ofSubject({ issuedAt, expiresAt }: Subject): SharedToken["of"] {
-  return expiresAt === undefined ? undefined : { issuedAt, expiresAt };
+/** A subject may have no end, as a login has none: JSON could not hold that. */
+function ofSubject({ issuedAt, expiresAt = Number.POSITIVE_INFINITY }: Subject): SharedToken["of"] {
+  return Number.isFinite(expiresAt) ? { issuedAt, expiresAt } : undefined;
+}
+
+/** What replicas tell each other of a turn that brought nothing: whoever needs to know more asks by itself. */
+function endingOf(failure: MintFailure) {
+  return failure.kind === "refused" || failure.kind === "unavailable"
+    ? failure
+    : ({ kind: "unavailable", why: failure.kind } as const);
 }

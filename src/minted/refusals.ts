@@ -1,14 +1,7 @@
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../platform/clock.ts";
 import { plainGet, upTo } from "../platform/lru-options.ts";
-import type { ClientHelp } from "../tokens/answers.ts";
-import type { Subject } from "./kind.ts";
-
-/** What the provider said of a subject. */
-export interface Refusal {
-  readonly why: string;
-  readonly help?: ClientHelp | undefined;
-}
+import type { Refusal, Subject } from "./kind.ts";
 
 /** Whom one upstream's provider has refused lately. */
 export interface Refusals {

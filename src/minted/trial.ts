@@ -16,7 +16,11 @@ export function trialRequest(minted: MintedConfig, unknownToken: string): MintRe
       return { grantType: exchangeGrant, parameters: [...subject, ...minted.parameters] };
     }
     case "jwtBearer":
-      return { grantType: jwtBearerGrant, parameters: [["assertion", unknownToken], ...minted.parameters] };
+    case "crossApp":
+      return {
+        grantType: jwtBearerGrant,
+        parameters: [["assertion", unknownToken], ...(minted.kind === "jwtBearer" ? minted.parameters : [])],
+      };
     default:
       return minted satisfies never;
   }

@@ -42,13 +42,14 @@ export interface OAuthProviderDeps {
   readonly clock: Clock;
   /** In place of the issuer's own discovery. */
   readonly discover?: ServerConfigurationDeps["discover"];
+  readonly keepsIdToken?: boolean | undefined;
   /** Told of each token that was to be ended at the provider. */
   readonly onRevocation?: ((ending: RevocationEnding) => void) | undefined;
 }
 
 /** A standard OAuth 2 client (RFC 6749 §6) on openid-client. */
 export function createOAuthProvider(deps: OAuthProviderDeps): Provider {
-  const { config, fetch, clock, discover, onRevocation } = deps;
+  const { config, fetch, clock, discover, keepsIdToken, onRevocation } = deps;
   const { authorizationEndpoint } = config.connect ?? {};
   const server = createServerConfiguration({ config: { ...config, authorizationEndpoint }, fetch, clock, discover });
   const parameters = config.parameters.map(([name, value]): [string, string] => [name, value]);
@@ -58,6 +59,7 @@ export function createOAuthProvider(deps: OAuthProviderDeps): Provider {
   return {
     refreshTokenLifeMs: config.refreshTokenLifeMs,
     killsOldAccess: config.killsOldAccess,
+    keepsIdToken,
     accessTokenLifeMs: config.accessTokenLifeMs,
     maxConcurrency: config.maxConcurrency,
     graceMs: config.graceMs,

@@ -34,6 +34,8 @@ export interface Provider {
   readonly graceMs?: number | undefined;
   /** True: it never rotates, so that presenting a refresh token changes nothing, however that ends. */
   readonly neverRotates?: boolean | undefined;
+  /** True: the ID token of its logins is kept, as other tokens are asked for by it. */
+  readonly keepsIdToken?: boolean | undefined;
   /** The most refreshes that this process asks of the provider at the same time. */
   readonly maxConcurrency: number;
   /** Milliseconds a refresh token lives where neither response nor store says so. */

@@ -14,8 +14,8 @@ import type { ClientRecords } from "./registrations.ts";
 /** `ca`: the authority of the provider's certificates, PEM. */
 export type ProviderConfig = ((OAuthProviderConfig & { readonly mcp?: undefined }) | McpProviderConfig) & {
   readonly ca?: string | undefined;
-  /** Stated where the upstream's tokens are minted. */
-  readonly minted?: object | undefined;
+  /** Stated where the upstream's tokens are minted; `identity`: for the logins at that upstream. */
+  readonly minted?: { readonly kind: string; readonly identity?: string | undefined } | undefined;
 };
 
 interface ProvidersDeps {
@@ -36,13 +36,16 @@ interface ProvidersDeps {
 /** The authorization server of each upstream that has grants, by the upstream's name. */
 export function createProviders({ config: upstreams, ...deps }: ProvidersDeps): ReadonlyMap<string, Provider> {
   const { own, records, fetchFor, guardedFetchFor, clock, metrics } = deps;
+  const identities = new Set(Object.values(upstreams).map(({ minted }) => minted?.identity));
   const withGrants = Object.entries(upstreams).filter(([, { minted }]) => minted === undefined);
   return new Map(withGrants.map(([upstream, config]) => [upstream, providerOf(upstream, config)]));
 
   function providerOf(upstream: string, config: ProviderConfig): Provider {
     const onRevocation = (ending: RevocationEnding) => metrics.revocation(upstream, ending);
-    if (config.mcp === undefined)
-      return createOAuthProvider({ config, fetch: fetchFor(config.ca), clock, onRevocation });
+    if (config.mcp === undefined) {
+      const keepsIdToken = identities.has(upstream);
+      return createOAuthProvider({ config, fetch: fetchFor(config.ca), clock, keepsIdToken, onRevocation });
+    }
     if (own === undefined || records === undefined)
       throw new BearerswapError("config", `upstreams.${upstream}.mcp needs the section connect`);
     const fetch = guardedFetchFor(config.ca, { configured: config.mcp, allowPrivate: config.allowInsecure });

@@ -25,6 +25,8 @@ export interface TokenResponse {
   readonly tokenType?: string | undefined;
   /** What a token exchange gave (RFC 8693 §2.2.1). */
   readonly issuedTokenType?: string | undefined;
+  /** Who the user is, in the provider's words (OpenID Connect Core §2): as it came, not verified. */
+  readonly idToken?: Secret | undefined;
 }
 
 /**
@@ -69,6 +71,7 @@ export function parseTokenResponse(
     scope: scopeField(body.scope),
     tokenType: textField(body.token_type),
     issuedTokenType: textField(body.issued_token_type),
+    idToken: tokenField(body.id_token, accessTokenSyntax),
   };
 }
 

@@ -11,6 +11,13 @@ export interface GrantKey {
   readonly upstream: string;
 }
 
+/** The ID token of a user's login, by which other tokens are asked for. */
+export interface KeptIdToken {
+  readonly token: Secret;
+  /** When it ends, epoch ms, by the clock of the machine that got it. */
+  readonly until: number;
+}
+
 /** What a user's login at a provider gave us and every refresh renews. */
 export interface Grant {
   /** Absent where the provider gave none: the grant then ends with its access token. */
@@ -20,6 +27,8 @@ export interface Grant {
    * client's issuer alone.
    */
   readonly client?: BoundClient | undefined;
+  /** Only where tokens are asked for by it (`crossApp`), and lost where a version before this one has refreshed. */
+  readonly idToken?: KeptIdToken | undefined;
   /** Space-separated scope (RFC 6749 §3.3). */
   readonly scope?: string | undefined;
   /** Whose session may use it; compared where the session's source states a subject. */

@@ -9,6 +9,7 @@ const secret = z.string().transform((value) => new Secret(value));
 const grantSchema = z.object({
   refreshToken: secret.optional(),
   client: boundClientSchema.optional(),
+  idToken: z.object({ token: secret, until: z.number() }).optional(),
   scope: z.string().optional(),
   subject: z.string().optional(),
   accessLifeMs: z.number().optional(),
@@ -35,8 +36,13 @@ export interface RowCodec {
 /** Texts are JSON, sealed by the sealer, or in the clear without one. */
 export function createRowCodec(sealer: Sealer = unsealed): RowCodec {
   return {
-    encodeGrant({ refreshToken, client, ...grant }, row) {
-      const plain = { ...grant, refreshToken: refreshToken?.reveal(), client: plainClient(client) };
+    encodeGrant({ refreshToken, client, idToken, ...grant }, row) {
+      const plain = {
+        ...grant,
+        refreshToken: refreshToken?.reveal(),
+        client: plainClient(client),
+        idToken: idToken && { ...idToken, token: idToken.token.reveal() },
+      };
       return sealer.seal(JSON.stringify(plain), { ...row, field: "grant" });
     },
     encodeAccess: ({ token, lifeMs }, row) =>

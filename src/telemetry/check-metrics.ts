@@ -22,6 +22,8 @@ const outcomes: Readonly<Record<CheckOutcome, "upstream" | "none" | "both" | "la
   grant_refused: "upstream",
   subject_mismatch: "upstream",
   insufficient_scope: "later",
+  policy_refused: "upstream",
+  identity_refused: "upstream",
   no_upstream: "none",
   unavailable: "both",
   bad_request: "none",

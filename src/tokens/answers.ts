@@ -24,6 +24,8 @@ export type TokenAnswer =
   | { readonly kind: "fresh"; readonly token: AccessToken }
   | { readonly kind: "missing" }
   | { readonly kind: "refused"; readonly why: string; readonly help?: ClientHelp | undefined }
+  /** The user is known, and gets no token: by the policy of the identity's provider, or of the resource's. */
+  | { readonly kind: "denied"; readonly why: string; readonly by: "identity" | "resource" }
   | { readonly kind: "subject_mismatch" }
   | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
 

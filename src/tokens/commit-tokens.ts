@@ -9,6 +9,7 @@ import type { Attempt, RefreshResult } from "./attempt.ts";
 import { endAtProvider } from "./end-at-provider.ts";
 import type { Failover } from "./failover.ts";
 import { issuedAccess, knownLifeMs } from "./issued-access.ts";
+import { issuedIdToken } from "./issued-id-token.ts";
 import type { TokenMetrics } from "./metrics.ts";
 import type { TimedWrite } from "./timed-write.ts";
 import { logNowAndThen, untilStored } from "./until-stored.ts";
@@ -127,6 +128,7 @@ export function createCommitTokens({ failover, clock, random, log, metrics }: Co
       refreshToken: tokens.refreshToken ?? row.grant.refreshToken,
       scope: tokens.scope ?? row.grant.scope,
       accessLifeMs: tokens.lifeMs ?? row.grant.accessLifeMs,
+      idToken: issuedIdToken(tokens, provider, clock.wallMs(), row.grant.idToken),
       refreshedAt: clock.wallMs(),
     };
     const access = issuedAccess(tokens, 0, knownLifeMs({ provider, row }));

@@ -13,6 +13,7 @@ import { createFailingGrants } from "./failing-grants.ts";
 import { createFailover } from "./failover.ts";
 import { createFlights } from "./flights.ts";
 import { createGrantEnds, type GrantEnds } from "./grant-ends.ts";
+import { createIdentities, type Identities } from "./identities.ts";
 import { createJournal } from "./journal.ts";
 import { createLogins, type Logins } from "./logins.ts";
 import type { RefreshTrigger, TokenMetrics } from "./metrics.ts";
@@ -61,6 +62,7 @@ export interface TokenManager {
   put: Logins["put"];
   revoke: GrantEnds["revoke"];
   endIf: GrantEnds["endIf"];
+  readonly identities: Pick<Identities, "held" | "find" | "current">;
   /** Access tokens that this process holds for an upstream. */
   held(upstream: string): number;
   /**
@@ -95,6 +97,8 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
   const answers = createAnswers({ cache, coherence, clock, metrics });
   const logins = createLogins({ ...deps, journal, failover, onWrite: drop });
   const endings = createGrantEnds({ ...deps, journal, failover, onEnd: drop, isUnderWay });
+  const refreshNow = createRefreshNow({ store, join: flights.join, clock, timeoutMs: config.timeoutMs });
+  const identities = createIdentities({ ...deps, coherence, refreshNow, cacheEntries: config.cacheEntries });
   const rejections = createRejections({
     ...{ ...deps, cache, flights },
     fresh: (owner, upstream, deadline) => freshFor("rejected", owner, upstream, deadline),
@@ -120,7 +124,8 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
 
     rejected: rejections.rejected,
     replacement: rejections.replacement,
-    refreshNow: createRefreshNow({ store, join: flights.join, clock, timeoutMs: config.timeoutMs }),
+    refreshNow,
+    identities,
     beginLogin: logins.begin,
     put: logins.put,
     revoke: endings.revoke,
@@ -187,11 +192,13 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
   function drop(key: GrantKey): void {
     cache.delete(key);
     flights.outdate(key);
+    identities.drop(key);
   }
 
   /** A grant was written, or a lease given back. */
   function changed(change: Change): void {
     const { version, isRejected, ...key } = change;
+    identities.drop(key);
     if (isRejected) rejections.heard(key, version);
     const isNoNews = flights.hears(change);
     if (refresher.isWriting(version)) return;

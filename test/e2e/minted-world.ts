@@ -105,7 +105,7 @@ export async function startMintedWorld(
 }
 
 /** Envoy asks the replicas in turns. */
-function withReplicas(config: object, services: readonly RunningService[]): object {
+export function withReplicas(config: object, services: readonly RunningService[]): object {
   const { static_resources: resources } = config as { static_resources: { clusters: { name: string }[] } };
   const endpoints = services.map(({ grpc }) => cluster("bearerswap", grpc, true) as { load_assignment: Assignment });
   const all = endpoints.flatMap(({ load_assignment: { endpoints: places } }) => places);

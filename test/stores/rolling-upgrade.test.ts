@@ -173,6 +173,19 @@ describe("the version before and this one, on one Redis", () => {
     expect([kept, kept?.secret?.reveal()]).toEqual([bound, "s1"]);
   });
 
+  test("a grant that keeps its ID token is read by the one before without it, and by this one as it was", async () => {
+    const key = newKey();
+    const { grant, ...write } = grantWrite({ version: "v1" });
+    await store.put(key, { ...write, grant: { ...grant, idToken: { token: new Secret("id-1"), until: 1_000 } } });
+    const text = (await client.hget(`bearerswap:{${key.session}}:grant:${key.upstream}`, "grant")) ?? "";
+    expect(grantBefore.parse(JSON.parse(text))).toMatchObject({ refreshToken: "refresh-1" });
+    const read = await store.read(key);
+    const { idToken } = read.kind === "found" ? read.row.grant : {};
+    expect([idToken?.token.reveal(), idToken?.until]).toEqual(["id-1", 1_000]);
+    const before = storeBefore(store, client);
+    expect(await before.acquire(key, request("old"))).toMatchObject({ kind: "acquired", row: { version: "v1" } });
+  });
+
   test("a row that this one keeps everybody from, as the server's history is another, the one before leaves alone", async () => {
     const { key, before } = await both();
     await client.call("DEBUG", "CHANGE-REPL-ID");

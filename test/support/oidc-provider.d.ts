@@ -65,7 +65,19 @@ declare module "oidc-provider" {
     readonly statusCode?: number;
   }
 
-  export const errors: { readonly InvalidTarget: new () => ProviderError };
+  export const errors: {
+    readonly InvalidTarget: new () => ProviderError;
+    readonly CustomOIDCProviderError: new (error: string, description: string) => ProviderError;
+  };
+
+  /** What a handler of a grant type works with. */
+  export interface GrantTypeContext {
+    readonly oidc: {
+      readonly params: Readonly<Record<string, string | undefined>>;
+      readonly client: { readonly clientId: string };
+    };
+    body?: object;
+  }
 
   export default class Provider {
     constructor(issuer: string, configuration: object);
@@ -82,6 +94,11 @@ declare module "oidc-provider" {
       ): Promise<{ readonly accountId: string; readonly aud?: string; readonly scope?: string } | undefined>;
     };
     readonly ClientCredentials: { find(value: string): Promise<{ readonly scope?: string } | undefined> };
+    registerGrantType(
+      name: string,
+      handler: (ctx: GrantTypeContext) => Promise<void>,
+      parameters: readonly string[],
+    ): void;
     callback(): (request: IncomingMessage, response: ServerResponse) => Promise<void>;
     interactionDetails(request: IncomingMessage, response: ServerResponse): Promise<Interaction>;
     interactionFinished(request: IncomingMessage, response: ServerResponse, result: object): Promise<void>;

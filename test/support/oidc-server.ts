@@ -1,5 +1,5 @@
-import { randomBytes } from "node:crypto";
-import { exportJWK, generateKeyPair } from "jose";
+import { randomBytes, randomUUID } from "node:crypto";
+import { type CryptoKey, exportJWK, generateKeyPair } from "jose";
 import Provider, { errors } from "oidc-provider";
 import { fetchDocumentsAt } from "./client-documents.ts";
 import { type HttpRequest, type HttpResponse, startHttpServer } from "./http-servers.ts";
@@ -40,6 +40,8 @@ export interface OidcServerOptions {
   readonly scopes?: readonly string[];
   /** Clients may get tokens for themselves, with the scope `api`. Default: they may not. */
   readonly clientCredentials?: boolean;
+  /** More grant types: their names, what registers them, and the key (RS256) that signs, here and there. */
+  readonly more?: { grantTypes: readonly string[]; extend: (provider: Provider) => void; signingKey: CryptoKey };
   /** Makes it the session issuer of this MCP server; see {@link mcpIssuerConfiguration}. */
   readonly mcpResource?: string;
 }
@@ -135,6 +137,7 @@ export async function startOidcServer(options: OidcServerOptions = {}): Promise<
   const issuer = server.url;
   const adapter = createOidcAdapter(options);
   const provider = new Provider(issuer, { ...(await configurationOf(options)), adapter });
+  options.more?.extend(provider);
   const registered: RegisteredClient[] = [];
   const accountOf = async (accessToken: string) => (await provider.AccessToken.find(accessToken))?.accountId;
   const passOn = provider.callback();
@@ -216,11 +219,17 @@ async function configurationOf({
   scopes = [],
   clientCredentials = false,
   mcpResource,
+  more,
 }: OidcServerOptions) {
-  const { privateKey } = await generateKeyPair("RS256", { extractable: true });
+  const privateKey = more?.signingKey ?? (await generateKeyPair("RS256", { extractable: true })).privateKey;
   const registered = {
     redirect_uris: [redirectUri, ...redirectUris],
-    grant_types: ["authorization_code", "refresh_token", ...(clientCredentials ? ["client_credentials"] : [])],
+    grant_types: [
+      "authorization_code",
+      "refresh_token",
+      ...(clientCredentials ? ["client_credentials"] : []),
+      ...(more?.grantTypes ?? []),
+    ],
   };
   const logout =
     backchannelLogoutUri === undefined
@@ -267,7 +276,12 @@ async function configurationOf({
       clientDocumentsAt !== undefined && url.startsWith("https://")
         ? fetchDocumentsAt(clientDocumentsAt)(url)
         : globalThis.fetch(url, init),
-    findAccount: async (_ctx: unknown, accountId: string) => ({ accountId, claims: async () => ({ sub: accountId }) }),
+    claims: { openid: ["sub", "once"] },
+    // Without `once`, ID tokens of the same second would be equal.
+    findAccount: async (_ctx: unknown, sub: string) => ({
+      accountId: sub,
+      claims: async () => ({ sub, once: randomUUID() }),
+    }),
     interactions: { url: (_ctx: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },
     scopes: ["openid", "offline_access", resourceScope, ...(clientCredentials ? ["api"] : []), ...scopes],
     jwks: { keys: [{ ...(await exportJWK(privateKey)), use: "sig", alg: "RS256" }] },
