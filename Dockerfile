@@ -9,6 +9,11 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --ignore-scripts
 
 FROM node:24-bookworm-slim AS bearerswap
+# The version is that of package.json.
+LABEL org.opencontainers.image.title="bearerswap" \
+      org.opencontainers.image.description="Envoy external authorization service that swaps a session credential for a fresh upstream OAuth token" \
+      org.opencontainers.image.version="0.2.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
 ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
