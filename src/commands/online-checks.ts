@@ -136,6 +136,12 @@ async function clientFinding(
   }
 }
 
+/**
+ * Always said of the grant (RFC 6749 §5.2), here the made-up token: also where the upstream's `errors` say that it
+ * means our own mistake, as for an assertion whose signature is refused.
+ */
+const invalidGrant = "invalid_grant";
+
 /** What only a mint's outcome tells: one by our client alone works or does not. */
 function mintFinding(
   path: string,
@@ -150,7 +156,8 @@ function mintFinding(
     return { path, kind: "problem", text: `the provider refuses ${kind} (${outcome.why})` };
   }
   const asked = { ofSessions: true, isExchange: kind === "exchange" };
-  if (outcome.kind === "tokens" || meaningOf(outcome, asked) !== "subject") return undefined;
+  if (outcome.kind === "tokens" || !(meaningOf(outcome, asked) === "subject" || outcome.why === invalidGrant))
+    return undefined;
   if (clientAuth.method === "unsent")
     return { path, kind: "untold", text: `the provider is there, and refused a made-up assertion (${outcome.why})` };
   const text = `the provider takes the client: it refused a made-up token, and not the client (${outcome.why})`;

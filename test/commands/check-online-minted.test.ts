@@ -53,6 +53,11 @@ test("check --online shows a made-up token where a session's own is needed, and 
       wrong: { ...client, clientSecret: "${env:WRONG}", exchange: {} },
       behalf: { ...client, jwtBearer: onBehalf },
       account: { tokenEndpoint: accounts.tokenEndpoint, jwtBearer: { assertion } },
+      // As the presets google and salesforce say of an assertion with another signature.
+      strict: {
+        ...{ tokenEndpoint: accounts.tokenEndpoint, jwtBearer: { assertion } },
+        errors: { exact: [{ error: "invalid_grant", description: "not for this token", means: "misconfigured" }] },
+      },
     },
   };
   const env = {
@@ -66,5 +71,6 @@ test("check --online shows a made-up token where a session's own is needed, and 
     expect.stringMatching(/^PROBLEM upstreams\.wrong: the provider refuses the client .*\(invalid_client\)$/),
     expect.stringMatching(/^OK {6}upstreams\.behalf: the provider takes the client: .*\(invalid_grant\)$/),
     expect.stringMatching(/^UNTOLD {2}upstreams\.account: .* refused a made-up assertion \(invalid_grant\)$/),
+    expect.stringMatching(/^UNTOLD {2}upstreams\.strict: .* refused a made-up assertion \(invalid_grant\)$/),
   ]);
 });

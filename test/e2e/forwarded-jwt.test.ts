@@ -93,6 +93,13 @@ describe("the JWT that Envoy's jwt_authn has verified and forwarded", () => {
     expect(stack.api.requests[0]?.headers[header]).toBeUndefined();
   });
 
+  test("is read from a cookie too, which goes no further, and its neighbours do", async () => {
+    const stack = await world({ verifies: { from_cookies: ["agent"] }, metadata: { forwarded: { cookie: "agent" } } });
+    const jwt = await stack.jwt({ sid: "s1", sub: "ann" });
+    expect((await stack.send({ cookie: `theme=dark; agent=${jwt}` })).status).toBe(200);
+    expect([stack.exchanged(), stack.api.requests[0]?.headers.cookie]).toEqual([[jwt], "theme=dark"]);
+  });
+
   test("gets a token of its own if it is another one of the session, and none past its end", async () => {
     const stack = await world();
     for (const role of ["reader", "admin"])
