@@ -27,6 +27,7 @@ import { createSources, credentialsOf, wantedBy } from "./sessions/sources.ts";
 import { shutDown } from "./shutdown.ts";
 import { configuredFlowStores, configuredStore } from "./stores/configured-store.ts";
 import { createMetrics } from "./telemetry/prometheus.ts";
+import { createSecrets } from "./tokens/secrets.ts";
 
 export interface ServiceDeps {
   readonly config: Config;
@@ -89,9 +90,10 @@ function createLasting(config: Config, world: World) {
   const flowStores = configuredFlowStores({ ...world, config: config.store, isNeeded: needsFlowStores(config) });
   const [own, records] = [config.connect, flowStores?.flows];
   const providers = createProviders({ ...world, config: upstreams, own, records, metrics: metrics.grants });
-  const tokens = configuredTokens({ ...world, config, store, flowStores, providers, metrics });
+  const secrets = createSecrets({ ...world, providers, store, records });
+  const tokens = configuredTokens({ ...world, config, store, flowStores, providers, secrets, metrics });
   metrics.sizes.tokens(tokens);
-  return { metrics, store, flowStores, providers, tokens };
+  return { metrics, store, flowStores, providers, secrets, tokens };
 }
 
 /**

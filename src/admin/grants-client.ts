@@ -59,7 +59,10 @@ export function createGrantsClient({ address, token, caFile }: GrantsClientOptio
       );
     });
   return {
-    put: (request) => call<proto.PutRequest, proto.PutResponse>(client.put, request),
+    put: (request) => {
+      const waitMs = request.secret === undefined ? deadlineMs : providerDeadlineMs;
+      return call<proto.PutRequest, proto.PutResponse>(client.put, { secret: undefined, ...request }, waitMs);
+    },
     get: (request) => call<proto.GetRequest, proto.GetResponse>(client.get, request),
     list: (request) => call<proto.ListRequest, proto.ListResponse>(client.list, request),
     refresh: (request) =>

@@ -9,9 +9,10 @@ import type { SourceConfig } from "../sessions/source-config.ts";
 import { auditOf, type GrantKey, hashSession, shortHash } from "../stores/grant.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
-import { glance, view } from "./grant-view.ts";
+import { glance, type Views, view } from "./grant-view.ts";
 import { grantWrite, type TokenLives } from "./grant-write.ts";
 import { revokeAtProvider } from "./provider-revocation.ts";
+import { enteredWrite } from "./secret-put.ts";
 import { createSubjectGrants, type UserNames } from "./subject-grants.ts";
 
 export interface GrantsServiceDeps {
@@ -23,7 +24,8 @@ export interface GrantsServiceDeps {
   /** The configured session sources. */
   readonly sources: readonly SourceConfig[];
   /** By the upstream's name. */
-  readonly providers: ReadonlyMap<string, TokenLives & Pick<Provider, "revoke">>;
+  readonly providers: ReadonlyMap<string, TokenLives & Pick<Provider, "revoke" | "secret">>;
+  readonly secrets: Views["secrets"];
   /** All configured upstreams; those whose tokens are minted have no grants. */
   readonly upstreams: Readonly<Record<string, { readonly minted?: { readonly kind: string } | undefined }>>;
   /** Absent where no issuer names sessions or users to us. */
@@ -40,9 +42,12 @@ export class NotFoundError extends Error {
   }
 }
 
+/** `secret` may be left out. */
+type PutRequest = Omit<proto.PutRequest, "secret"> & Partial<Pick<proto.PutRequest, "secret">>;
+
 /** The calls of `bearerswap.grants.v1.Grants`. */
 export interface GrantsHandlers {
-  put(request: proto.PutRequest): Promise<proto.PutResponse>;
+  put(request: PutRequest): Promise<proto.PutResponse>;
   get(request: proto.GetRequest): Promise<proto.GetResponse>;
   list(request: proto.ListRequest): Promise<proto.ListResponse>;
   refresh(request: proto.RefreshRequest): Promise<proto.RefreshResponse>;
@@ -57,16 +62,18 @@ export function createGrantsHandlers({
   tokens,
   sources,
   providers,
+  secrets,
   upstreams,
   names,
   clock,
   random,
   log,
 }: GrantsServiceDeps): GrantsHandlers {
+  const views = { store, secrets };
   return {
-    ...createSubjectGrants({ store, tokens, sources, providers, names, log }),
+    ...createSubjectGrants({ store, secrets, tokens, sources, providers, names, log }),
 
-    async put({ session, upstream, subject, token }) {
+    async put({ session, upstream, subject, token, secret }) {
       const key = keyOf(session, upstream);
       const source = sourceOf(session);
       if (subject === "" && "subject" in source && source.subject !== undefined)
@@ -76,7 +83,12 @@ export function createGrantsHandlers({
         );
       checkId(session);
       const lives = providers.get(upstream) ?? { refreshTokenLifeMs: 0 };
-      const write = grantWrite(token, subject, lives, { clock, random });
+      if (secret === undefined && "secret" in lives && lives.secret !== undefined)
+        throw new BearerswapError("input", `upstream "${upstream}" has secrets in place of logins: put one (--secret)`);
+      const write =
+        secret === undefined
+          ? grantWrite(token, subject, lives, { clock, random })
+          : await enteredWrite(secret, { upstream, subject }, lives, { clock, random });
       const named = async () =>
         subject === "" ? undefined : names?.granted(source.name, key.session, subject, write.life.ms);
       await named();
@@ -87,12 +99,13 @@ export function createGrantsHandlers({
           "a grant is stored, and perhaps not under its user's name: it may be missing from the list of the user's grants until its session is seen again",
         ),
       );
-      log.info({ event: "grant_put", ...auditOf(key, "admin", subject) }, "grant stored");
-      return { grant: view(upstream, await store.read(key)) };
+      const audit = auditOf(key, "admin", subject);
+      log.info({ event: "grant_put", ...audit, secret: write.grant.isSecret }, "grant stored");
+      return { grant: await view(key, views) };
     },
 
     async get({ session, upstream }) {
-      const grant = view(upstream, await store.read(keyOf(session, upstream)));
+      const grant = await view(keyOf(session, upstream), views);
       if (grant !== undefined) return { grant };
       checkId(session);
       throw new NotFoundError();
@@ -102,12 +115,14 @@ export function createGrantsHandlers({
       const hash = sessionOf(session);
       const names = [...(await store.list(hash, [...providers.keys()]))].sort();
       if (names.length === 0) checkId(session);
-      const grants = await Promise.all(names.map((upstream) => glance({ session: hash, upstream }, store)));
+      const grants = await Promise.all(names.map((upstream) => glance({ session: hash, upstream }, views)));
       return { grants: grants.filter((grant) => grant !== undefined) };
     },
 
     async refresh({ session, upstream }) {
       const key = keyOf(session, upstream);
+      if (providers.get(upstream)?.secret !== undefined)
+        throw new BearerswapError("input", `upstream "${upstream}" has secrets, and nothing refreshes those`);
       const answer = await tokens.refreshNow(key);
       if (answer.kind === "missing") {
         checkId(session);
@@ -123,7 +138,7 @@ export function createGrantsHandlers({
         outcome: outcomes[answer.kind],
         why,
         retryAfterMs: retryAfterMs && Math.ceil(retryAfterMs),
-        grant: view(upstream, await store.read(key)),
+        grant: await view(key, views),
       };
     },
 

@@ -7,7 +7,7 @@ import { isJwtSource, type JwtSource, type SourceConfig } from "../sessions/sour
 import { auditOf, type GrantKey, isUnreadable, shortHash } from "../stores/grant.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
-import { glance } from "./grant-view.ts";
+import { glance, type Views } from "./grant-view.ts";
 import { revokeAtProvider } from "./provider-revocation.ts";
 
 /** Knows the sessions of users by the names that issuers have for them. */
@@ -22,6 +22,7 @@ export interface UserNames {
 
 interface SubjectGrantsDeps {
   readonly store: Pick<TokenStore, "read" | "list">;
+  readonly secrets: Views["secrets"];
   readonly tokens: Pick<TokenManager, "endIf" | "revoke">;
   readonly sources: readonly SourceConfig[];
   /** By the upstream's name. */
@@ -50,6 +51,7 @@ const atOnce = 16;
 
 export function createSubjectGrants({
   store,
+  secrets,
   tokens,
   sources,
   providers,
@@ -115,7 +117,7 @@ export function createSubjectGrants({
     const found = await Promise.all(
       upstreams.map(async (upstream) => {
         const key = { session, upstream };
-        const grant = await glance(key, store);
+        const grant = await glance(key, { store, secrets });
         if (grant === undefined || grant.state === proto.GrantState.REVOKED) return [];
         const isTheirSession = claim === "sub";
         return isOf(grant, subject)

@@ -1,3 +1,4 @@
+import { injectedText } from "../platform/injection.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import type { Credentials } from "../sessions/credential.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
@@ -77,5 +78,5 @@ export function isInjectable(upstream: CheckUpstream, token: AccessToken): boole
 
 /** The header that carries a token to the upstream. */
 export function injected({ inject }: CheckUpstream, token: string): InjectedHeader {
-  return { name: inject.header, value: inject.format.replaceAll("{token}", () => token) };
+  return { name: inject.header, value: injectedText(inject.format, token) };
 }

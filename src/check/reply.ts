@@ -7,7 +7,7 @@ export interface ReplyCookie {
 }
 
 /** What a page says of the request; it becomes the HTTP status. */
-export type PageStatus = "ok" | "invalid" | "forbidden" | "not_found" | "wrong_method" | "unavailable";
+export type PageStatus = "ok" | "invalid" | "forbidden" | "not_found" | "wrong_method" | "too_many" | "unavailable";
 
 /** What becomes of a JSON-RPC message. */
 export type RpcStatus = "ok" | "accepted" | "invalid" | "wrong_method" | "unavailable";

@@ -153,6 +153,7 @@ const pageStatus: Readonly<Record<PageStatus, StatusCode>> = {
   forbidden: 403,
   not_found: 404,
   wrong_method: 405,
+  too_many: 429,
   unavailable: 503,
 };
 

@@ -12,11 +12,13 @@ export function lineOf(grant: Grant): string {
     ? `access token ${grant.accessTokenExpiresInMs === undefined ? "without expiry" : `for ${seconds(grant.accessTokenExpiresInMs)}`}`
     : "no access token";
   const isHeld = grant.state === 1 || grant.state === 2;
+  const { lastUsedAt } = grant;
+  const used = lastUsedAt === undefined ? "not used yet" : `last used ${new Date(lastUsedAt).toISOString()}`;
   const parts = [
     grantStates[grant.state] ?? "unknown",
     grant.why && `(${grant.why})`,
-    isHeld ? access : "",
-    !isHeld ? "" : grant.hasRefreshToken ? "refresh token" : "no refresh token",
+    grant.isSecret ? "secret" : isHeld ? access : "",
+    grant.isSecret ? used : !isHeld ? "" : grant.hasRefreshToken ? "refresh token" : "no refresh token",
     grant.failingForMs === undefined ? "" : `refreshes failing for ${seconds(grant.failingForMs)}`,
     grant.expiresInMs === undefined ? "" : `kept for ${seconds(grant.expiresInMs)}`,
     grant.subject && `subject ${grant.subject}`,

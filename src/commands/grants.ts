@@ -7,7 +7,7 @@ import { BearerswapError, messageOf } from "../platform/error.ts";
 import { Secret } from "../platform/secret.ts";
 import type { CliContext } from "./context.ts";
 import { type Grant, jsonOf, lineOf, placeOf } from "./grant-lines.ts";
-import { parseTokenInput } from "./token-input.ts";
+import { parseSecretInput, parseTokenInput } from "./token-input.ts";
 
 interface GrantsOptions {
   readonly admin?: string;
@@ -20,6 +20,9 @@ interface GrantsOptions {
   readonly subject?: string;
   readonly issuer?: string;
   readonly keepUpstream?: boolean;
+  readonly secret?: boolean;
+  /** False under `--no-verify`. */
+  readonly verify?: boolean;
   readonly json?: boolean;
 }
 
@@ -35,15 +38,17 @@ export function addGrantsCommand(program: Command, { env, stdin, stdout, stderr 
   verb("put", "store a token response (RFC 6749 section 5.1, JSON) or a bare refresh token from standard input")
     .requiredOption("--upstream <name>", "upstream the tokens are for")
     .option("--subject <subject>", "whose grant it is, where sessions are bound to a subject")
+    .option("--secret", "standard input is a secret of an upstream that has such: a key, a token, or user:password")
+    .option("--no-verify", "store the secret without trying it at the API first")
     .action((options: GrantsOptions) =>
       withClient(options, env, async (client) => {
         const session = sessionOf(options); // first, so that nobody types in a token for nothing
-        const token = parseTokenInput(await text(stdin));
+        const given = inputOf(options, await text(stdin));
         const { grant } = await client.put({
           session,
           upstream: options.upstream ?? "",
           subject: options.subject ?? "",
-          token,
+          ...given,
         });
         print(options, grant === undefined ? [] : [grant], (lines) => `stored\n${lines}`);
       }),
@@ -182,6 +187,14 @@ function adminOf({ admin }: GrantsOptions, env: CliContext["env"]): Address {
   if (address === undefined)
     throw new BearerswapError("input", `${name} ${text} is no address: write unix:/path or host:port`);
   return address;
+}
+
+/** What standard input holds, in the admin service's words. */
+function inputOf({ secret = false, verify = true }: GrantsOptions, input: string) {
+  if (!secret && !verify) throw new BearerswapError("input", "--no-verify goes with --secret");
+  return secret
+    ? { token: undefined, secret: { text: parseSecretInput(input), untried: !verify } }
+    : { token: parseTokenInput(input), secret: undefined };
 }
 
 /** The user whose grants are meant; undefined where a session's are. */

@@ -17,6 +17,7 @@ import { createTokenMint } from "../providers/token-mint.ts";
 import { createKeySets } from "../sessions/key-sets.ts";
 import type { Finding } from "./finding.ts";
 import { mcpFinding } from "./online-mcp.ts";
+import { secretFinding } from "./online-secret.ts";
 import { storeFinding } from "./online-store.ts";
 
 /** A server that does not answer for this long is a problem, ms. */
@@ -52,6 +53,8 @@ export function onlineFindings(config: Config, { fetchFor, guardedFetchFor }: Fe
   });
   const clients = Object.entries(config.upstreams).map(([name, upstream]): Promise<Finding> => {
     const path = `upstreams.${name}`;
+    if (upstream.secret !== undefined)
+      return patiently(path, () => secretFinding(path, upstream, { fetch: fetchFor(upstream.ca), ...deps }));
     if (upstream.mcp === undefined)
       return patiently(path, () => clientFinding(path, upstream, { fetch: fetchFor(upstream.ca), ...deps }));
     const own = config.connect;

@@ -86,6 +86,21 @@ export function parseTokenInput(input: string): TokenInput {
   };
 }
 
+/**
+ * Reads a secret.
+ * @throws BearerswapError `input`; the message quotes nothing of the text
+ */
+export function parseSecretInput(input: string): string {
+  const line = input.replace(/\r?\n$/, "");
+  if (line.trim() === "")
+    throw new BearerswapError("input", "nothing on standard input: pipe in the secret, or user:password");
+  if (/[\r\n]/.test(line))
+    throw new BearerswapError("input", "standard input holds more than one line: pipe in the secret alone");
+  if (/^(?:null|undefined|none|nil)$/i.test(line))
+    throw new BearerswapError("input", "standard input is no secret: it is what programs print for a missing field");
+  return line;
+}
+
 /** `jq -r .refresh_token` prints `null` where there is none: stored, it would take the place of a token that works. */
 function isNoToken(input: string): boolean {
   return /^(?:null|undefined|none|nil|nan|true|false|[+-]?\d{1,20}(?:\.\d{1,20})?)$/i.test(input);

@@ -30,7 +30,12 @@ export function connectChecks(
         path: `routes[${at}].mcp`,
         message: "goes with upstream or upstreams: what passes through needs no account",
       });
-  return [...problems, ...loginChecks({ connect, sessions }), ...sealedClients({ store, upstreams })];
+  return [
+    ...problems,
+    ...loginChecks({ connect, sessions }),
+    ...sealedClients({ store, upstreams }),
+    ...sealedSecrets({ store, upstreams }),
+  ];
 }
 
 /** By what `heal` leaves with each request it is known whose token an API has refused. */
@@ -38,6 +43,21 @@ function stepUpChecks({ connect, heal }: Readonly<Record<string, unknown>>): Pro
   if (typeof connect !== "object" || connect === null || !("stepUp" in connect) || heal !== undefined) return [];
   const message = "needs the section heal: write `heal: {}`, and give Envoy the filters of docs/healing.md";
   return [{ path: "connect.stepUp", message }];
+}
+
+/** Other than tokens, secrets are good for as long as their users leave them so. */
+function sealedSecrets({
+  store,
+  upstreams,
+}: {
+  readonly store: Parsed["store"] | undefined;
+  readonly upstreams: ParsedUpstreams;
+}): Problem[] {
+  if (store?.kind !== "redis" || store.encryption !== undefined) return [];
+  const message = "needs store.encryption: users' secrets are kept in Redis, and would be there in the clear";
+  return Object.entries(upstreams).flatMap(([name, upstream]) =>
+    upstream?.secret === undefined ? [] : [{ path: `upstreams.${name}.secret`, message }],
+  );
 }
 
 /** What a server gives a client that registers itself has to be kept, by all replicas and for as long as grants live. */
@@ -71,7 +91,10 @@ function unusedSection({ connect, upstreams }: Readonly<Record<string, unknown>>
     return [];
   if (
     Object.values(upstreams).some(
-      (upstream) => typeof upstream === "object" && upstream !== null && ("connect" in upstream || "mcp" in upstream),
+      (upstream) =>
+        typeof upstream === "object" &&
+        upstream !== null &&
+        ["connect", "mcp", "secret"].some((key) => Object.hasOwn(upstream, key)),
     )
   )
     return [];

@@ -165,6 +165,7 @@ function secureEndpoints({ sessions, upstreams, connect }: Parsed): Problem[] {
       upstream.allowInsecure,
     );
     check(`upstreams.${name}.revocation.url`, upstream.revocation?.url, upstream.allowInsecure);
+    check(`upstreams.${name}.secret.verify.url`, upstream.secret?.verify?.url, upstream.allowInsecure);
   }
   check("connect.publicUrl", connect?.publicUrl, false);
   return problems;

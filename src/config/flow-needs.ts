@@ -3,8 +3,8 @@ import { isJwtSource, isNamed } from "../sessions/source-config.ts";
 import type { Config } from "./schema.ts";
 
 /**
- * Whether more than grants is kept in the store: accounts are connected, sessions and users named, 401s healed, or
- * tokens minted.
+ * Whether more than grants is kept in the store: accounts are connected, sessions and users named, 401s healed, tokens
+ * minted, or the uses of secrets noted.
  */
 export function needsFlowStores({
   connect,
@@ -12,8 +12,8 @@ export function needsFlowStores({
   sessions,
   upstreams,
 }: Pick<Config, "connect" | "heal" | "sessions" | "upstreams">): boolean {
-  const isMinted = Object.values(upstreams).some(({ minted }) => minted !== undefined);
-  return isMinted || connect !== undefined || heal !== undefined || sessions.filter(isJwtSource).some(isNamed);
+  const isNeeded = Object.values(upstreams).some(({ minted, secret }) => minted !== undefined || secret !== undefined);
+  return isNeeded || connect !== undefined || heal !== undefined || sessions.filter(isJwtSource).some(isNamed);
 }
 
 /** Whether sessions' own tokens are kept with them, as upstreams' tokens are minted for those. */

@@ -16,20 +16,22 @@ const path = (description: string) =>
   z.array(z.string().min(1, "must not be empty")).min(1, "must name at least one key").optional().describe(description);
 const words = (description: string) => z.array(z.string().min(1, "must not be empty")).optional().describe(description);
 
+/** Headers of a request beside those that the HTTP client sets. */
+export const furtherHeaders = z.record(
+  headerName().refine((name) => !clientsHeaders.has(name), "is set by the client itself"),
+  z
+    .string()
+    .regex(/^[\x20-\x7e]+$/, "must be visible ASCII")
+    .pipe(secret()),
+);
+
 /** How the token request differs from RFC 6749's. */
 export const requestSchema = z.strictObject({
   body: z
     .enum(["form", "json"])
     .optional()
     .describe("How the fields are sent: as a `form`, which is what is done without this key, or as a `json` object."),
-  headers: z
-    .record(
-      headerName().refine((name) => !clientsHeaders.has(name), "is set by the client itself"),
-      z
-        .string()
-        .regex(/^[\x20-\x7e]+$/, "must be visible ASCII")
-        .pipe(secret()),
-    )
+  headers: furtherHeaders
     .optional()
     .describe("Further headers of token and revocation requests. Their values are never printed."),
 });

@@ -45,6 +45,14 @@ export function secret(): z.ZodType<Secret, string> {
     .transform((value) => new Secret(value));
 }
 
+/** A text that users read on pages. */
+export function shownText(): z.ZodString {
+  return z
+    .string()
+    .max(60, "must be 60 characters at most")
+    .regex(/^[^\s\p{C}](?:[^\p{C}]*[^\s\p{C}])?$/u, "must hold visible characters, and no space at its ends");
+}
+
 /** A name that goes into keys, logs and metrics. */
 export function name(): z.ZodString {
   return z

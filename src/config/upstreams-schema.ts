@@ -7,7 +7,8 @@ import { mintedKeys, mintedOf } from "./minted-schema.ts";
 import { parametersBut } from "./parameters.ts";
 import { caFile } from "./pem-file.ts";
 import { errorsSchema, requestSchema, responseSchema, revocationSchema } from "./rules-schema.ts";
-import { headerName, name, positiveDuration, url } from "./units.ts";
+import { secretOf, secretSchema } from "./secret-schema.ts";
+import { headerName, name, positiveDuration, shownText, url } from "./units.ts";
 
 /** Set by the client for the refresh itself (RFC 6749 §6, RFC 7521 §4.2). */
 const reservedParameters = new Set([
@@ -39,11 +40,26 @@ const inject = z.strictObject({
     .string()
     .regex(/^[\t\x20-\x7e]*$/, "must be visible ASCII")
     .refine((format) => format.includes("{token}"), "must contain {token}")
-    .default("Bearer {token}")
-    .describe("The header's value, with the token in place of `{token}`."),
+    .optional()
+    .describe(
+      "The header's value, with the token in place of `{token}`. Without this key: `Bearer {token}`, or `Basic {token}` with `secret.user`.",
+    ),
 });
 
 const parameters = parametersBut(reservedParameters);
+
+function defaultFormat(isBasic: boolean): string {
+  return isBasic ? "Basic {token}" : "Bearer {token}";
+}
+
+/** What an upstream has in place of a provider where users have secrets. */
+const withoutProvider = {
+  clientAuth: { method: "none" },
+  clientId: "",
+  connect: undefined,
+  mcp: undefined,
+  minted: undefined,
+} as const;
 
 /**
  * A preset's parameters are taken out before the schema sees the upstream (presets.ts): one that is left here belongs
@@ -113,10 +129,7 @@ export const upstreamSchema = z
     revocation: revocationSchema
       .nullish()
       .describe("The provider's own way to end a grant, in place of `revocationEndpoint`."),
-    displayName: z
-      .string()
-      .max(60, "must be 60 characters at most")
-      .regex(/^[^\s\p{C}](?:[^\p{C}]*[^\s\p{C}])?$/u, "must hold visible characters, and no space at its ends")
+    displayName: shownText()
       .optional()
       .describe("What users read on the connect pages. Without this key: the upstream's name."),
     connect: upstreamConnectSchema
@@ -138,6 +151,9 @@ export const upstreamSchema = z
     response: responseSchema.nullish().describe("Where an answer holds what RFC 6749 §5.1 has at its top."),
     errors: errorsSchema.nullish().describe("What the provider's own error words mean."),
     ...mintedKeys,
+    secret: secretSchema
+      .optional()
+      .describe("Each user has a secret for the API: a key, a token, or user and password. See docs/credentials.md."),
     ca: caFile()
       .optional()
       .describe(
@@ -146,6 +162,26 @@ export const upstreamSchema = z
     allowInsecure: z.boolean().default(false).describe("True: the provider may be plain http off loopback."),
   })
   .transform((raw, context) => {
+    const settings = {
+      issuer: raw.issuer ?? undefined,
+      tokenEndpoint: raw.tokenEndpoint,
+      revocationEndpoint: raw.revocationEndpoint ?? undefined,
+      revocation: raw.revocation ?? undefined,
+      parameters: raw.parameters ?? [],
+      request: raw.request ?? undefined,
+      response: raw.response ?? undefined,
+      errors: raw.errors ?? undefined,
+      inject: { ...raw.inject, format: raw.inject.format ?? defaultFormat(raw.secret?.user !== undefined) },
+      displayName: raw.displayName,
+      maxConcurrency: raw.maxConcurrentRefreshes,
+      graceMs: raw.grace ?? undefined,
+      neverRotates: raw.rotates === "never",
+      killsOldAccess: raw.killsOldAccess,
+      refreshTokenLifeMs: raw.refreshTokenLife,
+      accessTokenLifeMs: raw.accessTokenLife ?? undefined,
+      ca: raw.ca,
+      allowInsecure: raw.allowInsecure,
+    };
     for (const parameter of presetParameterNames.filter((key) => key in raw))
       problem(
         context,
@@ -154,6 +190,10 @@ export const upstreamSchema = z
           ? "is a parameter of presets, and this upstream has none"
           : `is no parameter of preset ${raw.preset}`,
       );
+    if (raw.secret !== undefined) {
+      const secret = secretOf(raw.secret, raw, ["mcp", ...Object.keys(mintedKeys)], context);
+      return { ...settings, ...withoutProvider, secret };
+    }
     checkMcp(raw, context);
     const assertion = raw.jwtBearer?.assertion;
     const needsNoClient = typeof assertion === "object" && raw.clientId === undefined;
@@ -180,31 +220,11 @@ export const upstreamSchema = z
     const clientAuth = needsNoClient ? clientlessAuth(raw, context) : clientAuthOf(raw, context);
     if (raw.revocation?.auth === "basic" && (clientAuth.method === "none" || clientAuth.method === "private_key_jwt"))
       problem(context, "revocation.auth", "basic needs a clientSecret");
-    const common = {
-      issuer: raw.issuer ?? undefined,
-      tokenEndpoint: raw.tokenEndpoint,
-      revocationEndpoint: raw.revocationEndpoint ?? undefined,
-      revocation: raw.revocation ?? undefined,
-      clientAuth,
-      parameters: raw.parameters ?? [],
-      request: raw.request ?? undefined,
-      response: raw.response ?? undefined,
-      errors: raw.errors ?? undefined,
-      inject: raw.inject,
-      displayName: raw.displayName,
-      maxConcurrency: raw.maxConcurrentRefreshes,
-      graceMs: raw.grace ?? undefined,
-      neverRotates: raw.rotates === "never",
-      killsOldAccess: raw.killsOldAccess,
-      refreshTokenLifeMs: raw.refreshTokenLife,
-      accessTokenLifeMs: raw.accessTokenLife ?? undefined,
-      minted,
-      ca: raw.ca,
-      allowInsecure: raw.allowInsecure,
-    };
+    const common = { ...settings, clientAuth, secret: undefined };
     if (raw.mcp === undefined)
       return {
         ...common,
+        minted,
         mcp: undefined,
         clientId: raw.clientId ?? (needsNoClient ? assertion.issuer : z.NEVER),
         connect: raw.connect,

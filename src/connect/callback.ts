@@ -4,10 +4,10 @@ import type { CheckInput } from "../sessions/check-input.ts";
 import { knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { createFinish } from "./finish.ts";
+import { ownerNow } from "./flow-owner.ts";
 import type { SignIn } from "./sign-in.ts";
-import type { Start } from "./start.ts";
-import type { Begun, FlowOwner, FlowState } from "./states.ts";
-import { visitorOf } from "./visitor.ts";
+import { isConnectable, type Start } from "./start.ts";
+import type { Begun, FlowState } from "./states.ts";
 
 /** `callback`: where providers send users back to. */
 interface Callback {
@@ -24,7 +24,7 @@ export function createCallback(
   context: ConnectContext,
   { start, signIn }: { readonly start: Start; readonly signIn: SignIn },
 ): Callback {
-  const { store, states, tickets, sourcesByName, providers, ownSessions, messages, log, metrics } = context;
+  const { store, states, tickets, sourcesByName, providers, messages, log, metrics } = context;
   const { finish } = createFinish(context);
   const working = new Set<Promise<unknown>>();
 
@@ -55,7 +55,7 @@ export function createCallback(
         late.push(...ended);
         return withCookies(await identified(input, begun, callback), ended);
       }
-      const owner = await ownerNow(input, flow);
+      const owner = await ownerNow(input, flow, context);
       if (owner === "another") return refuse(flow, "another session", messages.otherBrowser());
       if (owner === "unknown") return messages.unavailable("It cannot be told right now whose session this is.");
       // The login is used up only now, so that nobody else can end it by opening its address: only the browser and the
@@ -71,38 +71,14 @@ export function createCallback(
   };
 
   /**
-   * Whose grant it becomes. The browser's session must still be the one that began the login. After a ticket's login
-   * the browser has shown that it may act for the ticket's session.
-   */
-  async function ownerNow(input: CheckInput, flow: FlowState): Promise<FlowOwner | undefined | "another" | "unknown"> {
-    if (flow.by === "ticket") return flow.owner;
-    const visitor = await visitorOf(input, context, flow.by);
-    if (visitor.kind === "unknown") return "unknown";
-    if (flow.owner === undefined) {
-      // A newcomer, who may have got a session meanwhile by connecting something else in another tab of the same
-      // browser.
-      if (visitor.kind === "newcomer") return undefined;
-      return visitor.kind === "session" && visitor.session.source === ownSessions?.source
-        ? { session: visitor.session.session }
-        : "another";
-    }
-    const { session, subject } = flow.owner;
-    const isSame =
-      visitor.kind === "session" &&
-      equalSecrets(visitor.session.session, session) &&
-      visitor.session.owner?.subject === subject;
-    return isSame ? flow.owner : "another";
-  }
-
-  /**
    * The user has logged in at the session's issuer. Goes on only if it is the user whom the ticket was made for,
    * whoever opened the link.
    */
   async function identified(input: CheckInput, { flow, login, ended }: Begun, callback: URL): Promise<Reply> {
     const ticket = await tickets.look(flow.ticket ?? "");
     const source = ticket && sourcesByName.get(ticket.source);
-    const provider = providers.get(flow.upstream)?.login;
-    if (ticket === undefined || source === undefined || provider === undefined || ticket.upstream !== flow.upstream)
+    const provider = providers.get(flow.upstream);
+    if (ticket === undefined || source === undefined || !isConnectable(provider) || ticket.upstream !== flow.upstream)
       return messages.ticketGone();
     const outcome = await source.login.redeem(callback, login);
     if (outcome.kind === "denied") {
@@ -128,7 +104,7 @@ export function createCallback(
     if ((await tickets.take(flow.ticket ?? "")) === undefined) return messages.ticketGone();
     const owner = { session: ticket.session, subject: ticket.subject, source: ticket.source };
     const next = { step: "connect", upstream: flow.upstream, owner, by: "ticket", asked: ticket.scope } as const;
-    return start.send(provider, input, next, ended);
+    return start.lead(provider, input, next, ended);
   }
 
   function refuse(flow: FlowState, reason: string, page: Reply): Reply {

@@ -19,7 +19,10 @@ export function cookiesOfPages(config: ConnectConfig | undefined): OwnCookies {
 }
 
 type Session = "sessions" | "names" | "ownSessions" | "pageSessions";
-type Shared = Pick<ConnectContext, Session | "providers" | "tokens" | "store" | "clock" | "random" | "log" | "metrics">;
+type Shared = Pick<
+  ConnectContext,
+  Session | "providers" | "tokens" | "store" | "secrets" | "clock" | "random" | "log" | "metrics"
+>;
 
 /** What the pages say of an upstream; `mcp`: an MCP server, for which our client's document names a redirect URI. */
 interface Shown {

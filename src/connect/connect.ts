@@ -20,6 +20,7 @@ import { createMessages } from "./messages.ts";
 import { createOffer } from "./offer.ts";
 import { createOverview } from "./overview.ts";
 import { createResourceMetadata, wellKnownPath } from "./resource-metadata.ts";
+import { createSecretForm } from "./secret-form.ts";
 import { createSignIn } from "./sign-in.ts";
 import { createStart } from "./start.ts";
 import { createStates, type FlowState } from "./states.ts";
@@ -83,6 +84,7 @@ export function createConnect(deps: ConnectDeps): Connect {
   const start = createStart(context);
   const signIn = createSignIn(context, start);
   const callback = createCallback(context, { start, signIn });
+  const secretForm = createSecretForm(context);
   const [overview, disconnect] = [createOverview(context), createDisconnect(context)];
   const prefix = Buffer.from(config.prefix);
   const wellKnown = config.resources.length === 0 ? undefined : Buffer.from(wellKnownPath);
@@ -107,7 +109,9 @@ export function createConnect(deps: ConnectDeps): Connect {
     offer,
     callOf: stepUpScopesOf && (({ body }, upstream) => (body === "" ? undefined : callOf(body, upstream))),
     stepUp: stepUpScopesOf && createStepUp({ context, allowedFor: stepUpScopesOf, offer }),
-    settled: callback.settled,
+    async settled() {
+      await Promise.all([callback.settled(), secretForm.settled()]);
+    },
   };
 
   /** @param cookies gets the cookies that the browser needs even if the answer comes too late for it */
@@ -122,6 +126,10 @@ export function createConnect(deps: ConnectDeps): Connect {
     const pages: Readonly<Record<string, { readonly method: string; readonly show: () => Promise<Reply> }>> = {
       "": { method: "GET", show: () => overview(input) },
       connect: { method: "GET", show: () => start.begin(input, name, query) },
+      secret: {
+        method: input.method === "POST" ? "POST" : "GET",
+        show: () => secretForm.handle(input, name, query, cookies),
+      },
       callback: { method: "GET", show: () => callback.handle(input, name, query, cookies) },
       disconnect: { method: "POST", show: () => disconnect(input, name, query) },
       [clientDocumentName]: { method: "GET", show: async () => document() },
@@ -157,7 +165,7 @@ export function createConnect(deps: ConnectDeps): Connect {
 }
 
 /** Their addresses go on with the name of an upstream or a source. */
-const takesName: ReadonlySet<string> = new Set(["connect", "disconnect", "login"]);
+const takesName: ReadonlySet<string> = new Set(["connect", "secret", "disconnect", "login"]);
 
 /** `callback` goes on with a name for upstreams that have a redirect URI of their own. */
 function isNamedAs(page: string, name: string): boolean {

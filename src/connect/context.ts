@@ -5,6 +5,7 @@ import type { Provider } from "../providers/provider.ts";
 import type { SessionSource } from "../sessions/session.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { TokenStore } from "../stores/token-store.ts";
+import type { Secrets } from "../tokens/secrets.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import type { AskedScopes } from "./asked-scopes.ts";
 import type { Asks, Tickets } from "./invitations.ts";
@@ -40,6 +41,7 @@ export interface ConnectContext {
   readonly loginOf: (upstream: string) => string;
   readonly tokens: Pick<TokenManager, "beginLogin" | "endIf">;
   readonly store: Pick<TokenStore, "read" | "ping">;
+  readonly secrets: Pick<Secrets, "lastUsedAt">;
   readonly flows: FlowStore;
   readonly states: States;
   readonly tickets: Tickets;

@@ -40,8 +40,9 @@ export function createDisconnect(
 
   /** The grant has ended here already, so that nobody waits for a provider that is slow or cannot be asked. */
   async function ended(key: GrantKey, row: GrantRow | undefined): Promise<void> {
-    log.info({ event: "disconnected", ...auditOf(key, "user", row?.grant.subject) }, "an account was disconnected");
-    const { refreshToken, client } = row?.grant ?? {};
+    const { refreshToken, client, isSecret: secret } = row?.grant ?? {};
+    const audit = auditOf(key, "user", row?.grant.subject);
+    log.info({ event: "disconnected", ...audit, secret }, "an account was disconnected");
     const held = { refreshToken, accessToken: row?.access?.token, client };
     await endAtProvider(key, held, { provider: providers.get(key.upstream), log });
   }

@@ -7,10 +7,10 @@ import { auditOf, type GrantKey, shortHash } from "../stores/grant.ts";
 import type { GrantWrite } from "../stores/token-store.ts";
 import { endAtProvider } from "../tokens/end-at-provider.ts";
 import type { Login as PendingLogin } from "../tokens/logins.ts";
-import { untilStored } from "../tokens/until-stored.ts";
 import { createAccounts } from "./accounts.ts";
 import type { ConnectContext } from "./context.ts";
 import { createGrantNaming } from "./grant-naming.ts";
+import { keepSession } from "./kept-session.ts";
 import { loginWrite } from "./login-write.ts";
 import { messagePage } from "./message-page.ts";
 import type { BegunSession } from "./own-sessions.ts";
@@ -169,7 +169,7 @@ export function createFinish(context: ConnectContext): Finish {
     switch (result) {
       case "stored":
         naming.nameAgain(place, write.life.ms);
-        if (begun !== undefined) await keepSession(begun);
+        if (begun !== undefined) await keepSession(begun, context);
         await askedScopes.remember(key, wider?.asked ?? []);
         return verified(flow, key, write, provider, await outcome.identity, cookies);
       case "superseded":
@@ -183,16 +183,6 @@ export function createFinish(context: ConnectContext): Finish {
       default:
         return result satisfies never;
     }
-  }
-
-  /** The session's grant is stored. Without this the session would end when the time for the login is over. */
-  async function keepSession({ session }: BegunSession): Promise<void> {
-    const failed = (reason: unknown) =>
-      log.warn(
-        { event: "session_not_kept", session: shortHash(session), reason: messageOf(reason) },
-        "the lives of a new session could not be stored; it is tried again until the time for the login is over",
-      );
-    await untilStored(clock, async () => ownSessions?.keep(session), flowLifeMs, failed).catch(() => undefined);
   }
 
   async function verified(

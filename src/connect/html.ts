@@ -51,6 +51,10 @@ li p,.card p:last-of-type{margin:0 0 .75rem}
 .state{font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}.soft{color:var(--soft)}
 .actions{display:flex;flex-wrap:wrap;gap:.5rem}
 form{margin:0}
+form.card{margin:0 0 1rem}
+label{display:block;font-weight:600;margin:0 0 .25rem}
+input{display:block;width:100%;min-height:2.75rem;padding:.5rem .75rem;margin:0 0 1rem;border:1px solid var(--soft);border-radius:.375rem;font:inherit;background:var(--card);color:var(--text)}
+a{color:var(--accent)}
 .button{display:inline-block;min-height:2.75rem;padding:.5rem 1rem;border:1px solid var(--accent);border-radius:.375rem;font:inherit;line-height:1.6;text-decoration:none;cursor:pointer;background:transparent;color:var(--accent)}
 .primary{background:var(--accent);color:var(--on)}
 .button:hover{text-decoration:underline}
@@ -67,8 +71,14 @@ export const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** A whole page. Without an icon of its own a browser would ask the site for one. */
-export function layout(title: string, content: Html): string {
+/**
+ * A whole page. Without an icon of its own a browser would ask the site for one.
+ *
+ * @param next where the browser goes by itself. After a form that may be another site in the end, and a browser that is
+ * redirected there does not go (CSP, `form-action`).
+ */
+export function layout(title: string, content: Html, next?: string): string {
+  const refresh = next === undefined ? "" : html`<meta http-equiv="refresh" content="0;url=${next}">\n`;
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -76,7 +86,7 @@ export function layout(title: string, content: Html): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 <title>${title}</title>
-<link rel="icon" href="data:,">
+${refresh}<link rel="icon" href="data:,">
 <style>${new Html(style)}</style>
 </head>
 <body>

@@ -19,6 +19,8 @@ export interface Links {
       readonly token?: string | undefined;
     },
   ): string;
+  /** The form for a secret. */
+  secret(upstream: string, state: string): string;
   disconnect(upstream: string, token: string): string;
   /** Where people log in for a source whose sessions never come to a browser. */
   logIn(source: string): string;
@@ -43,6 +45,7 @@ export function createLinks({ publicUrl, prefix }: OwnPlace): Links {
       if (token !== undefined) url.searchParams.set("token", token);
       return url.href;
     },
+    secret: (upstream, state) => `${base}secret/${upstream}?state=${state}`,
     disconnect: (upstream, token) => `${base}disconnect/${upstream}?token=${token}`,
     logIn: (source) => `${base}login/${source}`,
     logOut: (token) => `${base}logout?token=${token}`,

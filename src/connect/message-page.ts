@@ -10,15 +10,17 @@ export interface Message {
   /** Where to go from there; the first is the one to take. */
   readonly actions?: readonly { readonly label: string; readonly href: string }[];
   readonly cookies?: readonly ReplyCookie[];
+  /** An address that the browser goes to by itself. */
+  readonly next?: string;
 }
 
 /** The reply that shows a message. */
-export function messagePage({ status, title, text, actions = [], cookies = [] }: Message): Reply {
+export function messagePage({ status, title, text, actions = [], cookies = [], next }: Message): Reply {
   const links = actions.map(
     ({ label, href }, at) => html`<a class="button${at === 0 ? " primary" : ""}" href="${href}">${label}</a>`,
   );
   const content = html`<div class="card"${status === "ok" ? "" : html` role="alert"`}>
 ${text.map((paragraph) => html`<p>${paragraph}</p>\n`)}${links.length === 0 ? "" : html`<div class="actions">${links}</div>`}
 </div>`;
-  return { kind: "page", status, html: layout(title, content), contentSecurityPolicy, cookies };
+  return { kind: "page", status, html: layout(title, content, next), contentSecurityPolicy, cookies };
 }

@@ -12,6 +12,7 @@ import type { ConnectContext } from "./context.ts";
 import { returnPath } from "./links.ts";
 import { type McpAnswer, type McpLack, mcpAnswerTo } from "./mcp-answer.ts";
 import type { ResourceMetadata } from "./resource-metadata.ts";
+import { isConnectable } from "./start.ts";
 
 interface OfferDeps {
   readonly context: ConnectContext;
@@ -95,7 +96,7 @@ export function createOffer({ context, decode, sources, routes, resources, assum
   }
 
   function hasLogin(upstream = ""): boolean {
-    return providers.get(loginOf(upstream))?.login !== undefined;
+    return isConnectable(providers.get(loginOf(upstream)));
   }
 
   async function urlOf(way: Way, { session, scope, ...denial }: Denial, returnTo?: string): Promise<string> {

@@ -2,6 +2,7 @@ import type { Reply, ReplyCookie } from "../check/reply.ts";
 import { equalSecrets } from "../platform/digest.ts";
 import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { CodeFlow } from "../providers/code-flow.ts";
+import type { Provider } from "../providers/provider.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import type { Owner } from "../tokens/owner.ts";
 import { browserFor, knownBrowser } from "./browser.ts";
@@ -14,21 +15,28 @@ import type { FlowState } from "./states.ts";
 import { ownerOf, type Visitor, visitorOf } from "./visitor.ts";
 import { furtherScopes } from "./wider-login.ts";
 
-/** Sends users to providers. */
+type Begun = Omit<FlowState, "redirect" | "client" | "nonce" | "verifier" | "browser">;
+
+/** What users connect their accounts with: a login at a provider, or a form of ours for a secret. */
+type Connectable = Provider & (Pick<Required<Provider>, "login"> | Pick<Required<Provider>, "secret">);
+
+/** Whether users can connect an account there by themselves. */
+export function isConnectable(provider: Provider | undefined): provider is Connectable {
+  return provider?.login !== undefined || provider?.secret !== undefined;
+}
+
+/** Sends users to providers, or to the form for a secret. */
 export interface Start {
   /** `connect/<upstream>`: for the session at the browser, or for that of a ticket. */
   begin(input: CheckInput, upstream: string, query: URLSearchParams): Promise<Reply>;
   /**
-   * Sends the request's browser to one provider for one step.
+   * Sends the request's browser to where its user connects an account.
    *
    * @param ended deletes the cookie of the step before
    */
-  send(
-    to: CodeFlow,
-    input: CheckInput,
-    state: Omit<FlowState, "redirect" | "client" | "nonce" | "verifier" | "browser">,
-    ended?: ReplyCookie,
-  ): Promise<Reply>;
+  lead(to: Connectable, input: CheckInput, state: Begun, ended?: ReplyCookie): Promise<Reply>;
+  /** Sends the request's browser to one provider for one step. */
+  send(to: CodeFlow, input: CheckInput, state: Begun, ended?: ReplyCookie): Promise<Reply>;
 }
 
 export function createStart(context: ConnectContext): Start {
@@ -36,8 +44,8 @@ export function createStart(context: ConnectContext): Start {
 
   return {
     async begin(input, upstream, query) {
-      const login = providers.get(upstream)?.login;
-      if (login === undefined) return messages.notFound();
+      const provider = providers.get(upstream);
+      if (!isConnectable(provider)) return messages.notFound();
       const ticket = query.get("ticket");
       if (ticket !== null) return identify(input, upstream, ticket);
       const asked = query.get("return_to");
@@ -56,7 +64,7 @@ export function createStart(context: ConnectContext): Start {
           if (visitor.session.owner !== undefined && visitor.session.owner.subject === undefined)
             return messages.withoutSubject();
           if (isOfAnother(visitor.session, input, upstream, query.get("token"))) return messages.staleForm();
-          return send(login, input, {
+          return lead(provider, input, {
             step: "connect",
             upstream,
             owner: ownerOf(visitor.session),
@@ -65,7 +73,7 @@ export function createStart(context: ConnectContext): Start {
             returnTo,
           });
         case "newcomer":
-          return send(login, input, { step: "connect", upstream, by: "session", returnTo });
+          return lead(provider, input, { step: "connect", upstream, by: "session", returnTo });
         case "stranger":
           return messages.stranger();
         case "unknown":
@@ -78,8 +86,18 @@ export function createStart(context: ConnectContext): Start {
           return visitor satisfies never;
       }
     },
+    lead,
     send,
   };
+
+  async function lead(to: Connectable, input: CheckInput, begun: Begun, ended?: ReplyCookie): Promise<Reply> {
+    if (to.login !== undefined) return send(to.login, input, begun, ended);
+    const browser = browserFor(input, random);
+    const flow = await states.begin({ ...begun, browser: browser.hash });
+    if (flow === undefined) return messages.unreadable("The session it is for is too long to connect an account to.");
+    const cookies = [browser.cookie, flow.cookie, ...surplusCookies(input.cookies, ended)];
+    return { kind: "redirect", to: links.secret(begun.upstream, flow.login.state), cookies };
+  }
 
   /**
    * A ticket's link may have come to anybody: only somebody who logs in at the session's issuer as the session's
@@ -93,12 +111,7 @@ export function createStart(context: ConnectContext): Start {
     return send(source.login, input, { step: "identify", upstream, owner, by: "ticket", ticket: id });
   }
 
-  async function send(
-    to: CodeFlow,
-    input: CheckInput,
-    begun: Omit<FlowState, "redirect" | "client" | "nonce" | "verifier" | "browser">,
-    ended?: ReplyCookie,
-  ): Promise<Reply> {
+  async function send(to: CodeFlow, input: CheckInput, begun: Begun, ended?: ReplyCookie): Promise<Reply> {
     const browser = browserFor(input, random);
     const redirect = to.hasOwnRedirect ? ("own" as const) : undefined;
     let client: FlowState["client"];

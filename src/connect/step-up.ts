@@ -46,7 +46,8 @@ export function createStepUp({ context, allowedFor, offer }: StepUpDeps): StepUp
     const found = await store.read(key);
     const grant = found.kind === "found" && found.row.state === "active" ? found.row.grant : undefined;
     const owner = grant && sessionOf(grant.subject);
-    if (grant === undefined || owner === undefined) return { ending: "nothing_new" };
+    // What a secret may do was decided where it was made.
+    if (grant === undefined || owner === undefined || grant.isSecret) return { ending: "nothing_new" };
     const login = providers.get(upstream)?.login;
     const granted = grant.scope === undefined ? await login?.scopes(grant.client) : scopesIn(grant.scope);
     const lacking = allowed.filter((scope) => !granted?.includes(scope));

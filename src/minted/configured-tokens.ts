@@ -11,6 +11,7 @@ import type { FlowStore } from "../stores/flow-store.ts";
 import type { Change, ChangeListener, TokenStore } from "../stores/token-store.ts";
 import { type Breaker, createBreaker } from "../tokens/breaker.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
+import type { Secrets } from "../tokens/secrets.ts";
 import { createTokenManager, type TokenManagerConfig } from "../tokens/token-manager.ts";
 import { clientCredentials } from "./client-credentials.ts";
 import { type CrossAppConfig, type MintedConfig, needsSubjectToken } from "./config.ts";
@@ -46,6 +47,7 @@ interface MintStores {
 }
 
 interface ConfiguredTokensDeps {
+  readonly secrets: Secrets;
   readonly config: {
     readonly upstreams: Readonly<Record<string, Upstream>>;
     readonly refresh: Omit<TokenManagerConfig, "cacheEntries" | "maxStalenessMs" | "maxOutageMs">;

@@ -12,6 +12,37 @@ export interface RefreshRequest {
   readonly beforeSend: () => boolean;
 }
 
+/** What somebody entered. `user` is empty where there is none. */
+export interface EnteredSecret {
+  readonly user: string;
+  readonly secret: string;
+}
+
+/** What is kept of it, or what is wrong with it: a sentence that quotes nothing of it. */
+export type ReadSecret =
+  | { readonly kind: "secret"; readonly token: Secret }
+  | { readonly kind: "problem"; readonly why: string };
+
+/** What a secret's trial showed. `unavailable`: nothing, as the server did not answer as it should. */
+export type Verification =
+  | { readonly kind: "accepted" }
+  | { readonly kind: "refused"; readonly why: string }
+  | { readonly kind: "unavailable"; readonly why: string };
+
+/** A secret that users have for an API, in place of a login. */
+export interface SecretEntry {
+  /** What users read of it. */
+  readonly label: string;
+  /** Where users find it. */
+  readonly help?: string | undefined;
+  /** What users read of the name that goes with it; absent: it is a secret alone. */
+  readonly user?: string | undefined;
+  /** What was entered, as it is kept and sent. */
+  read(entered: EnteredSecret): ReadSecret;
+  /** Tries it at the API; absent where any is kept. Never rejects. */
+  readonly verify?: ((token: Secret) => Promise<Verification>) | undefined;
+}
+
 /** One upstream's authorization server. */
 export interface Provider {
   /** Presents the refresh token once (RFC 6749 §6): no retry, no second client-authentication style. Never rejects. */
@@ -28,6 +59,8 @@ export interface Provider {
     | undefined;
   /** How users log in there by themselves; absent where that is not configured. */
   readonly login?: CodeFlow | undefined;
+  /** What users enter in place of a login; absent where tokens come from an authorization server. */
+  readonly secret?: SecretEntry | undefined;
   /**
    * How long the provider accepts a refresh token again after it has rotated it, ms; absent where it is not known to.
    */

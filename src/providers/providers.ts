@@ -10,12 +10,17 @@ import { createOAuthProvider, type OAuthProviderConfig } from "./oauth-provider.
 import type { OwnClient } from "./own-client.ts";
 import type { Provider } from "./provider.ts";
 import type { ClientRecords } from "./registrations.ts";
+import type { SecretConfig } from "./secret-config.ts";
+import { createSecretProvider, type SecretProviderConfig } from "./secret-provider.ts";
 
 /** `ca`: the authority of the provider's certificates, PEM. */
 export type ProviderConfig = ((OAuthProviderConfig & { readonly mcp?: undefined }) | McpProviderConfig) & {
   readonly ca?: string | undefined;
   /** Stated where the upstream's tokens are minted; `identity`: for the logins at that upstream. */
   readonly minted?: { readonly kind: string; readonly identity?: string | undefined } | undefined;
+  /** Stated where its users have secrets, and there is no authorization server. */
+  readonly secret?: SecretConfig | undefined;
+  readonly inject: SecretProviderConfig["inject"];
 };
 
 interface ProvidersDeps {
@@ -42,6 +47,8 @@ export function createProviders({ config: upstreams, ...deps }: ProvidersDeps): 
 
   function providerOf(upstream: string, config: ProviderConfig): Provider {
     const onRevocation = (ending: RevocationEnding) => metrics.revocation(upstream, ending);
+    if (config.secret !== undefined)
+      return createSecretProvider({ config: { ...config, secret: config.secret }, fetch: fetchFor(config.ca) });
     if (config.mcp === undefined) {
       const keepsIdToken = identities.has(upstream);
       return createOAuthProvider({ config, fetch: fetchFor(config.ca), clock, keepsIdToken, onRevocation });

@@ -18,8 +18,10 @@ export interface KeptIdToken {
   readonly until: number;
 }
 
-/** What a user's login at a provider gave us and every refresh renews. */
+/** What a user's login at a provider gave us and every refresh renews; or a secret that its user entered. */
 export interface Grant {
+  /** True: its access token is a secret, which is never refreshed, and has no end but what somebody does. */
+  readonly isSecret?: true | undefined;
   /** Absent where the provider gave none: the grant then ends with its access token. */
   readonly refreshToken?: Secret | undefined;
   /**

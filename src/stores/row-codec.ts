@@ -7,6 +7,7 @@ import { type SealedPlace, type Sealer, unsealed } from "./sealing.ts";
 
 const secret = z.string().transform((value) => new Secret(value));
 const grantSchema = z.object({
+  isSecret: z.literal(true).optional(),
   refreshToken: secret.optional(),
   client: boundClientSchema.optional(),
   idToken: z.object({ token: secret, until: z.number() }).optional(),

@@ -10,6 +10,7 @@ import type { TokenAnswer } from "./answers.ts";
 import type { Flights } from "./flights.ts";
 import type { RejectionEnding, TokenMetrics } from "./metrics.ts";
 import type { Owner } from "./owner.ts";
+import { type Secrets, triedMs } from "./secrets.ts";
 import type { TokenCache } from "./token-cache.ts";
 
 /** Whose request is tried again: a session, and who owns it as far as that can be told. */
@@ -53,6 +54,7 @@ export interface RejectionsDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Pick<TokenMetrics, "rejection">;
+  readonly secrets?: Pick<Secrets, "isRefused"> | undefined;
 }
 
 /** Rejections that this process remembers, so that a crowd of 401s costs the store one call. */
@@ -62,7 +64,7 @@ const firstHoldMs = 60_000;
 const longestHoldMs = 3_600_000;
 
 export function createRejections(deps: RejectionsDeps): Rejections {
-  const { store, cache, flights, fresh, clock, log, metrics } = deps;
+  const { store, cache, flights, fresh, clock, log, metrics, secrets } = deps;
   /** Versions whose tokens were rejected. */
   const known = new LRUCache<string, true>(upTo(remembered));
   /** Versions for which a rejection changes nothing until that instant, monotonic ms. */
@@ -136,6 +138,11 @@ export function createRejections(deps: RejectionsDeps): Rejections {
     try {
       const read = await store.read(key);
       if (read.kind !== "found" || read.row.version !== version) return "superseded";
+      // Nobody is asked for another secret because one address of its API wants a permission that the user lacks.
+      if (read.row.grant.isSecret && !(await secrets?.isRefused(key, read.row))) {
+        held.set(version, clock.monotonicMs() + triedMs);
+        return "held";
+      }
       const stays = !canBeRefreshed(read.row);
       const result = await store.reject(key, version, { stays, firstHoldMs, longestHoldMs });
       if (result.kind === "held") {

@@ -9,6 +9,7 @@ import type { FlightTask } from "./flight-task.ts";
 import type { TokenMetrics } from "./metrics.ts";
 import { mayUse } from "./owner.ts";
 import type { Refresher } from "./refresh.ts";
+import type { Secrets } from "./secrets.ts";
 import type { TokenCache } from "./token-cache.ts";
 
 /** What one flight found for all who share it. */
@@ -32,6 +33,7 @@ export interface ResolveDeps {
   readonly metrics: TokenMetrics;
   readonly failing: FailingGrants;
   readonly freshnessOf: (upstream: string) => FreshnessConfig;
+  readonly secrets?: Pick<Secrets, "areOf"> | undefined;
 }
 
 /** Reads the grant and refreshes it where that is due. Throws what the store throws. */
@@ -45,6 +47,7 @@ export function createResolve({
   metrics,
   failing,
   freshnessOf,
+  secrets,
 }: ResolveDeps): (task: FlightTask) => Promise<FlightResult> {
   return async function resolve(task) {
     const result = await load(task);
@@ -57,7 +60,7 @@ export function createResolve({
     // The process stood still, or the store was slow: a login may have come since, so "missing" might be wrong.
     if (!again && !coherence.isCurrent(from, clock.monotonicMs())) return load(task, true);
     failing.saw(task.key, read.kind === "found" && read.row.state === "active" ? read.row.failingMs : undefined);
-    if (read.kind !== "found") return missing(task);
+    if (read.kind !== "found" || isOfOtherKind(task, read.row)) return missing(task);
     const { row } = read;
     task.noteRead(row.version);
     const token = row.access && keep(task, row, row.access, from);
@@ -110,6 +113,7 @@ export function createResolve({
 
   /** Serves what another process stored meanwhile, if it is usable at all; else refreshes it in turn. */
   async function adopt(task: FlightTask, row: GrantRow, from: number): Promise<FlightResult> {
+    if (isOfOtherKind(task, row)) return missing(task);
     task.noteRead(row.version);
     const token = row.access && servable(keep(task, row, row.access, from));
     if (token !== undefined) {
@@ -117,6 +121,11 @@ export function createResolve({
       return token;
     }
     return clock.monotonicMs() < task.until ? refreshWhereDue(task, row) : unavailable("superseded");
+  }
+
+  /** A grant of before is no secret, and a secret of before no grant: it was made for another way to send it. */
+  function isOfOtherKind({ key }: FlightTask, { grant }: GrantRow): boolean {
+    return (grant.isSecret === true) !== (secrets?.areOf(key.upstream) === true);
   }
 
   /** A response or a commit may have come so late that the token's life is over. */
@@ -147,7 +156,8 @@ export function createResolve({
       random.fraction(),
     );
     const before = held(task);
-    const token = before?.version === row.version ? { ...placed, aheadAt: before.aheadAt } : placed;
+    const aheadAt = before?.version === row.version ? before.aheadAt : row.grant.isSecret ? from : placed.aheadAt;
+    const token = { ...placed, aheadAt };
     if (!task.outdated.aborted) cache.set(task.key, token);
     return token;
   }

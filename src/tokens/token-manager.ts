@@ -22,6 +22,7 @@ import { createRefresher, type RefreshConfig } from "./refresh.ts";
 import { createRefreshNow, type RefreshNowAnswer } from "./refresh-now.ts";
 import { createRejections, type Rejections } from "./rejections.ts";
 import { createResolve, type FlightResult, unavailable } from "./resolve.ts";
+import { type Secrets, useNotedMs } from "./secrets.ts";
 import { createTokenCache } from "./token-cache.ts";
 
 export type { TokenAnswer } from "./answers.ts";
@@ -39,6 +40,8 @@ export interface TokenManagerDeps {
   readonly log: Log;
   readonly metrics: TokenMetrics;
   readonly config: TokenManagerConfig;
+  /** Absent where no upstream has secrets. */
+  readonly secrets?: Secrets | undefined;
 }
 
 /** Hands out access tokens and keeps them fresh. */
@@ -84,7 +87,7 @@ const aheadRetryMs = 5_000;
 const storeRetryMs = 1_000;
 
 export function createTokenManager(deps: TokenManagerDeps): TokenManager {
-  const { store, providers, clock, log, metrics, config } = deps;
+  const { store, providers, clock, log, metrics, config, secrets } = deps;
   const cache = createTokenCache(providers.keys(), config.cacheEntries);
   const coherence = createCoherence(config, clock);
   const failing = createFailingGrants(clock);
@@ -117,9 +120,12 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
       return token;
     },
 
-    fresh(owner, upstream, deadline) {
+    async fresh(owner, upstream, deadline) {
       metrics.count("cache_miss", upstream);
-      return freshFor("expired", owner, upstream, deadline);
+      const answer = await freshFor("expired", owner, upstream, deadline);
+      if (secrets?.areOf(upstream) && answer.kind === "fresh")
+        noteUse({ session: owner.session, upstream }, answer.token.version);
+      return answer;
     },
 
     rejected: rejections.rejected,
@@ -178,7 +184,12 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
 
   function refreshAhead(owner: Owner, upstream: string, token: AccessToken): void {
     const key = { session: owner.session, upstream };
-    if (flights.has(key)) return;
+    if (secrets?.areOf(upstream)) noteUse(key, token.version);
+    else if (!flights.has(key)) beginAhead(owner, key, token);
+  }
+
+  function beginAhead(owner: Owner, key: GrantKey, token: AccessToken): void {
+    const { upstream } = key;
     const flight = flights.join({ owner, key, trigger: "ahead", replacing: token.version });
     void flight.result.then((result) => {
       const held = cache.get(key.session, upstream);
@@ -186,6 +197,15 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
       const retryMs = Math.max(aheadRetryMs, result.kind === "unavailable" ? (result.retryAfterMs ?? 0) : 0);
       cache.set(key, { ...held, aheadAt: clock.monotonicMs() + retryMs });
     });
+  }
+
+  /** Nothing comes after a secret: its `aheadAt` says when its use is to be noted, so that requests pay nothing for it. */
+  function noteUse(key: GrantKey, version: string): void {
+    const held = cache.get(key.session, key.upstream);
+    const now = clock.monotonicMs();
+    if (held?.version !== version || now < held.aheadAt) return;
+    cache.set(key, { ...held, aheadAt: now + useNotedMs });
+    secrets?.used(key, version);
   }
 
   /** This process has changed the grant, or may have: what was read of it before must not be served after. */

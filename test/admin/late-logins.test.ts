@@ -30,6 +30,7 @@ test("a login that is stored between an operator's look and the repair of the in
     await named();
   };
   const { listBySubject } = createSubjectGrants({
+    secrets: { lastUsedAt: async () => undefined },
     ...{ store, sources, providers: new Map([["crm", {}]]), log: log },
     tokens: { endIf: async () => ({ kind: "nothing" }), revoke: async () => false },
     names: {

@@ -16,7 +16,7 @@ export interface Page {
 
 const statusCodes: Readonly<Record<string, number>> = {
   ...{ OK: 200, Accepted: 202, Found: 302, SeeOther: 303, BadRequest: 400, Unauthorized: 401, Forbidden: 403 },
-  ...{ NotFound: 404, MethodNotAllowed: 405, ServiceUnavailable: 503 },
+  ...{ NotFound: 404, MethodNotAllowed: 405, TooManyRequests: 429, ServiceUnavailable: 503 },
 };
 
 /** A browser that keeps cookies for each origin and follows redirects between Check and providers. */
@@ -31,7 +31,7 @@ export interface TestBrowser {
   visit(url: string, options?: BrowserRequest & { until?: (url: URL) => boolean }): Promise<Page>;
 }
 
-export interface BrowserRequest extends Pick<HttpRequestOptions, "method" | "headers" | "host"> {
+export interface BrowserRequest extends Pick<HttpRequestOptions, "method" | "headers" | "host" | "body"> {
   /** Changes an address at a provider before it is visited: the user picks an account, say. */
   readonly edit?: (url: URL) => void;
 }
@@ -42,7 +42,7 @@ export function createBrowser(client: ExtAuthzClient, replica: () => ExtAuthzCli
 
   async function request(
     address: string,
-    { method = "GET", headers = {}, host, edit }: BrowserRequest = {},
+    { method = "GET", headers = {}, host, body = "", edit }: BrowserRequest = {},
   ): Promise<Page> {
     const url = new URL(address);
     if (url.origin !== publicUrl) edit?.(url);
@@ -55,20 +55,21 @@ export function createBrowser(client: ExtAuthzClient, replica: () => ExtAuthzCli
       ...(cookie === "" ? {} : { cookie }),
       ...headers,
     };
-    const page = url.origin === publicUrl ? await check(url, sent, method, host) : await atProvider(url, cookie);
+    const page =
+      url.origin === publicUrl
+        ? await check({ method, host: host ?? url.host, headers: sent, body }, url)
+        : await atProvider(url, cookie);
     for (const text of page.headers.get("set-cookie") ?? []) keep(jar, text);
     return page;
   }
 
-  async function check(url: URL, headers: Record<string, string>, method: string, host = url.host): Promise<Page> {
+  async function check(options: HttpRequestOptions, url: URL): Promise<Page> {
     return pageOf(
       url.href,
       await replica().check(
         httpRequest({
-          method,
+          ...options,
           path: `${url.pathname}${url.search}`,
-          host,
-          headers,
           contextExtensions: { upstream: "crm" },
         }),
       ),
@@ -86,7 +87,7 @@ export function createBrowser(client: ExtAuthzClient, replica: () => ExtAuthzCli
         if (location === undefined) return page;
         const next = new URL(location, page.url);
         if (until(next)) return { ...page, url: next.href };
-        page = await request(next.href, { ...options, method: "GET", headers: {} });
+        page = await request(next.href, { ...options, method: "GET", headers: {}, body: "" });
       }
       throw new Error(`${address} redirects without end`);
     },

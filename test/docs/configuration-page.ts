@@ -78,6 +78,7 @@ function defaultOf({ default: value }: Schema): string {
 }
 
 function flow(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(flow).join(", ")}]`;
   if (typeof value !== "object" || value === null) return String(value);
   return `{${Object.entries(value).map(([key, inner]) => `${key}: ${flow(inner)}`)}}`;
 }

@@ -238,7 +238,16 @@ describe("envoy-gateway/", () => {
       .filter((name) => name !== "x-envoy-auth-partial-body")
       .sort();
     const elsewhere = all.filter((name) => !name.startsWith("mcp-"));
-    expect(sent).toEqual({ "wiki-token": all, "crm-token": elsewhere, connect: elsewhere });
+    const pages = { connect: elsewhere, "connect-secrets": elsewhere };
+    expect(sent).toEqual({ "wiki-token": all, "crm-token": elsewhere, ...pages });
+  });
+
+  test("the forms for secrets have the body, and the other pages have none", () => {
+    const bodies = policies.map(({ metadata, spec }) => [metadata.name, at<Tree>(spec, "extAuth").bodyToExtAuth]);
+    expect(Object.fromEntries(bodies)).toMatchObject({
+      connect: undefined,
+      "connect-secrets": { maxRequestBytes: 16_384 },
+    });
   });
 
   test("the policies and the route of the pages may name the Service across namespaces", () => {

@@ -66,6 +66,13 @@ export interface Grant {
   readonly accessTokenExpiresInMs?: number | undefined;
   readonly expiresInMs?: number | undefined;
   readonly failingForMs?: number | undefined;
+  readonly isSecret: boolean;
+  readonly lastUsedAt?: number | undefined;
+}
+
+export interface EnteredSecret {
+  readonly text: string;
+  readonly untried: boolean;
 }
 
 export interface PutRequest {
@@ -73,6 +80,7 @@ export interface PutRequest {
   readonly upstream: string;
   readonly subject: string;
   readonly token: TokenResponse | undefined;
+  readonly secret: EnteredSecret | undefined;
 }
 
 export interface PutResponse {
@@ -380,6 +388,8 @@ function createBaseGrant(): Grant {
     accessTokenExpiresInMs: undefined,
     expiresInMs: undefined,
     failingForMs: undefined,
+    isSecret: false,
+    lastUsedAt: undefined,
   };
 }
 
@@ -417,6 +427,12 @@ export const Grant: MessageFns<Grant> = {
     }
     if (message.failingForMs !== undefined) {
       writer.uint32(88).int64(message.failingForMs);
+    }
+    if (message.isSecret !== false) {
+      writer.uint32(96).bool(message.isSecret);
+    }
+    if (message.lastUsedAt !== undefined) {
+      writer.uint32(104).int64(message.lastUsedAt);
     }
     return writer;
   },
@@ -522,6 +538,22 @@ export const Grant: MessageFns<Grant> = {
             message.failingForMs = longToNumber(reader.int64());
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.isSecret = reader.bool();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.lastUsedAt = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -550,12 +582,81 @@ export const Grant: MessageFns<Grant> = {
     message.accessTokenExpiresInMs = object.accessTokenExpiresInMs ?? undefined;
     message.expiresInMs = object.expiresInMs ?? undefined;
     message.failingForMs = object.failingForMs ?? undefined;
+    message.isSecret = object.isSecret ?? false;
+    message.lastUsedAt = object.lastUsedAt ?? undefined;
+    return message;
+  },
+};
+
+function createBaseEnteredSecret(): EnteredSecret {
+  return { text: "", untried: false };
+}
+
+export const EnteredSecret: MessageFns<EnteredSecret> = {
+  encode(message: EnteredSecret, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.text !== "") {
+      writer.uint32(10).string(message.text);
+    }
+    if (message.untried !== false) {
+      writer.uint32(16).bool(message.untried);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EnteredSecret {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEnteredSecret() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.untried = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EnteredSecret>): EnteredSecret {
+    return EnteredSecret.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EnteredSecret>): EnteredSecret {
+    const message = createBaseEnteredSecret() as any;
+    message.text = object.text ?? "";
+    message.untried = object.untried ?? false;
     return message;
   },
 };
 
 function createBasePutRequest(): PutRequest {
-  return { session: undefined, upstream: "", subject: "", token: undefined };
+  return { session: undefined, upstream: "", subject: "", token: undefined, secret: undefined };
 }
 
 export const PutRequest: MessageFns<PutRequest> = {
@@ -571,6 +672,9 @@ export const PutRequest: MessageFns<PutRequest> = {
     }
     if (message.token !== undefined) {
       TokenResponse.encode(message.token, writer.uint32(34).fork()).join();
+    }
+    if (message.secret !== undefined) {
+      EnteredSecret.encode(message.secret, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -620,6 +724,14 @@ export const PutRequest: MessageFns<PutRequest> = {
             message.token = TokenResponse.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.secret = EnteredSecret.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -644,6 +756,9 @@ export const PutRequest: MessageFns<PutRequest> = {
     message.subject = object.subject ?? "";
     message.token = (object.token !== undefined && object.token !== null)
       ? TokenResponse.fromPartial(object.token)
+      : undefined;
+    message.secret = (object.secret !== undefined && object.secret !== null)
+      ? EnteredSecret.fromPartial(object.secret)
       : undefined;
     return message;
   },
