@@ -2,14 +2,15 @@
 {name: {{ include "bearerswap.fullname" . }}, namespace: {{ .Release.Namespace }}, port: {{ .Values.ports.grpc }}}
 {{- end }}
 
-{{/* `extAuth` of a SecurityPolicy. Takes root, and route: an entry of envoyGateway.routes, or nothing for the pages. */}}
+{{/* `extAuth` of a SecurityPolicy. Takes root, and route: one of envoyGateway.routes, or nothing for the pages. */}}
 {{- define "bearerswap.extAuth" -}}
 {{- $gateway := .root.Values.envoyGateway -}}
 grpc:
   backendRefs:
     - {{ include "bearerswap.backendRef" .root }}
   backendSettings:
-    # For a check that never reached a replica, as it has just gone away: another one is asked. Nothing else is repeated.
+    # For a check that never reached a replica, as it has just gone away: another one is asked. Nothing else is
+    # repeated.
     retry:
       numRetries: 2
       retryOn: {triggers: [connect-failure, refused-stream]}
@@ -17,7 +18,8 @@ grpc:
       # where it is not given, so that a refresh that takes longer would be cut off and end as an empty 503. Whole
       # seconds: Envoy Gateway cuts fractions off.
       perRetry: {backOff: {baseInterval: 1s, maxInterval: 20s}}
-    # Checks wait for refreshes: at the default of 1024 one slow provider could keep out requests whose token is at hand.
+    # Checks wait for refreshes: at the default of 1024 one slow provider could keep out requests whose token is at
+    # hand.
     circuitBreaker: {maxParallelRequests: 10000, maxPendingRequests: 10000, maxParallelRetries: 1000}
 {{- with .route }}
 contextExtensions:

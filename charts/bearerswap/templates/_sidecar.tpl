@@ -1,6 +1,6 @@
 {{/*
-For the chart of an Envoy of your own that has this chart among its dependencies, with `mode: sidecar`. docs/kubernetes.md
-shows the whole of it.
+For the chart of an Envoy of your own that has this chart among its dependencies, with `mode: sidecar`.
+charts/examples/envoy-sidecar is such a chart.
 
   initContainers:
     {{- include "bearerswap.sidecar.initContainer" .Subcharts.bearerswap | nindent 8 }}
