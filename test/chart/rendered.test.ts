@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import packageJson from "../../package.json" with { type: "json" };
 import { type LoadedConfig, parseConfig } from "../../src/config/load.ts";
 import { runHere } from "../commands/cli-process.ts";
 import { at, example, findAll, type Tree } from "../envoy/examples.ts";
@@ -90,6 +91,12 @@ describe.each(outputs)("%s", (_, manifests) => {
     expect(new Set(mounts.map(({ name }) => name))).toEqual(new Set(volumes));
     expect(findAll(pod.spec, "subPath")).toEqual([]);
   });
+});
+
+test("what is stored was rendered with this version of the chart: `npm run test:chart -- -u`", () => {
+  const labels = outputs.flatMap(([, manifests]) => findAll<string>(manifests, "app.kubernetes.io/version"));
+  expect(labels.length).toBeGreaterThan(50);
+  expect(new Set(labels)).toEqual(new Set([packageJson.version]));
 });
 
 test("what reaches bearerswap's own port is named, and nothing reaches Valkey but bearerswap", () => {
