@@ -2,7 +2,7 @@ import { needsFlowStores } from "../config/flow-needs.ts";
 import type { Config } from "../config/schema.ts";
 import type { UpstreamConfig } from "../config/upstreams-schema.ts";
 import { meaningOf } from "../minted/meaning.ts";
-import { trialRequest } from "../minted/trial.ts";
+import { firstStepOf, trialRequest } from "../minted/trial.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { fetchProblem } from "../platform/discovery.ts";
 import { messageOf } from "../platform/error.ts";
@@ -51,19 +51,26 @@ export function onlineFindings(config: Config, { fetchFor, guardedFetchFor }: Fe
       text: "only a login tells whether the issuer takes this client",
     });
   });
+  const clientOf = (path: string, upstream: ServerUpstream) =>
+    patiently(path, () => clientFinding(path, upstream, { fetch: fetchFor(upstream.ca), ...deps }));
+  const exchanges = Object.entries(config.upstreams).flatMap(([name, { minted }]) => {
+    const identity = minted?.kind === "crossApp" ? config.upstreams[minted.identity] : undefined;
+    if (minted?.kind !== "crossApp" || identity?.mcp !== undefined || identity === undefined) return [];
+    return [clientOf(`upstreams.${name}.crossApp.identity`, { ...identity, minted: firstStepOf(minted) })];
+  });
   const clients = Object.entries(config.upstreams).map(([name, upstream]): Promise<Finding> => {
     const path = `upstreams.${name}`;
     if (upstream.secret !== undefined)
       return patiently(path, () => secretFinding(path, upstream, { fetch: fetchFor(upstream.ca), ...deps }));
-    if (upstream.mcp === undefined)
-      return patiently(path, () => clientFinding(path, upstream, { fetch: fetchFor(upstream.ca), ...deps }));
+    if (upstream.mcp === undefined) return clientOf(path, upstream);
     const own = config.connect;
     if (own === undefined) return Promise.resolve({ path, kind: "problem", text: "needs the section connect" });
     const fetch = guardedFetchFor(upstream.ca, { configured: upstream.mcp, allowPrivate: upstream.allowInsecure });
     return patiently(path, () => mcpFinding(path, upstream, { upstream: name, own, fetch, ...deps }));
   });
   const forFlows = needsFlowStores(config);
-  return [...issuers, ...clients, ...logins, patiently("store", () => storeFinding(config.store, forFlows, deps))];
+  const store = patiently("store", () => storeFinding(config.store, forFlows, deps));
+  return [...issuers, ...clients, ...exchanges, ...logins, store];
 }
 
 type ServerUpstream = Extract<UpstreamConfig, { readonly mcp: undefined }>;

@@ -12,8 +12,8 @@ import { bearerProblem, type MintFailure, type MintKind, type Subject } from "./
 import type { Minter } from "./minter.ts";
 import { sharedIdOf } from "./shared-records.ts";
 
-const tokenType = "urn:ietf:params:oauth:token-type:";
-const idJagType = `${tokenType}id-jag`;
+export const idTokenType = "urn:ietf:params:oauth:token-type:id_token";
+export const idJagType = "urn:ietf:params:oauth:token-type:id-jag";
 
 /** The user has logged in anew while a token was asked for: what comes of it is not for the new login. */
 const changed = { kind: "unavailable", why: "identity_changed" } as const;
@@ -83,7 +83,7 @@ export function idJag(deps: CrossAppDeps): MintKind {
     const own: [string, string][] = [
       ["requested_token_type", idJagType],
       ["subject_token", token.reveal()],
-      ["subject_token_type", `${tokenType}id_token`],
+      ["subject_token_type", idTokenType],
     ];
     return { grantType: exchangeGrant, parameters: [...own, ...parameters] };
   }

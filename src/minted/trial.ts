@@ -1,5 +1,6 @@
 import type { MintRequest } from "../providers/token-mint.ts";
-import type { MintedConfig } from "./config.ts";
+import type { CrossAppConfig, ExchangeConfig, MintedConfig } from "./config.ts";
+import { idJagType, idTokenType } from "./cross-app.ts";
 import { exchangeGrant } from "./exchange.ts";
 import { jwtBearerGrant } from "./jwt-bearer.ts";
 
@@ -13,6 +14,7 @@ export function trialRequest(minted: MintedConfig, unknownToken: string): MintRe
         ["subject_token", unknownToken],
         ["subject_token_type", minted.subjectTokenType],
       ];
+      if (minted.requestedTokenType !== undefined) subject.push(["requested_token_type", minted.requestedTokenType]);
       return { grantType: exchangeGrant, parameters: [...subject, ...minted.parameters] };
     }
     case "jwtBearer":
@@ -24,4 +26,9 @@ export function trialRequest(minted: MintedConfig, unknownToken: string): MintRe
     default:
       return minted satisfies never;
   }
+}
+
+/** What the identity provider of a `crossApp` is asked. */
+export function firstStepOf({ parameters }: CrossAppConfig): ExchangeConfig {
+  return { kind: "exchange", parameters, subjectTokenType: idTokenType, requestedTokenType: idJagType };
 }

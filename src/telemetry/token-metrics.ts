@@ -21,7 +21,7 @@ const rejectionEndings = [
   "superseded",
   "unavailable",
 ] as const satisfies readonly RejectionEnding[];
-const triggers = ["expired", "ahead", "asked", "rejected"] as const satisfies readonly RefreshTrigger[];
+const triggers = ["expired", "ahead", "asked", "rejected", "id_token"] as const satisfies readonly RefreshTrigger[];
 const states = ["closed", "open", "half_open"] as const;
 
 /** The counter of each event, and what it says. */
@@ -83,7 +83,7 @@ export function createTokenMetrics(registry: Registry, upstreamNames: readonly s
   const labels = ["upstream"];
   const refreshes = createCells(registry, "counter", {
     name: "bearerswap_refreshes_total",
-    help: "Presentations of a refresh token that ended. ending: refreshed, or adopted, revoked, refused, misconfigured, transient, unknown; trigger: expired, ahead of need, asked for by an operator, or rejected by the API.",
+    help: "Presentations of a refresh token that ended. ending: refreshed, or adopted, revoked, refused, misconfigured, transient, unknown; trigger: expired, ahead of need, asked for by an operator, rejected by the API, or for another ID token (crossApp).",
     labels: ["upstream", "ending", "trigger"],
   });
   const rejections = createCells(registry, "counter", {

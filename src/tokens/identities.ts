@@ -58,7 +58,8 @@ interface IdentitiesDeps {
   readonly store: Pick<TokenStore, "read">;
   readonly providers: ReadonlyMap<string, Pick<Provider, "keepsIdToken">>;
   readonly coherence: Pick<Coherence, "isCurrent" | "isBearable">;
-  readonly refreshNow: (key: GrantKey) => Promise<RefreshNowAnswer>;
+  /** Refreshes for an ID token. */
+  readonly renew: (key: GrantKey) => Promise<RefreshNowAnswer>;
   readonly cacheEntries: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -86,7 +87,7 @@ const hasty: IdentityAnswer = { kind: "unavailable", why: "deadline" };
 const noIdToken: IdentityAnswer = { kind: "refused", why: "no_id_token" };
 
 export function createIdentities(deps: IdentitiesDeps): Identities {
-  const { store, providers, coherence, refreshNow, cacheEntries, clock, log } = deps;
+  const { store, providers, coherence, cacheEntries, clock, log } = deps;
   /** By upstream, then by session. */
   const caches = new Map<string, LRUCache<string, Identity>>();
   for (const [upstream, { keepsIdToken }] of providers)
@@ -103,17 +104,12 @@ export function createIdentities(deps: IdentitiesDeps): Identities {
       const known = held(owner, upstream);
       if (known !== undefined) return found(known);
       const key = { session: owner.session, upstream };
-      const answer = answered(key, async () => {
-        const looked = await look(key);
-        if (looked.kind !== "active") return looked;
-        if (!mayUse(owner, looked.subject)) return { kind: "subject_mismatch" };
-        if (looked.identity !== undefined) return found(looked.identity);
-        return renew(key, () => true);
+      const answer = settle(owner, key).catch((error: unknown) => {
+        const kept = notAsked(key);
+        const isBearable = kept !== undefined && coherence.isBearable(kept.confirmedAt, clock.monotonicMs());
+        return isBearable && mayUse(owner, kept.subject) ? found(kept) : unavailable(error);
       });
-      return deadline.before(
-        answer.then((each) => forOwner(owner, each)),
-        () => hasty,
-      );
+      return deadline.before(answer, () => hasty);
     },
 
     async current({ key, idToken }, refused) {
@@ -123,7 +119,9 @@ export function createIdentities(deps: IdentitiesDeps): Identities {
         const kept = caches.get(key.upstream)?.get(key.session, plainGet);
         if (kept?.idToken === idToken) return found(kept);
       }
-      return answered(key, () => renew(key, isGood, isAlive));
+      // What one who was refused asks for, another renewal may not have looked for.
+      const id = `${grantId(key)} ${refused === undefined ? "ended" : "refused"}`;
+      return renew(id, key, isGood, isAlive).catch(unavailable);
     },
 
     drop,
@@ -151,14 +149,14 @@ export function createIdentities(deps: IdentitiesDeps): Identities {
     return true;
   }
 
-  async function answered(key: GrantKey, ask: () => Promise<IdentityAnswer>): Promise<IdentityAnswer> {
-    try {
-      return await ask();
-    } catch (error) {
-      const kept = notAsked(key);
-      if (kept !== undefined && coherence.isBearable(kept.confirmedAt, clock.monotonicMs())) return found(kept);
-      return { kind: "unavailable", why: error instanceof BearerswapError ? error.code : "internal_error" };
-    }
+  async function settle(owner: Owner, key: GrantKey): Promise<IdentityAnswer> {
+    const looked = await look(key);
+    if (looked.kind !== "active") return looked;
+    if (!mayUse(owner, looked.subject)) return { kind: "subject_mismatch" };
+    if (looked.identity !== undefined) return found(looked.identity);
+    const renewed = await renew(grantId(key), key, () => true);
+    const isOwn = renewed.kind !== "found" || mayUse(owner, renewed.identity.subject);
+    return isOwn ? renewed : { kind: "subject_mismatch" };
   }
 
   function notAsked({ session, upstream }: GrantKey): Identity | undefined {
@@ -173,8 +171,7 @@ export function createIdentities(deps: IdentitiesDeps): Identities {
     const underWay = looks.get(id);
     if (underWay !== undefined) return underWay;
     const begun: Promise<Looked> = read(key).then((looked) => {
-      if (looks.get(id) === begun && looked.kind === "active" && looked.identity !== undefined)
-        caches.get(key.upstream)?.set(key.session, looked.identity);
+      if (looks.get(id) === begun) keep(key, looked.kind === "active" ? looked.identity : undefined);
       return looked;
     });
     looks.set(id, begun);
@@ -195,8 +192,7 @@ export function createIdentities(deps: IdentitiesDeps): Identities {
     return { kind: "active", version, subject: grant.subject, identity: identityOf(key, grant, from) };
   }
 
-  function renew(key: GrantKey, isGood: Judge, isGoodAfter = isGood): Promise<IdentityAnswer> {
-    const id = grantId(key);
+  function renew(id: string, key: GrantKey, isGood: Judge, isGoodAfter = isGood): Promise<IdentityAnswer> {
     const begun = renewals.get(id) ?? renewed(key, isGood, isGoodAfter).finally(() => renewals.delete(id));
     renewals.set(id, begun);
     return begun;
@@ -209,7 +205,7 @@ export function createIdentities(deps: IdentitiesDeps): Identities {
     if (before.kind !== "active") return before;
     if (before.identity !== undefined && isGood(before.identity.idToken)) return found(before.identity);
     if (barren.get(id) === before.version) return noIdToken;
-    const result = await refreshNow(key);
+    const result = await deps.renew(key);
     if (result.kind !== "refreshed") return result;
     const after = await lookAnew(key);
     if (after.kind !== "active") return after;
@@ -222,9 +218,15 @@ export function createIdentities(deps: IdentitiesDeps): Identities {
     return noIdToken;
   }
 
+  /** What is held stays until the store has answered: it may be down. */
   function lookAnew(key: GrantKey): Promise<Looked> {
-    drop(key);
+    looks.delete(grantId(key));
     return look(key);
+  }
+
+  function keep({ session, upstream }: GrantKey, identity: Identity | undefined): void {
+    if (identity === undefined) caches.get(upstream)?.delete(session);
+    else caches.get(upstream)?.set(session, identity);
   }
 }
 
@@ -232,8 +234,8 @@ function found(identity: Identity): IdentityAnswer {
   return { kind: "found", identity };
 }
 
-function forOwner(owner: Owner, answer: IdentityAnswer): IdentityAnswer {
-  return answer.kind !== "found" || mayUse(owner, answer.identity.subject) ? answer : { kind: "subject_mismatch" };
+function unavailable(error: unknown): IdentityAnswer {
+  return { kind: "unavailable", why: error instanceof BearerswapError ? error.code : "internal_error" };
 }
 
 function identityOf(key: GrantKey, { idToken, createdAt, subject }: Grant, confirmedAt: number): Identity | undefined {

@@ -5,10 +5,10 @@
 export type RefreshEnding = "refreshed" | "adopted" | "revoked" | "refused" | "misconfigured" | "transient" | "unknown";
 
 /**
- * What started a refresh: a request without a fresh token, a token near its end, somebody who asked for it, or an API
- * that rejected a token.
+ * What started a refresh: a request without a fresh token, a token near its end, somebody who asked for it, an API that
+ * rejected a token, or a token of another upstream, which is asked for by an ID token.
  */
-export type RefreshTrigger = "expired" | "ahead" | "asked" | "rejected";
+export type RefreshTrigger = "expired" | "ahead" | "asked" | "rejected" | "id_token";
 
 /**
  * What a rejection of an access token led to. `rejected`: the token is served no more. `known`: it was rejected before.

@@ -3,6 +3,7 @@ import type { GrantKey } from "../stores/grant.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import type { Wanted } from "./flight-task.ts";
 import type { Flight } from "./flights.ts";
+import type { RefreshTrigger } from "./metrics.ts";
 
 /** What a refresh on demand led to. */
 export type RefreshNowAnswer =
@@ -32,14 +33,14 @@ export function createRefreshNow({
   join,
   clock,
   timeoutMs,
-}: RefreshNowDeps): (key: GrantKey) => Promise<RefreshNowAnswer> {
-  return async function refreshNow(key) {
+}: RefreshNowDeps): (key: GrantKey, trigger: RefreshTrigger) => Promise<RefreshNowAnswer> {
+  return async function refreshNow(key, trigger) {
     const until = clock.monotonicMs() + timeoutMs;
     const read = await store.read(key);
     if (read.kind !== "found") return { kind: "missing" };
     const { version } = read.row;
     for (;;) {
-      const flight = join({ owner: { session: key.session }, key, trigger: "asked", replacing: version });
+      const flight = join({ owner: { session: key.session }, key, trigger, replacing: version });
       const result = await flight.result;
       if (result.kind === "token" && result.token.version !== version) return { kind: "refreshed" };
       if (result.kind === "missing" || result.kind === "unavailable") return result;

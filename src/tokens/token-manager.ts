@@ -101,7 +101,8 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
   const logins = createLogins({ ...deps, journal, failover, onWrite: drop });
   const endings = createGrantEnds({ ...deps, journal, failover, onEnd: drop, isUnderWay });
   const refreshNow = createRefreshNow({ store, join: flights.join, clock, timeoutMs: config.timeoutMs });
-  const identities = createIdentities({ ...deps, coherence, refreshNow, cacheEntries: config.cacheEntries });
+  const renew = (key: GrantKey) => refreshNow(key, "id_token");
+  const identities = createIdentities({ ...deps, coherence, renew, cacheEntries: config.cacheEntries });
   const rejections = createRejections({
     ...{ ...deps, cache, flights },
     fresh: (owner, upstream, deadline) => freshFor("rejected", owner, upstream, deadline),
@@ -130,7 +131,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
 
     rejected: rejections.rejected,
     replacement: rejections.replacement,
-    refreshNow,
+    refreshNow: (key) => refreshNow(key, "asked"),
     identities,
     beginLogin: logins.begin,
     put: logins.put,

@@ -1,8 +1,10 @@
 import { generateKeyPairSync } from "node:crypto";
 import { expect, test } from "vitest";
+import { startIdJagProvider } from "../support/id-jag-provider.ts";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
 import { startMintingServer } from "../support/minting-server.ts";
 import { startOidcServer } from "../support/oidc-server.ts";
+import { startResourceAuthorizationServer } from "../support/resource-authorization-server.ts";
 import { resources } from "../support/resources.ts";
 import { runHere, writeConfig } from "./cli-process.ts";
 
@@ -73,4 +75,45 @@ test("check --online shows a made-up token where a session's own is needed, and 
     expect.stringMatching(/^UNTOLD {2}upstreams\.account: .* refused a made-up assertion \(invalid_grant\)$/),
     expect.stringMatching(/^UNTOLD {2}upstreams\.strict: .* refused a made-up assertion \(invalid_grant\)$/),
   ]);
+});
+
+test("check --online asks both servers of a crossApp, and says where one does not take our client", async () => {
+  const resource = await use(startResourceAuthorizationServer());
+  const idp = await use(startIdJagProvider({ resourceClients: { [resource.issuer]: resource.client.id } }));
+  const plain = await use(startOidcServer());
+  const at = { issuer: resource.issuer, clientId: resource.client.id, clientSecret: "${env:CHAT}" };
+  const connect = { scope: "openid offline_access" };
+  const config = {
+    listen: { grpc: "127.0.0.1:0" },
+    sessions: [{ opaque: { from: { cookie: "__Host-session" } } }],
+    connect: { publicUrl: "https://gateway.example.com" },
+    upstreams: {
+      idp: { issuer: idp.issuer, clientId: idp.client.id, clientSecret: "${env:IDP}", connect },
+      plain: { issuer: plain.issuer, clientId: plain.client.id, clientSecret: "${env:IDP}", connect },
+      chat: { ...at, crossApp: { identity: "idp" } },
+      notes: { ...at, clientSecret: "${env:WRONG}", crossApp: { identity: "plain" } },
+    },
+  };
+  const env = { IDP: idp.client.secret, CHAT: resource.client.secret, WRONG: "another-secret" };
+  const { code, stdout, stderr } = await runHere(["check", "--online", "--config", await writeConfig(opened, config)], {
+    env,
+  });
+  const lines = stdout
+    .trimEnd()
+    .split("\n")
+    .filter((line) => /chat|notes/.test(line));
+  expect([code, lines]).toEqual([
+    1,
+    [
+      expect.stringMatching(/^OK {6}upstreams\.chat: the provider takes the client: .*invalid_grant/),
+      expect.stringMatching(/^PROBLEM upstreams\.notes: .*invalid_client/),
+      expect.stringMatching(
+        /^OK {6}upstreams\.chat\.crossApp\.identity: the provider takes the client: .*invalid_grant/,
+      ),
+      expect.stringMatching(
+        /^PROBLEM upstreams\.notes\.crossApp\.identity: .*unsupported_grant_type|unauthorized_client/,
+      ),
+    ],
+  ]);
+  expect(stderr).toContain("warning: upstreams.chat.crossApp: is experimental");
 });

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,6 +27,8 @@ interface CrossAppWorldOptions {
   readonly crossApp?: object;
   readonly mcp?: boolean;
   readonly heals?: boolean;
+  /** More of the agents' source. */
+  readonly jwt?: object;
   readonly encryption?: object;
   readonly env?: Readonly<Record<string, string>>;
   /** More upstreams. */
@@ -68,7 +71,10 @@ export async function startCrossAppWorld(use: Resources, options: CrossAppWorldO
   const replica = (at: number) => ({
     listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin: `unix:${join(dir, `admin-${at}.sock`)}` },
     sessions: [
-      { name: "agents", jwt: { issuer: agents.issuer, audience: gatewayAudience, claim: "sub", subject: "sub" } },
+      {
+        name: "agents",
+        jwt: { issuer: agents.issuer, audience: gatewayAudience, claim: "sub", subject: "sub", ...options.jwt },
+      },
       { cookie: { issue: true } },
     ],
     store: { redis: { url: "${env:REDIS}" }, ...(encryption === undefined ? {} : { encryption }) },
@@ -135,9 +141,27 @@ export async function startCrossAppWorld(use: Resources, options: CrossAppWorldO
     endLast() {
       resource.end(api.requests.at(-1)?.headers.authorization?.slice("Bearer ".length) ?? "");
     },
+    /** The agents' issuer tells the first replica that the user has logged out. */
+    async logOut(sub: string): Promise<number> {
+      const events = { "http://schemas.openid.net/event/backchannel-logout": {} };
+      const claims = { aud: gatewayAudience, jti: randomUUID(), sub, events };
+      const token = await agents.sign(claims, { typ: "logout+jwt" });
+      const http = services[0]?.listening.http;
+      if (http?.kind !== "tcp") throw new Error("no HTTP listener");
+      const body = new URLSearchParams({ logout_token: token });
+      return (await fetch(`http://${http.host}:${http.port}/backchannel-logout`, { method: "POST", body })).status;
+    },
     /** How often each step was asked for. */
     calls: () => [idp.exchanges.length, resource.attempts.length],
   };
 }
 
 export type CrossAppWorld = Awaited<ReturnType<typeof startCrossAppWorld>>;
+
+export const idpLogin = ({ publicUrl }: CrossAppWorld) => `${publicUrl}${prefix}connect/idp`;
+
+/** Status and reason of a denial. */
+export async function answered(response: Response): Promise<unknown[]> {
+  const { reason } = (await response.json()) as { reason?: string };
+  return [response.status, reason];
+}

@@ -3,15 +3,9 @@ import { openClient } from "../stores/redis-harness.ts";
 import { createHttpBrowser } from "../support/http-browser.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
-import { apiUrl, type CrossAppWorld, startCrossAppWorld } from "./cross-app-world.ts";
+import { answered, apiUrl, idpLogin, startCrossAppWorld } from "./cross-app-world.ts";
 
 const use = resources();
-
-const idpLogin = ({ publicUrl }: CrossAppWorld) => `${publicUrl}/_bearerswap/connect/idp`;
-const answered = async (response: Response) => {
-  const { reason } = (await response.json()) as { reason?: string };
-  return [response.status, reason];
-};
 
 describe("crossApp, through Envoy", () => {
   test("a user logs in at the identity provider alone, and the API gets the user's token of its own server", async () => {
@@ -109,125 +103,6 @@ describe("crossApp, through Envoy", () => {
   });
 });
 
-describe("crossApp refused", () => {
-  test("an ID token that is no good any more is renewed before the user is asked", async () => {
-    const world = await startCrossAppWorld(use, { resource: { lifeSeconds: 600 } });
-    const browser = await world.loggedIn();
-    world.idp.forgetIdTokens();
-    world.clock.shift(650_000);
-    expect((await world.send(browser)).status).toBe(200);
-    expect(world.idp.exchanges.map(({ outcome }) => outcome)).toEqual(["tokens", "invalid_grant", "tokens"]);
-    expect(world.idp.refreshes()).toHaveLength(1);
-  });
-
-  test("a user whom the identity provider refuses has to log in there, and is not shown to it by each request", async () => {
-    const world = await startCrossAppWorld(use);
-    await world.putLogin("ann");
-    await world.putLogin("bob");
-    world.idp.turnAway("ann", "invalid_grant");
-    for (let sent = 0; sent < 3; sent++) {
-      const response = await world.sendAs("ann");
-      const body = (await response.json()) as { reason: string; connect_url: string };
-      expect([response.status, body.reason, body.connect_url.split("?")[0]]).toEqual([
-        ...[401, "grant_refused"],
-        idpLogin(world),
-      ]);
-    }
-    expect(world.idp.exchanges).toHaveLength(2);
-    expect((await world.sendAs("bob")).status).toBe(200);
-    world.idp.admit("ann");
-    await world.putLogin("ann");
-    expect((await world.sendAs("ann")).status).toBe(200);
-  });
-
-  test("a login that the identity provider has ended is asked for again, and nothing is served of it", async () => {
-    const world = await startCrossAppWorld(use, { resource: { lifeSeconds: 600 } });
-    const refreshToken = await world.putLogin("ann");
-    expect((await world.sendAs("ann")).status).toBe(200);
-    await world.idp.revoke(refreshToken);
-    world.clock.shift(3_700_000);
-    expect(await answered(await world.sendAs("ann"))).toEqual([401, "grant_refused"]);
-    expect(world.calls()).toEqual([1, 1]);
-  });
-
-  test("what the identity provider's policy refuses is 403, and no login is asked for", async () => {
-    const world = await startCrossAppWorld(use);
-    await world.putLogin("ann");
-    world.idp.turnAway("ann", "access_denied");
-    const response = await world.sendAs("ann");
-    const body = (await response.json()) as Record<string, string>;
-    expect([response.status, body.error, body.reason]).toEqual([403, "access_denied", "policy_refused"]);
-    expect(body.connect_url).toBeUndefined();
-    expect([world.idp.exchanges.length, world.idp.refreshes().length]).toEqual([1, 1]);
-    expect(world.services[0]?.events("mint")).toMatchObject([
-      { level: "warn", step: "id_jag", reason: "access_denied" },
-    ]);
-    world.idp.admit("ann");
-    world.clock.shift(10_000);
-    expect((await world.sendAs("ann")).status).toBe(200);
-  });
-
-  test("what the resource's server refuses is 403, told apart, after one try with a new ID-JAG", async () => {
-    const world = await startCrossAppWorld(use, { resource: { lifeSeconds: 200 } });
-    await world.putLogin("ann");
-    await world.putLogin("bob");
-    expect((await world.sendAs("ann")).status).toBe(200);
-    world.resource.turnAway("ann", "invalid_grant");
-    world.clock.shift(210_000);
-    expect(await answered(await world.sendAs("ann"))).toEqual([403, "identity_refused"]);
-    expect(await answered(await world.sendAs("ann"))).toEqual([403, "identity_refused"]);
-    expect(world.calls()).toEqual([2, 3]);
-    expect((await world.sendAs("bob")).status).toBe(200);
-  });
-
-  test("a resource's server that takes each ID-JAG once gets a new one", async () => {
-    const world = await startCrossAppWorld(use, { resource: { lifeSeconds: 100, takesOnce: true } });
-    const browser = await world.loggedIn();
-    world.clock.shift(110_000);
-    expect((await world.send(browser)).status).toBe(200);
-    expect(world.resource.attempts.map(({ outcome }) => outcome)).toEqual(["tokens", "invalid_grant", "tokens"]);
-    expect(world.calls()).toEqual([2, 3]);
-  });
-
-  test.each([
-    [{ crossApp: { audience: "https://unknown.example.com" } }, {}, "invalid_target"],
-    [{}, { token_type: "Bearer" }, "response_token_type"],
-    [{}, { issued_token_type: "urn:ietf:params:oauth:token-type:access_token" }, "response_issued_token_type"],
-  ])("a mistake of ours, or an answer that is no ID-JAG, is 503 and loud: %j %j", async (options, edit, reason) => {
-    const world = await startCrossAppWorld(use, options);
-    await world.putLogin("ann");
-    world.idp.answerWith(edit);
-    expect((await world.sendAs("ann")).status).toBe(503);
-    expect(world.services[0]?.events("mint")).toMatchObject([{ level: "error", step: "id_jag", reason }]);
-    expect(world.resource.attempts).toEqual([]);
-  });
-
-  test("in an MCP client's own words: the page of the identity provider's login, and what policy forbids", async () => {
-    const world = await startCrossAppWorld(use, { mcp: true });
-    const call = {
-      method: "POST",
-      headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
-      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" }),
-    };
-    const messageOf = async () => {
-      const response = await world.sendAs("ann", call);
-      const { error } = (await response.json()) as { error: { message: string } };
-      return [response.status, error.message];
-    };
-    const [status, message] = await messageOf();
-    expect([status, String(message).split("?")[0]]).toEqual([
-      200,
-      `Connect your Example ID account to go on: open ${idpLogin(world)}`,
-    ]);
-    await world.putLogin("ann");
-    world.idp.turnAway("ann", "access_denied");
-    expect(await messageOf()).toEqual([
-      200,
-      "Your organization's identity provider, or chat itself, does not let you in there: ask your administrator.",
-    ]);
-  });
-});
-
 describe("crossApp, with heal", () => {
   test("a token that the API rejects is replaced in the same request, by one call for all replicas", async () => {
     const world = await startCrossAppWorld(use, { replicas: 3, heals: true });
@@ -255,46 +130,17 @@ describe("crossApp, with heal", () => {
   });
 });
 
-describe("crossApp while something is down", () => {
-  test("each provider costs 503 with its Retry-After and no login, and what is held is served", async () => {
-    const world = await startCrossAppWorld(use, { resource: { lifeSeconds: 200 } });
-    const browser = createHttpBrowser();
-    await world.visit(browser, "/_bearerswap/connect/idp");
-    world.idp.failAlways(503, { "retry-after": "7" });
-    const first = await world.send(browser);
-    expect([first.status, first.headers.get("retry-after")]).toEqual([503, "7"]);
-    world.idp.failAlways(undefined);
-    world.clock.shift(7_000);
-    expect((await world.send(browser)).status).toBe(200);
-    world.idp.failAlways(503, { "retry-after": "7" });
-    world.resource.failAlways(503, { "retry-after": "9" });
-    expect((await world.send(browser)).status).toBe(200);
-    world.clock.shift(210_000);
-    const second = await world.send(browser);
-    expect([second.status, second.headers.get("retry-after")]).toEqual([503, "9"]);
-    world.resource.failAlways(undefined);
-    world.clock.shift(100_000);
-    const third = await world.send(browser);
-    expect([third.status, third.headers.get("retry-after")]).toEqual([503, "7"]);
-    world.idp.failAlways(undefined);
-    world.clock.shift(7_000);
-    expect((await world.send(browser)).status).toBe(200);
-    expect(world.idp.authorizations).toHaveLength(1);
+test("a logout at the sessions' issuer takes the tokens, and the next login brings others", async () => {
+  const world = await startCrossAppWorld(use, { replicas: 2, jwt: { backchannelLogout: {} } });
+  await world.putLogin("ann");
+  for (let sent = 0; sent < 16; sent++) expect((await world.sendAs("ann")).status).toBe(200);
+  expect(await world.logOut("ann")).toBe(200);
+  await until("the replicas to know", async () => {
+    const answers = await Promise.all(Array.from({ length: 16 }, () => world.sendAs("ann")));
+    return answers.every(({ status }) => status === 401);
   });
-
-  test("Redis: what is held is served, for cache.maxOutage, and after that it is 503 and nothing is lost", async () => {
-    const world = await startCrossAppWorld(use);
-    await world.putLogin("ann");
-    expect((await world.sendAs("ann")).status).toBe(200);
-    await world.redis.stop();
-    for (const shift of [0, 100_000]) {
-      world.clock.shift(shift);
-      expect((await world.sendAs("ann")).status).toBe(200);
-    }
-    world.clock.shift(250_000);
-    expect((await world.sendAs("ann")).status).toBe(503);
-    expect(world.calls()).toEqual([1, 1]);
-  });
+  await world.putLogin("ann");
+  expect((await world.sendAs("ann")).status).toBe(200);
 });
 
 test("only the identity's logins keep an ID token, and sealed", async () => {
