@@ -55,7 +55,8 @@ export function onlineFindings(config: Config, { fetchFor, guardedFetchFor }: Fe
     patiently(path, () => clientFinding(path, upstream, { fetch: fetchFor(upstream.ca), ...deps }));
   const exchanges = Object.entries(config.upstreams).flatMap(([name, { minted }]) => {
     const identity = minted?.kind === "crossApp" ? config.upstreams[minted.identity] : undefined;
-    if (minted?.kind !== "crossApp" || identity?.mcp !== undefined || identity === undefined) return [];
+    if (minted?.kind !== "crossApp" || identity === undefined) return [];
+    if (identity.mcp !== undefined || identity.secret !== undefined) return [];
     return [clientOf(`upstreams.${name}.crossApp.identity`, { ...identity, minted: firstStepOf(minted) })];
   });
   const clients = Object.entries(config.upstreams).map(([name, upstream]): Promise<Finding> => {

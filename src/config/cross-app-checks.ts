@@ -20,6 +20,7 @@ function problemWith(identity: string, upstream: string, upstreams: Upstreams): 
   if (found === undefined) return undefined;
   if (found.minted !== undefined)
     return `"${identity}" has no logins of users: its tokens come by ${found.minted.kind}. Name an upstream with connect`;
+  if (found.secret !== undefined) return `"${identity}" has secrets that users enter: name an upstream with connect`;
   if (found.mcp !== undefined)
     return `"${identity}" is an MCP server known by its URL: name an identity provider, by issuer and clientId`;
   const { connect } = found;

@@ -36,6 +36,11 @@ test.each([
     '"other" has no logins of users: its tokens come by crossApp',
   ],
   ["reports", { reports: minted }, '"reports" has no logins of users: its tokens come by clientCredentials'],
+  [
+    "ghes",
+    { ghes: { secret: { label: "Token" } } },
+    '"ghes" has secrets that users enter: name an upstream with connect',
+  ],
   ["notes", { notes: { mcp: "https://mcp.example.com" } }, '"notes" is an MCP server known by its URL'],
   ["plain", { plain: { ...idp, connect: { scope: "profile" } } }, '"plain" is asked for no ID tokens: put openid into'],
 ])("the identity %s is a problem", (identity, others, message) => {
