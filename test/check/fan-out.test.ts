@@ -182,6 +182,16 @@ describe("a Check for several upstreams", () => {
     hanging.release();
   });
 
+  test("has no proof for healing, as a 401 would not say which of the tokens is meant; a single token has one", async () => {
+    const world = await start({ config: { heal: {} } });
+    await world.loginAtWiki();
+    await world.login();
+    await expect.poll(async () => (await world.check(bearer())).metadata.proof).toEqual(expect.any(String));
+    expect((await world.both()).metadata).not.toHaveProperty("proof");
+    const one = { ...bearer(), contextExtensions: { upstream: "crm", missing: "omit" } };
+    expect((await world.check(one)).metadata).toHaveProperty("proof");
+  });
+
   test("counts for each upstream that it goes on with or without, and for the one that it is denied for", async () => {
     const world = await start();
     await world.both();
