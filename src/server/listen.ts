@@ -55,7 +55,9 @@ export async function withSocketMode<T>(
       "address",
       `cannot listen on unix:${place.path}: the folder ${dirname(place.path)} does not exist; make it, or choose another path`,
     );
-  await removeStaleSocket(place.path);
+  await removeStaleSocket(place.path).catch((error: unknown) => {
+    throw error instanceof Error && !(error instanceof BearerswapError) ? listenError(place, error) : error;
+  });
   const umask = process.umask(0o777 & ~mode);
   try {
     const bound = await listen();
@@ -71,6 +73,7 @@ const cures = [
   ["EADDRINUSE", "another process listens there: stop it, or choose another port"],
   ["EADDRNOTAVAIL", "this machine has no such address: write one of its own, or 0.0.0.0 for every interface"],
   ["EACCES", "this user may not: choose a port from 1024 on, or a place that it may write to"],
+  ["ENOTDIR", "a part of the path is no folder: choose another path"],
   ["ENOTFOUND", "nobody knows the host's name: write an address of this machine"],
   ["Name resolution failed", "nobody knows the host's name: write an address of this machine"],
 ] as const;

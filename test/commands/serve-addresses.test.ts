@@ -69,6 +69,17 @@ describe("a unix socket", () => {
     expect(await client.health()).toBe("SERVING");
   });
 
+  test("where its folder cannot be entered is said with what to do, for each listener", async () => {
+    const file = `${await temporaryDirectory(opened)}/file`;
+    writeFileSync(file, "");
+    const path = `unix:${file}/it.sock`;
+    for (const listen of [{ grpc: path }, { grpc: "127.0.0.1:0", http: path }, { grpc: "127.0.0.1:0", admin: path }])
+      expectFailure(
+        await failToServe(opened, config(listen)),
+        /^cannot listen on unix:.*it\.sock: a part of the path is no folder: choose another path \(ENOTDIR\)$/,
+      );
+  });
+
   test("that a crashed process left behind is replaced, and removed at an orderly end", async () => {
     const path = `${await temporaryDirectory(opened)}/check.sock`;
     const crashed = await startServe(opened, config({ grpc: `unix:${path}` }));
