@@ -13,6 +13,8 @@ export interface KeyApi {
   readonly trials: number[];
   /** Answers `/user` with this status; undefined: as the key is. */
   status: number | undefined;
+  /** Comes before the next answer. */
+  before: (() => Promise<void>) | undefined;
   /** Lets no answer to `/user` out until the function is called. */
   hold(): () => void;
   stop(): Promise<void>;
@@ -23,6 +25,7 @@ export async function startKeyApi({ header = "authorization" }: { readonly heade
   const requests: RecordedRequest[] = [];
   const server = await startHttpServer(async (request, response) => {
     const { method = "", url: path = "", headers, rawHeaders } = request;
+    const before = api.before?.();
     const isGood = api.good.has(String(headers[header]));
     const own = isGood && path !== "/admin" ? 200 : 401;
     const status = path === "/user" ? (api.status ?? own) : own;
@@ -31,10 +34,19 @@ export async function startKeyApi({ header = "authorization" }: { readonly heade
       api.trials.push(status);
       await gate;
     }
+    await before;
     sendJson(response, status, { ok: status === 200 }, status === 302 ? { location: `${server.url}/other` } : {});
   });
   const api: KeyApi = {
-    ...{ url: server.url, port: server.port, requests, trials: [], good: new Set<string>(), status: undefined },
+    ...{
+      url: server.url,
+      port: server.port,
+      requests,
+      trials: [],
+      good: new Set<string>(),
+      status: undefined,
+      before: undefined,
+    },
     hold() {
       const { promise, resolve } = Promise.withResolvers<void>();
       gate = promise;
