@@ -125,6 +125,41 @@ describe("several upstreams in one Check, through Envoy", () => {
     expect(world.api.requests).toEqual([]);
   });
 
+  test("on a route to the same server that does not name the upstream a client's header goes through, unless Envoy removes it; on the others Envoy would remove ours", async () => {
+    const perRoute = (upstream: string) => ({
+      ext_authz: {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
+        check_settings: { context_extensions: { upstream } },
+      },
+    });
+    const route = (prefix: string, upstream: string, removed: readonly string[] = []) => ({
+      match: { prefix },
+      route: { cluster: "api" },
+      request_headers_to_remove: removed,
+      typed_per_filter_config: perRoute(upstream),
+    });
+    const routes = [
+      route("/open", "crm"),
+      route("/closed", "crm", ["x-wiki-token"]),
+      route("/wrong", "crm,wiki", ["x-wiki-token"]),
+      route("/", "crm,wiki"),
+    ];
+    const manager = { route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes }] } };
+    const world = await startSeveralWorld(use, { envoy: { manager } });
+    const headers = { ...(await world.session("one")), "x-wiki-token": "Key forged" };
+    const wiki = await world.connect("wiki");
+    const reached = async (path: string) => {
+      expect((await get(world.port, path, headers)).status).toBe(200);
+      return world.sent()["x-wiki-token"];
+    };
+    expect([await reached("/open"), await reached("/closed"), await reached("/wrong"), await reached("/")]).toEqual([
+      ["Key forged"],
+      undefined,
+      undefined,
+      [`Key ${wiki}`],
+    ]);
+  });
+
   test("the configuration's routes do the same", async () => {
     const routes = [
       { pathPrefix: "/all", upstreams: ["wiki", "crm"] },
