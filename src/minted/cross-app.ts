@@ -172,7 +172,8 @@ export function createCrossAppMinter(deps: CrossAppMinterDeps): Minter {
     /** Unlike a session's own JWT, the login is in the store: where no replica has a token in place, this one asks. */
     async replacement(who, upstream, version, deadline) {
       const found = await identities.find({ session: who.session }, name, deadline);
-      if (found.kind === "unavailable") return minter.replacement(who, upstream, version, deadline);
+      // It may be tried again for another reason: what nothing speaks against stays.
+      if (found.kind === "unavailable") return { answer: { kind: "unchanged" } };
       if (found.kind !== "found") return { answer: found };
       const { owner: login, subject } = found.identity;
       // The login is the one that Check let the request through for, and so is its owner.

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { createHttpBrowser } from "../support/http-browser.ts";
 import { resources } from "../support/resources.ts";
-import { startCrossAppWorld } from "./cross-app-world.ts";
+import { answered, startCrossAppWorld } from "./cross-app-world.ts";
 
 const use = resources();
 
@@ -68,4 +68,14 @@ test("without Redis a token is got all the same, and one that cannot be got cost
   other.clock.shift(110_000);
   expect((await other.send(visitor)).status).toBe(200);
   expect(other.calls()).toEqual([1, 2]);
+});
+
+test("an ID token that is refused while Redis is down, so that none can take its place, costs no login", async () => {
+  const world = await startCrossAppWorld(use, { resource: { lifeSeconds: 100 }, idp: { idJagLifeSeconds: 50 } });
+  const browser = await world.loggedIn();
+  await world.redis.stop();
+  world.idp.forgetIdTokens();
+  world.clock.shift(110_000);
+  expect(await answered(await world.send(browser))).toEqual([503, "unavailable"]);
+  expect(world.idp.exchanges.map(({ outcome }) => outcome)).toEqual(["tokens", "invalid_grant"]);
 });

@@ -122,6 +122,20 @@ describe("crossApp refused", () => {
     ]);
   });
 
+  test("for several upstreams, `omit` goes on without the token of one that policy keeps a user from", async () => {
+    const others = (idp: object) => ({ wiki: { ...idp, inject: { header: "x-wiki-token" } } });
+    const world = await startCrossAppWorld(use, { others });
+    for (const upstream of ["idp", "wiki"]) await world.putLogin("ann", upstream);
+    world.idp.turnAway("ann", "access_denied");
+    const denied = await world.checkAs("ann", { upstream: "chat,wiki" });
+    expect([denied.status, denied.body.reason]).toEqual([403, "policy_refused"]);
+    const omitted = await world.checkAs("ann", { upstream: "chat,wiki", missing: "omit" });
+    expect([omitted.status, Object.keys(omitted.headers), omitted.removed]).toEqual([
+      ...[200, ["x-wiki-token"]],
+      expect.arrayContaining(["authorization"]),
+    ]);
+  });
+
   test("a provider whose refreshes give no ID token is asked once, and said so in the log", async () => {
     const world = await startCrossAppWorld(use);
     world.idp.change(({ id_token: _, ...answer }) => answer);

@@ -3,8 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createGrantsClient } from "../../src/admin/grants-client.ts";
+import { httpRequest } from "../support/check-request.ts";
 import { envoyConfig } from "../support/envoy-config.ts";
 import { startEnvoy } from "../support/envoy-process.ts";
+import { createExtAuthzClient } from "../support/ext-authz-client.ts";
 import { createHttpBrowser, type HttpBrowser, type ShownPage } from "../support/http-browser.ts";
 import { startHttpServer } from "../support/http-servers.ts";
 import { type IdJagProviderOptions, startIdJagProvider } from "../support/id-jag-provider.ts";
@@ -15,6 +17,7 @@ import {
   startResourceAuthorizationServer,
 } from "../support/resource-authorization-server.ts";
 import type { Resources } from "../support/resources.ts";
+import { answerOf } from "../support/scenario.ts";
 import { startService } from "../support/service.ts";
 import { shiftedClock } from "../support/shifted-clock.ts";
 import { startUpstreamApi } from "../support/upstream-api.ts";
@@ -120,11 +123,18 @@ export async function startCrossAppWorld(use: Resources, options: CrossAppWorldO
       fetch(`${publicUrl}/messages`, { ...init, headers: { cookie: `__Host-bearerswap=${sessionCookie(browser)}` } }),
     sessionOf: (browser: HttpBrowser) => sessionCookie(browser),
     /** Stores a login of the user at the identity provider for the user's agents, as an administrator does. */
-    async putLogin(sub: string, account = sub): Promise<string> {
-      const { refresh_token: refreshToken = "" } = await idp.login({ account });
+    async putLogin(sub: string, upstream = "idp"): Promise<string> {
+      const { refresh_token: refreshToken = "" } = await idp.login({ account: sub });
       const token = { refreshToken, accessToken: "", tokenType: "Bearer", scope: "" };
-      await admin.put({ session: { source: "agents", id: sub }, upstream: "idp", subject: sub, token });
+      await admin.put({ session: { source: "agents", id: sub }, upstream, subject: sub, token });
       return refreshToken;
+    },
+    /** A Check of an agent's request for several upstreams. */
+    async checkAs(sub: string, contextExtensions: Record<string, string>) {
+      const client = await use.use(createExtAuthzClient(services[0]?.grpc ?? ""));
+      const jwt = await agents.sign({ aud: gatewayAudience, sub });
+      const headers = { authorization: `Bearer ${jwt}` };
+      return answerOf(await client.check(httpRequest({ headers, contextExtensions })));
     },
     /** An agent's request, for a user. */
     async sendAs(sub: string, init: RequestInit = {}): Promise<Response> {

@@ -72,6 +72,18 @@ describe("crossApp, through Envoy", () => {
     expect(asked.reduce((sum, each) => sum + each, 0)).toBe(2);
   });
 
+  test("an ID-JAG that one replica got is good for all of them", async () => {
+    const options = { replicas: 3, idp: { idJagLifeSeconds: 3_000 }, resource: { lifeSeconds: 100 } };
+    const world = await startCrossAppWorld(use, options);
+    await world.putLogin("ann");
+    for (let round = 1; round <= 6; round++) {
+      expect((await world.sendAs("ann")).status).toBe(200);
+      expect(world.calls()).toEqual([1, round]);
+      world.clock.shift(110_000);
+    }
+    expect(world.services.filter((service) => service.events("mint").length > 0).length).toBeGreaterThan(1);
+  });
+
   test("a login that was ended takes its tokens from every replica within cache.maxStaleness", async () => {
     const world = await startCrossAppWorld(use, { replicas: 3 });
     await world.putLogin("ann");
