@@ -35,6 +35,7 @@ describe("grants --json", () => {
       scope: "",
       hasRefreshToken: true,
       hasAccessToken: true,
+      isSecret: false,
       accessTokenExpiresInMs: expect.any(Number),
       expiresInMs: expect.any(Number),
     };
