@@ -9,7 +9,7 @@ import { type MintedWorldOptions, startMintedWorld } from "./minted-world.ts";
  */
 export async function startSeveralWorld(
   use: Resources,
-  { missing, ...options }: Partial<MintedWorldOptions> & { readonly missing?: "deny" | "omit" } = {},
+  { missing, others = {}, ...options }: Partial<MintedWorldOptions> & { readonly missing?: "deny" | "omit" } = {},
 ) {
   const minting = await use.use(startOidcServer({ accessTokenLifeSeconds: 3_600, clientCredentials: true }));
   const [wiki, hr] = [await use.use(startTokenEndpoint()), await use.use(startTokenEndpoint())];
@@ -21,11 +21,11 @@ export async function startSeveralWorld(
   const several = { upstream: "crm, wiki,hr", ...(missing && { contextExtensions: { missing } }) };
   const world = await startMintedWorld(use, {
     upstream: { ...client, clientCredentials: { scope: "api" } },
-    others: { wiki: grantsOf("Wiki", wiki), hr: grantsOf("Hr", hr) },
+    others: { wiki: grantsOf("Wiki", wiki), hr: grantsOf("Hr", hr), ...others },
     accepts: minting.isOwn,
     envoy: several,
     ...options,
-    env: { SECRET: minting.client.secret },
+    env: { ...options.env, SECRET: minting.client.secret },
   });
   const providers = { wiki, hr };
 

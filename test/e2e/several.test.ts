@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { newSealingKey } from "../../src/stores/sealing.ts";
 import { get, get2 } from "../support/http-client.ts";
 import { resources } from "../support/resources.ts";
 import { startSeveralWorld } from "./several-world.ts";
@@ -21,6 +22,28 @@ describe("several upstreams in one Check, through Envoy", () => {
     expect(JSON.stringify(world.api.requests)).not.toContain("eyJ");
     expect([world.minting.tokenRequests, world.wiki.calls, world.hr.calls]).toEqual([1, 0, 0]);
     for (const secret of [wiki, hr]) expect(world.services[0]?.log()).not.toContain(secret);
+  });
+
+  test("a key that a user has entered goes beside a grant's token and a minted one, and is asked for as an account is", async () => {
+    const ghes = { secret: { label: "Key" }, inject: { header: "x-ghes-key", format: "token {token}" } };
+    const world = await startSeveralWorld(use, {
+      others: { ghes },
+      envoy: { upstream: "ghes,wiki,crm" },
+      encryption: { keys: [{ id: "k1", key: "${env:SEALING}" }] },
+      env: { SEALING: newSealingKey() },
+    });
+    const session = await world.session("one");
+    const wiki = await world.connect("wiki");
+    const denied = await world.send(session);
+    expect([denied.status, JSON.parse(denied.body)]).toEqual([
+      401,
+      expect.objectContaining({ reason: "grant_missing", upstream: "ghes" }),
+    ]);
+    const about = { session: { source: "", id: "one" }, upstream: "ghes", subject: "", token: undefined };
+    await world.admin.put({ ...about, secret: { text: "pat-0123456789", untried: true } });
+    expect((await world.send(session)).status).toBe(200);
+    expect(world.sent()).toEqual({ authorization: [token], "x-wiki-token": [`Key ${wiki}`] });
+    expect(world.api.requests.at(-1)?.headers["x-ghes-key"]).toBe("token pat-0123456789");
   });
 
   test("a user with two missing accounts gets through step by step, and the API gets nothing before", async () => {
