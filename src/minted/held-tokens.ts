@@ -23,6 +23,8 @@ export interface HeldTokens {
   /** Never serves that version again, but by {@link restore}. Says whether it was held, and had not been rejected. */
   reject(version: string): boolean;
   isRejected(version: string): boolean;
+  /** Whether the last token that is known of that id was rejected. */
+  isLastRejected(id: string): boolean;
   /** Whose token it was; also after it was rejected. */
   last(id: string): Holding | undefined;
   /**
@@ -63,6 +65,7 @@ export function createHeldTokens(maxEntries: number): HeldTokens {
       return true;
     },
     isRejected: (version) => rejected.get(version, plainGet) === true,
+    isLastRejected: (id) => rejected.get(holdings.get(id, plainGet)?.version ?? "", plainGet) === true,
     last: (id) => holdings.get(id, plainGet),
     restore(subject, now, aheadAt) {
       if (spare !== undefined && now < usableUntil(spare) && tokens.get(subject, plainGet) === undefined)

@@ -10,13 +10,13 @@ import type { TokenMetrics } from "../tokens/metrics.ts";
 import type { Owner } from "../tokens/owner.ts";
 import type { EndedSessions } from "./ended-sessions.ts";
 import { createHeldTokens } from "./held-tokens.ts";
-import type { MintFailure, MintKind, Subject } from "./kind.ts";
+import type { MintKind, Subject } from "./kind.ts";
 import type { MintMetrics } from "./metrics.ts";
 import type { MintResult } from "./mint-call.ts";
 import type { RejectionBounds } from "./rejection-bounds.ts";
 import { createReplacements, type Replacements } from "./replacements.ts";
-import { type SharedToken, versionOf } from "./shared-records.ts";
-import type { SharedTokens } from "./shared-tokens.ts";
+import { ofSubject, type SharedToken, versionOf } from "./shared-records.ts";
+import { endingOf, type SharedTokens } from "./shared-tokens.ts";
 
 /** Hands out the minted tokens of one upstream; the same shapes as the manager of grants has. */
 export interface Minter {
@@ -77,6 +77,7 @@ type Found = TokenAnswer;
 const hasty: Unavailable = { kind: "unavailable", why: "deadline" };
 const tooLate: Unavailable = { kind: "unavailable", why: "mint_timeout" };
 const noToken: Unavailable = { kind: "unavailable", why: "the session has no token of its own" };
+const sessionEnded: Found = { kind: "refused", why: "session_ended" };
 const expired = { kind: "refused", why: "subject_token_expired" } as const;
 /** The store is asked again this long after it did not answer, ms. */
 const storeRetryMs = 1_000;
@@ -132,11 +133,15 @@ export function createMinter(deps: MinterDeps): Minter {
 
   /** Stops waiting while the token in hand can still be served. */
   async function awaited(flight: Promise<Found>, subject: Subject, deadline: Deadline): Promise<Found> {
-    const held = usable(subject);
-    const end = held === undefined ? Number.POSITIVE_INFINITY : usableUntil(held.token) - timerSlackMs;
+    const held = cache.get(subject.id);
+    const end = held === undefined ? Number.POSITIVE_INFINITY : usableUntil(held) - timerSlackMs;
     metrics.tokens.waiters(upstream, 1);
     try {
-      return await (end < deadline.at ? deadlineAt(clock, end) : deadline).before<Found>(flight, () => hasty);
+      if (end < deadline.at) {
+        const found = await deadlineAt(clock, end).before<Found>(flight, () => hasty);
+        if (found !== hasty || usable(subject) !== undefined) return found;
+      }
+      return await deadline.before<Found>(flight, () => hasty);
     } finally {
       metrics.tokens.waiters(upstream, -1);
     }
@@ -146,7 +151,12 @@ export function createMinter(deps: MinterDeps): Minter {
     const token = cache.get(id);
     const now = clock.monotonicMs();
     if (token === undefined || now >= usableUntil(token)) return undefined;
-    return kind.ofSessions && now - token.confirmedAt >= config.maxOutageMs ? undefined : { kind: "fresh", token };
+    return kind.ofSessions && now >= token.confirmedAt + trustedMs(token) ? undefined : { kind: "fresh", token };
+  }
+
+  /** How long a token is served after its session was looked at: longer while the store cannot be asked. */
+  function trustedMs({ unaskedUntil }: AccessToken): number {
+    return unaskedUntil === Number.NEGATIVE_INFINITY ? config.maxStalenessMs : config.maxOutageMs;
   }
 
   /** Whether the session had not ended lately; it is looked at again in the background, before a request has to wait. */
@@ -157,8 +167,7 @@ export function createMinter(deps: MinterDeps): Minter {
       looking.add(subject.id);
       track(confirm(subject).then(() => looking.delete(subject.id)));
     }
-    const isOutage = token.unaskedUntil !== Number.NEGATIVE_INFINITY;
-    return ageMs < (isOutage ? config.maxOutageMs : config.maxStalenessMs);
+    return ageMs < trustedMs(token);
   }
 
   async function confirm({ id, ...subject }: Subject): Promise<"living" | "ended" | "unknown"> {
@@ -205,11 +214,17 @@ export function createMinter(deps: MinterDeps): Minter {
 
   async function obtain(subject: Subject, replacing: string | undefined): Promise<Found> {
     const lookedAt = clock.monotonicMs();
-    if (kind.ofSessions) {
-      const state = await confirm(subject);
-      if (state === "ended") return { kind: "refused", why: "session_ended" };
-      if (subjectLeftMs(subject) <= 0) return expired;
-    }
+    if (!kind.ofSessions) return bring(subject, replacing, lookedAt);
+    if ((await confirm(subject)) === "ended") return sessionEnded;
+    if (subjectLeftMs(subject) <= 0) return expired;
+    const found = await bring(subject, replacing, lookedAt);
+    if (found.kind !== "fresh" || clock.monotonicMs() < lookedAt + config.maxStalenessMs) return found;
+    // That took so long that the session may have ended meanwhile.
+    return (await confirm(subject)) === "ended" ? sessionEnded : found;
+  }
+
+  /** @param lookedAt when the session was looked at */
+  async function bring(subject: Subject, replacing: string | undefined, lookedAt: number): Promise<Found> {
     // Another flight may have brought it since this one was asked for.
     const held = usable(subject);
     if (held !== undefined && held.token.version !== replacing && clock.monotonicMs() < held.token.staleAt) return held;
@@ -239,11 +254,13 @@ export function createMinter(deps: MinterDeps): Minter {
     }
     const mintedAt = asked.wall + (sentAt - asked.monotonic);
     const lifeMs = Math.min(expiresInMs, subjectLeftMs(subject, mintedAt));
-    const isSuccessor = turn.isSuccessor ?? isLastRejected(id);
+    const isSuccessor = turn.isSuccessor ?? cache.isLastRejected(id);
     const version = versionOf(id, random.id());
     const made = { ...{ version, token: accessToken, mintedAt, lifeMs, isSuccessor }, of: ofSubject(subject) };
     // Nobody waits until it is shared: a token that is lost can be minted again.
     track(turn.end({ kind: "tokens", token: made }));
+    // This process stood still while the answer came.
+    if (clock.monotonicMs() >= sentAt + lifeMs) return tooLate;
     return keep(subject, made, placed(made, lifeMs, sentAt), lookedAt);
   }
 
@@ -265,12 +282,6 @@ export function createMinter(deps: MinterDeps): Minter {
     return placeAccessToken({ token, remainingMs, lifeMs }, grant, from, config, random.fraction());
   }
 
-  /** Without the store: what this process knows of the last token. */
-  function isLastRejected(id: string): boolean {
-    const last = cache.last(id);
-    return last !== undefined && cache.isRejected(last.version);
-  }
-
   /**
    * Nothing is minted ahead for a subject that ends with the token: the next token would not live longer.
    * @param confirmedAt when the session was looked at: it may have ended since then, while the mint was under way
@@ -282,16 +293,4 @@ export function createMinter(deps: MinterDeps): Minter {
     cache.set(subject, kept, isSuccessor);
     return { kind: "fresh", token: kept };
   }
-}
-
-/** A subject may have no end, as a login has none: JSON could not hold that. */
-function ofSubject({ issuedAt, expiresAt = Number.POSITIVE_INFINITY }: Subject): SharedToken["of"] {
-  return Number.isFinite(expiresAt) ? { issuedAt, expiresAt } : undefined;
-}
-
-/** What replicas tell each other of a turn that brought nothing: whoever needs to know more asks by itself. */
-function endingOf(failure: MintFailure) {
-  return failure.kind === "refused" || failure.kind === "unavailable"
-    ? failure
-    : ({ kind: "unavailable", why: failure.kind } as const);
 }

@@ -194,6 +194,10 @@ export function createReplacements(deps: ReplacementsDeps): Replacements {
     return now !== undefined && now.version !== version && !held.isRejected(now.version);
   }
 
+  function isAlive(token: SharedToken): boolean {
+    return leftMs(token) > 0;
+  }
+
   async function elsewhere(
     id: string,
     session: string,
@@ -202,10 +206,12 @@ export function createReplacements(deps: ReplacementsDeps): Replacements {
     deadline: Deadline,
   ): Promise<TokenAnswer> {
     const of = state?.token?.of;
-    if ((await ended.look({ id, session, issuedAt: of?.issuedAt })) === "ended")
-      return { kind: "refused", why: "session_ended" };
-    if (of !== undefined && of.expiresAt <= clock.wallMs()) return { kind: "refused", why: "subject_token_expired" };
-    const found = await shared.awaitAnother(id, version, deadline.at).catch(() => undefined);
+    if (of !== undefined) {
+      const { issuedAt, expiresAt } = of;
+      if ((await ended.look({ id, session, issuedAt })) === "ended") return { kind: "refused", why: "session_ended" };
+      if (expiresAt <= clock.wallMs()) return { kind: "refused", why: "subject_token_expired" };
+    }
+    const found = await shared.awaitAnother(id, version, isAlive, deadline.at).catch(() => undefined);
     if (found === undefined) return nobody;
     if ("token" in found) return { kind: "fresh", token: placed(found) };
     const { kind: ending, why, help, retryAfterMs } = found;

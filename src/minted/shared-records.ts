@@ -3,6 +3,7 @@ import { parseObject } from "../platform/json-object.ts";
 import { Secret } from "../platform/secret.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { ClientHelp } from "../tokens/answers.ts";
+import type { Subject } from "./kind.ts";
 
 /** A minted token as replicas hand it to each other. */
 export interface SharedToken {
@@ -110,4 +111,12 @@ export function versionOf(id: string, random: string): string {
 /** The id that a version was made for. */
 export function sharedIdOf(version: string): string {
   return version.slice(0, idLength);
+}
+
+/**
+ * What is told of the session's own token that a token was minted for. A subject may have no end, as a login has none:
+ * JSON could not hold that.
+ */
+export function ofSubject({ issuedAt, expiresAt = Number.POSITIVE_INFINITY }: Subject): SharedToken["of"] {
+  return Number.isFinite(expiresAt) ? { issuedAt, expiresAt } : undefined;
 }

@@ -2,6 +2,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import { type Bells, createBells } from "./bells.ts";
+import type { MintFailure } from "./kind.ts";
 import { createSharedRecords, type RejectionRecord, type SharedToken, type Unminted } from "./shared-records.ts";
 
 /** The turn to ask the provider. Others wait until it ends. */
@@ -40,7 +41,12 @@ export interface SharedTokens {
    * A token in place of that version, which other replicas mint: this one cannot. Undefined where nobody seems to.
    * Throws what the store throws.
    */
-  awaitAnother(id: string, version: string, untilMs: number): Promise<SharedToken | Unminted | undefined>;
+  awaitAnother(
+    id: string,
+    version: string,
+    isGood: (token: SharedToken) => boolean,
+    untilMs: number,
+  ): Promise<SharedToken | Unminted | undefined>;
   /** A replica says that something has changed there. */
   heard(id: string): void;
 }
@@ -78,12 +84,13 @@ export function createSharedTokens({ flows, announce, patienceMs, clock, random 
       const bell = bells.attend(id);
       try {
         for (;;) {
-          const token = goodIn(await look(id), isGood);
+          const shared = await look(id);
+          const token = goodIn(shared, isGood);
           if (token !== undefined) return { kind: "found", token };
           const lease = random.id();
           if (await flows.put("minting", id, lease, leaseMs)) return await withLease(id, lease, isGood);
           const leftMs = until - clock.monotonicMs();
-          if (leftMs <= 0) return alone;
+          if (leftMs <= 0) return { ...alone, isSuccessor: comesAfterRejected(shared) };
           await bell.next(Math.min(lookAgainMs, leftMs));
         }
       } catch {
@@ -95,7 +102,7 @@ export function createSharedTokens({ flows, announce, patienceMs, clock, random 
 
     look,
 
-    async awaitAnother(id, version, untilMs) {
+    async awaitAnother(id, version, isGood, untilMs) {
       const begunBy = Math.min(clock.monotonicMs() + begunWithinMs, untilMs);
       const bell = bells.attend(id);
       try {
@@ -105,7 +112,7 @@ export function createSharedTokens({ flows, announce, patienceMs, clock, random 
             records.unminted(id),
             flows.read("minting", id),
           ]);
-          const token = goodIn(shared, (each) => each.version !== version);
+          const token = goodIn(shared, (each) => each.version !== version && isGood(each));
           if (token !== undefined) return token;
           if (unminted?.instead === version) return unminted;
           const now = clock.monotonicMs();
@@ -184,4 +191,11 @@ function goodIn({ token, rejection }: Shared, isGood: (token: SharedToken) => bo
 function comesAfterRejected({ token, rejection }: Shared): boolean {
   if (rejection === undefined) return false;
   return token === undefined || token.version === rejection.rejected || token.version === rejection.held;
+}
+
+/** What replicas tell each other of a turn that brought nothing: whoever needs to know more asks by itself. */
+export function endingOf(failure: MintFailure): TurnEnding {
+  return failure.kind === "refused" || failure.kind === "unavailable"
+    ? failure
+    : { kind: "unavailable", why: failure.kind };
 }

@@ -1,10 +1,18 @@
-import type { Figure, Violation } from "./judge.ts";
+import type { Figure } from "./judge.ts";
+import type { MintFigure } from "./mint-rules.ts";
+
+/** What a rule found, of whichever simulation. */
+interface Found {
+  readonly at: number;
+  readonly rule: string;
+  readonly text: string;
+}
 
 /** What many histories come to. */
 export interface Tally {
   seeds: number;
-  readonly figures: Map<Figure, number>;
-  readonly failing: { readonly seed: number; readonly violations: readonly Violation[] }[];
+  readonly figures: Map<string, number>;
+  readonly failing: { readonly seed: number; readonly violations: readonly Found[] }[];
 }
 
 export function createTally(): Tally {
@@ -15,8 +23,8 @@ export function addTo(
   tally: Tally,
   outcome: {
     readonly seed: number;
-    readonly violations: readonly Violation[];
-    readonly figures: ReadonlyMap<Figure, number>;
+    readonly violations: readonly Found[];
+    readonly figures: ReadonlyMap<string, number>;
   },
 ): void {
   tally.seeds++;
@@ -58,10 +66,26 @@ const meanings: Readonly<Record<Figure, string>> = {
     "refusals of a token that came again after its rotation, as the answer had gone with a crash, a connection or the store",
 };
 
+/** The same, of minted tokens. */
+export const mintMeanings: Readonly<Record<MintFigure, string>> = {
+  answers: "requests answered, retries after a 401 included",
+  fresh: "  with a token",
+  refused: "  with 401: the session or its own token has ended, or the provider refused",
+  unavailable: "  with 503",
+  calls: "calls to the provider",
+  crashes: "processes that crashed",
+  failovers: "failovers that lost what was written last",
+  sessionsEnded: "sessions that ended before their own tokens",
+  rejections: "answers 401 of the API to a token that had not expired",
+  believed: "  tokens that were replaced for that",
+  holds: "  tokens that stayed, as the one before had been rejected too",
+  healed: "  retries with another token",
+};
+
 /** The figures, a line each, with what they mean. */
-export function tableOf(tally: Tally): string {
-  const rows = Object.entries(meanings).map(
-    ([figure, meaning]) => [String(tally.figures.get(figure as Figure) ?? 0), meaning] as const,
+export function tableOf(tally: Tally, figures: Readonly<Record<string, string>> = meanings): string {
+  const rows = Object.entries(figures).map(
+    ([figure, meaning]) => [String(tally.figures.get(figure) ?? 0), meaning] as const,
   );
   const all = [
     [String(tally.seeds), "seeds"],

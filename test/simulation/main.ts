@@ -1,18 +1,24 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
-import { addTo, createTally, type Tally, tableOf } from "./figures.ts";
+import { addTo, createTally, mintMeanings, type Tally, tableOf } from "./figures.ts";
 import { timeOf } from "./history.ts";
+import { simulateMints } from "./mint-simulation.ts";
 import { simulate } from "./simulation.ts";
 
-/** `npm run simulate -- --seeds N` for seeds 1 to N (default 20,000), `-- --seed S` for the whole history of one. */
+/**
+ * `npm run simulate -- --seeds N` for seeds 1 to N (default 20,000), `-- --seed S` for the whole history of one.
+ * With `-- --minted` those of minted tokens.
+ */
 const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "20000" },
     seed: { type: "string" },
     from: { type: "string", default: "1" },
+    minted: { type: "boolean", default: false },
   },
 });
+const { minted } = values;
 const failed =
   values.seed === undefined
     ? await runMany(wholeNumber(values.from, "from"), wholeNumber(values.seeds, "seeds"))
@@ -20,10 +26,10 @@ const failed =
 process.exitCode = failed ? 1 : 0;
 
 async function replay(seed: number): Promise<boolean> {
-  const outcome = await simulate(seed);
+  const outcome = await (minted ? simulateMints(seed) : simulate(seed));
   const tally = createTally();
   addTo(tally, outcome);
-  console.log([...outcome.history(), "", tableOf(tally), ""].join("\n"));
+  console.log([...outcome.history(), "", table(tally), ""].join("\n"));
   for (const { at, rule, text } of outcome.violations) console.log(`${timeOf(at)} ${rule}: ${text}`);
   return outcome.violations.length > 0;
 }
@@ -34,10 +40,10 @@ async function runMany(from: number, seeds: number): Promise<boolean> {
   const workers = availableParallelism();
   await Promise.all(
     Array.from({ length: workers }, (_, index) =>
-      runShare({ first: from + index, last: from + seeds - 1, step: workers }, tally),
+      runShare({ first: from + index, last: from + seeds - 1, step: workers, minted }, tally),
     ),
   );
-  console.log(`${tableOf(tally)}\n\n${Math.round((performance.now() - began) / 1_000)} s`);
+  console.log(`${table(tally)}\n\n${Math.round((performance.now() - began) / 1_000)} s`);
   for (const { seed, violations } of tally.failing.slice(0, 50))
     console.log(`seed ${seed}: ${violations[0]?.rule}: ${violations[0]?.text}`);
   const first = tally.failing.map(({ seed }) => seed).sort((a, b) => a - b)[0];
@@ -45,7 +51,10 @@ async function runMany(from: number, seeds: number): Promise<boolean> {
   return first !== undefined;
 }
 
-function runShare(workerData: { first: number; last: number; step: number }, tally: Tally): Promise<void> {
+function runShare(
+  workerData: { first: number; last: number; step: number; minted: boolean },
+  tally: Tally,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData });
     worker.on("message", (outcome) => {
@@ -55,6 +64,10 @@ function runShare(workerData: { first: number; last: number; step: number }, tal
     worker.on("error", reject);
     worker.on("exit", () => resolve());
   });
+}
+
+function table(tally: Tally): string {
+  return minted ? tableOf(tally, mintMeanings) : tableOf(tally);
 }
 
 function wholeNumber(value: string, option: string): number {
