@@ -79,6 +79,8 @@ export interface InstallOptions {
   readonly redis?: boolean;
   /** Whether the API takes a token that is active at its provider; default true. */
   readonly accepts?: (token: string, path: string) => boolean | Promise<boolean>;
+  /** Upstreams beside those of the file. */
+  readonly upstreams?: object;
 }
 
 /** Runs both files of a pair, with nothing replaced in them but addresses, issuers and certificates. */
@@ -90,6 +92,7 @@ export async function install(
     replicas: count = 1,
     redis = false,
     accepts = () => true,
+    upstreams = {},
   }: InstallOptions,
 ): Promise<Installation> {
   const ca = await use(createCertificateAuthority());
@@ -115,12 +118,15 @@ export async function install(
       provider: oidc.issuer,
       admin: `unix:${admin.path}${index === 0 ? "" : index}`,
     });
+    const own = at<object>(config, "upstreams");
     const store =
       shared !== undefined || "redis" in at<object>(config, "store")
         ? { store: { redis: { url: (shared ?? (await use(startRedis()))).url } } }
         : {};
     const env = { CRM_CLIENT_SECRET: oidc.client.secret, AS_CLIENT_SECRET: "secret" };
-    replicas.push(await use(startService({ config: { ...config, ...store }, env })));
+    replicas.push(
+      await use(startService({ config: { ...config, ...store, upstreams: { ...own, ...upstreams } }, env })),
+    );
   }
   const ports = {
     bearerswap: replicas.map(({ grpc }) => portOf(grpc)),

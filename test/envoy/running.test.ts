@@ -253,6 +253,30 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
     expect([forged.status, upstream.requests]).toEqual([403, []]);
   });
 
+  test("sends what a user enters in the form for a secret, whole or not at all", async () => {
+    const upstreams = { ghes: { secret: { label: "Key" } } };
+    const { send, service } = await install(tracked, { variant: "-connect", upstreams });
+    const begun = await send("/_bearerswap/connect/ghes", { headers: navigation });
+    const { pathname, search } = new URL(String(begun.headers.location));
+    expect(pathname).toBe("/_bearerswap/secret/ghes");
+    const cookie = [begun.headers["set-cookie"]]
+      .flat()
+      .map((text) => String(text).split(";")[0])
+      .join("; ");
+    const form = await send(`${pathname}${search}`, { headers: { ...navigation, cookie } });
+    expect([form.status, form.body]).toEqual([200, expect.stringContaining('type="password"')]);
+    const enter = (secret: string) =>
+      send(`${pathname}${search}`, {
+        headers: { ...navigation, cookie, origin: "https://gateway.example.com" },
+        body: `secret=${secret}`,
+      });
+    const long = await enter("x".repeat(17_000));
+    expect([long.status, long.body]).toEqual([400, expect.stringContaining("did not arrive as a whole")]);
+    const kept = await enter("a-key");
+    expect([kept.status, kept.headers.location]).toEqual([303, "https://gateway.example.com/_bearerswap/"]);
+    expect(service.events("connected")).toMatchObject([{ audit: true, upstream: "ghes", secret: true }]);
+  });
+
   test("limits how often an address opens the pages, with 429, and nothing else", async () => {
     const { envoy, service, send, issuer, grant } = await install(tracked, { variant: "-connect" });
     const headers = { authorization: `Bearer ${await loggedIn({ issuer, grant })}` };
