@@ -5,8 +5,11 @@ import type { CheckInput } from "../sessions/check-input.ts";
 import { elementTexts, memberText } from "./json-member.ts";
 import { capabilitiesKey, inputKey, versionKey } from "./mcp-words.ts";
 
-/** What is missing: an account, further access to it, which the user can give, or a permission, which the user cannot. */
-export type McpLack = "account" | "scope" | "permission";
+/**
+ * What is missing: an account, or further access to it, which the user can give; or what only administrators can, of the
+ * identity provider (`policy`) or of the upstream (`acceptance`).
+ */
+export type McpLack = "account" | "scope" | "policy" | "acceptance";
 
 /** A request for an MCP server whose user has a session, but no account there that can be used for it. */
 interface McpRequest {
@@ -157,10 +160,16 @@ function messageOf(request: McpRequest, url: string | undefined): string {
   const missing: Readonly<Record<McpLack, string>> = {
     account: `Your ${request.title} account is not connected, and there is no page here to connect it`,
     scope: `Your ${request.title} account lacks access that this needs, and there is no page here to give it`,
-    permission: `Your organization's identity provider, or ${request.title} itself, does not let you in there`,
+    policy: `Your organization's identity provider does not let you use ${request.title}`,
+    acceptance: `${request.title} does not take what your organization's identity provider says of you`,
   };
-  if (request.lacks === "permission") return `${missing.permission}: ask your administrator.`;
-  return `${missing[request.lacks]}: ask whoever runs this gateway.`;
+  const whom = isUsers(request.lacks) ? "whoever runs this gateway" : "its administrator";
+  return `${missing[request.lacks]}: ask ${whom}.`;
+}
+
+/** Whether the user can do something about it. */
+export function isUsers(lack: McpLack): boolean {
+  return lack === "account" || lack === "scope";
 }
 
 function whatToDo({ title, lacks }: McpRequest): string {

@@ -10,7 +10,7 @@ import type { SourceConfig } from "../sessions/source-config.ts";
 import { shortHash } from "../stores/grant.ts";
 import type { ConnectContext } from "./context.ts";
 import { returnPath } from "./links.ts";
-import { type McpAnswer, type McpLack, mcpAnswerTo } from "./mcp-answer.ts";
+import { isUsers, type McpAnswer, type McpLack, mcpAnswerTo } from "./mcp-answer.ts";
 import type { ResourceMetadata } from "./resource-metadata.ts";
 import { isConnectable } from "./start.ts";
 
@@ -46,8 +46,9 @@ export function createOffer({ context, decode, sources, routes, resources, assum
     const plain: Denial = { ...denial, ...beginningOf(denial), resourceMetadata: resources.urlFor(input) };
     const lacks = lackOf(plain);
     const isMcp = lacks !== undefined && routes.isMcp(input) && !isNavigation(input);
-    if (lacks === "permission" && !isMcp) return plain;
-    if (lacks !== "permission" && plain.upstream !== undefined) {
+    const isOthers = lacks !== undefined && !isUsers(lacks);
+    if (isOthers && !isMcp) return plain;
+    if (!isOthers && plain.upstream !== undefined) {
       // Without grants, as where tokens are minted, no page cures anything.
       if (!providers.has(loginOf(plain.upstream))) return isMcp ? consent(plain, input) : plain;
       if (!isMcp && !hasLogin(plain.upstream)) return plain;
@@ -77,10 +78,10 @@ export function createOffer({ context, decode, sources, routes, resources, assum
 
   async function answerMcp(plain: Denial, input: CheckInput, known?: Session): Promise<Verdict> {
     const lacks = lackOf(plain) ?? "account";
-    const upstream = lacks === "permission" ? (plain.upstream ?? "") : loginOf(plain.upstream ?? "");
+    const upstream = isUsers(lacks) ? loginOf(plain.upstream ?? "") : (plain.upstream ?? "");
     const answer: McpAnswer = mcpAnswerTo({ input, upstream, title: titleOf(upstream), lacks, assumeUrlElicitation });
     if (answer.kind === "plain") return { kind: "reply", reply: answer.reply };
-    const isCured = lacks !== "permission" && hasLogin(upstream);
+    const isCured = isUsers(lacks) && hasLogin(upstream);
     const way = isCured ? await wayOf(plain, input, known) : undefined;
     const url = way && (await urlOf(way, plain));
     return led(plain, url === undefined ? "message" : "elicitation", answer.reply(url));
@@ -170,8 +171,9 @@ function lackOf({ reason }: Pick<Denial, "reason">): McpLack | undefined {
     case "insufficient_scope":
       return "scope";
     case "policy_refused":
+      return "policy";
     case "identity_refused":
-      return "permission";
+      return "acceptance";
     default:
       return undefined;
   }

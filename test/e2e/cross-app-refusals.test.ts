@@ -118,7 +118,14 @@ describe("crossApp refused", () => {
     world.idp.turnAway("ann", "access_denied");
     expect(await messageOf()).toEqual([
       200,
-      "Your organization's identity provider, or chat itself, does not let you in there: ask your administrator.",
+      "Your organization's identity provider does not let you use chat: ask its administrator.",
+    ]);
+    world.idp.admit("ann");
+    world.clock.shift(10_000);
+    world.resource.turnAway("ann", "invalid_grant");
+    expect(await messageOf()).toEqual([
+      200,
+      "chat does not take what your organization's identity provider says of you: ask its administrator.",
     ]);
   });
 

@@ -30,6 +30,8 @@ interface CrossAppWorldOptions {
   readonly crossApp?: object;
   readonly mcp?: boolean;
   readonly heals?: boolean;
+  /** In place of Redis. */
+  readonly memory?: boolean;
   /** More of the agents' source. */
   readonly jwt?: object;
   readonly encryption?: object;
@@ -71,6 +73,7 @@ export async function startCrossAppWorld(use: Resources, options: CrossAppWorldO
     ...{ issuer: idp.issuer, clientId: idp.client.id, clientSecret: "${env:IDP}", displayName: "Example ID" },
     connect: { scope: "openid offline_access", parameters: { prompt: "consent" } },
   };
+  const encrypted = encryption === undefined ? {} : { encryption };
   const replica = (at: number) => ({
     listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin: `unix:${join(dir, `admin-${at}.sock`)}` },
     sessions: [
@@ -80,7 +83,7 @@ export async function startCrossAppWorld(use: Resources, options: CrossAppWorldO
       },
       { cookie: { issue: true } },
     ],
-    store: { redis: { url: "${env:REDIS}" }, ...(encryption === undefined ? {} : { encryption }) },
+    store: options.memory ? { memory: {} } : { redis: { url: "${env:REDIS}" }, ...encrypted },
     ...(heals ? { heal: {} } : {}),
     connect: { publicUrl, login: { agents: { clientId: "gateway", clientSecret: "${env:IDP}" } } },
     upstreams: {

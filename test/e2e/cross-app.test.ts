@@ -142,6 +142,20 @@ describe("crossApp, with heal", () => {
   });
 });
 
+test("it is all the same with the memory store", async () => {
+  const world = await startCrossAppWorld(use, { memory: true, resource: { lifeSeconds: 600 } });
+  const browser = await world.loggedIn("ann");
+  for (const shift of [0, 650_000, 3_600_000]) {
+    world.clock.shift(shift);
+    expect((await world.send(browser)).status).toBe(200);
+  }
+  expect([world.calls(), world.idp.refreshes().length]).toEqual([[3, 3], 1]);
+  await world.putLogin("bob");
+  expect((await world.sendAs("bob")).status).toBe(200);
+  await world.admin.revoke({ session: { source: "agents", id: "bob" }, upstream: "idp", keepUpstream: true });
+  expect(await answered(await world.sendAs("bob"))).toEqual([401, "grant_missing"]);
+});
+
 test("a logout at the sessions' issuer takes the tokens, and the next login brings others", async () => {
   const world = await startCrossAppWorld(use, { replicas: 2, jwt: { backchannelLogout: {} } });
   await world.putLogin("ann");
