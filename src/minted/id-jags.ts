@@ -49,7 +49,8 @@ const marginMs = 5_000;
 
 /**
  * They are for single users, whose requests already wait for one mint together: so there is no flight of their own
- * here. While one is good it may be shown again (§4.4 of the draft, "Refresh Token"), which saves calls to the identity provider.
+ * here. While one is good it may be shown again (§4.4 of the draft, "Refresh Token"), which saves calls to the identity
+ * provider.
  */
 export function createIdJags({ call, shared, scope, cacheEntries, clock, random }: IdJagsDeps): IdJags {
   const cache = new LRUCache<string, Kept & { readonly endsAt: number }>(upTo(cacheEntries));
