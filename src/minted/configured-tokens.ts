@@ -14,6 +14,7 @@ import type { TokenMetrics } from "../tokens/metrics.ts";
 import type { Secrets } from "../tokens/secrets.ts";
 import { createTokenManager, type TokenManagerConfig } from "../tokens/token-manager.ts";
 import { clientCredentials } from "./client-credentials.ts";
+import { clientIdentity, keyIdentity } from "./client-identity.ts";
 import { type CrossAppConfig, type MintedConfig, needsSubjectToken } from "./config.ts";
 import { createCrossAppMinter, crossApp, idJag } from "./cross-app.ts";
 import { createEndedSessions, type EndedSessions } from "./ended-sessions.ts";
@@ -161,8 +162,11 @@ export function configuredTokens({ config, flowStores, ...deps }: ConfiguredToke
   }
 }
 
-function namesOf({ issuer = "", tokenEndpoint = issuer, clientId = "" }: Upstream): string[] {
-  return [tokenEndpoint, clientId];
+/** Who asks whom. */
+function namesOf({ issuer = "", tokenEndpoint = issuer, clientId = "", clientAuth, minted }: Upstream): string[] {
+  const signed = minted?.kind === "jwtBearer" && minted.assertion !== "session" ? minted.assertion : undefined;
+  const signer = signed === undefined ? [] : [keyIdentity(signed.privateKey)];
+  return [tokenEndpoint, clientId, clientIdentity(clientAuth), ...signer];
 }
 
 /** The minters hear what concerns their upstreams, beside the listener. */

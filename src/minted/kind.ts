@@ -1,3 +1,4 @@
+import type { Secret } from "../platform/secret.ts";
 import type { MintRequest } from "../providers/token-mint.ts";
 import { isBearerType, type TokenResponse } from "../providers/token-response.ts";
 import type { ClientHelp, TokenAnswer } from "../tokens/answers.ts";
@@ -7,6 +8,14 @@ import type { Owner, SubjectToken } from "../tokens/owner.ts";
 export interface Subject extends Partial<Omit<SubjectToken, "id">> {
   /** Whoever has the same id gets the same token. */
   readonly id: string;
+  readonly actor?: Actor | undefined;
+}
+
+/** Who acts for a session's user, where somebody does. */
+export interface Actor {
+  /** Equal for all tokens of the same one, however often they are renewed. */
+  readonly identity: string;
+  readonly token: Secret;
 }
 
 /** What the provider said of a subject that it refused. */
@@ -37,6 +46,8 @@ export interface MintKind {
   subjectOf(owner: Owner): Subject | undefined;
   /** What is asked, or why this subject may not, or cannot now. Throws what reading a file throws. */
   request(subject: Subject): Promise<KeptRequest | { readonly refused: string } | { readonly failed: MintFailure }>;
+  /** Who acts at the moment; absent where nobody does. Throws what reading a file throws. */
+  readonly actor?: (() => Promise<Actor>) | undefined;
   /** What it means that the provider refuses a subject, and what the log says of it. Default: a login there may help. */
   readonly refusal?: ((refusal: Refusal) => { readonly failed: MintFailure; readonly text: string }) | undefined;
   /** What makes a token useless that the provider has given; undefined where nothing does. */

@@ -4,18 +4,19 @@ import { digestOf } from "../platform/digest.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { Change } from "../stores/token-store.ts";
-import { type AccessToken, type FreshnessConfig, placeAccessToken, usableUntil } from "../tokens/access-token.ts";
+import { type AccessToken, placeAccessToken, usableUntil } from "../tokens/access-token.ts";
 import type { TokenAnswer } from "../tokens/answers.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
 import type { Owner } from "../tokens/owner.ts";
 import type { EndedSessions } from "./ended-sessions.ts";
 import { createHeldTokens } from "./held-tokens.ts";
-import type { MintKind, Subject } from "./kind.ts";
+import type { Actor, MintKind, Subject } from "./kind.ts";
 import type { MintMetrics } from "./metrics.ts";
 import type { MintResult } from "./mint-call.ts";
+import type { MinterConfig } from "./minter-config.ts";
 import type { RejectionBounds } from "./rejection-bounds.ts";
 import { createReplacements, type Replacements } from "./replacements.ts";
-import { ofSubject, type SharedToken, versionOf } from "./shared-records.ts";
+import { ofSubject, type SharedToken, sharedIdOf, versionOf } from "./shared-records.ts";
 import { endingOf, type SharedTokens } from "./shared-tokens.ts";
 
 /** Hands out the minted tokens of one upstream; the same shapes as the manager of grants has. */
@@ -32,17 +33,6 @@ export interface Minter {
   held(): number;
   /** Resolves when no mint is under way. */
   settled(): Promise<void>;
-}
-
-export interface MinterConfig extends FreshnessConfig {
-  readonly cacheEntries: number;
-  /** How long a mint may take, ms, its wait for another replica included. */
-  readonly timeoutMs: number;
-  /** How long a token lives where the provider does not say, ms. */
-  readonly lifeMs: number;
-  /** How long it may go unnoticed that a session was ended, ms: with the store, and without it. */
-  readonly maxStalenessMs: number;
-  readonly maxOutageMs: number;
 }
 
 interface MinterDeps {
@@ -172,10 +162,14 @@ export function createMinter(deps: MinterDeps): Minter {
 
   async function confirm({ id, ...subject }: Subject): Promise<"living" | "ended" | "unknown"> {
     const from = clock.monotonicMs();
-    const state = await ended.look({ id, ...subject });
+    const [state, actor] = await Promise.all([
+      ended.look({ id, ...subject }),
+      cache.get(id) && kind.actor?.().catch(() => undefined),
+    ]);
     const held = cache.get(id);
     if (held === undefined) return state;
-    if (state === "ended") cache.delete(id);
+    const isOfAnother = actor !== undefined && sharedIdOf(held.version) !== idOf({ id }, actor);
+    if (state === "ended" || isOfAnother) cache.delete(id);
     else if (state === "living")
       cache.change(id, { ...held, confirmedAt: from, unaskedUntil: Number.NEGATIVE_INFINITY });
     else held.unaskedUntil = clock.monotonicMs() + storeRetryMs;
@@ -232,14 +226,18 @@ export function createMinter(deps: MinterDeps): Minter {
       token.version !== replacing &&
       !cache.isRejected(token.version) &&
       clock.monotonicMs() < placed(token, leftMs(token)).staleAt;
-    const id = digestOf(...scope, subject.id);
+    const actor = await kind.actor?.().catch(() => undefined);
+    // The call says in the log what is wrong with it.
+    if (kind.actor !== undefined && actor === undefined)
+      return call(subject).then((result) => (result.kind === "tokens" ? tooLate : result));
+    const id = idOf(subject, actor);
     const turn = await shared.findOrTakeTurn(id, isGood);
     if (turn.kind === "found") {
       metrics.mints.minted(upstream, "shared");
       return keep(subject, turn.token, placed(turn.token, leftMs(turn.token)), lookedAt);
     }
     const asked = { wall: clock.wallMs(), monotonic: clock.monotonicMs() };
-    const result = await call(subject);
+    const result = await call(actor === undefined ? subject : { ...subject, actor });
     if (result.kind !== "tokens" || subjectLeftMs(subject) <= 0) {
       const failure = result.kind === "tokens" ? expired : result;
       track(turn.end(endingOf(failure)));
@@ -262,6 +260,11 @@ export function createMinter(deps: MinterDeps): Minter {
     // This process stood still while the answer came.
     if (clock.monotonicMs() >= sentAt + lifeMs) return tooLate;
     return keep(subject, made, placed(made, lifeMs, sentAt), lookedAt);
+  }
+
+  /** Another actor may get another token. */
+  function idOf({ id }: Subject, actor: Actor | undefined): string {
+    return digestOf(...scope, ...(actor === undefined ? [] : ["actor", actor.identity]), id);
   }
 
   function subjectLeftMs({ expiresAt = Number.POSITIVE_INFINITY }: Subject, wallMs = clock.wallMs()): number {

@@ -11,7 +11,7 @@ import { audience, type MintingServerOptions, startMintingServer } from "../supp
 import { resources } from "../support/resources.ts";
 import { answerOf } from "../support/scenario.ts";
 import { scrape } from "../support/scrape.ts";
-import { gatewayAudience, type MintedWorldOptions, startMintedWorld } from "./minted-world.ts";
+import { bearsOutages, gatewayAudience, type MintedWorldOptions, startMintedWorld } from "./minted-world.ts";
 
 const use = resources();
 
@@ -150,16 +150,7 @@ describe("exchange, through Envoy", () => {
 
   test("a provider that is down gives 503 with its Retry-After, and Redis down changes nothing", async () => {
     const stack = await world();
-    const headers = await stack.session("s1", user("ann"));
-    stack.provider.failAlways(503, { "retry-after": "7" });
-    const answer = await stack.send(headers);
-    expect([answer.status, answer.headers["retry-after"]]).toEqual([503, "7"]);
-    stack.provider.failAlways(undefined);
-    await stack.redis.stop();
-    stack.clock.shift(7_000);
-    expect((await stack.send(headers)).status).toBe(200);
-    stack.clock.shift(200_000);
-    expect((await stack.send(headers)).status).toBe(200);
+    await bearsOutages(stack, await stack.session("s1", user("ann")));
     expect(stack.provider.attempts).toHaveLength(1);
   });
 
@@ -177,6 +168,28 @@ describe("exchange, through Envoy", () => {
     expect(stack.provider.attempts.map(({ fields }) => [fields.actor_token, fields.actor_token_type])).toEqual(
       tokens.map((token) => [token, "urn:ietf:params:oauth:token-type:jwt"]),
     );
+  });
+
+  test("another actor's token is shared with nobody who acts otherwise, and a renewed one of the same actor is", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "bearerswap-actor-"));
+    use.onStop(() => rmSync(dir, { recursive: true, force: true }));
+    const file = join(dir, "token");
+    const actAs = async (sub: string) => writeFileSync(file, await stack.issuer.sign({ sub, jti: randomUUID() }));
+    const stack = await world({ replicas: 2, exchange: { actor: { file } } });
+    const headers = await stack.session("s1", user("ann"));
+    await actAs("pod-1");
+    expect((await stack.send(headers)).status).toBe(200);
+    // The other replica of the same service account has a token of its own for it.
+    await actAs("pod-1");
+    expect(new Set(await stack.sendToAll(headers))).toEqual(new Set([200]));
+    expect(stack.provider.attempts).toHaveLength(1);
+    await actAs("pod-2");
+    stack.clock.shift(5_000);
+    expect(new Set(await stack.sendToAll(headers))).toEqual(new Set([200]));
+    await expect.poll(async () => (await stack.send(headers)) && stack.provider.attempts.length).toBe(2);
+    const from = stack.api.requests.length;
+    await stack.sendToAll(headers);
+    expect(new Set(stack.api.requests.slice(from).map((request) => request.headers.authorization)).size).toBe(1);
   });
 
   test("what is no access token comes with token_type N_A, and is sent as the upstream wants it", async () => {

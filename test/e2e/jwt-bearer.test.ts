@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
 import { startMintingServer } from "../support/minting-server.ts";
 import { resources } from "../support/resources.ts";
-import { type MintedWorldOptions, startMintedWorld } from "./minted-world.ts";
+import { bearsOutages, type MintedWorldOptions, startMintedWorld } from "./minted-world.ts";
 
 const use = resources();
 const account = "gateway@project.example.com";
@@ -78,13 +78,7 @@ describe("jwtBearer with the session's own JWT, through Envoy", () => {
     const headers = await stack.session("s1", { sub: "ann" }, 9_000);
     expect((await stack.send(headers)).status).toBe(200);
     stack.clock.shift(3_700_000);
-    stack.provider.failAlways(503, { "retry-after": "7" });
-    const answer = await stack.send(headers);
-    expect([answer.status, answer.headers["retry-after"]]).toEqual([503, "7"]);
-    stack.provider.failAlways(undefined);
-    await stack.redis.stop();
-    stack.clock.shift(7_000);
-    expect((await stack.send(headers)).status).toBe(200);
+    await bearsOutages(stack, headers);
     expect(stack.provider.attempts).toHaveLength(2);
   });
 });

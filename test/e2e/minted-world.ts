@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { expect } from "vitest";
 import { createGrantsClient, type GrantsClient } from "../../src/admin/grants-client.ts";
 import { cluster, type EnvoySetup, envoyConfig } from "../support/envoy-config.ts";
 import { startEnvoy } from "../support/envoy-process.ts";
 import { get, type HttpAnswer, type RequestHeaders } from "../support/http-client.ts";
 import { type JwtIssuer, startJwtIssuer } from "../support/jwt-issuer.ts";
+import type { OidcFaults } from "../support/oidc-faults.ts";
 import { type RedisServer, startRedis } from "../support/redis-server.ts";
 import type { Resources } from "../support/resources.ts";
 import { type RunningService, startService } from "../support/service.ts";
@@ -102,6 +104,25 @@ export async function startMintedWorld(
       return answers;
     },
   };
+}
+
+/**
+ * A session that holds no good token is told 503 with the provider's own Retry-After while that is down, and gets its
+ * token when it is back, with Redis down too; that token is kept.
+ */
+export async function bearsOutages(
+  { provider, redis, clock, send }: MintedWorld & { readonly provider: Pick<OidcFaults, "failAlways"> },
+  headers: Record<string, string>,
+): Promise<void> {
+  provider.failAlways(503, { "retry-after": "7" });
+  const answer = await send(headers);
+  expect([answer.status, answer.headers["retry-after"]]).toEqual([503, "7"]);
+  provider.failAlways(undefined);
+  await redis.stop();
+  clock.shift(7_000);
+  expect((await send(headers)).status).toBe(200);
+  clock.shift(200_000);
+  expect((await send(headers)).status).toBe(200);
 }
 
 /** Envoy asks the replicas in turns. */

@@ -1,7 +1,8 @@
 import { createEndedSessions } from "../../src/minted/ended-sessions.ts";
 import type { MintKind } from "../../src/minted/kind.ts";
 import { createMintCall } from "../../src/minted/mint-call.ts";
-import { createMinter, type Minter, type MinterConfig } from "../../src/minted/minter.ts";
+import { createMinter, type Minter } from "../../src/minted/minter.ts";
+import type { MinterConfig } from "../../src/minted/minter-config.ts";
 import { createRefusals } from "../../src/minted/refusals.ts";
 import { createRejectionBounds } from "../../src/minted/rejection-bounds.ts";
 import { sharedIdOf } from "../../src/minted/shared-records.ts";
