@@ -6,8 +6,8 @@ import { elementTexts, memberText } from "./json-member.ts";
 import { capabilitiesKey, inputKey, versionKey } from "./mcp-words.ts";
 
 /**
- * What is missing: an account, or further access to it, which the user can give; or what only administrators can, of the
- * identity provider (`policy`) or of the upstream (`acceptance`).
+ * What is missing: an account, or further access to it, which the user can give; or what only administrators can, of
+ * the identity provider (`policy`) or of the upstream (`acceptance`).
  */
 export type McpLack = "account" | "scope" | "policy" | "acceptance";
 

@@ -48,7 +48,7 @@ export interface MintKind {
   request(subject: Subject): Promise<KeptRequest | { readonly refused: string } | { readonly failed: MintFailure }>;
   /** Who acts at the moment; absent where nobody does. Throws what reading a file throws. */
   readonly actor?: (() => Promise<Actor>) | undefined;
-  /** What it means that the provider refuses a subject, and what the log says of it. Default: a login there may help. */
+  /** What a provider's refusal of a subject means, and what the log says of it. Default: a login there may help. */
   readonly refusal?: ((refusal: Refusal) => { readonly failed: MintFailure; readonly text: string }) | undefined;
   /** What makes a token useless that the provider has given; undefined where nothing does. */
   problemOf(tokens: TokenResponse): string | undefined;

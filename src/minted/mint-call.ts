@@ -41,7 +41,7 @@ interface MintCallDeps {
 const misconfiguredPauseMs = 5_000;
 /** How many subjects are remembered for which that was refused. */
 const remembered = 10_000;
-/** Words by which a provider refuses what it was shown, and not the user (RFC 6749 §5.2, RFC 8693 §2.2.2, Ory Hydra). */
+/** Words that refuse what the provider was shown, and not the user (RFC 6749 §5.2, RFC 8693 §2.2.2, Ory Hydra). */
 const wornWords: ReadonlySet<string> = new Set(["invalid_grant", "invalid_request", "invalid_token", "jti_known"]);
 const checkConfiguration = "check the upstream's configuration. Nothing is lost";
 

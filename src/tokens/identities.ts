@@ -46,8 +46,8 @@ export interface Identities {
   find(owner: Owner, upstream: string, deadline: Deadline): Promise<IdentityAnswer>;
   /**
    * The same login with an ID token that has some life left, by a refresh where it has not. Never rejects.
-   * @param refused the ID token that the provider has just refused: one is wanted that came after it. It may be equal to
-   *   it, if it came within the same second
+   * @param refused the ID token that the provider has just refused: one is wanted that came after it. They may be
+   *   equal, if they came within the same second
    */
   current(identity: Identity, refused?: KeptIdToken): Promise<IdentityAnswer>;
   /** The grant was changed, or may have been. */
