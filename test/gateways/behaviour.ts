@@ -159,6 +159,17 @@ export function behavesThroughGateway(world: () => World): void {
   });
 }
 
+/** The form's content comes to bearerswap. */
+export function takesSecrets(world: () => World): void {
+  test("a user enters a secret in the form, and it is kept", async () => {
+    const { browser, publicUrl, service } = world();
+    const { visit, submit } = browser();
+    const page = await submit(await visit(`${publicUrl}/_bearerswap/connect/keys`), { secret: "a-key-of-mine" });
+    expect([page.url, page.status]).toEqual([`${publicUrl}/_bearerswap/`, 200]);
+    expect(service.events("connected").at(-1)).toMatchObject({ upstream: "keys", secret: true });
+  });
+}
+
 /** Leaves the world without a limit to spare. */
 export function limits(world: () => World): void {
   test("limits how often an address opens the pages, and nothing else", async () => {

@@ -4,7 +4,7 @@ import { at, findAll, type Tree } from "../envoy/examples.ts";
 import { rawGet } from "../support/raw-http.ts";
 import { freePort } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
-import { behavesThroughGateway, call, failsClosed, limits, mcpHeaders, ownOrigin } from "./behaviour.ts";
+import { behavesThroughGateway, call, failsClosed, limits, mcpHeaders, ownOrigin, takesSecrets } from "./behaviour.ts";
 import { type EnvoyGateway, envoyGatewayResources, startEnvoyGateway, toBackend } from "./envoy-gateway.ts";
 import { counter, failsClosedInARetry, healsThroughGateway, loggedIn, rejectLast } from "./healing.ts";
 import { stepsUpThroughGateway } from "./step-up.ts";
@@ -63,7 +63,11 @@ describe("Envoy Gateway with envoy/envoy-gateway/", () => {
     const filters = filtersOf(await gateway.configDump());
     const ours = ["cors", "local_ratelimit", "ext_authz"];
     expect([...new Set(filters.map(filterKind))].filter((name) => ours.includes(name))).toEqual(ours);
-    expect(findAll(filters, "with_request_body")).toEqual([{ max_request_bytes: 1_048_576 }]);
+    const bodies = findAll<{ max_request_bytes: number }>(filters, "with_request_body");
+    expect(bodies.sort((a, b) => a.max_request_bytes - b.max_request_bytes)).toEqual([
+      { max_request_bytes: 16_384 },
+      { max_request_bytes: 1_048_576 },
+    ]);
     expect(findAll(filters, "encode_raw_headers")).toEqual([]);
   });
 
@@ -84,6 +88,7 @@ describe("Envoy Gateway with envoy/envoy-gateway/", () => {
     expect(JSON.stringify(crm.requests)).not.toContain(session);
   });
 
+  takesSecrets(() => world);
   limits(() => world);
   failsClosedInARetry(() => world);
   failsClosed(() => world);
@@ -103,7 +108,8 @@ describe("Envoy Gateway accepts, and does in another way than one would think,",
     const changes: Readonly<Record<string, (spec: Tree) => Tree>> = {
       SecurityPolicy: (spec) => ({ ...spec, jwt }),
       EnvoyProxy: ({ filterOrder, ...spec }) => spec,
-      HTTPRoute: (spec) => (at<Tree[]>(spec, "rules")[0]?.name === "pages" ? withDirectResponses(spec) : spec),
+      HTTPRoute: (spec) =>
+        ["pages", "forms"].includes(String(at<Tree[]>(spec, "rules")[0]?.name)) ? withDirectResponses(spec) : spec,
     };
     const changed = manifests.map((manifest) => {
       const change = changes[at<string>(manifest, "kind")];
@@ -180,9 +186,9 @@ const extensionPolicy = {
 };
 
 function withDirectResponses(spec: Tree): Tree {
-  const [pages, metadata] = at<[Tree, Tree]>(spec, "rules");
-  const { backendRefs, ...rule } = pages;
-  return { ...spec, rules: [{ ...rule, filters: metadata.filters }, metadata] };
+  const extensionRef = { group: "gateway.envoyproxy.io", kind: "HTTPRouteFilter", name: "not-found" };
+  const [{ backendRefs, ...rule } = {}, ...others] = at<Tree[]>(spec, "rules");
+  return { ...spec, rules: [{ ...rule, filters: [{ type: "ExtensionRef", extensionRef }] }, ...others] };
 }
 
 function filterKind({ name }: Tree): string {

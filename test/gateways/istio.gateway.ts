@@ -11,7 +11,7 @@ import type { EnvoyProcess } from "../support/envoy-process.ts";
 import { builtProgram, goPrograms } from "../support/go-programs.ts";
 import { freePort } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
-import { behavesThroughGateway, call, failsClosed, limits, mcpHeaders, ownOrigin } from "./behaviour.ts";
+import { behavesThroughGateway, call, failsClosed, limits, mcpHeaders, ownOrigin, takesSecrets } from "./behaviour.ts";
 import { failsClosedInARetry, healsThroughGateway } from "./healing.ts";
 import { asDocuments, istioResources, meshConfig, startIstio } from "./istio.ts";
 import { stepsUpThroughGateway } from "./step-up.ts";
@@ -85,6 +85,7 @@ describe("Istio with envoy/istio/", () => {
     });
   });
 
+  takesSecrets(() => world);
   limits(() => world);
   failsClosedInARetry(() => world);
   failsClosed(() => world);

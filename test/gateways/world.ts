@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { createGrantsClient } from "../../src/admin/grants-client.ts";
+import { newSealingKey } from "../../src/stores/sealing.ts";
 import { type Answer, portOf, type SendOptions, send } from "../envoy/behind-envoy.ts";
 import { type Environment, mappedConfig } from "../envoy/translated.ts";
 import { createHttpBrowser, type HttpBrowser } from "../support/http-browser.ts";
@@ -31,7 +32,7 @@ export interface World {
   grant(session: string): Promise<void>;
   send(path: string, options?: SendOptions): Promise<Answer>;
   /** A browser whose user is approved wherever a login leads. */
-  browser(): Pick<HttpBrowser, "visit" | "cookie">;
+  browser(): Pick<HttpBrowser, "visit" | "submit" | "cookie">;
 }
 
 /** Where a gateway finds what it names. */
@@ -86,7 +87,7 @@ export async function startWorld(
   const text = moved(stringify(mappedConfig(environment)), publicUrl)
     .replaceAll("https://idp.example.com", provider.issuer)
     .replaceAll("https://as.example.com", as.issuer);
-  const config = parse(text) as { readonly sessions: { readonly jwt?: object }[] };
+  const config = parse(text) as { readonly sessions: { readonly jwt?: object }[]; readonly upstreams: object };
   const [agents = {}, ...others] = config.sessions;
   const service = await use(
     startService({
@@ -94,9 +95,13 @@ export async function startWorld(
         ...config,
         listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin: `unix:${admin.path}` },
         sessions: [{ ...agents, jwt: { ...agents.jwt, jwks: keys.jwksUrl } }, ...others],
-        store: { redis: { url: (await use(startRedis())).url } },
+        store: {
+          redis: { url: (await use(startRedis())).url },
+          encryption: { keys: [{ id: "k1", key: "${env:SEALING}" }] },
+        },
+        upstreams: { ...config.upstreams, keys: { secret: { label: "Key" } } },
       },
-      env: { CRM_CLIENT_SECRET: provider.client.secret, AS_CLIENT_SECRET: as.client.secret },
+      env: { CRM_CLIENT_SECRET: provider.client.secret, AS_CLIENT_SECRET: as.client.secret, SEALING: newSealingKey() },
     }),
   );
   await startGateway({ port, bearerswap: portOf(service.grpc), crm: crm.port, wiki: wiki.port }, publicUrl);
@@ -123,11 +128,11 @@ export async function startWorld(
     send: (path, options) =>
       send(port, path, undefined, { ...options, headers: { host: `${host}:${port}`, ...options?.headers } }),
     browser() {
-      const { visit, cookie } = createHttpBrowser();
+      const { visit, submit, cookie } = createHttpBrowser();
       const asUser = (next: URL) => {
         if (next.pathname === "/auth") next.searchParams.set("login_hint", user);
       };
-      return { cookie, visit: (url) => visit(url, asUser) };
+      return { cookie, submit, visit: (url) => visit(url, asUser) };
     },
   };
 }
