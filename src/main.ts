@@ -4,4 +4,5 @@ import { runCli } from "./commands/cli.ts";
 const { env, stdin, stdout, stderr } = process;
 const untilStopped = () =>
   Promise.race(["SIGTERM", "SIGINT"].map((signal) => once(process, signal).then(() => signal)));
-process.exit(await runCli(process.argv.slice(2), { env, stdin, stdout, stderr, untilStopped }));
+const onHangup = (listener: () => void) => void process.on("SIGHUP", listener);
+process.exit(await runCli(process.argv.slice(2), { env, stdin, stdout, stderr, untilStopped, onHangup }));

@@ -1,69 +1,58 @@
 import { configuredAdminServer } from "./admin/admin-server.ts";
-import { createCheck } from "./check/check.ts";
-import { createDecoder } from "./check/request.ts";
-import { createRoutes } from "./check/routes.ts";
-import { keepsTokens, needsFlowStores } from "./config/flow-needs.ts";
+import { needsFlowStores } from "./config/flow-needs.ts";
+import { assertReloadable } from "./config/restart.ts";
 import type { Config } from "./config/schema.ts";
-import { configuredBrowserSessions } from "./connect/configured-browser-sessions.ts";
-import { configuredConnect, cookiesOfPages } from "./connect/configured-connect.ts";
-import { configuredHeal } from "./heal/configured-heal.ts";
-import { configuredLogout } from "./logout/configured-logout.ts";
-import { configuredSessionNames } from "./logout/configured-session-names.ts";
-import { configuredTokens } from "./minted/configured-tokens.ts";
-import type { Clock } from "./platform/clock.ts";
-import type { FetchFor } from "./platform/fetch-for.ts";
-import type { GuardedFetchFor } from "./platform/guarded-fetch.ts";
-import type { Log } from "./platform/log.ts";
-import type { Random } from "./platform/random.ts";
+import { createDecision, type Decision, type World } from "./decision.ts";
+import type { SessionNames } from "./logout/session-names.ts";
+import { alsoHeardBy, tokenConfigOf } from "./minted/configured-tokens.ts";
+import { type KeptParts, keepParts } from "./platform/kept-parts.ts";
 import { version } from "./platform/version.ts";
-import { createProviders } from "./providers/providers.ts";
+import { createReload, createRetired, type Reload } from "./reload.ts";
 import { createCheckServer } from "./server/check-server.ts";
 import { reportHooks } from "./server/grpc-hooks.ts";
 import type { Listening } from "./server/listen.ts";
 import { configuredProbeServer } from "./server/probe-server.ts";
 import { createReadiness } from "./server/readiness.ts";
-import { createKeySets } from "./sessions/key-sets.ts";
-import { createSources, credentialsOf, wantedBy } from "./sessions/sources.ts";
 import { shutDown } from "./shutdown.ts";
-import { configuredFlowStores, configuredStore } from "./stores/configured-store.ts";
+import { configuredFlowStores, configuredStore, type FlowStores } from "./stores/configured-store.ts";
+import { createStoreSecrets } from "./stores/store-secrets.ts";
 import { createMetrics } from "./telemetry/prometheus.ts";
 import { createSecrets } from "./tokens/secrets.ts";
+import { createTokenManager } from "./tokens/token-manager.ts";
 
-export interface ServiceDeps {
-  readonly config: Config;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly fetchFor: FetchFor;
-  readonly guardedFetchFor: GuardedFetchFor;
-  readonly log: Log;
-}
+export type ServiceDeps = World & { readonly config: Config };
 
 /** The whole process but argv and signals. */
 export interface Service {
   /** @throws BearerswapError `address` where it cannot listen */
   start(): Promise<Listening>;
+  reload: Reload;
   /** Finishes what runs, stores what arrives, and closes; within `shutdown.timeout`. */
   stop(): Promise<void>;
 }
 
-/** Time, chance, the outer net and the log: every part gets them, so that tests can put others in their place. */
-type World = Omit<ServiceDeps, "config">;
-
 /**
- * The composition root, and the architecture on one page: what lasts, what a configuration makes of it, and who
- * listens. A line makes one part, of those above it; a `configured…` part may be undefined.
+ * The composition root, and the architecture on one page: what lasts, the decision that the configuration in force makes
+ * of it (decision.ts), and who listens. Listeners ask the current decision; a request that is under way finishes with
+ * the one that it began with.
  */
-export function createService({ config, ...world }: ServiceDeps): Service {
-  const { listen, sessions: sources, check: limits, shutdown } = config;
-  const lasting = createLasting(config, world);
-  const { metrics, store, flowStores, tokens } = lasting;
-  const { check, connect, heal, logout, names } = createDecision(config, world, lasting);
+export function createService({ config: first, ...world }: ServiceDeps): Service {
+  const { metrics, files, store, secrets, grants, flowStoresFor } = createLasting(first, world, () => current);
+  const retired = createRetired(world.clock);
+  let parts: KeptParts = new Map();
+  let current: Decision;
+  put(decisionOf(first));
 
-  const server = createCheckServer({ check, process: heal?.process, config: listen, deadlineMs: limits.deadlineMs });
+  const check: Decision["check"] = (bytes, waitMs) => current.check(bytes, waitMs);
+  const perCall = { process: () => current.heal?.process(), deadlineMs: () => current.config.check.deadlineMs };
+  const server = createCheckServer({ check, ...perCall, config: first.listen });
   const readiness = createReadiness({ ...world, store, health: server, metrics: metrics.store });
-  const probes = configuredProbeServer({ config: listen, readiness, scrape: metrics.scrape, logout });
-  const served = { sources, names, upstreams: config.upstreams, config: listen, metrics: metrics.admin };
-  const admin = configuredAdminServer({ ...world, ...lasting, ...served });
+  const asked = { readiness, scrape: metrics.scrape, logout: () => current.logout };
+  const probes = configuredProbeServer({ ...asked, config: first.listen });
+  const grantsCalls = { grants: () => current.handlers, metrics: metrics.admin };
+  const admin = configuredAdminServer({ ...world, ...grantsCalls, config: first.listen });
+  metrics.sizes.tokens({ held: (upstream) => current.tokens.held(upstream), failing: grants.failing });
+  metrics.config.inForce(world.clock.wallMs());
 
   return {
     async start() {
@@ -72,51 +61,60 @@ export function createService({ config, ...world }: ServiceDeps): Service {
       readiness.start();
       return listening;
     },
+    reload: createReload({ ...world, inForce: () => current.config, take, metrics: metrics.config }),
     stop() {
-      const closing = [heal, probes, store, flowStores?.flows];
-      const order = { servers: [server, admin], work: [connect, tokens], closing };
-      return shutDown({ ...world, ...shutdown, ...order, readiness, unstored: tokens.unstored });
+      const { config, connect, tokens, heal } = current;
+      const closing = [heal, probes, store, flowStoresFor(config)?.flows];
+      const order = { servers: [server, admin], work: [connect, tokens, retired], closing };
+      return shutDown({ ...world, ...config.shutdown, ...order, readiness, unstored: grants.unstored });
     },
   };
+
+  /** Puts another configuration in force. All that can fail is done before anything is changed. */
+  function take(next: Config): void {
+    assertReloadable(current.config, next);
+    const ready = [files.prepare(next.store), server.prepare(next.listen), admin?.prepare(next.listen)];
+    const made = decisionOf(next);
+    for (const apply of ready) apply?.();
+    retired.add(current.connect, current.tokens);
+    if (made.decision.heal === undefined) void current.heal?.close();
+    put(made);
+  }
+
+  function decisionOf(config: Config): { readonly decision: Decision; readonly parts: KeptParts } {
+    const kept = keepParts(parts);
+    const onVerified: SessionNames["seen"] = async (...told) => (await current.names?.seen(...told)) ?? true;
+    const lasting = { metrics, store, secrets, grants, flowStores: flowStoresFor(config) };
+    return { decision: createDecision({ ...world, ...lasting, ...kept, config, onVerified }), parts: kept.parts };
+  }
+
+  function put(made: ReturnType<typeof decisionOf>): void {
+    const { config, providers, sizes, heal } = made.decision;
+    metrics.add(namesIn(config));
+    metrics.sizes.sessions(sizes);
+    grants.adopt({ providers, config: tokenConfigOf(config) });
+    heal?.start();
+    ({ decision: current, parts } = made);
+  }
 }
 
-/** What lasts as long as the process, providers included: refreshes under way go on with theirs. */
-function createLasting(config: Config, world: World) {
-  const { listen, sessions, upstreams } = config;
+/** What lasts as long as the process: refreshes under way, and what this process has written. */
+function createLasting(config: Config, world: World, current: () => Decision) {
+  const metrics = createMetrics({ ...namesIn(config), version, ofProcess: config.listen.http !== undefined });
+  const files = createStoreSecrets(config.store);
+  const store = configuredStore({ ...world, ...files, metrics: metrics.store });
+  let flowStores: FlowStores | undefined; // made when a configuration needs them first
+  const flowStoresFor = (next: Config) =>
+    (flowStores ??= configuredFlowStores({ ...world, ...files, isNeeded: needsFlowStores(next) }));
+  const asked = { providers: () => current().providers, records: () => flowStores?.flows };
+  const secrets = createSecrets({ ...world, ...asked, store });
+  const heard = alsoHeardBy(store, (change) => current().tokens.heard(change));
+  const given = { secrets, providers: new Map(), metrics: metrics.tokens, config: tokenConfigOf(config) };
+  const grants = createTokenManager({ ...world, ...given, store: heard });
+  return { metrics, files, store, secrets, grants, flowStoresFor };
+}
+
+function namesIn({ upstreams, sessions }: Config) {
   const issuerNames = sessions.filter(({ kind }) => kind === "jwt").map(({ name }) => name);
-  const labels = { version, upstreamNames: Object.keys(upstreams), issuerNames };
-  const metrics = createMetrics({ ...labels, ofProcess: listen.http !== undefined });
-  const store = configuredStore({ ...world, config: config.store, metrics: metrics.store });
-  const flowStores = configuredFlowStores({ ...world, config: config.store, isNeeded: needsFlowStores(config) });
-  const [own, records] = [config.connect, flowStores?.flows];
-  const providers = createProviders({ ...world, config: upstreams, own, records, metrics: metrics.grants });
-  const secrets = createSecrets({ ...world, providers, store, records });
-  const tokens = configuredTokens({ ...world, config, store, flowStores, providers, secrets, metrics });
-  metrics.sizes.tokens(tokens);
-  return { metrics, store, flowStores, providers, secrets, tokens };
-}
-
-/**
- * What a configuration makes of it: whose a request is, where it goes, and how it is answered. What is remembered in
- * here can be found out again, so that another configuration can take its place.
- */
-function createDecision(config: Config, world: World, lasting: ReturnType<typeof createLasting>) {
-  const { metrics, store, flowStores, tokens } = lasting;
-  const { sessions: sourceConfigs, cache } = config;
-  const pageCookies = cookiesOfPages(config.connect);
-  const keys = createKeySets({ ...world, config: sourceConfigs, metrics: metrics.keys });
-  const { issuerSessions, ...browsers } = configuredBrowserSessions({ ...world, config, flowStores });
-  const names = configuredSessionNames({ ...world, config, store, flowStores });
-  const parts = { ...world, ...lasting, config, names };
-  const logout = configuredLogout({ ...parts, keys, pages: issuerSessions, metrics: metrics.logouts });
-  const told = { keys, onVerified: names?.seen, ownSessions: browsers.ownSessions, keepsTokens: keepsTokens(config) };
-  const sessions = createSources({ ...world, ...told, config: sourceConfigs, maxEntries: cache.maxSessions, metrics });
-  const routes = createRoutes(config);
-  const connect = configuredConnect({ ...parts, ...browsers, sessions, routes, metrics: metrics.grants });
-  const decode = createDecoder({ ...wantedBy(sourceConfigs, pageCookies), body: connect?.callOf !== undefined });
-  const heal = configuredHeal({ ...parts, connect, metrics: metrics.heal });
-  const answers = { credentials: credentialsOf(sourceConfigs, pageCookies), challenge: config.check, connect };
-  const checked = { decode, sessions, routes, tokens, prove: heal?.prove };
-  const check = createCheck({ ...world, ...checked, ...answers, metrics: metrics.checks });
-  return { check, connect, heal, logout, names };
+  return { upstreamNames: Object.keys(upstreams), issuerNames };
 }

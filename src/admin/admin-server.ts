@@ -6,47 +6,64 @@ import { equalSecrets } from "../platform/digest.ts";
 import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { Secret } from "../platform/secret.ts";
-import { listenGrpc, namedClientsOnly } from "../server/listen.ts";
+import { listenGrpc } from "../server/listen.ts";
 import type { ListenConfig } from "../server/listen-config.ts";
+import { createListenerTls } from "../server/listener-tls.ts";
 import { createOpenCalls } from "../server/open-calls.ts";
 import { addReflection } from "../server/reflection.ts";
-import { createGrantsHandlers, type GrantsHandlers, type GrantsServiceDeps, NotFoundError } from "./grants-service.ts";
+import { type GrantsHandlers, NotFoundError } from "./grants-service.ts";
 import type { AdminMetrics } from "./metrics.ts";
 
 /** The gRPC server of the admin API. */
 interface AdminServer {
   listen(): Promise<Address>;
+  /** Makes ready another configuration, which is in force when what this returns is called. @throws BearerswapError `config` */
+  prepare(config: Pick<ListenConfig, "adminTls" | "adminToken">): () => void;
   /** Takes no new calls and resolves when those under way are answered, at the latest after `timeoutMs`. */
   drain(timeoutMs: number): Promise<void>;
 }
 
 const socketMode = 0o600;
 
-interface AdminServerDeps extends GrantsServiceDeps {
+interface AdminServerDeps {
   readonly config: ListenConfig;
+  /** Asked for each call. */
+  readonly grants: () => GrantsHandlers;
+  readonly log: Log;
   readonly metrics: AdminMetrics;
 }
 
 /** Serves `bearerswap.grants.v1.Grants` at `listen.admin`; undefined without that key. */
 export function configuredAdminServer({ config, ...deps }: AdminServerDeps): AdminServer | undefined {
-  const { admin, adminTls, adminToken } = config;
+  const { admin, adminTls } = config;
   if (admin === undefined) return undefined;
+  let { adminToken } = config;
+  const tls = createListenerTls(adminTls);
   const calls = createOpenCalls();
-  const server = new Server({ interceptors: [calls.interceptor, ...namedClientsOnly(adminTls)] });
-  server.addService(proto.GrantsService, guarded(createGrantsHandlers(deps), adminToken, deps));
+  const server = new Server({ interceptors: [calls.interceptor, ...tls.interceptors] });
+  server.addService(
+    proto.GrantsService,
+    guarded(() => adminToken, deps),
+  );
   new HealthImplementation({ "": "SERVING" }).addToServer(server);
   addReflection(server, ["bearerswap/grants/v1/grants.proto"]);
   return {
-    listen: () => listenGrpc(server, admin, adminTls, socketMode),
+    listen: () => listenGrpc(server, admin, tls.credentials, socketMode),
+    prepare(next) {
+      const secure = tls.prepare(next.adminTls);
+      return () => {
+        adminToken = next.adminToken;
+        secure();
+      };
+    },
     drain: (timeoutMs) => calls.drain(server, timeoutMs),
   };
 }
 
 /** The handlers as gRPC calls: only with the admin token where one is configured, errors as statuses. */
 function guarded(
-  handlers: GrantsHandlers,
-  token: Secret | undefined,
-  { log, metrics }: Pick<AdminServerDeps, "log" | "metrics">,
+  token: () => Secret | undefined,
+  { grants, log, metrics }: Pick<AdminServerDeps, "grants" | "log" | "metrics">,
 ): proto.GrantsServer {
   const unary =
     <Request, Response>(
@@ -54,7 +71,7 @@ function guarded(
       run: (request: Request) => Promise<Response>,
     ): handleUnaryCall<Request, Response> =>
     (call, callback) => {
-      const work = mayAdminister(call.metadata, token) ? run(call.request) : Promise.reject(new DeniedError());
+      const work = mayAdminister(call.metadata, token()) ? run(call.request) : Promise.reject(new DeniedError());
       work.then(
         (response) => {
           metrics.called(method, "OK");
@@ -68,13 +85,13 @@ function guarded(
       );
     };
   return {
-    put: unary("put", handlers.put),
-    get: unary("get", handlers.get),
-    list: unary("list", handlers.list),
-    refresh: unary("refresh", handlers.refresh),
-    revoke: unary("revoke", handlers.revoke),
-    listBySubject: unary("list_by_subject", handlers.listBySubject),
-    revokeBySubject: unary("revoke_by_subject", handlers.revokeBySubject),
+    put: unary("put", (request) => grants().put(request)),
+    get: unary("get", (request) => grants().get(request)),
+    list: unary("list", (request) => grants().list(request)),
+    refresh: unary("refresh", (request) => grants().refresh(request)),
+    revoke: unary("revoke", (request) => grants().revoke(request)),
+    listBySubject: unary("list_by_subject", (request) => grants().listBySubject(request)),
+    revokeBySubject: unary("revoke_by_subject", (request) => grants().revokeBySubject(request)),
   };
 }
 

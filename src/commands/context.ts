@@ -8,4 +8,6 @@ export interface CliContext {
    * Resolves to the signal that tells the process to stop. From this call on the signals do not end it by themselves.
    */
   readonly untilStopped: () => Promise<string>;
+  /** Calls `listener` at each SIGHUP. From this call on the signal does not end the process by itself. */
+  readonly onHangup: (listener: () => void) => void;
 }

@@ -8,6 +8,7 @@ import { fetchProblem } from "../platform/discovery.ts";
 import { messageOf } from "../platform/error.ts";
 import type { FetchFor, HttpFetch } from "../platform/fetch-for.ts";
 import type { GuardedFetchFor } from "../platform/guarded-fetch.ts";
+import { keepNothing } from "../platform/kept-parts.ts";
 import { createLog } from "../platform/log.ts";
 import { type Random, systemRandom } from "../platform/random.ts";
 import { Secret } from "../platform/secret.ts";
@@ -34,7 +35,13 @@ interface Fetches {
  */
 export function onlineFindings(config: Config, { fetchFor, guardedFetchFor }: Fetches): Promise<Finding>[] {
   const deps = { clock: systemClock(), random: systemRandom(), log: createLog({ level: "silent", format: "json" }) };
-  const keys = createKeySets({ config: config.sessions, fetchFor, ...deps, metrics: { fetched: () => {} } });
+  const keys = createKeySets({
+    config: config.sessions,
+    fetchFor,
+    ...deps,
+    metrics: { fetched: () => {} },
+    keep: keepNothing,
+  });
   const issuers = [...keys].map(([name, set]) => {
     const path = `sessions.${name}.jwt`;
     return patiently(path, async () => {

@@ -1,16 +1,17 @@
 import { setLogger } from "@grpc/grpc-js";
 import { type Command, CommanderError } from "commander";
-import { loadConfig, readLogConfig } from "../config/load.ts";
-import type { Config } from "../config/schema.ts";
+import { type LoadedConfig, readLogConfig } from "../config/load.ts";
+import { loadSettled } from "../config/settled-load.ts";
 import { formatAddress } from "../platform/address.ts";
 import { systemClock } from "../platform/clock.ts";
-import { BearerswapError, messageOf } from "../platform/error.ts";
+import { linesOf } from "../platform/error.ts";
 import { createFetchFor } from "../platform/fetch-for.ts";
 import { createGuardedFetchFor, egressProxyWarning } from "../platform/guarded-fetch.ts";
 import { createLog } from "../platform/log.ts";
 import { systemRandom } from "../platform/random.ts";
 import { version } from "../platform/version.ts";
 import { createService } from "../service.ts";
+import { watchConfig } from "./config-watch.ts";
 import type { CliContext } from "./context.ts";
 
 /** `serve`: runs until SIGTERM or SIGINT. */
@@ -29,21 +30,29 @@ export function addServeCommand(program: Command, context: CliContext): void {
     });
 }
 
-async function serve(file: string, { env, untilStopped }: CliContext): Promise<void> {
-  const { config, warnings } = loadConfig(file, { env });
+async function serve(file: string, { env, untilStopped, onHangup }: CliContext): Promise<void> {
+  let hangUp = () => {};
+  onHangup(() => hangUp());
+  const load = async () => {
+    const { result, look } = await loadSettled(file, { env });
+    return { result: () => withProxyWarnings(result(), env), look };
+  };
+  const { result, look } = await load();
+  const { config, warnings } = result();
   const log = createLog(config.log);
   // Where grpc-js cannot listen on an address, the error that it throws says more than what it logs.
   setLogger({ error: (message: string) => log.debug({ event: "grpc" }, message) });
   const stopped = untilStopped();
+  const clock = systemClock();
   const service = createService({
     config,
-    clock: systemClock(),
+    clock,
     random: systemRandom(),
     fetchFor: createFetchFor(env),
     guardedFetchFor: createGuardedFetchFor(env),
     log,
   });
-  for (const warning of [...warnings, ...proxyWarnings(config, env)]) log.warn({ event: "config" }, warning);
+  for (const warning of warnings) log.warn({ event: "config" }, warning);
   const { grpc, http, admin } = await service.start();
   log.info(
     {
@@ -55,15 +64,19 @@ async function serve(file: string, { env, untilStopped }: CliContext): Promise<v
     },
     "listening",
   );
+  const watch = watchConfig({ look, config, load, reload: service.reload, clock });
+  hangUp = watch.reloadNow;
   log.info({ event: "stopping", signal: await stopped }, "stopping");
+  watch.stop();
   await service.stop();
   log.info({ event: "stopped" }, "stopped");
 }
 
-/** What an egress proxy keeps this process from checking. */
-function proxyWarnings({ upstreams }: Config, env: CliContext["env"]): string[] {
-  const warning = Object.values(upstreams).some(({ mcp }) => mcp !== undefined) ? egressProxyWarning(env) : undefined;
-  return warning === undefined ? [] : [warning];
+/** Says too what an egress proxy keeps this process from checking. */
+function withProxyWarnings({ config, warnings }: LoadedConfig, env: CliContext["env"]): LoadedConfig {
+  const hasMcp = Object.values(config.upstreams).some(({ mcp }) => mcp !== undefined);
+  const warning = hasMcp ? egressProxyWarning(env) : undefined;
+  return { config, warnings: warning === undefined ? warnings : [...warnings, warning] };
 }
 
 /**
@@ -72,10 +85,6 @@ function proxyWarnings({ upstreams }: Config, env: CliContext["env"]): string[] 
  */
 function logFailure(file: string, error: unknown): void {
   const log = createLog({ ...readLogConfig(file), level: "fatal" });
-  const [sentence = "", ...problems] = (
-    error instanceof BearerswapError ? error.message : `unexpected: ${messageOf(error)}`
-  )
-    .split("\n")
-    .map((line) => line.trim());
+  const [sentence = "", ...problems] = linesOf(error);
   log.fatal({ event: "start_failed", ...(problems.length === 0 ? {} : { problems }) }, sentence);
 }

@@ -24,6 +24,7 @@ export interface LoadedConfig {
  * path
  */
 export function loadConfig(file: string, environment: Environment): LoadedConfig {
+  environment.note?.(file);
   return parseConfig(readText(file), file, environment);
 }
 

@@ -8,6 +8,8 @@ export interface Environment {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** True: no variable and no file is looked up, and a stand-in is put in place of each. */
   readonly withoutValues?: boolean;
+  /** Told of each file that is read, the configuration's own included, before it is read. */
+  readonly note?: (file: string) => void;
 }
 
 /** The file's content with values in place of its references. */
@@ -22,7 +24,7 @@ export interface Resolved {
 const secretKeys = new Set(["clientSecret", "privateKey", "password", "adminToken"]);
 /** A secret key that is known by its path: elsewhere `key` is the name of a file. */
 const secretPath = /^store\.encryption\.keys\[\d+\]\.key$/;
-/** The keys whose values are names of files that are read at start. */
+/** The keys whose values are names of files that are read with the configuration. */
 const fileKeys = new Set(["cert", "key", "ca", "clientCa"]);
 /** Looked for in what is left of the text when its references are taken out. */
 const passwordInUrl = /^\w+:\/\/[^@]*:[^@]+@/;
@@ -31,7 +33,7 @@ const reference = /\$\{([^}]*)\}/g;
 /**
  * Replaces `${env:NAME}` and `${file:/path}` in every string of the parsed file. Problems name the path, never a value.
  */
-export function resolveReferences(raw: unknown, { env, withoutValues = false }: Environment): Resolved {
+export function resolveReferences(raw: unknown, { env, withoutValues = false, note }: Environment): Resolved {
   const problems: Problem[] = [];
   const replaced = new Set<string>();
   const standIns = new Map<string, string>();
@@ -50,7 +52,10 @@ export function resolveReferences(raw: unknown, { env, withoutValues = false }: 
     if (key === "url" && passwordInUrl.test(value.replace(reference, "")))
       problem(text, "must not hold a password: write ${env:NAME} or ${file:/path} in its place");
     const resolved = value.replace(reference, (_whole, inside: string) => lookUp(inside, text));
-    return withoutValues && fileKeys.has(key) && !isSecret ? unknown(text, resolved) : resolved;
+    if (!fileKeys.has(key) || isSecret) return resolved;
+    if (withoutValues) return unknown(text, resolved);
+    note?.(resolved);
+    return resolved;
   }
 
   function problem(path: string, message: string): void {
@@ -82,6 +87,7 @@ export function resolveReferences(raw: unknown, { env, withoutValues = false }: 
   }
 
   function fromFile(file: string, path: string): string | undefined {
+    note?.(file);
     try {
       const value = readFileSync(file, "utf8").replace(/\r?\n$/, "");
       if (!isBlank(value)) return value;

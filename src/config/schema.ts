@@ -170,6 +170,16 @@ const shutdownSchema = z
   })
   .transform(({ timeout }) => ({ timeoutMs: timeout }));
 
+const reloadSchema = z
+  .strictObject({
+    every: duration()
+      .prefault("5s")
+      .describe(
+        "How often this file and all that it names are looked at for changes. A change is taken over once two looks in a row find the same. `0s`: never, and only SIGHUP reloads.",
+      ),
+  })
+  .transform(({ every }) => ({ everyMs: every }));
+
 /** The file's sections. Each is parsed by itself, so that a problem in one hides none in another. */
 export const sections = {
   listen: listenSchema,
@@ -196,6 +206,7 @@ export const sections = {
     .describe(
       "Cures an API's 401 in the same request, by a fresh token. It has no keys, and needs two filters in Envoy: see docs/healing.md.",
     ),
+  reload: reloadSchema.prefault({}).describe("How changes of the configuration are noticed."),
   log: logSchema.prefault({}).describe("What is logged, and how."),
   shutdown: shutdownSchema.prefault({}).describe("How the process ends."),
 };

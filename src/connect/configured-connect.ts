@@ -1,6 +1,7 @@
 import { createDecoder } from "../check/request.ts";
 import type { Routes } from "../check/routes.ts";
 import type { FetchFor } from "../platform/fetch-for.ts";
+import type { Keep } from "../platform/kept-parts.ts";
 import type { OwnCookies } from "../sessions/credential.ts";
 import type { SourceConfig } from "../sessions/source-config.ts";
 import { wantedBy } from "../sessions/sources.ts";
@@ -43,6 +44,7 @@ interface ConfiguredConnectDeps extends Shared {
   readonly routes: Routes;
   readonly flowStores: { readonly flows: FlowStore } | undefined;
   readonly fetchFor: FetchFor;
+  readonly keep: Keep;
 }
 
 /** Connecting accounts; undefined where the configuration has no section `connect`. */
@@ -50,6 +52,7 @@ export function configuredConnect({
   config: { connect: config, sessions: sources, upstreams },
   flowStores,
   fetchFor,
+  keep,
   ...deps
 }: ConfiguredConnectDeps): Connect | undefined {
   if (config === undefined || flowStores === undefined) return undefined;
@@ -61,7 +64,7 @@ export function configuredConnect({
     sources,
     flows: flowStores.flows,
     decode: createDecoder({ ...wanted, headers: [...wanted.headers, ...connectHeaders], body: true }),
-    sourcesByName: createLoginSources({ sources, clients: config.login, fetchFor, clock }),
+    sourcesByName: createLoginSources({ sources, clients: config.login, fetchFor, clock, keep }),
     mcpServers: Object.keys(upstreams).filter((name) => upstreams[name]?.mcp !== undefined),
     titleOf: (upstream) => upstreams[upstream]?.displayName ?? upstream,
     loginOf: (upstream) => upstreams[upstream]?.minted?.identity ?? upstream,

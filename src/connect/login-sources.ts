@@ -1,5 +1,6 @@
 import type { Clock } from "../platform/clock.ts";
 import type { FetchFor } from "../platform/fetch-for.ts";
+import type { Keep } from "../platform/kept-parts.ts";
 import type { CodeFlow } from "../providers/code-flow.ts";
 import { createIssuerLogin } from "../providers/issuer-login.ts";
 import type { SourceConfig } from "../sessions/source-config.ts";
@@ -27,15 +28,24 @@ interface LoginClients {
 interface LoginSourcesDeps extends LoginClients {
   readonly fetchFor: FetchFor;
   readonly clock: Clock;
+  /** Takes over clients that have not changed, with what they know of the issuer. */
+  readonly keep: Keep;
 }
 
 /** The jwt sources at whose issuer we can ask who follows a link, by the source's name. */
-export function createLoginSources({ fetchFor, clock, ...config }: LoginSourcesDeps): ReadonlyMap<string, LoginSource> {
+export function createLoginSources({
+  fetchFor,
+  clock,
+  keep,
+  ...config
+}: LoginSourcesDeps): ReadonlyMap<string, LoginSource> {
   const found = new Map<string, LoginSource>();
   const clients = clientsOf(config);
   for (const { source, client } of clients) {
-    const { name, issuer, allowInsecure } = source;
-    const login = createIssuerLogin({ ...client, issuer, allowInsecure, fetch: fetchFor(source.ca), clock });
+    const { name, issuer, allowInsecure, ca } = source;
+    const login = keep(`login ${name}`, [client, issuer, allowInsecure, ca], () =>
+      createIssuerLogin({ ...client, issuer, allowInsecure, fetch: fetchFor(ca), clock }),
+    );
     const isLone = clients.every((other) => other.source === source || other.source.issuer !== issuer);
     const title = isLone ? hostOf(issuer) : `${hostOf(issuer)} (${name})`;
     if (login !== undefined) found.set(name, { issuer, login, title, offersPage: offersPage(source) });

@@ -1,5 +1,6 @@
 import type { ConnectHooks } from "../check/connect-hooks.ts";
 import type { CheckUpstream } from "../check/upstream.ts";
+import type { Keep } from "../platform/kept-parts.ts";
 import { createDailyKeys } from "../stores/daily-keys.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import { createHealing, type Healing, type HealingDeps } from "./healing.ts";
@@ -11,6 +12,8 @@ import { createScopeRefusals } from "./scope-refusals.ts";
 /** Healing, with what serves Envoy's ext_proc filters. */
 export interface Heal extends Pick<Healing, "prove"> {
   readonly process: Process;
+  /** Begins to ask the store for keys; harmless where that was begun. */
+  start(): void;
   close(): Promise<void>;
 }
 
@@ -23,14 +26,18 @@ interface ConfiguredHealDeps
     readonly upstreams: Readonly<Record<string, Pick<CheckUpstream, "inject">>>;
   };
   readonly flowStores: { readonly flows: FlowStore } | undefined;
+  /** Takes over the keys, without which nothing could be proved until the store has answered. */
+  readonly keep: Keep;
 }
 
 /** Undefined where the configuration has no section `heal`. */
-export function configuredHeal({ config, flowStores, ...deps }: ConfiguredHealDeps): Heal | undefined {
+export function configuredHeal({ config, flowStores, keep, ...deps }: ConfiguredHealDeps): Heal | undefined {
   if (config.heal === undefined || flowStores === undefined) return undefined;
   const { clock, log } = deps;
-  const keys = createProofKeys({ keys: createDailyKeys({ flows: flowStores.flows, clock }), clock, log });
-  keys.start();
+  const { flows } = flowStores;
+  const keys = keep("proof keys", flows, () =>
+    createProofKeys({ keys: createDailyKeys({ flows, clock }), clock, log }),
+  );
   const provenBy = createProvenBy({ keys, clock, log });
   const upstreams = new Map(Object.entries(config.upstreams).map(([name, { inject }]) => [name, { name, inject }]));
   const settings = { challenge: config.check, config: config.check };
@@ -40,6 +47,7 @@ export function configuredHeal({ config, flowStores, ...deps }: ConfiguredHealDe
   return {
     prove: healing.prove,
     process: createProcess({ healing, scopeRefused, log }),
+    start: keys.start,
     close: async () => keys.stop(),
   };
 }

@@ -12,6 +12,7 @@ export interface ProofKeys {
   current(): ProofKey | undefined;
   /** The key that a proof names; undefined where there is none. @throws BearerswapError of the store */
   named(id: string): Promise<ProofKey | undefined>;
+  /** Begins to ask the store; harmless where that was begun. */
   start(): void;
   stop(): void;
 }
@@ -33,7 +34,7 @@ export function createProofKeys({ keys, clock, log }: ProofKeysDeps): ProofKeys 
   const derived = new LRUCache<string, ProofKey>({ max: maxKeys });
   let latest: ProofKey | undefined;
   let cancel: CancelTimer = () => {};
-  let isStopped = false;
+  let standing: "new" | "started" | "stopped" = "new";
 
   return {
     current: () => latest,
@@ -43,9 +44,13 @@ export function createProofKeys({ keys, clock, log }: ProofKeysDeps): ProofKeys 
       const found = await keys.named(id);
       return found && derive(found);
     },
-    start: () => void renew(),
+    start() {
+      if (standing !== "new") return;
+      standing = "started";
+      void renew();
+    },
     stop() {
-      isStopped = true;
+      standing = "stopped";
       cancel();
     },
   };
@@ -62,7 +67,7 @@ export function createProofKeys({ keys, clock, log }: ProofKeysDeps): ProofKeys 
           "the key for healing cannot be had from the store yet: until then an API's 401 goes to the client",
         );
     }
-    if (!isStopped) cancel = clock.after(delayMs, () => void renew());
+    if (standing === "started") cancel = clock.after(delayMs, () => void renew());
   }
 
   function derive({ id, key }: DailyKey): ProofKey {

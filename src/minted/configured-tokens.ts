@@ -1,18 +1,17 @@
 import type { Clock } from "../platform/clock.ts";
 import { BearerswapError } from "../platform/error.ts";
 import type { FetchFor } from "../platform/fetch-for.ts";
+import type { Keep } from "../platform/kept-parts.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { AnswerRules } from "../providers/answer-rules.ts";
-import type { Provider } from "../providers/provider.ts";
 import type { ServerConfig } from "../providers/server-configuration.ts";
 import { createTokenMint } from "../providers/token-mint.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
 import type { Change, ChangeListener, TokenStore } from "../stores/token-store.ts";
 import { type Breaker, createBreaker } from "../tokens/breaker.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
-import type { Secrets } from "../tokens/secrets.ts";
-import { createTokenManager, type TokenManagerConfig } from "../tokens/token-manager.ts";
+import type { TokenManager, TokenManagerConfig } from "../tokens/token-manager.ts";
 import { clientCredentials } from "./client-credentials.ts";
 import { clientIdentity, keyIdentity } from "./client-identity.ts";
 import { type CrossAppConfig, type MintedConfig, needsSubjectToken } from "./config.ts";
@@ -47,45 +46,55 @@ interface MintStores {
   readonly own: FlowStore;
 }
 
+/** What says when tokens are replaced, and how many are held. */
+interface TokenSections {
+  readonly refresh: Omit<TokenManagerConfig, "cacheEntries" | "maxStalenessMs" | "maxOutageMs">;
+  readonly cache: Pick<TokenManagerConfig, "maxStalenessMs" | "maxOutageMs"> & { readonly maxSessions: number };
+}
+
 interface ConfiguredTokensDeps {
-  readonly secrets: Secrets;
-  readonly config: {
-    readonly upstreams: Readonly<Record<string, Upstream>>;
-    readonly refresh: Omit<TokenManagerConfig, "cacheEntries" | "maxStalenessMs" | "maxOutageMs">;
-    readonly cache: Pick<TokenManagerConfig, "maxStalenessMs" | "maxOutageMs"> & { readonly maxSessions: number };
-  };
-  readonly store: TokenStore;
+  readonly config: TokenSections & { readonly upstreams: Readonly<Record<string, Upstream>> };
+  /** The tokens of grants. */
+  readonly grants: TokenManager;
+  readonly store: Pick<TokenStore, "announce">;
   readonly flowStores: MintStores | undefined;
-  readonly providers: ReadonlyMap<string, Provider>;
   readonly fetchFor: FetchFor;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
   readonly metrics: { readonly tokens: TokenMetrics; readonly mints: MintMetrics };
+  /** Takes over minters that have not changed, with the tokens that they hold. */
+  readonly keep: Keep;
 }
 
 /** A token lives this long where neither its provider nor the upstream says, ms. */
 const defaultLifeMs = 5 * 60_000;
 
+/** What a configuration says of tokens in general. */
+export function tokenConfigOf({ refresh, cache }: TokenSections): TokenManagerConfig {
+  return { ...refresh, ...cache, cacheEntries: cache.maxSessions };
+}
+
 /** The tokens of all configured upstreams. */
-export function configuredTokens({ config, flowStores, ...deps }: ConfiguredTokensDeps): UpstreamTokens {
+export function configuredTokens({ config, flowStores, keep, grants, ...deps }: ConfiguredTokensDeps): UpstreamTokens {
   const { fetchFor, clock, store, metrics } = deps;
-  const tokenConfig = { ...config.refresh, ...config.cache, cacheEntries: config.cache.maxSessions };
-  const heard = (change: Change) => minters.get(change.upstream)?.heard(change);
-  const grants = createTokenManager({
-    ...{ ...deps, metrics: metrics.tokens, config: tokenConfig },
-    store: { ...store, listen: (listener) => store.listen(heardBy(listener, heard)) },
-  });
+  const tokenConfig = tokenConfigOf(config);
   const minters: ReadonlyMap<string, Minter> = new Map(
     Object.entries(config.upstreams).flatMap(([name, upstream]) =>
       upstream.minted === undefined || flowStores === undefined
         ? []
-        : [[name, minterOf(name, upstream, upstream.minted, flowStores)] as const],
+        : [[name, kept(name, upstream, upstream.minted, flowStores)] as const],
     ),
   );
   const ofSessions = Object.values(config.upstreams).some(({ minted }) => minted && needsSubjectToken(minted));
   const ended = flowStores && ofSessions ? createEndedSessions({ flows: flowStores.flows, clock }) : undefined;
   return createUpstreamTokens(grants, minters, async (session, endedAt) => ended?.end(session, endedAt));
+
+  function kept(name: string, upstream: Upstream, minted: MintedConfig, stores: MintStores): Minter {
+    const identity = minted.kind === "crossApp" ? config.upstreams[minted.identity] : undefined;
+    const madeOf = [upstream, identity, tokenConfig, stores];
+    return keep(`minter ${name}`, madeOf, () => minterOf(name, upstream, minted, stores));
+  }
 
   function minterOf(upstream: string, server: Upstream, minted: MintedConfig, stores: MintStores): Minter {
     const scope = [upstream, ...namesOf(server), JSON.stringify(minted)];
@@ -169,7 +178,11 @@ function namesOf({ issuer = "", tokenEndpoint = issuer, clientId = "", clientAut
   return [tokenEndpoint, clientId, clientIdentity(clientAuth), ...signer];
 }
 
-/** The minters hear what concerns their upstreams, beside the listener. */
+/** The store, whose changes minters hear as well, before whoever listens. */
+export function alsoHeardBy(store: TokenStore, heard: (change: Change) => void): TokenStore {
+  return { ...store, listen: (listener) => store.listen(heardBy(listener, heard)) };
+}
+
 function heardBy(listener: ChangeListener, heard: (change: Change) => void): ChangeListener {
   const changed = (change: Change) => {
     heard(change);

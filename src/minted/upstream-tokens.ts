@@ -1,3 +1,4 @@
+import type { Change } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import type { Minter } from "./minter.ts";
 
@@ -7,6 +8,8 @@ export interface UpstreamTokens extends TokenManager {
    * @param endedAt epoch ms, by the clock of the session's issuer; default: now, by ours
    */
   endSession(session: string, endedAt?: number): Promise<void>;
+  /** Tells of a change that may concern tokens that are minted. */
+  heard(change: Change): void;
 }
 
 /** The tokens of all upstreams: of grants, and of those that are minted. Nobody who asks has to know which is which. */
@@ -15,10 +18,12 @@ export function createUpstreamTokens(
   minters: ReadonlyMap<string, Minter>,
   endSession: UpstreamTokens["endSession"],
 ): UpstreamTokens {
-  if (minters.size === 0) return { ...grants, endSession };
+  const heard = (change: Change) => minters.get(change.upstream)?.heard(change);
+  if (minters.size === 0) return { ...grants, endSession, heard };
   return {
     ...grants,
     endSession,
+    heard,
     cached(owner, upstream) {
       const minter = minters.get(upstream);
       return minter === undefined ? grants.cached(owner, upstream) : minter.cached(owner);

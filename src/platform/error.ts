@@ -63,3 +63,9 @@ export function codeOf(error: unknown): string | undefined {
   if (error instanceof AggregateError) return codeOf(error.errors[0]);
   return codeOf(error.cause);
 }
+
+/** What to tell an operator of an error, line by line: a sentence, and perhaps the problems one by one. */
+export function linesOf(error: unknown): readonly string[] {
+  const message = error instanceof BearerswapError ? error.message : `unexpected: ${messageOf(error)}`;
+  return message.split("\n").map((line) => line.trim());
+}

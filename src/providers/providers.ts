@@ -2,6 +2,7 @@ import type { Clock } from "../platform/clock.ts";
 import { BearerswapError } from "../platform/error.ts";
 import type { FetchFor } from "../platform/fetch-for.ts";
 import type { GuardedFetchFor } from "../platform/guarded-fetch.ts";
+import type { Keep } from "../platform/kept-parts.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import { createMcpProvider, type McpProviderConfig } from "./mcp-provider.ts";
@@ -36,14 +37,23 @@ interface ProvidersDeps {
   readonly random: Random;
   readonly log: Log;
   readonly metrics: RevocationMetrics & RegistrationMetrics;
+  /** Takes over providers that have not changed, with what they know of their servers. */
+  readonly keep: Keep;
 }
 
 /** The authorization server of each upstream that has grants, by the upstream's name. */
 export function createProviders({ config: upstreams, ...deps }: ProvidersDeps): ReadonlyMap<string, Provider> {
-  const { own, records, fetchFor, guardedFetchFor, clock, metrics } = deps;
+  const { own, records, fetchFor, guardedFetchFor, clock, metrics, keep } = deps;
   const identities = new Set(Object.values(upstreams).map(({ minted }) => minted?.identity));
   const withGrants = Object.entries(upstreams).filter(([, { minted }]) => minted === undefined);
-  return new Map(withGrants.map(([upstream, config]) => [upstream, providerOf(upstream, config)]));
+  return new Map(withGrants.map(([upstream, config]) => [upstream, kept(upstream, config)]));
+
+  function kept(upstream: string, config: ProviderConfig): Provider {
+    const ofMcp = config.mcp === undefined ? [] : [own, records];
+    return keep(`provider ${upstream}`, [config, identities.has(upstream), ...ofMcp], () =>
+      providerOf(upstream, config),
+    );
+  }
 
   function providerOf(upstream: string, config: ProviderConfig): Provider {
     const onRevocation = (ending: RevocationEnding) => metrics.revocation(upstream, ending);

@@ -1,28 +1,35 @@
-import { type handleBidiStreamingCall, type handleUnaryCall, Server, type ServerUnaryCall } from "@grpc/grpc-js";
+import {
+  type handleBidiStreamingCall,
+  type handleUnaryCall,
+  Server,
+  type ServerUnaryCall,
+  status,
+} from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import type { Check } from "../check/check.ts";
 import { AuthorizationService } from "../gen/envoy/service/auth/v3/external_auth.ts";
 import { ExternalProcessorService } from "../gen/envoy/service/ext_proc/v3/external_processor.ts";
-import type { Process } from "../heal/processor.ts";
+import type { Processor } from "../heal/processor.ts";
 import type { Address } from "../platform/address.ts";
 import type { GrpcHook, GrpcHooks } from "./grpc-hooks.ts";
-import { listenGrpc, namedClientsOnly } from "./listen.ts";
+import { listenGrpc } from "./listen.ts";
 import type { ListenConfig } from "./listen-config.ts";
+import { createListenerTls } from "./listener-tls.ts";
 import { createOpenCalls } from "./open-calls.ts";
 import { addReflection } from "./reflection.ts";
 import { raiseResetLimits } from "./reset-limits.ts";
-import { deadlineMarginMs, serveDirectly } from "./unary-stream.ts";
+import { deadlineMarginMs, serveDirectly, type UnaryMethod } from "./unary-stream.ts";
 
 /** The health service's name for the store's live state. */
 const storeHealth = "bearerswap.store";
 
 interface CheckServerDeps {
   readonly check: Check;
-  /** What answers ext_proc filters; absent where nothing is healed. */
-  readonly process?: Process | undefined;
+  /** Makes what answers an ext_proc stream; undefined where nothing is healed. */
+  readonly process: () => Processor | undefined;
   readonly config: ListenConfig;
-  /** Every Check is answered within this, ms. */
-  readonly deadlineMs: number;
+  /** Every Check is answered within this, ms. Asked for each. */
+  readonly deadlineMs: () => number;
 }
 
 /** The gRPC server that Envoy calls. */
@@ -33,6 +40,8 @@ export interface CheckServer {
   /** Overall health, and that of the Authorization service. */
   setServing(serving: boolean): void;
   setStoreUp(up: boolean): void;
+  /** Makes ready another configuration, which is in force when what this returns is called. @throws BearerswapError `config` */
+  prepare(config: Pick<ListenConfig, "tls">): () => void;
   /** Takes no new calls and resolves when those under way are answered, at the latest after `timeoutMs`. */
   drain(timeoutMs: number): Promise<void>;
 }
@@ -44,11 +53,11 @@ export interface CheckServer {
 const maxRequestBytes = 16 * 1024 * 1024;
 
 export function createCheckServer({ check, process, config, deadlineMs }: CheckServerDeps): CheckServer {
-  const namedClients = namedClientsOnly(config.tls);
+  const tls = createListenerTls(config.tls);
   const calls = createOpenCalls();
   const server = new Server({
     "grpc.max_receive_message_length": maxRequestBytes,
-    interceptors: [calls.interceptor, ...namedClients],
+    interceptors: [calls.interceptor, ...tls.interceptors],
   });
   const hooks = new Map<GrpcHook, boolean>([["reset_limits", raiseResetLimits(server)]]);
   const health = new HealthImplementation({
@@ -60,24 +69,24 @@ export function createCheckServer({ check, process, config, deadlineMs }: CheckS
     { check: { ...AuthorizationService.check, requestDeserialize: identity, responseSerialize: identity } },
     { check: handler(check, deadlineMs) },
   );
-  if (namedClients.length === 0)
-    hooks.set(
-      "direct_answers",
-      serveDirectly(server, { path: AuthorizationService.check.path, handle: check, deadlineMs }, calls.direct),
-    );
-  if (process !== undefined) addProcessor(server, process);
+  if (tls.interceptors.length === 0)
+    hooks.set("direct_answers", serveDirectly(server, directly(check, deadlineMs), calls.direct));
+  addProcessor(server, process);
   health.addToServer(server);
-  const processor = process === undefined ? [] : ["envoy/service/ext_proc/v3/external_processor.proto"];
-  addReflection(server, ["envoy/service/auth/v3/external_auth.proto", ...processor]);
+  addReflection(server, [
+    "envoy/service/auth/v3/external_auth.proto",
+    "envoy/service/ext_proc/v3/external_processor.proto",
+  ]);
 
   return {
     hooks,
-    listen: () => listenGrpc(server, config.grpc, config.tls, config.grpcMode),
+    listen: () => listenGrpc(server, config.grpc, tls.credentials, config.grpcMode),
     setServing(serving) {
       for (const name of ["", AuthorizationService.check.path.split("/")[1] ?? ""])
         health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
     },
     setStoreUp: (up) => health.setStatus(storeHealth, up ? "SERVING" : "NOT_SERVING"),
+    prepare: (next) => tls.prepare(next.tls),
     drain: (timeoutMs) => calls.drain(server, timeoutMs),
   };
 }
@@ -87,9 +96,19 @@ function identity(bytes: Buffer): Buffer {
   return bytes;
 }
 
-function handler(check: Check, deadlineMs: number): handleUnaryCall<Buffer, Buffer> {
+function directly(check: Check, deadlineMs: () => number): UnaryMethod {
+  return {
+    path: AuthorizationService.check.path,
+    handle: check,
+    get deadlineMs() {
+      return deadlineMs();
+    },
+  };
+}
+
+function handler(check: Check, deadlineMs: () => number): handleUnaryCall<Buffer, Buffer> {
   return (call, callback) => {
-    const answer = check(call.request, waitOf(call, deadlineMs));
+    const answer = check(call.request, waitOf(call, deadlineMs()));
     if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), callback);
     else callback(null, answer);
   };
@@ -99,12 +118,16 @@ function handler(check: Check, deadlineMs: number): handleUnaryCall<Buffer, Buff
  * Answers a stream's messages one after the other. The next one is taken only when the last is answered, so that what a
  * stream sends meanwhile does not pile up here.
  */
-function addProcessor(server: Server, process: Process): void {
+function addProcessor(server: Server, process: () => Processor | undefined): void {
   const definition = {
     process: { ...ExternalProcessorService.process, requestDeserialize: identity, responseSerialize: identity },
   };
   const serve: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
     const processor = process();
+    if (processor === undefined) {
+      call.emit("error", { code: status.UNIMPLEMENTED, details: "the configuration has no section heal" });
+      return;
+    }
     call.on("data", async (message: Buffer) => {
       call.pause();
       const answer = await processor.answer(message);

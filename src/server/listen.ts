@@ -1,18 +1,9 @@
 import { chmodSync, existsSync, lstatSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
-import {
-  Metadata,
-  type Server,
-  ServerCredentials,
-  ServerInterceptingCall,
-  type ServerInterceptor,
-  ServerListenerBuilder,
-  status,
-} from "@grpc/grpc-js";
+import type { Server, ServerCredentials } from "@grpc/grpc-js";
 import { type Address, formatAddress } from "../platform/address.ts";
-import { BearerswapError, messageOf } from "../platform/error.ts";
-import type { TlsConfig } from "./listen-config.ts";
+import { BearerswapError } from "../platform/error.ts";
 
 /** Where the service listens, with the ports it got. */
 export interface Listening {
@@ -29,19 +20,11 @@ export interface Listening {
 export async function listenGrpc(
   server: Server,
   place: Address,
-  tls: TlsConfig | undefined,
+  credentials: ServerCredentials,
   mode: number,
 ): Promise<Address> {
-  const bind = () =>
-    bindGrpc(server, place, tls === undefined ? ServerCredentials.createInsecure() : tlsCredentials(tls));
+  const bind = () => bindGrpc(server, place, credentials);
   return place.kind === "unix" ? withSocketMode(place, mode, bind) : bind();
-}
-
-/**
- * Options of a server that listens with this TLS: they let in only clients with one of `allowedSans`, if there are any.
- */
-export function namedClientsOnly(tls: TlsConfig | undefined): ServerInterceptor[] {
-  return tls === undefined || tls.allowedSans.length === 0 ? [] : [onlyFrom(new Set(tls.allowedSans))];
 }
 
 /** Removes what a dead process left of the socket, listens with the mode as umask, and then sets the mode. */
@@ -94,19 +77,6 @@ function bindGrpc(server: Server, place: Address, credentials: ServerCredentials
   });
 }
 
-function tlsCredentials({ cert, key, clientCa }: TlsConfig): ServerCredentials {
-  const pair = { cert_chain: Buffer.from(cert), private_key: Buffer.from(key.reveal()) };
-  try {
-    return ServerCredentials.createSsl(
-      clientCa === undefined ? null : Buffer.from(clientCa),
-      [pair],
-      clientCa !== undefined,
-    );
-  } catch (error) {
-    throw new BearerswapError("config", `the TLS certificate and key cannot be used: ${messageOf(error)}`);
-  }
-}
-
 /** Removes the socket file that a crashed process left behind. A socket that still answers belongs to somebody. */
 async function removeStaleSocket(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
@@ -130,23 +100,4 @@ function answers(path: string): Promise<boolean> {
     });
     socket.once("error", () => resolve(false));
   });
-}
-
-/** Lets in only clients whose certificate has one of the names. TLS has verified its authority before. */
-function onlyFrom(allowed: ReadonlySet<string>): ServerInterceptor {
-  return (_method, call) => {
-    // Node escapes a comma inside a name, so that one name cannot look like several.
-    const names = (call.getAuthContext()?.sslPeerCertificate?.subjectaltname ?? "").split(", ");
-    if (names.some((name) => allowed.has(name))) return new ServerInterceptingCall(call);
-    const refuse = new ServerListenerBuilder()
-      .withOnReceiveMetadata(() =>
-        call.sendStatus({
-          code: status.PERMISSION_DENIED,
-          details: "the client certificate carries no allowed name",
-          metadata: new Metadata(),
-        }),
-      )
-      .build();
-    return new ServerInterceptingCall(call, { start: (next) => next(refuse) });
-  };
 }

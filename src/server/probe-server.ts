@@ -17,8 +17,8 @@ interface ProbeDeps {
   readonly address: Address;
   readonly readiness: Pick<Readiness, "reason">;
   readonly scrape: Scrape;
-  /** Absent where no issuer may end sessions. */
-  readonly logout: LogoutEndpoint | undefined;
+  /** Asked for each request; undefined where no issuer may end sessions. */
+  readonly logout: () => LogoutEndpoint | undefined;
 }
 
 const socketMode = 0o660;
@@ -56,7 +56,8 @@ function answer(
   { readiness, scrape, logout }: Omit<ProbeDeps, "address">,
 ): void {
   const path = (request.url ?? "").split("?", 1)[0];
-  if (logout !== undefined && path === logoutPath) void logout(request, response);
+  const endSessions = path === logoutPath ? logout() : undefined;
+  if (endSessions !== undefined) void endSessions(request, response);
   else if (request.method !== "GET" && request.method !== "HEAD") send(response, 405, { error: "only GET and HEAD" });
   else if (path === "/livez") send(response, 200, { status: "ok" });
   else if (path === "/readyz") {

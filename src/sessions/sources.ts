@@ -1,18 +1,18 @@
 import type { JWTPayload } from "jose";
 import type { Clock } from "../platform/clock.ts";
 import { BearerswapError } from "../platform/error.ts";
+import type { Keep } from "../platform/kept-parts.ts";
 import type { Wanted } from "./check-input.ts";
 import type { Credentials, OwnCookies, Place } from "./credential.ts";
 import { createForwardedJwt } from "./forwarded-jwt.ts";
 import { createJwtSource, type JwtIssuer } from "./jwt-source.ts";
 import type { KeySet } from "./key-set.ts";
 import { createMetadataSource } from "./metadata-source.ts";
-import type { SessionSizes } from "./metrics.ts";
 import { createOpaqueSource } from "./opaque-source.ts";
 import { createOwnSource, type LiveSessions } from "./own-source.ts";
 import { createPrincipalSource } from "./principal-source.ts";
 import { createSessions, type SessionSource } from "./session.ts";
-import { createSessionCache, type SessionCache } from "./session-cache.ts";
+import { createSessionCache } from "./session-cache.ts";
 import type { SourceConfig } from "./source-config.ts";
 
 interface SourcesDeps {
@@ -28,12 +28,21 @@ interface SourcesDeps {
   readonly keepsTokens?: boolean;
   /** Needed by a `cookie` source: whether a session of our own still lives. */
   readonly ownSessions: LiveSessions | undefined;
-  readonly metrics: { readonly sizes: Pick<SessionSizes, "sessions"> };
+  /** Takes over sources that have not changed, with the sessions that they know. */
+  readonly keep: Keep;
+}
+
+/** All sources as one, and how many sessions are remembered: by the first source of those that read a place. */
+interface Sources extends SessionSource {
+  readonly sizes: ReadonlyMap<string, () => number>;
 }
 
 type JwtConfig = SourceConfig & { readonly kind: "jwt" };
 
-/** Makes the configured sources, in their order. JWT issuers that share a place become one source. */
+/**
+ * Makes the configured sources, in their order. JWT issuers that share a place become one source: where one of them has
+ * changed, the sessions of all of them are verified anew.
+ */
 export function createSources({
   config,
   maxEntries,
@@ -42,24 +51,18 @@ export function createSources({
   onVerified,
   keepsTokens = false,
   ownSessions,
-  metrics,
-}: SourcesDeps): SessionSource {
+  keep,
+}: SourcesDeps): Sources {
+  const sizes = new Map<string, () => number>();
   const jwts = config.filter((source) => source.kind === "jwt");
   const firstOfPlace = (source: JwtConfig) => jwts.find((other) => samePlace(other.from, source.from)) === source;
-  return createSessions(
-    config.flatMap((source) => (source.kind !== "jwt" || firstOfPlace(source) ? [create(source)] : [])),
-  );
+  const sources = config.flatMap((source) => (source.kind !== "jwt" || firstOfPlace(source) ? [create(source)] : []));
+  return { ...createSessions(sources), sizes };
 
   function create(source: SourceConfig): SessionSource {
     switch (source.kind) {
       case "jwt":
-        return createJwtSource({
-          from: source.from,
-          issuers: jwts.filter((other) => samePlace(other.from, source.from)).map(issuerOf),
-          cache: cacheOf(source),
-          keepsTokens,
-          clock,
-        });
+        return createVerified(source);
       case "metadata":
         return createMetadataSource(source, source.forwarded && createForwardedJwt(source.forwarded, maxEntries));
       case "opaque":
@@ -73,17 +76,24 @@ export function createSources({
     }
   }
 
-  function createIssued({ name, from, idleMs }: SourceConfig & { readonly kind: "cookie" }): SessionSource {
-    if (ownSessions === undefined) throw new BearerswapError("config", `sessions: "${name}" needs the section connect`);
-    const source = createOwnSource({ name, cookie: from.cookie, idleMs, maxEntries, sessions: ownSessions, clock });
-    metrics.sizes.sessions(name, source.size);
+  function createVerified({ name, from }: JwtConfig): SessionSource {
+    const ofPlace = jwts.filter((other) => samePlace(other.from, from));
+    const { source, cache } = keep(`source ${name}`, [ofPlace, maxEntries, keepsTokens], () => {
+      const cache = createSessionCache({ clock, maxEntries });
+      return { cache, source: createJwtSource({ from, issuers: ofPlace.map(issuerOf), cache, keepsTokens, clock }) };
+    });
+    sizes.set(name, cache.size);
     return source;
   }
 
-  function cacheOf({ name }: SourceConfig): SessionCache {
-    const cache = createSessionCache({ clock, maxEntries });
-    metrics.sizes.sessions(name, cache.size);
-    return cache;
+  function createIssued(config: SourceConfig & { readonly kind: "cookie" }): SessionSource {
+    const { name, from, idleMs } = config;
+    if (ownSessions === undefined) throw new BearerswapError("config", `sessions: "${name}" needs the section connect`);
+    const source = keep(`source ${name}`, [config, maxEntries], () =>
+      createOwnSource({ name, cookie: from.cookie, idleMs, maxEntries, sessions: ownSessions, clock }),
+    );
+    sizes.set(name, source.size);
+    return source;
   }
 
   function issuerOf({ name, issuer, audience, claim, subject, clockTolerance }: JwtConfig): JwtIssuer {

@@ -10,7 +10,7 @@ import { connectRedis } from "./redis-connection.ts";
 import { createRedisFlowStore } from "./redis-flow-store.ts";
 import { createRedisSessionIndex } from "./redis-session-index.ts";
 import { createRedisStore, type RedisStoreConfig } from "./redis-store.ts";
-import { createSealer } from "./sealing.ts";
+import type { Sealer } from "./sealing.ts";
 import type { SessionIndex } from "./session-index.ts";
 import type { TokenStore } from "./token-store.ts";
 
@@ -24,20 +24,22 @@ interface ConfiguredStoreDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Seals tokens and other records. */
+  readonly sealer: Sealer;
 }
 
 const ownRecords = 10_000;
 
 /** Where grants are kept. */
 export function configuredStore({ metrics, ...deps }: ConfiguredStoreDeps & { metrics: StoreMetrics }): TokenStore {
-  const { config, clock, random, log } = deps;
+  const { config, clock, random, log, sealer } = deps;
   return config.kind === "redis"
-    ? createRedisStore({ config, clock, random, log, metrics })
+    ? createRedisStore({ config, clock, random, log, sealer, metrics })
     : createMemoryStore({ clock, maxGrants: config.maxGrants });
 }
 
 /** The stores of what connecting accounts and logouts keep beside the grants. Closing `flows` closes both. */
-interface FlowStores {
+export interface FlowStores {
   readonly flows: FlowStore;
   /** What this process counts by itself while `flows` does not answer. */
   readonly own: FlowStore;
@@ -54,6 +56,7 @@ export function configuredFlowStores({
   clock,
   random,
   log,
+  sealer,
 }: ConfiguredStoreDeps & { readonly isNeeded: boolean }): FlowStores | undefined {
   if (!isNeeded) return undefined;
   const own = createMemoryFlowStore({ clock, maxRecords: ownRecords });
@@ -64,10 +67,10 @@ export function configuredFlowStores({
       index: createMemorySessionIndex({ clock, maxEntries: 2 * maxGrants }),
     };
   }
-  const { keyPrefix, encryption } = config;
+  const { keyPrefix } = config;
   const redis = connectRedis({ config, clock, random, log });
   return {
-    ...{ flows: createRedisFlowStore({ redis, keyPrefix, sealer: encryption && createSealer(encryption) }), own },
+    ...{ flows: createRedisFlowStore({ redis, keyPrefix, sealer }), own },
     index: createRedisSessionIndex({ redis, keyPrefix }),
   };
 }

@@ -96,15 +96,23 @@ export function natMapping(natMap: NatMap = {}): (key: string) => HostPort | nul
 }
 
 /** Certificates are verified and TLS 1.2 is the oldest version, whatever options Node was started with. */
-function tlsOptions({ ca, cert, key, serverName, minVersion = "TLSv1.2" }: RedisTls, place?: HostPort): TlsOptions {
+function tlsOptions(tls: RedisTls, place?: HostPort): TlsOptions {
+  const { serverName, minVersion = "TLSv1.2" } = tls;
   // Node does not send the host's name by itself; servers that share an address need it.
   const servername = serverName ?? (place !== undefined && isIP(place.host) === 0 ? place.host : undefined);
   return {
     minVersion,
     rejectUnauthorized: true,
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key: key.reveal() }),
     ...(servername === undefined ? {} : { servername }),
+    // ioredis reads these for each connection that it makes, so that files which were replaced count from then on.
+    get ca() {
+      return tls.ca;
+    },
+    get cert() {
+      return tls.cert;
+    },
+    get key() {
+      return tls.key?.reveal();
+    },
   };
 }

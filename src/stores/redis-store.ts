@@ -9,7 +9,7 @@ import { listenForChanges } from "./redis-changes.ts";
 import { connectRedis, type RedisConfig, type RedisConnection } from "./redis-connection.ts";
 import { createRedisRows, parseReply, wholeMs } from "./redis-rows.ts";
 import { createRowCodec } from "./row-codec.ts";
-import { createSealer, type SealingConfig } from "./sealing.ts";
+import { type Sealer, type SealingConfig, sealerOf } from "./sealing.ts";
 import { minTombstoneMs, type TokenStore } from "./token-store.ts";
 
 const putReply = z.enum(["written", "already", "superseded"]);
@@ -23,6 +23,8 @@ export type RedisStoreConfig = RedisConfig & { readonly encryption?: SealingConf
 
 interface RedisStoreDeps {
   readonly config: RedisStoreConfig;
+  /** Default: what `config.encryption` says. */
+  readonly sealer?: Sealer | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -33,8 +35,9 @@ interface RedisStoreDeps {
  * Grants in Redis ≥ 7.0 or Valkey, one hash for each: `<prefix>{S}:grant:<upstream>`. Access tokens expire on their
  * own; the grant stays.
  */
-export function createRedisStore({ config, clock, random, log, metrics }: RedisStoreDeps): TokenStore {
-  const rows = createRedisRows(createRowCodec(config.encryption && createSealer(config.encryption)));
+export function createRedisStore(deps: RedisStoreDeps): TokenStore {
+  const { config, clock, random, log, metrics, sealer = sealerOf(config.encryption) } = deps;
+  const rows = createRedisRows(createRowCodec(sealer));
   const redis = measured(connectRedis({ config, clock, random, log }), clock, metrics);
   const channel = `${config.keyPrefix}changes`;
   const stops: (() => void)[] = [];

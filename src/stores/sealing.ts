@@ -64,6 +64,11 @@ export const unsealed: Sealer = {
   },
 };
 
+/** What seals by that configuration: nothing where there is none. */
+export function sealerOf(config: SealingConfig | undefined): Sealer {
+  return config === undefined ? unsealed : createSealer(config);
+}
+
 /**
  * AES-256-GCM under a ring of keys. A value is `s1.<key id>.<base64url(nonce, ciphertext, tag)>`.
  * @throws BearerswapError `config` where there is no key, or one is not of 256 bits

@@ -1,5 +1,6 @@
 import type { Registry } from "prom-client";
 import type { CheckMetrics, CheckOutcome } from "../check/metrics.ts";
+import type { Names } from "./names.ts";
 import { createCells, createDistributions } from "./series.ts";
 
 /**
@@ -31,7 +32,7 @@ const outcomes: Readonly<Record<CheckOutcome, "upstream" | "none" | "both" | "la
 };
 
 /** Counts Checks by upstream. Those without one are counted under the empty name, which no upstream can have. */
-export function createCheckMetrics(registry: Registry, upstreamNames: readonly string[]): CheckMetrics {
+export function createCheckMetrics(registry: Registry, upstreams: Names): CheckMetrics {
   const checks = createCells(registry, "counter", {
     name: "bearerswap_checks_total",
     help: "Checks answered. reason: allowed, passthrough, omitted (let through without the token of this upstream), connect (a page of our own), or the reason of the denial; upstream is empty where none was found for the request. With several upstreams a Check that is let through counts for each of them.",
@@ -46,7 +47,8 @@ export function createCheckMetrics(registry: Registry, upstreamNames: readonly s
     },
     bounds,
   );
-  const byUpstream = new Map(upstreamNames.map((upstream) => [upstream, row(upstream, "upstream")]));
+  const byUpstream = new Map<string, ReturnType<typeof row>>();
+  upstreams.each((upstream) => void byUpstream.set(upstream, row(upstream, "upstream")));
   const without = row("", "none");
 
   return {

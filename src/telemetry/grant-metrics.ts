@@ -2,6 +2,7 @@ import type { Registry } from "prom-client";
 import type { LoginEnding, StepUpEnding } from "../connect/metrics.ts";
 import type { RegistrationEnding, RevocationEnding } from "../providers/metrics.ts";
 import type { GrantMetrics } from "./metrics.ts";
+import type { Names } from "./names.ts";
 import { createCells, type Shape } from "./series.ts";
 
 const logins = ["connected", "denied", "refused", "superseded", "failed"] as const satisfies readonly LoginEnding[];
@@ -11,7 +12,7 @@ const revocations = ["done", "unconfirmed", "none"] as const satisfies readonly 
 const registrations = ["registered", "failed"] as const satisfies readonly RegistrationEnding[];
 
 /** Counts logins, users who are asked for more, tokens ended at their provider, and clients that registered themselves, by upstream. */
-export function createGrantMetrics(registry: Registry, upstreamNames: readonly string[]): GrantMetrics {
+export function createGrantMetrics(registry: Registry, upstreams: Names): GrantMetrics {
   const login = createCounter<LoginEnding>(logins, {
     name: "bearerswap_logins_total",
     help: "Users who came back from a login. result: connected, denied by the provider or the user, refused (another browser, session or user came back), superseded by a newer login, or failed.",
@@ -37,8 +38,11 @@ export function createGrantMetrics(registry: Registry, upstreamNames: readonly s
   /** All series exist from the start, so that rates are known from the first event on. */
   function createCounter<E extends string>(endings: readonly E[], shape: Shape): (upstream: string, ending: E) => void {
     const cells = createCells(registry, "counter", shape);
-    const known = new Set(upstreamNames);
-    for (const upstream of known) for (const ending of endings) cells.of(upstream, ending);
+    const known = new Set<string>();
+    upstreams.each((upstream) => {
+      known.add(upstream);
+      for (const ending of endings) cells.of(upstream, ending);
+    });
     return (upstream, ending) => {
       if (known.has(upstream)) cells.of(upstream, ending).value += 1;
     };

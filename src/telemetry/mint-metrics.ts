@@ -1,5 +1,6 @@
 import type { Registry } from "prom-client";
 import type { MintEnding, MintMetrics } from "../minted/metrics.ts";
+import type { Names } from "./names.ts";
 import { createCells, createDistributions } from "./series.ts";
 
 /** Seconds. */
@@ -13,8 +14,7 @@ const endings = [
   "unknown",
 ] as const satisfies readonly MintEnding[];
 
-/** @param upstreamNames of upstreams whose tokens are minted */
-export function createMintMetrics(registry: Registry, upstreamNames: readonly string[]): MintMetrics {
+export function createMintMetrics(registry: Registry, upstreams: Names): MintMetrics {
   const mints = createCells(registry, "counter", {
     name: "bearerswap_mints_total",
     help: "Tokens that were needed where an upstream's tokens are minted. result: minted (the provider gave one), shared (another replica had one), refused, misconfigured, transient, unknown.",
@@ -29,10 +29,10 @@ export function createMintMetrics(registry: Registry, upstreamNames: readonly st
     },
     bounds,
   );
-  for (const upstream of upstreamNames) {
+  upstreams.each((upstream) => {
     for (const ending of endings) mints.of(upstream, ending);
     durations.of(upstream);
-  }
+  });
   return {
     minted(upstream, ending, durationMs) {
       mints.of(upstream, ending).value += 1;

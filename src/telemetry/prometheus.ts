@@ -10,10 +10,12 @@ import type { KeyMetrics } from "../sessions/metrics.ts";
 import type { StoreMetrics } from "../stores/metrics.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
 import { createCheckMetrics } from "./check-metrics.ts";
+import { createConfigMetrics } from "./config-metrics.ts";
 import { createGrantMetrics } from "./grant-metrics.ts";
 import { createHealMetrics } from "./heal-metrics.ts";
-import type { GrantMetrics, SizeMetrics } from "./metrics.ts";
+import type { ConfigMetrics, GrantMetrics, SizeMetrics } from "./metrics.ts";
 import { createMintMetrics } from "./mint-metrics.ts";
+import { createNames, type Names } from "./names.ts";
 import { createAskedGauge, createCells } from "./series.ts";
 import { createStoreMetrics } from "./store-metrics.ts";
 import { createTokenMetrics } from "./token-metrics.ts";
@@ -24,8 +26,8 @@ export interface MetricsOptions {
    * The names of the upstreams, and of the session sources that verify with an issuer's keys. Together with words of
    * the code itself they are all the labels that there are.
    */
-  readonly upstreamNames: readonly string[];
-  readonly issuerNames: readonly string[];
+  readonly upstreamNames: Iterable<string>;
+  readonly issuerNames: Iterable<string>;
   /** Whether prom-client's figures of the process are kept too. They are kept for as long as it lives. */
   readonly ofProcess: boolean;
 }
@@ -43,6 +45,9 @@ export interface Metrics {
   readonly grants: GrantMetrics;
   readonly heal: HealMetrics;
   readonly hooks: HookMetrics;
+  readonly config: ConfigMetrics;
+  /** Makes the series of what another configuration names. */
+  add(names: Pick<MetricsOptions, "upstreamNames" | "issuerNames">): void;
   readonly registry: Registry;
   readonly scrape: Scrape;
 }
@@ -53,23 +58,29 @@ export interface Metrics {
  */
 export function createMetrics({ version, upstreamNames, issuerNames, ofProcess }: MetricsOptions): Metrics {
   const registry = new Registry();
+  const [upstreams, issuers] = [createNames(upstreamNames), createNames(issuerNames)];
   createCells(registry, "gauge", {
     name: "bearerswap_build_info",
     help: "Always 1; version: the version that runs.",
     labels: ["version"],
   }).of(version).value = 1;
   const metrics: Metrics = {
-    checks: createCheckMetrics(registry, upstreamNames),
-    tokens: createTokenMetrics(registry, upstreamNames),
-    mints: createMintMetrics(registry, upstreamNames),
+    checks: createCheckMetrics(registry, upstreams),
+    tokens: createTokenMetrics(registry, upstreams),
+    mints: createMintMetrics(registry, upstreams),
     store: createStoreMetrics(registry),
-    keys: createKeyMetrics(registry, issuerNames),
-    sizes: createSizeMetrics(registry, upstreamNames),
+    keys: createKeyMetrics(registry, issuers),
+    sizes: createSizeMetrics(registry, upstreams),
     admin: createAdminMetrics(registry),
     logouts: createLogoutMetrics(registry),
-    grants: createGrantMetrics(registry, upstreamNames),
-    heal: createHealMetrics(registry, upstreamNames),
+    grants: createGrantMetrics(registry, upstreams),
+    heal: createHealMetrics(registry, upstreams),
     hooks: createHookMetrics(registry),
+    config: createConfigMetrics(registry),
+    add(names) {
+      upstreams.add(names.upstreamNames);
+      issuers.add(names.issuerNames);
+    },
     registry,
     scrape: { contentType: registry.contentType, text: shared(() => registry.metrics()) },
   };
@@ -91,13 +102,15 @@ function shared<T>(run: () => Promise<T>): () => Promise<T> {
   };
 }
 
-function createKeyMetrics(registry: Registry, issuerNames: readonly string[]): KeyMetrics {
+function createKeyMetrics(registry: Registry, issuers: Names): KeyMetrics {
   const fetches = createCells(registry, "counter", {
     name: "bearerswap_jwks_fetches_total",
     help: "Requests for the keys, or the metadata, of a session source's issuer. result: ok for a 2xx answer, else failed.",
     labels: ["source", "result"],
   });
-  for (const source of issuerNames) for (const result of ["ok", "failed"]) fetches.of(source, result);
+  issuers.each((source) => {
+    for (const result of ["ok", "failed"]) fetches.of(source, result);
+  });
   return {
     fetched(source, ok) {
       fetches.of(source, ok ? "ok" : "failed").value += 1;
@@ -105,7 +118,7 @@ function createKeyMetrics(registry: Registry, issuerNames: readonly string[]): K
   };
 }
 
-function createSizeMetrics(registry: Registry, upstreamNames: readonly string[]): SizeMetrics {
+function createSizeMetrics(registry: Registry, upstreams: Names): SizeMetrics {
   const help = "cache.maxSessions at most.";
   const tokens = createAskedGauge(registry, {
     name: "bearerswap_token_cache_entries",
@@ -122,14 +135,18 @@ function createSizeMetrics(registry: Registry, upstreamNames: readonly string[])
     help: "Grants whose refreshes have been failing for an hour or more, without the provider having refused one in words that we know. Those that this process was asked for in the last quarter of an hour, 10000 at most.",
     labels: ["upstream"],
   });
+  const sources = new Set<string>();
   return {
     tokens(manager) {
-      for (const upstream of upstreamNames) {
+      upstreams.each((upstream) => {
         tokens.ask([upstream], () => manager.held(upstream));
         failing.ask([upstream], () => manager.failing(upstream));
-      }
+      });
     },
-    sessions: (source, size) => sessions.ask([source], size),
+    sessions(sizes) {
+      for (const source of sizes.keys()) sources.add(source);
+      for (const source of sources) sessions.ask([source], sizes.get(source) ?? (() => 0));
+    },
   };
 }
 

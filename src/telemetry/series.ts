@@ -41,14 +41,19 @@ export function createCells(registry: Registry, type: "counter" | "gauge", shape
   return cells;
 }
 
-/** A gauge that is asked for its value at a scrape. */
+/** A gauge that is asked for its value at a scrape. Who is named again for the same labels is asked from then on. */
 export function createAskedGauge(
   registry: Registry,
   shape: Shape,
 ): { ask(labelValues: readonly string[], value: () => number): void } {
-  const asked: { readonly labels: Sample["labels"]; readonly value: () => number }[] = [];
-  register(registry, "gauge", shape, () => asked.map(({ labels, value }) => ({ labels, value: value() })));
-  return { ask: (labelValues, value) => void asked.push({ labels: labelsOf(shape, labelValues), value }) };
+  const asked = new Map<string, { readonly labels: Sample["labels"]; readonly value: () => number }>();
+  register(registry, "gauge", shape, () =>
+    [...asked.values()].map(({ labels, value }) => ({ labels, value: value() })),
+  );
+  return {
+    ask: (labelValues, value) =>
+      void asked.set(labelValues.join("\0"), { labels: labelsOf(shape, labelValues), value }),
+  };
 }
 
 /** A histogram with these upper bounds, ascending. */

@@ -1,5 +1,6 @@
 import type { Registry } from "prom-client";
 import type { RefreshEnding, RefreshTrigger, RejectionEnding, TokenEvent, TokenMetrics } from "../tokens/metrics.ts";
+import type { Names } from "./names.ts";
 import { createCells, createDistributions, type Shape } from "./series.ts";
 
 /** Seconds. The last bound is how long a provider's late answer is waited for. */
@@ -79,7 +80,7 @@ const events: Readonly<Record<TokenEvent, readonly [name: string, help: string]>
 };
 
 /** Counts what the refresh protocol does, by upstream. Upstreams other than the given ones are not counted. */
-export function createTokenMetrics(registry: Registry, upstreamNames: readonly string[]): TokenMetrics {
+export function createTokenMetrics(registry: Registry, upstreams: Names): TokenMetrics {
   const labels = ["upstream"];
   const refreshes = createCells(registry, "counter", {
     name: "bearerswap_refreshes_total",
@@ -113,7 +114,8 @@ export function createTokenMetrics(registry: Registry, upstreamNames: readonly s
     help: "The provider's circuit breaker: 1 for the state it is in (closed, open or half_open), 0 for the others.",
     labels: ["upstream", "state"],
   });
-  const byUpstream = new Map(upstreamNames.map((upstream) => [upstream, row(upstream)]));
+  const byUpstream = new Map<string, ReturnType<typeof row>>();
+  upstreams.each((upstream) => void byUpstream.set(upstream, row(upstream)));
 
   return {
     refreshed(upstream, ending, trigger, durationMs) {

@@ -26,10 +26,8 @@ export interface Coherence {
   lastGapAt(): number;
 }
 
-export function createCoherence(
-  { maxStalenessMs, maxOutageMs }: CoherenceConfig,
-  clock: Pick<Clock, "monotonicMs">,
-): Coherence {
+/** @param config may change, and counts as it is when it is looked at */
+export function createCoherence(config: CoherenceConfig, clock: Pick<Clock, "monotonicMs">): Coherence {
   let heardAt = Number.NEGATIVE_INFINITY;
   /** Changes since then are heard; those before may have been missed. */
   let unbrokenSince = Number.POSITIVE_INFINITY;
@@ -37,9 +35,10 @@ export function createCoherence(
 
   return {
     isCurrent: (confirmedAt, now) =>
-      now < confirmedAt + maxStalenessMs || (confirmedAt >= unbrokenSince && now < heardAt + maxStalenessMs),
+      now < confirmedAt + config.maxStalenessMs ||
+      (confirmedAt >= unbrokenSince && now < heardAt + config.maxStalenessMs),
     isBearable: (confirmedAt, now) =>
-      now < Math.max(confirmedAt, confirmedAt >= unbrokenSince ? heardAt : confirmedAt) + maxOutageMs,
+      now < Math.max(confirmedAt, confirmedAt >= unbrokenSince ? heardAt : confirmedAt) + config.maxOutageMs,
     heard(at) {
       // Counted from the arrival, not the sending: the subscription may have begun only in between.
       if (unbrokenSince === Number.POSITIVE_INFINITY) unbrokenSince = clock.monotonicMs();

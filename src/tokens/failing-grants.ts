@@ -12,6 +12,8 @@ export interface FailingGrants {
   /** What the store has just said of a grant; undefined where its refreshes do not fail, or there is none. */
   saw(key: GrantKey, failingMs: number | undefined): void;
   count(upstream: string): number;
+  /** The upstream was changed or removed: what was seen of its grants says nothing any more. */
+  forget(upstream: string): void;
 }
 
 interface FailingGrant {
@@ -45,6 +47,9 @@ export function createFailingGrants(clock: Pick<Clock, "monotonicMs">): FailingG
       for (const grant of failing.values())
         if (grant.upstream === upstream && now - grant.since >= longMs && now - grant.seenAt < lately) count += 1;
       return count;
+    },
+    forget(upstream) {
+      for (const [id, grant] of [...failing.entries()]) if (grant.upstream === upstream) failing.delete(id);
     },
   };
 }

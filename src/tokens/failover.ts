@@ -38,8 +38,11 @@ export interface FailoverDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: TokenMetrics;
-  /** How long nobody acquires a grant that was written again, ms: others may be about to restore a later version. */
-  readonly holdOffMs: number;
+  /**
+   * How long nobody acquires a grant that was written again, ms: others may be about to restore a later version. It may
+   * change, and counts as it is when a grant is written.
+   */
+  readonly config: { readonly holdOffMs: number };
 }
 
 /** Where the store does not tell of gaps, a write is looked up at these times after it, or after the last gap, ms. */
@@ -58,7 +61,7 @@ const atATime = 100;
 const sliceOfEntries = 200;
 
 export function createFailover(deps: FailoverDeps): Failover {
-  const { store, journal, onRestored, clock, log, metrics, holdOffMs } = deps;
+  const { store, journal, onRestored, clock, log, metrics, config } = deps;
   const restoring = new PQueue({ concurrency: atATime });
   /** Entries that are being written back; true once the store has them. */
   const chases = new Map<Entry, Promise<boolean>>();
@@ -158,7 +161,7 @@ export function createFailover(deps: FailoverDeps): Failover {
   /** Writes an entry again where it is gone. Undefined where the store did not say. */
   async function restoreIfLost(entry: Entry): Promise<CommitResult | undefined> {
     if (!journal.holds(entry)) return undefined;
-    const result = await writeOver(entry, entry.ancestors, holdOffMs).catch(() => undefined);
+    const result = await writeOver(entry, entry.ancestors, config.holdOffMs).catch(() => undefined);
     if (result === "revoked") await keepEnd(entry).catch(() => undefined);
     if (result === "written") {
       onRestored(entry.key);

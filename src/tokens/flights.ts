@@ -32,6 +32,8 @@ export interface Flights {
   hears(change: Change): boolean;
   /** Marks what the grant's flight has read as out of date: its waiters and later requests share a new flight. */
   outdate(key: GrantKey): void;
+  /** Like `outdate`, for all flights of an upstream. */
+  outdateAll(upstream: string): void;
   /** Resolves when no flight is under way, outdated ones included. */
   settled(): Promise<void>;
 }
@@ -41,7 +43,8 @@ export interface FlightsDeps {
   readonly work: (task: FlightTask) => Promise<FlightResult>;
   readonly clock: Clock;
   readonly metrics: Pick<TokenMetrics, "flights">;
-  readonly timeoutMs: number;
+  /** It may change, and counts as it is when a flight begins. */
+  readonly config: { readonly timeoutMs: number };
 }
 
 interface UnderWay extends Flight {
@@ -49,7 +52,7 @@ interface UnderWay extends Flight {
   readonly outdate: () => void;
 }
 
-export function createFlights({ work, clock, metrics, timeoutMs }: FlightsDeps): Flights {
+export function createFlights({ work, clock, metrics, config }: FlightsDeps): Flights {
   /** The latest flight of each grant. One that is outdated works on, but nobody joins it. */
   const latest = new Map<string, UnderWay>();
   const working = new Set<Flight>();
@@ -60,6 +63,9 @@ export function createFlights({ work, clock, metrics, timeoutMs }: FlightsDeps):
     hasFound: (key) => latest.get(grantId(key))?.task.seen() !== undefined,
     hears: ({ version, ...key }) => latest.get(grantId(key))?.task.hears(version) !== false,
     outdate: (key) => latest.get(grantId(key))?.outdate(),
+    outdateAll(upstream) {
+      for (const { task, outdate } of latest.values()) if (task.key.upstream === upstream) outdate();
+    },
     async settled() {
       while (working.size > 0) await Promise.all([...working].map(({ done }) => done));
     },
@@ -72,6 +78,7 @@ export function createFlights({ work, clock, metrics, timeoutMs }: FlightsDeps):
 
   function begin(wanted: Wanted): Flight {
     const id = grantId(wanted.key);
+    const { timeoutMs } = config;
     const task = createFlightTask(wanted, clock.monotonicMs() + timeoutMs);
     const outdated = Promise.withResolvers<FlightResult>();
     metrics.flights(task.key.upstream, 1);

@@ -52,6 +52,8 @@ export interface Identities {
   current(identity: Identity, refused?: KeptIdToken): Promise<IdentityAnswer>;
   /** The grant was changed, or may have been. */
   drop(key: GrantKey): void;
+  /** Takes over the providers of another configuration, and forgets the logins at those that are others. */
+  adopt(providers: IdentitiesDeps["providers"]): void;
 }
 
 interface IdentitiesDeps {
@@ -60,7 +62,8 @@ interface IdentitiesDeps {
   readonly coherence: Pick<Coherence, "isCurrent" | "isBearable">;
   /** Refreshes for an ID token. */
   readonly renew: (key: GrantKey) => Promise<RefreshNowAnswer>;
-  readonly cacheEntries: number;
+  /** It may change, and counts for the upstreams that are adopted from then on. */
+  readonly config: { readonly cacheEntries: number };
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -87,18 +90,19 @@ const hasty: IdentityAnswer = { kind: "unavailable", why: "deadline" };
 const noIdToken: IdentityAnswer = { kind: "refused", why: "no_id_token" };
 
 export function createIdentities(deps: IdentitiesDeps): Identities {
-  const { store, providers, coherence, cacheEntries, clock, log } = deps;
+  const { store, coherence, config, clock, log } = deps;
   /** By upstream, then by session. */
   const caches = new Map<string, LRUCache<string, Identity>>();
-  for (const [upstream, { keepsIdToken }] of providers)
-    if (keepsIdToken) caches.set(upstream, new LRUCache(upTo(cacheEntries)));
+  let providers: IdentitiesDeps["providers"] = new Map();
+  adopt(deps.providers);
   const looks = new Map<string, Promise<Looked>>();
   const renewals = new Map<string, Promise<IdentityAnswer>>();
   /** The version of each grant that a refresh has brought no ID token for: another refresh would bring none either. */
-  const barren = new LRUCache<string, string>(upTo(cacheEntries));
+  const barren = new LRUCache<string, string>(upTo(config.cacheEntries));
 
   return {
     held,
+    adopt,
 
     async find(owner, upstream, deadline) {
       const known = held(owner, upstream);
@@ -126,6 +130,13 @@ export function createIdentities(deps: IdentitiesDeps): Identities {
 
     drop,
   };
+
+  function adopt(next: IdentitiesDeps["providers"]): void {
+    for (const upstream of caches.keys()) if (next.get(upstream) !== providers.get(upstream)) caches.delete(upstream);
+    for (const [upstream, { keepsIdToken }] of next)
+      if (keepsIdToken && !caches.has(upstream)) caches.set(upstream, new LRUCache(upTo(config.cacheEntries)));
+    providers = next;
+  }
 
   function held(owner: Owner, upstream: string): Identity | undefined {
     const identity = caches.get(upstream)?.get(owner.session, plainGet);

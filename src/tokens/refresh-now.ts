@@ -19,8 +19,8 @@ export interface RefreshNowDeps {
   /** The grant's flight that is under way, or a new one for this task. */
   readonly join: (wanted: Wanted) => Flight;
   readonly clock: Clock;
-  /** How long the caller waits for the result, ms. */
-  readonly timeoutMs: number;
+  /** `timeoutMs`: how long the caller waits for the result. */
+  readonly config: { readonly timeoutMs: number };
 }
 
 /**
@@ -32,10 +32,10 @@ export function createRefreshNow({
   store,
   join,
   clock,
-  timeoutMs,
+  config,
 }: RefreshNowDeps): (key: GrantKey, trigger: RefreshTrigger) => Promise<RefreshNowAnswer> {
   return async function refreshNow(key, trigger) {
-    const until = clock.monotonicMs() + timeoutMs;
+    const until = clock.monotonicMs() + config.timeoutMs;
     const read = await store.read(key);
     if (read.kind !== "found") return { kind: "missing" };
     const { version } = read.row;

@@ -6,22 +6,20 @@ import { type GrantKey, grantId } from "../stores/grant.ts";
 import type { AcquireResult, Change, GrantRow, TokenStore } from "../stores/token-store.ts";
 import { usableMs } from "./access-token.ts";
 import type { Attempt, Presented, RefreshResult, Turn } from "./attempt.ts";
-import { createBreaker } from "./breaker.ts";
 import type { Coherence } from "./coherence.ts";
 import { createCommitTokens } from "./commit-tokens.ts";
 import { createEndedAttempts } from "./ended-attempts.ts";
 import type { Failover } from "./failover.ts";
 import { type FlightTask, wordOrDelay } from "./flight-task.ts";
-import type { Gate } from "./gate.ts";
+import { createGates, type Gate, type Gates } from "./gate.ts";
 import { hasMoved, holdOff, mayHaveBeenUsed } from "./hold-off.ts";
 import type { Journal } from "./journal.ts";
 import { giveBack, keepLease, type Lease } from "./lease.ts";
 import type { TokenMetrics } from "./metrics.ts";
 import { overlapMs, type PatienceConfig } from "./patience.ts";
 import { createPresent } from "./present.ts";
-import { createRotation } from "./rotation.ts";
 import { createSettle } from "./settle.ts";
-import { createSlots, type Place } from "./slots.ts";
+import type { Place } from "./slots.ts";
 
 /**
  * `timeoutMs`: how long the provider may take before callers stop waiting. `holdOffMs`: how long an attempt waits where
@@ -54,6 +52,8 @@ export interface RefresherDeps {
  */
 export interface Refresher {
   refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult>;
+  /** Takes over the providers of another configuration. */
+  adopt: Gates["adopt"];
   /** Whether this process is writing that version for a flight that waits for it. */
   isWriting(version: string): boolean;
   /** The store may just have lost something: renews all leases at once, while other replicas hold off. */
@@ -74,27 +74,20 @@ const writeBackMs = 500;
 const ownAttemptMs = 1_000;
 
 export function createRefresher(deps: RefresherDeps): Refresher {
-  const { store, providers, journal, coherence, onMoved, clock, random, log, metrics, config } = deps;
-  const leaseMs = config.timeoutMs + leaseReserveMs;
+  const { store, journal, coherence, onMoved, clock, random, log, metrics, config } = deps;
   const endedAttempts = createEndedAttempts();
   const commits = createCommitTokens(deps);
   const settle = createSettle({ ...deps, commit: commits.commit, endedAttempts });
   const isCommitting = ({ task, row }: Attempt) => commits.isReplacing(task.key, row.version);
   const present = createPresent({ coherence, isCommitting, clock, metrics, config });
-  const gates = new Map<string, Gate>();
+  const gates = createGates(deps);
   const leases = new Set<Lease>();
   /** The grants' versions that an attempt of this process works on, with the tasks that wait for its end. */
   const working = new Map<string, Set<FlightTask>>();
-  for (const [upstream, provider] of providers)
-    gates.set(upstream, {
-      provider,
-      rotation: createRotation({ upstream, provider, log, metrics }),
-      breaker: createBreaker({ upstream, clock, log, metrics }),
-      slots: createSlots(provider.maxConcurrency),
-    });
 
   return {
     refresh,
+    adopt: gates.adopt,
     isWriting: commits.isWriting,
     unstored: commits.unstored,
     awaited: settle.awaited,
@@ -107,7 +100,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
 
   /** Takes turns until one leads to a result, or nobody waits any more. */
   async function refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult> {
-    const gate = gates.get(task.key.upstream);
+    const gate = gates.of(task.key.upstream);
     if (gate === undefined) return { kind: "unavailable", why: "upstream_not_configured" };
     for (;;) {
       const turn = await takeTurn(gate, task, row);
@@ -161,7 +154,8 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     if (askedAt >= task.until) return { kind: "unavailable", why: "refresh_queue" };
     const id = random.id();
     const markBefore = journal.mark();
-    const found = await acquire(gate, task, row, id);
+    const leaseMs = config.timeoutMs + leaseReserveMs;
+    const found = await acquire(gate, task, row, id, leaseMs);
     if (found.kind !== "acquired")
       return coherence.isCurrent(askedAt, clock.monotonicMs())
         ? turnOf(found, task, askedAt)
@@ -238,7 +232,13 @@ export function createRefresher(deps: RefresherDeps): Refresher {
   }
 
   /** If the reply is lost, the lease may have been taken: it is given back, and the provider is not called on it. */
-  async function acquire(gate: Gate, task: FlightTask, row: GrantRow, attempt: string): Promise<AcquireResult> {
+  async function acquire(
+    gate: Gate,
+    task: FlightTask,
+    row: GrantRow,
+    attempt: string,
+    leaseMs: number,
+  ): Promise<AcquireResult> {
     try {
       const { holdOffMs } = config;
       // The attempt may hold off before it presents the token: the overlap has to last until then.

@@ -28,10 +28,11 @@ interface Records {
 }
 
 interface SecretsDeps {
-  readonly providers: ReadonlyMap<string, Pick<Provider, "secret">>;
+  /** Those of the configuration in force; asked each time. */
+  readonly providers: () => ReadonlyMap<string, Pick<Provider, "secret">>;
   readonly store: Pick<TokenStore, "read">;
-  /** Absent where no upstream has secrets. */
-  readonly records: Records | undefined;
+  /** Absent where no upstream has secrets; asked each time. */
+  readonly records: () => Records | undefined;
   readonly clock: Pick<Clock, "wallMs">;
   readonly log: Log;
 }
@@ -45,7 +46,7 @@ const useLifeMs = 400 * 86_400_000;
 
 export function createSecrets({ providers, store, records, clock, log }: SecretsDeps): Secrets {
   return {
-    areOf: (upstream) => providers.get(upstream)?.secret !== undefined,
+    areOf: (upstream) => providers().get(upstream)?.secret !== undefined,
 
     used(key, version) {
       note(key, version).catch((error: unknown) =>
@@ -57,15 +58,17 @@ export function createSecrets({ providers, store, records, clock, log }: Secrets
     },
 
     async lastUsedAt(key, version) {
-      const text = await records?.read("use", idOf(key, version)).catch(() => undefined);
+      const text = await records()
+        ?.read("use", idOf(key, version))
+        .catch(() => undefined);
       return text === undefined || !/^\d{1,16}$/.test(text) ? undefined : Number(text);
     },
 
     async isRefused(key, { version, access }) {
-      const verify = providers.get(key.upstream)?.secret?.verify;
+      const verify = providers().get(key.upstream)?.secret?.verify;
       if (verify === undefined || access === undefined) return false;
       try {
-        if (!(await records?.put("tried", idOf(key, version), "1", triedMs))) return false;
+        if (!(await records()?.put("tried", idOf(key, version), "1", triedMs))) return false;
         const outcome = await verify(access.token);
         const why = outcome.kind === "accepted" ? undefined : outcome.why;
         log.info(
@@ -87,8 +90,8 @@ export function createSecrets({ providers, store, records, clock, log }: Secrets
   async function note(key: GrantKey, version: string): Promise<void> {
     await store.read(key);
     const id = idOf(key, version);
-    if (await records?.put("using", id, "1", useNotedMs))
-      await records?.set("use", id, String(clock.wallMs()), useLifeMs);
+    if (await records()?.put("using", id, "1", useNotedMs))
+      await records()?.set("use", id, String(clock.wallMs()), useLifeMs);
   }
 }
 

@@ -69,6 +69,11 @@ export interface TokenManager {
   /** Access tokens that this process holds for an upstream. */
   held(upstream: string): number;
   /**
+   * Takes over another configuration. An upstream whose provider is another one, or which is gone, loses what this
+   * process holds of it, and what a flight has read; what such a flight has presented already it stores all the same.
+   */
+  adopt(next: Pick<TokenManagerDeps, "providers" | "config">): void;
+  /**
    * Grants at an upstream whose refreshes have been failing for an hour, of those that this process was asked for
    * lately.
    */
@@ -87,22 +92,25 @@ const aheadRetryMs = 5_000;
 const storeRetryMs = 1_000;
 
 export function createTokenManager(deps: TokenManagerDeps): TokenManager {
-  const { store, providers, clock, log, metrics, config, secrets } = deps;
+  const { store, clock, log, metrics, secrets } = deps;
+  let { providers } = deps;
+  /** All parts look at this one object, which another configuration changes. */
+  const config = { ...deps.config };
   const cache = createTokenCache(providers.keys(), config.cacheEntries);
   const coherence = createCoherence(config, clock);
   const failing = createFailingGrants(clock);
   const journal = createJournal(clock);
-  const failover = createFailover({ ...deps, journal, onRestored: drop, holdOffMs: config.holdOffMs });
-  const refresher = createRefresher({ ...deps, journal, failover, coherence, onMoved: changed });
+  const failover = createFailover({ ...deps, config, journal, onRestored: drop });
+  const refresher = createRefresher({ ...deps, config, journal, failover, coherence, onMoved: changed });
   const resolve = createResolve({ ...deps, coherence, refresher, cache, failing, freshnessOf });
   const work = (task: Parameters<typeof resolve>[0]) => resolve(task).catch((error) => failed(task.key, error));
-  const flights = createFlights({ work, clock, metrics, timeoutMs: config.timeoutMs });
+  const flights = createFlights({ work, clock, metrics, config });
   const answers = createAnswers({ cache, coherence, clock, metrics });
   const logins = createLogins({ ...deps, journal, failover, onWrite: drop });
   const endings = createGrantEnds({ ...deps, journal, failover, onEnd: drop, isUnderWay });
-  const refreshNow = createRefreshNow({ store, join: flights.join, clock, timeoutMs: config.timeoutMs });
+  const refreshNow = createRefreshNow({ store, join: flights.join, clock, config });
   const renew = (key: GrantKey) => refreshNow(key, "id_token");
-  const identities = createIdentities({ ...deps, coherence, renew, cacheEntries: config.cacheEntries });
+  const identities = createIdentities({ ...deps, config, coherence, renew });
   const rejections = createRejections({
     ...{ ...deps, cache, flights },
     fresh: (owner, upstream, deadline) => freshFor("rejected", owner, upstream, deadline),
@@ -139,12 +147,30 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
     endIf: endings.endIf,
     held: (upstream) => cache.size(upstream),
     failing: failing.count,
+    adopt,
     async settled() {
       await flights.settled();
       await refresher.settled();
     },
     unstored,
   };
+
+  function adopt(next: Pick<TokenManagerDeps, "providers" | "config">): void {
+    const before = providers;
+    providers = next.providers;
+    Object.assign(config, next.config);
+    refresher.adopt(providers);
+    cache.resize(config.cacheEntries);
+    identities.adopt(providers);
+    cache.keepOnly(providers.keys());
+    for (const upstream of new Set([...before.keys(), ...providers.keys()])) {
+      const provider = providers.get(upstream);
+      if (provider === before.get(upstream)) continue;
+      if (provider !== undefined) cache.renew(upstream);
+      failing.forget(upstream);
+      flights.outdateAll(upstream);
+    }
+  }
 
   async function freshFor(
     trigger: RefreshTrigger,

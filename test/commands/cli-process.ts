@@ -55,7 +55,8 @@ export async function runProcess(
 export async function runHere(args: readonly string[], { stdin = "", env = {} }: CliOptions = {}): Promise<CliResult> {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const untilStopped = () => Promise.reject(new Error("serve runs as a process"));
-  const code = await runCli(args, { env, stdin: Readable.from([stdin]), stdout, stderr, untilStopped });
+  const context = { env, stdin: Readable.from([stdin]), stdout, stderr, untilStopped, onHangup: () => {} };
+  const code = await runCli(args, context);
   stdout.end();
   stderr.end();
   return { code, stdout: await text(stdout), stderr: await text(stderr) };
@@ -105,7 +106,15 @@ export async function startServe(
   config: object,
   env: Readonly<Record<string, string>> = {},
 ): Promise<Serve> {
-  const file = await writeConfig(resources, config);
+  return serveFile(resources, await writeConfig(resources, config), env);
+}
+
+/** Like {@link startServe}, with a configuration file of the test's own. */
+export async function serveFile(
+  resources: Resources,
+  file: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Serve> {
   const child = await resources.use(
     startChildServer(process.execPath, [main, "serve", "--config", file], { env: { ...compileCache, ...env } }),
   );

@@ -217,5 +217,6 @@ function put(admin: string, tokenResponse: string): Promise<number> {
     stdout: sink(),
     stderr: sink(),
     untilStopped: () => new Promise(() => {}),
+    onHangup: () => {},
   });
 }

@@ -54,6 +54,7 @@ test("there is an alert for each thing that somebody has to know", () => {
     "BearerswapRepeatedPresentations warning",
     "BearerswapUnexpectedRotation warning",
     "BearerswapChecksSlow warning",
+    "BearerswapConfigReloadFailed warning",
     "BearerswapEventLoopLag warning",
   ]);
 });

@@ -5,7 +5,7 @@ export function sampleMetrics(): Metrics {
   const names = { upstreamNames: ["crm"], issuerNames: ["agents"] };
   const metrics = createMetrics({ version: "0.0.0", ...names, ofProcess: true });
   metrics.sizes.tokens({ held: () => 0, failing: () => 0 });
-  metrics.sizes.sessions("agents", () => 0);
+  metrics.sizes.sessions(new Map([["agents", () => 0]]));
   return metrics;
 }
 

@@ -22,6 +22,7 @@ describe("the Check service", () => {
     for (const version of ["v1", "v1alpha"] as const)
       expect(await listServices(service.grpc, version)).toEqual([
         "envoy.service.auth.v3.Authorization",
+        "envoy.service.ext_proc.v3.ExternalProcessor",
         "grpc.health.v1.Health",
       ]);
   });

@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { credentials, Server, status } from "@grpc/grpc-js";
+import { credentials, Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { beforeAll, describe, expect, test } from "vitest";
 import { listenGrpc } from "../../src/server/listen.ts";
 import { createProbeServer } from "../../src/server/probe-server.ts";
@@ -120,9 +120,9 @@ describe("a unix socket", () => {
     const dir = await temporaryDirectory(opened);
     const grpc = new Server();
     opened.onStop(() => grpc.forceShutdown());
-    await listenGrpc(grpc, { kind: "unix", path: `${dir}/grpc.sock` }, undefined, 0o640);
+    await listenGrpc(grpc, { kind: "unix", path: `${dir}/grpc.sock` }, ServerCredentials.createInsecure(), 0o640);
     const probes = createProbeServer({
-      logout: undefined,
+      logout: () => undefined,
       address: { kind: "unix", path: `${dir}/http.sock` },
       readiness: { reason: () => undefined },
       scrape: { contentType: "text/plain", text: async () => "" },
@@ -133,10 +133,15 @@ describe("a unix socket", () => {
       0o640, 0o660,
     ]);
     await expect(
-      listenGrpc(new Server(), { kind: "unix", path: `${dir}/grpc.sock` }, undefined, 0o600),
+      listenGrpc(new Server(), { kind: "unix", path: `${dir}/grpc.sock` }, ServerCredentials.createInsecure(), 0o600),
     ).rejects.toMatchObject({ code: "address" });
     await expect(
-      listenGrpc(new Server(), { kind: "unix", path: `${dir}/none/grpc.sock` }, undefined, 0o600),
+      listenGrpc(
+        new Server(),
+        { kind: "unix", path: `${dir}/none/grpc.sock` },
+        ServerCredentials.createInsecure(),
+        0o600,
+      ),
     ).rejects.toMatchObject({ code: "address" });
     expect(process.umask()).toBe(umask);
   });

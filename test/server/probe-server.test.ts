@@ -133,7 +133,7 @@ describe("the probe server", () => {
   test("says so where the metrics cannot be read, and goes on", async () => {
     const scrape = { contentType: "text/plain", text: () => Promise.reject(new Error("a figure is missing")) };
     const probes = createProbeServer({
-      logout: undefined,
+      logout: () => undefined,
       address: { kind: "tcp", host: "127.0.0.1", port: 0 },
       readiness: { reason: () => undefined },
       scrape,
@@ -150,7 +150,7 @@ describe("the probe server", () => {
   test("listens on a unix socket too", async () => {
     const path = `${await temporaryDirectory(opened)}/http.sock`;
     const probes = createProbeServer({
-      logout: undefined,
+      logout: () => undefined,
       address: { kind: "unix", path },
       readiness: { reason: () => undefined },
       scrape: noScrape,
@@ -171,7 +171,7 @@ describe("the probe server", () => {
     opened.onStop(() => new Promise((resolve) => taken.close(resolve)));
     const { port } = taken.address() as { port: number };
     const probes = createProbeServer({
-      logout: undefined,
+      logout: () => undefined,
       address: { kind: "tcp", host: "127.0.0.1", port },
       readiness: { reason: () => undefined },
       scrape: noScrape,

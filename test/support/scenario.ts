@@ -38,6 +38,8 @@ export interface Scenario {
     upstream?: string;
     token?: object;
   }): Promise<{ accessToken: string; refreshToken: string }>;
+  /** Reloads with other options; what is not given is as at the start. False where that was not taken over. */
+  reload(options?: Pick<ScenarioOptions, "config" | "upstream" | "env">): boolean;
   /** One Check, for `crm` unless `contextExtensions` say otherwise. */
   check(options?: HttpRequestOptions, deadlineMs?: number): Promise<Answer>;
 }
@@ -59,23 +61,20 @@ const statusCodes: Readonly<Record<string, number>> = {
   ServiceUnavailable: 503,
 };
 
-export async function startScenario(
-  use: Resources,
-  { config = {}, upstream = {}, others = {}, provider: rules = {}, fetch, env = {} }: ScenarioOptions = {},
-): Promise<Scenario> {
+export async function startScenario(use: Resources, given: ScenarioOptions = {}): Promise<Scenario> {
+  const { provider: rules = {}, others = {}, fetch, env = {} } = given;
   const dir = mkdtempSync(join(tmpdir(), "bearerswap-"));
   use.onStop(() => rmSync(dir, { recursive: true, force: true }));
   const clock = shiftedClock();
   const provider = await use.use(startTokenEndpoint(rules));
-  const crm = { tokenEndpoint: provider.url, clientId: "gateway", ...upstream };
-  const settings = {
+  const settingsOf = ({ config, upstream }: Pick<ScenarioOptions, "config" | "upstream">) => ({
     listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin: `unix:${join(dir, "admin.sock")}` },
     sessions: [{ opaque: { from: { header: "authorization" } } }],
-    upstreams: { crm, ...others },
+    upstreams: { crm: { tokenEndpoint: provider.url, clientId: "gateway", ...upstream }, ...others },
     ...config,
-  };
+  });
   const service = await use.use(
-    startService({ config: settings, env, clock, ...(fetch === undefined ? {} : { fetch }) }),
+    startService({ config: settingsOf(given), env, clock, ...(fetch === undefined ? {} : { fetch }) }),
   );
   const client = await use.use(createExtAuthzClient(service.grpc));
   const address = service.listening.admin;
@@ -100,6 +99,7 @@ export async function startScenario(
       await admin.put({ session: { source, id }, upstream: name, subject, token: { ...fields, ...token } });
       return { accessToken: answer.access_token, refreshToken: answer.refresh_token };
     },
+    reload: (options = {}) => service.reload(settingsOf({ ...given, ...options }), options.env ?? env),
     async check(options = {}, deadlineMs) {
       const request = httpRequest({ contextExtensions: { upstream: "crm" }, ...options });
       return answerOf(await client.check(request, deadlineMs === undefined ? {} : { deadlineMs }));

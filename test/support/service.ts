@@ -17,6 +17,8 @@ export interface RunningService {
   log(): string;
   /** The log's lines with this `event`. */
   events(event: string): readonly Record<string, unknown>[];
+  /** Reloads with this configuration, as `serve` does when its file has changed. False where it was not taken over. */
+  reload(config: object, env?: Readonly<Record<string, string>>): boolean;
   stop(): Promise<void>;
 }
 
@@ -36,8 +38,11 @@ export async function startService({
   fetch,
 }: ServiceOptions): Promise<RunningService> {
   const lines: string[] = [];
-  const text = JSON.stringify({ listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0" }, ...config });
-  const { config: parsed } = parseConfig(text, "test.yaml", { env });
+  const load = (given: object, values: typeof env) => {
+    const text = JSON.stringify({ listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0" }, ...given });
+    return parseConfig(text, "test.yaml", { env: values });
+  };
+  const { config: parsed } = load(config, env);
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
   const service = createService({
     config: parsed,
@@ -54,6 +59,15 @@ export async function startService({
     log: () => lines.join(""),
     events: (event) =>
       lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line.event === event),
+    reload(next, values = env) {
+      let loaded: unknown;
+      const inForce = service.reload(() => {
+        const found = load(next, values);
+        loaded = found.config;
+        return found;
+      });
+      return inForce === loaded;
+    },
     stop: () => service.stop(),
   };
 }

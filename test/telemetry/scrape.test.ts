@@ -143,7 +143,7 @@ test("is made once for all who ask at the same time, however many requests one c
   let made = 0;
   new Gauge({ name: "made", help: "Times that a text was made.", registers: [registry], collect: () => void made++ });
   const server = createProbeServer({
-    logout: undefined,
+    logout: () => undefined,
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     readiness: { reason: () => undefined },
     scrape: shared,

@@ -45,7 +45,7 @@ function world({ areSecrets = true, flowsWork = true } = {}) {
   };
   const ofSecrets = createSecretProvider({ config: { secret, inject, maxConcurrency: 1 }, fetch: neverAsked });
   const providers = new Map([["ghes", areSecrets ? ofSecrets : providerOf({ tokenEndpoint: "http://127.0.0.1:1/" })]]);
-  const secrets = createSecrets({ providers, store, records, clock, log });
+  const secrets = createSecrets({ providers: () => providers, store, records: () => records, clock, log });
   const deps = { store, providers, clock, random, log, metrics: recordedMetrics(), config: managerConfig };
   const tokens = createTokenManager({ ...deps, secrets });
   const fresh = () => tokens.fresh(owner, "ghes", deadlineIn(clock, 1_000));
