@@ -213,8 +213,9 @@ export function createMinter(deps: MinterDeps): Minter {
     if (subjectLeftMs(subject) <= 0) return expired;
     const found = await bring(subject, replacing, lookedAt);
     if (found.kind !== "fresh" || clock.monotonicMs() < lookedAt + config.maxStalenessMs) return found;
-    // That took so long that the session may have ended meanwhile.
-    return (await confirm(subject)) === "ended" ? sessionEnded : found;
+    // That took so long that the session may have ended meanwhile, and the token too.
+    if ((await confirm(subject)) === "ended") return sessionEnded;
+    return clock.monotonicMs() < found.token.expiresAt ? found : tooLate;
   }
 
   /** @param lookedAt when the session was looked at */
