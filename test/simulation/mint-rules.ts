@@ -139,7 +139,11 @@ export function createMintJudge({ clock, history, plan, issuer, store, process, 
         (each) => each === giver || each.of !== of || each.endedAt < giver.at || each.at > giver.endedAt,
       );
       const isShared =
-        isAlone && giver.brought && isWell(giver.by, giver.at - 2 * troubleMs) && giver.endedAt < now - 3_000;
+        isWell(by, now - 2 * troubleMs) &&
+        isAlone &&
+        giver.brought &&
+        isWell(giver.by, giver.at - 2 * troubleMs) &&
+        giver.endedAt < now - 3_000;
       if (isShared && !isRejected(last.token) && until - now > aheadMs + skewMs && !store().wasDownSince(last.at))
         violated("needless_call", `${by} asks for ${of} although ${last.token} is good until ${until}`);
     },
