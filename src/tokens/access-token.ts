@@ -15,8 +15,10 @@ export interface AccessToken {
   readonly expiresAt: number;
   /** From here on a request waits for a refresh. */
   readonly staleAt: number;
-  /** From here on a request starts a refresh and is answered with this token. */
+  /** From here on a request starts, in the background, what is due, and is answered with this token. */
   readonly aheadAt: number;
+  /** From here on that is a refresh. Before it is a look at the grant, so that the store does not drop what is in use. */
+  readonly refreshAt: number;
   /** The instant just before the store was asked that held this token. */
   readonly confirmedAt: number;
   /** The store has just failed to answer: it is not asked again for this token before this instant, monotonic ms. */
@@ -58,6 +60,7 @@ export function placeAccessToken(
   const lifeMs = access.lifeMs ?? access.remainingMs ?? Number.POSITIVE_INFINITY;
   const minRemainingMs = Math.min(config.minRemainingMs, lifeMs / 5);
   const aheadMs = Math.max(minRemainingMs, Math.min(config.aheadMs, lifeMs / 2) * (1 - jitter / 4));
+  const aheadAt = expiresAt - aheadMs;
   return {
     token: access.token,
     version: grant.version,
@@ -65,7 +68,8 @@ export function placeAccessToken(
     isOfAll: grant.isOfAll ?? false,
     expiresAt,
     staleAt: expiresAt - minRemainingMs,
-    aheadAt: expiresAt - aheadMs,
+    aheadAt,
+    refreshAt: aheadAt,
     confirmedAt: from,
     unaskedUntil: Number.NEGATIVE_INFINITY,
     injectable: undefined,

@@ -33,6 +33,8 @@ export interface ResolveDeps {
   readonly metrics: TokenMetrics;
   readonly failing: FailingGrants;
   readonly freshnessOf: (upstream: string) => FreshnessConfig;
+  /** How often a grant in use is looked at, ms. */
+  readonly lookMsOf: (upstream: string) => number;
   readonly secrets?: Pick<Secrets, "areOf"> | undefined;
 }
 
@@ -47,6 +49,7 @@ export function createResolve({
   metrics,
   failing,
   freshnessOf,
+  lookMsOf,
   secrets,
 }: ResolveDeps): (task: FlightTask) => Promise<FlightResult> {
   return async function resolve(task) {
@@ -156,8 +159,10 @@ export function createResolve({
       random.fraction(),
     );
     const before = held(task);
-    const aheadAt = before?.version === row.version ? before.aheadAt : row.grant.isSecret ? from : placed.aheadAt;
-    const token = { ...placed, aheadAt };
+    const lookAt = row.grant.isSecret ? from : from + lookMsOf(task.key.upstream);
+    const { aheadAt, refreshAt } =
+      before?.version === row.version ? before : { ...placed, aheadAt: Math.min(placed.aheadAt, lookAt) };
+    const token = { ...placed, aheadAt, refreshAt };
     if (!task.outdated.aborted) cache.set(task.key, token);
     return token;
   }

@@ -88,6 +88,8 @@ export interface TokenManager {
  * A background refresh that failed is tried again after this, ms, at the earliest, unless a request needs it sooner.
  */
 const aheadRetryMs = 5_000;
+/** A grant in use is looked at this often, ms, or four times in the life that the store gives it, whatever is shorter. */
+const longestLookMs = 86_400_000;
 /** A store that did not answer is asked again for the same grant after this long, in the background. */
 const storeRetryMs = 1_000;
 
@@ -102,7 +104,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
   const journal = createJournal(clock);
   const failover = createFailover({ ...deps, config, journal, onRestored: drop });
   const refresher = createRefresher({ ...deps, config, journal, failover, coherence, onMoved: changed });
-  const resolve = createResolve({ ...deps, coherence, refresher, cache, failing, freshnessOf });
+  const resolve = createResolve({ ...deps, coherence, refresher, cache, failing, freshnessOf, lookMsOf });
   const work = (task: Parameters<typeof resolve>[0]) => resolve(task).catch((error) => failed(task.key, error));
   const flights = createFlights({ work, clock, metrics, config });
   const answers = createAnswers({ cache, coherence, clock, metrics });
@@ -124,7 +126,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
       const now = clock.monotonicMs();
       if (now >= token.staleAt) return undefined;
       if (!coherence.isCurrent(token.confirmedAt, now) && !bearsOutage(owner, upstream, token, now)) return undefined;
-      if (now >= token.aheadAt) refreshAhead(owner, upstream, token);
+      if (now >= token.aheadAt) doAhead(owner, upstream, token, now);
       metrics.count("cache_hit", upstream);
       return token;
     },
@@ -209,13 +211,27 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
     return true;
   }
 
-  function refreshAhead(owner: Owner, upstream: string, token: AccessToken): void {
+  function doAhead(owner: Owner, upstream: string, token: AccessToken, now: number): void {
     const key = { session: owner.session, upstream };
     if (secrets?.areOf(upstream)) noteUse(key, token.version);
-    else if (!flights.has(key)) beginAhead(owner, key, token);
+    else if (now < token.refreshAt) lookAt(owner, key, token, now);
+    else if (!flights.has(key)) refreshAhead(owner, key, token);
   }
 
-  function beginAhead(owner: Owner, key: GrantKey, token: AccessToken): void {
+  /**
+   * A token in the cache is not read again while all is well. If it lives longer than the store keeps a grant that
+   * nobody reads, or for ever, the store would drop the grant while it is in use.
+   */
+  function lookAt(owner: Owner, key: GrantKey, token: AccessToken, now: number): void {
+    cache.set(key, { ...token, aheadAt: Math.min(token.refreshAt, now + lookMsOf(key.upstream)) });
+    flights.join({ owner, key, trigger: "ahead" });
+  }
+
+  function lookMsOf(upstream: string): number {
+    return Math.min(longestLookMs, (providers.get(upstream)?.refreshTokenLifeMs ?? longestLookMs) / 4);
+  }
+
+  function refreshAhead(owner: Owner, key: GrantKey, token: AccessToken): void {
     const { upstream } = key;
     const flight = flights.join({ owner, key, trigger: "ahead", replacing: token.version });
     void flight.result.then((result) => {

@@ -33,6 +33,7 @@ function setUp(accessToken: string, identify: () => object = () => ({ kind: "ide
     expiresAt: never,
     staleAt: never,
     aheadAt: never,
+    refreshAt: never,
   };
   const good: AccessToken = { ...token, token: new Secret("good") };
   const check = createCheck({

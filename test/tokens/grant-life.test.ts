@@ -14,6 +14,19 @@ test("a session that is used lives on, far beyond the first refresh token's life
   }
 });
 
+test("so it does while this process serves an access token that outlives the refresh token, and reads nothing for it", async () => {
+  const world = await startWorld(opened, { provider: { refreshTokenLifeMs: 30 * day } });
+  await world.login("alice", { remainingMs: 400 * day });
+  expect(await world.fresh()).toBe("access-1");
+  for (let count = 0; count < 300; count++) {
+    await world.clock.advance(day);
+    expect(world.cached()).toBe("access-1");
+    await world.tokens.settled();
+  }
+  expect(await world.replica().fresh()).toBe("access-1");
+  expect(world.endpoint.requests).toHaveLength(0);
+});
+
 test("a session that nobody uses ends with the refresh token's life", async () => {
   const world = await startWorld(opened, { provider: { refreshTokenLifeMs: 30 * day } });
   await world.login("alice", { remainingMs: 0 });
