@@ -55,10 +55,11 @@ export async function runBench(deps: BenchDeps): Promise<BenchReport> {
   );
   const [hot, roundTripsPerColdRead] = await Promise.all([prepareHot(bench), prepareCold(bench)]);
   await prepareEcho(bench, hot);
+  await preparePair(bench, hot);
   const direct = await measureRounds(bench.load, ["echo-direct", "hot-direct", "cold-redis"], plan, progress);
   const behindEnvoy = await measureRounds(
     bench.load,
-    ["echo-envoy", "hot-envoy"],
+    ["echo-envoy", "hot-envoy", "pair-envoy"],
     { ...plan, warmUpMs: plan.warmUpMs / 5 },
     progress,
   );
@@ -120,6 +121,20 @@ async function prepareEcho({ resources, load }: Bench, { port, bearers, requests
     const envoy = await resources.use(startEnvoy({ config: envoyConfig(servicePort) }));
     await load.open(name, envoyTarget(envoy.port(), browserRequests(bearers)));
   }
+}
+
+/** Two processes over one Redis behind one Envoy, which shares the requests out: each has every session in its caches. */
+async function preparePair({ resources, issuer, redis, load }: Bench, { sessions, bearers }: Hot): Promise<void> {
+  const config = { sessions: [jwtSource(issuer)], store: redisStore(redis, "pair:") };
+  await logIn(config, sessions);
+  const first = await resources.use(startBearerswap(config));
+  const second = await resources.use(startBearerswap(config));
+  for (const { port } of [first, second]) {
+    await load.open(`pair-${port}`, checkTarget(port, checkRequests(bearers)));
+    await load.run(`pair-${port}`, { requests: bearers.length });
+  }
+  const envoy = await resources.use(startEnvoy({ config: envoyConfig(first.port, second.port) }));
+  await load.open("pair-envoy", envoyTarget(envoy.port(), browserRequests(bearers)));
 }
 
 /**

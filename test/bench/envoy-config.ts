@@ -9,10 +9,11 @@ const protocolOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 /**
  * An Envoy that answers by itself what its Check service lets through (`direct_response`), so that nothing but the
  * check is measured. No `allowed_headers`: the service gets every header, which is the most work it can be given.
+ * @param servicePorts of one Check service, or of several processes that share its work
  */
-export function envoyConfig(servicePort: number): object {
+export function envoyConfig(...servicePorts: readonly number[]): object {
   const ingress = listener("ingress", address(0), [extAuthzFilter], answered);
-  return { static_resources: { listeners: [ingress], clusters: [cluster(servicePort)] } };
+  return { static_resources: { listeners: [ingress], clusters: [cluster(servicePorts)] } };
 }
 
 /**
@@ -25,7 +26,7 @@ export function routedEnvoyConfig(servicePort: number, api: string, { heals }: {
     listener("ingress", address(0), [extAuthzFilter], heals ? { ...routed, ...retried } : routed, heals),
     listener("api", pipe, [], answered),
   ];
-  return { static_resources: { listeners, clusters: [cluster(servicePort), apiCluster(pipe, heals)] } };
+  return { static_resources: { listeners, clusters: [cluster([servicePort]), apiCluster(pipe, heals)] } };
 }
 
 const answered = { direct_response: { status: 200, body: { inline_string: "ok" } } };
@@ -88,7 +89,7 @@ function apiCluster(endpoint: object, heals: boolean): object {
   };
 }
 
-function cluster(port: number): object {
+function cluster(ports: readonly number[]): object {
   const http2 = {
     "@type": `${types}.upstreams.http.v3.HttpProtocolOptions`,
     explicit_http_config: { http2_protocol_options: {} },
@@ -98,7 +99,7 @@ function cluster(port: number): object {
     typed_extension_protocol_options: { [protocolOptions]: http2 },
     load_assignment: {
       cluster_name: clusterName,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: address(port) } }] }],
+      endpoints: [{ lb_endpoints: ports.map((port) => ({ endpoint: { address: address(port) } })) }],
     },
   };
 }

@@ -5,8 +5,10 @@ import { blocksOf, pages } from "./pages.ts";
 
 const shown = pages.flatMap((page) => blocksOf(page, "yaml")).filter((block) => envoyPlaceOf(block) !== undefined);
 
-test("the pages show a filter, a route and its check_settings", () => {
-  expect(new Set(shown.map(envoyPlaceOf))).toEqual(new Set<EnvoyPlace>(["filter", "route", "checkSettings"]));
+test("the pages show a filter, a route, its check_settings and a cluster", () => {
+  expect(new Set(shown.map(envoyPlaceOf))).toEqual(
+    new Set<EnvoyPlace>(["filter", "route", "checkSettings", "cluster"]),
+  );
 });
 
 test.each(shown.map((block) => [`${block.page}:${block.line}`, envoyPlaceOf(block), block.text] as const))(
@@ -17,6 +19,7 @@ test.each(shown.map((block) => [`${block.page}:${block.line}`, envoyPlaceOf(bloc
 function around(text: string, place: EnvoyPlace | undefined): string {
   if (place === "filter") return bootstrap({ filter: text });
   if (place === "route") return bootstrap({ route: text });
+  if (place === "cluster") return bootstrap({ cluster: text });
   return bootstrap({
     route: `typed_per_filter_config:\n  envoy.filters.http.ext_authz:\n    "@type": ${perRoute}\n${indented(text, 4)}`,
   });
@@ -25,8 +28,10 @@ function around(text: string, place: EnvoyPlace | undefined): string {
 const types = "type.googleapis.com/envoy.extensions";
 const perRoute = `${types}.filters.http.ext_authz.v3.ExtAuthzPerRoute`;
 
+type Blocks = Readonly<Record<"filter" | "route" | "cluster", string>>;
+
 /** An Envoy's configuration around a block, as text: Envoy reads YAML by itself. */
-function bootstrap({ filter = "", route = "" }: { readonly filter?: string; readonly route?: string }): string {
+function bootstrap({ filter = "", route = "", cluster = "name: bearerswap" }: Partial<Blocks>): string {
   return `
 static_resources:
   listeners:
@@ -50,7 +55,8 @@ ${indented(filter, 18)}
                   - name: envoy.filters.http.router
                     typed_config: {"@type": ${types}.filters.http.router.v3.Router}
   clusters:
-    - name: bearerswap
+    -
+${indented(cluster, 6)}
       typed_extension_protocol_options:
         envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
           "@type": ${types}.upstreams.http.v3.HttpProtocolOptions
