@@ -32,6 +32,7 @@ export function connectChecks(
       });
   return [
     ...problems,
+    ...beginningChecks({ sessions, upstreams }),
     ...loginChecks({ connect, sessions }),
     ...sealedClients({ store, upstreams }),
     ...sealedSecrets({ store, upstreams }),
@@ -57,6 +58,25 @@ function sealedSecrets({
   const message = "needs store.encryption: users' secrets are kept in Redis, and would be there in the clear";
   return Object.entries(upstreams).flatMap(([name, upstream]) =>
     upstream?.secret === undefined ? [] : [{ path: `upstreams.${name}.secret`, message }],
+  );
+}
+
+/** Sessions that are issued begin with an account, and not with a secret that nobody tries. */
+function beginningChecks({
+  sessions = [],
+  upstreams,
+}: {
+  readonly sessions: Parsed["sessions"];
+  readonly upstreams: ParsedUpstreams;
+}): Problem[] {
+  const all = Object.values(upstreams);
+  const isUntried = all.some((upstream) => upstream?.secret !== undefined);
+  const canBegin = all.some((upstream) => upstream === undefined || upstream.connect || upstream.secret?.verify);
+  if (!isUntried || canBegin) return [];
+  const message =
+    "issues no session: a session begins with a login or with a secret that was tried; give secret.verify to one of the upstreams, or use another source";
+  return sessions.flatMap((source, at) =>
+    source?.kind === "cookie" ? [{ path: `sessions[${at}].cookie`, message }] : [],
   );
 }
 

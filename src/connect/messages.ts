@@ -11,6 +11,8 @@ export interface Messages {
   unreadable(what: string): Reply;
   /** The browser has no session, and connecting an account does not begin one. */
   stranger(): Reply;
+  /** The browser has no session, and none begins with this account. */
+  beginsElsewhere(upstream: string): Reply;
   /** The session does not say whose it is, although it should. */
   withoutSubject(): Reply;
   unavailable(what: string): Reply;
@@ -77,6 +79,15 @@ export function createMessages(links: Links, titleOf: (upstream: string) => stri
           canLogIn ? "Log in, then choose the account again." : "Sign in to the application first, then come back.",
         ],
         actions: [{ label: canLogIn ? "Log in" : "Try again", href: links.overview }],
+      }),
+    beginsElsewhere: (upstream) =>
+      show({
+        status: "forbidden",
+        title: "Connect another account first",
+        text: [
+          `What is entered for ${titleOf(upstream)} is not tried there, so that you cannot begin with it here.`,
+          "Connect another account of this site, then come back for this one.",
+        ],
       }),
     withoutSubject: () =>
       show({

@@ -12,7 +12,7 @@ import type { ConnectContext } from "./context.ts";
 import { returnPath } from "./links.ts";
 import { isUsers, type McpAnswer, type McpLack, mcpAnswerTo } from "./mcp-answer.ts";
 import type { ResourceMetadata } from "./resource-metadata.ts";
-import { isConnectable } from "./start.ts";
+import { beginsSessions, isConnectable } from "./start.ts";
 
 interface OfferDeps {
   readonly context: ConnectContext;
@@ -60,9 +60,9 @@ export function createOffer({ context, decode, sources, routes, resources, assum
     );
   };
 
-  /** A session of ours begins with an account: where several upstreams are asked for, with the first that has a login. */
+  /** A session of ours begins with an account: where several upstreams are asked for, with the first that begins one. */
   function beginningOf({ reason, upstreams }: Denial): Pick<Denial, "upstream"> | undefined {
-    const upstream = reason === "session_missing" ? upstreams?.find((name) => hasLogin(name)) : undefined;
+    const upstream = reason === "session_missing" ? upstreams?.find(begins) : undefined;
     return upstream === undefined ? undefined : { upstream };
   }
 
@@ -94,6 +94,10 @@ export function createOffer({ context, decode, sources, routes, resources, assum
     const answer = mcpAnswerTo({ input, upstream, title: titleOf(upstream), lacks: "scope", assumeUrlElicitation });
     if (answer.kind === "plain") return { kind: "reply", reply: answer.reply };
     return led(plain, "elicitation", answer.reply(help.consentUrl));
+  }
+
+  function begins(upstream: string): boolean {
+    return beginsSessions(providers.get(loginOf(upstream)));
   }
 
   function hasLogin(upstream = ""): boolean {

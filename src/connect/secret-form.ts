@@ -3,6 +3,7 @@ import { equalSecrets } from "../platform/digest.ts";
 import type { Secret } from "../platform/secret.ts";
 import type { EnteredSecret, Provider, SecretEntry } from "../providers/provider.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
+import { shortHash } from "../stores/grant.ts";
 import { createAttempts } from "./attempts.ts";
 import { knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
@@ -10,6 +11,7 @@ import { ownerNow } from "./flow-owner.ts";
 import { createSecretKeeping, type SecretPlace } from "./secret-keeping.ts";
 import { secretMessages } from "./secret-messages.ts";
 import { secretPage } from "./secret-page.ts";
+import { beginsSessions } from "./start.ts";
 import type { Begun, FlowOwner } from "./states.ts";
 
 /** `secret/<upstream>?state=…`: GET shows the form for a secret, POST takes it. */
@@ -95,14 +97,16 @@ export function createSecretForm(context: ConnectContext): SecretForm {
     }
     const read = entry.read(entered);
     if (read.kind === "problem") return form(opened, read.why, "invalid");
-    const before = owner && (await keeping.placeOf(owner, upstream));
+    if (owner === undefined && !beginsSessions(provider)) return messages.beginsElsewhere(upstream);
+    const place = owner === undefined ? await keeping.newPlace(upstream) : await keeping.placeOf(owner, upstream);
+    if (place === undefined) return messages.stranger();
+    // If the trial takes longer than the browser is kept waiting, the secret is kept all the same: without the cookie it
+    // would be in a session that nobody has.
+    late.push(...keeping.cookiesOf(place));
     const tried = await attempt(read.token, opened);
     if (tried.kind === "answered") return tried.reply;
     if (!(await states.take(begun))) return texts.lost(upstream);
     if (begun.ended !== undefined) late.push(begun.ended);
-    const place = before ?? (await keeping.newPlace(upstream));
-    if (place === undefined) return messages.stranger();
-    late.push(...keeping.cookiesOf(place));
     return withCookies(await keep(place, read.token, provider, opened), late);
   }
 
@@ -113,10 +117,10 @@ export function createSecretForm(context: ConnectContext): SecretForm {
     const one = await attempts.begin(owner?.session, upstream);
     if (one === undefined) {
       log.warn(
-        { event: "secret_refused", upstream, reason: "too_many" },
-        "a secret was not tried: too many were refused",
+        { event: "secret_refused", upstream, session: owner && shortHash(owner.session), reason: "too_many" },
+        "a secret was not tried: too many were refused within ten minutes, of this session, or without `session` of all users who have none",
       );
-      return { kind: "answered", reply: texts.tooMany(upstream) };
+      return { kind: "answered", reply: texts.tooMany(upstream, owner === undefined) };
     }
     const outcome = await entry.verify(token);
     if (outcome.kind !== "refused") await one.giveBack();
@@ -129,7 +133,7 @@ export function createSecretForm(context: ConnectContext): SecretForm {
     }
     log.error(
       { event: "connect_failed", upstream, reason: outcome.why },
-      "a secret could not be tried: nothing was kept, and its user can try again",
+      "a secret could not be tried: nothing was kept, and its user can try again. If `reason` is a status, secret.verify does not say what it means: see bearerswap check --online",
     );
     const why = `${titleOf(upstream)} did not answer as it should. Nothing was kept. Try again in a moment.`;
     return { kind: "answered", reply: form(opened, why, "unavailable") };

@@ -19,12 +19,16 @@ export function secretMessages(links: Links, titleOf: (upstream: string) => stri
           `See whether ${titleOf(upstream)} is connected. If not, begin again.`,
         ],
       }),
-    tooMany: (upstream: string) =>
+    /** @param isNewcomer users without a session are counted together */
+    tooMany: (upstream: string, isNewcomer: boolean) =>
       show(upstream, {
         status: "too_many",
         title: "Too many attempts",
         text: [
-          `${titleOf(upstream)} has refused what was entered several times. Nothing has changed.`,
+          isNewcomer
+            ? `${titleOf(upstream)} has refused too much of what you and others without a session here have entered.`
+            : `${titleOf(upstream)} has refused what was entered several times.`,
+          "What you entered now was not tried. Nothing has changed.",
           "Try again in ten minutes.",
         ],
       }),

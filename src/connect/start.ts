@@ -25,6 +25,14 @@ export function isConnectable(provider: Provider | undefined): provider is Conne
   return provider?.login !== undefined || provider?.secret !== undefined;
 }
 
+/**
+ * Whether a session can begin there. A secret that nobody tries could be any text: sessions would cost strangers
+ * nothing, and with each they could guess the secrets of other upstreams anew, or fill the store.
+ */
+export function beginsSessions(provider: Provider | undefined): boolean {
+  return provider?.login !== undefined || provider?.secret?.verify !== undefined;
+}
+
 /** Sends users to providers, or to the form for a secret. */
 export interface Start {
   /** `connect/<upstream>`: for the session at the browser, or for that of a ticket. */
@@ -73,6 +81,7 @@ export function createStart(context: ConnectContext): Start {
             returnTo,
           });
         case "newcomer":
+          if (!beginsSessions(provider)) return messages.beginsElsewhere(upstream);
           return lead(provider, input, { step: "connect", upstream, by: "session", returnTo });
         case "stranger":
           return messages.stranger();

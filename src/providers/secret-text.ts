@@ -1,9 +1,10 @@
 import { Secret } from "../platform/secret.ts";
 import type { EnteredSecret, ReadSecret } from "./provider.ts";
 
-/** The longest secret, in characters. Servers take header lines of 8 KiB and more. */
+/** The longest secret, in characters, or bytes where it is not ASCII. Servers take header lines of 8 KiB and more. */
 const longest = 4_096;
 const visible = /^[\x21-\x7e]+$/;
+const unreadable = "\ufffd";
 const control = /\p{Cc}/u;
 
 /** Reads a key or a token. White space around it comes from copying. */
@@ -31,7 +32,11 @@ export function readUserAndPassword(
   if (name.includes(":")) return problem(`There must be no colon in your ${labels.user}: nobody could log in with it.`);
   if (control.test(name) || control.test(password))
     return problem("That holds a line break or another control character. Enter it once more.");
-  if (name.length + password.length > longest) return problem(`That is too long: the most are ${longest} characters.`);
+  // What was sent in another encoding has lost a letter for good. An API would refuse it, or count a wrong password.
+  if (`${name}${password}`.includes(unreadable))
+    return problem("That holds a letter that arrived in another encoding than UTF-8. Enter it once more.");
+  if (Buffer.byteLength(name + password) > longest)
+    return problem(`That is too long: the most are ${longest} characters, and fewer of those beyond ASCII.`);
   return { kind: "secret", token: new Secret(Buffer.from(`${name}:${password}`, "utf8").toString("base64")) };
 }
 

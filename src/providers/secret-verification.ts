@@ -25,9 +25,12 @@ export function createVerification({ config, inject, fetch }: VerificationDeps) 
     const headers = Object.fromEntries(further.map(([name, value]) => [name, value.reveal()]));
     headers[inject.header] = injectedText(inject.format, token.reveal());
     try {
-      const { status } = await fetch(config.url, { headers, signal: AbortSignal.timeout(timeoutMs) });
+      const answer = await fetch(config.url, { headers, signal: AbortSignal.timeout(timeoutMs) });
+      const { status } = answer;
       const why = `http_${status}`;
       if (config.expect.includes(status)) return { kind: "accepted" };
+      // APIs that limit requests mostly do it by 403 or 429 and say when to come again: that is not about the secret.
+      if (answer.headers.has("retry-after")) return { kind: "unavailable", why: `${why} with Retry-After` };
       return { kind: config.refused.includes(status) ? "refused" : "unavailable", why };
     } catch (error) {
       return { kind: "unavailable", why: fetchProblem(error) };

@@ -99,6 +99,16 @@ describe("an upstream with secret", () => {
     expect(problemsOf(upstreamOf({ secret: { ...secret, ...more } }))).toEqual([expect.stringMatching(problem)]);
   });
 
+  test("issues no sessions for secrets that nobody tries", () => {
+    const more = { connect: { publicUrl }, sessions: [{ cookie: { issue: true } }] };
+    expect(problemsOf(upstreamOf({ secret }, more))).toEqual([
+      "sessions[0].cookie: issues no session: a session begins with a login or with a secret that was tried; give secret.verify to one of the upstreams, or use another source",
+    ]);
+    const verify = { url: publicUrl };
+    const tried = { secret: { ...secret, verify }, inject: { header: "x-tried" } };
+    expect(problemsOf({ upstreams: { ghes: { secret }, tried }, ...more })).toEqual([]);
+  });
+
   test("does not take the header of the secret among those of its trial", () => {
     const verify = { url: publicUrl, headers: { "X-Api-Key": "x" } };
     const own = { secret: { ...secret, verify }, inject: { header: "x-api-key" } };

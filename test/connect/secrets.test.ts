@@ -76,6 +76,18 @@ test.each([
   expect((await enter(browser, page, goodKey)).status).toBe(200);
 });
 
+test("an API that refuses everybody for a while has not refused the secret: nothing is kept, and it costs no attempt", async () => {
+  const world = await startSecretWorld(use);
+  Object.assign(world.api, { status: 403, retryAfter: "60" });
+  const browser = world.browser();
+  let page = await openForm(browser);
+  for (let tries = 0; tries < 7; tries++) {
+    page = await enter(browser, page, goodKey);
+    expect([page.status, textOf(page)]).toEqual([503, expect.stringContaining("did not answer as it should")]);
+  }
+  expect(world.service.events("connect_failed")[0]).toMatchObject({ reason: "http_403 with Retry-After" });
+});
+
 test("an API that is not there is said to be so, and the log says why", async () => {
   const world = await startSecretWorld(use);
   await world.api.stop();
@@ -85,33 +97,6 @@ test("an API that is not there is said to be so, and the log says why", async ()
   expect(world.service.events("connect_failed")).toMatchObject([
     { upstream: "ghes", reason: expect.stringContaining("ECONNREFUSED") },
   ]);
-});
-
-test.each([
-  ["nothing", "", "Enter your Personal access token"],
-  ["two words", "two words", "no header can carry"],
-  ["an umlaut", "schlüssel", "no header can carry"],
-  ["4,097 characters", "x".repeat(4_097), "too long"],
-])("what no header can carry is told at once, and nobody is asked: %s", async (_what, secret, words) => {
-  const world = await startSecretWorld(use);
-  const browser = world.browser();
-  const page = await enter(browser, await openForm(browser), secret);
-  expect([page.status, textOf(page)]).toEqual([400, expect.stringContaining(words)]);
-  expect(world.api.trials).toEqual([]);
-});
-
-test("user and password become one Basic header, in UTF-8", async () => {
-  const world = await startSecretWorld(use, { secret: { user: "Email address", label: "API token" }, inject: {} });
-  const basic = `Basic ${Buffer.from("zoë@example.com:pä:ss", "utf8").toString("base64")}`;
-  world.api.good.add(basic);
-  const browser = world.browser();
-  const form = await openForm(browser);
-  expect(form.body).toContain('<label for="user">Email address</label>');
-  const colon = await enter(browser, form, "secret", { user: "zoë:example" });
-  expect([colon.status, textOf(colon)]).toEqual([400, expect.stringContaining("no colon in your Email address")]);
-  expect((await enter(browser, form, "secret")).status).toBe(400);
-  expect((await enter(browser, form, "pa\u0308:ss", { user: "zoe\u0308@example.com" })).status).toBe(200);
-  expect((await world.ask(cookie)).headers.get("authorization")).toEqual([basic]);
 });
 
 test("without verify any secret is kept", async () => {
@@ -206,17 +191,6 @@ test("a secret is not kept for a login's callback, nor a login for a form", asyn
   const callback = await browser.visit(`${prefix}connect/crm`, { until: isCallback });
   const login = new URL(callback.url).searchParams.get("state");
   expect((await browser.visit(`${prefix}secret/ghes?state=${login}`)).status).toBe(400);
-});
-
-test("a newcomer's session begins with the secret, and not with a refused one", async () => {
-  const world = await startSecretWorld(use, { issue: true });
-  const browser = world.browser(null);
-  const again = await enter(browser, await openForm(browser), "wrong");
-  expect([again.status, browser.cookies.has("__Host-bearerswap")]).toEqual([403, false]);
-  const page = await enter(browser, again, goodKey);
-  expect([page.status, textOf(page)]).toEqual([200, expect.stringContaining("GitHub at work Connected since")]);
-  const own = { cookie: `__Host-bearerswap=${browser.cookies.get("__Host-bearerswap")}` };
-  expect((await world.ask(own)).headers.get("authorization")).toEqual([goodHeader]);
 });
 
 test("whoever is logged in on the page enters it there, and nobody who comes later with that page", async () => {

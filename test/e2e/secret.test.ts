@@ -174,10 +174,14 @@ describe("a secret that its API rejects, with heal", () => {
   });
 
   test("is kept where the trial cannot be told, and where there is none", async () => {
-    for (const secret of [{}, { verify: undefined }]) {
+    for (const { trial = {}, secret = {} } of [
+      { trial: { status: 503 } },
+      { trial: { status: 403, retryAfter: "60" } },
+      { secret: { verify: undefined } },
+    ]) {
       const stack = await startSecretStack(use, { secret });
       await stack.put(agent, goodKey);
-      stack.api.status = 503;
+      Object.assign(stack.api, trial);
       const answers = await Promise.all(Array.from({ length: 10 }, () => stack.ask(agent, "/admin")));
       expect(answers.map(({ status, body }) => [status, body])).toEqual(answers.map(() => [401, '{"ok":false}']));
       expect([stack.api.trials.length, (await stack.ask(agent)).status]).toEqual(["verify" in secret ? 0 : 1, 200]);

@@ -13,6 +13,8 @@ export interface KeyApi {
   readonly trials: number[];
   /** Answers `/user` with this status; undefined: as the key is. */
   status: number | undefined;
+  /** Seconds that the answers to `/user` ask to wait (`Retry-After`), where they are not 200. */
+  retryAfter: string | undefined;
   /** Comes before the next answer. */
   before: (() => Promise<void>) | undefined;
   /** Lets no answer to `/user` out until the function is called. */
@@ -35,7 +37,17 @@ export async function startKeyApi({ header = "authorization" }: { readonly heade
       await gate;
     }
     await before;
-    sendJson(response, status, { ok: status === 200 }, status === 302 ? { location: `${server.url}/other` } : {});
+    const { retryAfter } = api;
+    const isLater = path === "/user" && status !== 200 && retryAfter !== undefined;
+    sendJson(
+      response,
+      status,
+      { ok: status === 200 },
+      {
+        ...(status === 302 ? { location: `${server.url}/other` } : {}),
+        ...(isLater ? { "retry-after": retryAfter } : {}),
+      },
+    );
   });
   const api: KeyApi = {
     ...{
@@ -45,6 +57,7 @@ export async function startKeyApi({ header = "authorization" }: { readonly heade
       trials: [],
       good: new Set<string>(),
       status: undefined,
+      retryAfter: undefined,
       before: undefined,
     },
     hold() {
