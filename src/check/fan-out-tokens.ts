@@ -38,9 +38,16 @@ export function createFanOutTokens(tokens: Tokens) {
     deadline: Deadline,
   ): Promise<Verdict> {
     const asked: Asked = new Map();
+    const askedAgain = new Set<string>();
     let lacking = lackingFirst;
+    let latest: string | undefined;
+    const freshOf = async (name: string) => {
+      const answer = await tokens.fresh(session, name, deadline);
+      latest = name;
+      return answer;
+    };
     for (;;) {
-      const pending = lacking.map((name) => ({ name, answering: tokens.fresh(session, name, deadline) }));
+      const pending = lacking.map((name) => ({ name, answering: freshOf(name) }));
       for (const { name, answering } of pending) {
         const answer = await answering;
         // A user who has to do something need not wait for the upstreams that come later.
@@ -48,7 +55,14 @@ export function createFanOutTokens(tokens: Tokens) {
           return { ...denialFor(answer, session, name), upstreams: namesOf(fanOut.upstreams) };
         asked.set(name, answer);
       }
-      // What was cached is looked at again after the wait, as it may have been revoked meanwhile.
+      // A token may be revoked while others are waited for. What was cached is looked at again after the wait, and what
+      // came before the last answer and is cached no more is asked for again, once: not every token can be cached.
+      for (const name of asked.keys()) {
+        if (name === latest || askedAgain.has(name) || asked.get(name)?.kind !== "fresh") continue;
+        if (tokens.cached(session, name) !== undefined) continue;
+        askedAgain.add(name);
+        asked.delete(name);
+      }
       const parts = partsOf(session, fanOut, asked);
       lacking = unaskedIn(parts);
       if (lacking.length === 0) return allow(session, parts);
@@ -59,7 +73,7 @@ export function createFanOutTokens(tokens: Tokens) {
     return upstreams.map((upstream): Part => {
       const answer = asked.get(upstream.name);
       if (answer !== undefined && answer.kind !== "fresh") return { upstream, state: "omitted" };
-      const token = answer?.token ?? tokens.cached(session, upstream.name);
+      const token = tokens.cached(session, upstream.name) ?? answer?.token;
       return token === undefined ? { upstream, state: "unasked" } : { upstream, state: "token", token };
     });
   }

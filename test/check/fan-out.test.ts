@@ -161,6 +161,21 @@ describe("a Check for several upstreams", () => {
     expect(await waiting).toMatchObject({ status: 200, removed: ["authorization"], metadata: { omitted: "crm" } });
   });
 
+  test("does not send a token that came first and was revoked while another upstream was waited for", async () => {
+    const world = await start();
+    await world.loginAtWiki();
+    await world.login();
+    world.clock.shift(hourAndMore);
+    const slow = world.provider.hold();
+    const waiting = world.both("omit");
+    await slow.arrived();
+    // This shares the refresh that the other Check waits for.
+    expect((await world.check({ ...bearer(), contextExtensions: { upstream: "wiki" } })).status).toBe(200);
+    await world.admin.revoke({ session: { source: "", id: sessionId }, upstream: "wiki", keepUpstream: false });
+    slow.release();
+    expect(await waiting).toMatchObject({ status: 200, metadata: { upstream: "crm", omitted: "wiki" } });
+  });
+
   test("tells a user whose account is missing at once, however long a later upstream takes", async () => {
     const world = await start();
     await world.login();
