@@ -1,5 +1,6 @@
 import type { Reply, ReplyCookie } from "../check/reply.ts";
 import { equalSecrets } from "../platform/digest.ts";
+import { createRunningWork } from "../platform/running-work.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import { knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
@@ -8,6 +9,7 @@ import { ownerNow } from "./flow-owner.ts";
 import type { SignIn } from "./sign-in.ts";
 import { isConnectable, type Start } from "./start.ts";
 import type { Begun, FlowState } from "./states.ts";
+import { withCookies } from "./with-cookies.ts";
 
 /** `callback`: where providers send users back to. */
 interface Callback {
@@ -26,7 +28,7 @@ export function createCallback(
 ): Callback {
   const { store, states, tickets, sourcesByName, providers, messages, log, metrics } = context;
   const { finish } = createFinish(context);
-  const working = new Set<Promise<unknown>>();
+  const work = createRunningWork();
 
   return {
     async handle(input, upstream, query, late) {
@@ -62,12 +64,11 @@ export function createCallback(
       // session that began it get here.
       if (!(await states.take(begun))) return messages.lostLogin();
       late.push(...ended);
-      return withCookies(await tracked(finish({ flow, owner, login, callback, late })), ended);
+      // A code can be redeemed only once, so that what comes of it is stored even if nobody waits any more.
+      return withCookies(await work.track(finish({ flow, owner, login, callback, late })), ended);
     },
 
-    async settled() {
-      while (working.size > 0) await Promise.allSettled(working);
-    },
+    settled: work.settled,
   };
 
   /**
@@ -115,21 +116,6 @@ export function createCallback(
     );
     return page;
   }
-
-  /** A code can be redeemed only once, so that what comes of it is stored even if nobody waits any more. */
-  function tracked(work: Promise<Reply>): Promise<Reply> {
-    working.add(work);
-    const done = () => void working.delete(work);
-    work.then(done, done);
-    return work;
-  }
-}
-
-/** The reply with these cookies added. */
-function withCookies(reply: Reply, further: readonly ReplyCookie[]): Reply {
-  return reply.kind === "json" || reply.kind === "rpc"
-    ? reply
-    : { ...reply, cookies: [...(reply.cookies ?? []), ...further] };
 }
 
 function why(identity: { readonly kind: string; readonly why?: string } | undefined): string {

@@ -1,5 +1,6 @@
 import type { Reply, ReplyCookie } from "../check/reply.ts";
 import { equalSecrets } from "../platform/digest.ts";
+import { createRunningWork } from "../platform/running-work.ts";
 import type { Secret } from "../platform/secret.ts";
 import type { EnteredSecret, Provider, SecretEntry } from "../providers/provider.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
@@ -13,6 +14,7 @@ import { secretMessages } from "./secret-messages.ts";
 import { secretPage } from "./secret-page.ts";
 import { beginsSessions } from "./start.ts";
 import type { Begun, FlowOwner } from "./states.ts";
+import { withCookies } from "./with-cookies.ts";
 
 /** `secret/<upstream>?state=…`: GET shows the form for a secret, POST takes it. */
 interface SecretForm {
@@ -47,7 +49,7 @@ export function createSecretForm(context: ConnectContext): SecretForm {
   const texts = secretMessages(links, titleOf);
   const attempts = createAttempts(flows);
   const keeping = createSecretKeeping(context);
-  const working = new Set<Promise<unknown>>();
+  const work = createRunningWork();
 
   return {
     async handle(input, upstream, query, late) {
@@ -59,12 +61,11 @@ export function createSecretForm(context: ConnectContext): SecretForm {
       await store.ping();
       const opened = await open(input, upstream, query);
       if ("kind" in opened) return opened;
-      return isSent ? tracked(take(input, opened, late)) : form(opened);
+      // What is entered is kept even if nobody waits any more.
+      return isSent ? work.track(take(input, opened, late)) : form(opened);
     },
 
-    async settled() {
-      while (working.size > 0) await Promise.allSettled(working);
-    },
+    settled: work.settled,
   };
 
   async function open(input: CheckInput, upstream: string, query: URLSearchParams): Promise<Opened | Reply> {
@@ -175,14 +176,6 @@ export function createSecretForm(context: ConnectContext): SecretForm {
     );
     return page;
   }
-
-  /** It is kept even if nobody waits any more. */
-  function tracked(work: Promise<Reply>): Promise<Reply> {
-    working.add(work);
-    const done = () => void working.delete(work);
-    work.then(done, done);
-    return work;
-  }
 }
 
 /** What the form holds; `partial` where Envoy sent a part of it, and `nothing` where it sent none. */
@@ -191,10 +184,4 @@ function enteredIn(input: CheckInput): EnteredSecret | "partial" | "nothing" {
   if (input.body === "") return "nothing";
   const fields = new URLSearchParams(input.body);
   return { user: fields.get("user") ?? "", secret: fields.get("secret") ?? "" };
-}
-
-function withCookies(reply: Reply, cookies: readonly ReplyCookie[]): Reply {
-  return reply.kind === "redirect" || reply.kind === "page"
-    ? { ...reply, cookies: [...(reply.cookies ?? []), ...cookies] }
-    : reply;
 }

@@ -3,6 +3,7 @@ import { type Deadline, deadlineAt, deadlineIn } from "../platform/deadline.ts";
 import { digestOf } from "../platform/digest.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
+import { createRunningWork } from "../platform/running-work.ts";
 import type { Change } from "../stores/token-store.ts";
 import { type AccessToken, placeAccessToken, usableUntil } from "../tokens/access-token.ts";
 import type { TokenAnswer } from "../tokens/answers.ts";
@@ -80,7 +81,7 @@ export function createMinter(deps: MinterDeps): Minter {
   const { upstream, kind, call, ended, shared, scope, config, clock, random, metrics } = deps;
   const cache = createHeldTokens(config.cacheEntries);
   const flights = new Map<string, Promise<Found>>();
-  const working = new Set<Promise<unknown>>();
+  const { track, settled } = createRunningWork();
   const looking = new Set<string>();
   const replacements = createReplacements({
     ...{ ...deps, held: cache, leftMs, metrics: metrics.tokens },
@@ -116,9 +117,7 @@ export function createMinter(deps: MinterDeps): Minter {
     },
 
     held: cache.size,
-    async settled() {
-      while (working.size > 0) await Promise.all(working);
-    },
+    settled,
   };
 
   /** Stops waiting while the token in hand can still be served. */
@@ -199,11 +198,6 @@ export function createMinter(deps: MinterDeps): Minter {
     });
     track(work);
     return flight;
-  }
-
-  function track(work: Promise<unknown>): void {
-    working.add(work);
-    void work.finally(() => working.delete(work));
   }
 
   async function obtain(subject: Subject, replacing: string | undefined): Promise<Found> {

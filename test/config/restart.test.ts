@@ -40,7 +40,7 @@ test("docs/operations.md names each key that needs a restart", () => {
 
 const redis = { url: "redis://redis.example:6379" };
 const key = (id: string) => ({ id, key: `\${env:${id}}` });
-const env = { k1: "a".repeat(43), k2: "b".repeat(42) + "A", secret: "s3cret" };
+const env = { k1: "a".repeat(43), k2: `${"b".repeat(42)}A`, secret: "s3cret" };
 
 function configOf(changes: Readonly<Record<string, object>> = {}) {
   const base = {
