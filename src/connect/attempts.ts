@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto";
 import type { FlowStore } from "../stores/flow-store.ts";
 
 /** One trial of a secret. */
-interface Attempt {
+export interface Attempt {
   /** It was not refused, and counts no more. Never rejects. */
   giveBack(): Promise<void>;
 }

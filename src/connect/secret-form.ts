@@ -5,7 +5,7 @@ import type { Secret } from "../platform/secret.ts";
 import type { EnteredSecret, Provider, SecretEntry } from "../providers/provider.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import { shortHash } from "../stores/grant.ts";
-import { createAttempts } from "./attempts.ts";
+import { type Attempt, createAttempts } from "./attempts.ts";
 import { knownBrowser } from "./browser.ts";
 import type { ConnectContext } from "./context.ts";
 import { ownerNow } from "./flow-owner.ts";
@@ -38,6 +38,8 @@ interface Opened {
 type Tried = { readonly kind: "good" } | { readonly kind: "answered"; readonly reply: Reply };
 
 const good: Tried = { kind: "good" };
+/** Where nothing is tried, nothing is refused. */
+const uncounted: Attempt = { giveBack: async () => undefined };
 
 /**
  * A form stands in the place of a provider: it is begun as a login is, its state is sealed in a cookie of the browser,
@@ -99,30 +101,42 @@ export function createSecretForm(context: ConnectContext): SecretForm {
     const read = entry.read(entered);
     if (read.kind === "problem") return form(opened, read.why, "invalid");
     if (owner === undefined && !beginsSessions(provider)) return messages.beginsElsewhere(upstream);
-    const place = owner === undefined ? await keeping.newPlace(upstream) : await keeping.placeOf(owner, upstream);
+    const one = entry.verify === undefined ? uncounted : await attempts.begin(owner?.session, upstream);
+    if (one === undefined) return tooMany(opened);
+    const place = await placeFor(opened, one);
     if (place === undefined) return messages.stranger();
     // If the trial takes longer than the browser is kept waiting, the secret is kept all the same: without the cookie it
     // would be in a session that nobody has.
     late.push(...keeping.cookiesOf(place));
-    const tried = await attempt(read.token, opened);
+    const tried = await attempt(one, read.token, opened);
     if (tried.kind === "answered") return tried.reply;
     if (!(await states.take(begun))) return texts.lost(upstream);
     if (begun.ended !== undefined) late.push(begun.ended);
     return withCookies(await keep(place, read.token, provider, opened), late);
   }
 
-  /** Tries it where the upstream says how, as often as anybody may. */
-  async function attempt(token: Secret, opened: Opened): Promise<Tried> {
-    const { upstream, entry, owner } = opened;
-    if (entry.verify === undefined) return good;
-    const one = await attempts.begin(owner?.session, upstream);
-    if (one === undefined) {
-      log.warn(
-        { event: "secret_refused", upstream, session: owner && shortHash(owner.session), reason: "too_many" },
-        "a secret was not tried: too many were refused within ten minutes, of this session, or without `session` of all users who have none",
-      );
-      return { kind: "answered", reply: texts.tooMany(upstream, owner === undefined) };
+  function tooMany({ upstream, owner }: Opened): Reply {
+    log.warn(
+      { event: "secret_refused", upstream, session: owner && shortHash(owner.session), reason: "too_many" },
+      "a secret was not tried: too many were refused within ten minutes, of this session, or without `session` of all users who have none",
+    );
+    return texts.tooMany(upstream, owner === undefined);
+  }
+
+  /** Where it will be. If the store fails meanwhile nothing was refused, and nothing counts. */
+  async function placeFor({ owner, upstream }: Opened, one: Attempt): Promise<SecretPlace | undefined> {
+    try {
+      return owner === undefined ? await keeping.newPlace(upstream) : await keeping.placeOf(owner, upstream);
+    } catch (error) {
+      await one.giveBack();
+      throw error;
     }
+  }
+
+  /** Tries it where the upstream says how. */
+  async function attempt(one: Attempt, token: Secret, opened: Opened): Promise<Tried> {
+    const { upstream, entry } = opened;
+    if (entry.verify === undefined) return good;
     const outcome = await entry.verify(token);
     if (outcome.kind !== "refused") await one.giveBack();
     if (outcome.kind === "accepted") return good;

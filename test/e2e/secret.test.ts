@@ -118,6 +118,9 @@ describe("a secret, through Envoy, on three replicas with one Redis", () => {
     expect(statuses.filter((status) => status === 403).length).toBe(20);
     expect(statuses.filter((status) => status === 429).length).toBe(20);
     expect(stack.api.trials.length).toBe(20);
+    // Who is over the limit costs the store nothing.
+    const client = await openClient(use, stack.redis.url);
+    expect((await client.keys("*flow:session:*")).length).toBe(20);
   });
 
   test("a form that is sent twice at the same time is kept once", async () => {
