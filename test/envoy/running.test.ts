@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { oddIds } from "../support/json-rpc-ids.ts";
+import { startKeyApi } from "../support/key-api.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 import { tokenHash } from "../support/upstream-api.ts";
@@ -254,7 +255,9 @@ describe("envoy-connect.yaml with bearerswap-connect.yaml", () => {
   });
 
   test("sends what a user enters in the form for a secret, whole or not at all", async () => {
-    const upstreams = { ghes: { secret: { label: "Key" } } };
+    const api = await tracked.use(startKeyApi());
+    api.good.add("Bearer a-key");
+    const upstreams = { ghes: { secret: { label: "Key", verify: { url: `${api.url}/user` } } } };
     const { send, service } = await install(tracked, { variant: "-connect", upstreams });
     const begun = await send("/_bearerswap/connect/ghes", { headers: navigation });
     const { pathname, search } = new URL(String(begun.headers.location));

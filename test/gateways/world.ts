@@ -8,6 +8,7 @@ import { type Answer, portOf, type SendOptions, send } from "../envoy/behind-env
 import { type Environment, mappedConfig } from "../envoy/translated.ts";
 import { createHttpBrowser, type HttpBrowser } from "../support/http-browser.ts";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
+import { startKeyApi } from "../support/key-api.ts";
 import { type McpServerProcess, scopeChallenge, startMcpServer } from "../support/mcp-server.ts";
 import { type OidcServer, startOidcServer } from "../support/oidc-server.ts";
 import { freePort, startRedis } from "../support/redis-server.ts";
@@ -65,6 +66,8 @@ export async function startWorld(
   const provider = await use(startOidcServer({ accessTokenLifeSeconds: 3_600, redirectUris, scopes: [scope] }));
   const as = await use(startOidcServer({ redirectUris }));
   const keys = await use(startJwtIssuer());
+  const keyApi = await use(startKeyApi());
+  keyApi.good.add("Bearer a-key-of-mine");
   const opinion: World["opinion"] = { rejected: new Set(), before: async () => undefined };
   const crm = await use(
     startUpstreamApi({
@@ -99,7 +102,10 @@ export async function startWorld(
           redis: { url: (await use(startRedis())).url },
           encryption: { keys: [{ id: "k1", key: "${env:SEALING}" }] },
         },
-        upstreams: { ...config.upstreams, keys: { secret: { label: "Key" } } },
+        upstreams: {
+          ...config.upstreams,
+          keys: { secret: { label: "Key", verify: { url: `${keyApi.url}/user` } } },
+        },
       },
       env: { CRM_CLIENT_SECRET: provider.client.secret, AS_CLIENT_SECRET: as.client.secret, SEALING: newSealingKey() },
     }),
