@@ -6,7 +6,7 @@ import { parseAllDocuments } from "yaml";
 export type Tree = { readonly [key: string]: unknown };
 
 /** What a file in envoy/ is: told by what is in it. */
-export type ExampleKind = "envoy" | "bearerswap" | "manifests" | "alerts";
+export type ExampleKind = "envoy" | "bearerswap" | "manifests" | "alerts" | "dashboard";
 
 export interface Example {
   /** Below envoy/. */
@@ -20,7 +20,7 @@ export interface Example {
 
 const root = join(import.meta.dirname, "../../envoy");
 
-/** Every file below envoy/. Throws on one that is no YAML. */
+/** Every file below envoy/. Throws on one that is neither YAML nor JSON. */
 export const examples: readonly Example[] = readdirSync(root, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile())
   .map((entry) => loadExample(join(entry.parentPath, entry.name)))
@@ -40,11 +40,15 @@ export function example(name: string): Example {
 
 export function loadExample(path: string): Example {
   const text = readFileSync(path, "utf8");
-  const documents = parseAllDocuments(text).map((document) => {
+  const documents = path.endsWith(".json") ? [JSON.parse(text) as Tree] : documentsOf(path, text);
+  return { name: path.slice(root.length + 1), path, text, kind: kindOf(documents), documents };
+}
+
+function documentsOf(path: string, text: string): readonly Tree[] {
+  return parseAllDocuments(text).map((document) => {
     if (document.errors.length > 0) throw new Error(`${path}: ${document.errors[0]?.message}`);
     return document.toJS() as Tree;
   });
-  return { name: path.slice(root.length + 1), path, text, kind: kindOf(documents), documents };
 }
 
 function kindOf(documents: readonly Tree[]): ExampleKind | undefined {
@@ -55,6 +59,7 @@ function kindOf(documents: readonly Tree[]): ExampleKind | undefined {
   if (has("apiVersion", "kind")) return "manifests";
   if (documents.length !== 1) return undefined;
   if (has("groups")) return "alerts";
+  if (has("schemaVersion", "panels")) return "dashboard";
   return has("static_resources") ? "envoy" : has("listen", "sessions") ? "bearerswap" : undefined;
 }
 

@@ -48,4 +48,4 @@ own: sum over the instances, or look at one.
 Beside these there are the figures that [prom-client](https://github.com/siimon/prom-client) takes of any Node process,
 \`process_…\` and \`nodejs_…\`, such as \`nodejs_eventloop_lag_p99_seconds\` and \`process_resident_memory_bytes\`.
 [Alert rules](../envoy/prometheus/bearerswap-alerts.yaml) are ready to copy; [operations.md](operations.md#alerts) says
-what to do about each.`;
+what to do about each. [Dashboards](operations.md#metrics) for Grafana show all of them.`;
