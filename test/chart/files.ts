@@ -1,6 +1,6 @@
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { stringify } from "yaml";
-import { example, findAll, replaceAll } from "../envoy/examples.ts";
+import { example, examplesOf, findAll, replaceAll } from "../envoy/examples.ts";
 import { valuesSchema } from "./values-schema.ts";
 
 export const chartsDir = join(import.meta.dirname, "../../charts");
@@ -13,6 +13,9 @@ export function chartFiles(): Readonly<Record<string, string>> {
   return {
     "bearerswap/values.schema.json": `${JSON.stringify(valuesSchema(), undefined, 2)}\n`,
     "bearerswap/files/bearerswap-alerts.yaml": example("prometheus/bearerswap-alerts.yaml").text,
+    ...Object.fromEntries(
+      examplesOf("dashboard").map(({ name, text }) => [`bearerswap/files/${basename(name)}`, text]),
+    ),
     "bearerswap/files/heal-filters.yaml": healFilters(),
     "examples/envoy-sidecar/files/envoy.yaml": sidecarEnvoy(),
   };

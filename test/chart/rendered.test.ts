@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
 import { type LoadedConfig, parseConfig } from "../../src/config/load.ts";
 import { runHere } from "../commands/cli-process.ts";
-import { at, example, findAll, type Tree } from "../envoy/examples.ts";
+import { at, example, examplesOf, findAll, type Tree } from "../envoy/examples.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
 import { resources } from "../support/resources.ts";
 import { configText, type Manifest, only, podOf, rendered, renderedWith } from "./rendered.ts";
@@ -135,6 +135,18 @@ test("the rules for Prometheus are those of envoy/prometheus/, and the monitor f
   expect(labels).toMatchObject(at<object>(only(manifests, "ServiceMonitor"), "spec.selector.matchLabels"));
   const [endpoint] = at<Tree[]>(only(manifests, "ServiceMonitor"), "spec.endpoints");
   expect(at(only(manifests, "Service", "bearerswap-metrics"), "spec.ports.0.name")).toBe(endpoint?.port);
+});
+
+test("the dashboards are those of envoy/grafana/, each with the label that Grafana's sidecar looks for", () => {
+  const labelled = (values: string) =>
+    renderedWith(values).filter(({ metadata }) => "grafana_dashboard" in ((metadata.labels ?? {}) as Tree));
+  const found = labelled("production").map(({ kind, metadata, data }) => {
+    const [[file = "", text = ""] = []] = Object.entries(data as Readonly<Record<string, string>>);
+    return [kind, at(metadata, "labels.grafana_dashboard"), `grafana/${file}`, JSON.parse(text)];
+  });
+  const written = examplesOf("dashboard").map(({ name, documents }) => ["ConfigMap", "1", name, documents[0]]);
+  expect(found).toEqual(written);
+  expect(labelled("memory")).toEqual([]);
 });
 
 test("a changed configuration restarts nothing, unless that is wanted", () => {

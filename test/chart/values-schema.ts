@@ -103,6 +103,7 @@ export function valuesSchema(): Schema {
     networkPolicy: closed({ enabled: flag, from: mappings, httpFrom: mappings, egress: mappings }),
     serviceMonitor: closed({ enabled: flag, interval: duration, labels: texts }),
     prometheusRule: closed({ enabled: flag, labels: texts }),
+    dashboards: closed({ enabled: flag, labels: texts, annotations: texts }),
     sidecar: closed({ podLabels: texts }),
     valkey: closed({
       enabled: flag,
