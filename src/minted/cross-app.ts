@@ -1,9 +1,10 @@
 import type { Clock } from "../platform/clock.ts";
-import { deadlineIn } from "../platform/deadline.ts";
+import { type Deadline, deadlineIn } from "../platform/deadline.ts";
 import { digestOf } from "../platform/digest.ts";
 import type { MintRequest } from "../providers/token-mint.ts";
 import type { KeptIdToken } from "../stores/grant.ts";
 import type { Identities, Identity, IdentityAnswer } from "../tokens/identities.ts";
+import type { Owner } from "../tokens/owner.ts";
 import type { CrossAppConfig } from "./config.ts";
 import { exchangeGrant } from "./exchange.ts";
 import type { IdJags } from "./id-jags.ts";
@@ -164,7 +165,9 @@ export function createCrossAppMinter(deps: CrossAppMinterDeps): Minter {
       for (let tries = 1; ; tries++) {
         const found = await identities.find(owner, name, deadline);
         if (found.kind !== "found") return found;
-        const answer = await minter.fresh(found.identity.owner, deadline);
+        const login = found.identity.owner;
+        const given = await minter.fresh(login, deadline);
+        const answer = given.kind === "fresh" && !(await isStill(login, owner, deadline)) ? changed : given;
         if (answer.kind !== "unavailable" || answer.why !== changed.why || tries === triesInARow) return answer;
       }
     },
@@ -180,7 +183,10 @@ export function createCrossAppMinter(deps: CrossAppMinterDeps): Minter {
       if (sharedIdOf(version) !== digestOf(...scope, login.subjectToken.id)) return { answer: changed };
       const owner = { session: who.session, ...(subject === undefined ? {} : { owner: { subject } }) };
       const { answer } = await minter.replacement(who, upstream, version, deadline);
-      return { answer: answer.kind === "unavailable" ? await minter.fresh(login, deadline) : answer, owner };
+      const given = answer.kind === "unavailable" ? await minter.fresh(login, deadline) : answer;
+      if (given.kind === "fresh" && !(await isStill(login, { session: who.session }, deadline)))
+        return { answer: changed };
+      return { answer: given, owner };
     },
 
     heard(change) {
@@ -188,4 +194,10 @@ export function createCrossAppMinter(deps: CrossAppMinterDeps): Minter {
       deps.heard(change);
     },
   };
+
+  /** A mint may take longer than a login lasts: its user may have disconnected meanwhile, or come as another one. */
+  async function isStill(login: Identity["owner"], owner: Owner, deadline: Deadline): Promise<boolean> {
+    const now = await identities.find(owner, name, deadline);
+    return now.kind === "found" && now.identity.owner.subjectToken.id === login.subjectToken.id;
+  }
 }

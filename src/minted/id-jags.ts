@@ -5,7 +5,7 @@ import { digestOf } from "../platform/digest.ts";
 import { plainGet, upTo } from "../platform/lru-options.ts";
 import type { Random } from "../platform/random.ts";
 import type { Secret } from "../platform/secret.ts";
-import type { TokenResponse } from "../providers/token-response.ts";
+import { numberField, type TokenResponse } from "../providers/token-response.ts";
 import type { MintFailure, Subject } from "./kind.ts";
 import type { MintResult } from "./mint-call.ts";
 import type { SharedToken } from "./shared-records.ts";
@@ -42,8 +42,9 @@ interface IdJagsDeps {
 
 type Kept = Pick<SharedToken, "version" | "token" | "mintedAt" | "lifeMs">;
 
-/** How long one is used whose life is not known, ms. */
+/** How long one is used whose life is not known, or cannot be meant, ms. */
 const unknownLifeMs = 60_000;
+const longestLifeMs = 10 * 365 * 86_400_000;
 /** One with less life left, ms, might end on its way; of a short life a fifth counts. */
 const marginMs = 5_000;
 
@@ -106,7 +107,9 @@ function lifeOf({ expiresInMs, accessToken }: TokenResponse): number {
   if (expiresInMs !== undefined) return expiresInMs;
   try {
     const { exp, iat } = decodeJwt(accessToken?.reveal() ?? "");
-    return exp === undefined || iat === undefined ? unknownLifeMs : (exp - iat) * 1_000;
+    const lifeMs = ((numberField(exp) ?? Number.NaN) - (numberField(iat) ?? Number.NaN)) * 1_000;
+    // The store takes no other life, and would be left alone for a while after its error.
+    return lifeMs > 0 && lifeMs <= longestLifeMs ? lifeMs : unknownLifeMs;
   } catch {
     return unknownLifeMs;
   }

@@ -25,10 +25,16 @@ const longestUri = 2_048;
  *
  * DocuSign and others say `consent_required`; Entra says `invalid_grant` with that as its `suberror`.
  * @param own where the provider was asked, and its issuer
+ * @param isSafe whether a text repeats nothing that only the provider and we may know
  */
-export function refusalHelp(json: JsonObject, own: readonly string[]): RefusalHelp | undefined {
+export function refusalHelp(
+  json: JsonObject,
+  own: readonly string[],
+  isSafe: (text: string) => boolean,
+): RefusalHelp | undefined {
   const needsConsent = json.error === "consent_required" || json.suberror === "consent_required";
-  const help = { needsConsent, claims: claimsIn(json.claims), errorUri: pageOf(json.error_uri, own) };
+  const safe = (text: unknown) => (typeof text === "string" && isSafe(text) ? text : undefined);
+  const help = { needsConsent, claims: claimsIn(safe(json.claims)), errorUri: pageOf(safe(json.error_uri), own) };
   return needsConsent || help.claims !== undefined || help.errorUri !== undefined ? help : undefined;
 }
 

@@ -42,7 +42,7 @@ export async function sendTokenRequest(
     const now = clock.wallMs();
     const outcome = readAnswer(answer, now, rules, (text) => without(text, presented));
     if (outcome.kind !== "tokens") {
-      const help = refusalHelp(answer.json ?? {}, own);
+      const help = refusalHelp(answer.json ?? {}, own, (text) => isFree(text, presented));
       onOutcome(help === undefined ? outcome : { ...outcome, help });
       return response;
     }
@@ -64,6 +64,20 @@ function without(text: string, presented: readonly string[]): string {
     (rest, secret) => (secret.length < shortestSecret ? rest : rest.replaceAll(secret, "[redacted]")),
     text,
   );
+}
+
+/** Whether it repeats nothing of that, be it written as in a URL. Half a page's address would lead nowhere. */
+function isFree(text: string, presented: readonly string[]): boolean {
+  return [text, unescaped(text)].every((each) => without(each, presented) === each);
+}
+
+/** As a URL or a form has it. Text that cannot be read so is taken as it is. */
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll("+", " "));
+  } catch {
+    return text;
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { decodeJwt, type JWTPayload } from "jose";
 import type { Secret } from "../platform/secret.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { TokenResponse } from "../providers/token-response.ts";
+import { numberField, type TokenResponse } from "../providers/token-response.ts";
 import type { KeptIdToken } from "../stores/grant.ts";
 
 /**
@@ -22,9 +22,19 @@ export function issuedIdToken(
   if (idToken === undefined || claims === undefined) return before;
   const known = before && claimsOf(before.token);
   if (known !== undefined && (known.sub !== claims.sub || known.iss !== claims.iss)) return before;
-  const { exp, iat } = claims;
-  if (exp === undefined) return before;
-  return { token: idToken, until: iat === undefined ? exp * 1_000 : now + (exp - iat) * 1_000 };
+  const until = endOf(claims, now);
+  return until === undefined ? before : { token: idToken, until };
+}
+
+/**
+ * Epoch ms. Nobody has verified these claims, so that they may be of any type: an end that is no finite number would
+ * make the whole row unreadable, and cost the login with its refresh token.
+ */
+function endOf({ exp, iat }: JWTPayload, now: number): number | undefined {
+  const [end, start] = [numberField(exp), numberField(iat)];
+  if (end === undefined) return undefined;
+  const until = start === undefined ? end * 1_000 : now + (end - start) * 1_000;
+  return Number.isFinite(until) ? until : undefined;
 }
 
 /** Undefined for what is no signed JWT: an encrypted one can be read by nobody but its audience. */

@@ -72,6 +72,16 @@ describe("a refusal of a session's own JWT, through Envoy", () => {
     expect(body.error_uri).toBe(error_uri);
   });
 
+  test("hands on nothing that repeats our secret", async () => {
+    const stack = await refused({ error: "consent_required" });
+    const { secret } = stack.provider.client;
+    const claims = JSON.stringify({ client: secret });
+    stack.provider.refuse("ann", { error: "invalid_grant", claims, error_uri: `https://idp.example.com/?s=${secret}` });
+    const { status, headers, body } = await stack.send(stack.headers);
+    expect([status, "error_uri" in JSON.parse(body)]).toEqual([401, false]);
+    expect(String(headers["www-authenticate"])).not.toContain("claims=");
+  });
+
   test.each([
     "https://evil.example/login",
     "http://idp.example.com/error",

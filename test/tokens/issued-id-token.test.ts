@@ -18,7 +18,7 @@ test("an ID token lives from now on for as long as its provider says, whatever i
 
 test("a response without one that can be used leaves the one before", () => {
   const before = kept({ exp: 1 });
-  for (const other of [undefined, new Secret("a.b.c.d.e"), idToken({ iat: 100 })])
+  for (const other of [undefined, new Secret("a.b.c.d.e"), idToken({ iat: 100 }), idToken({ exp: 1e307 })])
     expect(issuedIdToken({ idToken: other }, keeps, now, before)).toBe(before);
 });
 
