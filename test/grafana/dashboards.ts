@@ -13,7 +13,7 @@ export interface Dashboard {
   readonly [field: string]: unknown;
 }
 
-/** The last version of the form that Grafana takes without its own API's envelope (since 12.3). */
+/** The last version of the form that Grafana takes without its own API's envelope (since 12.2). */
 const schemaVersion = 42;
 
 /** Metrics that no panel shows, and why. */
@@ -85,7 +85,6 @@ function variables(queries: Queries): readonly object[] {
       label: "Data source",
       type: "datasource",
       query: "prometheus",
-      current: {},
       hide: 0,
       includeAll: false,
       multi: false,
