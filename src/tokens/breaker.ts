@@ -7,9 +7,14 @@ import type { TokenMetrics } from "./metrics.ts";
 export interface Breaker {
   /** Milliseconds until a call may be tried; 0 where one may be now. */
   openMs(): number;
-  /** Makes the call, or answers `transient` without one while the breaker is open. */
-  run(call: () => Promise<RefreshOutcome>): Promise<RefreshOutcome>;
+  /**
+   * Makes the call, or answers `transient` without one while the breaker is open.
+   * @param tells whether an outcome says anything about the provider; by default every one of a call that was made does
+   */
+  run(call: () => Promise<RefreshOutcome>, tells?: Tells): Promise<RefreshOutcome>;
 }
+
+type Tells = (outcome: RefreshOutcome) => boolean;
 
 export interface BreakerDeps {
   readonly upstream: string;
@@ -47,7 +52,7 @@ type State = { readonly kind: "closed" } | Open | HalfOpen;
  * Whether the outcome says that the provider is unwell. An answer about one token or about this client does not, nor
  * does 429, which has a back-off of its own.
  */
-function isUnwell(outcome: RefreshOutcome): boolean {
+export function isUnwell(outcome: RefreshOutcome): boolean {
   return outcome.kind === "unknown" || (outcome.kind === "transient" && !outcome.tooMany);
 }
 
@@ -71,35 +76,36 @@ export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): B
     run,
   };
 
-  async function run(call: () => Promise<RefreshOutcome>): Promise<RefreshOutcome> {
+  async function run(call: () => Promise<RefreshOutcome>, tells: Tells = () => true): Promise<RefreshOutcome> {
+    const isSilent = (outcome: RefreshOutcome) => isWithheld(outcome) || !tells(outcome);
     switch (state.kind) {
       case "closed":
-        return count(await call());
+        return count(await call(), isSilent);
       case "half_open":
         await state.decided.promise;
-        return run(call);
+        return run(call, tells);
       case "open":
         if (leftMs(state) > 0) return { kind: "transient", why: "breaker_open", retryAfterMs: leftMs(state) };
-        return probe(call, state.forMs);
+        return probe(call, state.forMs, isSilent);
       default:
         return state satisfies never;
     }
   }
 
   /** A call that ends after others have opened the breaker does not keep it open longer. */
-  function count(outcome: RefreshOutcome): RefreshOutcome {
-    if (isWithheld(outcome)) return outcome;
+  function count(outcome: RefreshOutcome, isSilent: Tells): RefreshOutcome {
+    if (isSilent(outcome)) return outcome;
     failures = isUnwell(outcome) ? failures + 1 : 0;
     if (failures >= failuresToOpen && state.kind !== "open") open();
     return outcome;
   }
 
-  async function probe(call: () => Promise<RefreshOutcome>, forMs: number): Promise<RefreshOutcome> {
+  async function probe(call: () => Promise<RefreshOutcome>, forMs: number, isSilent: Tells): Promise<RefreshOutcome> {
     const probing: HalfOpen = { kind: "half_open", forMs, decided: Promise.withResolvers() };
     enter(probing);
     try {
       const outcome = await call();
-      if (state === probing && isWithheld(outcome)) enter({ kind: "open", until: clock.monotonicMs(), forMs });
+      if (state === probing && isSilent(outcome)) enter({ kind: "open", until: clock.monotonicMs(), forMs });
       else if (state === probing && !isUnwell(outcome)) close();
       return outcome;
     } finally {

@@ -121,6 +121,14 @@ describe("exchange, through Envoy", () => {
     expect(new Set(stack.usersAtApi())).toEqual(new Set(["bob", "ann"]));
   });
 
+  test("a user at whom the provider fails, again and again, keeps nobody else from a token", async () => {
+    const stack = await world();
+    const [ann, bob] = [await stack.session("s1", user("ann")), await stack.session("s2", user("bob"))];
+    stack.provider.refuse("ann", "odd_word");
+    for (let sent = 0; sent < 12; sent++) expect(reasonOf(await stack.send(ann))).toEqual([503, "unavailable"]);
+    expect((await stack.send(bob)).status).toBe(200);
+  });
+
   test("many users refused, and nobody given a token, is our mistake: 503, an error in the log and a count", async () => {
     const stack = await world();
     const users = Array.from({ length: 6 }, (_, at) => `user-${at}`);

@@ -98,3 +98,28 @@ test("what is refused of a session's request is asked once in five seconds, and 
   await call(subject("ann"));
   expect(asked).toEqual(["ann", "bob", "ann"]);
 });
+
+const unwell = [
+  ["an error word that is not known", { kind: "transient", why: "odd_word" }],
+  ["a server error", { kind: "unknown", why: "http_500" }],
+] as const;
+
+test.each(unwell)(
+  "%s for one session, however often it tries, keeps nobody else from the provider",
+  async (_, answer) => {
+    const { clock, call, subject, asked } = world((id) => (id === "ann" ? answer : tokens));
+    for (let tries = 0; tries < 25; tries++) {
+      expect(await call(subject("ann"))).toMatchObject({ kind: "unavailable", why: answer.why });
+      await clock.advance(1_000);
+    }
+    expect(asked).toHaveLength(25);
+    expect((await call(subject("bob"))).kind).toBe("tokens");
+  },
+);
+
+test.each(unwell)("%s for five sessions in a row, twice for each, opens the breaker", async (_, answer) => {
+  const { call, subject, asked } = world(() => answer);
+  for (const id of ["a", "b", "c", "d", "e", "a", "b", "c", "d", "e"]) await call(subject(id));
+  expect(await call(subject("f"))).toMatchObject({ kind: "unavailable", why: "breaker_open" });
+  expect(asked).toHaveLength(10);
+});
