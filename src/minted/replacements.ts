@@ -27,7 +27,7 @@ interface ReplacementsDeps {
   readonly upstream: string;
   readonly kind: Pick<MintKind, "ofSessions" | "subjectOf">;
   readonly held: HeldTokens;
-  readonly shared: Pick<SharedTokens, "look" | "awaitAnother">;
+  readonly shared: Pick<SharedTokens, "look" | "isMinting" | "awaitAnother">;
   /** What the store counts for all replicas, and what this one counts where that cannot be asked. */
   readonly bounds: RejectionBounds;
   readonly ownBounds: RejectionBounds;
@@ -132,9 +132,14 @@ export function createReplacements(deps: ReplacementsDeps): Replacements {
 
   async function taken(version: string) {
     const id = sharedIdOf(version);
-    const { token, rejection } = await shared.look(id);
-    if (token !== undefined && token.version !== version && rejection?.rejected !== version)
-      return { ending: "superseded", isStored: true } as const;
+    const before = await shared.look(id);
+    // Whoever mints serves its token before it has shared it: until then the store has the rejected one before it. Taken
+    // for superseded, the new one would be replaced without a bound by an API that rejects everybody.
+    const isAwaited = isOther(before, version) && before.token?.version === before.rejection?.rejected;
+    if (isAwaited && (await shared.isMinting(id))) return { ending: "held", isStored: true } as const;
+    const found = isAwaited ? await shared.look(id) : before;
+    if (isOther(found, version)) return { ending: "superseded", isStored: true } as const;
+    const { token } = found;
     const own = held.last(id);
     const isSuccessor = token?.isSuccessor ?? (own?.version === version ? own.isSuccessor : undefined);
     const lifeMs = token === undefined ? 0 : leftMs(token);
@@ -217,6 +222,11 @@ export function createReplacements(deps: ReplacementsDeps): Replacements {
     const { kind: ending, why, help, retryAfterMs } = found;
     return ending === "refused" ? { kind: ending, why, help } : { kind: ending, why, retryAfterMs };
   }
+}
+
+/** Whether the store has another token, and has not heard that this version was rejected. */
+function isOther({ token, rejection }: Shared, version: string): boolean {
+  return token !== undefined && token.version !== version && rejection?.rejected !== version;
 }
 
 function isAgain(answer: TokenAnswer, version: string): boolean {

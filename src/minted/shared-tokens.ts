@@ -37,6 +37,8 @@ export interface SharedTokens {
   ): Promise<{ readonly kind: "found"; readonly token: SharedToken } | Turn>;
   /** Throws what the store throws. */
   look(id: string): Promise<Shared>;
+  /** Whether some replica has the turn: its token may not be shared yet. Throws what the store throws. */
+  isMinting(id: string): Promise<boolean>;
   /**
    * A token in place of that version, which other replicas mint: this one cannot. Undefined where nobody seems to.
    * Throws what the store throws.
@@ -101,6 +103,7 @@ export function createSharedTokens({ flows, announce, patienceMs, clock, random 
     },
 
     look,
+    isMinting: async (id) => (await flows.read("minting", id)) !== undefined,
 
     async awaitAnother(id, version, isGood, untilMs) {
       const begunBy = Math.min(clock.monotonicMs() + begunWithinMs, untilMs);
