@@ -140,23 +140,26 @@ export function createMinter(deps: MinterDeps): Minter {
     const token = cache.get(id);
     const now = clock.monotonicMs();
     if (token === undefined || now >= usableUntil(token)) return undefined;
-    return kind.ofSessions && now >= token.confirmedAt + trustedMs(token) ? undefined : { kind: "fresh", token };
+    return kind.ofSessions && now >= trustedUntil(token) ? undefined : { kind: "fresh", token };
   }
 
-  /** How long a token is served after its session was looked at: longer while the store cannot be asked. */
-  function trustedMs({ unaskedUntil }: AccessToken): number {
-    return unaskedUntil === Number.NEGATIVE_INFINITY ? config.maxStalenessMs : config.maxOutageMs;
+  /**
+   * Until when a token is served after its session was looked at: longer while the store cannot be asked. That it could
+   * not be asked once says nothing later on: a session that is seldom used would be served long after its end.
+   */
+  function trustedUntil({ confirmedAt, unaskedUntil }: AccessToken): number {
+    const inOutage = Math.min(confirmedAt + config.maxOutageMs, unaskedUntil + config.maxStalenessMs);
+    return Math.max(confirmedAt + config.maxStalenessMs, inOutage);
   }
 
   /** Whether the session had not ended lately; it is looked at again in the background, before a request has to wait. */
   function isConfirmed(subject: Subject, token: AccessToken, now: number): boolean {
-    const ageMs = now - token.confirmedAt;
-    if (ageMs < config.maxStalenessMs / 2) return true;
+    if (now < token.confirmedAt + config.maxStalenessMs / 2) return true;
     if (now >= token.unaskedUntil && !looking.has(subject.id)) {
       looking.add(subject.id);
       track(confirm(subject).then(() => looking.delete(subject.id)));
     }
-    return ageMs < trustedMs(token);
+    return now < trustedUntil(token);
   }
 
   async function confirm({ id, ...subject }: Subject): Promise<"living" | "ended" | "unknown"> {

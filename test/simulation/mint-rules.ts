@@ -128,7 +128,8 @@ export function createMintJudge({ clock, history, plan, issuer, store, process, 
       // Where replies get lost a turn can be nobody's, and with a slow provider a call waits for others of its process:
       // for longer than other replicas wait for it.
       const isQuick = plan.lost + plan.provider.lost + plan.provider.slow === 0;
-      if (isQuick && lately.length === 1 && isRecent && isWell(other.by, other.at - troubleMs))
+      const isPrompt = isQuick && isRecent && !hasQueued(other);
+      if (isPrompt && lately.length === 1 && isWell(other.by, other.at - troubleMs))
         violated("two_at_once", `${by} asks for ${of} while ${other.by} does since ${other.at}`);
       const last = issuer().last(of);
       const giver = last && giverOf(last);
@@ -204,7 +205,7 @@ export function createMintJudge({ clock, history, plan, issuer, store, process, 
       // Whoever cannot ask the store, or has asked it before, does not know that its token replaces a rejected one.
       const giver = second && giverOf(second);
       const knew = giver !== undefined && giver.at > before.at + lookMs && isWell(giver.by, giver.at - troubleMs);
-      if (isNext && knew && now - before.at < minuteMs - slackMs)
+      if (isNext && knew && !hasOtherBetween(first, giver) && now - before.at < minuteMs - slackMs)
         violated("rejections_unbounded", `${second.token} is replaced ${now - before.at} ms after ${first.token}`);
     }
     const isSure = plan.ofSessions && plan.lost === 0 && plan.crash === 0;
@@ -219,6 +220,19 @@ export function createMintJudge({ clock, history, plan, issuer, store, process, 
       const issued = issuer().issued(`t${next}`);
       if (issued === undefined || issued.of === of) return issued?.number;
     }
+  }
+
+  /** Whether a slower call brought a token between the two: the second then took that one's place, not the first's. */
+  function hasOtherBetween(first: Issued, giver: MintCall): boolean {
+    const from = giverOf(first)?.endedAt ?? Number.POSITIVE_INFINITY;
+    return issuer().calls.some(
+      (each) => each.of === first.of && each.brought && each.endedAt > from && each.endedAt < giver.at,
+    );
+  }
+
+  /** Whether a call may have waited for others of its process that hung, as its provider was down. */
+  function hasQueued({ by, at }: MintCall): boolean {
+    return issuer().calls.some((each) => each.by === by && each.at < at - 1_000 && each.endedAt >= at - 5);
   }
 
   /** The call that brought a token. */
