@@ -14,7 +14,7 @@ import type { HeldTokens } from "./held-tokens.ts";
 import type { MintKind, Subject } from "./kind.ts";
 import type { RejectionBounds } from "./rejection-bounds.ts";
 import { type SharedToken, sharedIdOf } from "./shared-records.ts";
-import type { Shared, SharedTokens } from "./shared-tokens.ts";
+import { comesAfterRejected, type Shared, type SharedTokens } from "./shared-tokens.ts";
 
 /**
  * Minted tokens that APIs reject before their time. Whoever is told of one drops it in all replicas. The session's own
@@ -133,9 +133,9 @@ export function createReplacements(deps: ReplacementsDeps): Replacements {
   async function taken(version: string) {
     const id = sharedIdOf(version);
     const before = await shared.look(id);
-    // Whoever mints serves its token before it has shared it: until then the store has the rejected one before it. Taken
-    // for superseded, the new one would be replaced without a bound by an API that rejects everybody.
-    const isAwaited = isOther(before, version) && before.token?.version === before.rejection?.rejected;
+    // Whoever mints serves its token before it has shared it: until then the store has the one before it. If that was
+    // rejected too, the new one, taken for superseded, would be replaced without the bound that is for this.
+    const isAwaited = isOther(before, version) && comesAfterRejected(before);
     if (isAwaited && (await shared.isMinting(id))) return { ending: "held", isStored: true } as const;
     const found = isAwaited ? await shared.look(id) : before;
     if (isOther(found, version)) return { ending: "superseded", isStored: true } as const;

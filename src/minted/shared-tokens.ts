@@ -190,8 +190,11 @@ function goodIn({ token, rejection }: Shared, isGood: (token: SharedToken) => bo
   return token !== undefined && token.version !== rejection?.rejected && isGood(token) ? token : undefined;
 }
 
-/** Where the last token is gone, what was said of it counts for as long as it is remembered. */
-function comesAfterRejected({ token, rejection }: Shared): boolean {
+/**
+ * Whether the next token comes after one that was rejected, believed or not. Where the last token is gone, what was said
+ * of it counts for as long as it is remembered.
+ */
+export function comesAfterRejected({ token, rejection }: Shared): boolean {
   if (rejection === undefined) return false;
   return token === undefined || token.version === rejection.rejected || token.version === rejection.held;
 }
