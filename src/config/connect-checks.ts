@@ -61,7 +61,7 @@ function sealedSecrets({
   );
 }
 
-/** Sessions that are issued begin with an account, and not with a secret that nobody tries. */
+/** Sessions that are issued begin with an account, and not with a secret that is not tried. */
 function beginningChecks({
   sessions = [],
   upstreams,

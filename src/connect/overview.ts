@@ -58,7 +58,7 @@ export function createOverview(context: ConnectContext): (input: CheckInput) => 
     // The session cannot use a grant of another subject, and its user must not learn whose account it is.
     if (read.kind !== "found" || !mayUse(session, read.row.grant.subject))
       return { upstream, state: "none", canConnect };
-    // Of before, when the upstream had another kind of token.
+    // Left from a time when the upstream had another kind of token.
     if ((read.row.grant.isSecret === true) !== (provider?.secret !== undefined))
       return { upstream, state: "none", canConnect };
     if (read.row.grant.isSecret) return secretOf(key, read.row, canConnect);

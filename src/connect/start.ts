@@ -26,7 +26,7 @@ export function isConnectable(provider: Provider | undefined): provider is Conne
 }
 
 /**
- * Whether a session can begin there. A secret that nobody tries could be any text: sessions would cost strangers
+ * Whether a session can begin there. A secret that is not tried could be any text: sessions would cost strangers
  * nothing, and with each they could guess the secrets of other upstreams anew, or fill the store.
  */
 export function beginsSessions(provider: Provider | undefined): boolean {

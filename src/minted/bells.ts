@@ -8,7 +8,7 @@ export interface Bells {
 }
 
 interface Attending {
-  /** Resolves at the first ring since the last call of this, or after so many ms: a ring can get lost. */
+  /** Resolves at the first ring since the last call of this, or after that many ms: a ring can get lost. */
   next(mostMs: number): Promise<void>;
   leave(): void;
 }

@@ -31,10 +31,10 @@ interface RejectionBoundsDeps {
   readonly ofSessions: boolean;
 }
 
-/** For so long the successor of a rejected token stays, ms: doubled each time. */
+/** How long the successor of a rejected token stays in use, ms: doubled each time. */
 const firstHoldMs = 60_000;
 const longestHoldMs = 3_600_000;
-/** Where the successors of so many sessions' tokens stay, within a minute, it is not about each of them. */
+/** If the successors of this many sessions' tokens are kept within a minute, the API rejects everybody. */
 const manySessions = 5;
 
 export function createRejectionBounds({ flows, scope, ofSessions }: RejectionBoundsDeps): RejectionBounds {

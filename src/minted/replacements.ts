@@ -45,7 +45,7 @@ interface ReplacementsDeps {
 }
 
 const remembered = 10_000;
-/** So long this process does not ask the store again whether a rejection is still not believed, ms. */
+/** How long this process does not ask the store again whether rejections are believed, ms. */
 const heldMs = 5_000;
 const nobody: TokenAnswer = {
   kind: "unavailable",

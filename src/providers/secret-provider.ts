@@ -24,7 +24,7 @@ export function createSecretProvider({
 }): Provider {
   return {
     secret: entryOf(secret, inject, fetch),
-    // A refresh token here is a grant's of before, when the upstream had another kind of token.
+    // A refresh token here is left from a time when the upstream had another kind of token.
     refresh: async () => ({ kind: "refused", why: "no_refresh_of_secrets" }),
     revoke: async () => undefined,
     maxConcurrency,

@@ -36,8 +36,8 @@ const notVerified = { invalid: "the JWT in the request is not the one that Envoy
  * reads too, and a client may send any two. So it counts only if all that it says is what Envoy has verified: not only
  * issuer, session and user, since a client's other JWT may differ in its audience or in its end alone.
  *
- * What is left to a client is the signature. A forged one gets no other identity, and its provider refuses it. Subject
- * tokens are told apart by what they say, so that ever new forgeries do not lead to ever new calls.
+ * A client can still forge the signature. That gives it no other identity, and the provider refuses the token. Subject
+ * tokens are told apart by their claims, so that many forged signatures do not lead to many calls.
  */
 export function createForwardedJwt(place: Place, maxEntries: number): ForwardedJwt {
   const known = new LRUCache<string, Parsed>(upTo(maxEntries));

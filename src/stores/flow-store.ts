@@ -9,9 +9,9 @@
  * account it is that a session is connected as. `issued`: what the id of the last `ticket` or `ask` was made of.
  * `minted`: an access token that replicas share. `minting`: a replica is asking for one. `ended`: when a session was
  * ended, for which tokens may be minted. `lives`: how long sessions' own tokens live. `rejected`: which minted token
- * its API rejected last. `held`: that rejections change nothing for now. `unminted`: why there is no token in place of a rejected one. `attempt`: a secret that was
- * entered is being tried, or was refused. `tried`: a secret was tried after its API had rejected it. `use`: when a secret
- * was last used. `using`: that this was noted lately.
+ * its API rejected last. `held`: that rejections change nothing for now. `unminted`: why there is no token in place of
+ * a rejected one. `attempt`: a secret that was entered is being tried, or was refused. `tried`: a secret was tried after
+ * its API had rejected it. `use`: when a secret was last used. `using`: that this was noted lately.
  */
 export type FlowKind =
   | ("state" | "ticket" | "session" | "seen" | "account" | "logout" | "key" | "used")

@@ -41,7 +41,7 @@ export function createCells(registry: Registry, type: "counter" | "gauge", shape
   return cells;
 }
 
-/** A gauge that is asked for its value at a scrape. Who is named again for the same labels is asked from then on. */
+/** A gauge that is asked for its value at a scrape. A later source for the same labels replaces the one before. */
 export function createAskedGauge(
   registry: Registry,
   shape: Shape,

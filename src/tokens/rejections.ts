@@ -59,7 +59,7 @@ export interface RejectionsDeps {
 
 /** Rejections that this process remembers, so that a crowd of 401s costs the store one call. */
 const remembered = 10_000;
-/** For so long a token is left as it is where refreshing did not help: doubled each time, ms. */
+/** How long a token is left as it is after refreshing did not help, ms: doubled each time. */
 const firstHoldMs = 60_000;
 const longestHoldMs = 3_600_000;
 

@@ -126,7 +126,7 @@ export function createResolve({
     return clock.monotonicMs() < task.until ? refreshWhereDue(task, row) : unavailable("superseded");
   }
 
-  /** A grant of before is no secret, and a secret of before no grant: it was made for another way to send it. */
+  /** What was kept for another kind of token is not served: it was made to be sent in another way. */
   function isOfOtherKind({ key }: FlightTask, { grant }: GrantRow): boolean {
     return (grant.isSecret === true) !== (secrets?.areOf(key.upstream) === true);
   }
