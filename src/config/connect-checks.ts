@@ -4,6 +4,12 @@ import type { Problem } from "./problem.ts";
 
 type ParsedUpstreams = NonNullable<Parsed["upstreams"]>;
 
+/** Where what belongs to these upstreams is kept. */
+interface Kept {
+  readonly store: Parsed["store"] | undefined;
+  readonly upstreams: ParsedUpstreams;
+}
+
 /** What the sections must agree on for users to connect accounts. */
 export function connectChecks(
   { connect, sessions = [], upstreams = {}, routes = [], store }: Parsed,
@@ -47,18 +53,17 @@ function stepUpChecks({ connect, heal }: Readonly<Record<string, unknown>>): Pro
 }
 
 /** Other than tokens, secrets are good for as long as their users leave them so. */
-function sealedSecrets({
-  store,
-  upstreams,
-}: {
-  readonly store: Parsed["store"] | undefined;
-  readonly upstreams: ParsedUpstreams;
-}): Problem[] {
-  if (store?.kind !== "redis" || store.encryption !== undefined) return [];
+function sealedSecrets({ store, upstreams }: Kept): Problem[] {
+  if (isSealed(store)) return [];
   const message = "needs store.encryption: users' secrets are kept in Redis, and would be there in the clear";
   return Object.entries(upstreams).flatMap(([name, upstream]) =>
     upstream?.secret === undefined ? [] : [{ path: `upstreams.${name}.secret`, message }],
   );
+}
+
+/** Whether nobody who reads the store sees what is kept; true also where a store cannot be told. */
+function isSealed(store: Kept["store"]): boolean {
+  return store?.kind !== "redis" || store.encryption !== undefined;
 }
 
 /** Sessions that are issued begin with an account, and not with a secret that is not tried. */
@@ -81,14 +86,8 @@ function beginningChecks({
 }
 
 /** What a server gives a client that registers itself has to be kept, by all replicas and for as long as grants live. */
-function sealedClients({
-  store,
-  upstreams,
-}: {
-  readonly store: Parsed["store"] | undefined;
-  readonly upstreams: ParsedUpstreams;
-}): Problem[] {
-  if (store?.kind !== "redis" || store.encryption !== undefined) return [];
+function sealedClients({ store, upstreams }: Kept): Problem[] {
+  if (isSealed(store)) return [];
   const message =
     "needs store.encryption: the client that registers itself at the server, and its secret, are kept in Redis; set that, or register a client by hand and give clientId";
   return Object.entries(upstreams).flatMap(([name, upstream]) =>

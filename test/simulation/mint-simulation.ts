@@ -4,7 +4,7 @@ import type { createMintJudge, MintFigure } from "./mint-rules.ts";
 import { createMintWorld, type MintProtections, type MintWorld } from "./mint-world.ts";
 import { createRng, type Rng } from "./rng.ts";
 import { createSimClock, type SimClock } from "./sim-clock.ts";
-import { waiting } from "./troubles.ts";
+import { type Lasting, letCome, waiting } from "./troubles.ts";
 
 /** What one seed led to. */
 export interface MintOutcome {
@@ -65,19 +65,9 @@ function startWork(world: MintWorld, clock: SimClock, rng: Rng, { work, troubled
 }
 
 function startTroubles(world: MintWorld, clock: SimClock, rng: Rng, plan: MintPlan): void {
-  for (const trouble of Object.keys(plan.every) as MintTrouble[]) next(trouble, rng.fork());
+  letCome(plan, clock, rng, happen);
 
-  function next(trouble: MintTrouble, chance: Rng): void {
-    const delayMs = waiting(chance, plan.every[trouble]);
-    if (!(clock.now() + delayMs < plan.troubledMs)) return;
-    clock.after(delayMs, () => {
-      const most = plan.troubledMs - clock.now();
-      happen(trouble, chance, (low, high) => Math.min(chance.between(low, high), most));
-      next(trouble, chance);
-    });
-  }
-
-  function happen(trouble: MintTrouble, chance: Rng, lasting: (low: number, high: number) => number): void {
+  function happen(trouble: MintTrouble, chance: Rng, lasting: Lasting): void {
     const members = world.members();
     const member = members.length > 0 ? chance.pick(members) : undefined;
     const happenings: Readonly<Record<MintTrouble, () => void>> = {

@@ -3,6 +3,29 @@ import type { Rng } from "./rng.ts";
 import type { SimClock } from "./sim-clock.ts";
 import type { SimWorld } from "./sim-world.ts";
 
+/** Draws how long something lasts, ms: not beyond the end of the troubles, after which it would be one itself. */
+export type Lasting = (low: number, high: number) => number;
+
+/** Lets each of the plan's troubles happen again and again, at its own pace, until they are over. */
+export function letCome<T extends string>(
+  plan: { readonly every: Readonly<Record<T, number>>; readonly troubledMs: number },
+  clock: SimClock,
+  rng: Rng,
+  happen: (trouble: T, chance: Rng, lasting: Lasting) => void,
+): void {
+  for (const trouble of Object.keys(plan.every) as T[]) next(trouble, rng.fork());
+
+  function next(trouble: T, chance: Rng): void {
+    const delayMs = waiting(chance, plan.every[trouble]);
+    if (!(clock.now() + delayMs < plan.troubledMs)) return;
+    clock.after(delayMs, () => {
+      const most = plan.troubledMs - clock.now();
+      happen(trouble, chance, (low, high) => Math.min(chance.between(low, high), most));
+      next(trouble, chance);
+    });
+  }
+}
+
 /** Lets troubles come, each at its own pace, until the plan says that they are over. */
 export function startTroubles({
   world,
@@ -15,20 +38,9 @@ export function startTroubles({
   rng: Rng;
   plan: Plan;
 }): void {
-  for (const trouble of Object.keys(plan.every) as Trouble[]) next(trouble, rng.fork());
+  letCome(plan, clock, rng, happen);
 
-  function next(trouble: Trouble, chance: Rng): void {
-    const delayMs = waiting(chance, plan.every[trouble]);
-    if (!(clock.now() + delayMs < plan.troubledMs)) return;
-    clock.after(delayMs, () => {
-      // What lasts beyond the end of the troubles would be one.
-      const most = plan.troubledMs - clock.now();
-      happen(trouble, chance, (low, high) => Math.min(chance.between(low, high), most));
-      next(trouble, chance);
-    });
-  }
-
-  function happen(trouble: Trouble, chance: Rng, lasting: (low: number, high: number) => number): void {
+  function happen(trouble: Trouble, chance: Rng, lasting: Lasting): void {
     const members = world.members();
     const member = members.length > 0 ? chance.pick(members) : undefined;
     const happenings: Readonly<Record<Trouble, () => void>> = {
