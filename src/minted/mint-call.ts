@@ -10,7 +10,7 @@ import type { MintRequest, TokenMint } from "../providers/token-mint.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
 import { shortHash } from "../stores/grant.ts";
 import type { ClientHelp } from "../tokens/answers.ts";
-import { type Breaker, isUnwell } from "../tokens/breaker.ts";
+import type { Breaker } from "../tokens/breaker.ts";
 import type { MintFailure, MintKind, Refusal, Subject } from "./kind.ts";
 import { meaningOf } from "./meaning.ts";
 import type { MintEnding, MintMetrics } from "./metrics.ts";
@@ -43,8 +43,6 @@ const misconfiguredPauseMs = 5_000;
 const remembered = 10_000;
 /** Words that refuse what the provider was shown, and not the user (RFC 6749 §5.2, RFC 8693 §2.2.2, Ory Hydra). */
 const wornWords: ReadonlySet<string> = new Set(["invalid_grant", "invalid_request", "invalid_token", "jti_known"]);
-/** More failures in a row of one session's calls do not count for the breaker: five sessions can open it together. */
-const failuresOfOne = 2;
 const checkConfiguration = "check the upstream's configuration. Nothing is lost";
 
 /** Makes one upstream's calls: no more at once than it may, none while its provider asks for a pause. Never rejects. */
@@ -53,8 +51,6 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
   const queue = new PQueue({ concurrency: maxConcurrency });
   let pause = { until: Number.NEGATIVE_INFINITY, why: "" };
   const pauses = new LRUCache<string, typeof pause>(upTo(remembered));
-  /** Failures of each session's calls, since a call of somebody went well. */
-  const failures = new LRUCache<string, number>(upTo(remembered));
 
   return (subject) => {
     const until = clock.monotonicMs() + patienceMs;
@@ -99,25 +95,17 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
     return { kind: "tokens", tokens: outcome.tokens, sentAt };
   }
 
-  async function ask(request: MintRequest, subject: Subject): Promise<{ outcome: RefreshOutcome; isCalled: boolean }> {
+  async function ask(
+    request: MintRequest,
+    { id, session = id }: Subject,
+  ): Promise<{ outcome: RefreshOutcome; isCalled: boolean }> {
     let isCalled = false;
     const mintFor = async () => {
       isCalled = true;
       return aboutSubject(await mint(request));
     };
-    const outcome = await breaker.run(mintFor, (ending) => tellsOfProvider(ending, subject));
+    const outcome = await breaker.run(mintFor, kind.ofSessions ? session : undefined);
     return { outcome, isCalled };
-  }
-
-  /** A provider that fails at what one session shows it may be well for all others, however often that session tries. */
-  function tellsOfProvider(outcome: RefreshOutcome, { id, session = id }: Subject): boolean {
-    if (!isUnwell(outcome)) failures.clear();
-    else if (kind.ofSessions) {
-      const count = (failures.get(session, plainGet) ?? 0) + 1;
-      failures.set(session, count);
-      return count <= failuresOfOne;
-    }
-    return true;
   }
 
   /** A word about one subject says nothing about how its provider is: it must not open the breaker for the others. */

@@ -1,5 +1,7 @@
+import { LRUCache } from "lru-cache";
 import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
+import { plainGet, upTo } from "../platform/lru-options.ts";
 import type { RefreshOutcome } from "../providers/outcome.ts";
 import type { TokenMetrics } from "./metrics.ts";
 
@@ -9,12 +11,11 @@ export interface Breaker {
   openMs(): number;
   /**
    * Makes the call, or answers `transient` without one while the breaker is open.
-   * @param tells whether an outcome says anything about the provider; by default every one of a call that was made does
+   * @param session whose call it is, where the provider may fail at what it is shown of one session and be well for all
+   *   others: of what fails again and again for one session, little counts
    */
-  run(call: () => Promise<RefreshOutcome>, tells?: Tells): Promise<RefreshOutcome>;
+  run(call: () => Promise<RefreshOutcome>, session?: string): Promise<RefreshOutcome>;
 }
-
-type Tells = (outcome: RefreshOutcome) => boolean;
 
 export interface BreakerDeps {
   readonly upstream: string;
@@ -25,6 +26,10 @@ export interface BreakerDeps {
 
 /** This many failures in a row open the breaker. */
 const failuresToOpen = 10;
+/** More failures of one session, since a call of somebody went well, do not count: five sessions can open it together. */
+const failuresOfOne = 2;
+/** Sessions whose failures are remembered. */
+const remembered = 10_000;
 /** How long it stays open, ms: doubled each time the call that tries again fails. */
 const firstOpenMs = 5_000;
 const longestOpenMs = 60_000;
@@ -65,6 +70,8 @@ export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): B
   let state: State = { kind: "closed" };
   /** Failures in a row, of calls that began while the breaker was closed. */
   let failures = 0;
+  /** Failures of each session, since a call of somebody went well. */
+  const failuresOf = new LRUCache<string, number>(upTo(remembered));
   /** Set from the first opening until a call succeeds: a failed try in between opens the breaker without a log line. */
   let isTripped = false;
 
@@ -76,36 +83,47 @@ export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): B
     run,
   };
 
-  async function run(call: () => Promise<RefreshOutcome>, tells: Tells = () => true): Promise<RefreshOutcome> {
-    const isSilent = (outcome: RefreshOutcome) => isWithheld(outcome) || !tells(outcome);
+  async function run(call: () => Promise<RefreshOutcome>, session?: string): Promise<RefreshOutcome> {
     switch (state.kind) {
       case "closed":
-        return count(await call(), isSilent);
+        return count(await call(), session);
       case "half_open":
         await state.decided.promise;
-        return run(call, tells);
+        return run(call, session);
       case "open":
         if (leftMs(state) > 0) return { kind: "transient", why: "breaker_open", retryAfterMs: leftMs(state) };
-        return probe(call, state.forMs, isSilent);
+        return probe(call, state.forMs, session);
       default:
         return state satisfies never;
     }
   }
 
+  /** Whether the outcome tells nothing about the provider. Asked once for each call, since it counts. */
+  function isSilent(outcome: RefreshOutcome, session: string | undefined): boolean {
+    if (isWithheld(outcome)) return true;
+    if (!isUnwell(outcome)) failuresOf.clear();
+    else if (session !== undefined) {
+      const ofOne = (failuresOf.get(session, plainGet) ?? 0) + 1;
+      failuresOf.set(session, ofOne);
+      return ofOne > failuresOfOne;
+    }
+    return false;
+  }
+
   /** A call that ends after others have opened the breaker does not keep it open longer. */
-  function count(outcome: RefreshOutcome, isSilent: Tells): RefreshOutcome {
-    if (isSilent(outcome)) return outcome;
+  function count(outcome: RefreshOutcome, session: string | undefined): RefreshOutcome {
+    if (isSilent(outcome, session)) return outcome;
     failures = isUnwell(outcome) ? failures + 1 : 0;
     if (failures >= failuresToOpen && state.kind !== "open") open();
     return outcome;
   }
 
-  async function probe(call: () => Promise<RefreshOutcome>, forMs: number, isSilent: Tells): Promise<RefreshOutcome> {
+  async function probe(call: () => Promise<RefreshOutcome>, forMs: number, session?: string): Promise<RefreshOutcome> {
     const probing: HalfOpen = { kind: "half_open", forMs, decided: Promise.withResolvers() };
     enter(probing);
     try {
       const outcome = await call();
-      if (state === probing && isSilent(outcome)) enter({ kind: "open", until: clock.monotonicMs(), forMs });
+      if (isSilent(outcome, session) && state === probing) enter({ kind: "open", until: clock.monotonicMs(), forMs });
       else if (state === probing && !isUnwell(outcome)) close();
       return outcome;
     } finally {

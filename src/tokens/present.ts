@@ -34,7 +34,8 @@ export function createPresent({ coherence, isCommitting, clock, metrics, config 
       return true;
     };
     // The breaker counts how the call really ends: a provider that is slower than `refresh.timeout` still works.
-    const answer = breaker.run(() => provider.refresh({ refreshToken, client: attempt.row.grant.client, beforeSend }));
+    const refresh = () => provider.refresh({ refreshToken, client: attempt.row.grant.client, beforeSend });
+    const answer = breaker.run(refresh, attempt.task.key.session);
     const ending = await untilGivenUp(clock, { outcome: answer, sent: sent.promise }, patience.ms).catch(
       (error: unknown): RefreshOutcome => {
         if (sentAt === undefined) throw error;

@@ -230,3 +230,34 @@ test("a call that was withheld in the last moment neither opens a breaker nor cl
   await breaker.run(async () => ({ kind: "refused", why: "invalid_grant" }));
   expect(metrics.breakerStates).toEqual(["open", "half_open", "open", "half_open", "closed"]);
 });
+
+describe("a provider that fails at what it is shown of one session", () => {
+  test("is left alone by nobody else, however often that one tries", async () => {
+    const { world, ask } = await manySessions();
+    await world.login("unlucky", { remainingMs: 0 });
+    for (let time = 0; time < 15; time++) {
+      world.endpoint.respondNext({ status: 503 });
+      expect(await world.fresh({ session: "unlucky" })).toMatch(/^unavailable/);
+      await world.clock.advance(6 * 60_000);
+    }
+    expect([await ask(), world.metrics.breakerStates]).toEqual([expect.stringMatching(/^access/), []]);
+    expect(world.endpoint.calls).toBe(16);
+  });
+
+  test("is left alone when five sessions have failed, two times each", async () => {
+    const { world, asked } = await manySessions();
+    const unlucky = ["a", "b", "c", "d", "e"];
+    for (const session of unlucky) await world.login(session, { remainingMs: 0 });
+    for (let time = 0; time < 2; time++) {
+      for (const session of unlucky) {
+        world.endpoint.respondNext({ status: 503 });
+        await world.fresh({ session });
+      }
+      if (time === 0) await world.clock.advance(6 * 60_000);
+    }
+    expect([await asked(), world.metrics.breakerStates]).toEqual([
+      { kind: "unavailable", why: "breaker_open", retryAfterMs: 5_000 },
+      ["open"],
+    ]);
+  });
+});
