@@ -105,7 +105,7 @@ function createLasting(config: Config, world: World, current: () => Decision) {
   const store = configuredStore({ ...world, ...files, metrics: metrics.store });
   let flowStores: FlowStores | undefined; // made when a configuration needs them first
   const flowStoresFor = (next: Config) =>
-    (flowStores ??= configuredFlowStores({ ...world, ...files, isNeeded: needsFlowStores(next) }));
+    (flowStores ??= configuredFlowStores({ ...world, ...files, store, isNeeded: needsFlowStores(next) }));
   const asked = { providers: () => current().providers, records: () => flowStores?.flows };
   const secrets = createSecrets({ ...world, ...asked, store });
   const heard = alsoHeardBy(store, (change) => current().tokens.heard(change));

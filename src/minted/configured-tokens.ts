@@ -8,7 +8,7 @@ import type { AnswerRules } from "../providers/answer-rules.ts";
 import type { ServerConfig } from "../providers/server-configuration.ts";
 import { createTokenMint } from "../providers/token-mint.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
-import type { Change, ChangeListener, TokenStore } from "../stores/token-store.ts";
+import type { Change, ChangeListener, SessionEnd, TokenStore } from "../stores/token-store.ts";
 import { type Breaker, createBreaker } from "../tokens/breaker.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
 import type { TokenManager, TokenManagerConfig } from "../tokens/token-manager.ts";
@@ -16,7 +16,7 @@ import { clientCredentials } from "./client-credentials.ts";
 import { clientIdentity, keyIdentity } from "./client-identity.ts";
 import { type CrossAppConfig, type MintedConfig, needsSubjectToken } from "./config.ts";
 import { createCrossAppMinter, crossApp, idJag } from "./cross-app.ts";
-import { createEndedSessions, type EndedSessions } from "./ended-sessions.ts";
+import { createEndedSessions, type EndedSessions, type SessionEnds } from "./ended-sessions.ts";
 import { exchange } from "./exchange.ts";
 import { createIdJags } from "./id-jags.ts";
 import { jwtBearer } from "./jwt-bearer.ts";
@@ -46,6 +46,10 @@ interface MintStores {
   readonly own: FlowStore;
 }
 
+interface MintParts extends MintStores {
+  readonly ended: EndedSessions;
+}
+
 /** What says when tokens are replaced, and how many are held. */
 interface TokenSections {
   readonly refresh: Omit<TokenManagerConfig, "cacheEntries" | "maxStalenessMs" | "maxOutageMs">;
@@ -70,6 +74,9 @@ interface ConfiguredTokensDeps {
 /** A token lives this long where neither its provider nor the upstream says, ms. */
 const defaultLifeMs = 5 * 60_000;
 
+/** Of what no session's end concerns. */
+const living: SessionEnds = { look: async () => "living", isCurrent: () => true, mayHaveEnded: () => false };
+
 /** What a configuration says of tokens in general. */
 export function tokenConfigOf({ refresh, cache }: TokenSections): TokenManagerConfig {
   return { ...refresh, ...cache, cacheEntries: cache.maxSessions };
@@ -79,28 +86,33 @@ export function tokenConfigOf({ refresh, cache }: TokenSections): TokenManagerCo
 export function configuredTokens({ config, flowStores, keep, grants, ...deps }: ConfiguredTokensDeps): UpstreamTokens {
   const { fetchFor, clock, store, metrics } = deps;
   const tokenConfig = tokenConfigOf(config);
+  const ofSessions = Object.values(config.upstreams).some(({ minted }) => minted && needsSubjectToken(minted));
+  const stores = flowStores && { ...flowStores, ended: endedIn(flowStores.flows) };
   const minters: ReadonlyMap<string, Minter> = new Map(
     Object.entries(config.upstreams).flatMap(([name, upstream]) =>
-      upstream.minted === undefined || flowStores === undefined
+      upstream.minted === undefined || stores === undefined
         ? []
-        : [[name, kept(name, upstream, upstream.minted, flowStores)] as const],
+        : [[name, kept(name, upstream, upstream.minted, stores)] as const],
     ),
   );
-  const ofSessions = Object.values(config.upstreams).some(({ minted }) => minted && needsSubjectToken(minted));
-  const ended = flowStores && ofSessions ? createEndedSessions({ flows: flowStores.flows, clock }) : undefined;
-  return createUpstreamTokens(grants, minters, async (session, endedAt) => ended?.end(session, endedAt));
+  return createUpstreamTokens(grants, minters, ofSessions ? stores?.ended : undefined);
 
-  function kept(name: string, upstream: Upstream, minted: MintedConfig, stores: MintStores): Minter {
+  function kept(name: string, upstream: Upstream, minted: MintedConfig, stores: MintParts): Minter {
     const identity = minted.kind === "crossApp" ? config.upstreams[minted.identity] : undefined;
     const madeOf = [upstream, identity, tokenConfig, stores];
     return keep(`minter ${name}`, madeOf, () => minterOf(name, upstream, minted, stores));
   }
 
-  function minterOf(upstream: string, server: Upstream, minted: MintedConfig, stores: MintStores): Minter {
+  /** One for all upstreams: what it has heard outlasts a reload, as the tokens do. */
+  function endedIn(flows: FlowStore): EndedSessions {
+    const { coherence } = grants;
+    return keep("ended sessions", [flows], () => createEndedSessions({ flows, coherence, clock }));
+  }
+
+  function minterOf(upstream: string, server: Upstream, minted: MintedConfig, stores: MintParts): Minter {
     const scope = [upstream, ...namesOf(server), JSON.stringify(minted)];
     if (minted.kind === "crossApp") return crossAppMinterOf(upstream, server, minted, scope, stores);
-    const ended = createEndedSessions({ flows: stores.flows, clock });
-    return minterFor(upstream, server, kindOf(minted, deps), scope, ended, stores);
+    return minterFor(upstream, server, kindOf(minted, deps), scope, stores.ended, stores);
   }
 
   function minterFor(
@@ -108,7 +120,7 @@ export function configuredTokens({ config, flowStores, keep, grants, ...deps }: 
     server: Upstream,
     kind: MintKind,
     scope: readonly string[],
-    ended: Pick<EndedSessions, "look">,
+    ended: SessionEnds,
     { flows, own }: MintStores,
   ): Minter {
     const breaker = createBreaker({ ...deps, upstream, metrics: metrics.tokens });
@@ -146,8 +158,7 @@ export function configuredTokens({ config, flowStores, keep, grants, ...deps }: 
       call: callFor(upstream, provider, first, breaker, deps.log.child({ step: "id_jag" })),
     });
     // The login that a token is for tells by itself whether it was ended.
-    const ended: Pick<EndedSessions, "look"> = { look: async () => "living" };
-    const minter = minterFor(upstream, server, crossApp({ ...parts, idJags }), scope, ended, stores);
+    const minter = minterFor(upstream, server, crossApp({ ...parts, idJags }), scope, living, stores);
     return createCrossAppMinter({ ...parts, scope, minter, heard: (change) => shared.heard(change.session) });
   }
 
@@ -178,17 +189,17 @@ function namesOf({ issuer = "", tokenEndpoint = issuer, clientId = "", clientAut
   return [tokenEndpoint, clientId, clientIdentity(clientAuth), ...signer];
 }
 
-/** The store, whose changes minters hear as well, before whoever listens. */
-export function alsoHeardBy(store: TokenStore, heard: (change: Change) => void): TokenStore {
+/** The store, whose news minters hear as well, before whoever listens. */
+export function alsoHeardBy(store: TokenStore, heard: (news: Change | SessionEnd) => void): TokenStore {
   return { ...store, listen: (listener) => store.listen(heardBy(listener, heard)) };
 }
 
-function heardBy(listener: ChangeListener, heard: (change: Change) => void): ChangeListener {
+function heardBy(listener: ChangeListener, heard: (news: Change | SessionEnd) => void): ChangeListener {
   const changed = (change: Change) => {
     heard(change);
     listener.changed(change);
   };
-  return { ...listener, changed };
+  return { ...listener, changed, ended: heard };
 }
 
 function kindOf(

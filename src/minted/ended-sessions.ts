@@ -1,24 +1,53 @@
+import { LRUCache } from "lru-cache";
 import type { Clock } from "../platform/clock.ts";
+import { plainGet } from "../platform/lru-options.ts";
 import type { FlowStore } from "../stores/flow-store.ts";
+import type { SessionEnd } from "../stores/token-store.ts";
+import type { Coherence } from "../tokens/coherence.ts";
 import type { Subject } from "./kind.ts";
 
 /**
  * Sessions that were ended before their own tokens were. For a token that was issued until then nothing is minted any
  * more, on any replica. A login since then has a later one.
  */
-export interface EndedSessions {
+export interface EndedSessions extends SessionEnds {
   /**
    * Throws what the store throws.
    * @param endedAt epoch ms; by the clock of the session's issuer where that one has said it, since `iat` is by it too
    */
   end(session: string, endedAt?: number): Promise<void>;
-  /** `unknown`: the store cannot be asked. Never rejects. */
-  look(subject: Subject): Promise<"living" | "ended" | "unknown">;
+  /** A replica has ended a session, perhaps this one. */
+  heard(end: SessionEnd): void;
+}
+
+/** `unknown`: the store cannot be asked. */
+export type SessionState = "living" | "ended" | "unknown";
+
+/** What is known of sessions' ends, as those ask who hand out tokens. */
+export interface SessionEnds {
+  /** Asks the store. Never rejects. */
+  look(subject: Subject): Promise<SessionState>;
+  /**
+   * Whether a session that was living then (monotonic ms: just before the store was asked) may be served now without
+   * asking: this process would have heard of its end. Synchronous: the hot path.
+   */
+  isCurrent(subject: Subject, livingAt: number, now: number): boolean;
+  /** Whether an end has been heard since then, or may have been and was forgotten. */
+  mayHaveEnded(subject: Subject, livingAt: number): boolean;
 }
 
 interface EndedSessionsDeps {
-  readonly flows: Pick<FlowStore, "read" | "set">;
-  readonly clock: Pick<Clock, "wallMs">;
+  readonly flows: Pick<FlowStore, "read" | "set" | "end">;
+  readonly coherence: Pick<Coherence, "isCurrent">;
+  readonly clock: Pick<Clock, "wallMs" | "monotonicMs">;
+  /** How many ends are remembered that were heard. */
+  readonly remembered?: number | undefined;
+}
+
+interface HeardEnd {
+  readonly endedAt: number;
+  /** When it was heard, monotonic ms. */
+  readonly at: number;
 }
 
 const hourMs = 60 * 60 * 1_000;
@@ -29,30 +58,64 @@ const longestKeptMs = 30 * dayMs;
 /** Names the record of that life. */
 const longest = "longest";
 
-export function createEndedSessions({ flows, clock }: EndedSessionsDeps): EndedSessions {
+export function createEndedSessions(deps: EndedSessionsDeps): EndedSessions {
+  const { flows, coherence, clock, remembered = 10_000 } = deps;
   /** The longest life that this process has told the store of, ms, and when, epoch ms. */
   let told = { lifeMs: shortestKeptMs, at: Number.NEGATIVE_INFINITY };
+  /** When the last of those ends was heard that are forgotten: whoever was living before it is looked at again. */
+  let forgottenAt = Number.NEGATIVE_INFINITY;
+  const heardEnds = new LRUCache<string, HeardEnd>({
+    max: remembered,
+    dispose({ at }, _session, reason) {
+      if (reason === "evict") forgottenAt = Math.max(forgottenAt, at);
+    },
+  });
 
   return {
     async end(session, endedAt = clock.wallMs()) {
       // A logout that comes late must not bring back what was ended after it. A record that cannot be read is replaced;
       // where the store does not answer, the write says so.
       const before = Number((await flows.read("ended", session).catch(() => undefined)) ?? 0) || 0;
-      const lifeMs = Math.max(Number((await flows.read("lives", longest)) ?? 0) || 0, told.lifeMs);
-      await flows.set("ended", session, String(Math.max(before, endedAt)), lifeMs);
+      await flows.end({ session, endedAt: Math.max(before, endedAt) }, await keptMs());
     },
+
+    heard({ session, endedAt }) {
+      const before = heardEnds.get(session, plainGet)?.endedAt ?? endedAt;
+      heardEnds.set(session, { endedAt: Math.max(before, endedAt), at: clock.monotonicMs() });
+    },
+
     async look({ session, issuedAt = 0, expiresAt = 0 }) {
       if (session === undefined) return "living";
+      const isOf = ({ endedAt }: Pick<HeardEnd, "endedAt">) => issuedAt <= endedAt;
       try {
         await tell(Math.min(Math.ceil((expiresAt - clock.wallMs()) / hourMs) * hourMs, longestKeptMs));
-        const endedAt = await flows.read("ended", session);
+        const stored = await flows.read("ended", session);
         // Tokens name their second only: one of the same second may have been issued before.
-        return endedAt !== undefined && issuedAt <= Number(endedAt) ? "ended" : "living";
+        if (stored !== undefined && isOf({ endedAt: Number(stored) })) return "ended";
       } catch {
-        return "unknown";
+        const heard = heardEnds.get(session, plainGet);
+        return heard !== undefined && isOf(heard) ? "ended" : "unknown";
       }
+      const heard = heardEnds.get(session, plainGet);
+      if (heard === undefined || !isOf(heard)) return "living";
+      // A failover has cost the store what this process has heard.
+      await keptMs()
+        .then((lifeMs) => flows.set("ended", session, String(heard.endedAt), lifeMs))
+        .catch(() => {});
+      return "ended";
     },
+
+    isCurrent: (subject, livingAt, now) => !mayHaveEnded(subject, livingAt) && coherence.isCurrent(livingAt, now),
+    mayHaveEnded,
   };
+
+  function mayHaveEnded({ session = "" }: Subject, livingAt: number): boolean {
+    return livingAt <= forgottenAt || livingAt <= (heardEnds.get(session, plainGet)?.at ?? Number.NEGATIVE_INFINITY);
+  }
+
+  async function keptMs(): Promise<number> {
+    return Math.max(Number((await flows.read("lives", longest)) ?? 0) || 0, told.lifeMs);
+  }
 
   /** Any replica may be the one that hears of a session's end. It is told once a day, so that it is not forgotten. */
   async function tell(lifeMs: number): Promise<void> {

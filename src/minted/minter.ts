@@ -9,7 +9,8 @@ import { type AccessToken, placeAccessToken, usableUntil } from "../tokens/acces
 import type { TokenAnswer } from "../tokens/answers.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
 import type { Owner } from "../tokens/owner.ts";
-import type { EndedSessions } from "./ended-sessions.ts";
+import { createConfirmations, type SessionLook } from "./confirmations.ts";
+import type { SessionEnds } from "./ended-sessions.ts";
 import { createHeldTokens } from "./held-tokens.ts";
 import type { Actor, MintKind, Subject } from "./kind.ts";
 import type { MintMetrics } from "./metrics.ts";
@@ -17,7 +18,7 @@ import type { MintResult } from "./mint-call.ts";
 import type { MinterConfig } from "./minter-config.ts";
 import type { RejectionBounds } from "./rejection-bounds.ts";
 import { createReplacements, type Replacements } from "./replacements.ts";
-import { ofSubject, type SharedToken, sharedIdOf, versionOf } from "./shared-records.ts";
+import { ofSubject, type SharedToken, versionOf } from "./shared-records.ts";
 import { endingOf, type SharedTokens } from "./shared-tokens.ts";
 
 /** Hands out the minted tokens of one upstream; the same shapes as the manager of grants has. */
@@ -40,7 +41,7 @@ interface MinterDeps {
   readonly upstream: string;
   readonly kind: MintKind;
   readonly call: (subject: Subject) => Promise<MintResult>;
-  readonly ended: Pick<EndedSessions, "look">;
+  readonly ended: SessionEnds;
   readonly shared: SharedTokens;
   /** Differs wherever another token would be minted: another upstream, provider, client, or request. */
   readonly scope: readonly string[];
@@ -70,19 +71,17 @@ const tooLate: Unavailable = { kind: "unavailable", why: "mint_timeout" };
 const noToken: Unavailable = { kind: "unavailable", why: "the session has no token of its own" };
 const sessionEnded: Found = { kind: "refused", why: "session_ended" };
 const expired = { kind: "refused", why: "subject_token_expired" } as const;
-/** The store is asked again this long after it did not answer, ms. */
-const storeRetryMs = 1_000;
 
 /**
  * The steps from the cheapest on: this process's tokens, a mint that is under way here, the tokens that replicas share,
  * the provider.
  */
 export function createMinter(deps: MinterDeps): Minter {
-  const { upstream, kind, call, ended, shared, scope, config, clock, random, metrics } = deps;
+  const { upstream, kind, call, shared, scope, config, clock, random, metrics } = deps;
   const cache = createHeldTokens(config.cacheEntries);
   const flights = new Map<string, Promise<Found>>();
   const { track, settled } = createRunningWork();
-  const looking = new Set<string>();
+  const { isConfirmed, isTrusted, confirm, looked } = createConfirmations({ ...deps, held: cache, idOf, track });
   const replacements = createReplacements({
     ...{ ...deps, held: cache, leftMs, metrics: metrics.tokens },
     mint: (subject, replacing) => join(subject, replacing),
@@ -95,7 +94,7 @@ export function createMinter(deps: MinterDeps): Minter {
       const token = subject && cache.get(subject.id);
       if (subject === undefined || token === undefined) return undefined;
       const now = clock.monotonicMs();
-      if (now >= token.staleAt || (kind.ofSessions && !isConfirmed(subject, token, now))) return undefined;
+      if (now >= token.staleAt || !isConfirmed(subject, token, now)) return undefined;
       if (now >= token.aheadAt) mintAhead(subject, token);
       metrics.tokens.count("cache_hit", upstream);
       return token;
@@ -136,46 +135,11 @@ export function createMinter(deps: MinterDeps): Minter {
     }
   }
 
-  function usable({ id }: Subject): (TokenAnswer & { readonly kind: "fresh" }) | undefined {
-    const token = cache.get(id);
+  function usable(subject: Subject): (TokenAnswer & { readonly kind: "fresh" }) | undefined {
+    const token = cache.get(subject.id);
     const now = clock.monotonicMs();
-    if (token === undefined || now >= usableUntil(token)) return undefined;
-    return kind.ofSessions && now >= trustedUntil(token) ? undefined : { kind: "fresh", token };
-  }
-
-  /**
-   * Until when a token is served after its session was looked at: longer while the store cannot be asked. That it could
-   * not be asked once says nothing later on: a session that is seldom used would be served long after its end.
-   */
-  function trustedUntil({ confirmedAt, unaskedUntil }: AccessToken): number {
-    const inOutage = Math.min(confirmedAt + config.maxOutageMs, unaskedUntil + config.maxStalenessMs);
-    return Math.max(confirmedAt + config.maxStalenessMs, inOutage);
-  }
-
-  /** Whether the session had not ended lately; it is looked at again in the background, before a request has to wait. */
-  function isConfirmed(subject: Subject, token: AccessToken, now: number): boolean {
-    if (now < token.confirmedAt + config.maxStalenessMs / 2) return true;
-    if (now >= token.unaskedUntil && !looking.has(subject.id)) {
-      looking.add(subject.id);
-      track(confirm(subject).then(() => looking.delete(subject.id)));
-    }
-    return now < trustedUntil(token);
-  }
-
-  async function confirm({ id, ...subject }: Subject): Promise<"living" | "ended" | "unknown"> {
-    const from = clock.monotonicMs();
-    const [state, actor] = await Promise.all([
-      ended.look({ id, ...subject }),
-      cache.get(id) && kind.actor?.().catch(() => undefined),
-    ]);
-    const held = cache.get(id);
-    if (held === undefined) return state;
-    const isOfAnother = actor !== undefined && sharedIdOf(held.version) !== idOf({ id }, actor);
-    if (state === "ended" || isOfAnother) cache.delete(id);
-    else if (state === "living")
-      cache.change(id, { ...held, confirmedAt: from, unaskedUntil: Number.NEGATIVE_INFINITY });
-    else held.unaskedUntil = clock.monotonicMs() + storeRetryMs;
-    return state;
+    const isUsable = token !== undefined && now < usableUntil(token) && isTrusted(subject, token, now);
+    return isUsable ? { kind: "fresh", token } : undefined;
   }
 
   function mintAhead(subject: Subject, token: AccessToken): void {
@@ -204,19 +168,19 @@ export function createMinter(deps: MinterDeps): Minter {
   }
 
   async function obtain(subject: Subject, replacing: string | undefined): Promise<Found> {
-    const lookedAt = clock.monotonicMs();
-    if (!kind.ofSessions) return bring(subject, replacing, lookedAt);
-    if ((await confirm(subject)) === "ended") return sessionEnded;
+    const at = clock.monotonicMs();
+    if (!kind.ofSessions) return bring(subject, replacing, { at, state: "living" });
+    const state = await confirm(subject);
+    if (state === "ended") return sessionEnded;
     if (subjectLeftMs(subject) <= 0) return expired;
-    const found = await bring(subject, replacing, lookedAt);
-    if (found.kind !== "fresh" || clock.monotonicMs() < lookedAt + config.maxStalenessMs) return found;
+    const found = await bring(subject, replacing, { at, state });
+    if (found.kind !== "fresh" || clock.monotonicMs() < at + config.maxStalenessMs) return found;
     // That took so long that the session may have ended meanwhile, and the token too.
     if ((await confirm(subject)) === "ended") return sessionEnded;
     return clock.monotonicMs() < found.token.expiresAt ? found : tooLate;
   }
 
-  /** @param lookedAt when the session was looked at */
-  async function bring(subject: Subject, replacing: string | undefined, lookedAt: number): Promise<Found> {
+  async function bring(subject: Subject, replacing: string | undefined, look: SessionLook): Promise<Found> {
     // Another flight may have brought it since this one was asked for.
     const held = usable(subject);
     if (held !== undefined && held.token.version !== replacing && clock.monotonicMs() < held.token.staleAt) return held;
@@ -232,7 +196,7 @@ export function createMinter(deps: MinterDeps): Minter {
     const turn = await shared.findOrTakeTurn(id, isGood);
     if (turn.kind === "found") {
       metrics.mints.minted(upstream, "shared");
-      return keep(subject, turn.token, placed(turn.token, leftMs(turn.token)), lookedAt);
+      return keep(subject, turn.token, placed(turn.token, leftMs(turn.token)), look);
     }
     const asked = { wall: clock.wallMs(), monotonic: clock.monotonicMs() };
     const result = await call(actor === undefined ? subject : { ...subject, actor });
@@ -257,7 +221,7 @@ export function createMinter(deps: MinterDeps): Minter {
     track(turn.end({ kind: "tokens", token: made }));
     // This process stood still while the answer came.
     if (clock.monotonicMs() >= sentAt + lifeMs) return tooLate;
-    return keep(subject, made, placed(made, lifeMs, sentAt), lookedAt);
+    return keep(subject, made, placed(made, lifeMs, sentAt), look);
   }
 
   /** Another actor may get another token. */
@@ -285,12 +249,12 @@ export function createMinter(deps: MinterDeps): Minter {
 
   /**
    * Nothing is minted ahead for a subject that ends with the token: the next token would not live longer.
-   * @param confirmedAt when the session was looked at: it may have ended since then, while the mint was under way
+   * @param look at the session: it may have ended since then, while the mint was under way
    */
-  function keep(subject: Subject, made: SharedToken, token: AccessToken, confirmedAt: number): Found {
+  function keep(subject: Subject, made: SharedToken, token: AccessToken, look: SessionLook): Found {
     const { mintedAt, lifeMs, isSuccessor } = made;
     const isLast = subjectLeftMs(subject, mintedAt + lifeMs) <= 0;
-    const kept = { ...token, confirmedAt, aheadAt: isLast ? Number.POSITIVE_INFINITY : token.aheadAt };
+    const kept = { ...looked(token, look), aheadAt: isLast ? Number.POSITIVE_INFINITY : token.aheadAt };
     cache.set(subject, kept, isSuccessor);
     return { kind: "fresh", token: kept };
   }

@@ -9,7 +9,7 @@ import type { AccessToken } from "../tokens/access-token.ts";
 import type { TokenAnswer } from "../tokens/answers.ts";
 import type { RejectionEnding, TokenMetrics } from "../tokens/metrics.ts";
 import type { Rejections } from "../tokens/rejections.ts";
-import type { EndedSessions } from "./ended-sessions.ts";
+import type { SessionEnds } from "./ended-sessions.ts";
 import type { HeldTokens } from "./held-tokens.ts";
 import type { MintKind, Subject } from "./kind.ts";
 import type { RejectionBounds } from "./rejection-bounds.ts";
@@ -31,7 +31,7 @@ interface ReplacementsDeps {
   /** What the store counts for all replicas, and what this one counts where that cannot be asked. */
   readonly bounds: RejectionBounds;
   readonly ownBounds: RejectionBounds;
-  readonly ended: Pick<EndedSessions, "look">;
+  readonly ended: Pick<SessionEnds, "look">;
   /** Tells all replicas that a version was rejected. May reject, and may get lost. */
   readonly announce: (version: string) => Promise<void>;
   /** A token in place of that version, by a mint that all callers share. Never rejects. */

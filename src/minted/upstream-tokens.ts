@@ -1,5 +1,6 @@
-import type { Change } from "../stores/token-store.ts";
+import type { Change, SessionEnd } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
+import type { EndedSessions } from "./ended-sessions.ts";
 import type { Minter } from "./minter.ts";
 
 export interface UpstreamTokens extends TokenManager {
@@ -8,17 +9,19 @@ export interface UpstreamTokens extends TokenManager {
    * @param endedAt epoch ms, by the clock of the session's issuer; default: now, by ours
    */
   endSession(session: string, endedAt?: number): Promise<void>;
-  /** Tells of a change that may concern tokens that are minted. */
-  heard(change: Change): void;
+  /** Tells of what may concern tokens that are minted. */
+  heard(news: Change | SessionEnd): void;
 }
 
 /** The tokens of all upstreams: of grants, and of those that are minted. Nobody who asks has to know which is which. */
 export function createUpstreamTokens(
   grants: TokenManager,
   minters: ReadonlyMap<string, Minter>,
-  endSession: UpstreamTokens["endSession"],
+  ended: Pick<EndedSessions, "end" | "heard"> | undefined,
 ): UpstreamTokens {
-  const heard = (change: Change) => minters.get(change.upstream)?.heard(change);
+  const endSession: UpstreamTokens["endSession"] = async (...end) => ended?.end(...end);
+  const heard = (news: Change | SessionEnd) =>
+    "endedAt" in news ? ended?.heard(news) : minters.get(news.upstream)?.heard(news);
   if (minters.size === 0) return { ...grants, endSession, heard };
   return {
     ...grants,

@@ -46,6 +46,12 @@ export interface FlowStores {
   readonly index: SessionIndex;
 }
 
+interface FlowStoreDeps {
+  readonly isNeeded: boolean;
+  /** Tells of sessions' ends, where it is in this process alone. */
+  readonly store: Pick<TokenStore, "announce">;
+}
+
 /**
  * Keeps these records in the same place as the grants, on a connection of their own. Undefined if the configuration
  * needs none of them.
@@ -57,13 +63,14 @@ export function configuredFlowStores({
   random,
   log,
   sealer,
-}: ConfiguredStoreDeps & { readonly isNeeded: boolean }): FlowStores | undefined {
+  store,
+}: ConfiguredStoreDeps & FlowStoreDeps): FlowStores | undefined {
   if (!isNeeded) return undefined;
   const own = createMemoryFlowStore({ clock, maxRecords: ownRecords });
   if (config.kind === "memory") {
     const { maxGrants } = config;
     return {
-      ...{ flows: createMemoryFlowStore({ clock, maxRecords: maxGrants }), own },
+      ...{ flows: createMemoryFlowStore({ clock, maxRecords: maxGrants, ended: store.announce }), own },
       index: createMemorySessionIndex({ clock, maxEntries: 2 * maxGrants }),
     };
   }

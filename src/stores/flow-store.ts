@@ -1,3 +1,5 @@
+import type { SessionEnd } from "./token-store.ts";
+
 /**
  * What a record is for. `state`: a login under way at a provider, as earlier versions kept it. `ticket`: an invitation
  * to connect. `session` and `seen`: a browser session that we issued, with its absolute and its idle lifetime.
@@ -34,5 +36,7 @@ export interface FlowStore {
   read(kind: FlowKind, id: string, renewMs?: number): Promise<string | undefined>;
   /** Takes the value away and returns it: only one caller gets it, also of several at the same time. */
   take(kind: FlowKind, id: string): Promise<string | undefined>;
+  /** Keeps for `lifeMs` when a session was ended, as `set` does, and tells the listeners of all replicas in one step. */
+  end(end: SessionEnd, lifeMs: number): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,11 +1,14 @@
 import type { Clock } from "../platform/clock.ts";
 import { BearerswapError } from "../platform/error.ts";
 import type { FlowKind, FlowStore } from "./flow-store.ts";
+import type { SessionEnd } from "./token-store.ts";
 
 interface MemoryFlowStoreDeps {
   readonly clock: Pick<Clock, "monotonicMs">;
   /** The most records of each kind that are held, so that a flood of one kind does not take the room of others. */
   readonly maxRecords: number;
+  /** Tells this process that a session was ended. */
+  readonly ended?: ((end: SessionEnd) => unknown) | undefined;
 }
 
 interface Entry {
@@ -21,7 +24,7 @@ const small: ReadonlySet<FlowKind> = new Set<FlowKind>(["key", "used"]);
 const minSmall = 1_000;
 
 /** Records in this process, lost when it ends. A full store refuses further records, and never drops a living one. */
-export function createMemoryFlowStore({ clock, maxRecords }: MemoryFlowStoreDeps): FlowStore {
+export function createMemoryFlowStore({ clock, maxRecords, ended = () => {} }: MemoryFlowStoreDeps): FlowStore {
   const kinds = new Map<FlowKind, Map<string, Entry>>();
 
   return {
@@ -32,11 +35,7 @@ export function createMemoryFlowStore({ clock, maxRecords }: MemoryFlowStoreDeps
       return true;
     },
 
-    async set(kind, id, value, lifeMs) {
-      const entries = entriesOf(kind);
-      entries.delete(id);
-      keep(kind, entries, id, value, lifeMs);
-    },
+    set,
 
     async read(kind, id, renewMs) {
       const entries = entriesOf(kind);
@@ -53,8 +52,19 @@ export function createMemoryFlowStore({ clock, maxRecords }: MemoryFlowStoreDeps
       return value;
     },
 
+    async end(end, lifeMs) {
+      await set("ended", end.session, String(end.endedAt), lifeMs);
+      ended(end);
+    },
+
     async close() {},
   };
+
+  async function set(kind: FlowKind, id: string, value: string, lifeMs: number): Promise<void> {
+    const entries = entriesOf(kind);
+    entries.delete(id);
+    keep(kind, entries, id, value, lifeMs);
+  }
 
   function keep(kind: FlowKind, entries: Map<string, Entry>, id: string, value: string, lifeMs: number): void {
     const room = small.has(kind) ? Math.max(maxRecords, minSmall) : maxRecords;

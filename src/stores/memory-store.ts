@@ -192,8 +192,8 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
       return [...rows.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
     },
 
-    async announce(change) {
-      for (const listener of listeners) listener.changed(change);
+    async announce(news) {
+      for (const listener of listeners) "endedAt" in news ? listener.ended(news) : listener.changed(news);
     },
 
     listen(listener) {

@@ -5,7 +5,7 @@ import type { Random } from "../platform/random.ts";
 import type { GrantKey } from "./grant.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 import { watchHistories } from "./redis-history.ts";
-import type { ChangeListener } from "./token-store.ts";
+import type { Change, ChangeListener, SessionEnd } from "./token-store.ts";
 
 interface ChangesDeps {
   readonly redis: Pick<RedisConnection, "publish" | "subscribe" | "resubscribe" | "onReady" | "histories">;
@@ -22,10 +22,23 @@ const heartbeatMs = 1_000;
 /** If none of our own heartbeats comes back in this time, ms, the subscription counts as dead and is made anew. */
 const silenceMs = 4_000;
 
+const ended = "ended";
+
+/** The channel on which all replicas hear what has changed. */
+export function changesChannel(keyPrefix: string): string {
+  return `${keyPrefix}changes`;
+}
+
+/** What is published of it. */
+export function newsText(news: Change | SessionEnd, keyPrefix: string): string {
+  if ("endedAt" in news) return `${ended} ${news.endedAt} ${news.session}`;
+  const { session, upstream, version, isRejected } = news;
+  return `${version} ${keyPrefix}{${session}}:grant:${upstream}${isRejected ? " rejected" : ""}`;
+}
+
 /**
- * Passes on what the scripts publish, `<version> <key>` or `<version> <key> rejected`, until the returned function is
- * called. A subscription can die
- * without a sign. So this replica publishes a heartbeat, `heartbeat <replica> <number>`, and listens for it: once it is
+ * Passes on what is published, `<version> <key>`, `<version> <key> rejected` or `ended <epoch ms> <session>`, until the
+ * returned function is called. A subscription can die without a sign. So this replica publishes a heartbeat, `heartbeat <replica> <number>`, and listens for it: once it is
  * back, all that was published before it has come as well. As often it asks the servers for their histories, since
  * writes can be lost without any connection noticing.
  */
@@ -61,6 +74,7 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
   function hear(text: string): void {
     const [first, second, third] = text.split(" ");
     if (first === "heartbeat") hearBeat(second, third);
+    else if (first === ended) listener.ended({ session: third ?? "", endedAt: Number(second) });
     else {
       const key = keyOf(second ?? "", keyPrefix);
       if (key === undefined) return;

@@ -25,6 +25,7 @@ const scripts = [
   "refuse",
   "reject",
   "revoke",
+  "end",
   "history",
 ] as const;
 export type ScriptName = (typeof scripts)[number];

@@ -1,11 +1,12 @@
 import { z } from "zod";
 import type { FlowKind, FlowStore } from "./flow-store.ts";
+import { changesChannel, newsText } from "./redis-changes.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 import { parseReply, wholeMs } from "./redis-rows.ts";
 import { type Sealer, unsealed } from "./sealing.ts";
 
 interface RedisFlowStoreDeps {
-  readonly redis: Pick<RedisConnection, "pipeline" | "close">;
+  readonly redis: Pick<RedisConnection, "run" | "pipeline" | "close">;
   readonly keyPrefix: string;
   /** Seals the values. Without it they are stored in the clear. */
   readonly sealer?: Sealer | undefined;
@@ -30,6 +31,11 @@ export function createRedisFlowStore({ redis, keyPrefix, sealer = unsealed }: Re
     read: (kind, id, renewMs) =>
       value(keyOf(kind, id), (key) => (renewMs === undefined ? ["get", key] : ["getex", key, "PX", wholeMs(renewMs)])),
     take: (kind, id) => value(keyOf(kind, id), (key) => ["getdel", key]),
+    async end(end, lifeMs) {
+      const key = keyOf("ended", end.session);
+      const value = sealer.seal(String(end.endedAt), placeOf(key));
+      await redis.run("end", key, [changesChannel(keyPrefix), value, wholeMs(lifeMs), newsText(end, keyPrefix)]);
+    },
     close: () => redis.close(),
   };
 

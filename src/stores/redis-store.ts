@@ -5,7 +5,7 @@ import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import { type GrantKey, shortHash } from "./grant.ts";
 import type { StoreMetrics } from "./metrics.ts";
-import { listenForChanges } from "./redis-changes.ts";
+import { changesChannel, listenForChanges, newsText } from "./redis-changes.ts";
 import { connectRedis, type RedisConfig, type RedisConnection } from "./redis-connection.ts";
 import { createRedisRows, parseReply, wholeMs } from "./redis-rows.ts";
 import { createRowCodec } from "./row-codec.ts";
@@ -39,7 +39,7 @@ export function createRedisStore(deps: RedisStoreDeps): TokenStore {
   const { config, clock, random, log, metrics, sealer = sealerOf(config.encryption) } = deps;
   const rows = createRedisRows(createRowCodec(sealer));
   const redis = measured(connectRedis({ config, clock, random, log }), clock, metrics);
-  const channel = `${config.keyPrefix}changes`;
+  const channel = changesChannel(config.keyPrefix);
   const stops: (() => void)[] = [];
 
   return {
@@ -118,8 +118,7 @@ export function createRedisStore(deps: RedisStoreDeps): TokenStore {
       return held;
     },
 
-    announce: ({ version, isRejected, ...key }) =>
-      redis.publish(channel, `${version} ${grantKey(key)}${isRejected ? " rejected" : ""}`),
+    announce: (news) => redis.publish(channel, newsText(news, config.keyPrefix)),
 
     listen(listener) {
       stops.push(listenForChanges({ redis, channel, keyPrefix: config.keyPrefix, listener, clock, random, log }));

@@ -154,10 +154,18 @@ export interface Change extends GrantKey {
   readonly isRejected?: true;
 }
 
+/** A session was ended, perhaps by this process: nothing is minted any more for what it was until then. */
+export interface SessionEnd {
+  readonly session: string;
+  /** Epoch ms, by the clock of the session's issuer where that one has said it. */
+  readonly endedAt: number;
+}
+
 /** What the store tells its listener. */
 export interface ChangeListener {
   changed(change: Change): void;
-  /** All changes made before that moment (monotonic ms) have been heard, unless there was a gap before it. */
+  ended(end: SessionEnd): void;
+  /** All changes and ends made before that moment (monotonic ms) have been heard, unless there was a gap before it. */
   heard(at: number): void;
   /**
    * Changes may have been missed, and writes lost: a subscription or a connection began (anew), or a server says that
@@ -217,8 +225,8 @@ export interface TokenStore {
    * session's index lost them.
    */
   list(session: string, candidates: readonly string[]): Promise<readonly string[]>;
-  /** Tells the listeners of all replicas of a change that is in none of the grants. It may get lost on the way. */
-  announce(change: Change): Promise<void>;
+  /** Tells the listeners of all replicas of what is in none of the grants. It may get lost on the way. */
+  announce(news: Change | SessionEnd): Promise<void>;
   /** Calls the listener for changes from now on, until the store is closed. */
   listen(listener: ChangeListener): void;
   /** Resolves once the store has answered. */

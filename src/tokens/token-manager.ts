@@ -8,7 +8,7 @@ import { type GrantKey, grantId, shortHash } from "../stores/grant.ts";
 import type { Change, TokenStore } from "../stores/token-store.ts";
 import type { AccessToken, FreshnessConfig } from "./access-token.ts";
 import { createAnswers, type TokenAnswer } from "./answers.ts";
-import { type CoherenceConfig, createCoherence } from "./coherence.ts";
+import { type Coherence, type CoherenceConfig, createCoherence } from "./coherence.ts";
 import { createFailingGrants } from "./failing-grants.ts";
 import { createFailover } from "./failover.ts";
 import { createFlights } from "./flights.ts";
@@ -66,6 +66,8 @@ export interface TokenManager {
   revoke: GrantEnds["revoke"];
   endIf: GrantEnds["endIf"];
   readonly identities: Pick<Identities, "held" | "find" | "current">;
+  /** Whether this process would know of what others change. */
+  readonly coherence: Pick<Coherence, "isCurrent">;
   /** Access tokens that this process holds for an upstream. */
   held(upstream: string): number;
   /**
@@ -84,9 +86,7 @@ export interface TokenManager {
   unstored(): readonly GrantKey[];
 }
 
-/**
- * A background refresh that failed is tried again after this, ms, at the earliest, unless a request needs it sooner.
- */
+/** A background refresh that failed is tried again this long after, ms, unless a request needs it sooner. */
 const aheadRetryMs = 5_000;
 /** A grant in use is looked at this often, ms, or four times in the life that the store gives it, whatever is shorter. */
 const longestLookMs = 86_400_000;
@@ -117,7 +117,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
     ...{ ...deps, cache, flights },
     fresh: (owner, upstream, deadline) => freshFor("rejected", owner, upstream, deadline),
   });
-  store.listen({ changed, heard: coherence.heard, gap, tellsHistory: failover.tellsHistory });
+  store.listen({ changed, ended() {}, heard: coherence.heard, gap, tellsHistory: failover.tellsHistory });
 
   return {
     cached(owner, upstream) {
@@ -143,6 +143,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
     replacement: rejections.replacement,
     refreshNow: (key) => refreshNow(key, "asked"),
     identities,
+    coherence,
     beginLogin: logins.begin,
     put: logins.put,
     revoke: endings.revoke,

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { createEndedSessions } from "../../src/minted/ended-sessions.ts";
 import type { MintKind } from "../../src/minted/kind.ts";
 import type { MintResult } from "../../src/minted/mint-call.ts";
@@ -10,6 +10,7 @@ import { createLog } from "../../src/platform/log.ts";
 import { systemRandom } from "../../src/platform/random.ts";
 import { Secret } from "../../src/platform/secret.ts";
 import { createMemoryFlowStore } from "../../src/stores/memory-flow-store.ts";
+import { createCoherence } from "../../src/tokens/coherence.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { noTokenMetrics } from "../support/no-metrics.ts";
 
@@ -26,7 +27,8 @@ function world() {
   const clock = manualClock();
   const random = systemRandom();
   const flows = createMemoryFlowStore({ clock, maxRecords: 100 });
-  const ended = createEndedSessions({ flows, clock });
+  const coherence = createCoherence({ maxStalenessMs: 5_000, maxOutageMs: 60_000 }, clock);
+  const ended = createEndedSessions({ flows, coherence, clock });
   const scope = ["crm"];
   const bounds = createRejectionBounds({ flows, scope, ofSessions: true });
   const { promise: provider, resolve } = Promise.withResolvers<MintResult>();
@@ -50,7 +52,16 @@ function world() {
   });
   const answer = (sentAt = clock.monotonicMs()) =>
     resolve({ kind: "tokens", tokens: { accessToken: new Secret("token") }, sentAt });
-  return { clock, minter, ended, owner, answer, deadline: () => deadlineIn(clock, 20_000) };
+  /** Lets so much time pass, in which a heartbeat comes each second, and the token is asked for. */
+  const serveFor = async (ms: number, asked: ReturnType<typeof owner>) => {
+    const end = clock.monotonicMs() + ms;
+    while (clock.monotonicMs() < end) {
+      coherence.heard(clock.monotonicMs());
+      await clock.advance(1_000);
+      expect(minter.cached(asked)).toBeDefined();
+    }
+  };
+  return { clock, flows, minter, ended, owner, answer, serveFor, deadline: () => deadlineIn(clock, 20_000) };
 }
 
 test("no token is served that came after the end of the session's own", async () => {
@@ -74,6 +85,22 @@ test("a session that ends while its token is minted loses it within cache.maxSta
   answer();
   expect((await found).kind).toBe("fresh");
   await clock.advance(2_000);
+  expect(minter.cached(ann)).toBeUndefined();
+  expect(await minter.fresh(ann, deadline())).toEqual({ kind: "refused", why: "session_ended" });
+});
+
+test("a session in use is looked at once a minute while heartbeats come, and at once when its end is heard", async () => {
+  const { clock, flows, minter, ended, owner, answer, serveFor, deadline } = world();
+  const ann = owner(3_600_000);
+  answer();
+  await minter.fresh(ann, deadline());
+  const reads = vi.spyOn(flows, "read");
+  const looks = () => reads.mock.calls.filter(([kind]) => kind === "ended").length;
+  await serveFor(59_000, ann);
+  expect(looks()).toBe(0);
+  await serveFor(2_000, ann);
+  expect(looks()).toBe(1);
+  ended.heard({ session: "s1", endedAt: clock.wallMs() });
   expect(minter.cached(ann)).toBeUndefined();
   expect(await minter.fresh(ann, deadline())).toEqual({ kind: "refused", why: "session_ended" });
 });

@@ -59,6 +59,8 @@ function runShare(
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData });
     worker.on("message", (outcome) => {
       addTo(tally, outcome);
+      for (const { rule, text } of outcome.violations.slice(0, 1))
+        console.error(`seed ${outcome.seed}: ${rule}: ${text}`);
       if (tally.seeds % 1_000 === 0) console.error(`${tally.seeds} seeds, ${tally.failing.length} with a violation`);
     });
     worker.on("error", reject);

@@ -1,4 +1,5 @@
 import type { FlowStore } from "../../src/stores/flow-store.ts";
+import type { ChangeListener } from "../../src/stores/token-store.ts";
 import type { MintPlan } from "./mint-plan.ts";
 import { withoutMintFaults } from "./mint-plan.ts";
 import type { MintRule } from "./mint-rules.ts";
@@ -42,13 +43,25 @@ export const mintMutants: readonly MintMutant[] = [
   {
     name: "looking whether the session has ended",
     adapt: ending,
-    without: { flows: (flows) => ({ ...flows, read: unread("ended", flows) }) },
+    without: { flows: (flows) => ({ ...flows, read: unread("ended", flows) }), listener: unended },
     breaks: ["ended_served"],
   },
   {
-    name: "looking again within cache.maxStaleness",
+    name: "telling that a session has ended",
     adapt: ending,
+    without: { listener: unended },
+    breaks: ["ended_served"],
+  },
+  {
+    name: "looking again where no heartbeat was heard within cache.maxStaleness",
+    adapt: (plan) => ({ ...ending(plan), every: { ...plan.every, deafen: 8_000 } }),
     without: { config: { maxStalenessMs: 60_000 } },
+    breaks: ["ended_served"],
+  },
+  {
+    name: "looking again after a gap",
+    adapt: (plan) => ({ ...ending(plan), every: { ...plan.every, deafen: 8_000 } }),
+    without: { listener: (listener) => ({ ...listener, gap() {} }) },
     breaks: ["ended_served"],
   },
   {
@@ -56,7 +69,7 @@ export const mintMutants: readonly MintMutant[] = [
     adapt: (plan) => {
       const calm = withoutMintFaults(ending(plan));
       const work = { askEveryMs: 150, endEveryMs: 1_500 };
-      return { ...calm, sessions: 4, replicas: 3, every: { ...calm.every, longOutage: 20_000 }, work };
+      return { ...calm, sessions: 4, replicas: 3, every: { ...calm.every, cut: 6_000 }, work };
     },
     without: { config: { maxOutageMs: 600_000 } },
     breaks: ["ended_served_in_outage"],
@@ -127,6 +140,10 @@ function ending(plan: MintPlan): MintPlan {
 
 function rejecting(plan: MintPlan): MintPlan {
   return { ...withoutMintFaults(plan), replicas: 3, api: { endsEarly: 0.03, forbids: 0 } };
+}
+
+function unended(listener: ChangeListener): ChangeListener {
+  return { ...listener, ended() {} };
 }
 
 function unread(hidden: string, flows: FlowStore): FlowStore["read"] {

@@ -59,6 +59,8 @@ export interface MintJudgeDeps {
   readonly issuer: () => MintIssuer;
   readonly store: () => MintStore;
   readonly process: (name: string) => SimProcess | undefined;
+  /** Whether that process may have missed messages since then. */
+  readonly wasDeaf: (name: string, since: number) => boolean;
   readonly limits: {
     readonly aheadMs: number;
     readonly maxStalenessMs: number;
@@ -73,7 +75,8 @@ export type MintJudge = ReturnType<typeof createMintJudge>;
 const slackMs = 1_500;
 const minuteMs = 60_000;
 
-export function createMintJudge({ clock, history, plan, issuer, store, process, limits }: MintJudgeDeps) {
+export function createMintJudge(deps: MintJudgeDeps) {
+  const { clock, history, plan, issuer, store, process, wasDeaf, limits } = deps;
   const violations: { readonly at: number; readonly rule: MintRule; readonly text: string }[] = [];
   const figures = new Map<MintFigure, number>();
   const ends = new Map<string, End>();
@@ -98,7 +101,7 @@ export function createMintJudge({ clock, history, plan, issuer, store, process, 
 
     /** The store has carried a command out. */
     executed({ op, kind, id, value }: FlowCall, result: unknown): void {
-      if (kind === "ended" && op === "set") ends.set(id, { endedAt: Number(value), at: clock.now() });
+      if (kind === "ended" && (op === "end" || op === "set")) ends.set(id, { endedAt: Number(value), at: clock.now() });
       if (kind === "held" && op === "put" && result === true && value.includes(".")) {
         count("holds");
         holds.push({ id, at: clock.now() });
@@ -167,7 +170,7 @@ export function createMintJudge({ clock, history, plan, issuer, store, process, 
           const end = ends.get(jwt.session);
           if (end === undefined || jwt.issuedAt > end.endedAt) return;
           const since = now - limits.maxStalenessMs - troubleMs;
-          if (end.at < now - limits.maxStalenessMs - slackMs && isWell(by, since) && store().wasWellSince(since))
+          if (end.at < now - limits.maxStalenessMs - slackMs && isSound(by, since) && store().wasWellSince(since))
             violated("ended_served", `${by} serves ${token} to ${jwt.id}, which ended at ${end.at}`);
           const isSure = plan.lost === 0 && plan.slow === 0 && issued.at <= end.at;
           if (isSure && now > end.at + limits.maxOutageMs + limits.maxStalenessMs + slackMs)
@@ -248,7 +251,13 @@ export function createMintJudge({ clock, history, plan, issuer, store, process, 
     return plan.ofSessions ? Number(of.split("@")[1]) : Number.POSITIVE_INFINITY;
   }
 
+  /** Whether a process could do all of its part. */
   function isWell(name: string, since: number): boolean {
+    return isSound(name, since) && !wasDeaf(name, since);
+  }
+
+  /** That it hears nothing is no excuse for serving what was ended. */
+  function isSound(name: string, since: number): boolean {
     return process(name)?.wasUnwell(since, clock.now()) === false;
   }
 

@@ -1,12 +1,12 @@
-import { createEndedSessions } from "../../src/minted/ended-sessions.ts";
 import type { MintKind } from "../../src/minted/kind.ts";
 import type { Minter } from "../../src/minted/minter.ts";
 import { deadlineIn } from "../../src/platform/deadline.ts";
 import { Secret } from "../../src/platform/secret.ts";
 import type { FlowStore } from "../../src/stores/flow-store.ts";
-import type { Change } from "../../src/stores/token-store.ts";
+import type { Change, ChangeListener } from "../../src/stores/token-store.ts";
 import type { AccessToken } from "../../src/tokens/access-token.ts";
 import type { TokenAnswer } from "../../src/tokens/answers.ts";
+import { createCoherence } from "../../src/tokens/coherence.ts";
 import type { History } from "./history.ts";
 import { faultlessMint, type MintPlan } from "./mint-plan.ts";
 import { createMintClient, createMintIssuer, type MintIssuer } from "./mint-provider.ts";
@@ -23,6 +23,7 @@ export interface MintProtections {
   readonly flows?: (flows: FlowStore) => FlowStore;
   readonly kind?: (kind: MintKind) => MintKind;
   readonly config?: Partial<typeof mintConfig>;
+  readonly listener?: (listener: ChangeListener) => ChangeListener;
   readonly announce?: (announce: (change: Change) => Promise<void>) => (change: Change) => Promise<void>;
 }
 
@@ -62,7 +63,7 @@ const settlingMs = 80_000;
 
 export function createMintWorld({ clock, rng, history, plan, without }: MintWorldDeps): MintWorld {
   const members = new Map<string, MintMember>();
-  const processes = new Map<string, SimProcess>();
+  const processes = new Map<string, { readonly process: SimProcess; readonly link: MintLink }>();
   const jwts = new Map<string, SimJwt>();
   const endedTokens = new Set<string>();
   const sessions = Array.from({ length: plan.sessions }, (_, at) => `s${at + 1}`);
@@ -75,7 +76,8 @@ export function createMintWorld({ clock, rng, history, plan, without }: MintWorl
   let logins = 0;
   const judge = createMintJudge({
     ...{ clock, history, plan, limits: mintConfig },
-    ...{ issuer: () => issuer, store: () => store, process: (name) => processes.get(name) },
+    ...{ issuer: () => issuer, store: () => store, process: (name) => processes.get(name)?.process },
+    wasDeaf: (name, since) => processes.get(name)?.link.wasDeaf(since, clock.now()) !== false,
   });
   for (let number = 1; number <= plan.replicas; number++) start();
 
@@ -118,22 +120,28 @@ export function createMintWorld({ clock, rng, history, plan, without }: MintWorl
       crashChance: () => (calm ? 0 : plan.crash),
       onCrash: () => replace(name),
     });
-    const hear = (change: Change) => members.get(name)?.minter.heard(change);
     const faults = () => (calm ? { slow: 0, lost: 0 } : plan);
-    const link = createMintLink({ server: store, process, clock, rng: rng.fork(), history, faults, hear });
+    const seen = { random: simRandom(name, rng.fork()), log: simLog(name, history) };
+    const link = createMintLink({ ...seen, server: store, process, clock, rng: rng.fork(), history, faults });
     const flows = without.flows?.(link.flows) ?? link.flows;
     const mint = createMintClient({
       ...{ issuer, process, clock, rng: rng.fork(), history, lifeMs: plan.lifeMs, timeoutMs: mintConfig.timeoutMs },
       faults: () => ({ ...(calm ? faultlessMint : plan.provider), down: clock.now() < providerDownUntil }),
     });
-    const minter = createMintReplica({
-      ...{ upstream, clock: process.clock, random: simRandom(name, rng.fork()), log: simLog(name, history) },
+    const config = { ...mintConfig, ...without.config };
+    const coherence = createCoherence(config, process.clock);
+    const { minter, ended } = createMintReplica({
+      ...{ ...seen, upstream, clock: process.clock, coherence },
       ...{ mint, flows, kind: without.kind?.(kind()) ?? kind() },
       announce: without.announce?.(link.announce) ?? link.announce,
-      config: { ...mintConfig, ...without.config },
+      config,
     });
-    const ended = createEndedSessions({ flows: link.flows, clock: process.clock });
-    processes.set(name, process);
+    const listener = {
+      ...{ changed: minter.heard, ended: ended.heard, heard: coherence.heard, gap: coherence.gap },
+      tellsHistory() {},
+    };
+    link.listen(without.listener?.(listener) ?? listener);
+    processes.set(name, { process, link });
     members.set(name, { process, link, minter, logOut: ended.end });
   }
 

@@ -1,7 +1,7 @@
 import { BearerswapError } from "../../src/platform/error.ts";
 import type { Log } from "../../src/platform/log.ts";
 import type { Random } from "../../src/platform/random.ts";
-import { listenForChanges } from "../../src/stores/redis-changes.ts";
+import { listenForChanges, newsText } from "../../src/stores/redis-changes.ts";
 import type { ServerHistory } from "../../src/stores/redis-history.ts";
 import type { ChangeListener, TokenStore } from "../../src/stores/token-store.ts";
 import { type StoreCall, type StoreReply, storeOf } from "../stores/store-call.ts";
@@ -77,8 +77,7 @@ export function createSimLink({
       ...storeOf(send),
       list: async () => [],
       ping: async () => {},
-      announce: ({ session, upstream, version, isRejected }) =>
-        publish("", `${version} ${keyPrefix}{${session}}:grant:${upstream}${isRejected ? " rejected" : ""}`),
+      announce: (news) => publish("", newsText(news, keyPrefix)),
       close: async () => {},
       listen(listener) {
         const changed: ChangeListener["changed"] = (change) => {

@@ -29,6 +29,27 @@ interface Span {
   to: number;
 }
 
+/** Times in which something was not as it should be. */
+export interface Spans {
+  /** One begins then (default: now), and lasts until the returned function is called. */
+  begin(from?: number): () => void;
+  overlap(from: number, to: number): boolean;
+}
+
+export function createSpans(clock: Pick<SimClock, "now">): Spans {
+  const spans: Span[] = [];
+  return {
+    begin(from = clock.now()) {
+      const span = { from, to: Number.POSITIVE_INFINITY };
+      spans.push(span);
+      return () => {
+        span.to = Math.min(span.to, clock.now());
+      };
+    },
+    overlap: (from, to) => spans.some((span) => span.from <= to && span.to >= from),
+  };
+}
+
 export interface SimProcessDeps {
   readonly name: string;
   readonly clock: SimClock;
@@ -50,8 +71,8 @@ export function createSimProcess({
   onCrash,
 }: SimProcessDeps): SimProcess {
   const origin = Math.floor(rng.between(0, 1e6));
-  const illnesses: Span[] = [];
-  const freezes: Span[] = [];
+  const illnesses = createSpans(clock);
+  const freezes = createSpans(clock);
   let ended = false;
   let frozen = false;
   let timers: (() => void)[] = [];
@@ -83,11 +104,10 @@ export function createSimProcess({
       history.note(name, "freezes for", ms);
       frozen = true;
       const well = process.unwell();
-      const freeze = { from: clock.now(), to: Number.POSITIVE_INFINITY };
-      freezes.push(freeze);
+      const thawed = freezes.begin();
       clock.after(ms, () => {
         well();
-        freeze.to = clock.now();
+        thawed();
         resume();
       });
     },
@@ -98,15 +118,9 @@ export function createSimProcess({
       process.unwell();
       onCrash();
     },
-    unwell(from = clock.now()) {
-      const illness = { from, to: Number.POSITIVE_INFINITY };
-      illnesses.push(illness);
-      return () => {
-        illness.to = Math.min(illness.to, clock.now());
-      };
-    },
-    wasUnwell: (from, to) => overlaps(illnesses, from, to),
-    wasFrozen: (from, to) => overlaps(freezes, from, to),
+    unwell: illnesses.begin,
+    wasUnwell: illnesses.overlap,
+    wasFrozen: freezes.overlap,
   };
   return process;
 
@@ -134,8 +148,4 @@ export function createSimProcess({
     arrivals = [];
     for (const task of missed) clock.after(0, () => arrive(arrivals, task));
   }
-}
-
-function overlaps(spans: readonly Span[], from: number, to: number): boolean {
-  return spans.some((span) => span.from <= to && span.to >= from);
 }

@@ -1,4 +1,5 @@
 import { createMemoryStore } from "../../src/stores/memory-store.ts";
+import { newsText } from "../../src/stores/redis-changes.ts";
 import type { Change, TokenStore } from "../../src/stores/token-store.ts";
 import { carryOut, type StoreCall, type StoreReply } from "../stores/store-call.ts";
 import type { History } from "./history.ts";
@@ -156,11 +157,10 @@ export function createSimStore({ clock, facts, history }: SimStoreDeps): SimStor
       maxGrants: 1_000,
       history: () => replayed?.historyId ?? historyId(),
     });
-    const changed = ({ session, upstream, version, isRejected }: Change) => {
-      if (replayed === undefined)
-        publish(`${version} ${keyPrefix}{${session}}:grant:${upstream}${isRejected ? " rejected" : ""}`);
+    const changed = (change: Change) => {
+      if (replayed === undefined) publish(newsText(change, keyPrefix));
     };
-    store.listen({ changed, heard() {}, gap() {}, tellsHistory() {} });
+    store.listen({ changed, ended() {}, heard() {}, gap() {}, tellsHistory() {} });
     return store;
   }
 }

@@ -21,7 +21,7 @@ export interface SimSubscription {
 }
 
 export interface SimSubscriptionDeps {
-  readonly server: SimStore;
+  readonly server: Pick<SimStore, "isUp" | "sending">;
   readonly process: SimProcess;
   readonly clock: SimClock;
   readonly rng: Rng;

@@ -140,7 +140,13 @@ for (const hashExpiry of [true, false]) {
       client = await openClient(opened, server.url);
       redis = (await openStore(opened, server.url)).store;
       const subscribed = Promise.withResolvers<void>();
-      redis.listen({ changed: noteIn(heard), heard: () => subscribed.resolve(), gap() {}, tellsHistory() {} });
+      redis.listen({
+        changed: noteIn(heard),
+        ended() {},
+        heard: () => subscribed.resolve(),
+        gap() {},
+        tellsHistory() {},
+      });
       await subscribed.promise;
     });
 
@@ -165,7 +171,7 @@ for (const hashExpiry of [true, false]) {
         history: () => String(history),
       });
       const told = new Map<string, string[]>();
-      memory.listen({ changed: noteIn(told), heard() {}, gap() {}, tellsHistory() {} });
+      memory.listen({ changed: noteIn(told), ended() {}, heard() {}, gap() {}, tellsHistory() {} });
       const crm = newKey("crm");
       const keys = [crm, { ...crm, upstream: "wiki" }] as const;
       for (const next of steps) {

@@ -8,10 +8,14 @@ import type { FlowStore } from "../../src/stores/flow-store.ts";
 import { createMemoryFlowStore } from "../../src/stores/memory-flow-store.ts";
 import { connectRedis } from "../../src/stores/redis-connection.ts";
 import { createRedisFlowStore } from "../../src/stores/redis-flow-store.ts";
+import { createRedisStore } from "../../src/stores/redis-store.ts";
 import { createSealer, newSealingKey, type Sealer } from "../../src/stores/sealing.ts";
+import type { SessionEnd } from "../../src/stores/token-store.ts";
 import { manualClock } from "../support/manual-clock.ts";
+import { noStoreMetrics } from "../support/no-metrics.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { type Resources, resources } from "../support/resources.ts";
+import { until } from "../support/until.ts";
 import { openClient } from "./redis-harness.ts";
 import { letTimePass } from "./redis-time.ts";
 
@@ -19,10 +23,22 @@ interface Opened {
   readonly store: FlowStore;
   /** Lets so much time pass for the store. */
   pass(ms: number): Promise<void>;
+  /** The ends that those were told of who listen. */
+  ends(): readonly SessionEnd[];
 }
 
 const silent = createLog({ level: "silent", format: "json" }, { write: () => {} });
 const minuteMs = 60_000;
+
+/** Resolves once the listener hears what is published. */
+async function hearEnds({ use }: Resources, url: string, ended: (end: SessionEnd) => void): Promise<void> {
+  const config = { url: new Secret(url), keyPrefix: "test:", commandTimeoutMs: 2_000 };
+  const deps = { config, clock: systemClock(), log: silent, random: systemRandom(), metrics: noStoreMetrics };
+  const store = await use(createRedisStore(deps));
+  const { promise: hears, resolve } = Promise.withResolvers<void>();
+  store.listen({ changed() {}, ended, heard: () => resolve(), gap() {}, tellsHistory() {} });
+  await hears;
+}
 
 function openRedis({ use }: Resources, url: string, sealer?: Sealer): Promise<FlowStore> {
   const deps = {
@@ -36,10 +52,30 @@ function openRedis({ use }: Resources, url: string, sealer?: Sealer): Promise<Fl
 
 function openMemory(maxRecords = 100): Opened {
   const clock = manualClock();
-  return { store: createMemoryFlowStore({ clock, maxRecords }), pass: (ms) => clock.advance(ms) };
+  const ends: SessionEnd[] = [];
+  const ended = (end: SessionEnd) => void ends.push(end);
+  return {
+    store: createMemoryFlowStore({ clock, maxRecords, ended }),
+    pass: (ms) => clock.advance(ms),
+    ends: () => ends,
+  };
 }
 
 function describeContract(current: () => Opened): void {
+  test("keeps when a session was ended, in place of an earlier end, and tells of both", async () => {
+    const { store, pass, ends } = current();
+    const session = randomUUID();
+    for (const endedAt of [1_000, 2_000]) await store.end({ session, endedAt }, minuteMs);
+    expect(await store.read("ended", session)).toBe("2000");
+    await until("both ends", () => ends().filter((end) => end.session === session).length === 2);
+    expect(ends().filter((end) => end.session === session)).toEqual([
+      { session, endedAt: 1_000 },
+      { session, endedAt: 2_000 },
+    ]);
+    await pass(minuteMs + 1_000);
+    expect(await store.read("ended", session)).toBeUndefined();
+  });
+
   test("gives a value to one of those who take it at the same time, and to nobody after", async () => {
     const { store } = current();
     const id = randomUUID();
@@ -132,7 +168,10 @@ describe.each(["in the clear", "sealed"])("Redis flow store, values %s", (form) 
   beforeAll(async () => {
     ({ url } = await opened.use(startRedis()));
     client = await openClient(opened, url);
-    current = { store: await openRedis(opened, url, sealer), pass: (ms) => letTimePass(client, ms) };
+    const ends: SessionEnd[] = [];
+    const pass = (ms: number) => letTimePass(client, ms);
+    await hearEnds(opened, url, (end) => void ends.push(end));
+    current = { store: await openRedis(opened, url, sealer), pass, ends: () => ends };
   });
   describeContract(() => current);
 

@@ -17,6 +17,7 @@ function listenTo(store: TokenStore) {
   const told = { gaps: 0, beats: 0, tells: [] as boolean[] };
   const listener: ChangeListener = {
     changed() {},
+    ended() {},
     heard: () => void told.beats++,
     gap: () => void told.gaps++,
     tellsHistory: (tells) => void told.tells.push(tells),

@@ -41,6 +41,7 @@ export function faultyStore(
   const subscription: FaultyStore["subscription"] = {
     silent: false,
     changed: (change) => tell(({ changed }) => changed(change)),
+    ended: (end) => tell(({ ended }) => ended(end)),
     heard: (at) => tell(({ heard }) => heard(at)),
     gap: () => tell(({ gap }) => gap()),
     tellsHistory: (tells) => tell(({ tellsHistory }) => tellsHistory(tells)),
@@ -81,6 +82,7 @@ export function faultyStore(
       listeners.push(listener);
       store.listen({
         changed: (change) => subscription.silent || listener.changed(change),
+        ended: (end) => subscription.silent || listener.ended(end),
         heard: (at) => heartbeats === "by hand" || subscription.silent || listener.heard(at),
         gap: listener.gap,
         tellsHistory: listener.tellsHistory,
