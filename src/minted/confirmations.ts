@@ -44,7 +44,7 @@ interface ConfirmationsDeps {
 const storeRetryMs = 1_000;
 /**
  * A session whose end would have been heard is looked at all the same when it is asked for this long after the last
- * time, ms: an end that a replica of an earlier version has written is told to nobody.
+ * time, ms: Redis may have taken the record of an end, and not the message.
  */
 const longestUnaskedMs = 60_000;
 

@@ -72,12 +72,7 @@ export function createEndedSessions(deps: EndedSessionsDeps): EndedSessions {
   });
 
   return {
-    async end(session, endedAt = clock.wallMs()) {
-      // A logout that comes late must not bring back what was ended after it. A record that cannot be read is replaced;
-      // where the store does not answer, the write says so.
-      const before = Number((await flows.read("ended", session).catch(() => undefined)) ?? 0) || 0;
-      await flows.end({ session, endedAt: Math.max(before, endedAt) }, await keptMs());
-    },
+    end,
 
     heard({ session, endedAt }) {
       const before = heardEnds.get(session, plainGet)?.endedAt ?? endedAt;
@@ -98,16 +93,22 @@ export function createEndedSessions(deps: EndedSessionsDeps): EndedSessions {
       }
       const heard = heardEnds.get(session, plainGet);
       if (heard === undefined || !isOf(heard)) return "living";
-      // A failover has cost the store what this process has heard.
-      await keptMs()
-        .then((lifeMs) => flows.set("ended", session, String(heard.endedAt), lifeMs))
-        .catch(() => {});
+      // A failover has cost the store what this process has heard, and others may have looked since.
+      await end(session, heard.endedAt).catch(() => {});
       return "ended";
     },
 
     isCurrent: (subject, livingAt, now) => !mayHaveEnded(subject, livingAt) && coherence.isCurrent(livingAt, now),
     mayHaveEnded,
   };
+
+  async function end(session: string, endedAt = clock.wallMs()): Promise<void> {
+    // A logout that comes late must not bring back what was ended after it. A record that cannot be read is replaced;
+    // where the store does not answer, the write says so.
+    const before = Number((await flows.read("ended", session).catch(() => undefined)) ?? 0) || 0;
+    const heard = heardEnds.get(session, plainGet)?.endedAt ?? 0;
+    await flows.end({ session, endedAt: Math.max(before, heard, endedAt) }, await keptMs());
+  }
 
   function mayHaveEnded({ session = "" }: Subject, livingAt: number): boolean {
     return livingAt <= forgottenAt || livingAt <= (heardEnds.get(session, plainGet)?.at ?? Number.NEGATIVE_INFINITY);

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { createEndedSessions, type EndedSessions } from "../../src/minted/ended-sessions.ts";
 import { createMemoryFlowStore } from "../../src/stores/memory-flow-store.ts";
+import type { SessionEnd } from "../../src/stores/token-store.ts";
 import { type Coherence, createCoherence } from "../../src/tokens/coherence.ts";
 import { manualClock } from "../support/manual-clock.ts";
 
@@ -9,7 +10,8 @@ const dayMs = 24 * 60 * 60 * 1_000;
 
 function world() {
   const clock = manualClock();
-  const flows = createMemoryFlowStore({ clock, maxRecords: 100 });
+  const told: SessionEnd[] = [];
+  const flows = createMemoryFlowStore({ clock, maxRecords: 100, ended: (end) => told.push(end) });
   const coherences = new Map<EndedSessions, Coherence>();
   const replica = (options: { remembered?: number } = {}) => {
     const coherence = createCoherence(limits, clock);
@@ -21,7 +23,7 @@ function world() {
   const jwt = (session: string, lifeMs: number) => ({
     ...{ id: session, session, issuedAt: clock.wallMs(), expiresAt: clock.wallMs() + lifeMs },
   });
-  return { clock, flows, replica, coherenceOf, jwt };
+  return { clock, flows, told, replica, coherenceOf, jwt };
 }
 
 test.each([
@@ -77,14 +79,16 @@ test("more ends than are remembered let nobody be served who ended: all are look
   expect(are(clock.monotonicMs())).toEqual([true, true, true]);
 });
 
-test("an end that a failover has cost the store is known to whoever heard it, and is written back", async () => {
-  const { clock, flows, replica, jwt } = world();
+test("an end that a failover has cost the store is known to whoever heard it, written back, and told anew", async () => {
+  const { clock, flows, told, replica, jwt } = world();
   const [hearing, another] = [replica(), replica()];
   const ann = jwt("ann", dayMs);
   hearing.heard({ session: "ann", endedAt: clock.wallMs() });
   expect(await another.look(ann)).toBe("living");
   expect(await hearing.look(ann)).toBe("ended");
   expect([await flows.read("ended", "ann"), await another.look(ann)]).toEqual([String(clock.wallMs()), "ended"]);
+  // Another one may have looked while the record was lost.
+  expect(told).toEqual([{ session: "ann", endedAt: clock.wallMs() }]);
   // A login since then is not concerned.
   await clock.advance(1_000);
   expect(await hearing.look(jwt("ann", dayMs))).toBe("living");

@@ -6,6 +6,7 @@ import { createMinter } from "../../src/minted/minter.ts";
 import { createRejectionBounds } from "../../src/minted/rejection-bounds.ts";
 import { createSharedTokens } from "../../src/minted/shared-tokens.ts";
 import { deadlineIn } from "../../src/platform/deadline.ts";
+import { BearerswapError } from "../../src/platform/error.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { systemRandom } from "../../src/platform/random.ts";
 import { Secret } from "../../src/platform/secret.ts";
@@ -101,6 +102,22 @@ test("a session in use is looked at once a minute while heartbeats come, and at 
   await serveFor(2_000, ann);
   expect(looks()).toBe(1);
   ended.heard({ session: "s1", endedAt: clock.wallMs() });
+  expect(minter.cached(ann)).toBeUndefined();
+  expect(await minter.fresh(ann, deadline())).toEqual({ kind: "refused", why: "session_ended" });
+});
+
+test("a session that could not be looked at is vouched for by no heartbeat: it is looked at again", async () => {
+  const { clock, flows, minter, owner, answer, serveFor, deadline } = world();
+  const ann = owner(3_600_000);
+  answer();
+  const reads = vi.spyOn(flows, "read").mockRejectedValue(new BearerswapError("store_unavailable", "down"));
+  await minter.fresh(ann, deadline());
+  reads.mockRestore();
+  // Its end was told before this process could hear it.
+  await flows.set("ended", "s1", String(clock.wallMs()), 3_600_000);
+  await serveFor(1_000, ann);
+  minter.cached(ann);
+  await clock.advance(0);
   expect(minter.cached(ann)).toBeUndefined();
   expect(await minter.fresh(ann, deadline())).toEqual({ kind: "refused", why: "session_ended" });
 });

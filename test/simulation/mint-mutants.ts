@@ -68,8 +68,8 @@ export const mintMutants: readonly MintMutant[] = [
     name: "the end of what is served without the store",
     adapt: (plan) => {
       const calm = withoutMintFaults(ending(plan));
-      const work = { askEveryMs: 150, endEveryMs: 1_500 };
-      return { ...calm, sessions: 4, replicas: 3, every: { ...calm.every, cut: 6_000 }, work };
+      const work = { askEveryMs: 400, endEveryMs: 15_000 };
+      return { ...calm, sessions: 2, replicas: 2, every: { ...calm.every, cut: 6_000 }, work };
     },
     without: { config: { maxOutageMs: 600_000 } },
     breaks: ["ended_served_in_outage"],

@@ -179,9 +179,9 @@ export function createMintJudge(deps: MintJudgeDeps) {
         }
         case "refused": {
           count("refused");
-          const end = ends.get(jwt.session) ?? lostEnds.get(jwt.session);
+          const told = [ends.get(jwt.session), lostEnds.get(jwt.session)];
           const isFounded =
-            (answer.why === "session_ended" && jwt.issuedAt <= (end?.endedAt ?? Number.NEGATIVE_INFINITY)) ||
+            (answer.why === "session_ended" && told.some((end) => end !== undefined && jwt.issuedAt <= end.endedAt)) ||
             (answer.why === "subject_token_expired" && jwt.expiresAt <= now + skewMs) ||
             issuer().refused(of) > now - 30_000;
           if (!isFounded) violated("unfounded_401", `${by} refuses ${jwt.id}: ${answer.why}`);
