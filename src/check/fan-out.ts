@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { headerTwin } from "../platform/header-twins.ts";
 import { plainGet, upTo } from "../platform/lru-options.ts";
 import type { CheckUpstream } from "./upstream.ts";
 
@@ -59,7 +60,7 @@ export function createFanOuts(upstreams: ReadonlyMap<string, CheckUpstream>): Fa
       if (upstream === undefined) return none(name === "" ? "name an empty upstream" : unknownUpstream);
       if (found.includes(upstream)) return none(`name ${name} twice`);
       const { header } = upstream.inject;
-      const twin = found.find(({ inject }) => inject.header === header);
+      const twin = found.find(({ inject }) => headerTwin(inject.header) === headerTwin(header));
       if (twin !== undefined)
         return none(`name ${twin.name} and ${name}, whose tokens go into one header (${header}): see inject.header`);
       found.push(upstream);

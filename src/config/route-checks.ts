@@ -1,4 +1,5 @@
 import { type Route, upstreamsOf } from "../check/routes.ts";
+import { headerTwin } from "../platform/header-twins.ts";
 import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
 import { unknownUpstream } from "./suggestions.ts";
@@ -28,8 +29,8 @@ function ownHeaders(route: Route, path: string, { upstreams = {} }: Parsed): Pro
   return upstreamsOf(route).flatMap((name, at) => {
     const header = Object.hasOwn(upstreams, name) ? upstreams[name]?.inject.header : undefined;
     if (header === undefined) return [];
-    const first = seen.get(header);
-    if (first === undefined) seen.set(header, name);
+    const first = seen.get(headerTwin(header));
+    if (first === undefined) seen.set(headerTwin(header), name);
     if (first === undefined || first === name) return [];
     const message = `"${name}" has its token in the header of "${first}" (${header}): give one of them another inject.header`;
     return [{ path: placeOf(route, path, at), message }];

@@ -95,6 +95,7 @@ export function crossApp({ idJags, ...deps }: CrossAppDeps & { readonly idJags: 
   return {
     ofSessions: true,
     isExchange: false,
+    asksElsewhere: true,
     subjectOf: ({ subjectToken }) => subjectToken,
 
     async request(subject) {

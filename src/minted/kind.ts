@@ -42,6 +42,8 @@ export interface MintKind {
   /** Whether its tokens are of single sessions: a provider that refuses one may still give others theirs. */
   readonly ofSessions: boolean;
   readonly isExchange: boolean;
+  /** Whether `request` waits for another server: meanwhile others may ask this one. */
+  readonly asksElsewhere?: true;
   /** Synchronous and without allocation: the hot path. Undefined for a session for which nothing can be minted. */
   subjectOf(owner: Owner): Subject | undefined;
   /** What is asked, or why this subject may not, or cannot now. Throws what reading a file throws. */

@@ -54,21 +54,22 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
 
   return (subject) => {
     const until = clock.monotonicMs() + patienceMs;
-    return queue.add(() => call(subject, until));
+    if (!kind.asksElsewhere) return queue.add(() => call(subject, until, (ask) => ask()));
+    const inTurn = async (ask: () => Promise<Asked>): Promise<Asked> => {
+      const hindrance = hindranceOf(subject, until);
+      return hindrance === undefined ? ask() : { hindrance };
+    };
+    return call(subject, until, (ask) => queue.add(() => inTurn(ask)));
   };
 
-  async function call(subject: Subject, until: number): Promise<MintResult> {
-    const sentAt = clock.monotonicMs();
-    // Nobody waits for it any more, and whoever came back has a place further behind: without this a provider that is
-    // slow for a while would be asked more and more for tokens that nobody wants.
-    if (sentAt >= until) return { kind: "unavailable", why: "mint_timeout" };
-    for (const { until, why } of [pause, pauses.get(subject.id, plainGet) ?? pause])
-      if (sentAt < until) return { kind: "unavailable", why, retryAfterMs: until - sentAt };
-    // It may have ended while it waited: that is no refusal by the provider, and is not to count as one.
-    if ((subject.expiresAt ?? Number.POSITIVE_INFINITY) <= clock.wallMs())
-      return { kind: "refused", why: "subject_token_expired" };
-    const held = refusals.held(subject);
-    if (held !== undefined) return refusal(held, held.of);
+  /** @param turn calls what asks the provider */
+  async function call(
+    subject: Subject,
+    until: number,
+    turn: (ask: () => Promise<Asked>) => Promise<Asked>,
+  ): Promise<MintResult> {
+    const hindrance = hindranceOf(subject, until);
+    if (hindrance !== undefined) return hindrance;
     let request: Awaited<ReturnType<MintKind["request"]>>;
     try {
       request = await kind.request(subject);
@@ -78,12 +79,15 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
     }
     if ("refused" in request) return { kind: "refused", why: request.refused };
     if ("failed" in request) return request.failed;
-    let { outcome, isCalled } = await ask(request, subject);
-    if (request.renew !== undefined && outcome.kind !== "tokens" && wornWords.has(outcome.why)) {
-      const next = await request.renew();
+    const { renew } = request;
+    let asked = await turn(() => ask(request, subject));
+    if (renew !== undefined && "outcome" in asked && asked.outcome.kind !== "tokens" && isWorn(asked.outcome)) {
+      const next = await renew();
       if (next !== undefined && "failed" in next) return next.failed;
-      if (next !== undefined) ({ outcome, isCalled } = await ask(next, subject));
+      if (next !== undefined) asked = await turn(() => ask(next, subject));
     }
+    if ("hindrance" in asked) return asked.hindrance;
+    const { outcome, isCalled, sentAt } = asked;
     const durationMs = clock.monotonicMs() - sentAt;
     if (!isCalled && outcome.kind !== "tokens") return unavailable(outcome);
     if (outcome.kind !== "tokens") return failed(outcome, subject, durationMs);
@@ -95,17 +99,30 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
     return { kind: "tokens", tokens: outcome.tokens, sentAt };
   }
 
-  async function ask(
-    request: MintRequest,
-    { id, session = id }: Subject,
-  ): Promise<{ outcome: RefreshOutcome; isCalled: boolean }> {
+  /** Why the provider is not to be asked now. */
+  function hindranceOf(subject: Subject, until: number): MintResult | undefined {
+    const now = clock.monotonicMs();
+    // Nobody waits for it any more, and whoever came back has a place further behind: without this a provider that is
+    // slow for a while would be asked more and more for tokens that nobody wants.
+    if (now >= until) return { kind: "unavailable", why: "mint_timeout" };
+    for (const { until: paused, why } of [pause, pauses.get(subject.id, plainGet) ?? pause])
+      if (now < paused) return { kind: "unavailable", why, retryAfterMs: paused - now };
+    // It may have ended while it waited: that is no refusal by the provider, and is not to count as one.
+    if ((subject.expiresAt ?? Number.POSITIVE_INFINITY) <= clock.wallMs())
+      return { kind: "refused", why: "subject_token_expired" };
+    const held = refusals.held(subject);
+    return held && refusal(held, held.of);
+  }
+
+  async function ask(request: MintRequest, { id, session = id }: Subject): Promise<Asked> {
+    const sentAt = clock.monotonicMs();
     let isCalled = false;
     const mintFor = async () => {
       isCalled = true;
       return aboutSubject(await mint(request));
     };
     const outcome = await breaker.run(mintFor, kind.ofSessions ? session : undefined);
-    return { outcome, isCalled };
+    return { outcome, isCalled, sentAt };
   }
 
   /** A word about one subject says nothing about how its provider is: it must not open the breaker for the others. */
@@ -175,7 +192,16 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
   }
 }
 
+/** What came of asking the provider, and when it was asked; or why it was not. */
+type Asked =
+  | { readonly outcome: RefreshOutcome; readonly isCalled: boolean; readonly sentAt: number }
+  | { readonly hindrance: MintResult };
+
 type Failure = Exclude<RefreshOutcome, { readonly kind: "tokens" }>;
+
+function isWorn({ why }: Failure): boolean {
+  return wornWords.has(why);
+}
 
 function unavailable(outcome: Failure): MintResult & { readonly kind: "unavailable" } {
   return {

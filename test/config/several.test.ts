@@ -19,11 +19,12 @@ test("a route takes several upstreams, and says what becomes of requests without
 test("two upstreams of a route whose tokens go into one header are a problem, also where the header is the default", () => {
   const message = (name: string, first: string, header: string) =>
     `"${name}" has its token in the header of "${first}" (${header}): give one of them another inject.header`;
-  const others = { ...upstreams, search: crm, notes: to("x-wiki-token") };
-  const routes = [{ upstreams: ["wiki", "crm", "search", "notes"] }];
+  const others = { ...upstreams, search: crm, notes: to("x-wiki-token"), maps: to("x_wiki_token") };
+  const routes = [{ upstreams: ["wiki", "crm", "search", "notes", "maps"] }];
   expect(problemsOf({ upstreams: others, routes })).toEqual([
     `routes[0].upstreams[2]: ${message("search", "crm", "authorization")}`,
     `routes[0].upstreams[3]: ${message("notes", "wiki", "x-wiki-token")}`,
+    `routes[0].upstreams[4]: ${message("maps", "wiki", "x_wiki_token")}`,
   ]);
   expect(problemsOf({ upstreams: others, routes: [{ upstream: "crm" }, { host: "x", upstream: "search" }] })).toEqual(
     [],

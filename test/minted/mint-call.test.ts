@@ -10,7 +10,7 @@ import { createBreaker } from "../../src/tokens/breaker.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { noTokenMetrics } from "../support/no-metrics.ts";
 
-const kind: MintKind = {
+const exchange: MintKind = {
   ofSessions: true,
   isExchange: true,
   subjectOf: ({ subjectToken }) => subjectToken,
@@ -24,7 +24,7 @@ const tokens: RefreshOutcome = {
 };
 
 /** The calls of an upstream whose provider answers as the test says; one at a time. */
-function world(answer: (id: string) => RefreshOutcome | Promise<RefreshOutcome>) {
+function world(answer: (id: string) => RefreshOutcome | Promise<RefreshOutcome>, kind = exchange) {
   const clock = manualClock();
   const log = createLog({ level: "silent", format: "json" });
   const asked: string[] = [];
@@ -122,4 +122,35 @@ test.each(unwell)("%s for five sessions in a row, twice for each, opens the brea
   for (const id of ["a", "b", "c", "d", "e", "a", "b", "c", "d", "e"]) await call(subject(id));
   expect(await call(subject("f"))).toMatchObject({ kind: "unavailable", why: "breaker_open" });
   expect(asked).toHaveLength(10);
+});
+
+test("a request that waits for another server keeps no place from those that can be asked", async () => {
+  const elsewhere = Promise.withResolvers<void>();
+  const { call, subject, asked } = world(() => tokens, {
+    ...exchange,
+    asksElsewhere: true,
+    async request(subject) {
+      if (subject.id === "slow") await elsewhere.promise;
+      return exchange.request(subject);
+    },
+  });
+  const slow = call(subject("slow"));
+  expect((await call(subject("a"))).kind).toBe("tokens");
+  elsewhere.resolve();
+  expect((await slow).kind).toBe("tokens");
+  expect(asked).toEqual(["a", "slow"]);
+});
+
+test("a request that another server held up for too long is not sent any more", async () => {
+  const elsewhere = Promise.withResolvers<void>();
+  const { clock, call, subject, asked } = world(() => tokens, {
+    ...exchange,
+    asksElsewhere: true,
+    request: async (subject) => elsewhere.promise.then(() => exchange.request(subject)),
+  });
+  const late = call(subject("late"));
+  await clock.advance(10_000);
+  elsewhere.resolve();
+  expect(await late).toEqual({ kind: "unavailable", why: "mint_timeout" });
+  expect(asked).toEqual([]);
 });
