@@ -104,7 +104,7 @@ async function prepareCold({ plan, resources, redis, load }: Bench): Promise<num
   await load.open("cold-redis", checkTarget(port, checkRequests(bearersOf(sessions))));
   await load.run("cold-redis", { requests: 1 }); // connects
   const read = () => load.run("cold-redis", { requests: sessions.length });
-  return (await countCommands(redis.url, "cold:", read)) / sessions.length;
+  return (await countCommands(redis.url, "cold:{", read)) / sessions.length;
 }
 
 /**

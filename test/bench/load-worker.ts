@@ -6,14 +6,13 @@ import {
   type LoadTarget,
   runTogether,
 } from "./load-generator.ts";
+import { answerCalls } from "./worker-process.ts";
 
 /** What the parent process asks for. */
-export type WorkerCall =
+export type LoadCall =
   | { readonly open: string; readonly target: LoadTarget }
   | { readonly run: readonly string[]; readonly length: LoadLength }
   | { readonly close: string };
-/** Answered one by one, in the order of the calls. */
-export type WorkerAnswer = { readonly result: LoadResult | undefined } | { readonly error: string };
 
 const generators = new Map<string, LoadGenerator>();
 
@@ -23,7 +22,7 @@ function opened(name: string): LoadGenerator {
   return generator;
 }
 
-async function answer(call: WorkerCall): Promise<LoadResult | undefined> {
+answerCalls(async (call: LoadCall): Promise<LoadResult | undefined> => {
   if ("run" in call) return runTogether(call.run.map(opened), call.length);
   if ("open" in call) {
     generators.set(call.open, await createLoadGenerator(call.target));
@@ -32,12 +31,4 @@ async function answer(call: WorkerCall): Promise<LoadResult | undefined> {
   generators.get(call.close)?.close();
   generators.delete(call.close);
   return undefined;
-}
-
-process.on("message", (call: WorkerCall) => {
-  answer(call).then(
-    (result) => process.send?.({ result }),
-    (error: unknown) => process.send?.({ error: String(error) }),
-  );
 });
-process.on("disconnect", () => process.exit());

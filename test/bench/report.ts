@@ -1,4 +1,5 @@
 import type { BenchReport } from "./bench.ts";
+import { aligned } from "./table.ts";
 
 /** What the design promises: the least ratio to the echo server on the same path, and the most memory. */
 const goals: Readonly<Record<string, number>> = { "hot-direct": 0.8, "hot-envoy": 0.85, "heal-envoy": 0.95 };
@@ -37,16 +38,6 @@ export function tableReport({ results, memory, roundTripsPerColdRead }: BenchRep
     `Redis: ${roundTripsPerColdRead.toFixed(3)} round trips for a cold read (goal: 1)`,
     `load generator: at most ${Math.round(busiest * 100)} % of one core`,
   ].join("\n");
-}
-
-function aligned(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows.map((row) =>
-    row
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-      .join("  ")
-      .trimEnd(),
-  );
 }
 
 function rounded(value: number, digits: number): number {

@@ -54,19 +54,17 @@ export async function startTokenServer(serviceMs: number, refreshTokenLength = 0
 /**
  * `bearerswap serve` as an operator runs it. `config` has the `sessions`, and what else is not the same in all runs.
  */
-export async function startBearerswap(config: object, { measurable = false } = {}): Promise<BearerswapProcess> {
+export async function startBearerswap(
+  config: object,
+  { measurable = false, env = {} }: { readonly measurable?: boolean; readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<BearerswapProcess> {
   const dir = await mkdtemp(join(tmpdir(), "bearerswap-bench-"));
   const adminSocket = join(dir, "admin.sock");
   const file = join(dir, "bearerswap.yaml");
   await writeFile(file, JSON.stringify({ ...commonConfig(adminSocket), ...config }));
   const flags = measurable ? ["--expose-gc", "--import", here("memory-probe.ts")] : [];
-  const child = await startChildServer(process.execPath, [
-    ...flags,
-    join(root, "src/main.ts"),
-    "serve",
-    "--config",
-    file,
-  ]);
+  const args = [...flags, join(root, "src/main.ts"), "serve", "--config", file];
+  const child = await startChildServer(process.execPath, args, { env });
   let asked = 0;
   const port = await numberIn(child, /"grpc":"127\.0\.0\.1:(\d+)"/g);
   // Without them every figure would be another service's.

@@ -12,6 +12,8 @@ export interface BenchSession {
 export const audience = "https://gateway.example.com";
 /** Length of the access tokens, in characters: that of a usual JWT. */
 export const accessTokenLength = 1_024;
+/** Length of the refresh tokens, in characters. */
+export const refreshTokenLength = 64;
 
 /** Longer than any run, seconds. */
 const lifeSeconds = 86_400;
@@ -41,17 +43,24 @@ export function bearersOf(sessions: readonly BenchSession[]): string[] {
   return sessions.map(({ bearer }) => bearer);
 }
 
-/** Logs every session in: a refresh token, and an access token that outlives the run unless told otherwise. */
+/**
+ * Logs every session in: a refresh token, and an access token that outlives the run unless told otherwise.
+ * @param subjectOf whose the session is; default: nobody's
+ */
 export async function putGrants(
   adminSocket: string,
   sessions: readonly BenchSession[],
   expiresIn = lifeSeconds,
+  subjectOf: (session: BenchSession) => string = () => "",
 ): Promise<void> {
   const client = createGrantsClient({ address: { kind: "unix", path: adminSocket } });
   const waiting = sessions.values();
   const putAll = async () => {
-    for (const { id } of waiting)
-      await client.put({ session: { source: "", id }, upstream, subject: "", token: tokenResponse(expiresIn) });
+    for (const session of waiting) {
+      const subject = subjectOf(session);
+      const token = tokenResponse(expiresIn);
+      await client.put({ session: { source: "", id: session.id }, upstream, subject, token });
+    }
   };
   await Promise.all(Array.from({ length: parallelPuts }, putAll));
   client.close();
@@ -74,7 +83,7 @@ function claimsOf(id: string) {
 function tokenResponse(expiresIn: number) {
   return {
     accessToken: randomText(accessTokenLength),
-    refreshToken: randomText(64),
+    refreshToken: randomText(refreshTokenLength),
     tokenType: "Bearer",
     expiresIn,
     scope: "accounts.read contacts.read",
