@@ -59,7 +59,8 @@ export function idJag(deps: CrossAppDeps): MintKind {
             text: "the identity provider's policy does not let a user in: its administrator can change that",
           }
         : {
-            failed: { kind: "refused", why: `identity provider: ${why}`, help },
+            // The session's client logs in elsewhere: it must not make the claims request of this login's provider.
+            failed: { kind: "refused", why: `identity provider: ${why}`, help: help && { ...help, claims: undefined } },
             text: "the identity provider refused a user's ID token: the user is asked to log in there again",
           },
 

@@ -35,6 +35,15 @@ describe("crossApp refused", () => {
     expect((await world.sendAs("ann")).status).toBe(200);
   });
 
+  test("a claims request of the identity provider is not made by the session's client, which logs in elsewhere", async () => {
+    const world = await startCrossAppWorld(use);
+    await world.putLogin("ann");
+    world.idp.turnAway("ann", "interaction_required", { claims: '{"id_token":{"acr":{"essential":true}}}' });
+    const response = await world.sendAs("ann");
+    expect(await answered(response)).toEqual([401, "grant_refused"]);
+    expect(response.headers.get("www-authenticate")).not.toContain("claims");
+  });
+
   test("a login that the identity provider has ended is asked for again, and nothing is served of it", async () => {
     const world = await startCrossAppWorld(use, { resource: { lifeSeconds: 600 } });
     const refreshToken = await world.putLogin("ann");

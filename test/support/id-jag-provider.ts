@@ -21,8 +21,8 @@ export interface ExchangeAttempt {
 export interface IdJagProvider extends OidcServer {
   /** Oldest first. */
   readonly exchanges: readonly ExchangeAttempt[];
-  /** From now on this user gets no ID-JAG, by that word; until `admit`. */
-  turnAway(subject: string, error: string): void;
+  /** From now on this user gets no ID-JAG, by that word and with what else the error says; until `admit`. */
+  turnAway(subject: string, error: string, more?: Readonly<Record<string, unknown>>): void;
   admit(subject: string): void;
   /** From now on it takes no ID token that it has given so far. */
   forgetIdTokens(): void;
@@ -41,7 +41,7 @@ export async function startIdJagProvider(options: IdJagProviderOptions): Promise
   const { resourceClients, idJagLifeSeconds = 300 } = options;
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
   const exchanges: ExchangeAttempt[] = [];
-  const turnedAway = new Map<string, string>();
+  const turnedAway = new Map<string, { readonly error: string; readonly more?: object | undefined }>();
   const forgotten = new Set<string>();
   let edits: Readonly<Record<string, unknown>> = {};
   const extend = (provider: Provider) => provider.registerGrantType(exchangeGrant, answer, parameters);
@@ -54,7 +54,7 @@ export async function startIdJagProvider(options: IdJagProviderOptions): Promise
       return server.tokenRequests;
     },
     exchanges,
-    turnAway: (subject, error) => void turnedAway.set(subject, error),
+    turnAway: (subject, error, more) => void turnedAway.set(subject, { error, more }),
     admit: (subject) => void turnedAway.delete(subject),
     forgetIdTokens: () => server.idTokens.forEach((token) => void forgotten.add(token)),
     answerWith: (fields) => void (edits = fields),
@@ -71,8 +71,10 @@ export async function startIdJagProvider(options: IdJagProviderOptions): Promise
         ...edits,
       };
     } catch (error) {
-      exchanges.push({ fields, outcome: (error as { error?: string }).error ?? String(error) });
-      throw error;
+      const { error: word = String(error), more } = error as { error?: string; more?: object };
+      exchanges.push({ fields, outcome: word });
+      if (more === undefined) throw error;
+      Object.assign(ctx, { status: 400, body: { error: word, ...more } });
     }
   }
 
@@ -87,8 +89,9 @@ export async function startIdJagProvider(options: IdJagProviderOptions): Promise
     });
     const { sub = "" } = payload;
     if (forgotten.has(idToken)) throw refusal("invalid_grant", "the subject token is no good any more");
-    const word = turnedAway.get(sub);
-    if (word !== undefined) throw refusal(word, "the user is turned away");
+    const turned = turnedAway.get(sub);
+    if (turned !== undefined)
+      throw Object.assign(refusal(turned.error, "the user is turned away"), { more: turned.more });
     const client = resourceClients[audience];
     if (client === undefined) throw refusal("invalid_target", "the audience is not known");
     return new SignJWT({ client_id: client, resource, scope, auth_time: payload.auth_time })
