@@ -115,9 +115,11 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
   }
 
   async function ask(request: MintRequest, { id, session = id }: Subject): Promise<Asked> {
-    const sentAt = clock.monotonicMs();
+    let sentAt = clock.monotonicMs();
     let isCalled = false;
     const mintFor = async () => {
+      // The breaker may have let it wait, while it tried whether the provider is back.
+      sentAt = clock.monotonicMs();
       isCalled = true;
       return aboutSubject(await mint(request));
     };
