@@ -1,47 +1,14 @@
 import type { Clock } from "../platform/clock.ts";
 import { BearerswapError } from "../platform/error.ts";
 import { type GrantKey, grantId } from "./grant.ts";
+import { givenUp, left, quiet, type Row, standing, view } from "./memory-row.ts";
 import {
   type AcquireResult,
   type ChangeListener,
-  type GrantRow,
   type GrantWrite,
   minTombstoneMs,
   type TokenStore,
 } from "./token-store.ts";
-
-/** All instants are on the store's monotonic clock. */
-interface Row {
-  readonly state: "active" | "dead" | "revoked";
-  readonly why?: string | undefined;
-  readonly write: GrantWrite;
-  readonly accessUntil: number;
-  readonly expiresAt: number;
-  readonly lease?: { readonly attempt: string; readonly until: number } | undefined;
-  readonly marker?: { readonly count: number; readonly since: number } | undefined;
-  readonly retryAt?: number | undefined;
-  readonly failures?: number | undefined;
-  readonly failingSince?: number | undefined;
-  /** Until when a presentation that was given up may be answered, while another attempt has the lease. */
-  readonly answerUntil?: number | undefined;
-  readonly rejections?: Rejections | undefined;
-  /** The histories of the server in which the row was last written or acquired, the latest first. */
-  readonly history: readonly string[];
-}
-
-/** What is remembered of an API's rejections of access tokens. */
-interface Rejections {
-  /** The version whose token was dropped last. */
-  readonly version: string;
-  readonly at: number;
-  /** The last time that a successor's rejection changed nothing for a while, for which version, and how often. */
-  readonly hold?: { readonly version: string; readonly until: number; readonly count: number } | undefined;
-}
-
-/** The attempt named in a lease while nobody may acquire. */
-const quiet = "quiet";
-/** The attempt named in a lease while a presentation that was given up may be answered. */
-const givenUp = "given_up";
 
 interface MemoryStoreDeps {
   readonly clock: Pick<Clock, "monotonicMs" | "wallMs">;
@@ -64,7 +31,14 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
       const row = living(key);
       if (row === undefined) return { kind: "absent" };
       if (row.state === "revoked") return { kind: "revoked", version: row.write.version };
-      return { kind: "found", row: view(renew(key, row)) };
+      return { kind: "found", row: view(renew(key, row), clock.monotonicMs()) };
+    },
+
+    async peek(key) {
+      const row = rows.get(grantId(key));
+      if (row === undefined || clock.monotonicMs() >= row.expiresAt) return { kind: "absent" };
+      if (row.state === "revoked") return { kind: "revoked", version: row.write.version };
+      return { kind: "found", row: view(row, clock.monotonicMs()), standing: standing(row, clock.monotonicMs()) };
     },
 
     async put(key, write, over) {
@@ -82,8 +56,8 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
       if (row.state === "revoked") return { kind: "revoked" };
       const now = clock.monotonicMs();
       if (row.write.version !== seen && row.write.access !== undefined && row.accessUntil - now > usableMs)
-        return { kind: "moved", row: view(row) };
-      if (row.state === "dead") return { kind: "dead", row: view(row) };
+        return { kind: "moved", row: view(row, now) };
+      if (row.state === "dead") return { kind: "dead", row: view(row, now) };
       const backOffMs = left(row.retryAt, now);
       if (backOffMs > 0) return { kind: "back_off", remainingMs: backOffMs };
       const isGivenUp = row.lease?.attempt === givenUp;
@@ -100,7 +74,12 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
           return { kind: "busy", remainingMs: quietMs };
         }
       }
-      return { kind: "acquired", row: view(row), ...lease(key, { ...row, answerUntil }, attempt, leaseMs), answerMs };
+      return {
+        kind: "acquired",
+        row: view(row, now),
+        ...lease(key, { ...row, answerUntil }, attempt, leaseMs),
+        answerMs,
+      };
     },
 
     async renew(key, attempt, leaseMs) {
@@ -249,23 +228,6 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
     return renewed;
   }
 
-  function view(row: Row): GrantRow {
-    const now = clock.monotonicMs();
-    const { version, grant, access, life } = row.write;
-    const remainingMs = row.accessUntil - now;
-    const held =
-      access !== undefined && remainingMs > 0
-        ? { ...access, remainingMs: Number.isFinite(remainingMs) ? remainingMs : undefined }
-        : undefined;
-    const state = row.state === "dead" ? "dead" : "active";
-    return {
-      ...{ version, state, why: row.why, grant, access: held, life: { ms: row.expiresAt - now, stated: life.stated } },
-      backOffMs: left(row.retryAt, now),
-      failingMs: row.failingSince === undefined ? undefined : now - row.failingSince,
-      isRejected: row.rejections?.version === version,
-    };
-  }
-
   function tell(key: GrantKey, version: string): void {
     for (const listener of listeners) listener.changed({ ...key, version });
   }
@@ -274,8 +236,4 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
     const now = clock.monotonicMs();
     for (const [key, row] of rows) if (now >= row.expiresAt) rows.delete(key);
   }
-}
-
-function left(until: number | undefined, now: number): number {
-  return Math.max((until ?? 0) - now, 0);
 }

@@ -17,6 +17,7 @@ export type { RedisConfig } from "./redis-config.ts";
 /** The files in lua/, each over one key. */
 const scripts = [
   "read",
+  "peek",
   "put",
   "acquire",
   "renew",

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { BearerswapError } from "../platform/error.ts";
 import type { StoredAccess } from "./grant.ts";
 import type { RowCodec, RowPlace } from "./row-codec.ts";
-import type { AcquireResult, EarlierAttempts, GrantRow, GrantWrite, ReadResult } from "./token-store.ts";
+import type { AcquireResult, EarlierAttempts, GrantRow, GrantWrite, PeekResult, ReadResult } from "./token-store.ts";
 
 /** Translates between the store's types and what the scripts in lua/ take and return. */
 interface RedisRows {
@@ -10,6 +10,8 @@ interface RedisRows {
   writeArgs(name: string, write: GrantWrite): string[];
   /** @throws BearerswapError `store_corrupt`, `store_sealed` */
   readResult(name: string, reply: unknown): ReadResult;
+  /** @throws BearerswapError `store_corrupt`, `store_sealed` */
+  peekResult(name: string, reply: unknown): PeekResult;
   /** @throws BearerswapError `store_corrupt`, `store_sealed` */
   acquireResult(name: string, reply: unknown): AcquireResult;
 }
@@ -28,6 +30,10 @@ const rowReply = z.tuple([
   z.string(),
   z.string(),
 ]);
+const peekReply = z.tuple(
+  [z.string(), z.number(), z.number(), z.number(), z.number(), z.number(), z.number()],
+  z.unknown(),
+);
 const acquireReply = z.union([
   z.tuple([z.enum(["moved", "dead", "acquired"]), z.number(), z.number(), z.number(), z.number()], z.unknown()),
   z.tuple([z.enum(["back_off", "busy"]), z.number()]),
@@ -51,12 +57,17 @@ export function createRedisRows(codec: RowCodec): RedisRows {
       ];
     },
 
-    readResult(name, reply) {
+    readResult,
+
+    peekResult(name, reply) {
       if (Array.isArray(reply) && reply.length === 0) return { kind: "absent" };
-      const parsed = parseReply(rowReply, reply, name);
-      return parsed[1] === "revoked"
-        ? { kind: "revoked", version: parsed[0] }
-        : { kind: "found", row: rowOf(name, parsed) };
+      const parsed = parseReply(peekReply, reply, name);
+      const [attempt, remainingMs, count, sinceMs, failures, answerMs, rejectionHoldMs, ...row] = parsed;
+      const read = readResult(name, row);
+      if (read.kind !== "found") return read;
+      const lease = attempt === "" ? undefined : { attempt, remainingMs };
+      const earlier = count === 0 ? undefined : { count, sinceMs };
+      return { ...read, standing: { lease, earlier, failures, answerMs, rejectionHoldMs } };
     },
 
     acquireResult(name, reply) {
@@ -81,6 +92,14 @@ export function createRedisRows(codec: RowCodec): RedisRows {
       }
     },
   };
+
+  function readResult(name: string, reply: unknown): ReadResult {
+    if (Array.isArray(reply) && reply.length === 0) return { kind: "absent" };
+    const parsed = parseReply(rowReply, reply, name);
+    return parsed[1] === "revoked"
+      ? { kind: "revoked", version: parsed[0] }
+      : { kind: "found", row: rowOf(name, parsed) };
+  }
 
   function rowOf(name: string, reply: unknown): GrantRow {
     const [version, state, why, grant, access, accessMs, ttlMs, stated, backOffMs, failingMs, rejected] = parseReply(

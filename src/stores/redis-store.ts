@@ -48,6 +48,11 @@ export function createRedisStore(deps: RedisStoreDeps): TokenStore {
       return rows.readResult(name, await redis.run("read", name));
     },
 
+    async peek(key) {
+      const name = grantKey(key);
+      return rows.peekResult(name, await redis.run("peek", name));
+    },
+
     async put(key, write, over) {
       const name = grantKey(key);
       const args = [over === undefined ? "1" : "", over ?? "", channel, ...rows.writeArgs(name, write)];

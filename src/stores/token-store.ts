@@ -29,6 +29,25 @@ export type ReadResult =
   | { readonly kind: "revoked"; readonly version: string }
   | { readonly kind: "found"; readonly row: GrantRow };
 
+/** What stands beside a grant between its refreshes. */
+export interface Standing {
+  /** The attempt that has the lease, with the time that it has it at most; absent where none has. */
+  readonly lease?: { readonly attempt: string; readonly remainingMs: number } | undefined;
+  /** Absent where the refresh token was surely not used. */
+  readonly earlier?: EarlierAttempts | undefined;
+  /** Refreshes in a row that ended without tokens. */
+  readonly failures: number;
+  /** How long the answer to a call that was given up may still come, ms. */
+  readonly answerMs: number;
+  /** For how long rejections of its access token change nothing, ms. */
+  readonly rejectionHoldMs: number;
+}
+
+/** What a look finds. */
+export type PeekResult =
+  | Exclude<ReadResult, { readonly kind: "found" }>
+  | { readonly kind: "found"; readonly row: GrantRow; readonly standing: Standing };
+
 /** New contents of a grant. */
 export interface GrantWrite {
   /** The new version. A write repeated with the same version is the same write: safe after a lost reply. */
@@ -186,6 +205,8 @@ export interface TokenStore {
    * One round trip. Extends the life of a grant with under half of its life left, unless the provider stated that life.
    */
   read(key: GrantKey): Promise<ReadResult>;
+  /** Like `read`, for somebody who only looks: nothing is changed, the grant's life included. */
+  peek(key: GrantKey): Promise<PeekResult>;
   /**
    * Writes a login. With `over` it replaces only that version, which may be a tombstone's or a dead grant's, or fills
    * an empty place; the empty text is the version of nothing. Without `over` it replaces whatever is there, also a row

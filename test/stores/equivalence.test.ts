@@ -47,6 +47,7 @@ const leaseMs = fc.constantFrom(between(1), between(3));
 const backOffMs = fc.constantFrom(0, between(0), between(2));
 const call: fc.Arbitrary<Without<StoreCall>> = fc.oneof(
   { weight: 3, arbitrary: fc.constant({ op: "read" } as const) },
+  { weight: 4, arbitrary: fc.constant({ op: "peek" } as const) },
   {
     weight: 2,
     arbitrary: fc.record({

@@ -4,6 +4,7 @@ import type {
   CommitResult,
   GrantWrite,
   LeaseRequest,
+  PeekResult,
   PutResult,
   ReadResult,
   RefuseResult,
@@ -16,6 +17,7 @@ import type {
 /** One operation on a grant, as a value: it can be sent late, repeated, and carried out on two stores. */
 export type StoreCall = { readonly key: GrantKey } & (
   | { readonly op: "read" }
+  | { readonly op: "peek" }
   | { readonly op: "put"; readonly write: GrantWrite; readonly over?: string | undefined }
   | { readonly op: "acquire"; readonly request: LeaseRequest }
   | { readonly op: "renew"; readonly attempt: string; readonly leaseMs: number }
@@ -28,6 +30,7 @@ export type StoreCall = { readonly key: GrantKey } & (
 
 export type StoreReply =
   | ReadResult
+  | PeekResult
   | PutResult
   | AcquireResult
   | CommitResult
@@ -42,6 +45,8 @@ export async function carryOut(store: TokenStore, call: StoreCall): Promise<Stor
   switch (call.op) {
     case "read":
       return store.read(call.key);
+    case "peek":
+      return store.peek(call.key);
     case "put":
       return store.put(call.key, call.write, call.over);
     case "acquire":
@@ -69,6 +74,7 @@ export function storeOf(
 ): Omit<TokenStore, "list" | "listen" | "announce" | "ping" | "close"> {
   return {
     read: (key) => send({ op: "read", key }) as Promise<ReadResult>,
+    peek: (key) => send({ op: "peek", key }) as Promise<PeekResult>,
     put: (key, write, over) => send({ op: "put", key, write, over }) as Promise<PutResult>,
     acquire: (key, request) => send({ op: "acquire", key, request }) as Promise<AcquireResult>,
     renew: (key, attempt, leaseMs) => send({ op: "renew", key, attempt, leaseMs }) as Promise<boolean>,

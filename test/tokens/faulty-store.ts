@@ -25,6 +25,7 @@ export function faultyStore(
 ): FaultyStore {
   const calls: Record<Operation, number> = {
     read: 0,
+    peek: 0,
     put: 0,
     acquire: 0,
     renew: 0,
@@ -70,6 +71,7 @@ export function faultyStore(
   return {
     ...store,
     read: guarded("read", store.read),
+    peek: guarded("peek", store.peek),
     put: guarded("put", store.put),
     acquire: guarded("acquire", store.acquire),
     renew: guarded("renew", store.renew),

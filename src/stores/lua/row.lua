@@ -15,8 +15,8 @@ end
 -- {v, state, why, grant, access, access remaining ms, ttl ms, "1" where the provider stated the life, back-off left ms,
 -- ms since refreshes fail, "1" where an API rejected its access token}; false where there is no grant. access is ""
 -- where there is none, its remaining ms "" where it has no expiry, the ms since refreshes fail "" where none does. Drops
--- an access token that has expired.
-local function view(key, now)
+-- an access token that has expired, unless it `leaves` the row as it is.
+local function view(key, now, leaves)
   local fields = redis.call('HMGET', key,
     'v', 'state', 'why', 'grant', 'access', 'accessUntil', 'stated', 'retryAt', 'failingSince', 'rejected')
   local v, state, why, grant, access, accessUntil, stated, retryAt, failingSince, rejected = unpack(fields)
@@ -25,7 +25,7 @@ local function view(key, now)
   if access and accessUntil then
     remaining = tonumber(accessUntil) - now
     if remaining <= 0 then
-      redis.call('HDEL', key, 'access', 'accessUntil')
+      if not leaves then redis.call('HDEL', key, 'access', 'accessUntil') end
       access, remaining = false, ''
     end
   end
