@@ -18,6 +18,8 @@ export interface ChannelStep {
   readonly askedPerSecond: number;
   /** Changes and heartbeats to one subscriber. */
   readonly messagesPerSecond: number;
+  /** The part of the changes that the subscribers got: less than 1 where one was too slow, and Redis cut it off. */
+  readonly reached: number;
   /** Of one core, on average over the replicas; 0 for connections that only read. */
   readonly replicaShare: number;
   /** Of one core. */
@@ -58,15 +60,15 @@ const channel = "bearerswap:changes";
 const firstPerSecond = 1_000;
 /** Beyond this part of a core, more messages say nothing new. */
 const enoughShare = 0.75;
-/** Less than this part of what was asked for: Redis cannot keep up. */
+/** Less than this part of what was asked for: Redis does not keep up, or what publishes does not. */
 const keptUpShare = 0.9;
 /** How often it is looked whether all that was sent has been dealt with, ms; and the CPU that a process uses idly, ms. */
 const lookMs = 100;
 const idleMs = 20;
 
-/** Whether as many changes came as were asked for. */
-export function keptUp({ changesPerSecond, askedPerSecond }: ChannelStep): boolean {
-  return changesPerSecond >= askedPerSecond * keptUpShare;
+/** Whether Redis took as many changes as were asked for, and gave them to everybody. */
+export function keptUp({ changesPerSecond, askedPerSecond, reached }: ChannelStep): boolean {
+  return changesPerSecond >= askedPerSecond * keptUpShare && reached === 1;
 }
 
 interface Channel {
@@ -152,7 +154,8 @@ async function measureStep(
   const pids = replicas.map(({ pid }) => pid);
   const before = { redis: await probe.usage(), cpuMs: cpuOfAll(pids), at: performance.now() };
   const call: PublishCall = { port: redis.port, command: "PUBLISH", channel, rate, durationMs: windowMs };
-  const messages = rate === 0 ? await sleep(windowMs, 0) : ((await worker.ask(call))?.messages ?? 0);
+  const published = rate === 0 ? await sleep(windowMs) : await worker.ask(call);
+  const { messages = 0, deliveries = 0 } = published ?? {};
   const seconds = (performance.now() - before.at) / 1_000;
   if (rate > 0) await quiet(pids);
   const used = usedBetween(before.redis, await probe.usage());
@@ -164,6 +167,7 @@ async function measureStep(
     changesPerSecond: messages / seconds,
     askedPerSecond: rate,
     messagesPerSecond: messages / seconds + heartbeatsPerSecond,
+    reached: messages === 0 ? 1 : deliveries / messages / subscribers,
     replicaShare: replicas.length === 0 ? 0 : cpuMs / 1_000 / seconds / replicas.length,
     redisShare: used.cpuMs / 1_000 / seconds,
     outputBytesPerSecond: used.outputBytes / seconds,

@@ -7,6 +7,7 @@ export interface UnitCosts {
   /** Memory of a replica for a session that it holds. */
   readonly replicaBytes: number;
   readonly hotCpuMs: number;
+  /** What a Check takes more that has to read Redis. */
   readonly readCpuMs: number;
   readonly readRedisCpuMs: number;
   readonly refreshCpuMs: number;

@@ -3,7 +3,7 @@ import type { ChannelStep } from "./scale-channel.ts";
 import type { GrantCosts } from "./scale-grants.ts";
 import { type Needs, needsOf, type UnitCosts } from "./scale-needs.ts";
 import type { RefreshCosts } from "./scale-refreshes.ts";
-import { curvesOf, messageCosts, redisWall, replicaWall, type Wall, wallOf } from "./scale-walls.ts";
+import { curvesOf, messageCosts, mostOf, redisWall, replicaWall, type Wall, wallOf } from "./scale-walls.ts";
 import { accessTokenLength, refreshTokenLength } from "./sessions.ts";
 import { aligned } from "./table.ts";
 
@@ -18,7 +18,7 @@ export function scaleJson(report: ScaleReport): string {
   const walls = {
     message: messageCosts(report.channel),
     replica: wallOf(curves.replica),
-    redis: curves.redis.map(({ subscribers, curve }) => ({ subscribers, ...wallOf(curve) })),
+    redis: curves.redis.map(({ subscribers, curve }) => ({ subscribers, ...wallOf(curve), most: mostOf(curve) })),
     heartbeats: wallOf(curves.heartbeats),
   };
   return JSON.stringify({ ...measured, walls, needs: { assumed: plan.assumed, sizes: allNeeds(report) } });
@@ -91,13 +91,23 @@ function refreshRow(name: string, costs: RefreshCosts): string[] {
   ];
 }
 
-const stepHeader = ["subscribers", "changes/s", "asked", "messages/s each", "replica %", "Redis %", "Redis out KB/s"];
+const stepHeader = [
+  "subscribers",
+  "changes/s",
+  "asked",
+  "reached %",
+  "messages/s each",
+  "replica %",
+  "Redis %",
+  "Redis out KB/s",
+];
 
 function stepRow(step: ChannelStep): string[] {
   return [
     String(step.subscribers),
     whole(step.changesPerSecond),
     whole(step.askedPerSecond),
+    percent(step.reached),
     whole(step.messagesPerSecond),
     step.replicaShare === 0 ? "" : percent(step.replicaShare),
     percent(step.redisShare),
@@ -120,10 +130,14 @@ function channelLines({ channel }: ScaleReport): string[] {
     "",
     "Redis with connections that only read, driven as high as it goes",
     ...aligned([stepHeader, ...sinks.map(stepRow)]),
-    ...curves.redis.map(
-      ({ subscribers, curve }) =>
-        `half a core of Redis with ${subscribers} subscribers: ${wallText(wallOf(curve), "messages a second to all of them together")}`,
-    ),
+    "messages a second to all subscribers together: where they take half a core of Redis, and the most that were given",
+    ...aligned([
+      ["subscribers", "half a core", "reached", "most"],
+      ...curves.redis.map(({ subscribers, curve }) => {
+        const { at, isReached } = wallOf(curve);
+        return [String(subscribers), whole(at), isReached ? "yes" : "no", whole(mostOf(curve))];
+      }),
+    ]),
     "",
     "Redis with the heartbeats of so many replicas, and nothing else",
     ...aligned([stepHeader, ...heartbeats.map(stepRow)]),
@@ -193,7 +207,7 @@ function unitCosts({ grants, reads, refreshes, channel, cluster }: ScaleReport):
     redisBytes: grants.find(({ layout }) => layout === "sealed")?.bytesEach ?? Number.NaN,
     replicaBytes: reads.residentBytesEach,
     hotCpuMs: reads.hotCpuMsEach,
-    readCpuMs: reads.coldCpuMsEach,
+    readCpuMs: reads.coldCpuMsEach - reads.hotCpuMsEach,
     readRedisCpuMs: reads.coldRedisCpuMsEach,
     refreshCpuMs: refreshes.steady.cpuMsEach,
     refreshRedisCpuMs: refreshes.steady.redisCpuMsEach,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ChannelReport, ChannelStep } from "./scale-channel.ts";
-import { curvesOf, messageCosts, redisCurve, redisWall, replicaWall, shareAt, wallOf } from "./scale-walls.ts";
+import { curvesOf, messageCosts, mostOf, redisCurve, redisWall, replicaWall, shareAt, wallOf } from "./scale-walls.ts";
 
 const curve = [
   { at: 1_000, share: 0.1 },
@@ -14,6 +14,7 @@ function step(values: Partial<ChannelStep>): ChannelStep {
     changesPerSecond: values.askedPerSecond ?? 0,
     askedPerSecond: 0,
     messagesPerSecond: values.askedPerSecond ?? 0,
+    reached: 1,
     replicaShare: 0,
     redisShare: 0,
     outputBytesPerSecond: 0,
@@ -47,6 +48,10 @@ describe("the wall", () => {
     expect(isReached).toBe(true);
   });
 
+  test("comes before the most that was measured", () => {
+    expect(mostOf(curve)).toBe(10_000);
+  });
+
   test("is drawn on in proportion where it was not reached, and says so", () => {
     expect(wallOf(curve.slice(0, 2))).toEqual({ at: (5_000 * 0.5) / 0.3, isReached: false });
   });
@@ -76,7 +81,7 @@ test("Redis is judged by as many subscribers or the next fewer, never by more", 
   expect(redisCurve(curves, 0.5)).toBe(few);
 });
 
-test("a step at which Redis did not keep up tells what a replica takes, not what Redis takes", () => {
+test("a step at which Redis did not keep up tells what a replica takes, not what Redis takes; one that lost the replica nothing", () => {
   const oneReplica = [
     step({ askedPerSecond: 1_000, replicaShare: 0.1, redisShare: 0.2 }),
     step({
@@ -87,6 +92,8 @@ test("a step at which Redis did not keep up tells what a replica takes, not what
       redisShare: 0.3,
     }),
   ];
+  // Redis has cut the replica off in the middle.
+  oneReplica.push(step({ askedPerSecond: 4_000, reached: 0.4, replicaShare: 0.1, redisShare: 0.1 }));
   const sinks = [step({ subscribers: 4, askedPerSecond: 100, redisShare: 0.01 })];
   const { replica, redis } = curvesOf({ ...nothing, oneReplica, sinks });
   expect(replica).toEqual([

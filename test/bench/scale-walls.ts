@@ -25,12 +25,17 @@ export interface ChannelCurves {
   readonly heartbeats: Curve;
 }
 
-/** A step at which Redis could not keep up says nothing of what Redis takes for so many messages. */
+/**
+ * A step at which Redis could not keep up says nothing of what Redis takes for so many messages; nor one that did not
+ * reach a replica of what that takes.
+ */
 export function curvesOf({ oneReplica, sinks, heartbeats }: ChannelReport): ChannelCurves {
   const held = [...oneReplica, ...sinks].filter(keptUp);
   const counts = [...new Set(held.map(({ subscribers }) => subscribers))].sort((a, b) => a - b);
   return {
-    replica: oneReplica.map((step) => ({ at: step.messagesPerSecond, share: step.replicaShare })),
+    replica: oneReplica
+      .filter(({ reached }) => reached === 1)
+      .map((step) => ({ at: step.messagesPerSecond, share: step.replicaShare })),
     redis: counts.map((subscribers) => ({
       subscribers,
       curve: held
@@ -66,6 +71,11 @@ export function wallOf(curve: Curve): Wall {
     };
   const last = curve.at(-1);
   return { at: last === undefined ? Number.NaN : (last.at * wallShare) / last.share, isReached: false };
+}
+
+/** The most messages a second that Redis gave to so many subscribers together, in a step in which it kept up. */
+export function mostOf(curve: Curve): number {
+  return Math.max(...curve.map(({ at }) => at));
 }
 
 /**

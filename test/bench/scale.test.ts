@@ -34,6 +34,7 @@ test("`npm run bench -- --scale` puts, reads and refreshes real grants, adds rep
   for (const step of [...busy, ...sinks]) {
     // Every subscriber gets every message, of more than a hundred bytes.
     expect(step.changesPerSecond).toBeGreaterThan(0);
+    expect(step.reached).toBe(1);
     expect(step.outputBytesPerSecond).toBeGreaterThan(100 * step.subscribers * step.changesPerSecond);
   }
   expect(report.cluster.map(({ command }: { command: string }) => command)).toEqual(["PUBLISH", "SPUBLISH"]);

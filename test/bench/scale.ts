@@ -33,23 +33,21 @@ export interface ScaleDeps {
   readonly progress: (line: string) => void;
 }
 
-/** A run of this size looks at everything for as long as its figures need; a smaller one is shorter, and less exact. */
-const fullSize = 200_000;
+/** How long each load is looked at: a small run is shorter, and less exact. */
 const longestWindowMs = 6_000;
 const shortestWindowMs = 300;
 
 /** @param replicas the most real replicas that are started */
 export function scalePlan({ grants, replicas }: { readonly grants: number; readonly replicas: number }): ScalePlan {
-  const size = Math.min(grants / fullSize, 1);
   const windowMs = Math.round(Math.max(shortestWindowMs, Math.min(longestWindowMs, grants / 2)));
   const isTiny = windowMs === shortestWindowMs;
   return {
     grants,
     grantsOfLayouts: Math.ceil(grants / 4),
-    refreshes: { refreshes: Math.ceil(Math.max(grants / 10, 4_000 * size)), rate: 300 },
+    refreshes: { refreshes: Math.ceil(grants / 20), rate: 300 },
     channel: {
       replicas,
-      changesPerSecond: 1_000,
+      changesPerSecond: 250,
       sinks: isTiny ? [4] : [4, 16, 64, 256],
       heartbeats: isTiny ? [8] : [64, 256, 512, 1_024],
       windowMs,
