@@ -7,8 +7,8 @@ import type { TokenMetrics } from "./metrics.ts";
 
 /** Keeps calls away from a provider that is down. Each upstream has one breaker in each process. */
 export interface Breaker {
-  /** Milliseconds until a call may be tried; 0 where one may be now. */
-  openMs(): number;
+  /** Milliseconds until a call may be tried, for that session; 0 where one may be now. */
+  openMs(session?: string): number;
   /**
    * Makes the call, or answers `transient` without one while the breaker is open.
    * @param session whose call it is, where the provider may fail at what it is shown of one session and be well for all
@@ -28,6 +28,11 @@ export interface BreakerDeps {
 const failuresToOpen = 10;
 /** More failures of one session, since a call of somebody went well, do not count: five sessions can open it together. */
 const failuresOfOne = 2;
+/**
+ * While the breaker is open, a failed try of a session that counts no more leaves the next one to somebody else, at once.
+ * That session itself waits this long, ms, doubled each time: else a provider that is down would be asked without pause.
+ */
+const firstOwnMs = 5_000;
 /** Sessions whose failures are remembered. */
 const remembered = 10_000;
 /** How long it stays open, ms: doubled each time the call that tries again fails. */
@@ -35,6 +40,12 @@ const firstOpenMs = 5_000;
 const longestOpenMs = 60_000;
 /** What `openMs` answers while one call tries whether the provider is back. */
 const probingMs = 1_000;
+
+interface Failures {
+  readonly count: number;
+  /** When the session may try again while the breaker is open, monotonic ms, once its failures count no more. */
+  readonly until: number;
+}
 
 interface Open {
   readonly kind: "open";
@@ -71,14 +82,14 @@ export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): B
   /** Failures in a row, of calls that began while the breaker was closed. */
   let failures = 0;
   /** Failures of each session, since a call of somebody went well. */
-  const failuresOf = new LRUCache<string, number>(upTo(remembered));
+  const failuresOf = new LRUCache<string, Failures>(upTo(remembered));
   /** Set from the first opening until a call succeeds: a failed try in between opens the breaker without a log line. */
   let isTripped = false;
 
   return {
-    openMs() {
+    openMs(session) {
       if (state.kind === "half_open") return probingMs;
-      return state.kind === "open" ? leftMs(state) : 0;
+      return state.kind === "open" ? leftMs(state, session) : 0;
     },
     run,
   };
@@ -91,8 +102,9 @@ export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): B
         await state.decided.promise;
         return run(call, session);
       case "open":
-        if (leftMs(state) > 0) return { kind: "transient", why: "breaker_open", retryAfterMs: leftMs(state) };
-        return probe(call, state.forMs, session);
+        return leftMs(state, session) > 0
+          ? { kind: "transient", why: "breaker_open", retryAfterMs: leftMs(state, session) }
+          : probe(call, state.forMs, session);
       default:
         return state satisfies never;
     }
@@ -103,9 +115,10 @@ export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): B
     if (isWithheld(outcome)) return true;
     if (!isUnwell(outcome)) failuresOf.clear();
     else if (session !== undefined) {
-      const ofOne = (failuresOf.get(session, plainGet) ?? 0) + 1;
-      failuresOf.set(session, ofOne);
-      return ofOne > failuresOfOne;
+      const { count: before = 0 } = failuresOf.get(session, plainGet) ?? {};
+      const ownMs = Math.min(firstOwnMs * 2 ** Math.max(before - failuresOfOne, 0), longestOpenMs);
+      failuresOf.set(session, { count: before + 1, until: clock.monotonicMs() + ownMs });
+      return before >= failuresOfOne;
     }
     return false;
   }
@@ -157,7 +170,9 @@ export function createBreaker({ upstream, clock, log, metrics }: BreakerDeps): B
     if (before.kind === "half_open") before.decided.resolve();
   }
 
-  function leftMs({ until }: Open): number {
-    return Math.max(until - clock.monotonicMs(), 0);
+  function leftMs({ until }: Open, session: string | undefined): number {
+    const of = session === undefined ? undefined : failuresOf.get(session, plainGet);
+    const ownUntil = of !== undefined && of.count > failuresOfOne ? of.until : until;
+    return Math.max(until - clock.monotonicMs(), ownUntil - clock.monotonicMs(), 0);
   }
 }

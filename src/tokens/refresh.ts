@@ -114,7 +114,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
   /** One turn: breaker, the quiet time after a gap and a slot (step 4), then the rest with a slot in hand. */
   async function takeTurn(gate: Gate, task: FlightTask, row: GrantRow): Promise<Turn> {
     if (task.outdated.aborted) return { kind: "superseded" };
-    const openMs = gate.breaker.openMs();
+    const openMs = gate.breaker.openMs(task.key.session);
     if (openMs > 0) return { kind: "unavailable", why: "breaker_open", retryAfterMs: openMs };
     const now = clock.monotonicMs();
     const quietMs = Math.min(coherence.lastGapAt() + config.holdOffMs - now, task.until - now);

@@ -261,3 +261,42 @@ describe("a provider that fails at what it is shown of one session", () => {
     ]);
   });
 });
+
+/** A breaker that five sessions have opened, two failures each, with what counts the calls that reach the provider. */
+async function openedByFive() {
+  const clock = manualClock();
+  const log = createLog({ level: "silent", format: "json" });
+  const breaker = createBreaker({ upstream: "crm", clock, log, metrics: recordedMetrics() });
+  const five = ["a", "b", "c", "d", "e"];
+  let calls = 0;
+  const ask = (session: string, why?: string) =>
+    breaker.run(async () => {
+      calls++;
+      return why === undefined ? { kind: "refused", why: "invalid_grant" } : { kind: "unknown", why };
+    }, session);
+  for (const session of [...five, ...five]) await ask(session, "http_503");
+  return { clock, breaker, five, ask, calls: () => calls };
+}
+
+describe("a provider that is down for few sessions", () => {
+  test("is asked ever less by those whose failures count no more", async () => {
+    const { clock, five, ask, calls } = await openedByFive();
+    for (let seconds = 0; seconds < 600; seconds++) {
+      await clock.advance(1_000);
+      for (const session of five) await ask(session, "http_503");
+    }
+    // After 5, 10, 20, 40 and each 60 s, by each of the five.
+    expect(calls()).toBeLessThan(10 + 5 * 16);
+    expect(calls()).toBeGreaterThan(10 + 5 * 8);
+  });
+
+  test("is tried by another session at once, and then asked for all", async () => {
+    const { clock, breaker, five, ask } = await openedByFive();
+    await clock.advance(5_000);
+    for (const session of five) await ask(session, "http_503");
+    expect(["a", "new"].map((session) => breaker.openMs(session))).toEqual([5_000, 0]);
+    expect(await ask("a")).toEqual({ kind: "transient", why: "breaker_open", retryAfterMs: 5_000 });
+    expect(await ask("new")).toMatchObject({ kind: "refused" });
+    expect(await ask("a")).toMatchObject({ kind: "refused" });
+  });
+});
