@@ -1,6 +1,6 @@
 import type { Clock } from "../platform/clock.ts";
 import type { RunningWork } from "../platform/running-work.ts";
-import type { MintKind } from "./kind.ts";
+import type { Actor, MintKind } from "./kind.ts";
 import type { MinterConfig } from "./minter-config.ts";
 
 /** Notices that another one acts for an upstream's sessions. */
@@ -10,6 +10,10 @@ export interface ActorWatch {
    * time to time. Synchronous: the hot path.
    */
   since(now: number): number;
+  /** Whether it was looked at within `maxStaleness`: where nobody asks for long, another one may act by now. */
+  isWatched(now: number): boolean;
+  /** Who acts now; undefined where it cannot be read, and then whoever acted last is taken to act on. Never rejects. */
+  look(): Promise<Actor | undefined>;
 }
 
 interface ActorWatchDeps {
@@ -23,6 +27,7 @@ export function createActorWatch({ actor, config, clock, track }: ActorWatchDeps
   let identity: string | undefined;
   let changedAt = Number.NEGATIVE_INFINITY;
   let nextAt = Number.NEGATIVE_INFINITY;
+  let lookedAt = Number.NEGATIVE_INFINITY;
 
   return {
     since(now) {
@@ -32,13 +37,18 @@ export function createActorWatch({ actor, config, clock, track }: ActorWatchDeps
       }
       return changedAt;
     },
+    isWatched: (now) => now < lookedAt + config.maxStalenessMs,
+    look,
   };
 
-  async function look(): Promise<void> {
-    // Where it cannot be read, whoever acted last is taken to act on.
+  async function look(): Promise<Actor | undefined> {
+    const from = clock.monotonicMs();
     const found = await actor().catch(() => undefined);
-    if (found === undefined || found.identity === identity) return;
-    changedAt = clock.monotonicMs();
-    identity = found.identity;
+    lookedAt = Math.max(lookedAt, from);
+    if (found !== undefined && found.identity !== identity) {
+      changedAt = clock.monotonicMs();
+      identity = found.identity;
+    }
+    return found;
   }
 }

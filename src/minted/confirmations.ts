@@ -1,7 +1,7 @@
 import type { Clock } from "../platform/clock.ts";
 import type { RunningWork } from "../platform/running-work.ts";
 import type { AccessToken } from "../tokens/access-token.ts";
-import { createActorWatch } from "./actor-watch.ts";
+import type { ActorWatch } from "./actor-watch.ts";
 import type { SessionEnds, SessionState } from "./ended-sessions.ts";
 import type { HeldTokens } from "./held-tokens.ts";
 import type { Actor, MintKind, Subject } from "./kind.ts";
@@ -30,7 +30,9 @@ export interface Confirmations {
 }
 
 interface ConfirmationsDeps {
-  readonly kind: Pick<MintKind, "ofSessions" | "actor">;
+  readonly kind: Pick<MintKind, "ofSessions">;
+  /** Absent where nobody acts for sessions. */
+  readonly actors: ActorWatch | undefined;
   readonly ended: SessionEnds;
   readonly held: HeldTokens;
   /** Under which id replicas share the subject's token. */
@@ -49,20 +51,20 @@ const storeRetryMs = 1_000;
 const longestUnaskedMs = 60_000;
 
 export function createConfirmations(deps: ConfirmationsDeps): Confirmations {
-  const { kind, ended, held, idOf, config, clock, track } = deps;
-  const actors = kind.actor && createActorWatch({ actor: kind.actor, config, clock, track });
+  const { kind, actors, ended, held, idOf, config, clock, track } = deps;
   const looking = new Set<string>();
 
   return {
     isConfirmed(subject, token, now) {
       if (!kind.ofSessions) return true;
       const { confirmedAt } = token;
+      const actingSince = actors?.since(now) ?? Number.NEGATIVE_INFINITY;
       const soon = now + config.maxStalenessMs / 2;
       const isSure =
         hasAnswered(token) &&
         ended.isCurrent(subject, confirmedAt, soon) &&
         now < confirmedAt + longestUnaskedMs &&
-        (actors === undefined || actors.since(now) < confirmedAt);
+        (actors === undefined || (actors.isWatched(now) && actingSince < confirmedAt));
       if (isSure) return true;
       if (now >= token.unaskedUntil && !looking.has(subject.id)) {
         looking.add(subject.id);
@@ -81,6 +83,7 @@ export function createConfirmations(deps: ConfirmationsDeps): Confirmations {
    */
   function isTrusted(subject: Subject, token: AccessToken, now: number): boolean {
     if (!kind.ofSessions) return true;
+    if (actors?.isWatched(now) === false) return false;
     const { confirmedAt, unaskedUntil } = token;
     if (hasAnswered(token)) return ended.isCurrent(subject, confirmedAt, now);
     const until = Math.min(confirmedAt + config.maxOutageMs, unaskedUntil + config.maxStalenessMs);
@@ -93,10 +96,7 @@ export function createConfirmations(deps: ConfirmationsDeps): Confirmations {
 
   async function confirm({ id, ...subject }: Subject): Promise<SessionState> {
     const from = clock.monotonicMs();
-    const [state, actor] = await Promise.all([
-      ended.look({ id, ...subject }),
-      held.get(id) && kind.actor?.().catch(() => undefined),
-    ]);
+    const [state, actor] = await Promise.all([ended.look({ id, ...subject }), held.get(id) && actors?.look()]);
     const token = held.get(id);
     if (token === undefined) return state;
     const isOfAnother = actor !== undefined && sharedIdOf(token.version) !== idOf({ id }, actor);

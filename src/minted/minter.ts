@@ -9,6 +9,7 @@ import { type AccessToken, placeAccessToken, usableUntil } from "../tokens/acces
 import type { TokenAnswer } from "../tokens/answers.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
 import type { Owner } from "../tokens/owner.ts";
+import { createActorWatch } from "./actor-watch.ts";
 import { createConfirmations, type SessionLook } from "./confirmations.ts";
 import type { SessionEnds } from "./ended-sessions.ts";
 import { createHeldTokens } from "./held-tokens.ts";
@@ -81,7 +82,9 @@ export function createMinter(deps: MinterDeps): Minter {
   const cache = createHeldTokens(config.cacheEntries);
   const flights = new Map<string, Promise<Found>>();
   const { track, settled } = createRunningWork();
-  const { isConfirmed, isTrusted, confirm, looked } = createConfirmations({ ...deps, held: cache, idOf, track });
+  const actors = kind.actor && createActorWatch({ actor: kind.actor, config, clock, track });
+  const confirmations = createConfirmations({ ...deps, actors, held: cache, idOf, track });
+  const { isConfirmed, isTrusted, confirm, looked } = confirmations;
   const replacements = createReplacements({
     ...{ ...deps, held: cache, leftMs, metrics: metrics.tokens },
     mint: (subject, replacing) => join(subject, replacing),
@@ -188,9 +191,9 @@ export function createMinter(deps: MinterDeps): Minter {
       token.version !== replacing &&
       !cache.isRejected(token.version) &&
       clock.monotonicMs() < placed(token, leftMs(token)).staleAt;
-    const actor = await kind.actor?.().catch(() => undefined);
+    const actor = await actors?.look();
     // The call says in the log what is wrong with it.
-    if (kind.actor !== undefined && actor === undefined)
+    if (actors !== undefined && actor === undefined)
       return call(subject).then((result) => (result.kind === "tokens" ? tooLate : result));
     const id = idOf(subject, actor);
     const turn = await shared.findOrTakeTurn(id, isGood);

@@ -24,7 +24,7 @@ const kind: MintKind = {
 };
 
 /** A replica whose provider answers when the test lets it. */
-function world() {
+function world(more: Partial<MintKind> = {}) {
   const clock = manualClock();
   const random = systemRandom();
   const flows = createMemoryFlowStore({ clock, maxRecords: 100 });
@@ -34,7 +34,7 @@ function world() {
   const bounds = createRejectionBounds({ flows, scope, ofSessions: true });
   const { promise: provider, resolve } = Promise.withResolvers<MintResult>();
   const minter = createMinter({
-    ...{ upstream: "crm", kind, call: () => provider, ended, clock, random },
+    ...{ upstream: "crm", kind: { ...kind, ...more }, call: () => provider, ended, clock, random },
     ...{ scope, bounds, ownBounds: bounds, log: createLog({ level: "silent", format: "json" }) },
     shared: createSharedTokens({ flows, announce: async () => {}, patienceMs: 5_000, clock, random }),
     announce: async () => {},
@@ -53,16 +53,19 @@ function world() {
   });
   const answer = (sentAt = clock.monotonicMs()) =>
     resolve({ kind: "tokens", tokens: { accessToken: new Secret("token") }, sentAt });
-  /** Lets so much time pass, in which a heartbeat comes each second, and the token is asked for. */
-  const serveFor = async (ms: number, asked: ReturnType<typeof owner>) => {
+  /** Lets so much time pass, in which a heartbeat comes each second. */
+  const beatFor = async (ms: number, eachSecond = () => {}) => {
     const end = clock.monotonicMs() + ms;
     while (clock.monotonicMs() < end) {
       coherence.heard(clock.monotonicMs());
       await clock.advance(1_000);
-      expect(minter.cached(asked)).toBeDefined();
+      eachSecond();
     }
   };
-  return { clock, flows, minter, ended, owner, answer, serveFor, deadline: () => deadlineIn(clock, 20_000) };
+  /** The token is asked for as often. */
+  const serveFor = (ms: number, asked: ReturnType<typeof owner>) =>
+    beatFor(ms, () => expect(minter.cached(asked)).toBeDefined());
+  return { clock, flows, minter, ended, owner, answer, beatFor, serveFor, deadline: () => deadlineIn(clock, 20_000) };
 }
 
 test("no token is served that came after the end of the session's own", async () => {
@@ -121,3 +124,24 @@ test("a session that could not be looked at is vouched for by no heartbeat: it i
   expect(minter.cached(ann)).toBeUndefined();
   expect(await minter.fresh(ann, deadline())).toEqual({ kind: "refused", why: "session_ended" });
 });
+
+test.each([5_000, 30_000, 120_000])(
+  "the former actor's token is served for cache.maxStaleness at most, also where nobody has asked for %i ms",
+  async (idleMs) => {
+    let identity = "pod-1";
+    const actor = async () => ({ identity, token: new Secret(identity) });
+    const { clock, minter, owner, answer, beatFor, serveFor, deadline } = world({ actor });
+    const ann = owner(3_600_000);
+    answer();
+    const first = await minter.fresh(ann, deadline());
+    await serveFor(30_000, ann);
+    identity = "pod-2";
+    await beatFor(idleMs);
+    expect(minter.cached(ann)).toBeUndefined();
+    const second = await minter.fresh(ann, deadline());
+    expect([first.kind, second.kind, minter.held()]).toEqual(["fresh", "fresh", 1]);
+    expect(second).not.toEqual(first);
+    await clock.advance(0);
+    await serveFor(10_000, ann);
+  },
+);
