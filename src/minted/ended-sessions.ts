@@ -82,25 +82,33 @@ export function createEndedSessions(deps: EndedSessionsDeps): EndedSessions {
     async look({ session, issuedAt = 0, expiresAt = 0 }) {
       if (session === undefined) return "living";
       const isOf = ({ endedAt }: Pick<HeardEnd, "endedAt">) => issuedAt <= endedAt;
-      try {
-        await tell(Math.min(Math.ceil((expiresAt - clock.wallMs()) / hourMs) * hourMs, longestKeptMs));
-        const stored = await flows.read("ended", session);
-        // Tokens name their second only: one of the same second may have been issued before.
-        if (stored !== undefined && isOf({ endedAt: Number(stored) })) return "ended";
-      } catch {
-        const heard = heardEnds.get(session, plainGet);
-        return heard !== undefined && isOf(heard) ? "ended" : "unknown";
-      }
+      const stored = await storedState(session, isOf, expiresAt).catch(() => "unknown" as const);
       const heard = heardEnds.get(session, plainGet);
-      if (heard === undefined || !isOf(heard)) return "living";
+      if (stored === "ended" || heard === undefined || !isOf(heard)) return stored;
       // A failover has cost the store what this process has heard, and others may have looked since.
-      await end(session, heard.endedAt).catch(() => {});
+      if (stored === "living") await end(session, heard.endedAt).catch(() => {});
       return "ended";
     },
 
     isCurrent: (subject, livingAt, now) => !mayHaveEnded(subject, livingAt) && coherence.isCurrent(livingAt, now),
     mayHaveEnded,
   };
+
+  async function storedState(
+    session: string,
+    isOf: (end: Pick<HeardEnd, "endedAt">) => boolean,
+    expiresAt: number,
+  ): Promise<SessionState> {
+    const lifeMs = Math.min(Math.ceil((expiresAt - clock.wallMs()) / hourMs) * hourMs, longestKeptMs);
+    // A store that takes no writes, as its memory is full, says all the same who has ended.
+    const otherwise = await tell(lifeMs).then(
+      () => "living" as const,
+      () => "unknown" as const,
+    );
+    const stored = await flows.read("ended", session);
+    // Tokens name their second only: one of the same second may have been issued before.
+    return stored !== undefined && isOf({ endedAt: Number(stored) }) ? "ended" : otherwise;
+  }
 
   async function end(session: string, endedAt = clock.wallMs()): Promise<void> {
     // A logout that comes late must not bring back what was ended after it. A record that cannot be read is replaced;

@@ -23,6 +23,8 @@ const heartbeatMs = 1_000;
 const silenceMs = 4_000;
 
 const ended = "ended";
+/** Sessions are told by their hashes, which are shorter; in characters. */
+const longestSession = 100;
 
 /** The channel on which all replicas hear what has changed. */
 export function changesChannel(keyPrefix: string): string {
@@ -38,9 +40,9 @@ export function newsText(news: Change | SessionEnd, keyPrefix: string): string {
 
 /**
  * Passes on what is published, `<version> <key>`, `<version> <key> rejected` or `ended <epoch ms> <session>`, until the
- * returned function is called. A subscription can die without a sign. So this replica publishes a heartbeat, `heartbeat <replica> <number>`, and listens for it: once it is
- * back, all that was published before it has come as well. As often it asks the servers for their histories, since
- * writes can be lost without any connection noticing.
+ * returned function is called. A subscription can die without a sign. So this replica publishes a heartbeat,
+ * `heartbeat <replica> <number>`, and listens for it: once it is back, all that was published before it has come as
+ * well. As often it asks the servers for their histories, since writes can be lost without any connection noticing.
  */
 export function listenForChanges({ redis, channel, keyPrefix, listener, clock, random, log }: ChangesDeps): () => void {
   const replica = random.id();
@@ -74,13 +76,20 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
   function hear(text: string): void {
     const [first, second, third] = text.split(" ");
     if (first === "heartbeat") hearBeat(second, third);
-    else if (first === ended) listener.ended({ session: third ?? "", endedAt: Number(second) });
+    else if (first === ended) hearEnd(second, third);
     else {
       const key = keyOf(second ?? "", keyPrefix);
       if (key === undefined) return;
       if (third === "rejected") listener.changed({ ...key, version: first ?? "", isRejected: true });
       else listener.changed({ ...key, version: first ?? "" });
     }
+  }
+
+  /** Whoever hears of an end remembers it: what is none must not stand in the way of a real one. */
+  function hearEnd(at = "", session = ""): void {
+    const endedAt = at === "" ? Number.NaN : Number(at);
+    if (Number.isFinite(endedAt) && session !== "" && session.length <= longestSession)
+      listener.ended({ session, endedAt });
   }
 
   function hearBeat(from: string | undefined, beat: string | undefined): void {
