@@ -19,7 +19,10 @@ interface ChangesDeps {
 
 /** A heartbeat is sent this often, ms. */
 const heartbeatMs = 1_000;
-/** If none of our own heartbeats comes back in this time, ms, the subscription counts as dead and is made anew. */
+/**
+ * If none of our own heartbeats comes back in this time, ms, the subscription counts as dead and is made anew. So it is
+ * where one of them has not come: nodes of a cluster pass messages on, and one of them may hear less than the others.
+ */
 const silenceMs = 4_000;
 
 const ended = "ended";
@@ -120,8 +123,11 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
 
   function schedule(): void {
     stop = clock.after(heartbeatMs, () => {
-      if (clock.monotonicMs() - aliveAt > silenceMs) {
+      // Those that could not be published are not in there.
+      const silentSince = Math.min(aliveAt, ...sentAt.values());
+      if (clock.monotonicMs() - silentSince > silenceMs) {
         aliveAt = clock.monotonicMs();
+        sentAt.clear();
         redis.resubscribe();
       }
       void beat();

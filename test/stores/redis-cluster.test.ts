@@ -1,5 +1,10 @@
 import { beforeAll, expect, test } from "vitest";
+import { systemClock } from "../../src/platform/clock.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { systemRandom } from "../../src/platform/random.ts";
 import { natMapping } from "../../src/stores/redis-options.ts";
+import { createRedisStore } from "../../src/stores/redis-store.ts";
+import { noStoreMetrics } from "../support/no-metrics.ts";
 import { type RedisCluster, startCluster } from "../support/redis-cluster.ts";
 import { redisCommand } from "../support/redis-command.ts";
 import type { RedisServer } from "../support/redis-server.ts";
@@ -10,9 +15,11 @@ import { answers, failureOf, hear, openConnection, send, untilHeard, urlOf } fro
 
 const group = resources("file");
 const opened = resources();
+/** A PUBLISH that one node passes to another, as the cluster's bus numbers it. */
+const publishPacket = 4;
 let cluster: RedisCluster;
 beforeAll(async () => {
-  cluster = await group.use(startCluster());
+  cluster = await group.use(startCluster({ args: ["--enable-debug-command", "local"] }));
 });
 
 /** One key for each node, by the node's number. */
@@ -272,3 +279,31 @@ function byNat(proxies: readonly TcpProxy[]) {
   );
   return { cluster: { nodes: [proxies[0] as TcpProxy], natMap } };
 }
+
+test("a subscription whose node hears less than the others is made anew at another one, and what was heard before is asked for again", async () => {
+  const nodes = [...cluster.nodes];
+  // Node after node: without a loss, heartbeats through the subscription's own node would come often enough.
+  let turn = 0;
+  const random = { ...systemRandom(), fraction: () => (turn++ % 3) / 3 };
+  const store = await opened.use(
+    createRedisStore({
+      config: { cluster: { nodes }, keyPrefix: "lossy:", commandTimeoutMs: 1_000 },
+      ...{ clock: systemClock(), random, log: createLog({ level: "silent", format: "json" }), metrics: noStoreMetrics },
+    }),
+  );
+  let [beats, gaps] = [0, 0];
+  store.listen({ changed() {}, ended() {}, heard: () => beats++, gap: () => gaps++, tellsHistory() {} });
+  const subscribed = async () => {
+    const counts = await Promise.all(nodes.map((node) => redisCommand(node, "PUBSUB", "NUMSUB", "lossy:changes")));
+    return nodes.filter((_, at) => (counts[at] as [string, number])[1] > 0);
+  };
+  await until("three heartbeats", () => beats >= 3);
+  const [before] = await subscribed();
+  const known = gaps;
+  await redisCommand(before as RedisServer, "DEBUG", "DROP-CLUSTER-PACKET-FILTER", publishPacket);
+  opened.onStop(() => redisCommand(before as RedisServer, "DEBUG", "DROP-CLUSTER-PACKET-FILTER", -1).then(() => {}));
+  await until("a subscription elsewhere", async () => (await subscribed()).some((node) => node !== before), {
+    timeoutMs: 30_000,
+  });
+  expect(gaps).toBeGreaterThan(known);
+});
