@@ -23,6 +23,7 @@ import { createSources, credentialsOf, wantedBy } from "./sessions/sources.ts";
 import type { FlowStores } from "./stores/configured-store.ts";
 import type { TokenStore } from "./stores/token-store.ts";
 import type { Metrics } from "./telemetry/prometheus.ts";
+import type { Tracing } from "./telemetry/tracing.ts";
 import type { Secrets } from "./tokens/secrets.ts";
 import type { TokenManager } from "./tokens/token-manager.ts";
 
@@ -38,6 +39,8 @@ export interface World {
 interface DecisionDeps extends World {
   readonly config: Config;
   readonly metrics: Metrics;
+  /** Absent where nothing is traced. */
+  readonly tracing: Tracing | undefined;
   readonly store: TokenStore;
   readonly flowStores: FlowStores | undefined;
   /** The tokens of grants. */
@@ -58,7 +61,7 @@ export type Decision = ReturnType<typeof createDecision>;
  * part, of those above it; a `configured…` part may be undefined. Nothing is changed outside of here.
  */
 export function createDecision(deps: DecisionDeps) {
-  const { config, metrics, flowStores, onVerified } = deps;
+  const { config, metrics, flowStores, onVerified, tracing } = deps;
   const { sessions: sources, upstreams, cache } = config;
   const pageCookies = cookiesOfPages(config.connect);
   const [own, records] = [config.connect, flowStores?.flows];
@@ -77,7 +80,8 @@ export function createDecision(deps: DecisionDeps) {
   const heal = configuredHeal({ ...parts, connect, metrics: metrics.heal });
   const answers = { credentials: credentialsOf(sources, pageCookies), challenge: config.check, connect };
   const checked = { decode, sessions, routes, tokens, prove: heal?.prove };
-  const check = createCheck({ ...deps, ...checked, ...answers, metrics: metrics.checks });
+  const decide = createCheck({ ...deps, ...checked, ...answers, metrics: metrics.checks });
+  const check = tracing?.check(decide, routes) ?? decide;
   const handlers = createGrantsHandlers({ ...parts, sources, upstreams });
   return { config, providers, tokens, sizes: sessions.sizes, names, logout, connect, heal, check, handlers };
 }

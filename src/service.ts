@@ -6,6 +6,7 @@ import { createDecision, type Decision, type World } from "./decision.ts";
 import type { SessionNames } from "./logout/session-names.ts";
 import { alsoHeardBy, tokenConfigOf } from "./minted/configured-tokens.ts";
 import { type KeptParts, keepParts } from "./platform/kept-parts.ts";
+import type { TracingConfig } from "./platform/tracing-config.ts";
 import { version } from "./platform/version.ts";
 import { createReload, createRetired, type Reload } from "./reload.ts";
 import { createCheckServer } from "./server/check-server.ts";
@@ -16,11 +17,14 @@ import { createReadiness } from "./server/readiness.ts";
 import { shutDown } from "./shutdown.ts";
 import { configuredFlowStores, configuredStore, type FlowStores } from "./stores/configured-store.ts";
 import { createStoreSecrets } from "./stores/store-secrets.ts";
+import { loadTracing } from "./telemetry/load-tracing.ts";
 import { createMetrics } from "./telemetry/prometheus.ts";
+import type { CreateTracing } from "./telemetry/tracing.ts";
 import { createSecrets } from "./tokens/secrets.ts";
 import { createTokenManager } from "./tokens/token-manager.ts";
 
-export type ServiceDeps = World & { readonly config: Config };
+/** `tracing`: absent where nothing is traced. */
+export type ServiceDeps = World & { readonly config: Config; readonly tracing?: TracingConfig | undefined };
 
 /** The whole process but argv and signals. */
 export interface Service {
@@ -36,14 +40,15 @@ export interface Service {
  * of it (decision.ts), and who listens. Listeners ask the current decision; a request that is under way finishes with
  * the one that it began with.
  */
-export function createService({ config: first, ...world }: ServiceDeps): Service {
-  const { metrics, files, store, secrets, grants, flowStoresFor } = createLasting(first, world, () => current);
+export async function createService({ config: first, tracing: traced, ...outer }: ServiceDeps): Promise<Service> {
+  const { world, ...lasting } = createLasting(first, outer, await loadTracing(traced), () => current);
+  const { metrics, tracing, files, store, secrets, grants, flowStoresFor } = lasting;
   const retired = createRetired(world.clock);
   let parts: KeptParts = new Map();
   let current: Decision;
   put(decisionOf(first));
 
-  const check: Decision["check"] = (bytes, waitMs) => current.check(bytes, waitMs);
+  const check: Decision["check"] = (bytes, waitMs, traceparent) => current.check(bytes, waitMs, traceparent);
   const perCall = { process: () => current.heal?.process(), deadlineMs: () => current.config.check.deadlineMs };
   const server = createCheckServer({ check, ...perCall, config: first.listen });
   const readiness = createReadiness({ ...world, store, health: server, metrics: metrics.store });
@@ -66,7 +71,14 @@ export function createService({ config: first, ...world }: ServiceDeps): Service
       const { config, connect, tokens, heal } = current;
       const closing = [heal, probes, store, flowStoresFor(config)?.flows];
       const order = { servers: [server, admin], work: [connect, tokens, retired], closing };
-      return shutDown({ ...world, ...config.shutdown, ...order, readiness, unstored: grants.unstored });
+      return shutDown({
+        ...world,
+        ...config.shutdown,
+        ...order,
+        readiness,
+        unstored: grants.unstored,
+        traces: tracing,
+      });
     },
   };
 
@@ -84,8 +96,8 @@ export function createService({ config: first, ...world }: ServiceDeps): Service
   function decisionOf(config: Config): { readonly decision: Decision; readonly parts: KeptParts } {
     const kept = keepParts(parts);
     const onVerified: SessionNames["seen"] = async (...told) => (await current.names?.seen(...told)) ?? true;
-    const lasting = { metrics, store, secrets, grants, flowStores: flowStoresFor(config) };
-    return { decision: createDecision({ ...world, ...lasting, ...kept, config, onVerified }), parts: kept.parts };
+    const given = { metrics, tracing, store, secrets, grants, flowStores: flowStoresFor(config) };
+    return { decision: createDecision({ ...world, ...given, ...kept, config, onVerified }), parts: kept.parts };
   }
 
   function put(made: ReturnType<typeof decisionOf>): void {
@@ -99,19 +111,22 @@ export function createService({ config: first, ...world }: ServiceDeps): Service
 }
 
 /** What lasts as long as the process: refreshes under way, and what this process has written. */
-function createLasting(config: Config, world: World, current: () => Decision) {
-  const metrics = createMetrics({ ...namesIn(config), version, ofProcess: config.listen.http !== undefined });
+function createLasting(config: Config, outer: World, trace: CreateTracing | undefined, current: () => Decision) {
+  const counted = createMetrics({ ...namesIn(config), version, ofProcess: config.listen.http !== undefined });
+  const tracing = trace?.({ log: outer.log, metrics: counted.traces });
+  const metrics = tracing?.outcomes(counted) ?? counted;
+  const world = tracing === undefined ? outer : { ...outer, ...tracing.fetches(outer) };
   const files = createStoreSecrets(config.store);
-  const store = configuredStore({ ...world, ...files, metrics: metrics.store });
+  const store = configuredStore({ ...world, ...files, tracing, metrics: metrics.store });
   let flowStores: FlowStores | undefined; // made when a configuration needs them first
   const flowStoresFor = (next: Config) =>
-    (flowStores ??= configuredFlowStores({ ...world, ...files, store, isNeeded: needsFlowStores(next) }));
+    (flowStores ??= configuredFlowStores({ ...world, ...files, tracing, store, isNeeded: needsFlowStores(next) }));
   const asked = { providers: () => current().providers, records: () => flowStores?.flows };
   const secrets = createSecrets({ ...world, ...asked, store });
   const heard = alsoHeardBy(store, (change) => current().tokens.heard(change));
-  const given = { secrets, providers: new Map(), metrics: metrics.tokens, config: tokenConfigOf(config) };
+  const given = { secrets, tracing, providers: new Map(), metrics: metrics.tokens, config: tokenConfigOf(config) };
   const grants = createTokenManager({ ...world, ...given, store: heard });
-  return { metrics, files, store, secrets, grants, flowStoresFor };
+  return { world, metrics, tracing, files, store, secrets, grants, flowStoresFor };
 }
 
 function namesIn({ upstreams, sessions }: Config) {

@@ -29,11 +29,16 @@ interface ShutdownDeps {
   readonly unstored: () => readonly GrantKey[];
   /** When nothing is left to be done, or the time is over. */
   readonly closing: readonly (Closing | undefined)[];
+  /** What is exported last of all. */
+  readonly traces?: { close(timeoutMs: number): Promise<void> } | undefined;
 }
+
+/** A collector that is away must not keep a process from its end, ms. */
+const longestExportMs = 5_000;
 
 /** Ends the service: calls are answered first, then work is stored, then connections are closed. */
 export async function shutDown(deps: ShutdownDeps): Promise<void> {
-  const { clock, log, timeoutMs, readiness, servers, work, unstored, closing } = deps;
+  const { clock, log, timeoutMs, readiness, servers, work, unstored, closing, traces } = deps;
   const deadline = deadlineIn(clock, timeoutMs);
   readiness.drain();
   await Promise.all(servers.map((server) => server?.drain(deadline.leftMs())));
@@ -52,4 +57,5 @@ export async function shutDown(deps: ShutdownDeps): Promise<void> {
       "new tokens could not be stored before shutdown.timeout; this session may have to log in again",
     );
   await Promise.all(closing.map((each) => each?.close()));
+  await traces?.close(Math.min(deadline.leftMs(), longestExportMs));
 }

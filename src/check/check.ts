@@ -40,9 +40,10 @@ interface CheckDeps {
 
 /**
  * Answers one serialized CheckRequest with a serialized CheckResponse: at once if session and token are cached,
- * otherwise within `waitMs`. The answer is always a verdict, and nothing is thrown.
+ * otherwise within `waitMs`. The answer is always a verdict, and nothing is thrown. `traceparent` is that of the call, for
+ * those who trace.
  */
-export type Check = (bytes: Uint8Array, waitMs: number) => Buffer | Promise<Buffer>;
+export type Check = (bytes: Uint8Array, waitMs: number, traceparent?: string) => Buffer | Promise<Buffer>;
 
 type AllowVerdict = Verdict & { readonly kind: "allow" };
 type SeveralVerdict = Verdict & { readonly kind: "allow_several" };

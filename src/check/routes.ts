@@ -37,6 +37,8 @@ export interface Routes {
   of(input: CheckInput): RouteResult;
   /** Whether it is for an MCP server. */
   isMcp(input: CheckInput): boolean;
+  /** What assigned the request, in words of the configuration: a route's host and path, or Envoy. */
+  nameOf(input: CheckInput): string | undefined;
 }
 
 interface RoutesConfig {
@@ -98,6 +100,11 @@ export function createRoutes({ upstreams, routes, ignorePort }: RoutesConfig): R
       if (input.upstream !== undefined) return input.mcp;
       const found = routeOf(pathOf(input.path), requestHost(input.host, ignorePort));
       return typeof found === "object" && found.route.mcp === true;
+    },
+    nameOf(input) {
+      if (input.upstream !== undefined) return "context_extensions";
+      const found = routeOf(pathOf(input.path), requestHost(input.host, ignorePort));
+      return typeof found === "object" ? `${found.route.host ?? ""}${found.route.pathPrefix}` : undefined;
     },
   };
 

@@ -1,6 +1,7 @@
 import { setLogger } from "@grpc/grpc-js";
 import { type Command, CommanderError } from "commander";
 import { type LoadedConfig, readLogConfig } from "../config/load.ts";
+import { tracingOf } from "../config/otel-variables.ts";
 import { loadSettled } from "../config/settled-load.ts";
 import { formatAddress } from "../platform/address.ts";
 import { systemClock } from "../platform/clock.ts";
@@ -44,15 +45,17 @@ async function serve(file: string, { env, untilStopped, onHangup }: CliContext):
   setLogger({ error: (message: string) => log.debug({ event: "grpc" }, message) });
   const stopped = untilStopped();
   const clock = systemClock();
-  const service = createService({
+  const { tracing, warnings: traceWarnings } = tracingOf(config.telemetry, env);
+  const service = await createService({
     config,
     clock,
     random: systemRandom(),
     fetchFor: createFetchFor(env),
     guardedFetchFor: createGuardedFetchFor(env),
     log,
+    tracing,
   });
-  for (const warning of warnings) log.warn({ event: "config" }, warning);
+  for (const warning of [...warnings, ...traceWarnings]) log.warn({ event: "config" }, warning);
   const { grpc, http, admin } = await service.start();
   log.info(
     {

@@ -30,6 +30,12 @@ export const restartKeys: Readonly<Record<string, (config: Config) => unknown>> 
   "store.encryption": ofRedis(({ encryption }) => encryption === undefined),
   "log.level": ({ log }) => log.level,
   "log.format": ({ log }) => log.format,
+  "telemetry.otlp.endpoint": ({ telemetry }) => telemetry?.otlp.endpoint,
+  "telemetry.otlp.headers": ({ telemetry }) => telemetry?.otlp.headers ?? {},
+  "telemetry.otlp.ca": ({ telemetry }) => telemetry?.otlp.ca,
+  "telemetry.otlp.serviceName": ({ telemetry }) => telemetry?.otlp.serviceName,
+  "telemetry.sampleRatio": ({ telemetry }) => telemetry?.sampleRatio,
+  "telemetry.trustRequestHeader": ({ telemetry }) => telemetry?.trustRequestHeader ?? false,
 };
 
 /**

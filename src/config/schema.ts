@@ -7,6 +7,7 @@ import { connectSchema } from "./connect-schema.ts";
 import { listenSchema } from "./listen-schema.ts";
 import { sessionsSchema, sourceSchema } from "./sessions-schema.ts";
 import { storeSchema } from "./store-schema.ts";
+import { telemetrySchema } from "./telemetry-schema.ts";
 import { duration, positiveDuration, url } from "./units.ts";
 import { upstreamSchema, upstreamsSchema } from "./upstreams-schema.ts";
 
@@ -208,6 +209,7 @@ export const sections = {
     ),
   reload: reloadSchema.prefault({}).describe("How changes of the configuration are noticed."),
   log: logSchema.prefault({}).describe("What is logged, and how."),
+  telemetry: telemetrySchema.optional(),
   shutdown: shutdownSchema.prefault({}).describe("How the process ends."),
 };
 

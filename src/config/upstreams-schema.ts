@@ -160,6 +160,12 @@ export const upstreamSchema = z
         "The authority that the provider's certificate must come from, in place of those that Node trusts and `NODE_EXTRA_CA_CERTS` adds.",
       ),
     allowInsecure: z.boolean().default(false).describe("True: the provider may be plain http off loopback."),
+    traces: z
+      .boolean()
+      .default(false)
+      .describe(
+        "True: requests to the provider carry `traceparent`, so that its own traces go on from ours. For providers that you run.",
+      ),
   })
   .transform((raw, context) => {
     const settings = {
@@ -181,6 +187,7 @@ export const upstreamSchema = z
       accessTokenLifeMs: raw.accessTokenLife ?? undefined,
       ca: raw.ca,
       allowInsecure: raw.allowInsecure,
+      traces: raw.traces,
     };
     for (const parameter of presetParameterNames.filter((key) => key in raw))
       problem(

@@ -12,6 +12,7 @@ import type { Change, ChangeListener, SessionEnd, TokenStore } from "../stores/t
 import { type Breaker, createBreaker } from "../tokens/breaker.ts";
 import type { TokenMetrics } from "../tokens/metrics.ts";
 import type { TokenManager, TokenManagerConfig } from "../tokens/token-manager.ts";
+import type { Traced } from "../tokens/tracing.ts";
 import { clientCredentials } from "./client-credentials.ts";
 import { clientIdentity, keyIdentity } from "./client-identity.ts";
 import { type CrossAppConfig, type MintedConfig, needsSubjectToken } from "./config.ts";
@@ -35,6 +36,7 @@ interface Upstream extends Omit<ServerConfig, "clientId">, AnswerRules {
   readonly clientId?: string | undefined;
   readonly maxConcurrency: number;
   readonly ca?: string | undefined;
+  readonly traces?: boolean | undefined;
   /** Absent where it has grants. */
   readonly minted?: MintedConfig | undefined;
   readonly accessTokenLifeMs?: number | undefined;
@@ -56,7 +58,7 @@ interface TokenSections {
   readonly cache: Pick<TokenManagerConfig, "maxStalenessMs" | "maxOutageMs"> & { readonly maxSessions: number };
 }
 
-interface ConfiguredTokensDeps {
+interface ConfiguredTokensDeps extends Traced {
   readonly config: TokenSections & { readonly upstreams: Readonly<Record<string, Upstream>> };
   /** The tokens of grants. */
   readonly grants: TokenManager;
@@ -165,7 +167,8 @@ export function configuredTokens({ config, flowStores, keep, grants, ...deps }: 
   function callFor(upstream: string, server: Upstream, kind: MintKind, breaker: Breaker, log = deps.log) {
     const { timeoutMs } = tokenConfig;
     const { maxConcurrency, clientId = "", minted } = server;
-    const mint = createTokenMint({ config: { ...server, clientId }, fetch: fetchFor(server.ca), clock, timeoutMs });
+    const fetch = fetchFor(server.ca, server);
+    const mint = createTokenMint({ config: { ...server, clientId }, fetch, clock, timeoutMs });
     return createMintCall({
       ...{ ...deps, log, upstream, kind, mint, breaker, maxConcurrency, patienceMs: timeoutMs },
       refusals: createRefusals(clock),

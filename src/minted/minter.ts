@@ -7,8 +7,9 @@ import { createRunningWork } from "../platform/running-work.ts";
 import type { Change } from "../stores/token-store.ts";
 import { type AccessToken, placeAccessToken, usableUntil } from "../tokens/access-token.ts";
 import type { TokenAnswer } from "../tokens/answers.ts";
-import type { TokenMetrics } from "../tokens/metrics.ts";
+import type { RefreshTrigger, TokenMetrics } from "../tokens/metrics.ts";
 import type { Owner } from "../tokens/owner.ts";
+import { type FollowedFlight, type Traced, untraced } from "../tokens/tracing.ts";
 import { createActorWatch } from "./actor-watch.ts";
 import { createConfirmations, type SessionLook } from "./confirmations.ts";
 import type { SessionEnds } from "./ended-sessions.ts";
@@ -38,7 +39,7 @@ export interface Minter {
   settled(): Promise<void>;
 }
 
-interface MinterDeps {
+interface MinterDeps extends Traced {
   readonly upstream: string;
   readonly kind: MintKind;
   readonly call: (subject: Subject) => Promise<MintResult>;
@@ -78,16 +79,16 @@ const expired = { kind: "refused", why: "subject_token_expired" } as const;
  * the provider.
  */
 export function createMinter(deps: MinterDeps): Minter {
-  const { upstream, kind, call, shared, scope, config, clock, random, metrics } = deps;
+  const { upstream, kind, call, shared, scope, config, clock, random, metrics, tracing = untraced } = deps;
   const cache = createHeldTokens(config.cacheEntries);
-  const flights = new Map<string, Promise<Found>>();
+  const flights = new Map<string, FollowedFlight<Found>>();
   const { track, settled } = createRunningWork();
   const actors = kind.actor && createActorWatch({ actor: kind.actor, config, clock, track });
   const confirmations = createConfirmations({ ...deps, actors, held: cache, idOf, track });
   const { isConfirmed, isTrusted, confirm, looked } = confirmations;
   const replacements = createReplacements({
     ...{ ...deps, held: cache, leftMs, metrics: metrics.tokens },
-    mint: (subject, replacing) => join(subject, replacing),
+    mint: (subject, replacing) => join(subject, "rejected", replacing),
     placed: (token) => placed(token, leftMs(token)),
   });
 
@@ -107,7 +108,7 @@ export function createMinter(deps: MinterDeps): Minter {
       metrics.tokens.count("cache_miss", upstream);
       const subject = kind.subjectOf(owner);
       if (subject === undefined) return noToken;
-      const found = await awaited(join(subject), subject, deadline);
+      const found = await awaited(join(subject, "expired"), subject, deadline);
       return found.kind === "unavailable" ? (usable(subject) ?? found) : found;
     },
 
@@ -147,27 +148,28 @@ export function createMinter(deps: MinterDeps): Minter {
 
   function mintAhead(subject: Subject, token: AccessToken): void {
     if (flights.has(subject.id)) return;
-    void join(subject, token.version).then(({ kind }) => {
+    void join(subject, "ahead", token.version).then(({ kind }) => {
       if (kind === "fresh" || cache.get(subject.id)?.version !== token.version) return;
       cache.change(subject.id, { ...token, aheadAt: clock.monotonicMs() + aheadRetryMs });
     });
   }
 
   /** @param replacing the version that is good for now, and near its end */
-  function join(subject: Subject, replacing?: string): Promise<Found> {
+  function join(subject: Subject, trigger: RefreshTrigger, replacing?: string): Promise<Found> {
     const { id } = subject;
     const underWay = flights.get(id);
-    if (underWay !== undefined) return underWay;
-    const work = obtain(subject, replacing);
-    const flight = deadlineIn(clock, config.timeoutMs).before<Found>(work, () => tooLate);
-    flights.set(id, flight);
-    void flight.then(({ kind: ending }) => {
+    underWay?.waits();
+    if (underWay !== undefined) return underWay.result;
+    const { result: work, waits } = tracing.follow(upstream, trigger, () => obtain(subject, replacing));
+    const result = deadlineIn(clock, config.timeoutMs).before<Found>(work, () => tooLate);
+    flights.set(id, { result, waits });
+    void result.then(({ kind: ending }) => {
       flights.delete(id);
       const now = clock.monotonicMs();
       if (ending === "unavailable") cache.restore(id, now, now + aheadRetryMs);
     });
     track(work);
-    return flight;
+    return result;
   }
 
   async function obtain(subject: Subject, replacing: string | undefined): Promise<Found> {

@@ -4,11 +4,20 @@ import { type HttpAnswer, type HttpAnswerParts, type HttpFields, httpAnswer } fr
 import { NotSentError } from "./not-sent.ts";
 import { version } from "./version.ts";
 
-/** What of `fetch` our callers use. The answer is there when its body has been read. */
-export type HttpFetch = (url: string | URL, init?: RequestInit) => Promise<HttpAnswer>;
+/**
+ * What of `fetch` our callers use. The answer is there when its body has been read. `shown` is what may be told of a URL
+ * that holds a secret in its path.
+ */
+export type HttpFetch = (url: string | URL, init?: RequestInit, shown?: string) => Promise<HttpAnswer>;
+
+/** What is known of those who are asked. */
+export interface FetchTraits {
+  /** Whether they take part in our traces, and are told which one a request belongs to; default false. */
+  readonly traces?: boolean | undefined;
+}
 
 /** Makes a fetch that trusts only this authority (PEM), or without one those that Node trusts. */
-export type FetchFor = (ca: string | undefined) => HttpFetch;
+export type FetchFor = (ca: string | undefined, traits?: FetchTraits) => HttpFetch;
 
 /**
  * Makes the fetch of each provider and issuer, with connections of its own. With NODE_USE_ENV_PROXY=1 they go through

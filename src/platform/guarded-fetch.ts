@@ -1,11 +1,11 @@
 import { type LookupAddress, lookup as systemLookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
-import { dispatcherFor, type HttpFetch, send } from "./fetch-for.ts";
+import { dispatcherFor, type FetchTraits, type HttpFetch, send } from "./fetch-for.ts";
 import { isLoopback } from "./loopback.ts";
 import { NotSentError } from "./not-sent.ts";
 import { isLoopbackAddress, specialKind } from "./public-address.ts";
 
-export interface Guard {
+export interface Guard extends FetchTraits {
   /** The URL that the operator gave. Its own origin may be anywhere. */
   readonly configured: string;
   /** Lifts the check, for installations whose servers are all private. */

@@ -17,6 +17,8 @@ import { createSecretProvider, type SecretProviderConfig } from "./secret-provid
 /** `ca`: the authority of the provider's certificates, PEM. */
 export type ProviderConfig = ((OAuthProviderConfig & { readonly mcp?: undefined }) | McpProviderConfig) & {
   readonly ca?: string | undefined;
+  /** Whether the provider takes part in our traces. */
+  readonly traces?: boolean | undefined;
   /** Stated where the upstream's tokens are minted; `identity`: for the logins at that upstream. */
   readonly minted?: { readonly kind: string; readonly identity?: string | undefined } | undefined;
   /** Stated where its users have secrets, and there is no authorization server. */
@@ -58,14 +60,15 @@ export function createProviders({ config: upstreams, ...deps }: ProvidersDeps): 
   function providerOf(upstream: string, config: ProviderConfig): Provider {
     const onRevocation = (ending: RevocationEnding) => metrics.revocation(upstream, ending);
     if (config.secret !== undefined)
-      return createSecretProvider({ config: { ...config, secret: config.secret }, fetch: fetchFor(config.ca) });
+      return createSecretProvider({ config: { ...config, secret: config.secret }, fetch: fetchFor(config.ca, config) });
     if (config.mcp === undefined) {
       const keepsIdToken = identities.has(upstream);
-      return createOAuthProvider({ config, fetch: fetchFor(config.ca), clock, keepsIdToken, onRevocation });
+      return createOAuthProvider({ config, fetch: fetchFor(config.ca, config), clock, keepsIdToken, onRevocation });
     }
     if (own === undefined || records === undefined)
       throw new BearerswapError("config", `upstreams.${upstream}.mcp needs the section connect`);
-    const fetch = guardedFetchFor(config.ca, { configured: config.mcp, allowPrivate: config.allowInsecure });
+    const { mcp: configured, allowInsecure: allowPrivate, traces } = config;
+    const fetch = guardedFetchFor(config.ca, { configured, allowPrivate, traces });
     return createMcpProvider({ ...deps, upstream, config, own, records, fetch, onRevocation });
   }
 }

@@ -40,7 +40,8 @@ export async function requestRevocation(
 ): Promise<RevocationAttempt> {
   try {
     const values = { token, clientId: config.clientId };
-    const response = await fetch(urlWith(revocation.url, values), initOf(revocation, values, config));
+    const { url } = revocation;
+    const response = await fetch(urlWith(url, values), initOf(revocation, values, config), url);
     const { error } = parseObject(await response.text()) ?? {};
     const word = typeof error === "string" && error !== "" ? foreignWord(error) : undefined;
     if (response.ok && word === undefined) return { kind: "done" };

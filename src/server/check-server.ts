@@ -108,7 +108,9 @@ function directly(check: Check, deadlineMs: () => number): UnaryMethod {
 
 function handler(check: Check, deadlineMs: () => number): handleUnaryCall<Buffer, Buffer> {
   return (call, callback) => {
-    const answer = check(call.request, waitOf(call, deadlineMs()));
+    const [traceparent, another] = call.metadata.get("traceparent");
+    const own = another === undefined && typeof traceparent === "string" ? traceparent : undefined;
+    const answer = check(call.request, waitOf(call, deadlineMs()), own);
     if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), callback);
     else callback(null, answer);
   };

@@ -5,8 +5,8 @@ import { type Server, status } from "@grpc/grpc-js";
 export interface UnaryMethod {
   /** `/package.Service/Method` */
   readonly path: string;
-  /** Answers within `waitMs`. */
-  readonly handle: (message: Buffer, waitMs: number) => Buffer | Promise<Buffer>;
+  /** Answers within `waitMs`. `traceparent` is the call's own header field, as it was sent. */
+  readonly handle: (message: Buffer, waitMs: number, traceparent?: string) => Buffer | Promise<Buffer>;
   /** How long `handle` may take where the caller states no timeout, ms. */
   readonly deadlineMs: number;
 }
@@ -47,7 +47,7 @@ export function serveDirectly(server: Server, method: UnaryMethod, calls: Direct
     const timeoutMs =
       isOrdinary(headers, method.path) && interceptors.length === 0 ? timeoutOf(headers["grpc-timeout"]) : undefined;
     if (timeoutMs === undefined) leave();
-    else receive(stream, method, timeoutMs, calls, leave);
+    else receive(stream, headers, method, timeoutMs, calls, leave);
   };
   return true;
 }
@@ -85,6 +85,7 @@ const prefixLength = 5;
  */
 function receive(
   stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
   method: UnaryMethod,
   timeoutMs: number,
   { streams, silenceMs }: DirectCalls,
@@ -118,7 +119,7 @@ function receive(
 
   function onEnd(): void {
     if (framed === undefined) failStream(stream, status.UNIMPLEMENTED, "Received no request message");
-    else answer(stream, method, framed.subarray(prefixLength), deadlineAt - performance.now());
+    else answer(stream, headers, method, framed.subarray(prefixLength), deadlineAt - performance.now());
   }
 
   /**
@@ -148,15 +149,26 @@ function ignore(): void {}
 /** Time to encode and send an answer, ms: one that arrives only at the caller's deadline is too late. */
 export const deadlineMarginMs = 50;
 
-function answer(stream: ServerHttp2Stream, { handle, deadlineMs }: UnaryMethod, message: Buffer, leftMs: number): void {
+function answer(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  { handle, deadlineMs }: UnaryMethod,
+  message: Buffer,
+  leftMs: number,
+): void {
   if (stream.headersSent) return; // too late
   try {
-    const answered = handle(message, Math.min(deadlineMs, leftMs - deadlineMarginMs));
+    const answered = handle(message, Math.min(deadlineMs, leftMs - deadlineMarginMs), traceparentOf(headers));
     if (answered instanceof Promise) answerLater(stream, answered);
     else send(stream, answered);
   } catch {
     failUnknown(stream);
   }
+}
+
+/** A field that comes twice is none. */
+function traceparentOf({ traceparent }: IncomingHttpHeaders): string | undefined {
+  return typeof traceparent === "string" ? traceparent : undefined;
 }
 
 function answerLater(stream: ServerHttp2Stream, answered: Promise<Buffer>): void {

@@ -13,6 +13,7 @@ import { createRedisStore, type RedisStoreConfig } from "./redis-store.ts";
 import type { Sealer } from "./sealing.ts";
 import type { SessionIndex } from "./session-index.ts";
 import type { TokenStore } from "./token-store.ts";
+import { type StoreTracing, tracedRedis } from "./tracing.ts";
 
 /** Which store, with its settings. */
 export type StoreConfig =
@@ -26,15 +27,16 @@ interface ConfiguredStoreDeps {
   readonly log: Log;
   /** Seals tokens and other records. */
   readonly sealer: Sealer;
+  readonly tracing?: StoreTracing | undefined;
 }
 
 const ownRecords = 10_000;
 
 /** Where grants are kept. */
 export function configuredStore({ metrics, ...deps }: ConfiguredStoreDeps & { metrics: StoreMetrics }): TokenStore {
-  const { config, clock, random, log, sealer } = deps;
+  const { config, clock, random, log, sealer, tracing } = deps;
   return config.kind === "redis"
-    ? createRedisStore({ config, clock, random, log, sealer, metrics })
+    ? createRedisStore({ config, clock, random, log, sealer, metrics, tracing })
     : createMemoryStore({ clock, maxGrants: config.maxGrants });
 }
 
@@ -64,6 +66,7 @@ export function configuredFlowStores({
   log,
   sealer,
   store,
+  tracing,
 }: ConfiguredStoreDeps & FlowStoreDeps): FlowStores | undefined {
   if (!isNeeded) return undefined;
   const own = createMemoryFlowStore({ clock, maxRecords: ownRecords });
@@ -75,7 +78,7 @@ export function configuredFlowStores({
     };
   }
   const { keyPrefix } = config;
-  const redis = connectRedis({ config, clock, random, log });
+  const redis = tracedRedis(connectRedis({ config, clock, random, log }), config, tracing);
   return {
     ...{ flows: createRedisFlowStore({ redis, keyPrefix, sealer }), own },
     index: createRedisSessionIndex({ redis, keyPrefix }),

@@ -11,6 +11,7 @@ import { createRedisRows, parseReply, wholeMs } from "./redis-rows.ts";
 import { createRowCodec } from "./row-codec.ts";
 import { type Sealer, type SealingConfig, sealerOf } from "./sealing.ts";
 import { minTombstoneMs, type TokenStore } from "./token-store.ts";
+import { type StoreTracing, tracedRedis } from "./tracing.ts";
 
 const putReply = z.enum(["written", "already", "superseded"]);
 const commitReply = z.enum(["written", "already", "superseded", "revoked"]);
@@ -29,6 +30,7 @@ interface RedisStoreDeps {
   readonly random: Random;
   readonly log: Log;
   readonly metrics: StoreMetrics;
+  readonly tracing?: StoreTracing | undefined;
 }
 
 /**
@@ -38,7 +40,8 @@ interface RedisStoreDeps {
 export function createRedisStore(deps: RedisStoreDeps): TokenStore {
   const { config, clock, random, log, metrics, sealer = sealerOf(config.encryption) } = deps;
   const rows = createRedisRows(createRowCodec(sealer));
-  const redis = measured(connectRedis({ config, clock, random, log }), clock, metrics);
+  const connection = tracedRedis(connectRedis({ config, clock, random, log }), config, deps.tracing);
+  const redis = measured(connection, clock, metrics);
   const channel = changesChannel(config.keyPrefix);
   const stops: (() => void)[] = [];
 

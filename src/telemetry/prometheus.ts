@@ -19,6 +19,7 @@ import { createNames, type Names } from "./names.ts";
 import { createAskedGauge, createCells } from "./series.ts";
 import { createStoreMetrics } from "./store-metrics.ts";
 import { createTokenMetrics } from "./token-metrics.ts";
+import { createTraceMetrics, type TraceMetrics } from "./trace-metrics.ts";
 
 export interface MetricsOptions {
   readonly version: string;
@@ -46,6 +47,7 @@ export interface Metrics {
   readonly heal: HealMetrics;
   readonly hooks: HookMetrics;
   readonly config: ConfigMetrics;
+  readonly traces: TraceMetrics;
   /** Makes the series of what another configuration names. */
   add(names: Pick<MetricsOptions, "upstreamNames" | "issuerNames">): void;
   readonly registry: Registry;
@@ -77,6 +79,7 @@ export function createMetrics({ version, upstreamNames, issuerNames, ofProcess }
     heal: createHealMetrics(registry, upstreams),
     hooks: createHookMetrics(registry),
     config: createConfigMetrics(registry),
+    traces: createTraceMetrics(registry),
     add(names) {
       upstreams.add(names.upstreamNames);
       issuers.add(names.issuerNames);

@@ -5,6 +5,7 @@ import type { Change } from "../stores/token-store.ts";
 import { createFlightTask, type FlightTask, type Wanted } from "./flight-task.ts";
 import type { TokenMetrics } from "./metrics.ts";
 import { type FlightResult, unavailable } from "./resolve.ts";
+import { type Traced, untraced } from "./tracing.ts";
 
 /** One piece of work under way, shared by all who want its result. */
 export interface Flight {
@@ -38,7 +39,7 @@ export interface Flights {
   settled(): Promise<void>;
 }
 
-export interface FlightsDeps {
+export interface FlightsDeps extends Traced {
   /** A flight's work, which ends when what came of it is stored. Never rejects. */
   readonly work: (task: FlightTask) => Promise<FlightResult>;
   readonly clock: Clock;
@@ -49,16 +50,23 @@ export interface FlightsDeps {
 
 interface UnderWay extends Flight {
   readonly task: FlightTask;
+  /** Whoever joins it to wait for its result says so. */
+  readonly waits: () => void;
   readonly outdate: () => void;
 }
 
-export function createFlights({ work, clock, metrics, config }: FlightsDeps): Flights {
+export function createFlights({ work, clock, metrics, config, tracing = untraced }: FlightsDeps): Flights {
   /** The latest flight of each grant. One that is outdated works on, but nobody joins it. */
   const latest = new Map<string, UnderWay>();
   const working = new Set<Flight>();
 
   return {
-    join: (wanted) => joinable(wanted.key) ?? begin(wanted),
+    join(wanted) {
+      const flight = joinable(wanted.key);
+      if (flight === undefined) return begin(wanted);
+      if (wanted.trigger !== "ahead") flight.waits();
+      return flight;
+    },
     has: (key) => joinable(key) !== undefined,
     hasFound: (key) => latest.get(grantId(key))?.task.seen() !== undefined,
     hears: ({ version, ...key }) => latest.get(grantId(key))?.task.hears(version) !== false,
@@ -71,7 +79,7 @@ export function createFlights({ work, clock, metrics, config }: FlightsDeps): Fl
     },
   };
 
-  function joinable(key: GrantKey): Flight | undefined {
+  function joinable(key: GrantKey): UnderWay | undefined {
     const flight = latest.get(grantId(key));
     return flight?.task.outdated.aborted === false ? flight : undefined;
   }
@@ -82,7 +90,7 @@ export function createFlights({ work, clock, metrics, config }: FlightsDeps): Fl
     const task = createFlightTask(wanted, clock.monotonicMs() + timeoutMs);
     const outdated = Promise.withResolvers<FlightResult>();
     metrics.flights(task.key.upstream, 1);
-    const result = work(task);
+    const { result, waits } = tracing.follow(task.key.upstream, task.trigger, () => work(task));
     const done = result.then(() => {
       metrics.flights(task.key.upstream, -1);
       working.delete(flight);
@@ -90,6 +98,7 @@ export function createFlights({ work, clock, metrics, config }: FlightsDeps): Fl
     });
     const flight: UnderWay = {
       task,
+      waits,
       result: deadlineIn(clock, timeoutMs).before(Promise.race([result, outdated.promise]), () =>
         unavailable("refresh_timeout"),
       ),

@@ -24,6 +24,7 @@ import { createRejections, type Rejections } from "./rejections.ts";
 import { createResolve, type FlightResult, unavailable } from "./resolve.ts";
 import { type Secrets, useNotedMs } from "./secrets.ts";
 import { createTokenCache } from "./token-cache.ts";
+import type { Traced } from "./tracing.ts";
 
 export type { TokenAnswer } from "./answers.ts";
 
@@ -32,7 +33,7 @@ export interface TokenManagerConfig extends FreshnessConfig, RefreshConfig, Cohe
   readonly cacheEntries: number;
 }
 
-export interface TokenManagerDeps {
+export interface TokenManagerDeps extends Traced {
   readonly store: TokenStore;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly clock: Clock;
@@ -106,7 +107,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
   const refresher = createRefresher({ ...deps, config, journal, failover, coherence, onMoved: changed });
   const resolve = createResolve({ ...deps, coherence, refresher, cache, failing, freshnessOf, lookMsOf });
   const work = (task: Parameters<typeof resolve>[0]) => resolve(task).catch((error) => failed(task.key, error));
-  const flights = createFlights({ work, clock, metrics, config });
+  const flights = createFlights({ ...deps, work, config });
   const answers = createAnswers({ cache, coherence, clock, metrics });
   const logins = createLogins({ ...deps, journal, failover, onWrite: drop });
   const endings = createGrantEnds({ ...deps, journal, failover, onEnd: drop, isUnderWay });

@@ -69,6 +69,11 @@ test.each<[path: string, changes: Readonly<Record<string, object>>]>([
   ["store.redis.tls", { store: { redis: { url: redis.url, tls: {} }, encryption: { keys: [key("k1")] } } }],
   ["store.encryption", { store: { redis } }],
   ["log.format", { log: { format: "json" } }],
+  ["telemetry.otlp.endpoint", { telemetry: { otlp: { endpoint: "https://collector.example:4318" } } }],
+  ["telemetry.otlp.headers", { telemetry: { otlp: { headers: { "x-key": "${env:secret}" } } } }],
+  ["telemetry.otlp.serviceName", { telemetry: { otlp: { serviceName: "swap" } } }],
+  ["telemetry.sampleRatio", { telemetry: { sampleRatio: 0.5 } }],
+  ["telemetry.trustRequestHeader", { telemetry: { trustRequestHeader: true } }],
 ])("a change of %s needs a restart", (path, changes) => {
   const rediss =
     path === "store.redis.tls"

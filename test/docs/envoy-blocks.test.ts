@@ -5,9 +5,9 @@ import { blocksOf, pages } from "./pages.ts";
 
 const shown = pages.flatMap((page) => blocksOf(page, "yaml")).filter((block) => envoyPlaceOf(block) !== undefined);
 
-test("the pages show a filter, a route, its check_settings and a cluster", () => {
+test("the pages show a filter, a route, its check_settings, a cluster and a connection manager", () => {
   expect(new Set(shown.map(envoyPlaceOf))).toEqual(
-    new Set<EnvoyPlace>(["filter", "route", "checkSettings", "cluster"]),
+    new Set<EnvoyPlace>(["filter", "route", "checkSettings", "cluster", "manager"]),
   );
 });
 
@@ -20,6 +20,7 @@ function around(text: string, place: EnvoyPlace | undefined): string {
   if (place === "filter") return bootstrap({ filter: text });
   if (place === "route") return bootstrap({ route: text });
   if (place === "cluster") return bootstrap({ cluster: text });
+  if (place === "manager") return bootstrap({ manager: text, cluster: "name: otel-collector" });
   return bootstrap({
     route: `typed_per_filter_config:\n  envoy.filters.http.ext_authz:\n    "@type": ${perRoute}\n${indented(text, 4)}`,
   });
@@ -28,10 +29,10 @@ function around(text: string, place: EnvoyPlace | undefined): string {
 const types = "type.googleapis.com/envoy.extensions";
 const perRoute = `${types}.filters.http.ext_authz.v3.ExtAuthzPerRoute`;
 
-type Blocks = Readonly<Record<"filter" | "route" | "cluster", string>>;
+type Blocks = Readonly<Record<"filter" | "route" | "cluster" | "manager", string>>;
 
 /** An Envoy's configuration around a block, as text: Envoy reads YAML by itself. */
-function bootstrap({ filter = "", route = "", cluster = "name: bearerswap" }: Partial<Blocks>): string {
+function bootstrap({ filter = "", route = "", cluster = "name: bearerswap", manager = "" }: Partial<Blocks>): string {
   return `
 static_resources:
   listeners:
@@ -42,6 +43,7 @@ static_resources:
               typed_config:
                 "@type": ${types}.filters.network.http_connection_manager.v3.HttpConnectionManager
                 stat_prefix: docs
+${indented(manager, 16)}
                 route_config:
                   virtual_hosts:
                     - name: all

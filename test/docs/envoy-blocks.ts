@@ -2,7 +2,7 @@ import { isMapping } from "./configurations.ts";
 import { type Block, documentsIn } from "./pages.ts";
 
 /** Where in Envoy's configuration a block belongs. */
-export type EnvoyPlace = "filter" | "route" | "checkSettings" | "cluster";
+export type EnvoyPlace = "filter" | "route" | "checkSettings" | "cluster" | "manager";
 
 /** @returns undefined where the block is not of Envoy's own configuration */
 export function envoyPlaceOf(block: Block): EnvoyPlace | undefined {
@@ -11,6 +11,7 @@ export function envoyPlaceOf(block: Block): EnvoyPlace | undefined {
   if (isMapping(first) && /^envoy\.filters\.http\./.test(String(first.name))) return "filter";
   if (!isMapping(content)) return undefined;
   if (Object.hasOwn(content, "load_assignment")) return "cluster";
+  if (Object.hasOwn(content, "tracing")) return "manager";
   if (Object.hasOwn(content, "typed_per_filter_config")) return "route";
   return Object.hasOwn(content, "check_settings") ? "checkSettings" : undefined;
 }

@@ -26,6 +26,8 @@ export interface EnvoySetup {
   readonly heals?: boolean;
   /** Speaks HTTP/2 to the API; HTTP/1.1 without. */
   readonly upstreamHttp2?: boolean;
+  /** Envoy's runtime flags. */
+  readonly runtime?: object;
   /** More check_settings on every route, such as with_request_body. */
   readonly checkSettings?: object;
 }
@@ -47,6 +49,7 @@ export function envoyConfig(setup: EnvoySetup): object {
     tls,
     heals = false,
     upstreamHttp2 = false,
+    runtime,
   } = setup;
   const retry = heals
     ? { retry_policy: { retry_on: "retriable-status-codes", retriable_status_codes: [401], num_retries: 1 } }
@@ -78,6 +81,7 @@ export function envoyConfig(setup: EnvoySetup): object {
     ...manager,
   };
   return {
+    ...(runtime === undefined ? {} : { layered_runtime: { layers: [{ name: "test", static_layer: runtime }] } }),
     static_resources: {
       listeners: [
         {

@@ -1,4 +1,5 @@
 import { parseConfig } from "../../src/config/load.ts";
+import { tracingOf } from "../../src/config/otel-variables.ts";
 import { formatAddress } from "../../src/platform/address.ts";
 import { type Clock, systemClock } from "../../src/platform/clock.ts";
 import { createFetchFor, type HttpFetch } from "../../src/platform/fetch-for.ts";
@@ -44,13 +45,14 @@ export async function startService({
   };
   const { config: parsed } = load(config, env);
   const log = createLog({ level: "trace", format: "json" }, { write: (line: string) => void lines.push(line) });
-  const service = createService({
+  const service = await createService({
     config: parsed,
     clock,
     random: systemRandom(),
     fetchFor: (ca) => (ca === undefined && fetch !== undefined ? fetch : createFetchFor({})(ca)),
     guardedFetchFor: createGuardedFetchFor({}),
     log,
+    tracing: tracingOf(parsed.telemetry, env).tracing,
   });
   const listening = await service.start();
   return {

@@ -8,6 +8,7 @@ import { openClient } from "../stores/redis-harness.ts";
 import { type HttpRequestOptions, httpRequest } from "../support/check-request.ts";
 import { createExtAuthzClient } from "../support/ext-authz-client.ts";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
+import { startOtlpCollector } from "../support/otlp-collector.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { answerOf } from "../support/scenario.ts";
@@ -27,11 +28,13 @@ async function start() {
   const leaks = createLeakSearch();
   const endpoint = await use(startTokenEndpoint());
   const issuer = await use(startJwtIssuer());
+  const collector = await use(startOtlpCollector());
   const env = {
     CLIENT_SECRET: leaks.secret("client secret", random("client")),
     REDIS_PASSWORD: leaks.secret("Redis password", random("redis")),
     ADMIN_TOKEN: leaks.secret("admin token", random("admin")),
     SEALING_KEY: leaks.secret("sealing key", newSealingKey()),
+    COLLECTOR_KEY: leaks.secret("collector's key", random("collector")),
   };
   const redis = await use(startRedis({ password: env.REDIS_PASSWORD }));
   const dir = await temporaryDirectory(opened);
@@ -58,15 +61,16 @@ async function start() {
       },
       upstreams: { crm: upstream, wiki: { ...upstream, clientAuth: "client_secret_post" } },
       log: { level: "trace", format: "json" },
+      telemetry: { otlp: { endpoint: collector.url, headers: { "x-key": "${env:COLLECTOR_KEY}" } } },
     },
     env,
   );
   const client = await use(createExtAuthzClient(serve.grpc));
-  return { leaks, endpoint, issuer, env, redis, dir, serve, client };
+  return { leaks, endpoint, issuer, env, redis, dir, serve, client, collector };
 }
 
 test("nothing that is printed or answered holds a token, a secret, a cookie or a credential, at level trace", async () => {
-  const { leaks, endpoint, issuer, redis, env, dir, serve, client } = await start();
+  const { leaks, endpoint, issuer, redis, env, dir, serve, client, collector } = await start();
 
   async function grants(verb: string, args: readonly string[], stdin = "", tokenFile = "admin-token") {
     const answer = await runHere(
@@ -198,6 +202,8 @@ test("nothing that is printed or answered holds a token, a secret, a cookie or a
   serve.child.signal("SIGTERM");
   expect((await serve.child.exited).code).toBe(0);
   leaks.printed("the log", serve.child.output());
+  leaks.printed("the traces", collector.raw());
+  expect(new Set(collector.spans().map(({ name }) => name)).size).toBeGreaterThan(5);
   expect(eventsOf(serve)).toEqual(
     expect.arrayContaining([
       "listening",
