@@ -15,7 +15,7 @@ test("requests that wait for a minted token are linked to the one call that gets
   const provider = await use.use(startOidcServer({ clientCredentials: true }));
   const { id: clientId, secret } = provider.client;
   const world = await startMintedWorld(use, {
-    upstream: { issuer: provider.issuer, clientId, clientSecret: "${env:SECRET}", clientCredentials: {} },
+    upstream: { issuer: provider.issuer, clientId, clientSecret: "${env:SECRET}", clientCredentials: { scope: "api" } },
     accepts: provider.isOwn,
     config: { telemetry: { otlp: { endpoint: collector.url } } },
     env: { ...atOnce, SECRET: secret },

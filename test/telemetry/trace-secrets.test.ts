@@ -35,7 +35,7 @@ test("a login, its use and its end are traced, and no span holds a code, a token
 
   const browser = world.browser();
   const addresses: URL[] = [];
-  const page = await browser.visit(`${prefix}connect/crm`, { edit: (url) => void addresses.push(new URL(url)) });
+  const page = await browser.visit(`${prefix}connect/crm`, { until: (url) => addresses.push(url) < 0 });
   for (const url of addresses)
     for (const name of ["code", "state", "nonce", "code_challenge"])
       for (const value of url.searchParams.getAll(name)) leaks.secret(name, value);
