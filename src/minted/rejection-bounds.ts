@@ -43,12 +43,11 @@ export function createRejectionBounds({ flows, scope, ofSessions }: RejectionBou
 
   return {
     async take(id, { version, isSuccessor, lifeMs }) {
-      const [record, ...holds] = await Promise.all([
-        records.rejection(id),
-        flows.read("held", id),
-        ofSessions ? flows.read("held", all) : undefined,
-      ]);
+      // One after the other, as a cluster has them on different nodes: a hold that a record tells of, and that is not
+      // there, is over, and not just being written.
+      const record = await records.rejection(id);
       if (record?.rejected === version) return "known";
+      const holds = await Promise.all([flows.read("held", id), ofSessions ? flows.read("held", all) : undefined]);
       const [isHeld, areAllHeld] = holds.map((hold) => hold !== undefined);
       if (areAllHeld) return "held";
       const wasHeld = record?.held === version;

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { createRejectionBounds } from "../../src/minted/rejection-bounds.ts";
+import type { FlowStore } from "../../src/stores/flow-store.ts";
 import { createMemoryFlowStore } from "../../src/stores/memory-flow-store.ts";
 import { manualClock } from "../support/manual-clock.ts";
 
@@ -8,10 +9,13 @@ const minuteMs = 60_000;
 function world({ ofSessions = true } = {}) {
   const clock = manualClock();
   const flows = createMemoryFlowStore({ clock, maxRecords: 1_000 });
-  const bounds = createRejectionBounds({ flows, scope: ["crm"], ofSessions });
-  const take = (version: string, isSuccessor = true, id = "one") =>
-    bounds.take(id, { version, isSuccessor, lifeMs: minuteMs });
-  return { clock, take };
+  /** What a replica finds by its own connection to the store. */
+  const takeWith = (store: FlowStore) => {
+    const bounds = createRejectionBounds({ flows: store, scope: ["crm"], ofSessions });
+    return (version: string, isSuccessor = true, id = "one") =>
+      bounds.take(id, { version, isSuccessor, lifeMs: minuteMs });
+  };
+  return { clock, flows, take: takeWith(flows), takeWith };
 }
 
 test("the successor of a rejected token stays for a minute, doubled each time up to an hour, and is replaced once after each", async () => {
@@ -67,4 +71,21 @@ test("the token of all sessions has one bound, which is its own", async () => {
     expect(await take(`${id}-v0`, false, id)).toBe("rejected");
     expect(await take(`${id}-v1`, true, id)).toBe("begun_to_hold");
   }
+});
+
+test("of two replicas that are told at the same time none replaces what the other begins to hold", async () => {
+  const { flows, take, takeWith } = world();
+  await take("v0", false);
+  const { promise: slow, resolve: arrive } = Promise.withResolvers<void>();
+  const late = takeWith({
+    ...flows,
+    read: async (kind, id) => {
+      if (kind === "rejected") await slow;
+      return flows.read(kind, id);
+    },
+  });
+  const told = late("v1");
+  expect(await take("v1")).toBe("begun_to_hold");
+  arrive();
+  expect(await told).toBe("held");
 });
