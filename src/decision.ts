@@ -74,14 +74,15 @@ export function createDecision(deps: DecisionDeps) {
   const logout = configuredLogout({ ...parts, keys, pages: issuerSessions, metrics: metrics.logouts });
   const told = { keys, onVerified, ownSessions: browsers.ownSessions, keepsTokens: keepsTokens(config) };
   const sessions = createSources({ ...deps, ...told, config: sources, maxEntries: cache.maxSessions });
-  const routes = createRoutes(config);
+  const configured = createRoutes(config);
+  const routes = tracing?.routes(configured) ?? configured;
   const connect = configuredConnect({ ...parts, ...browsers, sessions, routes, metrics: metrics.grants });
   const decode = createDecoder({ ...wantedBy(sources, pageCookies), body: connect?.callOf !== undefined });
   const heal = configuredHeal({ ...parts, connect, metrics: metrics.heal });
   const answers = { credentials: credentialsOf(sources, pageCookies), challenge: config.check, connect };
   const checked = { decode, sessions, routes, tokens, prove: heal?.prove };
   const decide = createCheck({ ...deps, ...checked, ...answers, metrics: metrics.checks });
-  const check = tracing?.check(decide, routes) ?? decide;
+  const check = tracing?.check(decide) ?? decide;
   const handlers = createGrantsHandlers({ ...parts, sources, upstreams });
   return { config, providers, tokens, sizes: sessions.sizes, names, logout, connect, heal, check, handlers };
 }

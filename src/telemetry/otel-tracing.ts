@@ -21,7 +21,7 @@ import type { Sampling, TracingConfig } from "../platform/tracing-config.ts";
 import { version } from "../platform/version.ts";
 import { createSpanExport } from "./span-export.ts";
 import { createSpans } from "./spans.ts";
-import { tracedCheck, tracedOutcomes } from "./traced-check.ts";
+import { tracedCheck, tracedOutcomes, tracedRoutes } from "./traced-check.ts";
 import { tracedEndings, tracedFlights } from "./traced-flights.ts";
 import { tracedFetch, tracedStore } from "./traced-io.ts";
 import type { CreateTracing, Tracing } from "./tracing.ts";
@@ -57,7 +57,8 @@ export function createTracing({ config, log, metrics }: TracingDeps): Tracing {
   return {
     ...tracedFlights(spans),
     ...tracedStore(spans),
-    check: (check, routes) => tracedCheck({ spans, check, routes, trustRequestHeader }),
+    check: (check) => tracedCheck({ spans, check, trustRequestHeader }),
+    routes: (routes) => tracedRoutes(spans, routes),
     fetches: ({ fetchFor, guardedFetchFor }) => ({
       fetchFor: (authority, traits) => tracedFetch(spans, fetchFor(authority, traits), traits),
       guardedFetchFor: (authority, guard) => tracedFetch(spans, guardedFetchFor(authority, guard), guard),

@@ -21,7 +21,8 @@ export interface Current {
 
 interface SpanOptions {
   readonly kind: SpanKind;
-  readonly attributes: Attributes;
+  /** Not for what may seldom be followed: they are copied before that is decided. */
+  readonly attributes?: Attributes;
   readonly links?: Link[];
 }
 

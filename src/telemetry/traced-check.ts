@@ -3,18 +3,17 @@ import type { Check } from "../check/check.ts";
 import type { CheckMetrics, CheckOutcome } from "../check/metrics.ts";
 import { createDecoder } from "../check/request.ts";
 import type { Routes } from "../check/routes.ts";
-import type { CheckInput } from "../sessions/check-input.ts";
 import { type Current, endingWith, markFailed, remoteContext, type Spans } from "./spans.ts";
 import { parseTraceparent } from "./trace-context.ts";
 
 const method = "envoy.service.auth.v3.Authorization/Check";
+const header = "traceparent";
 /** By OpenTelemetry's conventions for RPC. Whatever is decided, the call itself is answered with OK. */
 const ofCall: Attributes = { "rpc.system.name": "grpc", "rpc.method": method, "rpc.status_code": "OK" };
 
 interface TracedCheckDeps {
   readonly spans: Spans;
   readonly check: Check;
-  readonly routes: Pick<Routes, "nameOf">;
   readonly trustRequestHeader: boolean;
 }
 
@@ -23,14 +22,14 @@ interface TracedCheckDeps {
  * it is believed only where that is configured, and else only linked to, so that strangers cannot decide what is
  * followed.
  */
-export function tracedCheck({ spans, check, routes, trustRequestHeader }: TracedCheckDeps): Check {
-  const decode = createDecoder({ headers: ["traceparent"], metadata: false });
+export function tracedCheck({ spans, check, trustRequestHeader }: TracedCheckDeps): Check {
+  const decode = createDecoder({ headers: [header], metadata: false });
 
   return function traced(bytes, waitMs, traceparent) {
-    const { parent, links, input } = origin(bytes, traceparent);
-    const current = spans.begin("check", method, { kind: SpanKind.SERVER, attributes: ofCall, links }, parent);
+    const { parent, links } = origin(bytes, traceparent);
+    const current = spans.begin("check", method, { kind: SpanKind.SERVER, links }, parent);
     const { span } = current;
-    if (span.isRecording()) noteRoute(current, input ?? decode(bytes));
+    if (span.isRecording()) span.setAttributes(ofCall);
     const answer = spans.within(current, () => check(bytes, waitMs));
     if (answer instanceof Promise) return endingWith(span, answer);
     span.end();
@@ -40,17 +39,10 @@ export function tracedCheck({ spans, check, routes, trustRequestHeader }: Traced
   function origin(bytes: Uint8Array, traceparent: string | undefined): Origin {
     const ofEnvoy = parseTraceparent(traceparent);
     if (ofEnvoy !== undefined) return { parent: remoteContext(ofEnvoy), links: [] };
-    const input = decode(bytes);
-    const ofClient = parseTraceparent(input?.header("traceparent"));
-    if (ofClient === undefined) return { links: [], input };
-    return trustRequestHeader
-      ? { parent: remoteContext(ofClient), links: [], input }
-      : { links: [{ context: ofClient }], input };
-  }
-
-  function noteRoute({ span }: Current, input: CheckInput | undefined): void {
-    const route = input && routes.nameOf(input);
-    if (route !== undefined) span.setAttribute("bearerswap.route", route);
+    // To look for the name costs far less than to read the message.
+    const ofClient = bufferOf(bytes).includes(header) ? parseTraceparent(decode(bytes)?.header(header)) : undefined;
+    if (ofClient === undefined) return { links: [] };
+    return trustRequestHeader ? { parent: remoteContext(ofClient), links: [] } : { links: [{ context: ofClient }] };
   }
 }
 
@@ -58,7 +50,23 @@ export function tracedCheck({ spans, check, routes, trustRequestHeader }: Traced
 interface Origin {
   readonly parent?: Context;
   readonly links: Link[];
-  readonly input?: CheckInput | undefined;
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Notes by which route a Check found its upstreams. */
+export function tracedRoutes(spans: Spans, routes: Routes): Routes {
+  return {
+    ...routes,
+    of(input) {
+      const current = spans.current();
+      const route = current?.kind === "check" && current.span.isRecording() ? routes.nameOf(input) : undefined;
+      if (route !== undefined) current?.span.setAttribute("bearerswap.route", route);
+      return routes.of(input);
+    },
+  };
 }
 
 /** Notes how a Check was answered, which is counted while it is current. */

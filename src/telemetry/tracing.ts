@@ -23,7 +23,8 @@ interface Fetches {
 
 /** Traces of what the service does. Each of these gives back what it is given, followed in traces. */
 export interface Tracing extends FlightTracing, StoreTracing {
-  check(check: Check, routes: Pick<Routes, "nameOf">): Check;
+  check(check: Check): Check;
+  routes(routes: Routes): Routes;
   fetches(outer: Fetches): Fetches;
   /** What is counted of a request's outcome is noted in its trace, too. */
   outcomes<M extends CountedOutcomes>(metrics: M): M;

@@ -43,12 +43,14 @@ interface TracedOptions extends ScenarioOptions {
   readonly telemetry?: object;
   /** Envoy's tracer; `none` where it has none. */
   readonly envoy?: "none" | Partial<EnvoySetup>;
+  /** More fields of Envoy's connection manager. */
+  readonly edge?: object;
 }
 
 /** A scenario behind a real Envoy. Both export their traces to one collector, and grants are in Redis. */
 export async function startTracedWorld(
   use: Resources,
-  { telemetry = {}, envoy = {}, config = {}, env = {}, ...options }: TracedOptions = {},
+  { telemetry = {}, envoy = {}, edge = {}, config = {}, env = {}, ...options }: TracedOptions = {},
 ): Promise<TracedWorld> {
   const collector = await use.use(startOtlpCollector());
   const redis = await use.use(startRedis());
@@ -59,7 +61,8 @@ export async function startTracedWorld(
   };
   const scenario = await startScenario(use, { ...options, config: traced, env: { ...atOnce, ...env } });
   const api = await use.use(startUpstreamApi({ accepts: scenario.provider.tokens.isActive }));
-  const tracer = envoy === "none" ? {} : { ...envoyTracer(collector), ...envoy };
+  const { manager, ...traces } = envoyTracer(collector);
+  const tracer = envoy === "none" ? {} : { ...traces, manager: { ...manager, ...edge }, ...envoy };
   const ends = { service: scenario.service.grpc, upstreamPort: api.port, upstream: "crm" };
   const { port } = await use.use(startEnvoy({ config: envoyConfig({ ...ends, ...tracer }) }));
   const spans = () => collector.spans().filter(({ service }) => service === "bearerswap");

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { isEnvoyBlock } from "../docs/envoy-blocks.ts";
+import { type Block, blocksOf, documentsIn, pageAt } from "../docs/pages.ts";
 import type { CollectedSpan } from "../support/otlp-spans.ts";
 import { resources } from "../support/resources.ts";
 import { scrape } from "../support/scrape.ts";
@@ -148,6 +150,26 @@ describe("requests that share a refresh", () => {
     expect([first.trace, second.trace]).not.toContain(flight.trace);
     expect(treeOf(world.spans(), second.trace)).toEqual(["bearerswap envoy.service.auth.v3.Authorization/Check"]);
   });
+});
+
+test("an Envoy that takes a client's traceparent away decides by itself what is followed", async () => {
+  const [shown] = blocksOf(pageAt("docs/tracing.md"), "yaml").filter(isEnvoyBlock);
+  const { early_header_mutation_extensions } = documentsIn(shown as Block)[0] as Record<string, unknown>;
+  const world = await startTracedWorld(use, { edge: { early_header_mutation_extensions } });
+  await world.login();
+  expect((await world.send(strangers("01"))).status).toBe(200);
+  const check = await world.checked();
+  expect([check.trace === stranger, check.links]).toEqual([false, []]);
+});
+
+test("a store that is away is told by its code, in the trace of the request that needed it", async () => {
+  const world = await startTracedWorld(use);
+  await world.login(expired);
+  await world.redis.kill("SIGKILL");
+  expect((await world.send()).status).toBe(503);
+  const check = await world.checked();
+  const read = await until("the read's span", () => world.spans().find(({ name }) => name === "EVALSHA read"));
+  expect([read.trace, read.failed, read.attributes["error.type"]]).toEqual([check.trace, true, "store_unavailable"]);
 });
 
 describe("where Envoy has no tracer", () => {
