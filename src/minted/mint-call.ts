@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import { LRUCache } from "lru-cache";
 import PQueue from "p-queue";
 import type { Clock } from "../platform/clock.ts";
@@ -55,14 +54,12 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
 
   return (subject) => {
     const until = clock.monotonicMs() + patienceMs;
-    // What leaves the queue is begun by another request: unbound it would count as a part of that one in traces.
-    const { bind } = AsyncLocalStorage;
-    if (!kind.asksElsewhere) return queue.add(bind(() => call(subject, until, (ask) => ask())));
+    if (!kind.asksElsewhere) return queue.add(() => call(subject, until, (ask) => ask()));
     const inTurn = async (ask: () => Promise<Asked>): Promise<Asked> => {
       const hindrance = hindranceOf(subject, until);
       return hindrance === undefined ? ask() : { hindrance };
     };
-    return call(subject, until, (ask) => queue.add(bind(() => inTurn(ask))));
+    return call(subject, until, (ask) => queue.add(() => inTurn(ask)));
   };
 
   /** @param turn calls what asks the provider */
