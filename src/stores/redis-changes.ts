@@ -24,6 +24,11 @@ const heartbeatMs = 1_000;
  * where one of them has not come: nodes of a cluster pass messages on, and one of them may hear less than the others.
  */
 const silenceMs = 4_000;
+/**
+ * Where single heartbeats stay away all the same, as behind a proxy that balances, the pause before that counts again is
+ * doubled up to this, ms: each new subscription is a gap, and keeps refreshes waiting.
+ */
+const longestPauseMs = 10 * 60_000;
 
 const ended = "ended";
 /** Sessions are told by their hashes, which are shorter; in characters. */
@@ -53,6 +58,8 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
   const sentAt = new Map<string, number>();
   let beats = 0;
   let aliveAt = clock.monotonicMs();
+  let bearsLossUntil = Number.NEGATIVE_INFINITY;
+  let pauseMs = silenceMs;
   /** False before the first connection and during an outage that is logged already: a failure is no news then. */
   let isNews = false;
   let stop = () => {};
@@ -124,9 +131,16 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
   function schedule(): void {
     stop = clock.after(heartbeatMs, () => {
       // Those that could not be published are not in there.
-      const silentSince = Math.min(aliveAt, ...sentAt.values());
-      if (clock.monotonicMs() - silentSince > silenceMs) {
-        aliveAt = clock.monotonicMs();
+      const lostAt = Math.min(...sentAt.values());
+      const now = clock.monotonicMs();
+      const isLossy = now - lostAt > silenceMs && now >= bearsLossUntil;
+      if (now - aliveAt > silenceMs || isLossy) {
+        if (isLossy) {
+          // After twice the pause without a loss all is well again.
+          pauseMs = now > bearsLossUntil + 2 * pauseMs ? silenceMs : Math.min(pauseMs * 2, longestPauseMs);
+          bearsLossUntil = now + pauseMs;
+        }
+        aliveAt = now;
         sentAt.clear();
         redis.resubscribe();
       }

@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { createLog } from "../../src/platform/log.ts";
+import { systemRandom } from "../../src/platform/random.ts";
+import { listenForChanges } from "../../src/stores/redis-changes.ts";
+import type { SubscriptionListener } from "../../src/stores/redis-subscription.ts";
+import { manualClock } from "../support/manual-clock.ts";
+
+test("a channel that loses every other heartbeat for ever is subscribed to anew ever less", async () => {
+  const clock = manualClock();
+  let [sent, renewals] = [0, 0];
+  let subscription: SubscriptionListener | undefined;
+  const stop = listenForChanges({
+    redis: {
+      publish: async (_channel, message) => void (sent++ % 2 === 0 && subscription?.message(message)),
+      subscribe: (_channel, listener) => {
+        subscription = listener;
+      },
+      resubscribe() {
+        renewals++;
+        subscription?.subscribed();
+      },
+      onReady() {},
+      histories: async () => {},
+    },
+    ...{ channel: "changes", keyPrefix: "", clock, random: systemRandom() },
+    listener: { changed() {}, ended() {}, heard() {}, gap() {}, tellsHistory() {} },
+    log: createLog({ level: "silent", format: "json" }),
+  });
+  await clock.advance(10_000);
+  expect(renewals).toBeGreaterThan(0);
+  for (let seconds = 0; seconds < 3_600; seconds++) await clock.advance(1_000);
+  stop();
+  expect(renewals).toBeLessThan(20);
+});
