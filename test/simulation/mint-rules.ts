@@ -142,8 +142,10 @@ export function createMintJudge(deps: MintJudgeDeps) {
       const isAlone = issuer().calls.every(
         (each) => each === giver || each.of !== of || each.endedAt < giver.at || each.at > giver.endedAt,
       );
+      // Whoever has waited in vain for its turn, as others of its process hung, asks without one, and shares nothing.
       const isShared =
         isWell(by, now - 2 * troubleMs) &&
+        !hasQueued(giver) &&
         isAlone &&
         giver.brought &&
         isWell(giver.by, giver.at - 2 * troubleMs) &&
