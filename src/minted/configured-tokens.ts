@@ -15,7 +15,7 @@ import type { TokenManager, TokenManagerConfig } from "../tokens/token-manager.t
 import type { Traced } from "../tokens/tracing.ts";
 import { clientCredentials } from "./client-credentials.ts";
 import { clientIdentity, keyIdentity } from "./client-identity.ts";
-import { type CrossAppConfig, type MintedConfig, needsSubjectToken } from "./config.ts";
+import type { CrossAppConfig, MintedConfig } from "./config.ts";
 import { createCrossAppMinter, crossApp, idJag } from "./cross-app.ts";
 import { createEndedSessions, type EndedSessions, type SessionEnds } from "./ended-sessions.ts";
 import { exchange } from "./exchange.ts";
@@ -88,7 +88,6 @@ export function tokenConfigOf({ refresh, cache }: TokenSections): TokenManagerCo
 export function configuredTokens({ config, flowStores, keep, grants, ...deps }: ConfiguredTokensDeps): UpstreamTokens {
   const { fetchFor, clock, store, metrics } = deps;
   const tokenConfig = tokenConfigOf(config);
-  const ofSessions = Object.values(config.upstreams).some(({ minted }) => minted && needsSubjectToken(minted));
   const stores = flowStores && { ...flowStores, ended: endedIn(flowStores.flows) };
   const minters: ReadonlyMap<string, Minter> = new Map(
     Object.entries(config.upstreams).flatMap(([name, upstream]) =>
@@ -97,7 +96,8 @@ export function configuredTokens({ config, flowStores, keep, grants, ...deps }: 
         : [[name, kept(name, upstream, upstream.minted, stores)] as const],
     ),
   );
-  return createUpstreamTokens(grants, minters, ofSessions ? stores?.ended : undefined);
+  // Also where nothing is minted for sessions yet: another configuration may come, or be in force elsewhere already.
+  return createUpstreamTokens(grants, minters, stores?.ended);
 
   function kept(name: string, upstream: Upstream, minted: MintedConfig, stores: MintParts): Minter {
     const identity = minted.kind === "crossApp" ? config.upstreams[minted.identity] : undefined;

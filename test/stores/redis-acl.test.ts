@@ -131,6 +131,10 @@ test("where users connect accounts or issuers end sessions, the rights that docs
     return [await flows.read("state", "id"), await flows.read("state", "id", 60_000), await flows.take("state", "id")];
   };
   expect(await use()).toEqual(["value", "value", "value"]);
+  const heard = await hear(redis, "bearerswap:changes");
+  await untilHeard(redis, heard, "bearerswap:changes", "message");
+  await flows.end({ session: "session", endedAt: 1_000 }, 60_000);
+  await until("the end", () => heard.messages.includes("ended 1000 session"));
   const index = createRedisSessionIndex({ redis, keyPrefix: "bearerswap:" });
   const name = { source: "agents", claim: "sub", value: "alice" } as const;
   await index.add(name, "session", 60_000);
