@@ -12,6 +12,8 @@ export interface RedisUsage {
   readonly scripts: number;
   /** Messages, by scripts too. */
   readonly published: number;
+  /** Clients that were too slow for what they were to get, and lost their connection. */
+  readonly cutOff: number;
 }
 
 /** Asks on a connection that stays, so that asking changes as little as can be. */
@@ -41,6 +43,7 @@ export function probeRedis({ url, pid }: Pick<RedisServer, "url" | "pid">): Usag
         outputBytes: numberIn(stats, "total_net_output_bytes:"),
         scripts: callsIn(commands, "eval") + callsIn(commands, "evalsha"),
         published: callsIn(commands, "publish") + callsIn(commands, "spublish"),
+        cutOff: numberIn(stats, "client_output_buffer_limit_disconnections:"),
       };
     },
     keyBytes: async (key) => (await redis.memory("USAGE", key)) ?? 0,
@@ -58,6 +61,7 @@ export function usedBetween(before: RedisUsage, after: RedisUsage): RedisUsage {
     outputBytes: after.outputBytes - before.outputBytes,
     scripts: after.scripts - before.scripts,
     published: after.published - before.published,
+    cutOff: after.cutOff - before.cutOff,
   };
 }
 

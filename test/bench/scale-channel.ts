@@ -167,7 +167,8 @@ async function measureStep(
     changesPerSecond: messages / seconds,
     askedPerSecond: rate,
     messagesPerSecond: messages / seconds + heartbeatsPerSecond,
-    reached: messages === 0 ? 1 : deliveries / messages / subscribers,
+    // Of what a subscriber missed that was cut off, PUBLISH has counted a part: it does not count as reached at all.
+    reached: messages === 0 ? 1 : Math.min(deliveries / messages, subscribers - used.cutOff) / subscribers,
     replicaShare: replicas.length === 0 ? 0 : cpuMs / 1_000 / seconds / replicas.length,
     redisShare: used.cpuMs / 1_000 / seconds,
     outputBytesPerSecond: used.outputBytes / seconds,
