@@ -54,6 +54,8 @@ export interface Refresher {
   refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult>;
   /** Takes over the providers of another configuration. */
   adopt: Gates["adopt"];
+  /** For how long the upstream's provider is left alone, ms; 0 where it may be asked. */
+  breakerMs(upstream: string): number;
   /** Whether this process is writing that version for a flight that waits for it. */
   isWriting(version: string): boolean;
   /** The store may just have lost something: renews all leases at once, while other replicas hold off. */
@@ -88,6 +90,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
   return {
     refresh,
     adopt: gates.adopt,
+    breakerMs: (upstream) => gates.of(upstream)?.breaker.openMs() ?? 0,
     isWriting: commits.isWriting,
     unstored: commits.unstored,
     awaited: settle.awaited,

@@ -4,10 +4,10 @@ import type { StoredAccess } from "../stores/grant.ts";
 import type { GrantRow, TokenStore } from "../stores/token-store.ts";
 import { type AccessToken, type FreshnessConfig, placeAccessToken, usableUntil } from "./access-token.ts";
 import type { Coherence } from "./coherence.ts";
+import { type Due, dueOf, isOfOtherKind } from "./due.ts";
 import type { FailingGrants } from "./failing-grants.ts";
 import type { FlightTask } from "./flight-task.ts";
 import type { TokenMetrics } from "./metrics.ts";
-import { mayUse } from "./owner.ts";
 import type { Refresher } from "./refresh.ts";
 import type { Secrets } from "./secrets.ts";
 import type { TokenCache } from "./token-cache.ts";
@@ -16,12 +16,9 @@ import type { TokenCache } from "./token-cache.ts";
 export type FlightResult =
   | { readonly kind: "token"; readonly token: AccessToken }
   | { readonly kind: "missing" }
-  | { readonly kind: "refused"; readonly why: string; readonly subject: string | undefined }
-  /** A refresh is due, but the caller that began the flight may not use this grant. */
-  | { readonly kind: "not_begun"; readonly subject: string | undefined }
   /** The grant was changed meanwhile: what was read is out of date. */
   | { readonly kind: "outdated" }
-  | { readonly kind: "unavailable"; readonly why: string; readonly retryAfterMs?: number | undefined };
+  | Exclude<Due, { readonly kind: "refresh" }>;
 
 export interface ResolveDeps {
   readonly store: Pick<TokenStore, "read">;
@@ -63,7 +60,7 @@ export function createResolve({
     // The process stood still, or the store was slow: a login may have come since, so "missing" might be wrong.
     if (!again && !coherence.isCurrent(from, clock.monotonicMs())) return load(task, true);
     failing.saw(task.key, read.kind === "found" && read.row.state === "active" ? read.row.failingMs : undefined);
-    if (read.kind !== "found" || isOfOtherKind(task, read.row)) return missing(task);
+    if (read.kind !== "found" || isOther(task, read.row)) return missing(task);
     const { row } = read;
     task.noteRead(row.version);
     const token = row.access && keep(task, row, row.access, from);
@@ -73,13 +70,10 @@ export function createResolve({
   }
 
   async function refreshWhereDue(task: FlightTask, row: GrantRow): Promise<FlightResult> {
-    const { subject, refreshToken } = row.grant;
-    if (row.state === "dead") return { kind: "refused", why: row.why ?? "refused", subject };
-    if (refreshToken === undefined || refreshToken.reveal() === "")
-      return { kind: "refused", why: "no_refresh_token", subject };
-    if (!mayUse(task.owner, subject) || task.outdated.aborted) return { kind: "not_begun", subject };
-    if (row.backOffMs > 0) return { kind: "unavailable", why: "back_off", retryAfterMs: row.backOffMs };
-    return refresh(task, row);
+    const due = dueOf(row, task.owner);
+    if (due.kind === "refused" || due.kind === "not_begun") return due;
+    if (task.outdated.aborted) return { kind: "not_begun", subject: row.grant.subject };
+    return due.kind === "refresh" ? refresh(task, row) : due;
   }
 
   async function refresh(task: FlightTask, row: GrantRow): Promise<FlightResult> {
@@ -116,7 +110,7 @@ export function createResolve({
 
   /** Serves what another process stored meanwhile, if it is usable at all; else refreshes it in turn. */
   async function adopt(task: FlightTask, row: GrantRow, from: number): Promise<FlightResult> {
-    if (isOfOtherKind(task, row)) return missing(task);
+    if (isOther(task, row)) return missing(task);
     task.noteRead(row.version);
     const token = row.access && servable(keep(task, row, row.access, from));
     if (token !== undefined) {
@@ -126,9 +120,8 @@ export function createResolve({
     return clock.monotonicMs() < task.until ? refreshWhereDue(task, row) : unavailable("superseded");
   }
 
-  /** What was kept for another kind of token is not served: it was made to be sent in another way. */
-  function isOfOtherKind({ key }: FlightTask, { grant }: GrantRow): boolean {
-    return (grant.isSecret === true) !== (secrets?.areOf(key.upstream) === true);
+  function isOther({ key }: FlightTask, row: GrantRow): boolean {
+    return isOfOtherKind(row, secrets?.areOf(key.upstream) === true);
   }
 
   /** A response or a commit may have come so late that the token's life is over. */

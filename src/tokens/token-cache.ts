@@ -7,6 +7,8 @@ import type { AccessToken } from "./access-token.ts";
 export interface TokenCache {
   /** Synchronous and without allocation: the hot path. */
   get(session: string, upstream: string): AccessToken | undefined;
+  /** The same for somebody who only looks: it does not count as use. */
+  peek(session: string, upstream: string): AccessToken | undefined;
   set(key: GrantKey, token: AccessToken): void;
   delete(key: GrantKey): void;
   /** Tokens held for an upstream. */
@@ -25,6 +27,7 @@ export function createTokenCache(upstreamNames: Iterable<string>, initialMax: nu
   for (const upstream of upstreamNames) renew(upstream);
   return {
     get: (session, upstream) => caches.get(upstream)?.get(session, plainGet),
+    peek: (session, upstream) => caches.get(upstream)?.peek(session),
     set: (key, token) => void caches.get(key.upstream)?.set(key.session, token),
     delete: (key) => void caches.get(key.upstream)?.delete(key.session),
     size: (upstream) => caches.get(upstream)?.size ?? 0,

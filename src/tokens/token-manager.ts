@@ -16,13 +16,15 @@ import { createGrantEnds, type GrantEnds } from "./grant-ends.ts";
 import { createIdentities, type Identities } from "./identities.ts";
 import { createJournal } from "./journal.ts";
 import { createLogins, type Logins } from "./logins.ts";
+import { createLook, type Look } from "./look.ts";
 import type { RefreshTrigger, TokenMetrics } from "./metrics.ts";
-import { mayUse, type Owner } from "./owner.ts";
+import type { Owner } from "./owner.ts";
 import { createRefresher, type RefreshConfig } from "./refresh.ts";
 import { createRefreshNow, type RefreshNowAnswer } from "./refresh-now.ts";
 import { createRejections, type Rejections } from "./rejections.ts";
 import { createResolve, type FlightResult, unavailable } from "./resolve.ts";
 import { type Secrets, useNotedMs } from "./secrets.ts";
+import { createServing } from "./serving.ts";
 import { createTokenCache } from "./token-cache.ts";
 import type { Traced } from "./tracing.ts";
 
@@ -56,6 +58,8 @@ export interface TokenManager {
    * A fresh token, from the store or by a refresh that all callers share; answered before the deadline. Never rejects.
    */
   fresh(owner: Owner, upstream: string, deadline: Deadline): Promise<TokenAnswer>;
+  /** What a request would find, without any effect. */
+  look: Look;
   rejected: Rejections["rejected"];
   replacement: Rejections["replacement"];
   /** Replaces a grant's access token although it is fresh; throws what the store throws. */
@@ -107,7 +111,9 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
   const refresher = createRefresher({ ...deps, config, journal, failover, coherence, onMoved: changed });
   const resolve = createResolve({ ...deps, coherence, refresher, cache, failing, freshnessOf, lookMsOf });
   const work = (task: Parameters<typeof resolve>[0]) => resolve(task).catch((error) => failed(task.key, error));
+  const serving = createServing(coherence);
   const flights = createFlights({ ...deps, work, config });
+  const look = createLook({ ...deps, cache, coherence, refresher, flights, serving, freshnessOf });
   const answers = createAnswers({ cache, coherence, clock, metrics });
   const logins = createLogins({ ...deps, journal, failover, onWrite: drop });
   const endings = createGrantEnds({ ...deps, journal, failover, onEnd: drop, isUnderWay });
@@ -123,10 +129,10 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
   return {
     cached(owner, upstream) {
       const token = cache.get(owner.session, upstream);
-      if (token === undefined || !mayUse(owner, token.subject)) return undefined;
+      if (token === undefined) return undefined;
       const now = clock.monotonicMs();
-      if (now >= token.staleAt) return undefined;
-      if (!coherence.isCurrent(token.confirmedAt, now) && !bearsOutage(owner, upstream, token, now)) return undefined;
+      if (!serving.isServable(owner, token, now)) return undefined;
+      if (serving.isBorne(token, now)) bearOutage(owner, upstream, token, now);
       if (now >= token.aheadAt) doAhead(owner, upstream, token, now);
       metrics.count("cache_hit", upstream);
       return token;
@@ -140,6 +146,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
       return answer;
     },
 
+    look,
     rejected: rejections.rejected,
     replacement: rejections.replacement,
     refreshNow: (key) => refreshNow(key, "asked"),
@@ -204,13 +211,11 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
     return providers.get(upstream)?.killsOldAccess ? { ...config, aheadMs: 0 } : config;
   }
 
-  /** Whether to serve a token that the store should confirm, but has just failed to; it is asked in the background. */
-  function bearsOutage(owner: Owner, upstream: string, token: AccessToken, now: number): boolean {
-    if (token.unaskedUntil === Number.NEGATIVE_INFINITY || !coherence.isBearable(token.confirmedAt, now)) return false;
+  /** The store should confirm this token, and has just failed to: it is asked in the background. */
+  function bearOutage(owner: Owner, upstream: string, token: AccessToken, now: number): void {
     metrics.count("stale_served", upstream);
     const key = { session: owner.session, upstream };
     if (now >= token.unaskedUntil) flights.join({ owner, key, trigger: "ahead" });
-    return true;
   }
 
   function doAhead(owner: Owner, upstream: string, token: AccessToken, now: number): void {
@@ -287,12 +292,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
     const held = cache.get(key.session, key.upstream);
     if (held !== undefined) held.unaskedUntil = clock.monotonicMs() + storeRetryMs;
     log.error(
-      {
-        event: "flight_failed",
-        upstream: key.upstream,
-        session: shortHash(key.session),
-        reason: messageOf(error),
-      },
+      { event: "flight_failed", upstream: key.upstream, session: shortHash(key.session), reason: messageOf(error) },
       "a token could not be read or refreshed: see `reason`. Nothing is lost; requests without a usable token get 503",
     );
     return unavailable(error instanceof BearerswapError ? error.code : "internal_error");
