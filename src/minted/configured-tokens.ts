@@ -77,7 +77,10 @@ interface ConfiguredTokensDeps extends Traced {
 const defaultLifeMs = 5 * 60_000;
 
 /** Of what no session's end concerns. */
-const living: SessionEnds = { look: async () => "living", isCurrent: () => true, mayHaveEnded: () => false };
+const living: SessionEnds = {
+  ...{ look: async () => "living", peek: async () => "living" },
+  ...{ isCurrent: () => true, mayHaveEnded: () => false },
+};
 
 /** What a configuration says of tokens in general. */
 export function tokenConfigOf({ refresh, cache }: TokenSections): TokenManagerConfig {

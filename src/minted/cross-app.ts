@@ -23,7 +23,7 @@ const triesInARow = 3;
 
 interface CrossAppDeps {
   readonly config: CrossAppConfig;
-  readonly identities: Pick<Identities, "held" | "find" | "current">;
+  readonly identities: Pick<Identities, "held" | "find" | "look" | "current">;
   readonly clock: Clock;
   /** How long a login and its ID token are waited for, ms. */
   readonly timeoutMs: number;
@@ -112,6 +112,8 @@ export function crossApp({ idJags, ...deps }: CrossAppDeps & { readonly idJags: 
       return { ...requestWith(jag.token.reveal()), renew: jag.isNew ? undefined : renew };
     },
 
+    hindranceOf: idJags.hindranceOf,
+
     refusal: ({ why }) => ({
       failed: { kind: "denied", why: `resource's server: ${why}`, by: "resource" },
       text: "the upstream's authorization server did not take what the identity provider says of a user: no login helps, its administrator can",
@@ -161,6 +163,14 @@ export function createCrossAppMinter(deps: CrossAppMinterDeps): Minter {
     cached(owner) {
       const identity = identities.held(owner, name);
       return identity && minter.cached(identity.owner);
+    },
+
+    async look(owner, deadline) {
+      const found = await identities.look(owner, name, deadline);
+      if (found.kind === "found") return minter.look(found.identity.owner, deadline);
+      const none = await minter.look({ session: owner.session }, deadline);
+      const depends = { kind: "depends", on: "refresh", isBacked: false } as const;
+      return { ...none, foreseen: found.kind === "no_id_token" ? depends : { kind: "answer", answer: found } };
     },
 
     async fresh(owner, deadline) {

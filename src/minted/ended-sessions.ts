@@ -27,6 +27,8 @@ export type SessionState = "living" | "ended" | "unknown";
 export interface SessionEnds {
   /** Asks the store. Never rejects. */
   look(subject: Subject): Promise<SessionState>;
+  /** The same for somebody who only looks: the store is told nothing. Never rejects. */
+  peek(subject: Subject): Promise<SessionState>;
   /**
    * Whether a session that was living then (monotonic ms: just before the store was asked) may be served now without
    * asking: this process would have heard of its end. Synchronous: the hot path.
@@ -88,6 +90,18 @@ export function createEndedSessions(deps: EndedSessionsDeps): EndedSessions {
       // A failover has cost the store what this process has heard, and others may have looked since.
       if (stored === "living") await end(session, heard.endedAt).catch(() => {});
       return "ended";
+    },
+
+    async peek({ session, issuedAt = 0 }) {
+      if (session === undefined) return "living";
+      const heard = heardEnds.peek(session);
+      if (heard !== undefined && issuedAt <= heard.endedAt) return "ended";
+      try {
+        const stored = await flows.read("ended", session);
+        return stored !== undefined && issuedAt <= Number(stored) ? "ended" : "living";
+      } catch {
+        return "unknown";
+      }
     },
 
     isCurrent: (subject, livingAt, now) => !mayHaveEnded(subject, livingAt) && coherence.isCurrent(livingAt, now),

@@ -16,6 +16,8 @@ interface Holding {
 export interface HeldTokens {
   /** Synchronous and without allocation: the hot path. */
   get(subject: string): AccessToken | undefined;
+  /** The same for somebody who only looks: it does not count as use. */
+  peek(subject: string): AccessToken | undefined;
   set(subject: Subject, token: AccessToken, isSuccessor: boolean): void;
   /** Replaces what is held by the same token with other instants. */
   change(subject: string, token: AccessToken): void;
@@ -46,6 +48,7 @@ export function createHeldTokens(maxEntries: number): HeldTokens {
 
   return {
     get: (subject) => tokens.get(subject, plainGet),
+    peek: (subject) => tokens.peek(subject),
     set(subject, token, isSuccessor) {
       const { version } = token;
       tokens.set(subject.id, token);

@@ -7,7 +7,7 @@ import type { Random } from "../platform/random.ts";
 import type { Secret } from "../platform/secret.ts";
 import { numberField, type TokenResponse } from "../providers/token-response.ts";
 import type { MintFailure, Subject } from "./kind.ts";
-import type { MintResult } from "./mint-call.ts";
+import type { MintCall } from "./mint-call.ts";
 import type { SharedToken } from "./shared-records.ts";
 import type { SharedTokens } from "./shared-tokens.ts";
 
@@ -27,11 +27,13 @@ export interface IdJags {
    * @param refused the version that the resource's server has refused: another one is wanted
    */
   find(subject: Subject, refused?: string): Promise<IdJag | MintFailure>;
+  /** Why the identity provider would not be asked now, where it had to be. */
+  hindranceOf(subject: Subject): MintFailure | undefined;
 }
 
 interface IdJagsDeps {
   /** Asks the identity provider for one. */
-  readonly call: (subject: Subject) => Promise<MintResult>;
+  readonly call: MintCall;
   readonly shared: Pick<SharedTokens, "findOrTakeTurn">;
   /** Differs wherever another one would be given. */
   readonly scope: readonly string[];
@@ -84,6 +86,12 @@ export function createIdJags({ call, shared, scope, cacheEntries, clock, random 
       const made = { version: random.id(), token, mintedAt, lifeMs: lifeOf(tokens) };
       void turn.end({ kind: "tokens", token: { ...made, isSuccessor: false, of: undefined } });
       return keep(id, made, made.lifeMs - (clock.monotonicMs() - sentAt), true);
+    },
+
+    hindranceOf(subject) {
+      const held = cache.peek(subject.id);
+      if (held !== undefined && held.endsAt - clock.monotonicMs() > marginOf(held)) return undefined;
+      return call.hindranceOf(subject);
     },
   };
 

@@ -48,6 +48,8 @@ export interface MintKind {
   subjectOf(owner: Owner): Subject | undefined;
   /** What is asked, or why this subject may not, or cannot now. Throws what reading a file throws. */
   request(subject: Subject): Promise<KeptRequest | { readonly refused: string } | { readonly failed: MintFailure }>;
+  /** Why `request` would come to nothing, as far as is known without asking; absent where it asks nobody. */
+  readonly hindranceOf?: ((subject: Subject) => MintFailure | undefined) | undefined;
   /** Who acts at the moment; absent where nobody does. Throws what reading a file throws. */
   readonly actor?: (() => Promise<Actor>) | undefined;
   /** What a provider's refusal of a subject means, and what the log says of it. Default: a login there may help. */

@@ -45,14 +45,23 @@ const remembered = 10_000;
 const wornWords: ReadonlySet<string> = new Set(["invalid_grant", "invalid_request", "invalid_token", "jti_known"]);
 const checkConfiguration = "check the upstream's configuration. Nothing is lost";
 
+/** Asks one upstream's provider for a token. */
+export interface MintCall {
+  (subject: Subject): Promise<MintResult>;
+  /** Why it would not be asked now; undefined where it would be. Changes nothing. */
+  hindranceOf(subject: Subject): MintFailure | undefined;
+  /** For how long the provider is left alone since it keeps failing, ms; 0 where it may be asked. */
+  breakerMs(): number;
+}
+
 /** Makes one upstream's calls: no more at once than it may, none while its provider asks for a pause. Never rejects. */
-export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promise<MintResult> {
+export function createMintCall(deps: MintCallDeps): MintCall {
   const { upstream, kind, mint, breaker, refusals, maxConcurrency, patienceMs, consentUrl, clock, log, metrics } = deps;
   const queue = new PQueue({ concurrency: maxConcurrency });
   let pause = { until: Number.NEGATIVE_INFINITY, why: "" };
   const pauses = new LRUCache<string, typeof pause>(upTo(remembered));
 
-  return (subject) => {
+  const make = (subject: Subject): Promise<MintResult> => {
     const until = clock.monotonicMs() + patienceMs;
     if (!kind.asksElsewhere) return queue.add(() => call(subject, until, (ask) => ask()));
     const inTurn = async (ask: () => Promise<Asked>): Promise<Asked> => {
@@ -61,6 +70,14 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
     };
     return call(subject, until, (ask) => queue.add(() => inTurn(ask)));
   };
+  return Object.assign(make, {
+    breakerMs: breaker.openMs,
+    hindranceOf(subject: Subject): MintFailure | undefined {
+      const [hindrance, openMs] = [hindranceOf(subject, Number.POSITIVE_INFINITY), breaker.openMs()];
+      const broken = { kind: "unavailable", why: "breaker_open", retryAfterMs: openMs } as const;
+      return hindrance ?? (openMs > 0 ? broken : undefined);
+    },
+  });
 
   /** @param turn calls what asks the provider */
   async function call(
@@ -100,7 +117,7 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
   }
 
   /** Why the provider is not to be asked now. */
-  function hindranceOf(subject: Subject, until: number): MintResult | undefined {
+  function hindranceOf(subject: Subject, until: number): MintFailure | undefined {
     const now = clock.monotonicMs();
     // Nobody waits for it any more, and whoever came back has a place further behind: without this a provider that is
     // slow for a while would be asked more and more for tokens that nobody wants.
@@ -182,7 +199,7 @@ export function createMintCall(deps: MintCallDeps): (subject: Subject) => Promis
     return kind.refusal?.({ why, help }) ?? { failed: { kind: "refused", why, help }, text };
   }
 
-  function refusal(refused: Refusal, of: "one" | "all"): MintResult {
+  function refusal(refused: Refusal, of: "one" | "all"): MintFailure {
     return of === "one"
       ? refusedBy(refused).failed
       : { kind: "unavailable", why: `all sessions refused: ${refused.why}`, retryAfterMs: misconfiguredPauseMs };

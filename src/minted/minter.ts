@@ -16,7 +16,8 @@ import type { SessionEnds } from "./ended-sessions.ts";
 import { createHeldTokens } from "./held-tokens.ts";
 import type { Actor, MintKind, Subject } from "./kind.ts";
 import type { MintMetrics } from "./metrics.ts";
-import type { MintResult } from "./mint-call.ts";
+import type { MintCall } from "./mint-call.ts";
+import { createMintLook, type MintLook } from "./mint-look.ts";
 import type { MinterConfig } from "./minter-config.ts";
 import type { RejectionBounds } from "./rejection-bounds.ts";
 import { createReplacements, type Replacements } from "./replacements.ts";
@@ -29,6 +30,8 @@ export interface Minter {
   cached(owner: Owner): AccessToken | undefined;
   /** A fresh token, of another replica or of a call that all callers share. Never rejects. */
   fresh(owner: Owner, deadline: Deadline): Promise<TokenAnswer>;
+  /** What a request would find, without any effect. Never rejects. */
+  look(owner: Owner, deadline: Deadline): Promise<MintLook>;
   rejected: Replacements["rejected"];
   replacement: Replacements["replacement"];
   /** A replica says that a token was shared, or that none came of a turn, or that one was rejected. */
@@ -42,7 +45,7 @@ export interface Minter {
 interface MinterDeps extends Traced {
   readonly upstream: string;
   readonly kind: MintKind;
-  readonly call: (subject: Subject) => Promise<MintResult>;
+  readonly call: MintCall;
   readonly ended: SessionEnds;
   readonly shared: SharedTokens;
   /** Differs wherever another token would be minted: another upstream, provider, client, or request. */
@@ -66,6 +69,7 @@ const aheadRetryMs = 5_000;
 const timerSlackMs = 50;
 
 type Unavailable = TokenAnswer & { readonly kind: "unavailable" };
+type Fresh = TokenAnswer & { readonly kind: "fresh" };
 type Found = TokenAnswer;
 
 const hasty: Unavailable = { kind: "unavailable", why: "deadline" };
@@ -92,7 +96,16 @@ export function createMinter(deps: MinterDeps): Minter {
     placed: (token) => placed(token, leftMs(token)),
   });
 
+  const look = createMintLook({
+    ...{ ...deps, held: cache, confirmations, idOf, usable: usableFor },
+    ...{ isGood, placed: (token) => placed(token, leftMs(token)) },
+    isUnderWay: ({ id }) => flights.has(id),
+    answers: { noToken, sessionEnded, expired },
+  });
+
   return {
+    look,
+
     cached(owner) {
       const subject = kind.subjectOf(owner);
       const token = subject && cache.get(subject.id);
@@ -139,8 +152,11 @@ export function createMinter(deps: MinterDeps): Minter {
     }
   }
 
-  function usable(subject: Subject): (TokenAnswer & { readonly kind: "fresh" }) | undefined {
-    const token = cache.get(subject.id);
+  function usable(subject: Subject): Fresh | undefined {
+    return usableFor(cache.get(subject.id), subject);
+  }
+
+  function usableFor(token: AccessToken | undefined, subject: Subject): Fresh | undefined {
     const now = clock.monotonicMs();
     const isUsable = token !== undefined && now < usableUntil(token) && isTrusted(subject, token, now);
     return isUsable ? { kind: "fresh", token } : undefined;
@@ -189,16 +205,12 @@ export function createMinter(deps: MinterDeps): Minter {
     // Another flight may have brought it since this one was asked for.
     const held = usable(subject);
     if (held !== undefined && held.token.version !== replacing && clock.monotonicMs() < held.token.staleAt) return held;
-    const isGood = (token: SharedToken) =>
-      token.version !== replacing &&
-      !cache.isRejected(token.version) &&
-      clock.monotonicMs() < placed(token, leftMs(token)).staleAt;
     const actor = await actors?.look();
     // The call says in the log what is wrong with it.
     if (actors !== undefined && actor === undefined)
       return call(subject).then((result) => (result.kind === "tokens" ? tooLate : result));
     const id = idOf(subject, actor);
-    const turn = await shared.findOrTakeTurn(id, isGood);
+    const turn = await shared.findOrTakeTurn(id, (token) => token.version !== replacing && isGood(token));
     if (turn.kind === "found") {
       metrics.mints.minted(upstream, "shared");
       return keep(subject, turn.token, placed(turn.token, leftMs(turn.token)), look);
@@ -227,6 +239,10 @@ export function createMinter(deps: MinterDeps): Minter {
     // This process stood still while the answer came.
     if (clock.monotonicMs() >= sentAt + lifeMs) return tooLate;
     return keep(subject, made, placed(made, lifeMs, sentAt), look);
+  }
+
+  function isGood(token: SharedToken): boolean {
+    return !cache.isRejected(token.version) && clock.monotonicMs() < placed(token, leftMs(token)).staleAt;
   }
 
   /** Another actor may get another token. */

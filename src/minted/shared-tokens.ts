@@ -186,7 +186,8 @@ export function createSharedTokens({ flows, announce, patienceMs, clock, random 
   }
 }
 
-function goodIn({ token, rejection }: Shared, isGood: (token: SharedToken) => boolean): SharedToken | undefined {
+/** The shared token, where it may be served. */
+export function goodIn({ token, rejection }: Shared, isGood: (token: SharedToken) => boolean): SharedToken | undefined {
   return token !== undefined && token.version !== rejection?.rejected && isGood(token) ? token : undefined;
 }
 

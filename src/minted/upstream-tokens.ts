@@ -1,9 +1,18 @@
+import type { Deadline } from "../platform/deadline.ts";
 import type { Change, SessionEnd } from "../stores/token-store.ts";
+import type { GrantLook } from "../tokens/look.ts";
+import type { Owner } from "../tokens/owner.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import type { EndedSessions } from "./ended-sessions.ts";
+import type { MintLook } from "./mint-look.ts";
 import type { Minter } from "./minter.ts";
 
-export interface UpstreamTokens extends TokenManager {
+/** How a session stands at an upstream. */
+export type UpstreamLook = (GrantLook & { readonly by: "grant" }) | (MintLook & { readonly by: "mint" });
+
+export interface UpstreamTokens extends Omit<TokenManager, "look"> {
+  /** What a request would find, without any effect. Never rejects. */
+  look(owner: Owner, upstream: string, deadline: Deadline): Promise<UpstreamLook>;
   /**
    * The session was ended: nothing more is minted for what it is now. Throws what the store throws.
    * @param endedAt epoch ms, by the clock of the session's issuer; default: now, by ours
@@ -22,9 +31,16 @@ export function createUpstreamTokens(
   const endSession: UpstreamTokens["endSession"] = async (...end) => ended?.end(...end);
   const heard = (news: Change | SessionEnd) =>
     "endedAt" in news ? ended?.heard(news) : minters.get(news.upstream)?.heard(news);
-  if (minters.size === 0) return { ...grants, endSession, heard };
+  const look: UpstreamTokens["look"] = async (owner, upstream, deadline) => {
+    const minter = minters.get(upstream);
+    return minter === undefined
+      ? { by: "grant", ...(await grants.look(owner, upstream, deadline)) }
+      : { by: "mint", ...(await minter.look(owner, deadline)) };
+  };
+  if (minters.size === 0) return { ...grants, look, endSession, heard };
   return {
     ...grants,
+    look,
     endSession,
     heard,
     cached(owner, upstream) {

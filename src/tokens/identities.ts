@@ -8,7 +8,7 @@ import type { Log } from "../platform/log.ts";
 import { plainGet, upTo } from "../platform/lru-options.ts";
 import type { Provider } from "../providers/provider.ts";
 import { type Grant, type GrantKey, grantId, type KeptIdToken, shortHash } from "../stores/grant.ts";
-import type { TokenStore } from "../stores/token-store.ts";
+import type { ReadResult, TokenStore } from "../stores/token-store.ts";
 import type { Coherence } from "./coherence.ts";
 import { mayUse, type Owner, type SubjectToken } from "./owner.ts";
 import type { RefreshNowAnswer } from "./refresh-now.ts";
@@ -45,6 +45,11 @@ export interface Identities {
   /** The same, from the store. Without an ID token in it, one is got by a refresh. Never rejects. */
   find(owner: Owner, upstream: string, deadline: Deadline): Promise<IdentityAnswer>;
   /**
+   * What `find` would find, without any effect. `no_id_token`: a refresh is needed to get one, and nobody knows what it
+   * would bring. Never rejects.
+   */
+  look(owner: Owner, upstream: string, deadline: Deadline): Promise<IdentityAnswer | { readonly kind: "no_id_token" }>;
+  /**
    * The same login with an ID token that has some life left, by a refresh where it has not. Never rejects.
    * @param refused the ID token that the provider has just refused: one is wanted that came after it. They may be
    *   equal, if they came within the same second
@@ -57,7 +62,7 @@ export interface Identities {
 }
 
 interface IdentitiesDeps {
-  readonly store: Pick<TokenStore, "read">;
+  readonly store: Pick<TokenStore, "read" | "peek">;
   readonly providers: ReadonlyMap<string, Pick<Provider, "keepsIdToken">>;
   readonly coherence: Pick<Coherence, "isCurrent" | "isBearable">;
   /** Refreshes for an ID token. */
@@ -114,6 +119,24 @@ export function createIdentities(deps: IdentitiesDeps): Identities {
         return isBearable && mayUse(owner, kept.subject) ? found(kept) : unavailable(error);
       });
       return deadline.before(answer, () => hasty);
+    },
+
+    async look(owner, upstream, deadline) {
+      const key = { session: owner.session, upstream };
+      const from = clock.monotonicMs();
+      const known = caches.get(upstream)?.peek(owner.session);
+      const kept = known !== undefined && mayUse(owner, known.subject) ? known : undefined;
+      if (kept !== undefined && coherence.isCurrent(kept.confirmedAt, from)) return found(kept);
+      try {
+        const stored = await deadline.before(store.peek(key), () => undefined);
+        if (stored === undefined) return hasty;
+        const looked = lookedAt(key, stored, from);
+        if (looked.kind !== "active") return looked;
+        if (!mayUse(owner, looked.subject)) return { kind: "subject_mismatch" };
+        return looked.identity === undefined ? { kind: "no_id_token" } : found(looked.identity);
+      } catch (error) {
+        return kept !== undefined && coherence.isBearable(kept.confirmedAt, from) ? found(kept) : unavailable(error);
+      }
     },
 
     async current({ key, idToken }, refused) {
@@ -196,11 +219,7 @@ export function createIdentities(deps: IdentitiesDeps): Identities {
     const stored = await store.read(key);
     // The process stood still, or the store was slow: a login may have come since.
     if (!again && !coherence.isCurrent(from, clock.monotonicMs())) return read(key, true);
-    if (stored.kind !== "found") return { kind: "missing" };
-    const { row } = stored;
-    if (row.state === "dead") return { kind: "refused", why: row.why ?? "refused" };
-    const { version, grant } = row;
-    return { kind: "active", version, subject: grant.subject, identity: identityOf(key, grant, from) };
+    return lookedAt(key, stored, from);
   }
 
   function renew(id: string, key: GrantKey, isGood: Judge, isGoodAfter = isGood): Promise<IdentityAnswer> {
@@ -239,6 +258,14 @@ export function createIdentities(deps: IdentitiesDeps): Identities {
     if (identity === undefined) caches.get(upstream)?.delete(session);
     else caches.get(upstream)?.set(session, identity);
   }
+}
+
+function lookedAt(key: GrantKey, stored: ReadResult, from: number): Looked {
+  if (stored.kind !== "found") return { kind: "missing" };
+  const { row } = stored;
+  if (row.state === "dead") return { kind: "refused", why: row.why ?? "refused" };
+  const { version, grant } = row;
+  return { kind: "active", version, subject: grant.subject, identity: identityOf(key, grant, from) };
 }
 
 function found(identity: Identity): IdentityAnswer {

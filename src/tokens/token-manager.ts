@@ -70,7 +70,7 @@ export interface TokenManager {
   put: Logins["put"];
   revoke: GrantEnds["revoke"];
   endIf: GrantEnds["endIf"];
-  readonly identities: Pick<Identities, "held" | "find" | "current">;
+  readonly identities: Pick<Identities, "held" | "find" | "look" | "current">;
   /** Whether this process would know of what others change. */
   readonly coherence: Pick<Coherence, "isCurrent">;
   /** Access tokens that this process holds for an upstream. */

@@ -12,7 +12,10 @@ test.each([{ iat: 1, exp: "soon" }, { iat: 10, exp: 1 }, { iat: 1, exp: 1e300 },
     const endings: unknown[] = [];
     const token = new Secret(new UnsecuredJWT(times as object as Record<string, number>).encode());
     const jags = createIdJags({
-      call: async () => ({ kind: "tokens", tokens: { accessToken: token }, sentAt: clock.monotonicMs() }),
+      call: Object.assign(
+        async () => ({ kind: "tokens" as const, tokens: { accessToken: token }, sentAt: clock.monotonicMs() }),
+        { hindranceOf: () => undefined, breakerMs: () => 0 },
+      ),
       shared: {
         findOrTakeTurn: async () => ({
           kind: "turn",

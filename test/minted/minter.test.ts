@@ -23,6 +23,8 @@ const kind: MintKind = {
   problemOf: () => undefined,
 };
 
+const unhindered = { hindranceOf: () => undefined, breakerMs: () => 0 };
+
 /** A replica whose provider answers when the test lets it. */
 function world(more: Partial<MintKind> = {}) {
   const clock = manualClock();
@@ -34,7 +36,8 @@ function world(more: Partial<MintKind> = {}) {
   const bounds = createRejectionBounds({ flows, scope, ofSessions: true });
   const { promise: provider, resolve } = Promise.withResolvers<MintResult>();
   const minter = createMinter({
-    ...{ upstream: "crm", kind: { ...kind, ...more }, call: () => provider, ended, clock, random },
+    ...{ upstream: "crm", kind: { ...kind, ...more }, ended, clock, random },
+    call: Object.assign(() => provider, unhindered),
     ...{ scope, bounds, ownBounds: bounds, log: createLog({ level: "silent", format: "json" }) },
     shared: createSharedTokens({ flows, announce: async () => {}, patienceMs: 5_000, clock, random }),
     announce: async () => {},
