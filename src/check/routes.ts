@@ -39,6 +39,16 @@ export interface Routes {
   isMcp(input: CheckInput): boolean;
   /** What assigned the request, in words of the configuration: a route's host and path, or Envoy. */
   nameOf(input: CheckInput): string | undefined;
+  /** How each route of the configuration stands to the request, in the order in which they are tried. */
+  compared(input: CheckInput): readonly ComparedRoute[];
+}
+
+/** How a request stands to a route. `near_host`: it is the route's host but for a port or trailing dots. */
+type RouteMatch = "same" | "near_host" | "other_host" | "other_path";
+
+export interface ComparedRoute {
+  readonly route: Route;
+  readonly match: RouteMatch;
 }
 
 interface RoutesConfig {
@@ -106,6 +116,10 @@ export function createRoutes({ upstreams, routes, ignorePort }: RoutesConfig): R
       const found = routeOf(pathOf(input.path), requestHost(input.host, ignorePort));
       return typeof found === "object" ? `${found.route.host ?? ""}${found.route.pathPrefix}` : undefined;
     },
+    compared(input) {
+      const [path, host] = [pathOf(input.path), requestHost(input.host, ignorePort)];
+      return candidates.map((candidate) => ({ route: candidate.route, match: matchOf(candidate, path, host) }));
+    },
   };
 
   function candidateOf(route: Route): Candidate {
@@ -143,13 +157,17 @@ export function createRoutes({ upstreams, routes, ignorePort }: RoutesConfig): R
   function routeOf(path: string, host: string): Candidate | "ambiguous_host" | undefined {
     let isNear = false;
     for (const candidate of candidates) {
-      if (!hasPrefix(path, candidate.route.pathPrefix)) continue;
-      if (candidate.host === undefined) return isNear ? "ambiguous_host" : candidate;
-      const match = matchHost(host, candidate.host);
-      if (match === "same") return candidate;
-      isNear ||= match === "near";
+      const match = matchOf(candidate, path, host);
+      if (match === "same") return isNear && candidate.host === undefined ? "ambiguous_host" : candidate;
+      isNear ||= match === "near_host";
     }
     return isNear ? "ambiguous_host" : undefined;
+  }
+
+  function matchOf(candidate: Candidate, path: string, host: string): RouteMatch {
+    if (!hasPrefix(path, candidate.route.pathPrefix)) return "other_path";
+    const match = candidate.host === undefined ? "same" : matchHost(host, candidate.host);
+    return match === "same" ? match : `${match}_host`;
   }
 
   /**

@@ -7,6 +7,7 @@ import { messageOf } from "../platform/error.ts";
 import { clientDocumentName } from "../providers/own-addresses.ts";
 import { clientDocument } from "../providers/own-client.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
+import type { SessionSource } from "../sessions/session.ts";
 import type { SourceConfig } from "../sessions/source-config.ts";
 import { createAskedScopes } from "./asked-scopes.ts";
 import { createCallback } from "./callback.ts";
@@ -41,9 +42,30 @@ interface ConnectDeps
 
 /** Lets users connect accounts, from within Check: Envoy passes our answers on, and no further listener is needed. */
 export interface Connect extends ConnectHooks {
+  /**
+   * The same for somebody who only looks: no page is made and no invitation issued. Links and answers are those that the
+   * client would get, with {@link withheld} in place of an invitation's id.
+   *
+   * @param sessions tells sessions without any effect
+   */
+  looking(sessions: SessionSource): ConnectHooks & Pick<ConnectLook, "pageOf">;
   /** Resolves when all tokens that providers have given are stored. */
   settled(): Promise<void>;
 }
+
+interface ConnectLook {
+  /** Which page of ours a request is for, and whether it would be shown. */
+  pageOf(input: CheckInput): OwnPage;
+}
+
+/** A page of ours, by the first part of its address; "" is the overview. */
+export interface OwnPage {
+  readonly name: string;
+  readonly kind: "shown" | "not_found" | "wrong_method";
+}
+
+/** Stands in an address where an id would: nobody is invited by it. */
+export const withheld = "WITHHELD";
 
 /** The headers that pages, links and MCP answers depend on, beside the sessions' own. */
 export const connectHeaders = [
@@ -90,10 +112,26 @@ export function createConnect(deps: ConnectDeps): Connect {
   const wellKnown = config.resources.length === 0 ? undefined : Buffer.from(wellKnownPath);
   const { messages, log } = context;
   const { assumeUrlElicitation } = config;
+  const hasDocument = mcpServers.length > 0 && config.offersDocument;
   const offer = createOffer({ context, decode, sources, routes, resources, assumeUrlElicitation });
 
+  const owns = (input: CheckInput) =>
+    input.pathStartsWith(prefix) || (wellKnown !== undefined && input.pathStartsWith(wellKnown));
+
   return {
-    owns: (input) => input.pathStartsWith(prefix) || (wellKnown !== undefined && input.pathStartsWith(wellKnown)),
+    owns,
+
+    looking(sessions) {
+      const issue = async () => withheld;
+      const invitations = { tickets: { ...context.tickets, issue }, asks: { ...context.asks, issue } };
+      const looked = { ...context, ...invitations, sessions, log: log.child({}, { level: "silent" }) };
+      return {
+        owns,
+        answer: async () => ({ kind: "passthrough" }),
+        offer: createOffer({ context: looked, decode, sources, routes, resources, assumeUrlElicitation }),
+        pageOf,
+      };
+    },
 
     async answer(bytes, deadline): Promise<Verdict> {
       const input = decode(bytes);
@@ -121,29 +159,35 @@ export function createConnect(deps: ConnectDeps): Connect {
       return messages.unreadable("Its address is longer than any that is handed out here.");
     const [path = "", search = ""] = split(target);
     if (path.startsWith(wellKnownPath)) return metadata(path);
-    const [page = "", name = "", ...more] = path.slice(config.prefix.length).split("/");
+    const page = pageOf(input);
+    if (page.kind !== "shown") return page.kind === "not_found" ? messages.notFound() : messages.wrongMethod();
+    const [, name = ""] = path.slice(config.prefix.length).split("/");
     const query = new URLSearchParams(search);
-    const pages: Readonly<Record<string, { readonly method: string; readonly show: () => Promise<Reply> }>> = {
-      "": { method: "GET", show: () => overview(input) },
-      connect: { method: "GET", show: () => start.begin(input, name, query) },
-      secret: {
-        method: input.method === "POST" ? "POST" : "GET",
-        show: () => secretForm.handle(input, name, query, cookies),
-      },
-      callback: { method: "GET", show: () => callback.handle(input, name, query, cookies) },
-      disconnect: { method: "POST", show: () => disconnect(input, name, query) },
-      [clientDocumentName]: { method: "GET", show: async () => document() },
-      login: { method: "GET", show: () => signIn.begin(input, name) },
-      logout: { method: "POST", show: () => signIn.logOut(input, query) },
+    const pages: Readonly<Record<PageName, () => Promise<Reply>>> = {
+      "": () => overview(input),
+      connect: () => start.begin(input, name, query),
+      secret: () => secretForm.handle(input, name, query, cookies),
+      callback: () => callback.handle(input, name, query, cookies),
+      disconnect: () => disconnect(input, name, query),
+      [clientDocumentName]: async () => document(),
+      login: () => signIn.begin(input, name),
+      logout: () => signIn.logOut(input, query),
     };
-    const found = Object.hasOwn(pages, page) && more.length === 0 && isNamedAs(page, name) ? pages[page] : undefined;
-    if (found === undefined) return messages.notFound();
-    return found.method === input.method ? found.show() : messages.wrongMethod();
+    return pages[page.name as PageName]();
+  }
+
+  function pageOf({ path: target, method }: CheckInput): OwnPage {
+    const [path] = split(target);
+    if (path.startsWith(wellKnownPath))
+      return { name: wellKnownPath, kind: resources.at(path) === undefined ? "not_found" : "shown" };
+    const [page = "", name = "", ...more] = path.slice(config.prefix.length).split("/");
+    const isPage = isPageName(page) && more.length === 0 && isNamedAs(page, name);
+    if (!isPage || (page === clientDocumentName && !hasDocument)) return { name: page, kind: "not_found" };
+    return { name: page, kind: methodsOf[page].includes(method) ? "shown" : "wrong_method" };
   }
 
   /** Read by servers where users log in. It says nothing that is secret, and is made anew for each, as it is short. */
   function document(): Reply {
-    if (mcpServers.length === 0 || !config.offersDocument) return messages.notFound();
     return {
       kind: "json",
       body: JSON.stringify(clientDocument(config, mcpServers)),
@@ -162,6 +206,24 @@ export function createConnect(deps: ConnectDeps): Connect {
     log.error({ event: "connect_failed", reason: messageOf(error) }, "a page could not be made");
     return messages.unavailable("Something that is needed for this did not answer.");
   }
+}
+
+type PageName = "" | "connect" | "secret" | "callback" | "disconnect" | "login" | "logout" | typeof clientDocumentName;
+
+/** The pages, with the methods that they are asked for by. */
+const methodsOf: Readonly<Record<PageName, readonly string[]>> = {
+  "": ["GET"],
+  connect: ["GET"],
+  secret: ["GET", "POST"],
+  callback: ["GET"],
+  disconnect: ["POST"],
+  [clientDocumentName]: ["GET"],
+  login: ["GET"],
+  logout: ["POST"],
+};
+
+function isPageName(text: string): text is PageName {
+  return Object.hasOwn(methodsOf, text);
 }
 
 /** Their addresses go on with the name of an upstream or a source. */

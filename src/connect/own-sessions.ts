@@ -21,6 +21,8 @@ export interface BegunSession {
 export interface OwnSessions extends LiveSessions {
   /** The source's name. */
   readonly source: string;
+  /** Like `isAlive`, for somebody who only looks: it does not count as use. */
+  isLiving(session: string): Promise<boolean>;
   /** Begins a session: its hash, and its cookie. It ends after `lifeMs`, unless `keep` is called. */
   begin(lifeMs: number): Promise<BegunSession>;
   /** Gives the session its two whole lives, now that it holds a grant. Can be repeated. */
@@ -44,6 +46,11 @@ export function createOwnSessions(
     async isAlive(session) {
       const [begun, seen] = await Promise.all([flows.read("session", session), flows.read("seen", session, idleMs)]);
       return begun !== undefined && seen !== undefined;
+    },
+
+    async isLiving(session) {
+      const records = await Promise.all([flows.read("session", session), flows.read("seen", session)]);
+      return records.every((record) => record !== undefined);
     },
 
     async begin(lifeMs) {

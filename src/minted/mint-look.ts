@@ -22,6 +22,9 @@ export interface MintLook {
   readonly subjectExpiresInMs: number | undefined;
   /** What is left of the token that replicas share, ms; undefined where there is none, or the store does not say. */
   readonly sharedExpiresInMs: number | undefined;
+  /** Whether its API rejected the token that replicas share, and how often rejections were not believed in a row. */
+  readonly isRejected: boolean;
+  readonly rejectionHolds: number;
   readonly breakerMs: number;
   readonly isUnderWay: boolean;
 }
@@ -69,6 +72,8 @@ export function createMintLook(deps: MintLookDeps) {
       ...{ session, breakerMs, isUnderWay: deps.isUnderWay(subject) },
       held: token && heldLook(token, now, isServed),
       subjectExpiresInMs: Number.isFinite(expiresAt) ? expiresAt - clock.wallMs() : undefined,
+      isRejected: found?.token !== undefined && found.rejection?.rejected === found.token.version,
+      rejectionHolds: found?.rejection?.holds ?? 0,
       sharedExpiresInMs: found?.token && deps.placed(found.token).expiresAt - now,
     };
     return { ...about, foreseen: await foreseen(subject) };
@@ -94,7 +99,7 @@ export function createMintLook(deps: MintLookDeps) {
 
 const nothing: Omit<MintLook, "foreseen" | "breakerMs"> = {
   ...{ held: undefined, session: undefined, subjectExpiresInMs: undefined, sharedExpiresInMs: undefined },
-  isUnderWay: false,
+  ...{ isRejected: false, rejectionHolds: 0, isUnderWay: false },
 };
 
 function answered(answer: TokenAnswer): Foreseen {

@@ -11,7 +11,7 @@ import { createMetadataSource } from "./metadata-source.ts";
 import { createOpaqueSource } from "./opaque-source.ts";
 import { createOwnSource, type LiveSessions } from "./own-source.ts";
 import { createPrincipalSource } from "./principal-source.ts";
-import { createSessions, type SessionSource } from "./session.ts";
+import { createSessions, type Identification, type SessionSource } from "./session.ts";
 import { createSessionCache } from "./session-cache.ts";
 import type { SourceConfig } from "./source-config.ts";
 
@@ -28,6 +28,8 @@ interface SourcesDeps {
   readonly keepsTokens?: boolean;
   /** Needed by a `cookie` source: whether a session of our own still lives. */
   readonly ownSessions: LiveSessions | undefined;
+  /** Told what each source that was asked has found, with the names of those that read the same place. */
+  readonly told?: ((names: readonly string[], found: Identification) => void) | undefined;
   /** Takes over sources that have not changed, with the sessions that they know. */
   readonly keep: Keep;
 }
@@ -51,13 +53,31 @@ export function createSources({
   onVerified,
   keepsTokens = false,
   ownSessions,
+  told,
   keep,
 }: SourcesDeps): Sources {
   const sizes = new Map<string, () => number>();
   const jwts = config.filter((source) => source.kind === "jwt");
   const firstOfPlace = (source: JwtConfig) => jwts.find((other) => samePlace(other.from, source.from)) === source;
-  const sources = config.flatMap((source) => (source.kind !== "jwt" || firstOfPlace(source) ? [create(source)] : []));
+  const sources = config.flatMap((source) => (source.kind !== "jwt" || firstOfPlace(source) ? [heard(source)] : []));
   return { ...createSessions(sources), sizes };
+
+  function heard(config: SourceConfig): SessionSource {
+    const source = create(config);
+    if (told === undefined) return source;
+    const ofPlace = (other: JwtConfig) => config.kind === "jwt" && samePlace(other.from, config.from);
+    const names = config.kind === "jwt" ? jwts.filter(ofPlace).map(({ name }) => name) : [config.name];
+    const tell = (found: Identification) => {
+      told(names, found);
+      return found;
+    };
+    return {
+      identify(input) {
+        const found = source.identify(input);
+        return found instanceof Promise ? found.then(tell) : tell(found);
+      },
+    };
+  }
 
   function create(source: SourceConfig): SessionSource {
     switch (source.kind) {
