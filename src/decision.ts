@@ -6,6 +6,7 @@ import { keepsTokens } from "./config/flow-needs.ts";
 import type { Config } from "./config/schema.ts";
 import { configuredBrowserSessions } from "./connect/configured-browser-sessions.ts";
 import { configuredConnect, cookiesOfPages } from "./connect/configured-connect.ts";
+import { createExplain } from "./explain/explain.ts";
 import { configuredHeal } from "./heal/configured-heal.ts";
 import { configuredLogout } from "./logout/configured-logout.ts";
 import { configuredSessionNames } from "./logout/configured-session-names.ts";
@@ -84,5 +85,7 @@ export function createDecision(deps: DecisionDeps) {
   const decide = createCheck({ ...deps, ...checked, ...answers, metrics: metrics.checks });
   const check = tracing?.check(decide) ?? decide;
   const handlers = createGrantsHandlers({ ...parts, sources, upstreams });
-  return { config, providers, tokens, sizes: sessions.sizes, names, logout, connect, heal, check, handlers };
+  const explain = createExplain({ ...parts, ...checked, ...told, ...answers });
+  const looked = { sizes: sessions.sizes, explain };
+  return { config, providers, tokens, names, logout, connect, heal, check, handlers, ...looked };
 }

@@ -30,6 +30,8 @@ export type ServiceDeps = World & { readonly config: Config; readonly tracing?: 
 export interface Service {
   /** @throws BearerswapError `address` where it cannot listen */
   start(): Promise<Listening>;
+  /** Says what would become of a request, without any effect; also of a service that was not started. */
+  explain: Decision["explain"];
   reload: Reload;
   /** Finishes what runs, stores what arrives, and closes; within `shutdown.timeout`. */
   stop(): Promise<void>;
@@ -54,7 +56,8 @@ export async function createService({ config: first, tracing: traced, ...outer }
   const readiness = createReadiness({ ...world, store, health: server, metrics: metrics.store });
   const asked = { readiness, scrape: metrics.scrape, logout: () => current.logout };
   const probes = configuredProbeServer({ ...asked, config: first.listen });
-  const grantsCalls = { grants: () => current.handlers, metrics: metrics.admin };
+  const explain: Decision["explain"] = (request) => current.explain(request);
+  const grantsCalls = { grants: () => current.handlers, explain, metrics: metrics.admin };
   const admin = configuredAdminServer({ ...world, ...grantsCalls, config: first.listen });
   metrics.sizes.tokens({ held: (upstream) => current.tokens.held(upstream), failing: grants.failing });
   metrics.config.inForce(world.clock.wallMs());
@@ -66,6 +69,7 @@ export async function createService({ config: first, tracing: traced, ...outer }
       readiness.start();
       return listening;
     },
+    explain,
     reload: createReload({ ...world, inForce: () => current.config, take, metrics: metrics.config }),
     stop() {
       const { config, connect, tokens, heal } = current;

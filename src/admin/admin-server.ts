@@ -1,6 +1,13 @@
 import { type handleUnaryCall, type Metadata, Server, status } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
+import {
+  type ExplainRequest,
+  type ExplainResponse,
+  type ExplanationsServer,
+  ExplanationsService,
+} from "../gen/bearerswap/explain/v1/explain.ts";
 import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
+import type { CheckRequest } from "../gen/envoy/service/auth/v3/external_auth.ts";
 import type { Address } from "../platform/address.ts";
 import { equalSecrets } from "../platform/digest.ts";
 import { BearerswapError, messageOf } from "../platform/error.ts";
@@ -29,6 +36,8 @@ interface AdminServerDeps {
   readonly config: ListenConfig;
   /** Asked for each call. */
   readonly grants: () => GrantsHandlers;
+  /** Says what would become of a request, without any effect. */
+  readonly explain: (request: CheckRequest) => Promise<object>;
   readonly log: Log;
   readonly metrics: AdminMetrics;
 }
@@ -45,8 +54,12 @@ export function configuredAdminServer({ config, ...deps }: AdminServerDeps): Adm
     proto.GrantsService,
     guarded(() => adminToken, deps),
   );
+  server.addService(
+    ExplanationsService,
+    explaining(() => adminToken, deps),
+  );
   new HealthImplementation({ "": "SERVING" }).addToServer(server);
-  addReflection(server, ["bearerswap/grants/v1/grants.proto"]);
+  addReflection(server, ["bearerswap/grants/v1/grants.proto", "bearerswap/explain/v1/explain.proto"]);
   return {
     listen: () => listenGrpc(server, admin, tls.credentials, socketMode),
     prepare(next) {
@@ -60,16 +73,12 @@ export function configuredAdminServer({ config, ...deps }: AdminServerDeps): Adm
   };
 }
 
-/** The handlers as gRPC calls: only with the admin token where one is configured, errors as statuses. */
-function guarded(
-  token: () => Secret | undefined,
-  { grants, log, metrics }: Pick<AdminServerDeps, "grants" | "log" | "metrics">,
-): proto.GrantsServer {
-  const unary =
-    <Request, Response>(
-      method: string,
-      run: (request: Request) => Promise<Response>,
-    ): handleUnaryCall<Request, Response> =>
+/** A handler as a gRPC call: only with the admin token where one is configured, errors as statuses. */
+function unaryFor(token: () => Secret | undefined, { log, metrics }: Pick<AdminServerDeps, "log" | "metrics">) {
+  return <Request, Response>(
+    method: string,
+    run: (request: Request) => Promise<Response>,
+  ): handleUnaryCall<Request, Response> =>
     (call, callback) => {
       const work = mayAdminister(call.metadata, token()) ? run(call.request) : Promise.reject(new DeniedError());
       work.then(
@@ -84,6 +93,21 @@ function guarded(
         },
       );
     };
+}
+
+function explaining(token: () => Secret | undefined, deps: Omit<AdminServerDeps, "config">): ExplanationsServer {
+  const unary = unaryFor(token, deps);
+  return {
+    explain: unary("explain", async ({ request }: ExplainRequest): Promise<ExplainResponse> => {
+      // A Struct holds no `undefined`.
+      return { explanation: JSON.parse(JSON.stringify(await deps.explain(request ?? { attributes: undefined }))) };
+    }),
+  };
+}
+
+function guarded(token: () => Secret | undefined, deps: Omit<AdminServerDeps, "config">): proto.GrantsServer {
+  const unary = unaryFor(token, deps);
+  const { grants } = deps;
   return {
     put: unary("put", (request) => grants().put(request)),
     get: unary("get", (request) => grants().get(request)),

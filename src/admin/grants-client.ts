@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { type ExplainResponse, ExplanationsClient } from "../gen/bearerswap/explain/v1/explain.ts";
 import * as proto from "../gen/bearerswap/grants/v1/grants.ts";
+import type { CheckRequest } from "../gen/envoy/service/auth/v3/external_auth.ts";
 import { type Address, formatAddress } from "../platform/address.ts";
 import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { Secret } from "../platform/secret.ts";
@@ -19,6 +21,8 @@ interface GrantsClientOptions {
  * it cannot be reached.
  */
 export interface GrantsClient extends GrantsHandlers {
+  /** What would become of a request, as docs/explain.md has it. */
+  explain(request: CheckRequest): Promise<object>;
   close(): void;
 }
 
@@ -52,9 +56,10 @@ export function createGrantsClient({ address, token, caFile }: GrantsClientOptio
     method: Method<Request, Response>,
     request: Request,
     waitMs = deadlineMs,
+    service: object = client,
   ): Promise<Response> =>
     new Promise((resolve, reject) => {
-      method.call(client, request, metadata, { deadline: Date.now() + waitMs }, (error, response) =>
+      method.call(service, request, metadata, { deadline: Date.now() + waitMs }, (error, response) =>
         error === null ? resolve(response) : reject(wrapped(error, address)),
       );
     });
@@ -76,6 +81,15 @@ export function createGrantsClient({ address, token, caFile }: GrantsClientOptio
         request,
         subjectDeadlineMs,
       ),
+    async explain(request) {
+      const explanations = new ExplanationsClient(formatAddress(address), channel, { "grpc.enable_http_proxy": 0 });
+      try {
+        const ask: Method<{ request: CheckRequest }, ExplainResponse> = explanations.explain;
+        return (await call(ask, { request }, providerDeadlineMs, explanations)).explanation ?? {};
+      } finally {
+        explanations.close();
+      }
+    },
     close: () => client.close(),
   };
 }

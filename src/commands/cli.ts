@@ -4,6 +4,7 @@ import { version } from "../platform/version.ts";
 import { addCheckCommand } from "./check.ts";
 import type { CliContext } from "./context.ts";
 import { addDiscoverCommand } from "./discover.ts";
+import { addExplainCommand } from "./explain.ts";
 import { addGrantsCommand } from "./grants.ts";
 import { addKeysCommand } from "./keys.ts";
 import { addPresetsCommand } from "./presets.ts";
@@ -28,6 +29,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   addSchemaCommand(program, context);
   addPresetsCommand(program, context);
   addDiscoverCommand(program, context);
+  addExplainCommand(program, context);
   addGrantsCommand(program, context);
   addKeysCommand(program, context);
   try {

@@ -161,8 +161,9 @@ export function addGrantsCommand(program: Command, { env, stdin, stdout, stderr 
   }
 }
 
-async function withClient(
-  options: GrantsOptions,
+/** Gives the admin service's client to `run`, and closes it. */
+export async function withClient(
+  options: Pick<GrantsOptions, "admin" | "adminTokenFile" | "adminCa">,
   env: CliContext["env"],
   run: (client: GrantsClient) => Promise<void>,
 ): Promise<void> {
@@ -176,7 +177,7 @@ async function withClient(
   }
 }
 
-function adminOf({ admin }: GrantsOptions, env: CliContext["env"]): Address {
+function adminOf({ admin }: Pick<GrantsOptions, "admin">, env: CliContext["env"]): Address {
   const [name, text] = admin === undefined ? ["BEARERSWAP_ADMIN", env.BEARERSWAP_ADMIN ?? ""] : ["--admin", admin];
   if (admin === undefined && text === "")
     throw new BearerswapError(
