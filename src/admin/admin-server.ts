@@ -59,7 +59,9 @@ export function configuredAdminServer({ config, ...deps }: AdminServerDeps): Adm
     explaining(() => adminToken, deps),
   );
   new HealthImplementation({ "": "SERVING" }).addToServer(server);
-  addReflection(server, ["bearerswap/grants/v1/grants.proto", "bearerswap/explain/v1/explain.proto"]);
+  const files = ["bearerswap/grants/v1/grants.proto", "bearerswap/explain/v1/explain.proto"];
+  const served = ["bearerswap.grants.v1.Grants", "bearerswap.explain.v1.Explanations", "grpc.health.v1.Health"];
+  addReflection(server, files, served);
   return {
     listen: () => listenGrpc(server, admin, tls.credentials, socketMode),
     prepare(next) {

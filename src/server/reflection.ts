@@ -8,8 +8,9 @@ const protoRoot = fileURLToPath(new URL("../../proto", import.meta.url));
 
 /**
  * Serves reflection (grpc.reflection.v1 and v1alpha) for some of our .proto files, given below proto/, and gRPC health.
+ * @param services those that are served, where the files import others
  */
-export function addReflection(server: Server, files: readonly string[]): void {
+export function addReflection(server: Server, files: readonly string[], services?: readonly string[]): void {
   const definition = loadSync([...files, healthProto], { includeDirs: [protoRoot] });
-  new ReflectionService(definition).addToServer(server);
+  new ReflectionService(definition, services && { services: [...services] }).addToServer(server);
 }

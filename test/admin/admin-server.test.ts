@@ -39,7 +39,11 @@ describe("the admin service", () => {
     const { service } = await startScenario(opened);
     const place = service.listening.admin;
     const address = place === undefined ? "" : formatAddress(place);
-    expect(await listServices(address)).toEqual(["bearerswap.grants.v1.Grants", "grpc.health.v1.Health"]);
+    expect(await listServices(address)).toEqual([
+      "bearerswap.explain.v1.Explanations",
+      "bearerswap.grants.v1.Grants",
+      "grpc.health.v1.Health",
+    ]);
     expect(await (await use(createExtAuthzClient(address))).health()).toBe("SERVING");
   });
 
