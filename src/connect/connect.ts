@@ -61,7 +61,7 @@ interface ConnectLook {
 /** A page of ours, by the first part of its address; "" is the overview. */
 export interface OwnPage {
   readonly name: string;
-  readonly kind: "shown" | "not_found" | "wrong_method";
+  readonly kind: "shown" | "too_long" | "not_found" | "wrong_method";
 }
 
 /** Stands in an address where an id would: nobody is invited by it. */
@@ -154,12 +154,10 @@ export function createConnect(deps: ConnectDeps): Connect {
 
   /** @param cookies gets the cookies that the browser needs even if the answer comes too late for it */
   async function reply(input: CheckInput, cookies: ReplyCookie[]): Promise<Reply> {
-    const target = input.path;
-    if (target.length > longestPath)
-      return messages.unreadable("Its address is longer than any that is handed out here.");
-    const [path = "", search = ""] = split(target);
-    if (path.startsWith(wellKnownPath)) return metadata(path);
     const page = pageOf(input);
+    if (page.kind === "too_long") return messages.unreadable("Its address is longer than any that is handed out here.");
+    const [path = "", search = ""] = split(input.path);
+    if (path.startsWith(wellKnownPath)) return metadata(path);
     if (page.kind !== "shown") return page.kind === "not_found" ? messages.notFound() : messages.wrongMethod();
     const [, name = ""] = path.slice(config.prefix.length).split("/");
     const query = new URLSearchParams(search);
@@ -177,6 +175,7 @@ export function createConnect(deps: ConnectDeps): Connect {
   }
 
   function pageOf({ path: target, method }: CheckInput): OwnPage {
+    if (target.length > longestPath) return { name: "", kind: "too_long" };
     const [path] = split(target);
     if (path.startsWith(wellKnownPath))
       return { name: wellKnownPath, kind: resources.at(path) === undefined ? "not_found" : "shown" };

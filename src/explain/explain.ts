@@ -55,12 +55,12 @@ export function createExplain(deps: ExplainDeps): Explain {
   const { config, decode, routes, clock } = deps;
 
   return async function explain(given) {
-    const request = withoutQuery(given);
-    const bytes = Buffer.from(CheckRequest.encode(request).finish());
-    if (bytes.length > longestRequest)
+    const whole = encoded(given);
+    if (whole.length > longestRequest)
       throw new BearerswapError("input", `the request is longer than ${longestRequest} bytes`);
-    const input = decode(bytes);
-    if (input === undefined)
+    const bytes = encoded(withoutQuery(given));
+    const [asGiven, input] = [decode(whole), decode(bytes)];
+    if (asGiven === undefined || input === undefined)
       throw new BearerswapError("input", "the request holds no HTTP request: attributes.request.http");
     const about = { format: 1, request: { method: input.method, host: input.host, path: input.path } } as const;
     const route = routeView(input);
@@ -76,7 +76,7 @@ export function createExplain(deps: ExplainDeps): Explain {
       },
     );
     const connect = deps.connect?.looking(sessions);
-    if (connect?.owns(input)) return { ...about, route, upstreams: [], ...ownPage(connect.pageOf(input)) };
+    if (connect?.owns(input)) return { ...about, route, upstreams: [], ...ownPage(connect.pageOf(asGiven)) };
     let denied: DeniedLine | undefined;
     const log = createLog(
       { level: "debug", format: "json" },
@@ -162,13 +162,17 @@ export function createExplain(deps: ExplainDeps): Explain {
   }
 }
 
-const pageStatus = { shown: undefined, not_found: 404, wrong_method: 405 } as const;
+const pageStatus = { shown: undefined, too_long: 400, not_found: 404, wrong_method: 405 } as const;
 
 function ownPage(page: NonNullable<Explanation["page"]>): Pick<Explanation, "page" | "verdict"> {
   return { page, verdict: { outcome: "connect", isCertain: page.kind !== "shown", status: pageStatus[page.kind] } };
 }
 
-/** Queries decide nothing of this, and may hold what nobody should read in an explanation. */
+function encoded(request: CheckRequest): Buffer {
+  return Buffer.from(CheckRequest.encode(request).finish());
+}
+
+/** Queries decide nothing of this but by their length, and may hold what nobody should read in an explanation. */
 function withoutQuery(given: CheckRequest): CheckRequest {
   const http = given.attributes?.request?.http;
   if (given.attributes === undefined || http === undefined) return given;

@@ -6,7 +6,9 @@ export interface Explanation {
   readonly format: 1;
   readonly request: { readonly method: string; readonly host: string; readonly path: string };
   /** Absent where the request is for none of our own pages. */
-  readonly page?: { readonly name: string; readonly kind: "shown" | "not_found" | "wrong_method" } | undefined;
+  readonly page?:
+    | { readonly name: string; readonly kind: "shown" | "too_long" | "not_found" | "wrong_method" }
+    | undefined;
   readonly route: RouteView;
   /** Absent where no session was looked for. */
   readonly session?: SessionView | undefined;
