@@ -96,9 +96,10 @@ function commonConfig(adminSocket: string): object {
 
 /** Waits until the output holds the pattern for the `nth` time (from 0), and gives the number in it. */
 async function numberIn(child: ChildServer, pattern: RegExp, nth = 0): Promise<number> {
-  const found = await until(`${pattern} from bearerswap or the echo server`, () => {
+  const probe = () => {
     if (!child.running) throw new Error(`a server ended:\n${child.output()}`);
     return [...child.output().matchAll(pattern)][nth]?.[1];
-  });
+  };
+  const found = await until(`${pattern} from bearerswap or the echo server`, probe, { timeoutMs: 60_000 });
   return Number(found);
 }
