@@ -8,7 +8,7 @@ export function explanationLines({ page, route, session, upstreams, verdict }: E
   );
   const lines = [
     `verdict: ${verdictLine(verdict)}`,
-    ...(page === undefined ? [] : [`own page: ${page.name || "overview"}, ${page.kind.replace("_", " ")}`]),
+    ...(page === undefined ? [] : [pageLine(page)]),
     `route: ${[route.upstreams.join(", ") || route.kind, `by ${route.by}`, route.missing && `missing: ${route.missing}`, route.mcp && "MCP", route.why].filter(Boolean).join(", ")}`,
     ...compared,
     ...(session === undefined ? [] : sessionLines(session)),
@@ -23,6 +23,11 @@ const matches = {
   other_host: "another host",
   other_path: "another path",
 } as const;
+
+function pageLine({ name, kind }: NonNullable<Explanation["page"]>): string {
+  if (kind === "too_long") return "own page: none, the address is longer than any that is handed out";
+  return `own page: ${name || "overview"}, ${kind.replace("_", " ")}`;
+}
 
 function verdictLine({ outcome, isCertain, status, why, upstream, headers, set }: VerdictView): string {
   const shown = Object.entries(headers ?? {}).filter(([name]) =>

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { explanationLines } from "../../src/commands/explanation-lines.ts";
+import type { Explanation } from "../../src/explain/explanation.ts";
 import { formatAddress } from "../../src/platform/address.ts";
 import { pageOf, prefix, publicUrl } from "../connect/browser.ts";
 import { startWorld } from "../connect/harness.ts";
@@ -203,7 +205,12 @@ describe("explain says what a Check is answered", () => {
       ["GET", `connect/crm?x=${"x".repeat(9_000)}`, "too_long"],
     ] as const) {
       const options = { method, host: new URL(publicUrl).host, path: `${new URL(prefix).pathname}${path}` };
-      expect((await same(world, options)).page).toMatchObject({ kind });
+      const found = await same(world, options);
+      expect(found.page).toMatchObject({ kind });
+      if (kind === "too_long")
+        expect(String(explanationLines(found as unknown as Explanation))).toContain(
+          "own page: none, the address is longer",
+        );
     }
     const page = { host: new URL(publicUrl).host, path: new URL(prefix).pathname };
     expect(await explained(world, page)).toMatchObject({
