@@ -167,7 +167,8 @@ export function createRoutes({ upstreams, routes, ignorePort }: RoutesConfig): R
   function matchOf(candidate: Candidate, path: string, host: string): RouteMatch {
     if (!hasPrefix(path, candidate.route.pathPrefix)) return "other_path";
     const match = candidate.host === undefined ? "same" : matchHost(host, candidate.host);
-    return match === "same" ? match : `${match}_host`;
+    if (match === "same") return match;
+    return match === "near" ? "near_host" : "other_host";
   }
 
   /**

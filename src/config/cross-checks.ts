@@ -1,6 +1,6 @@
 import { type Address, formatAddress, isLocal } from "../platform/address.ts";
 import { isLoopback } from "../platform/loopback.ts";
-import type { Place } from "../sessions/credential.ts";
+import { placeName } from "../sessions/credential.ts";
 import type { SourceConfig } from "../sessions/source-config.ts";
 import { type HostPort, parseRedisUrl, type RedisConfig } from "../stores/redis-config.ts";
 import { connectChecks } from "./connect-checks.ts";
@@ -130,10 +130,6 @@ function distinctSources(sessions: readonly (SourceConfig | undefined)[]): Probl
     }
   }
   return problems;
-}
-
-function placeName(place: Place): string {
-  return "cookie" in place ? `cookie ${place.cookie}` : `header ${place.header}`;
 }
 
 function secureEndpoints({ sessions, upstreams, connect }: Parsed): Problem[] {

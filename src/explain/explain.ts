@@ -2,11 +2,12 @@ import { createCheck } from "../check/check.ts";
 import type { DecodeCheck } from "../check/request.ts";
 import type { ChallengeConfig } from "../check/response.ts";
 import { type Routes, upstreamsOf } from "../check/routes.ts";
-import type { Connect } from "../connect/connect.ts";
+import type { Connect, OwnPage } from "../connect/connect.ts";
 import { CheckRequest } from "../gen/envoy/service/auth/v3/external_auth.ts";
 import type { UpstreamTokens } from "../minted/upstream-tokens.ts";
 import type { Clock } from "../platform/clock.ts";
 import { BearerswapError } from "../platform/error.ts";
+import { keepNothing } from "../platform/kept-parts.ts";
 import { createLog } from "../platform/log.ts";
 import type { CheckInput } from "../sessions/check-input.ts";
 import type { Credentials } from "../sessions/credential.ts";
@@ -116,7 +117,7 @@ export function createExplain(deps: ExplainDeps): Explain {
     return createSources({
       ...{ config: config.sessions, maxEntries: 1, clock, keys, keepsTokens, told },
       ownSessions: ownSessions && { isAlive: ownSessions.isLiving },
-      keep: (_name, _madeOf, make) => make(),
+      keep: keepNothing,
       async onVerified(_source, _session, { exp }) {
         if (exp !== undefined) onEnd(exp * 1_000);
         return true;
@@ -164,7 +165,7 @@ export function createExplain(deps: ExplainDeps): Explain {
 
 const pageStatus = { shown: undefined, too_long: 400, not_found: 404, wrong_method: 405 } as const;
 
-function ownPage(page: NonNullable<Explanation["page"]>): Pick<Explanation, "page" | "verdict"> {
+function ownPage(page: OwnPage): Pick<Explanation, "page" | "verdict"> {
   return { page, verdict: { outcome: "connect", isCertain: page.kind !== "shown", status: pageStatus[page.kind] } };
 }
 

@@ -1,3 +1,6 @@
+import type { ComparedRoute } from "../check/routes.ts";
+import type { OwnPage } from "../connect/connect.ts";
+
 /**
  * What would become of a request now, and why. It is what `explain --json` prints: fields may be added, and none changes
  * its meaning under the same `format`. It holds no token, no credential and no session id.
@@ -6,9 +9,7 @@ export interface Explanation {
   readonly format: 1;
   readonly request: { readonly method: string; readonly host: string; readonly path: string };
   /** Absent where the request is for none of our own pages. */
-  readonly page?:
-    | { readonly name: string; readonly kind: "shown" | "too_long" | "not_found" | "wrong_method" }
-    | undefined;
+  readonly page?: OwnPage | undefined;
   readonly route: RouteView;
   /** Absent where no session was looked for. */
   readonly session?: SessionView | undefined;
@@ -30,7 +31,7 @@ export interface RouteView {
     readonly host?: string | undefined;
     readonly pathPrefix: string;
     readonly upstreams: readonly string[];
-    readonly match: "same" | "near_host" | "other_host" | "other_path";
+    readonly match: ComparedRoute["match"];
   }[];
 }
 
@@ -60,8 +61,8 @@ export interface UpstreamView {
   readonly kind: string;
   /** `depends`: nobody knows until the provider, or another replica, has answered. */
   readonly answer: "fresh" | "missing" | "refused" | "denied" | "subject_mismatch" | "unavailable" | "depends";
-  /** Under `depends`: a refresh or a mint is due, another attempt has the turn, or the store was not asked. */
-  readonly on?: "refresh" | "lease" | "mint" | "store" | undefined;
+  /** Under `depends`: a refresh or a mint is due, or another attempt has the turn. */
+  readonly on?: "refresh" | "lease" | "mint" | undefined;
   /** Under `depends`: a token in hand is served where nothing comes of it. */
   readonly isBacked?: boolean | undefined;
   readonly why?: string | undefined;

@@ -1,6 +1,6 @@
 import type { CheckInput } from "../sessions/check-input.ts";
 import { cookieCredential } from "../sessions/cookies.ts";
-import { headerCredential, type Place } from "../sessions/credential.ts";
+import { headerCredential, type Place, placeName } from "../sessions/credential.ts";
 import type { Identification } from "../sessions/session.ts";
 import type { SourceConfig } from "../sessions/source-config.ts";
 import { shortHash } from "../stores/grant.ts";
@@ -49,8 +49,7 @@ function sourceView(source: SourceConfig, input: CheckInput, found: Identificati
 }
 
 function placeOf(source: SourceConfig): string {
-  if ("from" in source)
-    return "cookie" in source.from ? `cookie ${source.from.cookie}` : `header ${source.from.header}`;
+  if ("from" in source) return placeName(source.from);
   return source.kind === "metadata" ? `metadata ${source.namespace}` : "the peer's certificate";
 }
 

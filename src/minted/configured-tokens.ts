@@ -205,7 +205,11 @@ function heardBy(listener: ChangeListener, heard: (news: Change | SessionEnd) =>
     heard(change);
     listener.changed(change);
   };
-  return { ...listener, changed, ended: heard };
+  const ended = (end: SessionEnd) => {
+    heard(end);
+    listener.ended(end);
+  };
+  return { ...listener, changed, ended };
 }
 
 function kindOf(

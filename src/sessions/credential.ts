@@ -1,6 +1,11 @@
 /** Where a session credential is in a request. */
 export type Place = { readonly header: string } | { readonly cookie: string };
 
+/** For people. */
+export function placeName(place: Place): string {
+  return "cookie" in place ? `cookie ${place.cookie}` : `header ${place.header}`;
+}
+
 /** What a place holds. `invalid` is a credential that can only be a mistake or a trick. */
 export type Credential =
   | { readonly kind: "missing" }

@@ -76,7 +76,7 @@ export function createLook(deps: LookDeps): Look {
     const key = { session: owner.session, upstream };
     const from = clock.monotonicMs();
     const token = cache.get(owner.session, upstream);
-    const held = token && heldLook(token, from, serving.isServable(owner, token, from));
+    const held = token && heldLook(token, from, serving(owner, token, from) !== undefined);
     const about = { held, breakerMs: refresher.breakerMs(upstream), isUnderWay: flights.has(key) };
     const stored = await deadline.before(peek(key), () => unreadable("deadline", "the store did not answer in time"));
     const placed = stored.kind === "found" ? placedFrom(stored.row, upstream, from) : undefined;

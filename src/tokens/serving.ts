@@ -2,24 +2,17 @@ import type { AccessToken } from "./access-token.ts";
 import type { Coherence } from "./coherence.ts";
 import { mayUse, type Owner } from "./owner.ts";
 
-/** Whether a token that this process holds may be served at once. */
-export interface Serving {
-  /** To this owner, at this instant, monotonic ms. Synchronous and cheap: the hot path. */
-  isServable(owner: Owner, token: AccessToken, now: number): boolean;
-  /** Whether it may be served only since the store has just failed to confirm it. */
-  isBorne(token: AccessToken, now: number): boolean;
-}
+/**
+ * How a token that this process holds may be served at once to this owner, at this instant, monotonic ms; undefined
+ * where it may not. `borne`: only since the store has just failed to confirm it. Synchronous and cheap: the hot path.
+ */
+export type Serving = (owner: Owner, token: AccessToken, now: number) => "current" | "borne" | undefined;
 
 export function createServing(coherence: Pick<Coherence, "isCurrent" | "isBearable">): Serving {
-  return {
-    isServable: (owner, token, now) =>
-      mayUse(owner, token.subject) &&
-      now < token.staleAt &&
-      (coherence.isCurrent(token.confirmedAt, now) || isBearable(token, now)),
-    isBorne: (token, now) => !coherence.isCurrent(token.confirmedAt, now) && isBearable(token, now),
+  return function serving(owner, { subject, staleAt, confirmedAt, unaskedUntil }, now) {
+    if (!mayUse(owner, subject) || now >= staleAt) return undefined;
+    if (coherence.isCurrent(confirmedAt, now)) return "current";
+    const isBorne = unaskedUntil !== Number.NEGATIVE_INFINITY && coherence.isBearable(confirmedAt, now);
+    return isBorne ? "borne" : undefined;
   };
-
-  function isBearable({ unaskedUntil, confirmedAt }: AccessToken, now: number): boolean {
-    return unaskedUntil !== Number.NEGATIVE_INFINITY && coherence.isBearable(confirmedAt, now);
-  }
 }

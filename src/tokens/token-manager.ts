@@ -129,10 +129,10 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
   return {
     cached(owner, upstream) {
       const token = cache.get(owner.session, upstream);
-      if (token === undefined) return undefined;
       const now = clock.monotonicMs();
-      if (!serving.isServable(owner, token, now)) return undefined;
-      if (serving.isBorne(token, now)) bearOutage(owner, upstream, token, now);
+      const served = token && serving(owner, token, now);
+      if (token === undefined || served === undefined) return undefined;
+      if (served === "borne") bearOutage(owner, upstream, token, now);
       if (now >= token.aheadAt) doAhead(owner, upstream, token, now);
       metrics.count("cache_hit", upstream);
       return token;
