@@ -1,6 +1,5 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Redis } from "ioredis";
 import { beforeAll, describe, expect, test } from "vitest";
 import { formatAddress } from "../../src/platform/address.ts";
 import { openClient } from "../stores/redis-harness.ts";
@@ -8,6 +7,7 @@ import type { HttpRequestOptions } from "../support/check-request.ts";
 import { type RedisServer, startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { bearer, type Scenario, type ScenarioOptions, sessionId, startScenario } from "../support/scenario.ts";
+import { contentsOf } from "../support/store-contents.ts";
 import { expectSentence, runHere, runProcess, temporaryDirectory } from "./cli-process.ts";
 
 const opened = resources();
@@ -46,14 +46,6 @@ async function start(options: ScenarioOptions = {}) {
     contents: () => contentsOf(client, keyPrefix),
     store,
   };
-}
-
-/** All keys, with what they hold and how long they live, to the minute. */
-async function contentsOf(client: Redis, prefix: string): Promise<unknown[]> {
-  const keys = (await client.keys(`${prefix}*`)).sort();
-  return Promise.all(
-    keys.map(async (key) => [key, (await client.dumpBuffer(key))?.toString("hex"), await client.pexpiretime(key)]),
-  );
 }
 
 /** What explain says first, and then a real Check. */
