@@ -36,8 +36,22 @@ export class BearerswapError extends Error {
   }
 }
 
+/** openid-client's message for an error that it did not make, which it puts into `cause`. */
+const saysNothing = "something went wrong";
+
+/**
+ * What a library has wrapped without a word of its own: under a message that says nothing, or under the very message
+ * that the cause has, so that a reader would get it twice.
+ */
+function unwrapped(error: unknown): unknown {
+  if (!(error instanceof Error && error.cause instanceof Error)) return error;
+  const { message, cause } = error;
+  return message === saysNothing || message === cause.message ? unwrapped(cause) : error;
+}
+
 /** The message of anything thrown, for a log line or a wrapping error. */
-export function messageOf(error: unknown): string {
+export function messageOf(thrown: unknown): string {
+  const error = unwrapped(thrown);
   if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join("; ");
   return error instanceof Error ? error.message : String(error);
 }
@@ -46,7 +60,8 @@ export function messageOf(error: unknown): string {
  * The error's message and those of its causes, down to a given depth.
  * @param more what is said of a cause that is no Error
  */
-export function withCauses(error: unknown, depth = 1, more: (cause: unknown) => string = () => ""): string {
+export function withCauses(thrown: unknown, depth = 1, more: (cause: unknown) => string = () => ""): string {
+  const error = unwrapped(thrown);
   const message = messageOf(error);
   if (!(error instanceof Error) || depth === 0) return message;
   const { cause } = error;

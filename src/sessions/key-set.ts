@@ -136,7 +136,7 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
 
   /** One request to the key server, unless one has just failed. */
   async function attempt(url: string, options: RequestInit): Promise<Response> {
-    if (clock.monotonicMs() < failedUntil) throw new Error(`fetched too recently to ask again: ${lastProblem}`);
+    if (clock.monotonicMs() < failedUntil) throw new TooRecentError(lastProblem);
     try {
       const response = await fetch(url, options);
       if (response.status >= 500 || response.status === 429) throw new Error(`HTTP ${response.status} from ${url}`);
@@ -153,7 +153,8 @@ export function createKeySet({ config, fetch, clock, log, onFetched }: KeySetDep
    * its issuer. It is logged once for each cool-down.
    */
   function coolDown(error: unknown): void {
-    if (clock.monotonicMs() < failedUntil) return;
+    // What was not even asked for is no new failure, also where the time is over by now.
+    if (clock.monotonicMs() < failedUntil || isTooRecent(error)) return;
     failedUntil = clock.monotonicMs() + failureCooldownMs;
     lastProblem = fetchProblem(error);
     log.warn(
@@ -238,6 +239,17 @@ class KeysError extends Error {
   constructor(cause: unknown) {
     super("the keys cannot be had", { cause });
   }
+}
+
+/** Thrown in place of asking again. */
+class TooRecentError extends Error {
+  constructor(problem: string) {
+    super(`fetched too recently to ask again: ${problem}`);
+  }
+}
+
+function isTooRecent(error: unknown): boolean {
+  return error instanceof TooRecentError || (error instanceof Error && isTooRecent(error.cause));
 }
 
 /** jose's codes for keys that are there and do not fit. */

@@ -120,6 +120,7 @@ describe("explain foresees what Envoy's client is answered, and leaves the store
     await fetch(`http://127.0.0.1:${world.port}/items`, { headers });
     const withoutKeys = await foreseen(world, { headers });
     expect(withoutKeys.said).toMatchObject({ verdict: { status: 503 }, session: { kind: "unavailable" } });
+    expect(withoutKeys.said.verdict.why).toMatch(/^keys: fetched too recently to ask again: HTTP 503 from \S+$/);
     world.issuer.up();
     world.clock.shift(60_000);
     await world.logIn("agents", 0);

@@ -1,4 +1,8 @@
 import { expect, test } from "vitest";
+import { systemClock } from "../../src/platform/clock.ts";
+import { createFetchFor } from "../../src/platform/fetch-for.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { createKeySet } from "../../src/sessions/key-set.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
 import { type HttpHandler, sendJson, startHttpServer } from "../support/http-servers.ts";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
@@ -156,4 +160,29 @@ test("keys that have moved are found again without a restart; those that are kno
   await signer.rotate();
   expect((await ask()).status).toBe(503);
   expect((await scenario.check(last)).body).toMatchObject({ reason: "grant_missing" });
+});
+
+test("the log says of keys that are away what is wrong, once, also where they were not asked for again", async () => {
+  const { ask, why, url } = await issuerThat((_, response) => sendJson(response, 503, {}), false);
+  const problem = `HTTP 503 from ${url}/.well-known/openid-configuration`;
+  await ask();
+  expect(why()).toBe(`keys: ${problem}`);
+  await ask();
+  expect(why()).toBe(`keys: fetched too recently to ask again: ${problem}`);
+});
+
+test("a cool-down that ends while a token waits for it is no longer by that", async () => {
+  const { asked, signer, url } = await issuerThat((_, response) => sendJson(response, 503, {}), false);
+  let now = 0;
+  const clock = { ...systemClock(), monotonicMs: () => ++now };
+  const log = createLog({ level: "silent", format: "json" });
+  const config = { issuer: url, cooldownMs: 30_000, allowInsecure: false };
+  const keys = createKeySet({ config, clock, log, fetch: createFetchFor({})(undefined), onFetched: () => {} });
+  const token = await signer.sign({ ...claims, iss: url });
+  await keys.verify(token, {});
+  now += 2_998; // the next reading is within the three seconds, and the one after it is not
+  expect(await keys.verify(token, {})).toMatchObject({ why: expect.stringContaining("too recently") });
+  expect(asked).toHaveLength(1);
+  const why = `keys: HTTP 503 from ${url}/.well-known/openid-configuration`;
+  expect([await keys.verify(token, {}), asked.length]).toMatchObject([{ why }, 2]);
 });
