@@ -74,6 +74,22 @@ export function hashSession(source: string, id: string): string {
   return digestOf(source, id);
 }
 
+/**
+ * The same for sessions whose rows ToolHive writes, which finds them by their `tsid`: that follows the hash, whichever
+ * source has named it. See {@link toolhiveSid}.
+ */
+export function toolhiveSession(sid: string): string {
+  return `${digestOf("toolhive", sid)}.${sid}`;
+}
+
+/** The `tsid` of such a session; undefined of any other. */
+export function toolhiveSid(session: string): string | undefined {
+  return session[hashLength] === "." ? session.slice(hashLength + 1) : undefined;
+}
+
+/** SHA-256 in base64url, in characters. */
+const hashLength = 43;
+
 /** The short form of a session hash that logs show. */
 export function shortHash(session: string): string {
   return session.slice(0, 12);

@@ -11,6 +11,8 @@ interface ChangesDeps {
   readonly redis: Pick<RedisConnection, "publish" | "subscribe" | "resubscribe" | "onReady" | "histories">;
   readonly channel: string;
   readonly keyPrefix: string;
+  /** Which grant a key is of, where it has not the form that {@link newsText} gives it. */
+  readonly grantOf?: ((key: string) => GrantKey | undefined) | undefined;
   readonly listener: ChangeListener;
   readonly clock: Clock;
   readonly random: Random;
@@ -31,8 +33,8 @@ const silenceMs = 4_000;
 const longestPauseMs = 10 * 60_000;
 
 const ended = "ended";
-/** Sessions are told by their hashes, which are shorter; in characters. */
-const longestSession = 100;
+/** Sessions are told by their hashes, behind which a `tsid` may stand: both together are shorter; in characters. */
+const longestSession = 300;
 
 /** The channel on which all replicas hear what has changed. */
 export function changesChannel(keyPrefix: string): string {
@@ -52,7 +54,16 @@ export function newsText(news: Change | SessionEnd, keyPrefix: string): string {
  * `heartbeat <replica> <number>`, and listens for it: once it is back, all that was published before it has come as
  * well. As often it asks the servers for their histories, since writes can be lost without any connection noticing.
  */
-export function listenForChanges({ redis, channel, keyPrefix, listener, clock, random, log }: ChangesDeps): () => void {
+export function listenForChanges({
+  redis,
+  channel,
+  keyPrefix,
+  grantOf,
+  listener,
+  clock,
+  random,
+  log,
+}: ChangesDeps): () => void {
   const replica = random.id();
   const histories = watchHistories({ ask: redis.histories, listener, log });
   const sentAt = new Map<string, number>();
@@ -88,7 +99,7 @@ export function listenForChanges({ redis, channel, keyPrefix, listener, clock, r
     if (first === "heartbeat") hearBeat(second, third);
     else if (first === ended) hearEnd(second, third);
     else {
-      const key = keyOf(second ?? "", keyPrefix);
+      const key = grantOf?.(second ?? "") ?? keyOf(second ?? "", keyPrefix);
       if (key === undefined) return;
       if (third === "rejected") listener.changed({ ...key, version: first ?? "", isRejected: true });
       else listener.changed({ ...key, version: first ?? "" });

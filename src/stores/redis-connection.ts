@@ -14,7 +14,7 @@ import { createSubscription, type Subscription, type SubscriptionListener } from
 
 export type { RedisConfig } from "./redis-config.ts";
 
-/** The files in lua/, each over one key. */
+/** The files in lua/ that are run over one key. */
 const scripts = [
   "read",
   "peek",
@@ -28,8 +28,12 @@ const scripts = [
   "revoke",
   "end",
   "history",
+  "index",
 ] as const;
 export type ScriptName = (typeof scripts)[number];
+
+/** The key of a script; or our hash and the row of ToolHive's that it belongs to, over which it is run in their way. */
+export type ScriptKeys = string | readonly [hash: string, row: string];
 
 /**
  * Redis as the store uses it: one server, the master that sentinels name, or a cluster. Failures are BearerswapErrors
@@ -37,10 +41,9 @@ export type ScriptName = (typeof scripts)[number];
  */
 export interface RedisConnection {
   /**
-   * Runs a script over one key: EVALSHA, and EVAL where the server does not know it yet. The reply's shape is the
-   * caller's to check.
+   * Runs a script: EVALSHA, and EVAL where the server does not know it yet. The reply's shape is the caller's to check.
    */
-  readonly run: (script: ScriptName, key: string, args?: readonly string[]) => Promise<unknown>;
+  readonly run: (script: ScriptName, keys: ScriptKeys, args?: readonly string[]) => Promise<unknown>;
   /**
    * Runs commands in order, in one round trip. All keys are in one slot. Throws the first failure when all have ended.
    */
@@ -94,8 +97,10 @@ export function connectRedis({ config, clock, random, log }: RedisConnectionDeps
   const guarded = createGuard(client.attempted, problems);
 
   return {
-    run: (script, key, args = []) =>
-      guarded(() => scriptsOf(client.keyed())[`bearerswap_${script}`](key, ...args), key),
+    run: (script, keys, args = []) =>
+      typeof keys === "string"
+        ? guarded(() => scriptsOf(client.keyed())[`bearerswap_${script}`](keys, ...args), keys)
+        : guarded(() => scriptsOf(client.keyed())[`bearerswap_toolhive_${script}`](...keys, ...args), keys[1]),
     pipeline: (commands) => guarded(() => inOneGo(client, commands)),
     histories(tell) {
       const key = `${config.keyPrefix}history`;
@@ -129,10 +134,28 @@ async function inOneGo(client: RedisClient, commands: readonly (readonly [string
   });
 }
 
-type Scripts = Readonly<Record<`bearerswap_${ScriptName}`, (key: string, ...args: string[]) => Promise<unknown>>>;
+type Scripts = Readonly<
+  Record<`bearerswap_${"" | "toolhive_"}${ScriptName}`, (key: string, ...args: string[]) => Promise<unknown>>
+>;
 
 function scriptOptions(): NonNullable<ConnectionOptions["scripts"]> {
-  return Object.fromEntries(scripts.map((name) => [`bearerswap_${name}`, { numberOfKeys: 1, lua: scriptText(name) }]));
+  return Object.fromEntries(
+    scripts.flatMap((name) => [
+      [`bearerswap_${name}`, { numberOfKeys: 1, lua: textOf([...shared, "write", name]) }],
+      [
+        `bearerswap_toolhive_${name}`,
+        { numberOfKeys: 2, lua: textOf([...shared, ...toolhive, ...changing(name), name]) },
+      ],
+    ]),
+  );
+}
+
+const shared = ["row", "fence"];
+const toolhive = ["toolhive-row", "toolhive-view"];
+
+/** What scripts that change something need beside it. */
+function changing(name: ScriptName): string[] {
+  return name === "read" || name === "peek" ? [] : ["sync", "json", "text", "write"].map((part) => `toolhive-${part}`);
 }
 
 /** ioredis adds a method for each script. */
@@ -140,8 +163,6 @@ function scriptsOf(client: object): Scripts {
   return client as Scripts;
 }
 
-function scriptText(name: ScriptName): string {
-  return ["row", "fence", "write", name]
-    .map((file) => readFileSync(new URL(`./lua/${file}.lua`, import.meta.url), "utf8"))
-    .join("\n");
+function textOf(files: readonly string[]): string {
+  return files.map((file) => readFileSync(new URL(`./lua/${file}.lua`, import.meta.url), "utf8")).join("\n");
 }

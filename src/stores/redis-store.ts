@@ -1,16 +1,17 @@
 import { z } from "zod";
 import type { Clock } from "../platform/clock.ts";
-import { BearerswapError, messageOf } from "../platform/error.ts";
+import { BearerswapError } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
-import { type GrantKey, shortHash } from "./grant.ts";
+import { createHashLayout } from "./hash-layout.ts";
 import type { StoreMetrics } from "./metrics.ts";
 import { changesChannel, listenForChanges, newsText } from "./redis-changes.ts";
 import { connectRedis, type RedisConfig, type RedisConnection } from "./redis-connection.ts";
 import { createRedisRows, parseReply, wholeMs } from "./redis-rows.ts";
-import { createRowCodec } from "./row-codec.ts";
+import type { RowLayout } from "./row-layout.ts";
 import { type Sealer, type SealingConfig, sealerOf } from "./sealing.ts";
 import { minTombstoneMs, type TokenStore } from "./token-store.ts";
+import { createToolhiveLayout, type ToolhiveConfig } from "./toolhive-layout.ts";
 import { type StoreTracing, tracedRedis } from "./tracing.ts";
 
 const putReply = z.enum(["written", "already", "superseded"]);
@@ -20,7 +21,11 @@ const rejectReply = z.tuple([z.enum(["rejected", "held", "superseded"]), z.numbe
 const refuseReply = z.enum(["dead", "superseded", "revoked", "absent"]);
 
 /** How Redis is reached, and what seals the tokens in it: nothing where `encryption` is absent. */
-export type RedisStoreConfig = RedisConfig & { readonly encryption?: SealingConfig | undefined };
+export type RedisStoreConfig = RedisConfig & {
+  readonly encryption?: SealingConfig | undefined;
+  /** Where grants are ToolHive's rows in place of ours. */
+  readonly toolhive?: ToolhiveConfig | undefined;
+};
 
 interface RedisStoreDeps {
   readonly config: RedisStoreConfig;
@@ -35,101 +40,83 @@ interface RedisStoreDeps {
 
 /**
  * Grants in Redis ≥ 7.0 or Valkey, one hash for each: `<prefix>{S}:grant:<upstream>`. Access tokens expire on their
- * own; the grant stays.
+ * own; the grant stays. With `config.toolhive` they are ToolHive's rows instead.
  */
 export function createRedisStore(deps: RedisStoreDeps): TokenStore {
   const { config, clock, random, log, metrics, sealer = sealerOf(config.encryption) } = deps;
-  const rows = createRedisRows(createRowCodec(sealer));
+  const { keyPrefix, toolhive } = config;
   const connection = tracedRedis(connectRedis({ config, clock, random, log }), config, deps.tracing);
   const redis = measured(connection, clock, metrics);
-  const channel = changesChannel(config.keyPrefix);
+  const layout: RowLayout =
+    toolhive === undefined
+      ? createHashLayout({ redis, keyPrefix, sealer, log })
+      : createToolhiveLayout({ redis, config: toolhive, keyPrefix, log });
+  const { keysOf, nameOf, grantOf } = layout;
+  const rows = createRedisRows(layout.codec);
+  const channel = changesChannel(keyPrefix);
   const stops: (() => void)[] = [];
 
   return {
+    hasOtherWriters: toolhive !== undefined,
+
     async read(key) {
-      const name = grantKey(key);
-      return rows.readResult(name, await redis.run("read", name));
+      return rows.readResult(nameOf(key), await redis.run("read", keysOf(key)));
     },
 
     async peek(key) {
-      const name = grantKey(key);
-      return rows.peekResult(name, await redis.run("peek", name));
+      return rows.peekResult(nameOf(key), await redis.run("peek", keysOf(key)));
     },
 
     async put(key, write, over) {
-      const name = grantKey(key);
+      const name = nameOf(key);
       const args = [over === undefined ? "1" : "", over ?? "", channel, ...rows.writeArgs(name, write)];
-      const result = parseReply(putReply, await redis.run("put", name, args), name);
-      if (result !== "superseded") await index(key, write.life.ms);
-      return result;
+      return layout.put(key, write, async () => parseReply(putReply, await redis.run("put", keysOf(key), args), name));
     },
 
     async acquire(key, { attempt, seen, leaseMs, usableMs, again, overlapMs = 0, quietMs = 0 }) {
-      const name = grantKey(key);
       const lives = [wholeMs(leaseMs), wholeMs(usableMs)];
       const args = [attempt, seen, ...lives, again ? "1" : "", wholeMs(overlapMs), wholeMs(quietMs)];
-      return rows.acquireResult(name, await redis.run("acquire", name, args));
+      return rows.acquireResult(nameOf(key), await redis.run("acquire", keysOf(key), args));
     },
 
     async renew(key, attempt, leaseMs) {
-      return (await redis.run("renew", grantKey(key), [attempt, wholeMs(leaseMs)])) === 1;
+      return (await redis.run("renew", keysOf(key), [attempt, wholeMs(leaseMs)])) === 1;
     },
 
     async release(key, { attempt, unused, backOffMs, answerMs = 0 }) {
-      return (
-        (await redis.run("release", grantKey(key), [
-          channel,
-          attempt,
-          unused ? "1" : "",
-          wholeMs(backOffMs),
-          wholeMs(answerMs),
-        ])) === 1
-      );
+      const args = [channel, attempt, unused ? "1" : "", wholeMs(backOffMs), wholeMs(answerMs)];
+      return (await redis.run("release", keysOf(key), args)) === 1;
     },
 
     async commit(key, from, write, quietMs = 0) {
-      const name = grantKey(key);
-      return parseReply(
-        commitReply,
-        await redis.run("commit", name, [from, wholeMs(quietMs), channel, ...rows.writeArgs(name, write)]),
-        name,
+      const name = nameOf(key);
+      const args = [from, wholeMs(quietMs), channel, ...rows.writeArgs(name, write)];
+      return layout.commit(key, write, async () =>
+        parseReply(commitReply, await redis.run("commit", keysOf(key), args), name),
       );
     },
 
     async refuse(key, from, why) {
-      return parseReply(refuseReply, await redis.run("refuse", grantKey(key), [channel, from, why]), "refuse");
+      return parseReply(refuseReply, await redis.run("refuse", keysOf(key), [channel, from, why]), "refuse");
     },
 
     async reject(key, version, { stays, firstHoldMs, longestHoldMs }) {
       const args = [channel, version, stays ? "1" : "", wholeMs(firstHoldMs), wholeMs(longestHoldMs)];
-      const [kind, holdMs] = parseReply(rejectReply, await redis.run("reject", grantKey(key), args), "reject");
+      const [kind, holdMs] = parseReply(rejectReply, await redis.run("reject", keysOf(key), args), "reject");
       return kind === "held" ? { kind, remainingMs: holdMs } : { kind };
     },
 
     async revoke(key, version, from = "") {
-      return (
-        parseReply(
-          revokeReply,
-          await redis.run("revoke", grantKey(key), [channel, version, String(minTombstoneMs), from]),
-          "revoke",
-        ) ?? undefined
-      );
+      const args = [channel, version, String(minTombstoneMs), from];
+      return parseReply(revokeReply, await redis.run("revoke", keysOf(key), args), "revoke") ?? undefined;
     },
 
-    async list(session, candidates) {
-      const [members] = await redis.pipeline([["smembers", indexKey(session)]]);
-      const indexed = parseReply(z.array(z.string()), members, "smembers");
-      const upstreams = [...new Set([...indexed, ...candidates])];
-      const found = await redis.pipeline(upstreams.map((upstream) => ["exists", grantKey({ session, upstream })]));
-      const held = upstreams.filter((_, at) => found[at] === 1);
-      await repair(session, indexed, held);
-      return held;
-    },
+    list: layout.list,
 
-    announce: (news) => redis.publish(channel, newsText(news, config.keyPrefix)),
+    announce: (news) => redis.publish(channel, newsText(news, keyPrefix)),
 
     listen(listener) {
-      stops.push(listenForChanges({ redis, channel, keyPrefix: config.keyPrefix, listener, clock, random, log }));
+      stops.push(listenForChanges({ redis, channel, keyPrefix, grantOf, listener, clock, random, log }));
     },
 
     async ping() {
@@ -141,47 +128,6 @@ export function createRedisStore(deps: RedisStoreDeps): TokenStore {
       return redis.close();
     },
   };
-
-  function grantKey({ session, upstream }: GrantKey): string {
-    return `${config.keyPrefix}{${session}}:grant:${upstream}`;
-  }
-
-  function indexKey(session: string): string {
-    return `${config.keyPrefix}{${session}}:index`;
-  }
-
-  /**
-   * The set of a session's upstreams is written at logins, not at refreshes. If that fails the write itself has still
-   * succeeded: `list` looks at all configured upstreams too, and repairs the set.
-   */
-  async function index(key: GrantKey, lifeMs: number): Promise<void> {
-    const name = indexKey(key.session);
-    const life = wholeMs(lifeMs);
-    try {
-      await redis.pipeline([
-        ["sadd", name, key.upstream],
-        ["pexpire", name, life, "NX"],
-        ["pexpire", name, life, "GT"],
-      ]);
-    } catch (error) {
-      log.warn(
-        {
-          event: "index_not_written",
-          upstream: key.upstream,
-          session: shortHash(key.session),
-          reason: messageOf(error),
-        },
-        "the grant is stored, and the set of its session's upstreams is not; listing the session's grants repairs it",
-      );
-    }
-  }
-
-  async function repair(session: string, indexed: readonly string[], held: readonly string[]): Promise<void> {
-    const lost = held.filter((upstream) => !indexed.includes(upstream));
-    const gone = indexed.filter((upstream) => !held.includes(upstream));
-    if (gone.length > 0) await redis.pipeline([["srem", indexKey(session), ...gone]]);
-    for (const upstream of lost) await index({ session, upstream }, minTombstoneMs);
-  }
 }
 
 /**
@@ -206,7 +152,7 @@ function measured(redis: RedisConnection, clock: Clock, metrics: StoreMetrics): 
   };
   return {
     ...redis,
-    run: (script, key, args) => measure(script, () => redis.run(script, key, args)),
+    run: (script, keys, args) => measure(script, () => redis.run(script, keys, args)),
     pipeline: (commands) => measure(commands[0]?.[0] ?? "empty", () => redis.pipeline(commands)),
     publish: (channel, message) => measure("publish", () => redis.publish(channel, message)),
   };

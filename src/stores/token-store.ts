@@ -202,6 +202,11 @@ export interface ChangeListener {
  */
 export interface TokenStore {
   /**
+   * Others than our replicas write to it, who tell nobody: then whoever has heard every change does not know of all.
+   * Default false.
+   */
+  readonly hasOtherWriters?: boolean | undefined;
+  /**
    * One round trip. Extends the life of a grant with under half of its life left, unless the provider stated that life.
    */
   read(key: GrantKey): Promise<ReadResult>;

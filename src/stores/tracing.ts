@@ -32,8 +32,8 @@ export function tracedRedis(
   const server = { host, port };
   return {
     ...redis,
-    run: (script, key, args) =>
-      tracing.roundTrip({ ...server, operation: "EVALSHA", script }, () => redis.run(script, key, args)),
+    run: (script, keys, args) =>
+      tracing.roundTrip({ ...server, operation: "EVALSHA", script }, () => redis.run(script, keys, args)),
     pipeline: (commands) => tracing.roundTrip({ ...server, ...ofPipeline(commands) }, () => redis.pipeline(commands)),
     publish: (channel, message) =>
       tracing.roundTrip({ ...server, operation: "PUBLISH" }, () => redis.publish(channel, message)),

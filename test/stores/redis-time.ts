@@ -6,12 +6,12 @@ import type { Redis } from "ioredis";
  */
 export async function letTimePass(client: Redis, ms: number): Promise<void> {
   for (const key of await client.keys("*")) {
-    const left = (await client.pttl(key)) - ms;
-    if (left <= 0) {
+    const life = await client.pttl(key);
+    if (life >= 0 && life <= ms) {
       await client.del(key);
       continue;
     }
-    await client.pexpire(key, left);
+    if (life >= 0) await client.pexpire(key, life - ms);
     if ((await client.type(key)) === "hash") await ageFields(client, key, ms);
   }
 }

@@ -71,7 +71,7 @@ export async function carryOut(store: TokenStore, call: StoreCall): Promise<Stor
 /** A store that passes every operation on a grant to `send`. */
 export function storeOf(
   send: (call: StoreCall) => Promise<StoreReply>,
-): Omit<TokenStore, "list" | "listen" | "announce" | "ping" | "close"> {
+): Omit<TokenStore, "list" | "listen" | "announce" | "ping" | "close" | "hasOtherWriters"> {
   return {
     read: (key) => send({ op: "read", key }) as Promise<ReadResult>,
     peek: (key) => send({ op: "peek", key }) as Promise<PeekResult>,

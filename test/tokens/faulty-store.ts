@@ -2,7 +2,7 @@ import { BearerswapError } from "../../src/platform/error.ts";
 import type { ChangeListener, TokenStore } from "../../src/stores/token-store.ts";
 import { type AnswerGate, createAnswerGate } from "../support/answer-gate.ts";
 
-type Operation = Exclude<keyof TokenStore, "close" | "ping" | "list" | "listen" | "announce">;
+type Operation = Exclude<keyof TokenStore, "close" | "ping" | "list" | "listen" | "announce" | "hasOtherWriters">;
 
 /** A real store with faults that a test switches on. */
 export interface FaultyStore extends TokenStore {

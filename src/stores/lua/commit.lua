@@ -1,5 +1,5 @@
 -- Writes a refresh if the grant still has the version it began with, even if it is dead or another attempt has the
--- lease. Creates the row again if it is lost.
+-- lease. Creates the row again if it is lost, unless others may have deleted it.
 -- KEYS[1]  the grant's hash
 -- ARGV     version the refresh began with, ms for which nobody may acquire (0: none), then channel, version, grant,
 --          access, access remaining ms, life ms and stated as in put.lua
@@ -10,6 +10,7 @@ local v, state, rejected, held = unpack(redis.call('HMGET', key, 'v', 'state', '
 if v == version then return 'already' end
 if v and state == 'revoked' then return 'revoked' end
 if v and v ~= from then return 'superseded' end
+if not v and not bringsBack then return 'revoked' end
 -- The rejection of a rejected token's successor counts as the second one. A token that was not rejected ends that.
 local isSuccessor = rejected == from or held == from
 write(key, channel, version, grant, access, accessMs, life, stated, isSuccessor)

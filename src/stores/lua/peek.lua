@@ -6,8 +6,8 @@
 local key, now = KEYS[1], clock()
 local row = view(key, now, true)
 if not row then return {} end
-local lease, leaseUntil, attempts, attemptAt, failures, answerUntil, held, holdUntil = unpack(redis.call('HMGET', key,
-  'lease', 'leaseUntil', 'attempts', 'attemptAt', 'failures', 'answerUntil', 'rejectedHeld', 'rejectedUntil'))
+local lease, leaseUntil, attempts, attemptAt, failures, answerUntil, held, holdUntil = fields(key,
+  'lease', 'leaseUntil', 'attempts', 'attemptAt', 'failures', 'answerUntil', 'rejectedHeld', 'rejectedUntil')
 if lease == 'given_up' then lease, answerUntil = false, leaseUntil end
 local leaseLeft, sinceMs = left(leaseUntil, now), now - (tonumber(attemptAt) or now)
 return { lease and leaseLeft > 0 and lease or '', leaseLeft, tonumber(attempts) or 0, math.max(sinceMs, 0),

@@ -6,7 +6,7 @@ local row = view(key, clock())
 if not row then return {} end
 
 local state, ttl, stated = row[2], row[7], row[8]
-local life = redis.call('HGET', key, 'life')
+local life = fields(key, 'life')
 if state ~= 'revoked' and stated == '' and life and ttl < tonumber(life) / 2 then
   redis.call('PEXPIRE', key, life)
   row[7] = tonumber(life)

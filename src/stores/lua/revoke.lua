@@ -12,6 +12,7 @@ local life = math.max(redis.call('PTTL', key), shortest)
 clear(key)
 redis.call('HSET', key, 'v', version, 'state', 'revoked')
 redis.call('PEXPIRE', key, life)
+bury(key)
 redis.pcall('PUBLISH', channel, version .. ' ' .. key)
 if v and (state ~= 'revoked' or v == version) then return v end
 return false

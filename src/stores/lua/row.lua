@@ -12,14 +12,24 @@ local function left(instant, now)
   return math.max(tonumber(instant) - now, 0)
 end
 
+-- Some fields of a row: HMGET.
+local function fields(key, ...)
+  return unpack(redis.call('HMGET', key, ...))
+end
+
+-- Whether a commit creates a row again that is not there.
+local bringsBack = true
+
+-- What is to be done to a row that has become a tombstone, beyond its hash.
+local function bury() end
+
 -- {v, state, why, grant, access, access remaining ms, ttl ms, "1" where the provider stated the life, back-off left ms,
 -- ms since refreshes fail, "1" where an API rejected its access token}; false where there is no grant. access is ""
 -- where there is none, its remaining ms "" where it has no expiry, the ms since refreshes fail "" where none does. Drops
 -- an access token that has expired, unless it `leaves` the row as it is.
 local function view(key, now, leaves)
-  local fields = redis.call('HMGET', key,
+  local v, state, why, grant, access, accessUntil, stated, retryAt, failingSince, rejected = fields(key,
     'v', 'state', 'why', 'grant', 'access', 'accessUntil', 'stated', 'retryAt', 'failingSince', 'rejected')
-  local v, state, why, grant, access, accessUntil, stated, retryAt, failingSince, rejected = unpack(fields)
   if not v then return false end
   local remaining = ''
   if access and accessUntil then
