@@ -60,10 +60,10 @@ function sessionLines({ kind, source, session, subject, issuer, expiresInMs, sou
 }
 
 function upstreamLines(view: UpstreamView): string[] {
-  const { upstream, kind, answer, on, isBacked, why, retryAfterMs, grant, held, aheadInMs, breakerOpenMs } = view;
+  const { upstream, kind, answer, on, wait, isBacked, why, retryAfterMs, grant, held, aheadInMs, breakerOpenMs } = view;
   const { minted } = view;
   const lines = [
-    `upstream ${upstream} (${kind}): ${[answer, on && `on ${dependsOn[on]}`, isBacked && "a token in hand is served otherwise", why, retryAfterMs !== undefined && `again in ${seconds(retryAfterMs)}`].filter(Boolean).join(", ")}`,
+    `upstream ${upstream} (${kind}): ${[answer, on && `on ${dependsOn[on]}`, wait && `which waits ${seconds(wait.remainingMs)} at most: ${waits[wait.why]}`, isBacked && "a token in hand is served otherwise", why, retryAfterMs !== undefined && `again in ${seconds(retryAfterMs)}`].filter(Boolean).join(", ")}`,
     grant && `  stored: ${grantLine(grant)}`,
     held &&
       `  this process: a token ${held.expiresInMs === undefined ? "without expiry" : `for ${seconds(held.expiresInMs)}`}, ${held.isServed ? "served" : "not served"}`,
@@ -84,6 +84,13 @@ const dependsOn = {
   store: "the store",
 } as const;
 
+const waits = {
+  failover: "Redis has failed over, and what it has lost is being written back",
+  gap: "this process was cut off from Redis, and may have missed another's refresh",
+  given_up_call: "the provider may still answer a call that was given up",
+  earlier_attempt: "an earlier attempt may have redeemed the refresh token, and may still store what it got",
+} as const;
+
 function grantLine(grant: GrantStanding): string {
   const { state, why, subject, hasRefreshToken, hasAccessToken, accessExpiresInMs, backOffMs, failures, lease } = grant;
   const access =
@@ -96,6 +103,7 @@ function grantLine(grant: GrantStanding): string {
     backOffMs && `backed off for ${seconds(backOffMs)}`,
     failures && `${failures} failures in a row`,
     lease && `lease of attempt ${lease.attempt} for ${seconds(lease.remainingMs)}`,
+    grant.quietMs && `refreshed by nobody for ${seconds(grant.quietMs)}`,
     grant.earlier &&
       `presented ${grant.earlier.count} times with an unknown end, first ${seconds(grant.earlier.sinceMs)} ago`,
     grant.answerMs && `an answer may come for ${seconds(grant.answerMs)}`,

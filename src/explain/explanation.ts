@@ -63,6 +63,10 @@ export interface UpstreamView {
   readonly answer: "fresh" | "missing" | "refused" | "denied" | "subject_mismatch" | "unavailable" | "depends";
   /** Under `depends`: a refresh or a mint is due, or another attempt has the turn. */
   readonly on?: "refresh" | "lease" | "mint" | undefined;
+  /** Under `refresh`: why the refresh token is not presented at once, and for how long at most, ms. */
+  readonly wait?:
+    | { readonly why: "failover" | "gap" | "given_up_call" | "earlier_attempt"; readonly remainingMs: number }
+    | undefined;
   /** Under `depends`: a token in hand is served where nothing comes of it. */
   readonly isBacked?: boolean | undefined;
   readonly why?: string | undefined;
@@ -104,6 +108,8 @@ export interface GrantStanding {
   readonly failures?: number | undefined;
   readonly failingForMs?: number | undefined;
   readonly lease?: { readonly attempt: string; readonly remainingMs: number } | undefined;
+  /** For how long nobody may refresh: after a failover, what the store has lost is written back. */
+  readonly quietMs?: number | undefined;
   /** Presentations of the refresh token of which it is not known that they left it unused. */
   readonly earlier?: { readonly count: number; readonly sinceMs: number } | undefined;
   readonly answerMs?: number | undefined;

@@ -23,11 +23,22 @@ export function upstreamView(upstream: string, kind: string, look: UpstreamLook)
           },
         };
   if (foreseen.kind === "depends")
-    return { ...about, ...rest, answer: "depends", on: foreseen.on, isBacked: foreseen.isBacked };
+    return {
+      ...about,
+      ...rest,
+      answer: "depends",
+      on: foreseen.on,
+      wait: waitOf(foreseen),
+      isBacked: foreseen.isBacked,
+    };
   const { answer } = foreseen;
   const why = "why" in answer ? answer.why : undefined;
   const retryAfterMs = answer.kind === "unavailable" ? ms(answer.retryAfterMs) : undefined;
   return { ...about, ...rest, answer: answer.kind, why, retryAfterMs };
+}
+
+function waitOf({ wait }: Extract<UpstreamLook["foreseen"], { readonly kind: "depends" }>): UpstreamView["wait"] {
+  return wait && { why: wait.why, remainingMs: Math.round(wait.ms) };
 }
 
 function grantStanding(stored: GrantLook["stored"]): GrantStanding {
@@ -48,6 +59,7 @@ function grantStanding(stored: GrantLook["stored"]): GrantStanding {
     failures: standing.failures > 0 ? standing.failures : undefined,
     failingForMs: ms(row.failingMs),
     lease: standing.lease && { ...standing.lease, remainingMs: Math.round(standing.lease.remainingMs) },
+    quietMs: standing.quietMs > 0 ? ms(standing.quietMs) : undefined,
     earlier: standing.earlier && { ...standing.earlier, sinceMs: Math.round(standing.earlier.sinceMs) },
     answerMs: standing.answerMs > 0 ? ms(standing.answerMs) : undefined,
     isRejected: row.isRejected || undefined,

@@ -50,16 +50,19 @@ export function view(row: Row, now: number): GrantRow {
   };
 }
 
-/** What stands beside the grant. */
-export function standing({ lease, marker, failures = 0, answerUntil, rejections }: Row, now: number): Standing {
-  const isGivenUp = lease?.attempt === givenUp;
-  const remainingMs = isGivenUp ? 0 : left(lease?.until, now);
+/** What stands beside the grant, in the history that the server has now. */
+export function standing(row: Row, current: string, now: number): Standing {
+  const { lease, marker, failures = 0, answerUntil, rejections, history } = row;
+  const [isGivenUp, isQuiet] = [lease?.attempt === givenUp, lease?.attempt === quiet];
+  const remainingMs = isGivenUp || isQuiet ? 0 : left(lease?.until, now);
   return {
     lease: lease === undefined || remainingMs === 0 ? undefined : { attempt: lease.attempt, remainingMs },
     earlier: marker && { count: marker.count, sinceMs: now - marker.since },
     failures,
     answerMs: left(isGivenUp ? lease?.until : answerUntil, now),
     rejectionHoldMs: left(rejections?.hold?.until, now),
+    quietMs: isQuiet ? left(lease?.until, now) : 0,
+    isOlder: !history.includes(current),
   };
 }
 

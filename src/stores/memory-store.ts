@@ -38,7 +38,8 @@ export function createMemoryStore({ clock, maxGrants, history = () => "" }: Memo
       const row = rows.get(grantId(key));
       if (row === undefined || clock.monotonicMs() >= row.expiresAt) return { kind: "absent" };
       if (row.state === "revoked") return { kind: "revoked", version: row.write.version };
-      return { kind: "found", row: view(row, clock.monotonicMs()), standing: standing(row, clock.monotonicMs()) };
+      const now = clock.monotonicMs();
+      return { kind: "found", row: view(row, now), standing: standing(row, history(), now) };
     },
 
     async put(key, write, over) {

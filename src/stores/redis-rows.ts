@@ -31,7 +31,7 @@ const rowReply = z.tuple([
   z.string(),
 ]);
 const peekReply = z.tuple(
-  [z.string(), z.number(), z.number(), z.number(), z.number(), z.number(), z.number()],
+  [z.string(), z.number(), z.number(), z.number(), z.number(), z.number(), z.number(), z.number(), z.string()],
   z.unknown(),
 );
 const acquireReply = z.union([
@@ -62,12 +62,14 @@ export function createRedisRows(codec: RowCodec): RedisRows {
     peekResult(name, reply) {
       if (Array.isArray(reply) && reply.length === 0) return { kind: "absent" };
       const parsed = parseReply(peekReply, reply, name);
-      const [attempt, remainingMs, count, sinceMs, failures, answerMs, rejectionHoldMs, ...row] = parsed;
+      const [attempt, remainingMs, count, sinceMs, failures, answerMs, rejectionHoldMs, quietMs, older, ...row] =
+        parsed;
       const read = readResult(name, row);
       if (read.kind !== "found") return read;
       const lease = attempt === "" ? undefined : { attempt, remainingMs };
       const earlier = count === 0 ? undefined : { count, sinceMs };
-      return { ...read, standing: { lease, earlier, failures, answerMs, rejectionHoldMs } };
+      const isOlder = older === "1";
+      return { ...read, standing: { lease, earlier, failures, answerMs, rejectionHoldMs, quietMs, isOlder } };
     },
 
     acquireResult(name, reply) {

@@ -41,6 +41,10 @@ export interface Standing {
   readonly answerMs: number;
   /** For how long rejections of its access token change nothing, ms. */
   readonly rejectionHoldMs: number;
+  /** For how long nobody may acquire it, ms: what the server has lost is being written back. */
+  readonly quietMs: number;
+  /** It was written in another history than the server's: whoever acquires it next begins such a time. */
+  readonly isOlder: boolean;
 }
 
 /** What a look finds. */

@@ -40,6 +40,9 @@ export async function hasMoved(
  * Whether another attempt's marker is there, whose holder may be about to commit. Never where the provider does not
  * rotate: there a second presentation changes nothing.
  */
-export function mayHaveBeenUsed({ task, row, earlier, gate }: Attempt, endedAttempts: EndedAttempts): boolean {
+export function mayHaveBeenUsed(
+  { task, row, earlier, gate }: Pick<Attempt, "row" | "earlier" | "gate"> & { readonly task: Pick<FlightTask, "key"> },
+  endedAttempts: EndedAttempts,
+): boolean {
   return earlier !== undefined && !gate.rotation.isNever() && !endedAttempts.areAll(task.key, row.version, earlier);
 }

@@ -9,6 +9,7 @@ import { createAnswers, type TokenAnswer } from "./answers.ts";
 import type { Coherence } from "./coherence.ts";
 import { dueOf, isOfOtherKind } from "./due.ts";
 import type { Flights } from "./flights.ts";
+import type { ForeseenWait } from "./foreseen-wait.ts";
 import type { Owner } from "./owner.ts";
 import type { Refresher } from "./refresh.ts";
 import { type FlightResult, unavailable } from "./resolve.ts";
@@ -21,9 +22,15 @@ export type Foreseen =
   | { readonly kind: "answer"; readonly answer: TokenAnswer }
   /**
    * The provider has to be asked, or another attempt has to be waited for, and nobody knows what comes of that.
-   * `isBacked`: where nothing comes of it, a token that is held is served.
+   * `isBacked`: where nothing comes of it, a token that is held is served. `wait`: what a refresh does first.
    */
-  | { readonly kind: "depends"; readonly on: "refresh" | "lease" | "mint"; readonly isBacked: boolean };
+  | (Dependence & { readonly isBacked: boolean });
+
+interface Dependence {
+  readonly kind: "depends";
+  readonly on: "refresh" | "lease" | "mint";
+  readonly wait?: ForeseenWait | undefined;
+}
 
 /** A token that is held, by what is left until its instants, ms; `Infinity` where there is none. */
 export interface HeldLook {
@@ -58,7 +65,7 @@ interface LookDeps {
   readonly store: Pick<TokenStore, "peek">;
   readonly cache: TokenCache;
   readonly coherence: Coherence;
-  readonly refresher: Pick<Refresher, "breakerMs">;
+  readonly refresher: Pick<Refresher, "breakerMs" | "foresee">;
   readonly flights: Pick<Flights, "has">;
   readonly serving: Serving;
   readonly secrets?: Pick<Secrets, "areOf"> | undefined;
@@ -121,15 +128,16 @@ export function createLook(deps: LookDeps): Look {
     stored: GrantLook["stored"],
     placed: AccessToken | undefined,
     owner: Owner,
-    { upstream }: GrantKey,
-  ): FlightResult | { readonly kind: "depends"; readonly on: "refresh" | "lease" } {
+    key: GrantKey,
+  ): FlightResult | Dependence {
     if (stored.kind === "unreadable") return unavailable(stored.code);
-    if (stored.kind !== "found" || isOfOtherKind(stored.row, secrets?.areOf(upstream) === true))
+    if (stored.kind !== "found" || isOfOtherKind(stored.row, secrets?.areOf(key.upstream) === true))
       return { kind: "missing" };
     if (placed !== undefined && clock.monotonicMs() < placed.staleAt) return { kind: "token", token: placed };
     const due = dueOf(stored.row, owner);
     if (due.kind !== "refresh") return due;
-    return { kind: "depends", on: stored.standing.lease === undefined ? "refresh" : "lease" };
+    if (stored.standing.lease !== undefined) return { kind: "depends", on: "lease" };
+    return { kind: "depends", on: "refresh", wait: refresher.foresee(key, stored) };
   }
 }
 

@@ -37,6 +37,11 @@ export function overlapMs({ provider, rotation }: Pick<Gate, "provider" | "rotat
   return rotation.isNever() ? Number.POSITIVE_INFINITY : Math.max((provider.graceMs ?? 0) - latestAnswerMs, 0);
 }
 
+/** The same for an attempt that may hold off first: the overlap has to last until after that. */
+export function overlapBeforeMs(gate: Gate, { holdOffMs }: Pick<PatienceConfig, "holdOffMs">): number {
+  return Math.max(overlapMs(gate) - holdOffMs, 0);
+}
+
 /** A call with what is waited for: `sent` is called when its request leaves. */
 export interface Call {
   readonly outcome: Promise<RefreshOutcome>;

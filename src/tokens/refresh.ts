@@ -3,7 +3,7 @@ import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { Provider } from "../providers/provider.ts";
 import { type GrantKey, grantId } from "../stores/grant.ts";
-import type { AcquireResult, Change, GrantRow, TokenStore } from "../stores/token-store.ts";
+import type { AcquireResult, Change, GrantRow, Standing, TokenStore } from "../stores/token-store.ts";
 import { usableMs } from "./access-token.ts";
 import type { Attempt, Presented, RefreshResult, Turn } from "./attempt.ts";
 import type { Coherence } from "./coherence.ts";
@@ -11,12 +11,13 @@ import { createCommitTokens } from "./commit-tokens.ts";
 import { createEndedAttempts } from "./ended-attempts.ts";
 import type { Failover } from "./failover.ts";
 import { type FlightTask, wordOrDelay } from "./flight-task.ts";
+import { type ForeseenWait, foreseenWait } from "./foreseen-wait.ts";
 import { createGates, type Gate, type Gates } from "./gate.ts";
 import { hasMoved, holdOff, mayHaveBeenUsed } from "./hold-off.ts";
 import type { Journal } from "./journal.ts";
 import { giveBack, keepLease, type Lease } from "./lease.ts";
 import type { TokenMetrics } from "./metrics.ts";
-import { overlapMs, type PatienceConfig } from "./patience.ts";
+import { overlapBeforeMs, type PatienceConfig } from "./patience.ts";
 import { createPresent } from "./present.ts";
 import { createSettle } from "./settle.ts";
 import type { Place } from "./slots.ts";
@@ -56,6 +57,8 @@ export interface Refresher {
   adopt: Gates["adopt"];
   /** For how long the upstream's provider is left alone, ms; 0 where it may be asked. */
   breakerMs(upstream: string): number;
+  /** What a refresh would wait for that began now, with the grant as a look finds it. */
+  foresee(key: GrantKey, found: { readonly row: GrantRow; readonly standing: Standing }): ForeseenWait | undefined;
   /** Whether this process is writing that version for a flight that waits for it. */
   isWriting(version: string): boolean;
   /** The store may just have lost something: renews all leases at once, while other replicas hold off. */
@@ -91,6 +94,11 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     refresh,
     adopt: gates.adopt,
     breakerMs: (upstream) => gates.of(upstream)?.breaker.openMs() ?? 0,
+    foresee(key, found) {
+      const gate = gates.of(key.upstream);
+      const gapMs = gapMsAt(clock.monotonicMs());
+      return gate && foreseenWait({ ...found, key, gate, gapMs }, endedAttempts, config);
+    },
     isWriting: commits.isWriting,
     unstored: commits.unstored,
     awaited: settle.awaited,
@@ -100,6 +108,11 @@ export function createRefresher(deps: RefresherDeps): Refresher {
       for (const lease of leases) lease.check();
     },
   };
+
+  /** What is left of the time after a gap in which this process acquires nothing, ms. */
+  function gapMsAt(now: number): number {
+    return coherence.lastGapAt() + config.holdOffMs - now;
+  }
 
   /** Takes turns until one leads to a result, or nobody waits any more. */
   async function refresh(task: FlightTask, row: GrantRow): Promise<RefreshResult> {
@@ -120,7 +133,7 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     const openMs = gate.breaker.openMs(task.key.session);
     if (openMs > 0) return { kind: "unavailable", why: "breaker_open", retryAfterMs: openMs };
     const now = clock.monotonicMs();
-    const quietMs = Math.min(coherence.lastGapAt() + config.holdOffMs - now, task.until - now);
+    const quietMs = Math.min(gapMsAt(now), task.until - now);
     if (quietMs > 0)
       return (await holdOff({ store, clock }, task, row.version, quietMs))
         ? { kind: "superseded" }
@@ -243,11 +256,8 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     leaseMs: number,
   ): Promise<AcquireResult> {
     try {
-      const { holdOffMs } = config;
-      // The attempt may hold off before it presents the token: the overlap has to last until then.
-      const soonMs = Math.max(overlapMs(gate) - holdOffMs, 0);
-      const request = { attempt, seen: row.version, leaseMs, usableMs, overlapMs: soonMs, quietMs: holdOffMs };
-      return await store.acquire(task.key, request);
+      const waits = { overlapMs: overlapBeforeMs(gate, config), quietMs: config.holdOffMs };
+      return await store.acquire(task.key, { attempt, seen: row.version, leaseMs, usableMs, ...waits });
     } catch (error) {
       void abandon(task, attempt);
       throw error;

@@ -40,6 +40,17 @@ export function describePeeks(current: () => StoreUnderTest): void {
       expectAbout(waiting.kind === "found" ? waiting.standing.answerMs : undefined, 2 * minuteMs);
     });
 
+    test("says for how long nobody may acquire it, which is no lease", async () => {
+      const { store } = current();
+      const key = newKey();
+      await store.put(key, grantWrite({ version: "v1" }));
+      expect(await store.peek(key)).toMatchObject({ standing: { quietMs: 0, isOlder: false } });
+      await store.commit(key, "v1", grantWrite({ version: "v2" }), minuteMs);
+      const quiet = await store.peek(key);
+      expect(quiet).toMatchObject({ standing: { lease: undefined, isOlder: false } });
+      expectAbout(quiet.kind === "found" ? quiet.standing.quietMs : undefined, minuteMs);
+    });
+
     test("does not prolong a grant's life, as a read does", async () => {
       const { store, pass } = current();
       const key = newKey();

@@ -6,7 +6,7 @@ import { redisCommand } from "../support/redis-command.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
-import { grantWrite, newKey } from "./grants.ts";
+import { expectAbout, grantWrite, newKey } from "./grants.ts";
 import { openClient, openStore } from "./redis-harness.ts";
 
 const opened = resources();
@@ -65,7 +65,11 @@ test.each([true, false])(
     await redisCommand(redis, "DEBUG", "CHANGE-REPL-ID");
     const acquire = (attempt: string, more: { again?: boolean; quietMs?: number } = {}) =>
       store.acquire(key, { attempt, seen: "v1", leaseMs: 15_000, usableMs: 1_000, quietMs: 3_000, ...more });
+    expect(await store.peek(key)).toMatchObject({ standing: { isOlder: true, quietMs: 0 } });
     expect(await acquire("a")).toMatchObject({ kind: "busy", remainingMs: 3_000 });
+    const quiet = await store.peek(key);
+    expect(quiet).toMatchObject({ standing: { isOlder: false, lease: undefined } });
+    expectAbout(quiet.kind === "found" ? quiet.standing.quietMs : undefined, 3_000);
     expect((await acquire("b")).kind).toBe("busy");
     expect((await acquire("c", { again: true })).kind).toBe("acquired");
     await store.release(key, { attempt: "c", unused: true, backOffMs: 0 });
