@@ -36,7 +36,7 @@ interface ExplainOptions {
 type CheckRequest = ReturnType<typeof checkRequestOf>;
 
 /** `explain`: what would become of a request, and why. */
-export function addExplainCommand(program: Command, { env, stdin, stdout }: CliContext): void {
+export function addExplainCommand(program: Command, { env, stdin, stdout, stderr }: CliContext): void {
   program
     .command("explain")
     .description("say what a request would be answered now, and why; nothing is changed by it, and no token is printed")
@@ -60,7 +60,7 @@ export function addExplainCommand(program: Command, { env, stdin, stdout }: CliC
       const explanation =
         options.config === undefined
           ? await byService(options, env, request)
-          : await byConfig(options.config, env, request);
+          : await byConfig(options.config, { env, stderr }, request);
       stdout.write(options.json ? `${JSON.stringify(explanation)}\n` : explanationLines(explanation as Explanation));
     });
 }
@@ -74,12 +74,16 @@ async function byService(options: ExplainOptions, env: CliContext["env"], reques
 }
 
 /** As a process would answer that has just begun with this configuration: its caches and breakers are empty. */
-async function byConfig(file: string, env: CliContext["env"], request: CheckRequest): Promise<object> {
+async function byConfig(
+  file: string,
+  { env, stderr }: Pick<CliContext, "env" | "stderr">,
+  request: CheckRequest,
+): Promise<object> {
   const { config } = loadConfig(file, { env });
   if (config.store.kind === "memory")
-    throw new BearerswapError(
-      "input",
-      "the grants of a store in memory are known to its own process alone: ask that one, by --admin",
+    stderr.write(
+      "note: this store is in memory, and what a running service keeps there is not seen here: route and session are " +
+        "explained, and every grant is missing. To see the grants, ask that service, by --admin\n",
     );
   const service = await createService({
     // Healing would begin to make keys in the store; and nobody has to be waited for who listens to nothing.
