@@ -4,9 +4,9 @@ import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { Provider } from "../providers/provider.ts";
-import { idProblem } from "../sessions/session-id.ts";
+import { idProblem, sessionOf as storedSession } from "../sessions/session-id.ts";
 import type { SourceConfig } from "../sessions/source-config.ts";
-import { auditOf, type GrantKey, hashSession, shortHash } from "../stores/grant.ts";
+import { auditOf, type GrantKey, shortHash } from "../stores/grant.ts";
 import type { TokenStore } from "../stores/token-store.ts";
 import type { TokenManager } from "../tokens/token-manager.ts";
 import { glance, type Views, view } from "./grant-view.ts";
@@ -201,9 +201,11 @@ export function createGrantsHandlers({
   }
 
   function sessionOf(session: proto.SessionKey | undefined): string {
-    const { name } = sourceOf(session);
+    const source = sourceOf(session);
     if (session === undefined || session.id === "") throw new BearerswapError("input", "the session id is empty");
-    return hashSession(name, session.id);
+    // ToolHive's keys hold the id itself: another one might lead to what is no grant.
+    if (source.isOfToolhive) checkId(session);
+    return storedSession(source, session.id);
   }
 }
 

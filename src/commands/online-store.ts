@@ -71,10 +71,25 @@ function serverProblems(info: Info): string[] {
   return problems;
 }
 
+/** What ToolHive's rows take, and what is kept beside them. */
+function toolhiveCommands(row: string): Command[] {
+  const [hash, set] = [`${row}:bearerswap`, `${row}:set`];
+  return [
+    ["set", row, "1", "PX", "10000"],
+    ["get", row],
+    ["pttl", row],
+    ["hset", hash, "f", "1"],
+    ["pexpire", hash, "10000"],
+    ["sadd", set, "m"],
+    ["persist", set],
+    ["pexpire", set, "10000"],
+  ];
+}
+
 /** The commands that the user may not run. The keys expire by themselves if the check is cut off. */
 async function refusedCommands(
   redis: RedisConnection,
-  { keyPrefix }: RedisStore,
+  { keyPrefix, toolhive }: RedisStore,
   { id, forFlows }: { id: string; forFlows: boolean },
 ): Promise<string[]> {
   const [row, set, flow] = [`${keyPrefix}check:${id}`, `${keyPrefix}check-set:${id}`, `${keyPrefix}check-flow:${id}`];
@@ -101,6 +116,7 @@ async function refusedCommands(
       ["srem", set, "m"],
     ] as const),
   ];
+  if (toolhive !== undefined) commands.push(...toolhiveCommands(`${toolhive.prefix}bearerswap-check:${id}`));
   if (forFlows)
     commands.push(["set", flow, "1", "PX", "10000"], ["get", flow], ["getex", flow, "PX", "10000"], ["getdel", flow]);
   const refused: string[] = [];

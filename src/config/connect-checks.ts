@@ -1,4 +1,3 @@
-import { upstreamsOf } from "../check/routes.ts";
 import type { Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
 
@@ -12,7 +11,7 @@ interface Kept {
 
 /** What the sections must agree on for users to connect accounts. */
 export function connectChecks(
-  { connect, sessions = [], upstreams = {}, routes = [], store }: Parsed,
+  { connect, sessions = [], upstreams = {}, store }: Parsed,
   raw: Readonly<Record<string, unknown>>,
 ): Problem[] {
   const problems = [...unusedSection(raw), ...stepUpChecks(raw)];
@@ -29,12 +28,6 @@ export function connectChecks(
       problems.push({
         path: `sessions[${at}].cookie`,
         message: "is the second of its kind: a browser needs one session of our own, not two",
-      });
-  for (const [at, route] of routes.entries())
-    if (route?.mcp && upstreamsOf(route).length === 0)
-      problems.push({
-        path: `routes[${at}].mcp`,
-        message: "goes with upstream or upstreams: what passes through needs no account",
       });
   return [
     ...problems,

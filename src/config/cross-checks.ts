@@ -7,10 +7,11 @@ import { connectChecks } from "./connect-checks.ts";
 import { crossAppChecks } from "./cross-app-checks.ts";
 import { contradictions, repeatedMembers, repeatedRoutes, repeatedSources } from "./duplicates.ts";
 import { mintedChecks } from "./minted-checks.ts";
-import type { Parsed } from "./parsed.ts";
+import { isOfToolhive, type Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
 import { routeChecks } from "./route-checks.ts";
 import type { Config } from "./schema.ts";
+import { toolhiveChecks } from "./toolhive-checks.ts";
 
 /**
  * The problems that show only when sections are compared with each other.
@@ -26,7 +27,7 @@ export function crossCheck(config: Parsed, raw: Readonly<Record<string, unknown>
     ...adminAccess(config),
     ...distinctAddresses(config),
     ...reachableLogout(config),
-    ...connectChecks(config, raw),
+    ...(isOfToolhive(config) ? toolhiveChecks(config, raw) : connectChecks(config, raw)),
     ...mintedChecks(config),
     ...crossAppChecks(config),
     ...repeatedMembers(raw),
@@ -69,7 +70,7 @@ function openListener({ grpc, tls }: Config["listen"]): string[] {
 function exposedStore(store: Config["store"]): string[] {
   if (store.kind === "memory")
     return ["store: memory: grants are lost when the process ends, and one replica is all there may be"];
-  const warnings = plaintextRedis(store);
+  const warnings = plaintextRedis(store, store.toolhive === undefined ? "store.redis" : "store.toolhive.redis");
   if (store.encryption?.allowPlain)
     warnings.push(
       "store.encryption.allowPlain: whoever can write to Redis can put tokens in the clear there; set it back to false once every row is sealed",
@@ -78,7 +79,7 @@ function exposedStore(store: Config["store"]): string[] {
 }
 
 /** Refresh tokens and the password cross the network as they are. */
-function plaintextRedis({ url, sentinel, cluster, tls }: RedisConfig): string[] {
+function plaintextRedis({ url, sentinel, cluster, tls }: RedisConfig, path: string): string[] {
   const inUrl = parseRedisUrl(url?.reveal() ?? "");
   const isRemote = ({ host }: HostPort) => !isLoopback(host);
   const places = inUrl === undefined ? (sentinel ?? cluster)?.nodes : [inUrl];
@@ -86,10 +87,10 @@ function plaintextRedis({ url, sentinel, cluster, tls }: RedisConfig): string[] 
   const warnings: string[] = [];
   if (remote !== undefined && tls === undefined && inUrl?.tls !== true)
     warnings.push(
-      `store.redis: ${formatAddress({ kind: "tcp", host: remote.host, port: remote.port })} is reached in plaintext: refresh tokens can be read on the way; use rediss:// or tls`,
+      `${path}: ${formatAddress({ kind: "tcp", host: remote.host, port: remote.port })} is reached in plaintext: refresh tokens can be read on the way; use rediss:// or tls`,
     );
   if (sentinel?.password !== undefined && sentinel.tls === undefined && sentinel.nodes.some(isRemote))
-    warnings.push("store.redis.sentinel: the sentinels' password crosses the network in plaintext; set sentinel.tls");
+    warnings.push(`${path}.sentinel: the sentinels' password crosses the network in plaintext; set sentinel.tls`);
   return warnings;
 }
 

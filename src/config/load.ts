@@ -6,7 +6,7 @@ import { Secret } from "../platform/secret.ts";
 import { crossCheck, warningsOf } from "./cross-checks.ts";
 import { describeIssue } from "./describe.ts";
 import { type ConfigDocument, readDocument } from "./document.ts";
-import type { Parsed } from "./parsed.ts";
+import { isOfToolhive, type Parsed } from "./parsed.ts";
 import { applyPresets } from "./presets.ts";
 import type { Problem } from "./problem.ts";
 import { type Environment, type Resolved, resolveReferences } from "./references.ts";
@@ -79,10 +79,16 @@ function examine(
   const raw = resolved.content;
   if (!isObject(raw))
     throw failure(file, [{ path: "", message: "must be a mapping with listen, sessions and upstreams" }], document);
-  const parsed = createParser(document, resolved, problems)(applyPresets(raw, problems));
+  const parsed = withToolhive(createParser(document, resolved, problems)(applyPresets(raw, problems)));
   problems.push(...crossCheck(parsed, raw));
   if (problems.length > 0) throw failure(file, problems, document);
   return { parsed, replaced: resolved.replaced };
+}
+
+/** Where grants are ToolHive's rows, sessions are what its rows are stored under. */
+function withToolhive(parsed: Parsed): Parsed {
+  if (!isOfToolhive(parsed)) return parsed;
+  return { ...parsed, sessions: parsed.sessions?.map((source) => source && { ...source, isOfToolhive: true }) };
 }
 
 /** Parses section by section, and lists and maps member by member, so that one problem does not hide another. */

@@ -13,7 +13,8 @@ export const restartKeys: Readonly<Record<string, (config: Config) => unknown>> 
   "listen.admin": ({ listen }) => listen.admin,
   ...tlsKeys("listen.tls", ({ listen }) => listen.tls),
   ...tlsKeys("listen.adminTls", ({ listen }) => listen.adminTls),
-  store: ({ store }) => store.kind,
+  store: ({ store }) => (store.kind === "redis" && store.toolhive !== undefined ? "toolhive" : store.kind),
+  "store.toolhive.prefix": ofRedis(({ toolhive }) => toolhive?.prefix),
   "store.memory.maxGrants": ({ store }) => (store.kind === "memory" ? store.maxGrants : undefined),
   "store.redis.url": ofRedis(({ url }) => url),
   "store.redis.sentinel": ofRedis(({ sentinel }) => sentinel && { ...sentinel, tls: withoutFiles(sentinel.tls) }),
@@ -44,7 +45,10 @@ export const restartKeys: Readonly<Record<string, (config: Config) => unknown>> 
  */
 export function assertReloadable(inForce: Config, next: Config): void {
   const changed = Object.entries(restartKeys).filter(([, read]) => !sameConfig(read(inForce), read(next)));
-  const problems = [...changed.map(([path]) => `${path}: ${needsRestart}`), ...sealingProblems(inForce, next)];
+  const problems = [
+    ...changed.map(([path]) => `${inFile(path, next)}: ${needsRestart}`),
+    ...sealingProblems(inForce, next),
+  ];
   if (problems.length === 0) return;
   const count = problems.length === 1 ? "1 change" : `${problems.length} changes`;
   const lines = problems.map((problem) => `  ${problem}`).join("\n");
@@ -52,6 +56,12 @@ export function assertReloadable(inForce: Config, next: Config): void {
 }
 
 const needsRestart = "has changed, and is only read at start: restart the process, or undo the change";
+
+/** ToolHive's Redis has the same keys elsewhere. */
+function inFile(path: string, { store }: Config): string {
+  const isToolhive = store.kind === "redis" && store.toolhive !== undefined;
+  return isToolhive ? path.replace(/^store\.redis/, "store.toolhive.redis") : path;
+}
 
 /** Another replica may not have the new key yet: what is sealed with it would not open there. */
 function sealingProblems({ store: before }: Config, { store: next }: Config): string[] {

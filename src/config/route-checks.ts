@@ -11,7 +11,13 @@ export function routeChecks(config: Parsed): Problem[] {
     ...knownUpstreams(route, `routes[${at}]`, config),
     ...ownHeaders(route, `routes[${at}]`, config),
     ...reachableHost(route, `routes[${at}]`, config),
+    ...servedMcp(route, `routes[${at}]`),
   ]);
+}
+
+function servedMcp(route: Route, path: string): Problem[] {
+  if (!route.mcp || upstreamsOf(route).length > 0) return [];
+  return [{ path: `${path}.mcp`, message: "goes with upstream or upstreams: what passes through needs no account" }];
 }
 
 function knownUpstreams(route: Route, path: string, { upstreams }: Parsed): Problem[] {

@@ -170,6 +170,20 @@ function conflicts({
   return problems;
 }
 
+const toolhive = z.strictObject({
+  redis: redis.describe("The Redis that ToolHive's auth server keeps its sessions in, with the keys of `store.redis`."),
+  prefix: z
+    .string()
+    .regex(
+      /^[^\s{}]*(?:\{[^\s{}]+\}[^\s{}]*)?$/,
+      "must hold no white space, and braces at most once, around something: {namespace:name} keeps all keys in one slot of a Redis Cluster",
+    )
+    .min(1, "must not be empty: it is what the keys of ToolHive's auth server begin with")
+    .describe(
+      "What the keys of ToolHive's auth server begin with: `thv:auth:{NAMESPACE:NAME}:` in Kubernetes, by the namespace and name of its MCP server, else its `key_prefix`.",
+    ),
+});
+
 export const storeSchema = z
   .strictObject({
     memory: memory
@@ -177,20 +191,33 @@ export const storeSchema = z
       .optional()
       .describe("In this process: nothing to install, one replica only, and lost when the process ends."),
     redis: redis.optional().describe("Redis 7.0 or later, or Valkey: for any number of replicas."),
+    toolhive: toolhive
+      .optional()
+      .describe(
+        "The Redis of ToolHive's auth server, which logs users in: its rows are the grants. See docs/toolhive.md.",
+      ),
     encryption: encryptionSchema
       .optional()
       .describe("Seals the tokens in Redis. Without this key they are there in the clear."),
   })
   .refine(
-    (value) => (value.memory === undefined) !== (value.redis === undefined),
-    "must have exactly one of memory, redis",
+    ({ memory, redis, toolhive }) => [memory, redis, toolhive].filter((kind) => kind !== undefined).length === 1,
+    "must have exactly one of memory, redis, toolhive",
   )
-  .refine((value) => value.encryption === undefined || value.redis !== undefined, {
+  .refine(({ encryption, memory }) => encryption === undefined || memory === undefined, {
     path: ["encryption"],
     message: "seals what is in Redis: it is not used with memory",
   })
-  .transform(({ memory: settings, redis: remote, encryption }): StoreConfig => {
+  .refine(({ encryption, toolhive }) => encryption === undefined || toolhive === undefined, {
+    path: ["encryption"],
+    message: "cannot be used with toolhive, which could not read rows that are sealed here: leave it out",
+  })
+  .transform(({ memory: settings, redis: own, toolhive: theirs, encryption }): StoreConfig => {
+    const remote = own ?? theirs?.redis;
     if (remote === undefined) return { kind: "memory", ...memory.parse(settings ?? {}) };
     const { commandTimeout, connectTimeout, ...rest } = remote;
-    return { kind: "redis", ...rest, commandTimeoutMs: commandTimeout, connectTimeoutMs: connectTimeout, encryption };
+    return {
+      ...{ kind: "redis", ...rest, commandTimeoutMs: commandTimeout, connectTimeoutMs: connectTimeout, encryption },
+      ...(theirs === undefined ? {} : { toolhive: { prefix: theirs.prefix } }),
+    };
   });

@@ -40,7 +40,7 @@ export interface ProofKey {
  */
 export const stepMs = 3_600_000;
 const syntax =
-  /^(\d{1,10})\.([a-z0-9-]{1,40})\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{22})\.([mr])\.([A-Za-z0-9_-]{43})\.(.+)$/;
+  /^(\d{1,10})\.([a-z0-9-]{1,40})\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{22})\.([mr])\.([A-Za-z0-9_-]{43}(?:\.[!-~]{1,200})?)\.([^.]+)$/;
 const noSubject = "-".repeat(22);
 /** Stands in the proof of a token that all sessions get. */
 export const anySession: Session = { session: "-".repeat(43), source: "any" };

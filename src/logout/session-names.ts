@@ -1,9 +1,9 @@
 import type { JWTPayload } from "jose";
 import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/error.ts";
-import { nameText } from "../sessions/session-id.ts";
+import { nameText, sessionOf } from "../sessions/session-id.ts";
 import type { JwtSource, LogoutSource } from "../sessions/source-config.ts";
-import { hashSession, shortHash } from "../stores/grant.ts";
+import { shortHash } from "../stores/grant.ts";
 import type { SessionIndex, SessionName } from "../stores/session-index.ts";
 import { createRenewals, type RenewalsDeps } from "./name-renewals.ts";
 
@@ -98,7 +98,7 @@ export function createSessionNames(deps: SessionNamesDeps): SessionNames {
 
   async function find(source: JwtSource, claim: SessionName["claim"], value: string): Promise<readonly string[]> {
     const name = nameOf(source, claim, value);
-    return name === undefined ? [hashSession(source.name, value)] : index.find(name);
+    return name === undefined ? [sessionOf(source, value)] : index.find(name);
   }
 }
 

@@ -16,6 +16,8 @@ export interface JwtIssuer {
   /** The source's name. */
   readonly name: string;
   readonly issuer: string;
+  /** Its sessions are ToolHive's. */
+  readonly isOfToolhive?: true | undefined;
   /** The token's `aud` holds one of these. */
   readonly audience: readonly string[];
   /** The claim that is the session's id. */
@@ -100,7 +102,7 @@ export function createJwtSource({ from, issuers, cache, keepsTokens, clock }: Jw
     const { payload } = result;
     if (isLogoutToken(result)) return { kind: "invalid", why: "a logout token, which is no session" };
     const owner = issuer.subject === undefined ? undefined : { subject: payload[issuer.subject] };
-    const found = identified({ kind: "jwt", name: issuer.name }, payload[issuer.claim], owner);
+    const found = identified({ ...issuer, kind: "jwt" }, payload[issuer.claim], owner);
     if (found.kind !== "identified") return found;
     const identification = keepsTokens ? withToken(found, jwt, payload) : found;
     const told = (await issuer.onVerified?.(identification.session.session, payload)) ?? true;

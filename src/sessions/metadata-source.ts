@@ -5,6 +5,8 @@ import { type Identification, identified, type SessionSource } from "./session.t
 
 interface MetadataSourceConfig {
   readonly name: string;
+  /** Its sessions are ToolHive's. */
+  readonly isOfToolhive?: true | undefined;
   /** The filter's metadata namespace, such as `envoy.filters.http.jwt_authn`. */
   readonly namespace: string;
   /** Keys down to the session id. */
@@ -19,10 +21,10 @@ interface MetadataSourceConfig {
  * @param jwt where tokens are minted for the session's own JWT
  */
 export function createMetadataSource(
-  { name, namespace, path, subject }: MetadataSourceConfig,
+  { name, isOfToolhive, namespace, path, subject }: MetadataSourceConfig,
   jwt: ForwardedJwt | undefined,
 ): SessionSource {
-  const source = { kind: "metadata", name } as const;
+  const source = { kind: "metadata", name, isOfToolhive } as const;
   return {
     identify(input) {
       const metadata = input.metadata(namespace);

@@ -1,7 +1,18 @@
+import { hashSession, toolhiveSession } from "../stores/grant.ts";
+
 /** The parts of a session source that decide what its ids look like. */
-export type IdSource =
+export type IdSource = { readonly isOfToolhive?: boolean | undefined } & (
   | { readonly kind: "jwt" | "metadata" | "opaque" | "cookie" }
-  | { readonly kind: "principal"; readonly trustDomains: readonly string[] };
+  | { readonly kind: "principal"; readonly trustDomains: readonly string[] }
+);
+
+/** Under what name the grants of a session are kept. */
+export function sessionOf(
+  { name, isOfToolhive }: { readonly name: string; readonly isOfToolhive?: boolean | undefined },
+  id: string,
+): string {
+  return isOfToolhive ? toolhiveSession(id) : hashSession(name, id);
+}
 
 /** In characters. Longer ids are refused, since they come from claims and metadata of others. */
 const maxIdLength = 1_024;
@@ -11,6 +22,12 @@ const maxIdLength = 1_024;
  * Better Auth, are taken as they are.
  */
 const opaqueSyntax = /^[A-Za-z0-9._~+/=%-]{22,}$/;
+
+/**
+ * ToolHive's names of sessions are random texts. They are part of keys in Redis: with a colon or a brace in one, its keys
+ * would be another session's, or in another slot of a cluster.
+ */
+const toolhiveSyntax = /^[!-9;-z|~]{1,200}$/;
 
 /** Two random ids of 128 bits. */
 const ownSyntax = /^[A-Za-z0-9_-]{44}$/;
@@ -29,6 +46,8 @@ export function nameText(value: unknown): string | undefined {
 export function idProblem(source: IdSource, id: string): string | undefined {
   if (id === "" || !id.isWellFormed()) return "the session id is empty, or no Unicode text";
   if (id.length > maxIdLength) return `the session id is longer than ${maxIdLength} characters`;
+  if (source.isOfToolhive && (id === "idx" || !toolhiveSyntax.test(id)))
+    return "the session id is no tsid of ToolHive's: 1 to 200 visible characters of ASCII other than : { }, and not idx";
   switch (source.kind) {
     case "jwt":
     case "metadata":

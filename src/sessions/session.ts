@@ -1,9 +1,8 @@
-import { hashSession } from "../stores/grant.ts";
 import type { Owner } from "../tokens/owner.ts";
 import type { CheckInput } from "./check-input.ts";
-import { type IdSource, idProblem, nameText } from "./session-id.ts";
+import { type IdSource, idProblem, nameText, sessionOf } from "./session-id.ts";
 
-/** Whose request it is. Holds the hash of the session's id, never the credential. */
+/** Whose request it is. Holds the hash of the session's id, and the id itself only if ToolHive issues it; never the credential. */
 export interface Session extends Owner {
   /** The source's name. */
   readonly source: string;
@@ -38,7 +37,7 @@ export function identified(
   if (id === undefined) return { kind: "invalid", why: "the session id is no text and no whole number, or empty" };
   const why = idProblem(source, id);
   if (why !== undefined) return { kind: "invalid", why };
-  const session = { source: source.name, session: hashSession(source.name, id) };
+  const session = { source: source.name, session: sessionOf(source, id) };
   if (owner === undefined) return { kind: "identified", session };
   return { kind: "identified", session: { ...session, owner: { subject: nameText(owner.subject) } } };
 }

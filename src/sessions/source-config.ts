@@ -59,8 +59,11 @@ export interface PrincipalSourceConfig {
   readonly trustDomains: readonly string[];
 }
 
-/** A source of sessions; `name` is part of every session's identity. */
-export type SourceConfig = { readonly name: string } & (
+/**
+ * A source of sessions; `name` is part of every session's identity, except where sessions are ToolHive's: those are the
+ * same by whichever source they are found.
+ */
+export type SourceConfig = { readonly name: string; readonly isOfToolhive?: true | undefined } & (
   | JwtSourceConfig
   | MetadataSourceConfig
   | OpaqueSourceConfig

@@ -26,8 +26,15 @@ export interface Coherence {
   lastGapAt(): number;
 }
 
-/** @param config may change, and counts as it is when it is looked at */
-export function createCoherence(config: CoherenceConfig, clock: Pick<Clock, "monotonicMs">): Coherence {
+/**
+ * @param config may change, and counts as it is when it is looked at
+ * @param isToldAll false where others write to the store who tell nobody: then heartbeats vouch for nothing
+ */
+export function createCoherence(
+  config: CoherenceConfig,
+  clock: Pick<Clock, "monotonicMs">,
+  isToldAll = true,
+): Coherence {
   let heardAt = Number.NEGATIVE_INFINITY;
   /** Changes since then are heard; those before may have been missed. */
   let unbrokenSince = Number.POSITIVE_INFINITY;
@@ -36,9 +43,10 @@ export function createCoherence(config: CoherenceConfig, clock: Pick<Clock, "mon
   return {
     isCurrent: (confirmedAt, now) =>
       now < confirmedAt + config.maxStalenessMs ||
-      (confirmedAt >= unbrokenSince && now < heardAt + config.maxStalenessMs),
+      (isToldAll && confirmedAt >= unbrokenSince && now < heardAt + config.maxStalenessMs),
     isBearable: (confirmedAt, now) =>
-      now < Math.max(confirmedAt, confirmedAt >= unbrokenSince ? heardAt : confirmedAt) + config.maxOutageMs,
+      now <
+      Math.max(confirmedAt, isToldAll && confirmedAt >= unbrokenSince ? heardAt : confirmedAt) + config.maxOutageMs,
     heard(at) {
       // Counted from the arrival, not the sending: the subscription may have begun only in between.
       if (unbrokenSince === Number.POSITIVE_INFINITY) unbrokenSince = clock.monotonicMs();

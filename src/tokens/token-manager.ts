@@ -104,7 +104,7 @@ export function createTokenManager(deps: TokenManagerDeps): TokenManager {
   /** All parts look at this one object, which another configuration changes. */
   const config = { ...deps.config };
   const cache = createTokenCache(providers.keys(), config.cacheEntries);
-  const coherence = createCoherence(config, clock);
+  const coherence = createCoherence(config, clock, store.hasOtherWriters !== true);
   const failing = createFailingGrants(clock);
   const journal = createJournal(clock);
   const failover = createFailover({ ...deps, config, journal, onRestored: drop });

@@ -24,7 +24,11 @@ interface Schema {
 function leaves(schema: Schema, path = ""): string[] {
   const properties = schema.properties ?? schema.anyOf?.find((each) => each.properties !== undefined)?.properties;
   if ([...takenOver, ...whole].includes(path) || properties === undefined) return [path];
-  return Object.entries(properties).flatMap(([key, inner]) => leaves(inner, path === "" ? key : `${path}.${key}`));
+  return Object.entries(properties).flatMap(([key, inner]) => {
+    const inside = path === "" ? key : `${path}.${key}`;
+    // ToolHive's Redis has the same keys.
+    return leaves(inner, inside === "store.toolhive.redis" ? "store.redis" : inside);
+  });
 }
 
 test("of each key it is said whether it is taken over or needs a restart", () => {

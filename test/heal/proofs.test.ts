@@ -1,7 +1,7 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { proofKeyId, proofOf, verifyProof } from "../../src/heal/proofs.ts";
-import { hashSession } from "../../src/stores/grant.ts";
+import { hashSession, toolhiveSession } from "../../src/stores/grant.ts";
 
 const hourMs = 3_600_000;
 const now = 1_000 * hourMs;
@@ -27,6 +27,15 @@ describe("a proof", () => {
     const { owner: _, ...unowned } = session;
     const proof = proofOf({ ...allowed, session: unowned, isMcp: false }, key, now);
     expect(verifyProof(given(proof), key, now)).toMatchObject({ hasSubject: false, isMcp: false });
+  });
+
+  test("of a session of ToolHive's says which, whatever its tsid is like", () => {
+    for (const sid of ["TKWJB6ZP3LDY", "a.b.c", "m.agents"]) {
+      const theirs = { ...session, session: toolhiveSession(sid) };
+      expect(verifyProof(given(proofOf({ ...allowed, session: theirs }, key, now)), key, now)).toMatchObject({
+        ...{ session: theirs.session, source: "agents", upstream: "crm", version: "v1" },
+      });
+    }
   });
 
   test("is worth nothing once anything in it, or beside it, is another", () => {

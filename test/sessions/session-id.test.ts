@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { idProblem, nameText } from "../../src/sessions/session-id.ts";
+import { idProblem, nameText, sessionOf } from "../../src/sessions/session-id.ts";
 import { startJwtIssuer } from "../support/jwt-issuer.ts";
 import { resources } from "../support/resources.ts";
 import { bearer, type Scenario, startScenario } from "../support/scenario.ts";
@@ -28,6 +28,31 @@ test.each([
   [null, undefined],
 ])("the name that %j stands for is %j", (value, expected) => {
   expect(nameText(value)).toBe(expected);
+});
+
+describe("a tsid of ToolHive's", () => {
+  const source = { kind: "jwt", name: "agents", isOfToolhive: true } as const;
+
+  test.each(["TKWJB6ZP3LDYHQ5FM2S7ENCR4A", "3c1f0a52-7b0e-4f6e-9d55-2f0c6a1de0b7", "a.b_c~d/e+f=", "a".repeat(200)])(
+    "can be %j",
+    (sid) => expect(idProblem(source, sid)).toBeUndefined(),
+  );
+
+  test.each(["idx", "idx:crm", "a:b", "{a", "a}", "a b", "a\n", "ä", "a\u0000", "a".repeat(201)])(
+    "cannot be %j, whose keys would be others'",
+    (sid) => {
+      expect(idProblem(source, sid)).toContain("is no tsid of ToolHive's");
+      expect(idProblem({ ...source, isOfToolhive: undefined }, sid)).toBeUndefined();
+    },
+  );
+
+  test("names the same session by whichever source it is found, and no other source's", () => {
+    const [a, b] = [sessionOf(source, "s1"), sessionOf({ ...source, name: "verified" }, "s1")];
+    expect(a).toBe(b);
+    expect(a).toMatch(/^[\w-]{43}\.s1$/);
+    expect(a.slice(0, 43)).not.toBe(sessionOf({ name: "agents" }, "s1"));
+    expect(sessionOf(source, "s2").slice(0, 12)).not.toBe(a.slice(0, 12));
+  });
 });
 
 describe("an id", () => {

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Secret } from "../../src/platform/secret.ts";
 import { createRedisFlowStore } from "../../src/stores/redis-flow-store.ts";
 import { createRedisSessionIndex } from "../../src/stores/redis-session-index.ts";
@@ -11,16 +11,19 @@ import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 import { hear, openConnection, send, untilHeard, urlOf } from "./connection-harness.ts";
 import { describeContract } from "./contract.ts";
+import { grantWrite, newKey } from "./grants.ts";
 import { openClient, openStore } from "./redis-harness.ts";
 import { letTimePass } from "./redis-time.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
+import { notInRows, prefixes, underToolhive } from "./toolhive-harness.ts";
 
 const document = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
 /**
- * The lines of docs/operations.md: for every server, more for a cluster, for sentinels, and more where users connect
- * accounts.
+ * The lines of docs/operations.md: for every server, more for a cluster, for sentinels, more where users connect
+ * accounts, and more where grants are ToolHive's rows.
  */
-const [everywhere = "", inCluster = "", atSentinels = "", connecting = ""] = document.match(/^ACL SETUSER .*$/gm) ?? [];
+const [everywhere = "", inCluster = "", atSentinels = "", connecting = "", withToolhive = ""] =
+  document.match(/^ACL SETUSER .*$/gm) ?? [];
 const opened = resources();
 const credentials = { username: "bearerswap", password: new Secret("PASSWORD") };
 
@@ -146,3 +149,36 @@ test("where users connect accounts or issuers end sessions, the rights that docs
     await redisCommand(server, "ACL", "SETUSER", "bearerswap", right);
   }
 });
+
+for (const prefix of prefixes) {
+  describe(`with the rights of docs/operations.md to ToolHive's rows at ${prefix}`, () => {
+    const group = resources("file");
+    const line = withToolhive.replace("thv:auth:{NAMESPACE:NAME}:", prefix);
+    let server: RedisServer;
+    let current: StoreUnderTest;
+    beforeAll(async () => {
+      server = await group.use(startRedis());
+      await grant(server, everywhere);
+      await grant(server, line);
+      const client = await openClient(group, server.url);
+      const { store } = await openStore(group, server.url, { ...credentials, toolhive: { prefix } });
+      current = { store: underToolhive(store), pass: (ms) => letTimePass(client, ms) };
+    });
+    beforeEach(({ task, skip }) => skip(notInRows.has(task.name), notInRows.get(task.name)));
+    describeContract(() => current);
+
+    test("nothing was denied, and there is no right that nothing needs", async () => {
+      // A row without an end, in a set that has one.
+      const key = newKey();
+      for (const remainingMs of [60_000, null]) await current.store.put(key, grantWrite({ remainingMs }));
+      expect(await denied(server)).toEqual([]);
+      for (const right of line.split(" ").filter((word) => word.startsWith("+"))) {
+        await redisCommand(server, "ACL", "SETUSER", "bearerswap", right.replace("+", "-"));
+        await current.store.put(newKey(), grantWrite({ remainingMs: null })).catch(() => undefined);
+        expect((await denied(server)).join()).toContain(right.slice(1));
+        await redisCommand(server, "ACL", "SETUSER", "bearerswap", right);
+        await redisCommand(server, "ACL", "LOG", "RESET");
+      }
+    });
+  });
+}

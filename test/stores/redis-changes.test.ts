@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { createLog } from "../../src/platform/log.ts";
 import { systemRandom } from "../../src/platform/random.ts";
+import { toolhiveSession } from "../../src/stores/grant.ts";
 import { listenForChanges } from "../../src/stores/redis-changes.ts";
 import type { SubscriptionListener } from "../../src/stores/redis-subscription.ts";
 import { manualClock } from "../support/manual-clock.ts";
@@ -31,4 +32,27 @@ test("a channel that loses every other heartbeat for ever is subscribed to anew 
   for (let seconds = 0; seconds < 3_600; seconds++) await clock.advance(1_000);
   stop();
   expect(renewals).toBeLessThan(20);
+});
+
+test("the end of a session is heard, also of one with the longest tsid, and no longer text", () => {
+  const heard: string[] = [];
+  let subscription: SubscriptionListener | undefined;
+  const longest = toolhiveSession("a".repeat(200));
+  const stop = listenForChanges({
+    redis: {
+      publish: async () => {},
+      subscribe: (_channel, listener) => {
+        subscription = listener;
+      },
+      resubscribe() {},
+      onReady() {},
+      histories: async () => {},
+    },
+    ...{ channel: "changes", keyPrefix: "", clock: manualClock(), random: systemRandom() },
+    listener: { changed() {}, ended: ({ session }) => heard.push(session), heard() {}, gap() {}, tellsHistory() {} },
+    log: createLog({ level: "silent", format: "json" }),
+  });
+  for (const session of ["short", longest, "x".repeat(301)]) subscription?.message(`ended 1000 ${session}`);
+  stop();
+  expect(heard).toEqual(["short", longest]);
 });

@@ -1,12 +1,16 @@
 import { describe, expect, test } from "vitest";
+import { createMemoryStore } from "../../src/stores/memory-store.ts";
+import { manualClock } from "../support/manual-clock.ts";
 import { resources } from "../support/resources.ts";
 import { startWorld, type World } from "./world.ts";
 
 const opened = resources();
 
 /** A token in the cache, heartbeats by hand, and another replica. */
-async function listening() {
-  const world = (await startWorld(opened, { heartbeats: "by hand" })) as World;
+async function listening({ hasOtherWriters = false } = {}) {
+  const clock = manualClock();
+  const store = { ...createMemoryStore({ clock, maxGrants: 1_000 }), hasOtherWriters };
+  const world: World = await startWorld(opened, { heartbeats: "by hand", clock, store });
   const other = world.replica() as World;
   /** A heartbeat arrives that was sent so long ago, ms. */
   const beat = (agoMs = 0) => world.store.subscription.heard(world.clock.monotonicMs() - agoMs);
@@ -163,6 +167,35 @@ describe("when they stop", () => {
     expect(await world.fresh()).toBe("access-1");
     await world.clock.advance(1);
     expect([world.cached(), await world.fresh()]).toEqual([undefined, "unavailable: store_unavailable"]);
+  });
+});
+
+describe("where others write to the store who tell nobody", () => {
+  test("heartbeats do not vouch for what is cached: it is read again after maxStaleness", async () => {
+    const { world, run, ask } = await listening({ hasOtherWriters: true });
+    expect([await run(5), world.cached()]).toEqual([new Set(["access-1"]), undefined]);
+    expect([await ask(), world.store.calls.read]).toEqual(["access-1", 1]);
+    for (let looks = 0; looks < 10; looks++) await Promise.all([run(5), ask()]);
+    expect(world.store.calls.read).toBeGreaterThanOrEqual(10);
+  });
+
+  test("heartbeats do not prolong how long an outage is borne", async () => {
+    const { world, run, ask } = await listening({ hasOtherWriters: true });
+    world.store.down.add("read");
+    await run(5);
+    expect(await ask()).toBe("access-1");
+    await run(294);
+    expect(await ask()).toBe("access-1");
+    await run(1);
+    expect(await ask()).toBe("unavailable: store_unavailable");
+  });
+
+  test("a gap is noticed all the same", async () => {
+    const { world, run } = await listening({ hasOtherWriters: true });
+    await run(1);
+    world.store.subscription.gap();
+    expect(world.cached()).toBe("access-1");
+    expect(await run(5)).toEqual(new Set(["access-1", undefined]));
   });
 });
 
