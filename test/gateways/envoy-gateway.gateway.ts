@@ -2,13 +2,13 @@ import { generateKeyPairSync } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import { at, findAll, type Tree } from "../envoy/examples.ts";
 import { rawGet } from "../support/raw-http.ts";
-import { freePort } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { behavesThroughGateway, call, failsClosed, limits, mcpHeaders, ownOrigin, takesSecrets } from "./behaviour.ts";
 import { type EnvoyGateway, envoyGatewayResources, startEnvoyGateway, toBackend } from "./envoy-gateway.ts";
 import { counter, failsClosedInARetry, healsThroughGateway, loggedIn, rejectLast } from "./healing.ts";
 import { stepsUpThroughGateway } from "./step-up.ts";
-import { startWorld, type World } from "./world.ts";
+import { followsTraces } from "./tracing.ts";
+import { startWorld, unusedPlaces, type World } from "./world.ts";
 
 describe("Envoy Gateway with envoy/envoy-gateway/", () => {
   const tracked = resources("file");
@@ -88,6 +88,7 @@ describe("Envoy Gateway with envoy/envoy-gateway/", () => {
     expect(JSON.stringify(crm.requests)).not.toContain(session);
   });
 
+  followsTraces(() => world);
   takesSecrets(() => world);
   limits(() => world);
   failsClosedInARetry(() => world);
@@ -99,8 +100,8 @@ describe("Envoy Gateway accepts, and does in another way than one would think,",
   const tracked = resources("file");
   let dump: unknown;
   beforeAll(async () => {
-    const port = await freePort();
-    const places = { port, bearerswap: await freePort(), crm: await freePort(), wiki: await freePort() };
+    const places = await unusedPlaces();
+    const { port } = places;
     const manifests = await envoyGatewayResources(places, `http://localhost:${port}`);
     const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     const inline = JSON.stringify({ keys: [publicKey.export({ format: "jwk" })] });
@@ -160,8 +161,8 @@ describe("Envoy Gateway and heal.yaml:", () => {
   });
 
   test("a misspelt field, or a name that nothing has: that patch is left out, and the status says so", async () => {
-    const port = await freePort();
-    const places = { port, bearerswap: await freePort(), crm: await freePort(), wiki: await freePort() };
+    const places = await unusedPlaces();
+    const { port } = places;
     const text = JSON.stringify(await envoyGatewayResources(places, `http://localhost:${port}`))
       .replace('"message_timeout"', '"message_timeuot"')
       .replace('"apis/eg/http"', '"apis/eg/https"');

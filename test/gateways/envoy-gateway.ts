@@ -4,11 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { stringify } from "yaml";
-import { examplesOf, replaceAll, type Tree } from "../envoy/examples.ts";
+import { at, examplesOf, replaceAll, type Tree } from "../envoy/examples.ts";
 import { findEnvoy } from "../support/binaries.ts";
 import { type ChildServer, startChildServer } from "../support/child-process.ts";
 import { builtProgram, goPrograms } from "../support/go-programs.ts";
 import { until } from "../support/until.ts";
+import { tracingManifests } from "./tracing.ts";
 import { moved, type Places } from "./world.ts";
 
 const run = promisify(execFile);
@@ -82,8 +83,12 @@ async function adminUrlOf(runtimeDir: string): Promise<string> {
  * a cluster there are no Services, so that Backends (with their addresses) stand in for those; and bearerswap's is in
  * the namespace of who names it, since Envoy Gateway then takes no ReferenceGrant for a policy.
  */
-export async function envoyGatewayResources({ port, ...places }: Places, publicUrl: string): Promise<object[]> {
+export async function envoyGatewayResources(
+  { port, collector, ...places }: Places,
+  publicUrl: string,
+): Promise<object[]> {
   const envoy = await envoyBinary();
+  const [traced] = tracingManifests(gatewayGroup);
   const manifests = examplesOf("manifests").flatMap(({ name, documents }) =>
     name.startsWith("envoy-gateway/") ? documents.filter(({ kind }) => !ofKubernetes.has(String(kind))) : [],
   );
@@ -94,9 +99,15 @@ export async function envoyGatewayResources({ port, ...places }: Places, publicU
     const address = { address: "127.0.0.1", port_value: places.bearerswap };
     const text = JSON.stringify(replaceAll(backends, "socket_address", () => address));
     const { spec, ...resource } = JSON.parse(moved(text, publicUrl)) as Tree & { readonly spec: object };
-    return { ...resource, spec: resource.kind === "EnvoyProxy" ? { ...spec, provider: host } : spec };
+    if (resource.kind !== "EnvoyProxy") return { ...resource, spec };
+    // A GatewayClass has one EnvoyProxy, which says all of it.
+    const telemetry = replaceAll(at(traced, "spec.telemetry"), "backendRefs", (refs) =>
+      (refs as Tree[]).map(toBackend),
+    );
+    return { ...resource, spec: { ...spec, telemetry, provider: host } };
   });
-  return [...relocated, ...Object.entries(places).map(([name, at]) => backend(name, at))];
+  const backends = Object.entries({ ...places, "otel-collector": collector });
+  return [...relocated, ...backends.map(([name, port]) => backend(name, port))];
 }
 
 /** What only a cluster's own controllers read. */

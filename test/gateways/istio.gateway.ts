@@ -9,13 +9,13 @@ import { send } from "../envoy/behind-envoy.ts";
 import { at, example, findAll, replaceAll, type Tree } from "../envoy/examples.ts";
 import type { EnvoyProcess } from "../support/envoy-process.ts";
 import { builtProgram, goPrograms } from "../support/go-programs.ts";
-import { freePort } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { behavesThroughGateway, call, failsClosed, limits, mcpHeaders, ownOrigin, takesSecrets } from "./behaviour.ts";
 import { failsClosedInARetry, healsThroughGateway } from "./healing.ts";
 import { asDocuments, istioResources, meshConfig, startIstio } from "./istio.ts";
 import { stepsUpThroughGateway } from "./step-up.ts";
-import { startWorld, type World } from "./world.ts";
+import { followsTraces } from "./tracing.ts";
+import { startWorld, unusedPlaces, type World } from "./world.ts";
 
 const run = promisify(execFile);
 
@@ -85,6 +85,7 @@ describe("Istio with envoy/istio/", () => {
     });
   });
 
+  followsTraces(() => world);
   takesSecrets(() => world);
   limits(() => world);
   failsClosedInARetry(() => world);
@@ -103,7 +104,7 @@ describe("istioctl", () => {
   });
 
   test("finds nothing to say about all of them together", async () => {
-    const places = { port: 8080, bearerswap: 9191, crm: 80, wiki: 80 };
+    const places = { port: 8080, bearerswap: 9191, crm: 80, wiki: 80, collector: 4317 };
     const path = await written("all.yaml", asDocuments(istioResources(places, "https://gateway.example.com")));
     const mesh = await written("mesh.yaml", stringify(meshConfig()));
     expect(await istioctl("analyze", "--use-kube=false", "--meshConfigFile", mesh, path)).toContain(
@@ -214,8 +215,8 @@ describe("Istio, with other settings,", () => {
 
   /** The manifests, with no server behind the gateway. */
   async function without() {
-    const port = await freePort();
-    const places = { port, bearerswap: await freePort(), crm: await freePort(), wiki: await freePort() };
+    const places = await unusedPlaces();
+    const { port } = places;
     return { port, manifests: istioResources(places, "http://127.0.0.1") };
   }
 });

@@ -12,6 +12,7 @@ import { freePort } from "../support/redis-server.ts";
 import type { Resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
 import { startEmptyKubernetes } from "./empty-kubernetes.ts";
+import { tracingManifests } from "./tracing.ts";
 import { moved, type Places } from "./world.ts";
 
 /**
@@ -72,14 +73,26 @@ export function istioResources({ port, ...places }: Places, publicUrl: string): 
     serviceEntry("bearerswap.bearerswap", 9191, "GRPC", places.bearerswap),
     serviceEntry("crm.apis", 80, "HTTP", places.crm),
     serviceEntry("wiki.apis", 80, "HTTP", places.wiki),
+    serviceEntry("otel-collector.monitoring", 4317, "GRPC", places.collector),
   ];
-  return [...surroundings(port), ...manifests, ...services].map(
+  return [...surroundings(port), ...manifests, ...telemetry(), ...services].map(
     (resource) => JSON.parse(moved(JSON.stringify(resource), publicUrl)) as object,
   );
 }
 
+/** The settings of the mesh as one merges them: those of envoy/istio, and the tracer's of docs/tracing.md. */
 export function meshConfig(): Tree {
-  return at(manifest("istio", "IstioOperator"), "spec.meshConfig");
+  const [ours, traces] = [manifest("istio", "IstioOperator"), tracingManifests("istio").find(isOperator)];
+  const providers = [ours, traces].flatMap((each) => at<Tree[]>(each, "spec.meshConfig.extensionProviders"));
+  return { ...at<Tree>(ours, "spec.meshConfig"), extensionProviders: providers };
+}
+
+function telemetry(): readonly Tree[] {
+  return tracingManifests("istio").filter((each) => !isOperator(each));
+}
+
+function isOperator({ kind }: Tree): boolean {
+  return kind === "IstioOperator";
 }
 
 /** The resources as one file, as `kubectl apply` takes them. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { createGrantsClient } from "../../src/admin/grants-client.ts";
 import { newSealingKey } from "../../src/stores/sealing.ts";
+import { atOnce } from "../e2e/tracing-world.ts";
 import { type Answer, portOf, type SendOptions, send } from "../envoy/behind-envoy.ts";
 import { type Environment, mappedConfig } from "../envoy/translated.ts";
 import { createHttpBrowser, type HttpBrowser } from "../support/http-browser.ts";
@@ -11,6 +12,9 @@ import { startJwtIssuer } from "../support/jwt-issuer.ts";
 import { startKeyApi } from "../support/key-api.ts";
 import { type McpServerProcess, scopeChallenge, startMcpServer } from "../support/mcp-server.ts";
 import { type OidcServer, startOidcServer } from "../support/oidc-server.ts";
+import { startOtlpCollector } from "../support/otlp-collector.ts";
+import { type OtlpGrpcCollector, startOtlpGrpcCollector } from "../support/otlp-grpc-collector.ts";
+import type { CollectedSpan } from "../support/otlp-spans.ts";
 import { freePort, startRedis } from "../support/redis-server.ts";
 import type { Resources } from "../support/resources.ts";
 import { type RunningService, startService } from "../support/service.ts";
@@ -27,6 +31,12 @@ export interface World {
   readonly opinion: { readonly rejected: Set<string>; before(): Promise<unknown> };
   readonly wiki: McpServerProcess;
   readonly service: RunningService;
+  readonly traces: {
+    /** What the gateway's tracer exports. */
+    readonly gateway: OtlpGrpcCollector;
+    /** Waits for the span of the Check in that trace. */
+    check(trace: string): Promise<CollectedSpan>;
+  };
   /** The headers of an agent with this session. */
   agent(session: string): Promise<Record<string, string>>;
   /** Stores a grant for the session's crm, whose access token is used up. */
@@ -43,6 +53,8 @@ export interface Places {
   readonly bearerswap: number;
   readonly crm: number;
   readonly wiki: number;
+  /** The collector of its traces. */
+  readonly collector: number;
 }
 
 /** How long the MCP server's stream says nothing: longer than Envoy's own limit of 15 s for a request. */
@@ -84,6 +96,8 @@ export async function startWorld(
     }),
   );
   const wiki = await use(startMcpServer({ accepts: provider.isActive, silenceMs }));
+  const gateway = await use(startOtlpGrpcCollector());
+  const collector = await use(startOtlpCollector());
   const dir = await mkdtemp(join(tmpdir(), "bearerswap-gateway-"));
   onStop(() => rm(dir, { recursive: true, force: true }));
   const admin = { kind: "unix", path: join(dir, "admin.sock") } as const;
@@ -102,15 +116,22 @@ export async function startWorld(
           redis: { url: (await use(startRedis())).url },
           encryption: { keys: [{ id: "k1", key: "${env:SEALING}" }] },
         },
+        telemetry: { otlp: { endpoint: collector.url } },
         upstreams: {
           ...config.upstreams,
           keys: { secret: { label: "Key", verify: { url: `${keyApi.url}/user` } } },
         },
       },
-      env: { CRM_CLIENT_SECRET: provider.client.secret, AS_CLIENT_SECRET: as.client.secret, SEALING: newSealingKey() },
+      env: {
+        CRM_CLIENT_SECRET: provider.client.secret,
+        AS_CLIENT_SECRET: as.client.secret,
+        SEALING: newSealingKey(),
+        ...atOnce,
+      },
     }),
   );
-  await startGateway({ port, bearerswap: portOf(service.grpc), crm: crm.port, wiki: wiki.port }, publicUrl);
+  const places = { bearerswap: portOf(service.grpc), crm: crm.port, wiki: wiki.port, collector: gateway.port };
+  await startGateway({ port, ...places }, publicUrl);
 
   return {
     publicUrl,
@@ -119,6 +140,10 @@ export async function startWorld(
     opinion,
     wiki,
     service,
+    traces: {
+      gateway,
+      check: (trace) => collector.span("the Check's span", (span) => span.trace === trace && span.kind === "server"),
+    },
     async agent(session) {
       const jwt = await keys.sign({ iss: as.issuer, aud: publicUrl, tsid: session, sub: user });
       return { authorization: `Bearer ${jwt}` };
@@ -141,6 +166,14 @@ export async function startWorld(
       return { cookie, submit, visit: (url) => visit(url, asUser) };
     },
   };
+}
+
+/** Where nobody listens, for a gateway that is only asked what it made of its resources. */
+export async function unusedPlaces(): Promise<Places> {
+  const [port = 0, bearerswap = 0, crm = 0, wiki = 0, collector = 0] = await Promise.all(
+    Array.from({ length: 5 }, () => freePort()),
+  );
+  return { port, bearerswap, crm, wiki, collector };
 }
 
 /** A manifest or configuration whose gateway is at another address. */
