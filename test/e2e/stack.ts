@@ -57,7 +57,10 @@ export async function startStack(
     }),
   );
   const envoy = await use.use(
-    startEnvoy({ config: envoyConfig({ service: service.grpc, upstreamPort: api.port, upstream: "crm", ...setup }) }),
+    startEnvoy({
+      config: envoyConfig({ service: service.grpc, upstreamPort: api.port, upstream: "crm", ...setup }),
+      args: ["--file-flush-interval-msec", "50"],
+    }),
   );
   const admin = await use.use(createGrantsClient({ address: { kind: "unix", path: join(dir, "admin.sock") } }));
   const login = async (id = sessionId) => {
