@@ -32,8 +32,15 @@ const scripts = [
 ] as const;
 export type ScriptName = (typeof scripts)[number];
 
-/** The key of a script; or our hash and the row of ToolHive's that it belongs to, over which it is run in their way. */
-export type ScriptKeys = string | readonly [hash: string, row: string];
+/** Our hash and the row of ToolHive's that it belongs to, and what both are called in messages. */
+interface ToolhiveRowKeys {
+  readonly hash: string;
+  readonly row: string;
+  readonly name: string;
+}
+
+/** The key of a script; or two, over which it is run as ToolHive's rows want it. */
+export type ScriptKeys = string | ToolhiveRowKeys;
 
 /**
  * Redis as the store uses it: one server, the master that sentinels name, or a cluster. Failures are BearerswapErrors
@@ -100,7 +107,10 @@ export function connectRedis({ config, clock, random, log }: RedisConnectionDeps
     run: (script, keys, args = []) =>
       typeof keys === "string"
         ? guarded(() => scriptsOf(client.keyed())[`bearerswap_${script}`](keys, ...args), keys)
-        : guarded(() => scriptsOf(client.keyed())[`bearerswap_toolhive_${script}`](...keys, ...args), keys[1]),
+        : guarded(
+            () => scriptsOf(client.keyed())[`bearerswap_toolhive_${script}`](keys.hash, keys.row, ...args),
+            keys.name,
+          ),
     pipeline: (commands) => guarded(() => inOneGo(client, commands)),
     histories(tell) {
       const key = `${config.keyPrefix}history`;

@@ -121,7 +121,8 @@ export function createRedisRows(codec: RowCodec): RedisRows {
       why: why === "" ? undefined : why,
       grant: codec.decodeGrant(grant, place),
       access: access === "" ? undefined : accessOf(access, accessMs, place),
-      life: { ms: ttlMs, stated: stated === "1" },
+      // A row without an end is one of ToolHive's.
+      life: { ms: ttlMs < 0 ? longestMs : ttlMs, stated: stated === "1" },
       backOffMs,
       failingMs: failingMs === "" ? undefined : Number(failingMs),
       isRejected: rejected === "1",

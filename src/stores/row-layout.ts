@@ -6,7 +6,7 @@ import type { CommitResult, GrantWrite, PutResult } from "./token-store.ts";
 /** Where the rows of grants are in Redis, what their texts are, and what is kept beside them. */
 export interface RowLayout {
   readonly codec: RowCodec;
-  /** The row's key, for messages. */
+  /** What the row is called in messages: its key, where that does not name the session. */
   nameOf(key: GrantKey): string;
   keysOf(key: GrantKey): ScriptKeys;
   /** The grant that a published key is of, where it has a form of this layout's own. */

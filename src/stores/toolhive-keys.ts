@@ -1,8 +1,10 @@
-import { type GrantKey, toolhiveSession, toolhiveSid } from "./grant.ts";
+import { type GrantKey, shortHash, toolhiveSession, toolhiveSid } from "./grant.ts";
 
 /** The keys of ToolHive's auth server, and of what we keep beside its rows. */
 export interface ToolhiveKeys {
   rowOf(key: GrantKey): string;
+  /** What a row is called in messages, which do not tell its session's `tsid`. It ends as the row's key does. */
+  nameOf(key: GrantKey): string;
   /**
    * Our hash beside a row, in the same slot of a cluster: within the row's hash tag, or with the whole row's key for a
    * tag where that has none.
@@ -30,6 +32,7 @@ export function createToolhiveKeys(prefix: string, keyPrefix: string): ToolhiveK
   const [before, after] = isTagged ? ["", suffix] : [`${keyPrefix}{`, "}"];
   return {
     rowOf: ({ session, upstream }) => `${rows}${sidOf(session)}:${upstream}`,
+    nameOf: ({ session, upstream }) => `session ${shortHash(session)}'s ${rows}…:${upstream}`,
     hashOf: (row) => before + row + after,
     sessionIndex: (session) => `${rows}idx:${sidOf(session)}`,
     userIndex: (user) => `${prefix}user:upstream:${user}`,
@@ -47,7 +50,7 @@ export function createToolhiveKeys(prefix: string, keyPrefix: string): ToolhiveK
   }
 }
 
-/** The provider of a row, by the row's key. */
+/** The provider of a row, by the row's key or name. */
 export function providerOf(row: string): string {
   return row.slice(row.lastIndexOf(":") + 1);
 }

@@ -32,10 +32,10 @@ export function createToolhiveLayout({ redis, config, keyPrefix, log }: Toolhive
   const keys = createToolhiveKeys(config.prefix, keyPrefix);
   return {
     codec: toolhiveCodec,
-    nameOf: keys.rowOf,
+    nameOf: keys.nameOf,
     keysOf(key) {
       const row = keys.rowOf(key);
-      return [keys.hashOf(row), row];
+      return { row, hash: keys.hashOf(row), name: keys.nameOf(key) };
     },
     grantOf: keys.grantOfHash,
 
@@ -89,7 +89,8 @@ export function createToolhiveLayout({ redis, config, keyPrefix, log }: Toolhive
           event: "index_not_written",
           upstream: key.upstream,
           session: shortHash(key.session),
-          reason: messageOf(error),
+          // The key of the session's set names the session.
+          reason: messageOf(error).replaceAll(keys.sessionIndex(key.session), "the session's set"),
         },
         "the grant is stored, and ToolHive's sets of the session's and the user's rows are not; the next refresh repairs them",
       );

@@ -1,5 +1,10 @@
+import { randomUUID } from "node:crypto";
+import type { Redis } from "ioredis";
 import { type GrantKey, toolhiveSession } from "../../src/stores/grant.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
+import type { Resources } from "../support/resources.ts";
+import { type RowPlace, rowKey, type ToolhiveRow } from "../support/toolhive-rows.ts";
+import { openClient, openStore } from "./redis-harness.ts";
 
 /** With a hash tag, as in Kubernetes, and without one. */
 export const prefixes = ["thv:auth:{shop:crm}:", "thv-local:"] as const;
@@ -44,8 +49,57 @@ export function underToolhive(store: TokenStore): TokenStore {
   };
 }
 
-/** Where a grant's row and our hash beside it are. */
-export function placesOf(prefix: string, { session, upstream }: GrantKey): { row: string; hash: string } {
-  const row = `${prefix}upstream:${session.slice(44)}:${upstream}`;
-  return { row, hash: prefix.includes("{") ? `${row}:bearerswap` : `bearerswap:{${row}}` };
+/** A store over the rows of a ToolHive, and that ToolHive. */
+export interface Shared {
+  readonly prefix: string;
+  readonly client: Redis;
+  readonly store: TokenStore;
+  /** Everything that the store has logged. */
+  log(): string;
+}
+
+export async function openShared(opened: Resources, url: string, prefix: string): Promise<Shared> {
+  const client = await openClient(opened, url);
+  const { store, log } = await openStore(opened, url, { toolhive: { prefix } });
+  return { prefix, client, store, log };
+}
+
+/** Where the grant of a session that no other test has is, at ToolHive and in Redis. */
+export interface Place extends RowPlace {
+  readonly key: GrantKey;
+  readonly row: string;
+  readonly hash: string;
+  readonly sessionIndex: string;
+}
+
+export function newPlace(prefix: string, provider = "crm", sid: string = randomUUID()): Place {
+  const row = rowKey({ prefix, sid, provider });
+  return {
+    ...{ prefix, sid, provider, row },
+    key: { session: toolhiveSession(sid), upstream: provider },
+    hash: prefix.includes("{") ? `${row}:bearerswap` : `bearerswap:{${row}}`,
+    sessionIndex: `${prefix}upstream:idx:${sid}`,
+  };
+}
+
+export const nowSeconds = () => Math.floor(Date.now() / 1_000);
+export const hour = 3_600;
+export const month = 30 * 86_400;
+
+/** What ToolHive keeps after a login of alice's, with tokens of that number. */
+export function toolhiveRow(number: number, changes: Partial<ToolhiveRow> = {}): ToolhiveRow {
+  return {
+    ...{ provider_id: "crm", access_token: `access-${number}`, refresh_token: `refresh-${number}` },
+    ...{ id_token: "id-token", expires_at: nowSeconds() + hour, session_expires_at: nowSeconds() + 7 * 86_400 },
+    ...{ user_id: "alice", upstream_subject: "alice@crm", client_id: "client" },
+    ...changes,
+  };
+}
+
+/** Everything that Redis holds of the grant, byte for byte, and how long for, to ten seconds. */
+export async function stateOf(client: Redis, { row, hash, sessionIndex }: Place): Promise<unknown> {
+  const keys = [row, hash, sessionIndex];
+  const lives = await Promise.all(keys.map(async (key) => Math.ceil((await client.pttl(key)) / 10_000)));
+  const values = await Promise.all(keys.map(async (key) => (await client.dumpBuffer(key))?.toString("hex")));
+  return { lives, values };
 }
