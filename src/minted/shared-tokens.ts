@@ -146,7 +146,8 @@ export function createSharedTokens({ flows, announce, patienceMs, clock, random 
     const token = goodIn(shared, isGood);
     const instead = shared.rejection?.rejected;
     if (token === undefined) return { kind: "turn", isSuccessor: comesAfterRejected(shared), end } as const;
-    await giveBack();
+    // Nobody waits for that: the token was good when it was looked at, and may be over by the time the store answers.
+    void giveBack().catch(failed);
     return { kind: "found", token } as const;
 
     async function end(ending: TurnEnding): Promise<void> {

@@ -52,6 +52,21 @@ test("one replica gets the turn, and the others what it shares", async () => {
   expect((await replica().findOrTakeTurn("another", always)).kind).toBe("turn");
 });
 
+test.each([
+  ["hangs", () => new Promise<undefined>(() => {})],
+  ["fails", () => Promise.reject(new BearerswapError("store_unavailable", "down"))],
+])("a token that was shared just before one's turn is found at once, also where the store %s then", async (_, take) => {
+  const { clock, flows, replica, made } = world();
+  const first = await replica().findOrTakeTurn("one", always);
+  const put: FlowStore["put"] = async (...lease) => {
+    if (first.kind === "turn") await first.end(made("v1"));
+    return flows.put(...lease);
+  };
+  const second = watched(replica({ ...flows, put, take }).findOrTakeTurn("one", always));
+  await clock.advance(0);
+  expect(second.value).toMatchObject({ kind: "found", token: { version: "v1" } });
+});
+
 test("a turn that brought nothing goes to the next who waits", async () => {
   const { clock, replica } = world();
   const turn = await replica().findOrTakeTurn("one", always);
