@@ -116,11 +116,13 @@ export function createSources({
     return source;
   }
 
-  function issuerOf({ name, issuer, audience, claim, subject, clockTolerance }: JwtConfig): JwtIssuer {
+  function issuerOf({ clockTolerance, ...config }: JwtConfig): JwtIssuer {
+    const { name, isOfToolhive, issuer, audience, claim, subject } = config;
     const keySet = keys.get(name);
     if (keySet === undefined) throw new BearerswapError("config", `sessions: "${name}" has no keys to verify with`);
     const tell = onVerified && ((session: string, payload: JWTPayload) => onVerified(name, session, payload));
-    return { name, issuer, audience, claim, subject, clockToleranceMs: clockTolerance, keys: keySet, onVerified: tell };
+    const own = { clockToleranceMs: clockTolerance, keys: keySet, onVerified: tell };
+    return { name, isOfToolhive, issuer, audience, claim, subject, ...own };
   }
 }
 

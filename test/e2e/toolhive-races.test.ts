@@ -1,0 +1,131 @@
+import { describe, expect, test } from "vitest";
+import { resources } from "../support/resources.ts";
+import { until } from "../support/until.ts";
+import type { ToolhiveSession } from "./toolhive-server.ts";
+import { startToolhiveWorld, type ToolhiveWorld } from "./toolhive-world.ts";
+
+const use = resources();
+const prompt = { cache: { maxStaleness: "2s" } };
+
+/** A provider that accepts a used refresh token again for a while, as many do. */
+const forgiving = { reuseGraceMs: 60_000 };
+
+/** Both present the row's refresh token before either has written: ToolHive has its answer, bearerswap's call hangs. */
+async function bothAsk(world: ToolhiveWorld, session: ToolhiveSession) {
+  const redeemed = await world.toolhive.redeem(session);
+  const gate = world.provider.hang();
+  const asking = world.asked(session);
+  await gate.arrived();
+  return { redeemed, asking };
+}
+
+describe("ToolHive and bearerswap refresh the same row at the same moment", () => {
+  test("where ToolHive has written first, bearerswap adopts its tokens and leaves its row alone", async () => {
+    const world = await startToolhiveWorld(use, { provider: forgiving });
+    const session = await world.toolhive.login({ expired: true });
+    const { redeemed, asking } = await bothAsk(world, session);
+    expect(await redeemed.write()).toBe("written");
+    const theirs = await world.toolhive.rowText(session);
+    world.provider.release();
+    expect(await asking).toEqual([200, undefined]);
+    expect(await world.toolhive.rowText(session)).toBe(theirs);
+    const row = await world.toolhive.row(session);
+    expect(world.gotLast(row?.access_token ?? "")).toBe(true);
+    expect(await world.toolhive.refresh(session)).toBe("written");
+    expect(world.provider.refreshes().map(({ status }) => status)).toEqual([200, 200, 200]);
+    world.expectQuiet();
+  });
+
+  test("where bearerswap has written first, ToolHive's compare-and-set fails and its user has our tokens", async () => {
+    const world = await startToolhiveWorld(use, { provider: forgiving });
+    const session = await world.toolhive.login({ expired: true });
+    const { redeemed, asking } = await bothAsk(world, session);
+    world.provider.release();
+    expect(await asking).toEqual([200, undefined]);
+    const ours = await world.toolhive.rowText(session);
+    expect(await redeemed.write()).toBe("lost");
+    expect(await world.toolhive.rowText(session)).toBe(ours);
+    expect(await world.toolhive.token(session)).toBe((await world.toolhive.row(session))?.access_token);
+    expect(await world.toolhive.refresh(session)).toBe("written");
+    world.expectQuiet();
+  });
+
+  test("at a provider that punishes reuse the second call ends the login: what bearerswap was told is not written over ToolHive's row", async () => {
+    const world = await startToolhiveWorld(use, { config: prompt });
+    const session = await world.toolhive.login({ expired: true });
+    const { redeemed, asking } = await bothAsk(world, session);
+    expect(await redeemed.write()).toBe("written");
+    const theirs = await world.toolhive.rowText(session);
+    world.provider.release();
+    await asking; // the token that ToolHive has written, or a denial: the provider has ended both
+    expect(world.provider.refreshes().map(({ status }) => status)).toEqual([200, 400]);
+    expect(await world.toolhive.rowText(session)).toBe(theirs);
+    expect((await world.toolhive.redeem(session)).status).toBe(400);
+    await world.toolhive.expire(session);
+    await until("the login to be asked for", async () => (await world.asked(session))[1] === "grant_refused");
+    const again = await world.toolhive.login({ user: session.user, sid: session.sid });
+    await until("the new login to be served", async () => (await world.asked(again))[0] === 200);
+    world.expectQuiet();
+  });
+
+  test("a rewrite that keeps the refresh token does not let it be presented twice", async () => {
+    const world = await startToolhiveWorld(use, { replicas: 3 });
+    const session = await world.toolhive.login({ expired: true });
+    const gate = world.provider.hang();
+    const first = world.asked(session);
+    await gate.arrived();
+    await world.toolhive.expire(session); // another text, the same refresh token
+    const others = Array.from({ length: 12 }, () => world.asked(session));
+    await world.underWay(13);
+    world.provider.release();
+    for (const answer of [await first, ...(await Promise.all(others))]) expect([200, 503]).toContain(answer[0]);
+    await until("the session to work", async () => (await world.asked(session))[0] === 200);
+    expect(world.provider.refreshes().filter(({ status }) => status !== 200)).toEqual([]);
+  });
+});
+
+describe("a logout in ToolHive", () => {
+  test("is a 401 within maxStaleness, in all replicas", async () => {
+    const world = await startToolhiveWorld(use, { replicas: 3, config: prompt });
+    const session = await world.toolhive.login();
+    for (let sent = 0; sent < 12; sent += 1) expect((await world.send(session)).status).toBe(200);
+    await world.toolhive.logout(session);
+    let denied = 0;
+    await until("twelve denials in a row", async () => {
+      denied = (await world.asked(session))[1] === "grant_missing" ? denied + 1 : 0;
+      return denied === 12;
+    });
+    expect(await world.toolhive.rowText(session)).toBeNull();
+  });
+
+  test("is a 401 where ToolHive leaves a null in place of the row, until a new login there", async () => {
+    const world = await startToolhiveWorld(use, { config: prompt });
+    const session = await world.toolhive.login();
+    expect((await world.send(session)).status).toBe(200);
+    await world.toolhive.clear(session);
+    await until("a denial", async () => (await world.asked(session))[1] === "grant_missing");
+    expect(await world.toolhive.rowText(session)).toBe("null");
+    const again = await world.toolhive.login({ user: session.user, sid: session.sid });
+    await until("the new login to be served", async () => (await world.asked(again))[0] === 200);
+  });
+
+  test.each(["logout", "clear"] as const)(
+    "during a refresh (%s) is not undone by it: nothing is written, and nobody gets its tokens",
+    async (how) => {
+      const world = await startToolhiveWorld(use, { replicas: 2 });
+      const session = await world.toolhive.login({ expired: true });
+      const gate = world.provider.hang();
+      const asking = Array.from({ length: 10 }, () => world.asked(session));
+      await gate.arrived();
+      await world.toolhive[how](session);
+      const left = await world.toolhive.rowText(session);
+      world.provider.release();
+      expect(new Set((await Promise.all(asking)).map(([status]) => status))).toEqual(new Set([401]));
+      expect(world.provider.refreshes().map(({ status }) => status)).toEqual([200]);
+      expect(await world.toolhive.rowText(session)).toBe(left);
+      expect(await world.asked(session)).toEqual([401, "grant_missing"]);
+      expect(world.api.requests).toEqual([]);
+      world.expectQuiet();
+    },
+  );
+});
