@@ -125,11 +125,9 @@ export function createEndedSessions(deps: EndedSessionsDeps): EndedSessions {
   }
 
   async function end(session: string, endedAt = clock.wallMs()): Promise<void> {
-    // A logout that comes late must not bring back what was ended after it. A record that cannot be read is replaced;
-    // where the store does not answer, the write says so.
-    const before = Number((await flows.read("ended", session).catch(() => undefined)) ?? 0) || 0;
+    // A logout that comes late must not bring back what was ended after it, also where the store has lost that.
     const heard = heardEnds.get(session, plainGet)?.endedAt ?? 0;
-    await flows.end({ session, endedAt: Math.max(before, heard, endedAt) }, await keptMs());
+    await flows.end({ session, endedAt: Math.max(heard, endedAt) }, await keptMs());
   }
 
   function mayHaveEnded({ session = "" }: Subject, livingAt: number): boolean {

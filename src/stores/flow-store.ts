@@ -36,7 +36,10 @@ export interface FlowStore {
   read(kind: FlowKind, id: string, renewMs?: number): Promise<string | undefined>;
   /** Takes the value away and returns it: only one caller gets it, also of several at the same time. */
   take(kind: FlowKind, id: string): Promise<string | undefined>;
-  /** Keeps for `lifeMs` when a session was ended, as `set` does, and tells the listeners of all replicas in one step. */
+  /**
+   * Keeps for `lifeMs` when a session was ended, and tells the listeners of all replicas in one step. The latest end is
+   * the one that is kept and told, in whichever order they come. A record that cannot be read is replaced.
+   */
   end(end: SessionEnd, lifeMs: number): Promise<void>;
   close(): Promise<void>;
 }

@@ -52,8 +52,10 @@ export function createMemoryFlowStore({ clock, maxRecords, ended = () => {} }: M
       return value;
     },
 
-    async end(end, lifeMs) {
-      await set("ended", end.session, String(end.endedAt), lifeMs);
+    async end({ session, endedAt }, lifeMs) {
+      const before = Number(living(entriesOf("ended"), session)) || 0;
+      const end = { session, endedAt: Math.max(before, endedAt) };
+      await set("ended", session, String(end.endedAt), lifeMs);
       ended(end);
     },
 

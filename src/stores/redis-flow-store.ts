@@ -31,10 +31,18 @@ export function createRedisFlowStore({ redis, keyPrefix, sealer = unsealed }: Re
     read: (kind, id, renewMs) =>
       value(keyOf(kind, id), (key) => (renewMs === undefined ? ["get", key] : ["getex", key, "PX", wholeMs(renewMs)])),
     take: (kind, id) => value(keyOf(kind, id), (key) => ["getdel", key]),
-    async end(end, lifeMs) {
-      const key = keyOf("ended", end.session);
-      const value = sealer.seal(String(end.endedAt), placeOf(key));
-      await redis.run("end", key, [changesChannel(keyPrefix), value, wholeMs(lifeMs), newsText(end, keyPrefix)]);
+    async end({ session, endedAt }, lifeMs) {
+      const key = keyOf("ended", session);
+      let isKept = false;
+      while (!isKept) {
+        const before = await raw(key, ["get", key]);
+        const end = { session, endedAt: Math.max(endedAt, instantIn(before, key)) };
+        const value = sealer.seal(String(end.endedAt), placeOf(key));
+        const news = newsText(end, keyPrefix);
+        const args = [changesChannel(keyPrefix), value, wholeMs(lifeMs), news, before ?? ""];
+        // Another replica may have kept an end since this one read.
+        isKept = (await redis.run("end", key, args)) === 1;
+      }
     },
     close: () => redis.close(),
   };
@@ -47,9 +55,22 @@ export function createRedisFlowStore({ redis, keyPrefix, sealer = unsealed }: Re
     key: string,
     command: (key: string) => readonly [string, ...string[]],
   ): Promise<string | undefined> {
-    const [raw] = await redis.pipeline([command(key)]);
-    const found = parseReply(reply, raw, key);
+    const found = await raw(key, command(key));
     return found === null ? undefined : sealer.open(found, placeOf(key));
+  }
+
+  async function raw(key: string, command: readonly [string, ...string[]]): Promise<string | null> {
+    const [found] = await redis.pipeline([command]);
+    return parseReply(reply, found, key);
+  }
+
+  /** An end that was sealed with a key which is gone must not keep a session from ending. */
+  function instantIn(sealed: string | null, key: string): number {
+    try {
+      return (sealed !== null && Number(sealer.open(sealed, placeOf(key)))) || 0;
+    } catch {
+      return 0;
+    }
   }
 }
 

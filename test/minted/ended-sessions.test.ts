@@ -94,6 +94,13 @@ test("an end that a failover has cost the store is known to whoever heard it, wr
   expect(await hearing.look(jwt("ann", dayMs))).toBe("living");
 });
 
+test("a logout that comes late does not bring back what was ended after it, also where both come at the same time", async () => {
+  const { flows, replica } = world();
+  const [first, second] = [replica(), replica()];
+  await Promise.all([first.end("s1", 2_000), second.end("s1", 1_000)]);
+  expect(await flows.read("ended", "s1")).toBe("2000");
+});
+
 test("an issuer whose times have fractions of a second is believed to the fraction", async () => {
   const { replica } = world();
   const ended = replica();

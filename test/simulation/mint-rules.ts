@@ -101,7 +101,7 @@ export function createMintJudge(deps: MintJudgeDeps) {
 
     /** The store has carried a command out. */
     executed({ op, kind, id, value }: FlowCall, result: unknown): void {
-      if (kind === "ended" && (op === "end" || op === "set")) ends.set(id, { endedAt: Number(value), at: clock.now() });
+      if (op === "end") learnEnd(id, Number(value));
       if (kind === "held" && op === "put" && result === true && value.includes(".")) {
         count("holds");
         holds.push({ id, at: clock.now() });
@@ -197,6 +197,12 @@ export function createMintJudge(deps: MintJudgeDeps) {
       }
     },
   };
+
+  /** The latest end counts, in whichever order they come. */
+  function learnEnd(session: string, endedAt: number): void {
+    const before = ends.get(session)?.endedAt ?? Number.NEGATIVE_INFINITY;
+    if (endedAt > before) ends.set(session, { endedAt, at: clock.now() });
+  }
 
   function judgeBelief(id: string, version: string): void {
     const now = clock.now();

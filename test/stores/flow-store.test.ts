@@ -76,6 +76,18 @@ function describeContract(current: () => Opened): void {
     expect(await store.read("ended", session)).toBeUndefined();
   });
 
+  test("keeps and tells the latest of a session's ends, in whichever order they come, also at the same time", async () => {
+    const { store, ends } = current();
+    const session = randomUUID();
+    const instants = [1_000, 4_000, 2_000, 5_000, 3_000];
+    await Promise.all(instants.map((endedAt) => store.end({ session, endedAt }, minuteMs)));
+    expect(await store.read("ended", session)).toBe("5000");
+    await store.end({ session, endedAt: 1_000 }, minuteMs);
+    expect(await store.read("ended", session)).toBe("5000");
+    await until("all ends", () => ends().filter((end) => end.session === session).length === 6);
+    expect(ends().findLast((end) => end.session === session)).toEqual({ session, endedAt: 5_000 });
+  });
+
   test("gives a value to one of those who take it at the same time, and to nobody after", async () => {
     const { store } = current();
     const id = randomUUID();
@@ -179,6 +191,13 @@ describe.each(["in the clear", "sealed"])("Redis flow store, values %s", (form) 
     await current.store.put("state", "some-id", "the-value", minuteMs);
     expect(await client.pttl("test:flow:state:some-id")).toBeGreaterThan(0);
     expect((await client.get("test:flow:state:some-id"))?.includes("the-value")).toBe(sealer === undefined);
+  });
+
+  test("replaces when a session was ended where that cannot be read, as its key is gone", async () => {
+    const id = "unreadable";
+    await client.set(`test:flow:ended:${id}`, "v1.gone.AAAA", "PX", minuteMs);
+    await current.store.end({ session: id, endedAt: 1_000 }, minuteMs);
+    expect(await current.store.read("ended", id)).toBe("1000");
   });
 
   test("opens no value that was moved to another id or that another ring sealed", async () => {
