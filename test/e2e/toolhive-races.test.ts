@@ -57,7 +57,9 @@ describe("ToolHive and bearerswap refresh the same row at the same moment", () =
     expect(await redeemed.write()).toBe("written");
     const theirs = await world.toolhive.rowText(session);
     world.provider.release();
-    await asking; // the token that ToolHive has written, or a denial: the provider has ended both
+    // ToolHive's token is served, which the provider has ended: the API's own 401, without a reason of ours.
+    expect(await asking).toEqual([401, undefined]);
+    expect(world.gotLast((await world.toolhive.row(session))?.access_token ?? "")).toBe(true);
     expect(world.provider.refreshes().map(({ status }) => status)).toEqual([200, 400]);
     expect(await world.toolhive.rowText(session)).toBe(theirs);
     expect((await world.toolhive.redeem(session)).status).toBe(400);
@@ -67,6 +69,40 @@ describe("ToolHive and bearerswap refresh the same row at the same moment", () =
     await until("the new login to be served", async () => (await world.asked(again))[0] === 200);
     world.expectQuiet();
   });
+
+  test("at such a provider ToolHive's second call ends the login as well: it leaves our row, and the next refresh is refused", async () => {
+    const world = await startToolhiveWorld(use, { config: prompt });
+    const session = await world.toolhive.login({ expired: true });
+    const before = await world.toolhive.row(session);
+    expect(await world.asked(session)).toEqual([200, undefined]);
+    const ours = await world.toolhive.rowText(session);
+    expect((await world.provider.refresh(before?.refresh_token ?? "")).status).toBe(400);
+    expect(await world.toolhive.rowText(session)).toBe(ours);
+    await world.toolhive.expire(session);
+    await until("the login to be asked for", async () => (await world.asked(session))[1] === "grant_refused");
+    expect(world.provider.refreshes().map(({ status }) => status)).toEqual([200, 400, 400]);
+  });
+
+  test.each(["before", "after"] as const)(
+    "at a provider that only refuses what was used, ToolHive's tokens are served once it has written (%s our refusal)",
+    async (when) => {
+      const world = await startToolhiveWorld(use, { config: prompt });
+      const session = await world.toolhive.login({ expired: true });
+      const redeemed = await world.toolhive.redeem(session);
+      world.provider.failNext(400, {}, { error: "invalid_grant" });
+      const gate = world.provider.hang();
+      const asking = world.asked(session);
+      await gate.arrived();
+      if (when === "before") expect(await redeemed.write()).toBe("written");
+      world.provider.release();
+      expect(await asking).toEqual(when === "before" ? [200, undefined] : [401, "grant_refused"]);
+      if (when === "after") expect(await redeemed.write()).toBe("written");
+      await until("ToolHive's token", async () => (await world.asked(session))[0] === 200);
+      expect(world.gotLast((await world.toolhive.row(session))?.access_token ?? "")).toBe(true);
+      expect(world.provider.refreshes().map(({ status }) => status)).toEqual([200, 400]);
+      expect(await world.toolhive.refresh(session)).toBe("written");
+    },
+  );
 
   test("a rewrite that keeps the refresh token does not let it be presented twice", async () => {
     const world = await startToolhiveWorld(use, { replicas: 3 });
