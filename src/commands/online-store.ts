@@ -3,12 +3,10 @@ import { BearerswapError } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { StoreConfig } from "../stores/configured-store.ts";
-import { connectRedis, type RedisConnection } from "../stores/redis-connection.ts";
+import { connectRedis } from "../stores/redis-connection.ts";
 import { adviceOn } from "../stores/redis-problems.ts";
 import type { Finding } from "./finding.ts";
-
-type RedisStore = Extract<StoreConfig, { kind: "redis" }>;
-type Command = readonly [string, ...string[]];
+import { missingRights } from "./store-rights.ts";
 
 const path = "store";
 const leastVersion = 7;
@@ -30,7 +28,7 @@ export async function storeFinding(
     const info = infoOf(String(text));
     const problems = [
       ...serverProblems(info),
-      ...(await refusedCommands(redis, config, { id: deps.random.id(), forFlows })),
+      ...(await missingRights(redis, config, { id: deps.random.id(), forFlows })),
     ];
     if (problems.length > 0) return { path, kind: "problem", text: problems.join("; ") };
     return {
@@ -69,70 +67,4 @@ function serverProblems(info: Info): string[] {
   if (policy !== "noeviction" && info.get("maxmemory") !== "0")
     problems.push(`maxmemory-policy is ${policy}: an evicted grant is a user who is logged out; set noeviction`);
   return problems;
-}
-
-/** What ToolHive's rows take, and what is kept beside them. */
-function toolhiveCommands(row: string): Command[] {
-  const [hash, set] = [`${row}:bearerswap`, `${row}:set`];
-  return [
-    ["set", row, "1", "PX", "10000"],
-    ["get", row],
-    ["pttl", row],
-    ["hset", hash, "f", "1"],
-    ["pexpire", hash, "10000"],
-    ["sadd", set, "m"],
-    ["persist", set],
-    ["pexpire", set, "10000"],
-  ];
-}
-
-/** The commands that the user may not run. The keys expire by themselves if the check is cut off. */
-async function refusedCommands(
-  redis: RedisConnection,
-  { keyPrefix, toolhive }: RedisStore,
-  { id, forFlows }: { id: string; forFlows: boolean },
-): Promise<string[]> {
-  const [row, set, flow] = [`${keyPrefix}check:${id}`, `${keyPrefix}check-set:${id}`, `${keyPrefix}check-flow:${id}`];
-  const commands: Command[] = [
-    ...([
-      ["ping"],
-      ["time"],
-      ["hset", row, "f", "1"],
-      ["pexpire", row, "10000"],
-      ["hget", row, "f"],
-      ["hmget", row, "f"],
-      ["hkeys", row],
-    ] as const),
-    ...([
-      ["exists", row],
-      ["pttl", row],
-      ["eval", "return 1", "1", row],
-      ["hdel", row, "f"],
-    ] as const),
-    ...([
-      ["sadd", set, "m"],
-      ["pexpire", set, "10000"],
-      ["smembers", set],
-      ["srem", set, "m"],
-    ] as const),
-  ];
-  if (toolhive !== undefined) commands.push(...toolhiveCommands(`${toolhive.prefix}bearerswap-check:${id}`));
-  if (forFlows)
-    commands.push(["set", flow, "1", "PX", "10000"], ["get", flow], ["getex", flow, "PX", "10000"], ["getdel", flow]);
-  const refused: string[] = [];
-  for (const command of commands) {
-    try {
-      await redis.pipeline([command]);
-    } catch (error) {
-      if (!(error instanceof BearerswapError) || !/NOPERM|ACL failure/.test(error.message)) throw error;
-      refused.push(command[0]);
-    }
-  }
-  const channel = `${keyPrefix}check:${id}`;
-  await redis.publish(channel, "").catch(() => refused.push("publish"));
-  return refused.length === 0
-    ? []
-    : [
-        `the user may not run ${[...new Set(refused)].join(", ")}: give it the line under Redis ACL in docs/operations.md`,
-      ];
 }
