@@ -153,7 +153,7 @@ test("where users connect accounts or issuers end sessions, the rights that docs
 for (const prefix of prefixes) {
   describe(`with the rights of docs/operations.md to ToolHive's rows at ${prefix}`, () => {
     const group = resources("file");
-    const line = withToolhive.replace("thv:auth:{NAMESPACE:NAME}:", prefix);
+    const line = withToolhive.replaceAll("thv:auth:{NAMESPACE:NAME}:", prefix);
     let server: RedisServer;
     let current: StoreUnderTest;
     beforeAll(async () => {
