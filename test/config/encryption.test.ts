@@ -112,7 +112,7 @@ describe("store.encryption", () => {
     for (const memory of [null, {}])
       expect(problems({ store: { memory, encryption: { keys: [key("k1")] } } })).toEqual([problem]);
     expect(problems({ store: { encryption: { keys: [key("k1")] } } })).toContainEqual(
-      "store: must have exactly one of memory, redis",
+      "store: must have exactly one of memory, redis, toolhive",
     );
   });
 
