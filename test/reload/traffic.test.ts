@@ -17,7 +17,9 @@ const opened = resources();
 const { use } = opened;
 const reloads = 50;
 const perSecond = 200;
-const sessions = Array.from({ length: 8 }, (_, at) => `session-for-tests-only-${at}-0000`);
+/** A slow machine gets fewer requests in a second, instead of ever more that wait for each other. */
+const mostAtOnce = 40;
+const sessions = Array.from({ length: 24 }, (_, at) => `session-for-tests-only-${at}-0000`);
 
 /** One GET through Envoy; its status, or why there was none. */
 function ask(port: number, session: string, agent: Agent): Promise<number | string> {
@@ -31,7 +33,10 @@ function ask(port: number, session: string, agent: Agent): Promise<number | stri
   });
 }
 
-/** Envoy, with TLS to bearerswap on connections that it makes anew again and again. */
+/**
+ * Envoy, with TLS to bearerswap on connections that it makes anew again and again. A handshake may take long on a busy
+ * machine: where it takes longer than `connect_timeout` Envoy answers 503 to all that wait for it, whoever is to blame.
+ */
 function configOfEnvoy(service: string, upstreamPort: number, caPath: string): object {
   const config = envoyConfig({ service, upstreamPort, upstream: "crm" }) as {
     readonly static_resources: { readonly clusters: readonly [object, ...object[]] };
@@ -48,13 +53,14 @@ function configOfEnvoy(service: string, upstreamPort: number, caPath: string): o
   };
   const secured = {
     ...toService,
+    connect_timeout: "15s",
     transport_socket: { name: "envoy.transport_sockets.tls", typed_config: context },
     typed_extension_protocol_options: { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol },
   };
   return { ...config, static_resources: { ...config.static_resources, clusters: [secured, ...clusters] } };
 }
 
-test(`at ${perSecond} requests a second through Envoy, ${reloads} reloads cost none of them its token`, async () => {
+test(`at up to ${perSecond} requests a second through Envoy, ${reloads} reloads cost none of them its token`, async () => {
   const dir = await temporaryDirectory(opened);
   const [cert, key, secret] = ["tls.crt", "tls.key", "secret"].map((name) => join(dir, name)) as [
     string,
@@ -69,9 +75,9 @@ test(`at ${perSecond} requests a second through Envoy, ${reloads} reloads cost n
   };
   await rotate();
   await writeFile(secret, "secret-0");
-  // Tokens that live for seconds are refreshed, in the background and for waiting requests, while reloads go on.
-  const provider = await use(startTokenEndpoint({ expiresIn: 3 }));
-  // On a busy machine a token with half a second left can end on its way: that is no reload's doing.
+  // What is stored ends at once or within seconds, and is refreshed while reloads go on: for waiting requests, and in
+  // the background. What then comes lives long enough for a busy machine, so that none ends on its way.
+  const provider = await use(startTokenEndpoint({ expiresIn: 60 }));
   const accepts = (token: string) => token.startsWith("access-") && !provider.tokens.isRevoked(token);
   const api = await use(startUpstreamApi({ accepts }));
   const crm = { tokenEndpoint: provider.url, clientId: "gateway", clientSecret: `\${file:${secret}}` };
@@ -83,22 +89,29 @@ test(`at ${perSecond} requests a second through Envoy, ${reloads} reloads cost n
   const service = await use(startService({ config }));
   const envoy = await use(startEnvoy({ config: configOfEnvoy(service.grpc, api.port, ca.certPath) }));
   const admin = await use(createGrantsClient({ address: { kind: "unix", path: join(dir, "admin.sock") } }));
-  for (const id of sessions) {
-    const { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresIn } = provider.tokens.login();
-    const token = { accessToken, refreshToken, tokenType: "Bearer", scope: "", expiresIn };
+  const logIn = async (at: number) => {
+    const { access_token: accessToken, refresh_token: refreshToken } = provider.tokens.login();
+    const token = { accessToken, refreshToken, tokenType: "Bearer", scope: "", expiresIn: at % 4 };
+    const id = sessions[at % sessions.length] ?? "";
     await admin.put({ session: { source: "", id }, upstream: "crm", subject: "", token });
-  }
+  };
+  for (const at of sessions.keys()) await logIn(at);
 
   const agent = new Agent({ keepAlive: true });
   opened.onStop(() => agent.destroy());
   const answers: Promise<number | string>[] = [];
+  let waiting = 0;
+  const send = async (session: string) => {
+    waiting++;
+    return ask(envoy.port("main"), session, agent).finally(() => waiting--);
+  };
   const startedAt = performance.now();
   let isOver = false;
   const load = (async () => {
     while (!isOver) {
       const due = ((performance.now() - startedAt) / 1_000) * perSecond;
-      while (answers.length < due)
-        answers.push(ask(envoy.port("main"), sessions[answers.length % sessions.length] ?? "", agent));
+      while (answers.length < due && waiting < mostAtOnce)
+        answers.push(send(sessions[answers.length % sessions.length] ?? ""));
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   })();
@@ -125,6 +138,7 @@ test(`at ${perSecond} requests a second through Envoy, ${reloads} reloads cost n
   for (let round = 1; round <= reloads; round++) {
     // As many requests between two reloads as make them all fit into the same load, whatever the machine does.
     while (answers.length < round * 20) await new Promise((resolve) => setTimeout(resolve, 5));
+    await logIn(round);
     const [next, isUsable] = (await (changes[round % changes.length] ?? changes[0])?.(round)) ?? [config, true];
     usable += Number(isUsable);
     expect([round, service.reload(next)]).toEqual([round, isUsable]);
@@ -143,6 +157,6 @@ test(`at ${perSecond} requests a second through Envoy, ${reloads} reloads cost n
   expect(ended).toEqual([service.events("config_reloaded").length, 0, service.events("config_reload_failed").length]);
   expect([ended[0], ended[2]]).toEqual([usable, reloads - usable]);
   expect(provider.tokens.reuses).toBe(0);
-  expect(provider.calls).toBeGreaterThan(sessions.length);
+  expect(provider.calls).toBeGreaterThanOrEqual(sessions.length);
   expect(new Set(provider.requests.map(({ headers }) => headers.authorization)).size).toBeGreaterThan(1);
 });
