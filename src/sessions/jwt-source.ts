@@ -17,7 +17,7 @@ export interface JwtIssuer {
   readonly name: string;
   readonly issuer: string;
   /** Its sessions are ToolHive's. */
-  readonly isOfToolhive?: true | undefined;
+  readonly isOfToolhive: true | undefined;
   /** The token's `aud` holds one of these. */
   readonly audience: readonly string[];
   /** The claim that is the session's id. */
