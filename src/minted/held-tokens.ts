@@ -22,11 +22,13 @@ export interface HeldTokens {
   /** Replaces what is held by the same token with other instants. */
   change(subject: string, token: AccessToken): void;
   delete(subject: string): void;
-  /** Never serves that version again, but by {@link restore}. Says whether it was held, and had not been rejected. */
-  reject(version: string): boolean;
-  isRejected(version: string): boolean;
-  /** Whether the last token that is known of that id was rejected. */
-  isLastRejected(id: string): boolean;
+  /**
+   * Never serves that version again, but by {@link restore}. Says whether it was held, and had not been rejected.
+   * @param at monotonic ms
+   */
+  reject(version: string, at: number): boolean;
+  /** Whether it is known to be rejected; with `by` since then at the latest, monotonic ms. */
+  isRejected(version: string, by?: number): boolean;
   /** Whose token it was; also after it was rejected. */
   last(id: string): Holding | undefined;
   /**
@@ -43,7 +45,7 @@ const remembered = 10_000;
 export function createHeldTokens(maxEntries: number): HeldTokens {
   const tokens = new LRUCache<string, AccessToken>(upTo(maxEntries));
   const holdings = new LRUCache<string, Holding>(upTo(maxEntries));
-  const rejected = new LRUCache<string, true>(upTo(remembered));
+  const rejected = new LRUCache<string, number>(upTo(remembered));
   let spare: AccessToken | undefined;
 
   return {
@@ -57,9 +59,9 @@ export function createHeldTokens(maxEntries: number): HeldTokens {
     },
     change: (subject, token) => void tokens.set(subject, token),
     delete: (subject) => void tokens.delete(subject),
-    reject(version) {
-      if (rejected.get(version, plainGet)) return false;
-      rejected.set(version, true);
+    reject(version, at) {
+      if (rejected.get(version, plainGet) !== undefined) return false;
+      rejected.set(version, at);
       const { subject } = holdings.get(sharedIdOf(version), plainGet) ?? {};
       const token = subject && tokens.get(subject.id, plainGet);
       if (subject === undefined || token?.version !== version) return false;
@@ -67,8 +69,10 @@ export function createHeldTokens(maxEntries: number): HeldTokens {
       if (token.isOfAll) spare = token;
       return true;
     },
-    isRejected: (version) => rejected.get(version, plainGet) === true,
-    isLastRejected: (id) => rejected.get(holdings.get(id, plainGet)?.version ?? "", plainGet) === true,
+    isRejected(version, by = Number.POSITIVE_INFINITY) {
+      const at = rejected.get(version, plainGet);
+      return at !== undefined && at <= by;
+    },
     last: (id) => holdings.get(id, plainGet),
     restore(subject, now, aheadAt) {
       if (spare !== undefined && now < usableUntil(spare) && tokens.get(subject, plainGet) === undefined)

@@ -231,7 +231,9 @@ export function createMinter(deps: MinterDeps): Minter {
     }
     const mintedAt = asked.wall + (sentAt - asked.monotonic);
     const lifeMs = Math.min(expiresInMs, subjectLeftMs(subject, mintedAt));
-    const isSuccessor = turn.isSuccessor ?? cache.isLastRejected(id);
+    // The one before it may have been rejected since the turn began, while this call waited until it was sent.
+    const { after = cache.last(id)?.version ?? "" } = turn;
+    const isSuccessor = turn.isSuccessor || cache.isRejected(after, sentAt);
     const version = versionOf(id, random.id());
     const made = { ...{ version, token: accessToken, mintedAt, lifeMs, isSuccessor }, of: ofSubject(subject) };
     // Nobody waits until it is shared: a token that is lost can be minted again.

@@ -158,7 +158,7 @@ export function createReplacements(deps: ReplacementsDeps): Replacements {
 
   /** Stops serving it. A retry is sure to come, perhaps to a replica that cannot mint: so whoever can does it now. */
   function learn(version: string): void {
-    if (!held.reject(version) || !kind.ofSessions) return;
+    if (!held.reject(version, clock.monotonicMs()) || !kind.ofSessions) return;
     const subject = held.last(sharedIdOf(version))?.subject;
     if (subject !== undefined) void mint(subject, version);
   }

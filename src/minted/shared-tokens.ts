@@ -8,8 +8,10 @@ import { createSharedRecords, type RejectionRecord, type SharedToken, type Unmin
 /** The turn to ask the provider. Others wait until it ends. */
 export interface Turn {
   readonly kind: "turn";
-  /** Whether the last token was rejected by its API; undefined where the store could not be asked. */
-  readonly isSuccessor: boolean | undefined;
+  /** The version that the store had as the turn began: the next token takes its place. */
+  readonly after: string | undefined;
+  /** Whether the last token had been rejected by its API then; false where the store could not be asked. */
+  readonly isSuccessor: boolean;
   /** Shares what came of it, and lets the others go on. Never rejects. */
   end(ending: TurnEnding): Promise<void>;
 }
@@ -77,7 +79,7 @@ export function createSharedTokens({ flows, announce, patienceMs, clock, random 
   const records = createSharedRecords(flows);
   const bells: Bells = createBells(clock);
   let pausedUntil = Number.NEGATIVE_INFINITY;
-  const alone: Turn = { kind: "turn", isSuccessor: undefined, end: async () => {} };
+  const alone: Turn = { kind: "turn", after: undefined, isSuccessor: false, end: async () => {} };
 
   return {
     async findOrTakeTurn(id, isGood) {
@@ -92,7 +94,7 @@ export function createSharedTokens({ flows, announce, patienceMs, clock, random 
           const lease = random.id();
           if (await flows.put("minting", id, lease, leaseMs)) return await withLease(id, lease, isGood);
           const leftMs = until - clock.monotonicMs();
-          if (leftMs <= 0) return { ...alone, isSuccessor: comesAfterRejected(shared) };
+          if (leftMs <= 0) return { ...alone, ...placeAfter(shared) };
           await bell.next(Math.min(lookAgainMs, leftMs));
         }
       } catch {
@@ -145,7 +147,7 @@ export function createSharedTokens({ flows, announce, patienceMs, clock, random 
     });
     const token = goodIn(shared, isGood);
     const instead = shared.rejection?.rejected;
-    if (token === undefined) return { kind: "turn", isSuccessor: comesAfterRejected(shared), end } as const;
+    if (token === undefined) return { kind: "turn", ...placeAfter(shared), end } as const;
     // Nobody waits for that: the token was good when it was looked at, and may be over by the time the store answers.
     void giveBack().catch(failed);
     return { kind: "found", token } as const;
@@ -199,6 +201,10 @@ export function goodIn({ token, rejection }: Shared, isGood: (token: SharedToken
 export function comesAfterRejected({ token, rejection }: Shared): boolean {
   if (rejection === undefined) return false;
   return token === undefined || token.version === rejection.rejected || token.version === rejection.held;
+}
+
+function placeAfter(shared: Shared): Pick<Turn, "after" | "isSuccessor"> {
+  return { after: shared.token?.version, isSuccessor: comesAfterRejected(shared) };
 }
 
 /** What replicas tell each other of a turn that brought nothing: whoever needs to know more asks by itself. */

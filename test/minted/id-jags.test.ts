@@ -19,7 +19,8 @@ test.each([{ iat: 1, exp: "soon" }, { iat: 10, exp: 1 }, { iat: 1, exp: 1e300 },
       shared: {
         findOrTakeTurn: async () => ({
           kind: "turn",
-          isSuccessor: undefined,
+          after: undefined,
+          isSuccessor: false,
           end: async (ending) => void endings.push(ending),
         }),
       },

@@ -34,10 +34,10 @@ function world(more: Partial<MintKind> = {}) {
   const ended = createEndedSessions({ flows, coherence, clock });
   const scope = ["crm"];
   const bounds = createRejectionBounds({ flows, scope, ofSessions: true });
-  const { promise: provider, resolve } = Promise.withResolvers<MintResult>();
+  let provider = Promise.withResolvers<MintResult>();
   const minter = createMinter({
     ...{ upstream: "crm", kind: { ...kind, ...more }, ended, clock, random },
-    call: Object.assign(() => provider, unhindered),
+    call: Object.assign(() => provider.promise, unhindered),
     ...{ scope, bounds, ownBounds: bounds, log: createLog({ level: "silent", format: "json" }) },
     shared: createSharedTokens({ flows, announce: async () => {}, patienceMs: 5_000, clock, random }),
     announce: async () => {},
@@ -55,7 +55,11 @@ function world(more: Partial<MintKind> = {}) {
     },
   });
   const answer = (sentAt = clock.monotonicMs()) =>
-    resolve({ kind: "tokens", tokens: { accessToken: new Secret("token") }, sentAt });
+    provider.resolve({ kind: "tokens", tokens: { accessToken: new Secret("token") }, sentAt });
+  /** The provider takes its time again. */
+  const think = () => {
+    provider = Promise.withResolvers();
+  };
   /** Lets so much time pass, in which a heartbeat comes each second. */
   const beatFor = async (ms: number, eachSecond = () => {}) => {
     const end = clock.monotonicMs() + ms;
@@ -68,7 +72,8 @@ function world(more: Partial<MintKind> = {}) {
   /** The token is asked for as often. */
   const serveFor = (ms: number, asked: ReturnType<typeof owner>) =>
     beatFor(ms, () => expect(minter.cached(asked)).toBeDefined());
-  return { clock, flows, minter, ended, owner, answer, beatFor, serveFor, deadline: () => deadlineIn(clock, 20_000) };
+  const deadline = () => deadlineIn(clock, 20_000);
+  return { clock, flows, minter, ended, owner, answer, think, beatFor, serveFor, deadline };
 }
 
 test("no token is served that came after the end of the session's own", async () => {
@@ -94,6 +99,29 @@ test("a session that ends while its token is minted loses it within cache.maxSta
   await clock.advance(2_000);
   expect(minter.cached(ann)).toBeUndefined();
   expect(await minter.fresh(ann, deadline())).toEqual({ kind: "refused", why: "session_ended" });
+});
+
+test.each([
+  ["after its call was sent is replaced, too", -1, "rejected"],
+  ["before its call was sent stays for a minute", 1, "held"],
+])("what comes in place of a token that is rejected %s", async (_, sentAfterMs, ending) => {
+  const { clock, minter, owner, answer, think, deadline } = world();
+  const ann = owner(3_600_000);
+  const of = { session: "s1", upstream: "crm" };
+  const next = async () => {
+    const found = await minter.fresh(ann, deadline());
+    return found.kind === "fresh" ? found.token.version : "";
+  };
+  answer();
+  const first = await next();
+  await clock.advance(295_000);
+  think();
+  // It has its turn by now, and waits for others of this process, or for the provider.
+  const second = next();
+  await clock.advance(1_000);
+  expect(await minter.rejected(of, first)).toBe("rejected");
+  answer(clock.monotonicMs() + sentAfterMs);
+  expect(await minter.rejected(of, await second)).toBe(ending);
 });
 
 test("a session in use is looked at once a minute while heartbeats come, and at once when its end is heard", async () => {
