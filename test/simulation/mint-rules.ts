@@ -74,6 +74,8 @@ export type MintJudge = ReturnType<typeof createMintJudge>;
 /** Clocks and timers are off by this much, ms, beside the skew of the plan. */
 const slackMs = 1_500;
 const minuteMs = 60_000;
+/** From the last look of somebody who waits in vain to its own call, ms, with a store that is well. */
+const lastLookMs = 300;
 
 export function createMintJudge(deps: MintJudgeDeps) {
   const { clock, history, plan, issuer, store, process, wasDeaf, limits } = deps;
@@ -142,10 +144,12 @@ export function createMintJudge(deps: MintJudgeDeps) {
       const isAlone = issuer().calls.every(
         (each) => each === giver || each.of !== of || each.endedAt < giver.at || each.at > giver.endedAt,
       );
-      // Whoever has waited in vain for its turn, as others of its process hung, asks without one, and shares nothing.
+      // Whoever has waited in vain for its turn, as others of its process hung, asks without one, and shares nothing: no
+      // other process can know of that token.
       const isShared =
         isWell(by, now - 2 * troubleMs) &&
         !hasQueued(giver) &&
+        !hasJustMissed(giver) &&
         isAlone &&
         giver.brought &&
         isWell(giver.by, giver.at - 2 * troubleMs) &&
@@ -244,6 +248,15 @@ export function createMintJudge(deps: MintJudgeDeps) {
   /** Whether a call may have waited for others of its process that hung, as its provider was down. */
   function hasQueued({ by, at }: MintCall): boolean {
     return issuer().calls.some((each) => each.by === by && each.at < at - 1_000 && each.endedAt >= at - 5);
+  }
+
+  /** Whether a call may have begun without a turn just as the call of another process that had it ended. */
+  function hasJustMissed({ by, of, at }: MintCall): boolean {
+    const isLong = (each: MintCall) => each.endedAt - each.at > limits.timeoutMs / 2 - slackMs;
+    return issuer().calls.some(
+      (each) =>
+        each.of === of && each.by !== by && each.endedAt <= at && each.endedAt > at - lastLookMs && isLong(each),
+    );
   }
 
   /** The call that brought a token. */

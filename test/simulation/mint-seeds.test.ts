@@ -4,8 +4,8 @@ import { withoutMintFaults } from "./mint-plan.ts";
 import { simulateMints } from "./mint-simulation.ts";
 
 const last = 150;
-/** Later seeds that have found a fault. */
-const telling = [1849, 2519, 3425, 7853, 9685, 10861, 15293];
+/** Later seeds that have found a fault, or a rule that went too far. */
+const telling = [1849, 2519, 3425, 7853, 9685, 10861, 11776, 15293];
 
 test(`holds every invariant of minted tokens in the histories of seeds 1 to ${last}`, async () => {
   const tally = createTally();
