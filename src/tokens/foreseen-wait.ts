@@ -36,8 +36,10 @@ export function foreseenWait(
 ): ForeseenWait | undefined {
   const { quietMs, isOlder, answerMs, earlier } = standing;
   const isAwaited = answerMs > 0 && (earlier?.sinceMs ?? 0) >= overlapBeforeMs(gate, config);
+  const failoverMs = quietMs === 0 && isOlder ? config.holdOffMs : quietMs;
   const before: ForeseenWait[] = [
-    { why: "failover", ms: quietMs === 0 && isOlder ? config.holdOffMs : quietMs },
+    // A failover is a gap as well, which this process may notice before or after that.
+    { why: "failover", ms: failoverMs > 0 ? Math.max(failoverMs, gapMs) : 0 },
     { why: "gap", ms: gapMs },
     { why: "given_up_call", ms: isAwaited ? answerMs : 0 },
   ];

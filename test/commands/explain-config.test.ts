@@ -9,6 +9,7 @@ import { freePort, startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
 import { contentsOf } from "../support/store-contents.ts";
 import { startTokenEndpoint } from "../support/token-endpoint.ts";
+import { until } from "../support/until.ts";
 import { runHere, serveFile, temporaryDirectory, writeConfig } from "./cli-process.ts";
 
 const opened = resources();
@@ -97,6 +98,7 @@ test("a configuration explains what its running service does, beside it, and onl
   monitor.on("monitor", (_time: string, [name = ""]: string[]) => {
     if (isWatching && !harmless.has(name.toLowerCase())) written.push(name);
   });
+  await until("the key that the service makes to heal by", async () => (await contents()).length > 0);
   const outcomes: string[] = [];
   const compare = async (path: string, headers?: Record<string, string>) => {
     const before = await contents();
