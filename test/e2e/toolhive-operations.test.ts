@@ -123,6 +123,39 @@ describe("an operator of ToolHive's sessions", () => {
     world.expectQuiet();
   });
 
+  test("needs no more rights in Redis than the line in docs/toolhive.md gives, for all that is done there", async () => {
+    const world = await startToolhiveWorld(use, { hasFewRights: true, replicas: 2, config: prompt });
+    const [session, other] = [await world.toolhive.login({ expired: true }), await world.toolhive.login()];
+    for (let sent = 0; sent < 8; sent += 1) expect((await world.send(session)).status).toBe(200);
+    expect(await explained(world, session)).toMatchObject({ verdict: { outcome: "allowed" } });
+    for (const verb of ["get", "refresh", "revoke"])
+      expect(await grants(world, verb, other, "--upstream", "crm")).toMatchObject({ code: 0 });
+    expect(await grants(world, "list", other)).toMatchObject({ code: 0 });
+    await world.provider.revoke((await world.toolhive.row(session))?.refresh_token ?? "");
+    await world.toolhive.expire(session);
+    await until("the refusal", async () => (await world.asked(session))[1] === "grant_refused");
+    expect(((await world.client.call("ACL", "LOG")) as unknown[]).map(String)).toEqual([]);
+    expect(world.services.flatMap((service) => service.events("index_not_written"))).toEqual([]);
+  });
+
+  test("who has named a wrong client has lost nothing: with the right one, and without our hashes, the row works again", async () => {
+    const wrong = { clientId: "gateway-post", clientSecret: "${env:POST_SECRET}", clientAuth: "client_secret_post" };
+    const world = await startToolhiveWorld(use, { upstream: wrong });
+    const session = await world.toolhive.login({ expired: true });
+    const before = await world.toolhive.rowText(session);
+    expect(await world.asked(session)).toEqual([401, "grant_refused"]);
+    expect(await world.toolhive.rowText(session)).toBe(before);
+    const { client, issuer: place } = world.provider;
+    const right = { issuer: place, clientId: client.id, clientSecret: "${env:SECRET}" };
+    expect(world.services[0]?.reload({ ...world.config, upstreams: { crm: right } })).toBe(true);
+    expect(await world.asked(session)).toEqual([401, "grant_refused"]);
+    const hashes = await world.client.keys("*:upstream:*:bearerswap");
+    expect(hashes).toHaveLength(1);
+    await world.client.del(...hashes);
+    await until("the row to be used", async () => (await world.asked(session))[0] === 200);
+    expect(await world.toolhive.refresh(session)).toBe("written");
+  });
+
   test("finds the process ready once Redis has answered", async () => {
     const world = await startToolhiveWorld(use);
     const place = world.services[0]?.listening.http;

@@ -58,6 +58,8 @@ interface LoginOptions {
 }
 
 interface ToolhiveDeps {
+  /** Its name of the provider; default crm. */
+  readonly name?: string;
   readonly client: Redis;
   readonly prefix: string;
   readonly provider: OidcServer;
@@ -65,12 +67,11 @@ interface ToolhiveDeps {
   readonly audience: string;
 }
 
-const upstream = "crm";
 const sessionLifeSeconds = 7 * 86_400;
 
-export function createToolhive({ client, prefix, provider, issuer, audience }: ToolhiveDeps): Toolhive {
+export function createToolhive({ name = "crm", client, prefix, provider, issuer, audience }: ToolhiveDeps): Toolhive {
   const secrets = new Set<string>();
-  const placeOf = ({ sid }: Pick<ToolhiveSession, "sid">) => ({ prefix, sid, provider: upstream });
+  const placeOf = ({ sid }: Pick<ToolhiveSession, "sid">) => ({ prefix, sid, provider: name });
 
   return {
     async login({
@@ -84,7 +85,7 @@ export function createToolhive({ client, prefix, provider, issuer, audience }: T
       await write(
         { sid },
         {
-          provider_id: upstream,
+          provider_id: name,
           ...{ access_token, refresh_token, id_token },
           expires_at: expired ? now - 1 : now + expires_in,
           session_expires_at: now + sessionLifeSeconds,

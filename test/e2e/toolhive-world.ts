@@ -15,12 +15,14 @@ import { type RedisServer, startRedis } from "../support/redis-server.ts";
 import type { Resources } from "../support/resources.ts";
 import { type RunningService, startService } from "../support/service.ts";
 import { type ShiftedClock, shiftedClock } from "../support/shifted-clock.ts";
+import { toolhiveAcl } from "../support/toolhive-acl.ts";
 import { until } from "../support/until.ts";
 import { startUpstreamApi, tokenHash, type UpstreamApi } from "../support/upstream-api.ts";
 import { withReplicas } from "./minted-world.ts";
 import { createToolhive, type Toolhive, type ToolhiveSession } from "./toolhive-server.ts";
 
 export const audience = "https://gateway.example.com/mcp";
+const redisPassword = "hunter2";
 export const keyPrefix = "thv:auth:{tools:crm}:";
 
 /**
@@ -59,11 +61,24 @@ export interface ToolhiveWorldOptions {
   readonly replicas?: number;
   readonly provider?: OidcServerOptions;
   readonly config?: object;
+  /** More of the upstream `crm`. */
+  readonly upstream?: object;
+  /** More upstreams at the same provider, whose tokens each request gets beside that of `crm`. */
+  readonly others?: Readonly<Record<string, object>>;
+  /** bearerswap's user in Redis has the rights of the line in docs/toolhive.md. Default: all rights. */
+  readonly hasFewRights?: boolean;
 }
 
 export async function startToolhiveWorld(
   use: Resources,
-  { replicas = 1, provider: rules = {}, config = {} }: ToolhiveWorldOptions = {},
+  {
+    replicas = 1,
+    provider: rules = {},
+    config = {},
+    upstream = {},
+    others = {},
+    hasFewRights = false,
+  }: ToolhiveWorldOptions = {},
 ): Promise<ToolhiveWorld> {
   const dir = mkdtempSync(join(tmpdir(), "bsw-thv-"));
   use.onStop(() => rmSync(dir, { recursive: true, force: true }));
@@ -74,20 +89,31 @@ export async function startToolhiveWorld(
     use.use(startOidcServer({ accessTokenLifeSeconds: 3_600, ...rules })),
   ]);
   const client = await openClient(use, redis.url);
+  if (hasFewRights) await client.call("ACL", ...toolhiveAcl(keyPrefix, redisPassword));
+  const user = hasFewRights ? { username: "bearerswap", password: "${env:REDIS_PASSWORD}" } : {};
   const toolhive = createToolhive({ client, prefix: keyPrefix, provider, issuer, audience });
   const api = await use.use(startUpstreamApi({ accepts: provider.isActive }));
+  const login = { issuer: provider.issuer, clientId: provider.client.id, clientSecret: "${env:SECRET}" };
   const replica = (at: number) => ({
     listen: { grpc: "127.0.0.1:0", http: "127.0.0.1:0", admin: `unix:${join(dir, `admin-${at}.sock`)}` },
     sessions: [{ name: "toolhive", jwt: { issuer: issuer.issuer, audience, claim: "tsid", subject: "sub" } }],
-    store: { toolhive: { redis: { url: redis.url }, prefix: keyPrefix } },
-    upstreams: { crm: { issuer: provider.issuer, clientId: provider.client.id, clientSecret: "${env:SECRET}" } },
+    store: { toolhive: { redis: { url: redis.url, ...user }, prefix: keyPrefix } },
+    upstreams: {
+      crm: { ...login, ...upstream },
+      ...Object.fromEntries(Object.entries(others).map(([name, more]) => [name, { ...login, ...more }])),
+    },
     ...config,
   });
-  const env = { SECRET: provider.client.secret };
+  const { client: own, postClient: other } = provider;
+  const env = { SECRET: own.secret, POST_SECRET: other.secret, REDIS_PASSWORD: redisPassword };
   const services = await Promise.all(
     Array.from({ length: replicas }, (_, at) => use.use(startService({ config: replica(at), env, clock }))),
   );
-  const setup = envoyConfig({ service: services[0]?.grpc ?? "", upstreamPort: api.port, upstream: "crm" });
+  const setup = envoyConfig({
+    service: services[0]?.grpc ?? "",
+    upstreamPort: api.port,
+    upstream: ["crm", ...Object.keys(others)].join(","),
+  });
   const envoy = await use.use(startEnvoy({ config: withReplicas(setup, services) }));
   const socket = join(dir, "admin-0.sock");
   const admin = await use.use(createGrantsClient({ address: { kind: "unix", path: socket } }));

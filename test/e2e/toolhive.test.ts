@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { resources } from "../support/resources.ts";
 import { until } from "../support/until.ts";
-import { keyPrefix, startToolhiveWorld, stolen } from "./toolhive-world.ts";
+import { createToolhive } from "./toolhive-server.ts";
+import { audience, keyPrefix, startToolhiveWorld, stolen } from "./toolhive-world.ts";
 
 const use = resources();
 const daySeconds = 86_400;
@@ -112,10 +113,37 @@ describe("ToolHive's sessions through Envoy", () => {
     expect(world.api.requests).toHaveLength(1);
   });
 
+  test("a session of several providers gets the token of each of its rows, and logs in at one anew alone", async () => {
+    const wiki = { inject: { header: "x-wiki-token", format: "{token}" } };
+    const world = await startToolhiveWorld(use, { others: { wiki }, config: { cache: { maxStaleness: "2s" } } });
+    const { client, provider, issuer, toolhive } = world;
+    const atWiki = createToolhive({ name: "wiki", prefix: keyPrefix, audience, client, provider, issuer });
+    const session = await toolhive.login({ expired: true });
+    expect(await world.asked(session)).toEqual([401, "grant_missing"]);
+    await atWiki.login({ ...session, expired: true });
+    await until("both to be served", async () => (await world.asked(session))[0] === 200);
+    expect(world.gotLast((await toolhive.row(session))?.access_token ?? "")).toBe(true);
+    const sent = () => world.api.requests.at(-1)?.headers["x-wiki-token"];
+    expect(sent()).toBe((await atWiki.row(session))?.access_token);
+    expect(provider.refreshes().map(({ status }) => status)).toEqual([200, 200]);
+    expect((await client.smembers(`${keyPrefix}upstream:idx:${session.sid}`)).sort()).toEqual(
+      ["crm", "wiki"].map((name) => `${keyPrefix}upstream:${session.sid}:${name}`),
+    );
+    await atWiki.clear(session);
+    await until("the missing one to be named", async () => {
+      const { status, body } = await world.send(session);
+      return status === 401 && (JSON.parse(body) as { upstream?: string }).upstream === "wiki";
+    });
+    await atWiki.login(session);
+    await until("both to be served", async () => (await world.asked(session))[0] === 200);
+    expect(sent()).toBe((await atWiki.row(session))?.access_token);
+    expect(provider.refreshes()).toHaveLength(2);
+  });
+
   test("a JWT without tsid, as ToolHive gives to a delegated agent, is no session", async () => {
     const world = await startToolhiveWorld(use);
     await world.toolhive.login();
-    const jwt = await world.issuer.sign({ aud: "https://gateway.example.com/mcp", sub: "user-1" });
+    const jwt = await world.issuer.sign({ aud: audience, sub: "user-1" });
     expect(await world.asked({ jwt })).toEqual([401, "session_invalid"]);
   });
 });
