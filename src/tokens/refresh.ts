@@ -270,8 +270,11 @@ export function createRefresher(deps: RefresherDeps): Refresher {
    */
   async function waitForOthers(task: FlightTask, ms: number): Promise<void> {
     const from = clock.monotonicMs();
-    for (let now = from; now < from + ms && coherence.isCurrent(from, now); now = clock.monotonicMs())
-      if (await wordOrDelay(clock, task, Math.min(from + ms - now, config.maxStalenessMs))) return;
+    for (let now = from; now < from + ms && coherence.isCurrent(from, now); now = clock.monotonicMs()) {
+      // A timer may be early by a fraction of a millisecond: then as little is waited for, not the same time again.
+      const turnMs = Math.max(config.maxStalenessMs - ((now - from) % config.maxStalenessMs), 1);
+      if (await wordOrDelay(clock, task, Math.min(from + ms - now, turnMs))) return;
+    }
   }
 
   function turnOf(

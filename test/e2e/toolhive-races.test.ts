@@ -148,7 +148,8 @@ describe("a logout in ToolHive", () => {
   test.each(["logout", "clear"] as const)(
     "during a refresh (%s) is not undone by it: nothing is written, and nobody gets its tokens",
     async (how) => {
-      const world = await startToolhiveWorld(use, { replicas: 2 });
+      // Nobody waits for the time in which rows are read again: replicas tell each other that the refresh is over.
+      const world = await startToolhiveWorld(use, { replicas: 2, config: { cache: { maxStaleness: "60s" } } });
       const session = await world.toolhive.login({ expired: true });
       const gate = world.provider.hang();
       const asking = Array.from({ length: 10 }, () => world.asked(session));

@@ -8,9 +8,14 @@ local key = KEYS[1]
 local from, quietMs, channel, version, grant, access, accessMs, life, stated = unpack(ARGV)
 local v, state, rejected, held = unpack(redis.call('HMGET', key, 'v', 'state', 'rejected', 'rejectedHeld'))
 if v == version then return 'already' end
-if v and state == 'revoked' then return 'revoked' end
-if v and v ~= from then return 'superseded' end
-if not v and not bringsBack then return 'revoked' end
+-- Others than our replicas tell nobody what they did: those who wait for this refresh would wait for their whole time.
+local function tooLate(result, found)
+  if not bringsBack then redis.pcall('PUBLISH', channel, found .. ' ' .. key) end
+  return result
+end
+if v and state == 'revoked' then return tooLate('revoked', v) end
+if v and v ~= from then return tooLate('superseded', v) end
+if not v and not bringsBack then return tooLate('revoked', from) end
 -- The rejection of a rejected token's successor counts as the second one. A token that was not rejected ends that.
 local isSuccessor = rejected == from or held == from
 write(key, channel, version, grant, access, accessMs, life, stated, isSuccessor)
