@@ -42,14 +42,14 @@ const acquireReply = z.union([
 
 export function createRedisRows(codec: RowCodec): RedisRows {
   return {
-    writeArgs(name, { version, grant, access, life }) {
+    writeArgs(name, { version, grant, access, life, presented }) {
       const place = { key: name, version };
       const held =
         access !== undefined && (access.remainingMs === undefined || access.remainingMs >= 1) ? access : undefined;
       const accessMs = held?.remainingMs === undefined ? "" : wholeMs(Math.floor(held.remainingMs));
       return [
         version,
-        codec.encodeGrant(grant, place),
+        codec.encodeGrant(grant, place, presented),
         held ? codec.encodeAccess(held, place) : "",
         accessMs,
         wholeMs(life.ms),

@@ -27,7 +27,8 @@ export type RowPlace = Omit<SealedPlace, "field">;
  * the row is left as it is.
  */
 export interface RowCodec {
-  encodeGrant(grant: Grant, row: RowPlace): string;
+  /** @param presented see `GrantWrite` in token-store.ts */
+  encodeGrant(grant: Grant, row: RowPlace, presented?: Secret): string;
   /** The remaining life is a field of its own. */
   encodeAccess(access: StoredAccess, row: RowPlace): string;
   decodeGrant(value: string, row: RowPlace): Grant;

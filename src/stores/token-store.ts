@@ -1,3 +1,4 @@
+import type { Secret } from "../platform/secret.ts";
 import type { Grant, GrantKey, GrantLife, StoredAccess } from "./grant.ts";
 
 /** A grant as the store holds it. */
@@ -59,6 +60,8 @@ export interface GrantWrite {
   readonly grant: Grant;
   readonly access?: StoredAccess | undefined;
   readonly life: GrantLife;
+  /** The refresh token that these tokens were got by; absent for a login. */
+  readonly presented?: Secret | undefined;
 }
 
 /** A request for the right to present a grant's refresh token for a while. */
@@ -230,7 +233,8 @@ export interface TokenStore {
   release(key: GrantKey, release: Release): Promise<boolean>;
   /**
    * Writes a refresh if the stored version still is `from`, even if the grant is dead or another attempt has the lease,
-   * and creates a grant again that was lost. Ends the lease, the marker and the back-off. Afterwards nobody may acquire
+   * and creates a grant again that was lost. Where others write to the store as well, a version of theirs is replaced
+   * too that has the refresh token that was `presented`. Ends the lease, the marker and the back-off. Afterwards nobody may acquire
    * the grant for `quietMs`: for a write that the store had lost, perhaps with what came after it.
    */
   commit(key: GrantKey, from: string, write: GrantWrite, quietMs?: number): Promise<CommitResult>;

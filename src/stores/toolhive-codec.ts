@@ -28,13 +28,14 @@ const assumedLifeMs = 60 * 60_000;
  * written since. For writing, what lua/toolhive-write.lua takes.
  */
 export const toolhiveCodec: RowCodec = {
-  encodeGrant({ refreshToken, subject, client, scope, accessLifeMs, createdAt, refreshedAt }, { key }) {
+  encodeGrant({ refreshToken, subject, client, scope, accessLifeMs, createdAt, refreshedAt }, { key }, presented) {
     const own = { client: plainClient(client), scope, accessLifeMs, createdAt, refreshedAt };
     const [token, user] = [refreshToken?.reveal() ?? "", subject ?? ""];
     return JSON.stringify({
       own: JSON.stringify(own),
       row: { refresh_token: JSON.stringify(token), user_id: JSON.stringify(user) },
       refreshToken: token,
+      presented: presented?.reveal(),
       user,
       blank: blankToolhiveRow(providerOf(key)),
     });

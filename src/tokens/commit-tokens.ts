@@ -132,7 +132,8 @@ export function createCommitTokens({ failover, clock, random, log, metrics }: Co
       refreshedAt: clock.wallMs(),
     };
     const access = issuedAccess(tokens, 0, knownLifeMs({ provider, row }));
-    return { version, grant, access, life: lifeOf(row, provider, tokens), countedFrom: sentAt };
+    const presented = row.grant.refreshToken;
+    return { version, grant, access, life: lifeOf(row, provider, tokens), presented, countedFrom: sentAt };
   }
 }
 

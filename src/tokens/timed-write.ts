@@ -7,8 +7,9 @@ export interface TimedWrite extends GrantWrite {
 }
 
 /** The write with the life that its access token has left at `now` (monotonic ms). */
-export function writeAt({ version, grant, access, life, countedFrom }: TimedWrite, now: number): GrantWrite {
-  if (access?.remainingMs === undefined) return { version, grant, access, life };
+export function writeAt({ countedFrom, ...write }: TimedWrite, now: number): GrantWrite {
+  const { access } = write;
+  if (access?.remainingMs === undefined) return write;
   const remainingMs = Math.max(access.remainingMs - (now - countedFrom), 0);
-  return { version, grant, access: { ...access, remainingMs }, life };
+  return { ...write, access: { ...access, remainingMs } };
 }

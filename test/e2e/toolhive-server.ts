@@ -112,7 +112,7 @@ export function createToolhive({ name = "crm", client, prefix, provider, issuer,
     refresh,
     async expire(session) {
       const row = await read(session);
-      if (row) await write(session, { ...row, expires_at: seconds() - 1 });
+      if (row) await write(session, { ...row, expires_at: Math.min(row.expires_at, seconds()) - 1 });
     },
     logout: ({ sid }) => deleteSession(client, { prefix, sid }),
     clear: (session) => tombstone(client, placeOf(session)),

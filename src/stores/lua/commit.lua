@@ -14,7 +14,7 @@ local function tooLate(result, found)
   return result
 end
 if v and state == 'revoked' then return tooLate('revoked', v) end
-if v and v ~= from then return tooLate('superseded', v) end
+if v and v ~= from and not comesAfter(grant) then return tooLate('superseded', v) end
 if not v and not bringsBack then return tooLate('revoked', from) end
 -- The rejection of a rejected token's successor counts as the second one. A token that was not rejected ends that.
 local isSuccessor = rejected == from or held == from

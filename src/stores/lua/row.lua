@@ -20,6 +20,9 @@ end
 -- Whether a commit creates a row again that is not there.
 local bringsBack = true
 
+-- Whether a refresh may replace another version than it began with.
+local function comesAfter() return false end
+
 -- What is to be done to a row that has become a tombstone, beyond its hash.
 local function bury() end
 

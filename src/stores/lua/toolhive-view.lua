@@ -7,6 +7,17 @@ local function accessEnd(known)
   return type(seconds) == 'number' and seconds > 0 and seconds * 1000
 end
 
+local function userOf(row) return type(row.user_id) == 'string' and row.user_id or '' end
+
+-- Whether a refresh presented the refresh token that ToolHive's row has. Then it replaces that row, as ToolHive's own
+-- compare-and-set does: without this a rotated token is lost where ToolHive has written the row anew with the same
+-- refresh token, or Redis has lost our hash.
+local function comesAfter(grant)
+  local new = cjson.decode(grant)
+  local presented = inStepV == sum and new.presented
+  return presented and presented == members.refresh_token and userOf(members) == new.user
+end
+
 -- As `view` in row.lua; changes nothing. The grant is what we keep of it and, from the next line on, the row itself; so
 -- is an access token, with its life. Nothing of ours extends the life of a row, hence "1" for a stated one.
 local function view(key, now)

@@ -22,8 +22,7 @@ local function write(key, channel, newVersion, grant, access, accessMs, _, _, ke
   values.access_token = '""'
   if access ~= '' then life, values.access_token = unpack(cjson.decode(access)) end
   values.expires_at = whole(expiresAt)
-  local user = type(members.user_id) == 'string' and members.user_id or ''
-  if user ~= new.user then values.id_token, values.upstream_subject = '""', '""' end
+  if userOf(members) ~= new.user then values.id_token, values.upstream_subject = '""', '""' end
   local json = withMembers(members.access_token and text or new.blank, values)
   clear(key, keepsRejections)
   setRow(json, expiresAt, now)
