@@ -79,6 +79,15 @@ for (const prefix of prefixes) {
       ];
       expect(await summaryOf(shared.store, ended.key)).toMatchObject({ refresh: "refresh-1", access: undefined });
       expect((await rowOf(shared.store, short.key)).access).toMatchObject({ lifeMs: hourMs });
+      const yearOne = Date.parse("0001-01-01T00:00:00Z") / 1_000;
+      const cases: [expiresAt: number, access: string | undefined][] = [
+        [-1, undefined],
+        [yearOne, "access-1"],
+      ];
+      for (const [expires_at, access] of cases) {
+        const { key } = await login({ expires_at });
+        expect(await summaryOf(shared.store, key)).toMatchObject({ access });
+      }
     });
 
     test.each(["read", "peek"] as const)("is as it was after a %s, and so is what we keep", async (look) => {

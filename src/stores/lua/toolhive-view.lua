@@ -1,10 +1,12 @@
 -- Shared by the scripts over ToolHive's rows: put after toolhive-row.lua.
 
--- When the access token ends, ms; false where it has no end. The hash knows it better than whole seconds tell.
+-- When the access token ends, ms; false where it has no end. The hash knows it better than whole seconds tell. Older
+-- versions of ToolHive wrote the year 1 for a token without end.
+local yearOne = -62135596800
 local function accessEnd(known)
   if known then return tonumber(known) end
   local seconds = members.expires_at
-  return type(seconds) == 'number' and seconds > 0 and seconds * 1000
+  return type(seconds) == 'number' and seconds ~= 0 and seconds ~= yearOne and seconds * 1000
 end
 
 local function userOf(row) return type(row.user_id) == 'string' and row.user_id or '' end
