@@ -78,6 +78,8 @@ export function createToolhiveLayout({ redis, config, keyPrefix, log }: Toolhive
     const row = keys.rowOf(key);
     try {
       const [ttl] = await redis.pipeline([["pttl", row]]);
+      // ToolHive has deleted the row since, and taken it out of its sets.
+      if (ttl === -2) return;
       await Promise.all([
         redis.run("index", keys.sessionIndex(key.session), [row, String(ttl)]),
         user !== "" && redis.pipeline([["sadd", keys.userIndex(user), row]]),
