@@ -11,7 +11,7 @@ import { isOfToolhive, type Parsed } from "./parsed.ts";
 import type { Problem } from "./problem.ts";
 import { routeChecks } from "./route-checks.ts";
 import type { Config } from "./schema.ts";
-import { toolhiveChecks } from "./toolhive-checks.ts";
+import { toolhiveChecks, toolhiveWarnings } from "./toolhive-checks.ts";
 
 /**
  * The problems that show only when sections are compared with each other.
@@ -38,10 +38,16 @@ export function crossCheck(config: Parsed, raw: Readonly<Record<string, unknown>
 }
 
 /** What is allowed, and what its operator should know of all the same. */
-export function warningsOf({ listen, store, upstreams }: Pick<Parsed, "listen" | "store" | "upstreams">): string[] {
+export function warningsOf({
+  listen,
+  store,
+  sessions,
+  upstreams,
+}: Pick<Parsed, "listen" | "store" | "sessions" | "upstreams">): string[] {
   return [
     ...(listen === undefined ? [] : openListener(listen)),
     ...(store === undefined ? [] : exposedStore(store)),
+    ...toolhiveWarnings(store, sessions ?? []),
     ...experimental(upstreams ?? {}),
   ];
 }

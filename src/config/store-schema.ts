@@ -175,8 +175,8 @@ const toolhive = z.strictObject({
   prefix: z
     .string()
     .regex(
-      /^[^\s{}]*(?:\{[^\s{}]+\}[^\s{}]*)?$/,
-      "must hold no white space, and braces at most once, around something: {namespace:name} keeps all keys in one slot of a Redis Cluster",
+      /^[^\s{}]*(?:\{[^\s{}]+\}[^\s{}]*)*$/,
+      "must hold no white space, and braces only in pairs around something: the first, as in {namespace:name}, keeps all keys in one slot of a Redis Cluster",
     )
     .min(1, "must not be empty: it is what the keys of ToolHive's auth server begin with")
     .describe(

@@ -21,6 +21,23 @@ export function toolhiveChecks(
   ];
 }
 
+/** What is allowed, and seldom meant: nothing is found under another prefix, and nobody is told apart without a subject. */
+export function toolhiveWarnings(store: Parsed["store"], sessions: NonNullable<Parsed["sessions"]>): string[] {
+  if (store?.kind !== "redis" || store.toolhive === undefined) return [];
+  const { prefix } = store.toolhive;
+  const warnings: string[] = [];
+  if (!prefix.endsWith(":") || /(?:^|:)upstream:(?:idx:)?$/.test(prefix))
+    warnings.push(
+      `store.toolhive.prefix: rows are looked for at ${prefix}upstream:TSID:PROVIDER; a prefix is all that stands before upstream: and mostly ends in a colon`,
+    );
+  for (const [at, source] of sessions.entries())
+    if ((source?.kind === "jwt" || source?.kind === "metadata") && source.subject === undefined)
+      warnings.push(
+        `sessions[${at}].${source.kind}: without subject a row is not compared with its user, as ToolHive does; set subject to where sub is`,
+      );
+  return warnings;
+}
+
 /** Anything else than ToolHive's own name of the session would lead to nothing, or to a session that somebody guessed. */
 function sessionProblems(source: SourceConfig, at: string): Problem[] {
   const path = `${at}.${source.kind}`;

@@ -23,7 +23,7 @@ export interface ToolhiveKeys {
 const suffix = ":bearerswap";
 
 /**
- * @param prefix of ToolHive's keys; it holds one `{…}` at most
+ * @param prefix of ToolHive's keys; where it holds `{…}`, the first is the hash tag
  * @param keyPrefix of our keys; it holds no braces
  */
 export function createToolhiveKeys(prefix: string, keyPrefix: string): ToolhiveKeys {

@@ -20,14 +20,38 @@ test("the grants can be the rows of a ToolHive, whose sessions are then ours", (
   expect(load({ store: { redis } }).config.sessions[0]).not.toHaveProperty("isOfToolhive");
 });
 
-test.each(["thv:auth:{shop:crm}:", "thv-local:", "{x}", "a{b}c"])("%s can be its prefix", (prefix) => {
-  expect(problemsOf({ store: { toolhive: { redis, prefix } } })).toEqual([]);
-});
+test.each(["thv:auth:{shop:crm}:", "thv-local:", "{x}", "a{b}c", "thv:auth:{shop}:{crm}:"])(
+  "%s can be its prefix",
+  (prefix) => {
+    expect(problemsOf({ store: { toolhive: { redis, prefix } } })).toEqual([]);
+  },
+);
 
-test.each(["", "a b:", "a{}:", "a{b", "a}b{", "{a}{b}", "{a{b}}", "a\tb"])("%j cannot", (prefix) => {
+test.each(["", "a b:", "a{}:", "a{b", "a}b{", "{a}{}", "{a{b}}", "a\tb"])("%j cannot", (prefix) => {
   expect(problemsOf({ store: { toolhive: { redis, prefix } } })).toEqual([
     expect.stringMatching(/^store\.toolhive\.prefix: must /),
   ]);
+});
+
+test.each<[warning: RegExp, prefix: string]>([
+  [/looked for at thv:auth:\{shop:crm\}upstream:TSID:PROVIDER; .* ends in a colon$/, "thv:auth:{shop:crm}"],
+  [/looked for at thv-local:upstream:upstream:TSID/, "thv-local:upstream:"],
+  [/looked for at thv-local:upstream:idx:upstream:TSID/, "thv-local:upstream:idx:"],
+])("a prefix under which hardly anything is found is warned of: %s", (warning, prefix) => {
+  const sessions = [{ jwt: { ...jwtSource.jwt, subject: "sub" } }];
+  expect(load({ store, sessions, listen: local }).warnings).toEqual([]);
+  expect(load({ store: { toolhive: { redis, prefix } }, sessions, listen: local }).warnings).toEqual([
+    expect.stringMatching(new RegExp(`^store\\.toolhive\\.prefix: .*${warning.source}`)),
+  ]);
+});
+
+test("sessions that are not compared with a row's user are warned of, where rows are ToolHive's", () => {
+  const sessions = [jwtSource, ...metadata(["payload", "tsid"])];
+  expect(load({ store, sessions, listen: local }).warnings).toEqual([
+    expect.stringMatching(/^sessions\[0\]\.jwt: without subject /),
+    expect.stringMatching(/^sessions\[1\]\.metadata: without subject /),
+  ]);
+  expect(load({ store: { redis }, sessions: [jwtSource], listen: local }).warnings).toEqual([]);
 });
 
 describe("what ToolHive's rows cannot do is named with its path, and what to do", () => {
@@ -97,7 +121,10 @@ test("upstreams whose tokens are minted use no rows, and may have any name", () 
 
 test("a plaintext Redis of ToolHive's is warned of by its own path", () => {
   const remote = { toolhive: { ...toolhive, redis: { url: "redis://redis.internal:6379" } } };
-  expect(load({ store: remote }).warnings).toEqual([expect.stringMatching(/^store\.toolhive\.redis: .*plaintext/)]);
+  const sessions = [{ jwt: { ...jwtSource.jwt, subject: "sub" } }];
+  expect(load({ store: remote, sessions }).warnings).toEqual([
+    expect.stringMatching(/^store\.toolhive\.redis: .*plaintext/),
+  ]);
 });
 
 test.each([
