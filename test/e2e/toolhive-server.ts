@@ -55,6 +55,8 @@ interface LoginOptions {
   readonly user?: string;
   readonly sid?: string;
   readonly expired?: boolean;
+  /** The provider gives no refresh token this time: ToolHive takes the one of the user's latest row. */
+  readonly refreshToken?: string | undefined;
 }
 
 interface ToolhiveDeps {
@@ -79,8 +81,10 @@ export function createToolhive({ name = "crm", client, prefix, provider, issuer,
       user = randomUUID(),
       sid = randomBytes(18).toString("base64url"),
       expired = false,
+      refreshToken,
     } = {}) {
-      const { access_token, refresh_token, id_token, expires_in } = await provider.login({ account });
+      const { access_token, id_token, expires_in, ...given } = await provider.login({ account });
+      const refresh_token = refreshToken ?? given.refresh_token;
       const now = seconds();
       await write(
         { sid },
