@@ -15,7 +15,7 @@ import { createToolhiveLayout, type ToolhiveConfig } from "./toolhive-layout.ts"
 import { type StoreTracing, tracedRedis } from "./tracing.ts";
 
 const putReply = z.enum(["written", "already", "superseded"]);
-const commitReply = z.enum(["written", "already", "superseded", "revoked"]);
+const commitReply = z.enum(["written", "already", "superseded", "revoked", "deleted"]);
 const revokeReply = z.string().nullable();
 const rejectReply = z.tuple([z.enum(["rejected", "held", "superseded"]), z.number()]);
 const refuseReply = z.enum(["dead", "superseded", "revoked", "absent"]);

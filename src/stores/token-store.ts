@@ -137,9 +137,10 @@ export interface Release {
 
 /**
  * What a commit found: `already` means that this very write was there and nothing was changed; `superseded` that a
- * newer login or refresh is there and stays; `revoked` that a tombstone is there and stays.
+ * newer login or refresh is there and stays; `revoked` that a tombstone is there and stays; `deleted` that others who
+ * write to the store have ended the grant.
  */
-export type CommitResult = "written" | "already" | "superseded" | "revoked";
+export type CommitResult = "written" | "already" | "superseded" | "revoked" | "deleted";
 
 /**
  * What a login found: `already` means that this very write was there and nothing was changed; `superseded` that another

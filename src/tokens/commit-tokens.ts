@@ -4,7 +4,7 @@ import type { Random } from "../platform/random.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
 import { type Grant, type GrantKey, type GrantLife, grantId, shortHash } from "../stores/grant.ts";
-import type { CommitResult, GrantRow, TokenStore } from "../stores/token-store.ts";
+import type { CommitResult, GrantRow } from "../stores/token-store.ts";
 import type { Attempt, RefreshResult } from "./attempt.ts";
 import { endAtProvider } from "./end-at-provider.ts";
 import type { Failover } from "./failover.ts";
@@ -15,7 +15,6 @@ import type { TimedWrite } from "./timed-write.ts";
 import { logNowAndThen, untilStored } from "./until-stored.ts";
 
 export interface CommitTokensDeps {
-  readonly store: Pick<TokenStore, "hasOtherWriters" | "read">;
   readonly failover: Pick<Failover, "writeRefresh">;
   readonly clock: Clock;
   readonly random: Random;
@@ -46,7 +45,7 @@ interface Committing {
   readonly when: "in_time" | "late";
 }
 
-export function createCommitTokens({ store, failover, clock, random, log, metrics }: CommitTokensDeps): CommitTokens {
+export function createCommitTokens({ failover, clock, random, log, metrics }: CommitTokensDeps): CommitTokens {
   /** By the new version. */
   const committing = new Map<string, Committing>();
   /** How many commits replace each version. */
@@ -92,21 +91,15 @@ export function createCommitTokens({ store, failover, clock, random, log, metric
       case "superseded":
         return { kind: "superseded" };
       case "revoked":
-        void endUnused(attempt, tokens);
+        // The session was ended while its refresh ran: nobody will use the tokens that the provider has just issued.
+        void endAtProvider(key, { ...tokens, client: row.grant.client }, { provider: gate.provider, log });
+        return { kind: "missing" };
+      case "deleted":
+        // Others end nothing at the provider, and further sessions of the user may come of the same login there.
         return { kind: "missing" };
       default:
         return result satisfies never;
     }
-  }
-
-  /**
-   * The session was ended while its refresh ran: nobody will use the tokens that the provider has just issued. Where
-   * others have deleted the row they have ended nothing at the provider, and other sessions of the user's, which may
-   * come of the same login there, go on.
-   */
-  async function endUnused({ gate, row, task: { key } }: Attempt, tokens: TokenResponse): Promise<void> {
-    const isDeleted = store.hasOtherWriters && (await store.read(key).catch(() => undefined))?.kind !== "revoked";
-    if (!isDeleted) await endAtProvider(key, { ...tokens, client: row.grant.client }, { provider: gate.provider, log });
   }
 
   function begin(version: string, commit: Committing, from: string): void {

@@ -155,19 +155,22 @@ describe("a logout in ToolHive", () => {
     await until("the new login to be served", async () => (await world.asked(again))[0] === 200);
   });
 
-  test("during a refresh ends nothing at the provider: another session that came of the same login there goes on", async () => {
-    const world = await startToolhiveWorld(use, { provider: forgiving });
-    const session = await world.toolhive.login({ expired: true });
-    const refreshToken = (await world.toolhive.row(session))?.refresh_token;
-    const other = await world.toolhive.login({ user: session.user, expired: true, refreshToken });
-    const gate = world.provider.hang();
-    const asking = world.asked(session);
-    await gate.arrived();
-    await world.toolhive.logout(session);
-    world.provider.release();
-    expect((await asking)[0]).toBe(401);
-    expect(await world.asked(other)).toEqual([200, undefined]);
-  });
+  test.each(["logout", "clear"] as const)(
+    "during a refresh (%s) ends nothing at the provider: another session that came of the same login there goes on",
+    async (how) => {
+      const world = await startToolhiveWorld(use, { provider: forgiving });
+      const session = await world.toolhive.login({ expired: true });
+      const refreshToken = (await world.toolhive.row(session))?.refresh_token;
+      const other = await world.toolhive.login({ user: session.user, expired: true, refreshToken });
+      const gate = world.provider.hang();
+      const asking = world.asked(session);
+      await gate.arrived();
+      await world.toolhive[how](session);
+      world.provider.release();
+      expect((await asking)[0]).toBe(401);
+      expect(await world.asked(other)).toEqual([200, undefined]);
+    },
+  );
 
   test.each(["logout", "clear"] as const)(
     "during a refresh (%s) is not undone by it: nothing is written, and nobody gets its tokens",

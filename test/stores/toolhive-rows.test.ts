@@ -198,7 +198,7 @@ for (const prefix of prefixes) {
       await tombstone(shared.client, place);
       expect((await shared.store.read(place.key)).kind).toBe("revoked");
       expect(await acquire(place, "b")).toEqual({ kind: "revoked" });
-      expect(await shared.store.commit(place.key, from, grantWrite())).toBe("revoked");
+      expect(await shared.store.commit(place.key, from, grantWrite())).toBe("deleted");
       expect(await shared.client.get(place.row)).toBe("null");
       expectAbout(await shared.client.pttl(place.row), hourMs);
       expect(await shared.store.put(place.key, grantWrite({ version: "v2" }))).toBe("written");
@@ -211,7 +211,7 @@ for (const prefix of prefixes) {
       await acquire(place, "a", from);
       await deleteSession(shared.client, place);
       expect(await shared.store.read(place.key)).toEqual({ kind: "absent" });
-      expect(await shared.store.commit(place.key, from, grantWrite())).toBe("revoked");
+      expect(await shared.store.commit(place.key, from, grantWrite())).toBe("deleted");
       expect(await shared.store.release(place.key, { attempt: "a", unused: false, backOffMs: minuteMs })).toBe(false);
       expect([await shared.client.exists(place.row), await shared.client.exists(place.sessionIndex)]).toEqual([0, 0]);
       await writeRow(shared.client, { ...place, row: toolhiveRow(1) });

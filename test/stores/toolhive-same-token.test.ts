@@ -57,8 +57,9 @@ for (const prefix of prefixes) {
       const cases: [before: (place: Place) => Promise<unknown>, result: string][] = [
         [(place) => write(place, toolhiveRow(3)), "superseded"],
         [(place) => write(place, toolhiveRow(1, { user_id: "bob" })), "superseded"],
-        [(place) => tombstone(shared.client, place), "revoked"],
-        [(place) => deleteSession(shared.client, place), "revoked"],
+        [(place) => tombstone(shared.client, place), "deleted"],
+        [(place) => deleteSession(shared.client, place), "deleted"],
+        [(place) => shared.store.revoke(place.key, "tomb"), "revoked"],
         [(place) => shared.store.put(place.key, grantWrite({ subject: "alice" })), "superseded"],
       ];
       for (const [before, result] of cases) {

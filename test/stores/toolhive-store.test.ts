@@ -17,7 +17,10 @@ for (const prefix of prefixes) {
       const { store } = await openStore(opened, server.url, { toolhive: { prefix } });
       current = { store: underToolhive(store), pass: (ms) => letTimePass(client, ms) };
     });
-    beforeEach(({ task, skip }) => skip(notInRows.has(task.name), notInRows.get(task.name)));
+    // Whoever finds a way to hold one of these after all is told so by its test, which then no longer fails.
+    beforeEach(({ task }) => {
+      if (notInRows.has(task.name)) Object.assign(task, { fails: true });
+    });
     describeContract(() => current);
 
     test("what rows cannot hold is named as the contract names it", ({ task }) => {

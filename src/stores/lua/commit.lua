@@ -3,7 +3,7 @@
 -- KEYS[1]  the grant's hash
 -- ARGV     version the refresh began with, ms for which nobody may acquire (0: none), then channel, version, grant,
 --          access, access remaining ms, life ms and stated as in put.lua
--- returns  "written" | "already" (repeated: changes nothing) | "superseded" | "revoked"
+-- returns  "written" | "already" (repeated: changes nothing) | "superseded" | "revoked" | "deleted" (by others)
 local key = KEYS[1]
 local from, quietMs, channel, version, grant, access, accessMs, life, stated = unpack(ARGV)
 local v, state, rejected, held = unpack(redis.call('HMGET', key, 'v', 'state', 'rejected', 'rejectedHeld'))
@@ -13,9 +13,9 @@ local function tooLate(result, found)
   if not bringsBack then redis.pcall('PUBLISH', channel, found .. ' ' .. key) end
   return result
 end
-if v and state == 'revoked' then return tooLate('revoked', v) end
+if v and state == 'revoked' then return tooLate(isEndedByOthers() and 'deleted' or 'revoked', v) end
 if v and v ~= from and not comesAfter(grant) then return tooLate('superseded', v) end
-if not v and not bringsBack then return tooLate('revoked', from) end
+if not v and not bringsBack then return tooLate('deleted', from) end
 -- The rejection of a rejected token's successor counts as the second one. A token that was not rejected ends that.
 local isSuccessor = rejected == from or held == from
 write(key, channel, version, grant, access, accessMs, life, stated, isSuccessor)

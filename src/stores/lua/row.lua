@@ -23,6 +23,9 @@ local bringsBack = true
 -- Whether a refresh may replace another version than it began with.
 local function comesAfter() return false end
 
+-- Whether a tombstone is somebody else's.
+local function isEndedByOthers() return false end
+
 -- What is to be done to a row that has become a tombstone, beyond its hash.
 local function bury() end
 

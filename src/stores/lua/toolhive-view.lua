@@ -20,6 +20,9 @@ local function comesAfter(grant)
   return presented and presented == members.refresh_token and userOf(members) == new.user
 end
 
+-- Whether the tombstone that is there is ToolHive's: one of ours has a version of its own.
+local function isEndedByOthers() return text == 'null' and inStepV == sum end
+
 -- As `view` in row.lua; changes nothing. The grant is what we keep of it and, from the next line on, the row itself; so
 -- is an access token, with its life. Nothing of ours extends the life of a row, hence "1" for a stated one.
 local function view(key, now)
