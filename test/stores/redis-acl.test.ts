@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { Secret } from "../../src/platform/secret.ts";
 import { createRedisFlowStore } from "../../src/stores/redis-flow-store.ts";
 import { createRedisSessionIndex } from "../../src/stores/redis-session-index.ts";
@@ -15,7 +15,7 @@ import { grantWrite, newKey } from "./grants.ts";
 import { openClient, openStore } from "./redis-harness.ts";
 import { letTimePass } from "./redis-time.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
-import { notInRows, prefixes, underToolhive } from "./toolhive-harness.ts";
+import { describeContractOfRows, prefixes, underToolhive } from "./toolhive-harness.ts";
 
 const document = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
 /**
@@ -164,8 +164,7 @@ for (const prefix of prefixes) {
       const { store } = await openStore(group, server.url, { ...credentials, toolhive: { prefix } });
       current = { store: underToolhive(store), pass: (ms) => letTimePass(client, ms) };
     });
-    beforeEach(({ task, skip }) => skip(notInRows.has(task.name), notInRows.get(task.name)));
-    describeContract(() => current);
+    describeContractOfRows(() => current);
 
     test("nothing was denied, and there is no right that nothing needs", async () => {
       // A row without an end, in a set that has one.
