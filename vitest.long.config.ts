@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+/** What takes minutes of CPU and changes seldom: the simulations without their protections, and the bench for scale. */
+export default defineConfig({
+  test: {
+    include: ["test/**/*.long.ts"],
+    globalSetup: ["test/support/global-setup.ts"],
+    reporters: ["default", "./test/support/summary-reporter.ts"],
+    pool: "forks",
+    testTimeout: 120_000,
+    hookTimeout: 60_000,
+  },
+});
