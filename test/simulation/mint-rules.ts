@@ -91,11 +91,16 @@ export function createMintJudge(deps: MintJudgeDeps) {
   /** From a look at the store to the call that follows it. */
   const lookMs = plan.slow + plan.provider.slow + plan.provider.lost > 0 ? limits.timeoutMs : 5;
   const troubleMs = limits.timeoutMs + 2_000;
+  let crashedAt = Number.NEGATIVE_INFINITY;
 
   return {
     violations,
     figures,
     count,
+    crashed(): void {
+      count("crashes");
+      crashedAt = clock.now();
+    },
     violated,
     /** The token that a version stands for. */
     served: (version: string, token: string) => void tokenOf.set(version, token),
@@ -133,7 +138,9 @@ export function createMintJudge(deps: MintJudgeDeps) {
       // Where replies get lost a turn can be nobody's, and with a slow provider a call waits for others of its process:
       // for longer than other replicas wait for it.
       const isQuick = plan.lost + plan.provider.lost + plan.provider.slow === 0;
-      const isPrompt = isQuick && isRecent && !hasQueued(other);
+      // Whoever has waited for the turn of a process that crashed has the less patience for the next one's.
+      const isPatient = crashedAt < now - troubleMs;
+      const isPrompt = isQuick && isPatient && isRecent && !hasQueued(other);
       if (isPrompt && lately.length === 1 && isWell(other.by, other.at - troubleMs))
         violated("two_at_once", `${by} asks for ${of} while ${other.by} does since ${other.at}`);
       const last = issuer().last(of);

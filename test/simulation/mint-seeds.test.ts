@@ -5,7 +5,7 @@ import { simulateMints } from "./mint-simulation.ts";
 
 const last = 150;
 /** Later seeds that have found a fault, or a rule that went too far. */
-const telling = [1849, 2519, 3425, 7853, 9685, 10861, 11776, 15293];
+const telling = [1849, 2519, 3425, 7853, 9072, 9685, 10861, 11776, 15293];
 
 test(`holds every invariant of minted tokens in the histories of seeds 1 to ${last}`, async () => {
   const tally = createTally();

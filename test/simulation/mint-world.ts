@@ -147,7 +147,7 @@ export function createMintWorld({ clock, rng, history, plan, without }: MintWorl
 
   /** As an orchestrator does: a new process, which knows nothing, some time later. */
   function replace(name: string): void {
-    judge.count("crashes");
+    judge.crashed();
     members.delete(name);
     clock.after(rng.between(500, 20_000), () => start());
   }
