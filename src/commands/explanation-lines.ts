@@ -81,7 +81,6 @@ const dependsOn = {
   refresh: "a refresh",
   lease: "what another attempt gets",
   mint: "the provider, which is asked for one",
-  store: "the store",
 } as const;
 
 const waits = {

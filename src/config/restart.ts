@@ -1,5 +1,6 @@
 import { BearerswapError } from "../platform/error.ts";
 import { sameConfig } from "../platform/same-config.ts";
+import { isOfToolhive } from "./parsed.ts";
 import type { Config } from "./schema.ts";
 
 type Tls = Config["listen"]["tls"];
@@ -13,7 +14,7 @@ export const restartKeys: Readonly<Record<string, (config: Config) => unknown>> 
   "listen.admin": ({ listen }) => listen.admin,
   ...tlsKeys("listen.tls", ({ listen }) => listen.tls),
   ...tlsKeys("listen.adminTls", ({ listen }) => listen.adminTls),
-  store: ({ store }) => (store.kind === "redis" && store.toolhive !== undefined ? "toolhive" : store.kind),
+  store: (config) => (isOfToolhive(config) ? "toolhive" : config.store.kind),
   "store.toolhive.prefix": ofRedis(({ toolhive }) => toolhive?.prefix),
   "store.memory.maxGrants": ({ store }) => (store.kind === "memory" ? store.maxGrants : undefined),
   "store.redis.url": ofRedis(({ url }) => url),
@@ -58,9 +59,8 @@ export function assertReloadable(inForce: Config, next: Config): void {
 const needsRestart = "has changed, and is only read at start: restart the process, or undo the change";
 
 /** ToolHive's Redis has the same keys elsewhere. */
-function inFile(path: string, { store }: Config): string {
-  const isToolhive = store.kind === "redis" && store.toolhive !== undefined;
-  return isToolhive ? path.replace(/^store\.redis/, "store.toolhive.redis") : path;
+function inFile(path: string, config: Config): string {
+  return isOfToolhive(config) ? path.replace(/^store\.redis/, "store.toolhive.redis") : path;
 }
 
 /** Another replica may not have the new key yet: what is sealed with it would not open there. */

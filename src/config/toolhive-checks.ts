@@ -21,7 +21,9 @@ export function toolhiveChecks(
   ];
 }
 
-/** What is allowed, and seldom meant: nothing is found under another prefix, and nobody is told apart without a subject. */
+/**
+ * What is allowed, and seldom meant: nothing is found under another prefix, and nobody is told apart without a subject.
+ */
 export function toolhiveWarnings(store: Parsed["store"], sessions: NonNullable<Parsed["sessions"]>): string[] {
   if (store?.kind !== "redis" || store.toolhive === undefined) return [];
   const { prefix } = store.toolhive;
@@ -38,7 +40,7 @@ export function toolhiveWarnings(store: Parsed["store"], sessions: NonNullable<P
   return warnings;
 }
 
-/** Anything else than ToolHive's own name of the session would lead to nothing, or to a session that somebody guessed. */
+/** Anything else than ToolHive's own name of the session would lead to nothing, or to one that somebody guessed. */
 function sessionProblems(source: SourceConfig, at: string): Problem[] {
   const path = `${at}.${source.kind}`;
   const why = "store.toolhive finds grants by the claim tsid of the tokens that ToolHive issues";

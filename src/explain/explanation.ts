@@ -1,5 +1,6 @@
 import type { ComparedRoute } from "../check/routes.ts";
 import type { OwnPage } from "../connect/connect.ts";
+import type { ForeseenWait } from "../tokens/foreseen-wait.ts";
 
 /**
  * What would become of a request now, and why. It is what `explain --json` prints: fields may be added, and none changes
@@ -64,9 +65,7 @@ export interface UpstreamView {
   /** Under `depends`: a refresh or a mint is due, or another attempt has the turn. */
   readonly on?: "refresh" | "lease" | "mint" | undefined;
   /** Under `refresh`: why the refresh token is not presented at once, and for how long at most, ms. */
-  readonly wait?:
-    | { readonly why: "failover" | "gap" | "given_up_call" | "earlier_attempt"; readonly remainingMs: number }
-    | undefined;
+  readonly wait?: { readonly why: ForeseenWait["why"]; readonly remainingMs: number } | undefined;
   /** Under `depends`: a token in hand is served where nothing comes of it. */
   readonly isBacked?: boolean | undefined;
   readonly why?: string | undefined;

@@ -2,7 +2,10 @@ import type { Owner } from "../tokens/owner.ts";
 import type { CheckInput } from "./check-input.ts";
 import { type IdSource, idProblem, nameText, sessionOf } from "./session-id.ts";
 
-/** Whose request it is. Holds the hash of the session's id, and the id itself only if ToolHive issues it; never the credential. */
+/**
+ * Whose request it is. Holds the hash of the session's id, and the id itself only if ToolHive issues it; never the
+ * credential.
+ */
 export interface Session extends Owner {
   /** The source's name. */
   readonly source: string;

@@ -87,7 +87,8 @@ export function connectRedis({ config, clock, random, log }: RedisConnectionDeps
   const problems = createProblemLog({ log, clock });
   const listeners: (() => void)[] = [];
   let subscription: Subscription | undefined;
-  const options = { ...connectionOptions(config, random), ...placeOptions(config, random), scripts: scriptOptions() };
+  scriptOptions ??= readScripts();
+  const options = { ...connectionOptions(config, random), ...placeOptions(config, random), scripts: scriptOptions };
   const events: ClientEvents = {
     problem: problems.note,
     lost: () => problems.note(new Error("the connection was lost")),
@@ -148,7 +149,10 @@ type Scripts = Readonly<
   Record<`bearerswap_${"" | "toolhive_"}${ScriptName}`, (key: string, ...args: string[]) => Promise<unknown>>
 >;
 
-function scriptOptions(): NonNullable<ConnectionOptions["scripts"]> {
+/** Read once, for all connections of this process. */
+let scriptOptions: ConnectionOptions["scripts"];
+
+function readScripts(): NonNullable<ConnectionOptions["scripts"]> {
   return Object.fromEntries(
     scripts.flatMap((name) => [
       [`bearerswap_${name}`, { numberOfKeys: 1, lua: textOf([...shared, "write", name]) }],

@@ -11,7 +11,7 @@ export interface RowLayout {
   keysOf(key: GrantKey): ScriptKeys;
   /** The grant that a published key is of, where it has a form of this layout's own. */
   grantOf?(key: string): GrantKey | undefined;
-  /** Runs the script of a login, and keeps the indexes up. If those cannot be written, the login is stored all the same. */
+  /** Runs the script of a login, and keeps the indexes up. If those cannot be written, the login is stored anyway. */
   put(key: GrantKey, write: GrantWrite, run: () => Promise<PutResult>): Promise<PutResult>;
   /** The same of a refresh. */
   commit(key: GrantKey, write: GrantWrite, run: () => Promise<CommitResult>): Promise<CommitResult>;

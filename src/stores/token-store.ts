@@ -235,8 +235,8 @@ export interface TokenStore {
   /**
    * Writes a refresh if the stored version still is `from`, even if the grant is dead or another attempt has the lease,
    * and creates a grant again that was lost. Where others write to the store as well, a version of theirs is replaced
-   * too that has the refresh token that was `presented`. Ends the lease, the marker and the back-off. Afterwards nobody may acquire
-   * the grant for `quietMs`: for a write that the store had lost, perhaps with what came after it.
+   * too that has the refresh token that was `presented`. Ends the lease, the marker and the back-off. Afterwards nobody
+   * may acquire the grant for `quietMs`: for a write that the store had lost, perhaps with what came after it.
    */
   commit(key: GrantKey, from: string, write: GrantWrite, quietMs?: number): Promise<CommitResult>;
   /**

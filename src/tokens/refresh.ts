@@ -2,7 +2,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { Provider } from "../providers/provider.ts";
-import { type GrantKey, grantId } from "../stores/grant.ts";
+import type { GrantKey } from "../stores/grant.ts";
 import type { AcquireResult, Change, GrantRow, Standing, TokenStore } from "../stores/token-store.ts";
 import { usableMs } from "./access-token.ts";
 import type { Attempt, Presented, RefreshResult, Turn } from "./attempt.ts";
@@ -17,6 +17,7 @@ import { hasMoved, holdOff, mayHaveBeenUsed } from "./hold-off.ts";
 import type { Journal } from "./journal.ts";
 import { giveBack, keepLease, type Lease } from "./lease.ts";
 import type { TokenMetrics } from "./metrics.ts";
+import { createOwnAttempts } from "./own-attempts.ts";
 import { overlapBeforeMs, type PatienceConfig } from "./patience.ts";
 import { createPresent } from "./present.ts";
 import { createSettle } from "./settle.ts";
@@ -75,8 +76,6 @@ export interface Refresher {
 const leaseReserveMs = 5_000;
 /** Where the store holds an older version than this process has, it is asked again after this, ms. */
 const writeBackMs = 500;
-/** Where an earlier attempt of this process works on the same version, the store is asked again after this, ms. */
-const ownAttemptMs = 1_000;
 
 export function createRefresher(deps: RefresherDeps): Refresher {
   const { store, journal, coherence, onMoved, clock, random, log, metrics, config } = deps;
@@ -86,9 +85,8 @@ export function createRefresher(deps: RefresherDeps): Refresher {
   const isCommitting = ({ task, row }: Attempt) => commits.isReplacing(task.key, row.version);
   const present = createPresent({ coherence, isCommitting, clock, metrics, config });
   const gates = createGates(deps);
+  const workOn = createOwnAttempts(commits.isReplacing);
   const leases = new Set<Lease>();
-  /** The grants' versions that an attempt of this process works on, with the tasks that wait for its end. */
-  const working = new Map<string, Set<FlightTask>>();
 
   return {
     refresh,
@@ -141,27 +139,9 @@ export function createRefresher(deps: RefresherDeps): Refresher {
     const place = gate.slots.place();
     if (!(await place.take(task))) return { kind: "superseded" };
     try {
-      return await workOn(task, row, () => acquireAndPresent(gate, place, task, row));
+      return await workOn(task, row.version, () => acquireAndPresent(gate, place, task, row));
     } finally {
       place.free();
-    }
-  }
-
-  /**
-   * Lets one attempt of this process at a time work on a version, until its tokens are stored or its call is given up.
-   * The lease is not enough: after a failover the store may have lost it, and both would present the same token.
-   */
-  async function workOn(task: FlightTask, row: GrantRow, work: () => Promise<Turn>): Promise<Turn> {
-    const id = `${grantId(task.key)} ${row.version}`;
-    working.get(id)?.add(task);
-    if (working.has(id) || commits.isReplacing(task.key, row.version)) return { kind: "wait", ms: ownAttemptMs };
-    const waiting = new Set<FlightTask>();
-    working.set(id, waiting);
-    try {
-      return await work();
-    } finally {
-      working.delete(id);
-      for (const other of waiting) other.hears(row.version);
     }
   }
 

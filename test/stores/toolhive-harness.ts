@@ -4,7 +4,7 @@ import { beforeEach } from "vitest";
 import { type GrantKey, toolhiveSession } from "../../src/stores/grant.ts";
 import type { TokenStore } from "../../src/stores/token-store.ts";
 import type { Resources } from "../support/resources.ts";
-import { type RowPlace, rowKey, type ToolhiveRow } from "../support/toolhive-rows.ts";
+import { type RowPlace, rowKey, type ToolhiveRow, writeRow } from "../support/toolhive-rows.ts";
 import { describeContract } from "./contract.ts";
 import { openClient, openStore } from "./redis-harness.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
@@ -94,6 +94,13 @@ export function newPlace(prefix: string, provider = "crm", sid: string = randomU
     hash: prefix.includes("{") ? `${row}:bearerswap` : `bearerswap:{${row}}`,
     sessionIndex: `${prefix}upstream:idx:${sid}`,
   };
+}
+
+/** A place with the row that ToolHive writes at a login. */
+export async function loggedIn({ client, prefix }: Shared, changes: Partial<ToolhiveRow> = {}): Promise<Place> {
+  const place = newPlace(prefix);
+  await writeRow(client, { ...place, row: toolhiveRow(1, changes) });
+  return place;
 }
 
 export const nowSeconds = () => Math.floor(Date.now() / 1_000);

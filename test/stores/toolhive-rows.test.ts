@@ -6,6 +6,7 @@ import { deleteSession, refreshRow, type ToolhiveRow, tombstone, writeRow } from
 import { until } from "../support/until.ts";
 import { dayMs, expectAbout, grantWrite, hourMs, minuteMs, rowOf, summaryOf } from "./grants.ts";
 import {
+  loggedIn,
   month,
   newPlace,
   nowSeconds,
@@ -31,11 +32,7 @@ for (const prefix of prefixes) {
       replica = await openShared(opened, url, prefix);
     });
 
-    async function login(changes: Partial<ToolhiveRow> = {}): Promise<Place> {
-      const place = newPlace(prefix);
-      await writeRow(shared.client, { ...place, row: toolhiveRow(1, changes) });
-      return place;
-    }
+    const login = (changes: Partial<ToolhiveRow> = {}) => loggedIn(shared, changes);
 
     const refreshed = (place: Place, number: number, changes: Partial<ToolhiveRow> = {}) =>
       refreshRow(shared.client, { ...place, row: toolhiveRow(number, changes), expected: `refresh-${number - 1}` });

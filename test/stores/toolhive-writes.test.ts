@@ -7,6 +7,7 @@ import { type ToolhiveRow, writeRow } from "../support/toolhive-rows.ts";
 import { dayMs, grantWrite, hourMs, minuteMs, rowOf, summaryOf, type WriteOptions } from "./grants.ts";
 import {
   hour,
+  loggedIn,
   month,
   newPlace,
   nowSeconds,
@@ -26,11 +27,7 @@ for (const prefix of prefixes) {
       shared = await openShared(opened, url, prefix);
     });
 
-    async function login(changes: Partial<ToolhiveRow> = {}): Promise<Place> {
-      const place = newPlace(prefix);
-      await writeRow(shared.client, { ...place, row: toolhiveRow(1, changes) });
-      return place;
-    }
+    const login = (changes: Partial<ToolhiveRow> = {}) => loggedIn(shared, changes);
 
     const textOf = async ({ row }: Place) => (await shared.client.get(row)) ?? "";
     const jsonOf = async (place: Place) => JSON.parse(await textOf(place)) as ToolhiveRow;
