@@ -1,6 +1,9 @@
 import { defineConfig } from "vitest/config";
 
-/** What takes minutes of CPU and changes seldom: the simulations without their protections, and the bench for scale. */
+/**
+ * What takes minutes of CPU and changes seldom: most of the simulations, what strangers can make the service store and
+ * compute, and the bench for scale.
+ */
 export default defineConfig({
   test: {
     include: ["test/**/*.long.ts"],

@@ -12,8 +12,6 @@ import { type ChildServer, startChildServer } from "../support/child-process.ts"
 import type { Resources } from "../support/resources.ts";
 
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
-/** Halves the time a process takes to start. */
-const compileCache = { NODE_COMPILE_CACHE: fileURLToPath(new URL("../../.cache/compile", import.meta.url)) };
 
 export interface CliResult {
   readonly code: number | null;
@@ -32,7 +30,7 @@ export async function runProcess(
   { stdin = "", env = {} }: CliOptions = {},
 ): Promise<CliResult> {
   const options = {
-    env: { ...process.env, ...compileCache, ...env },
+    env: { ...process.env, ...env },
     stdio: "pipe",
     timeout: 20_000,
     killSignal: "SIGKILL",
@@ -115,9 +113,7 @@ export async function serveFile(
   file: string,
   env: Readonly<Record<string, string>> = {},
 ): Promise<Serve> {
-  const child = await resources.use(
-    startChildServer(process.execPath, [main, "serve", "--config", file], { env: { ...compileCache, ...env } }),
-  );
+  const child = await resources.use(startChildServer(process.execPath, [main, "serve", "--config", file], { env }));
   await child.printed(/"event":"listening"/);
   const lines = () =>
     child
