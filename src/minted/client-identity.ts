@@ -17,10 +17,21 @@ export function clientIdentity(auth: ClientAuthConfig): string {
     case "client_secret_basic":
     case "client_secret_basic_raw":
     case "client_secret_post":
-      return scryptSync(auth.secret.reveal(), "bearerswap client", 32).toString("base64url");
+      return secretIdentity(auth.secret.reveal());
     default:
       return auth satisfies never;
   }
+}
+
+/** By secret; each costs some 50 ms of this process, and a client's upstreams and each reload ask again. */
+const identities = new Map<string, string>();
+
+function secretIdentity(secret: string): string {
+  const known = identities.get(secret);
+  if (known !== undefined) return known;
+  const identity = scryptSync(secret, "bearerswap client", 32).toString("base64url");
+  identities.set(secret, identity);
+  return identity;
 }
 
 /** By the public key, which may be known. */

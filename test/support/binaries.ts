@@ -96,7 +96,17 @@ async function findOnPath(name: string): Promise<string | undefined> {
   return undefined;
 }
 
-async function describeBinary(path: string): Promise<ServerSource & { kind: "binary" }> {
+/** What the programs at these paths have said of themselves: each test asks for its servers again. */
+const described = new Map<string, Promise<ServerSource & { kind: "binary" }>>();
+
+function describeBinary(path: string): Promise<ServerSource & { kind: "binary" }> {
+  const known = described.get(path) ?? askVersion(path);
+  described.set(path, known);
+  known.catch(() => described.delete(path));
+  return known;
+}
+
+async function askVersion(path: string): Promise<ServerSource & { kind: "binary" }> {
   const { stdout } = await run(path, ["--version"]);
   return { kind: "binary", path, version: stdout.trim() };
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { createRemoteJWKSet, generateKeyPair, jwtVerify, SignJWT } from "jose";
+import { createRemoteJWKSet, jwtVerify, SignJWT } from "jose";
 import type Provider from "oidc-provider";
 import { errors, type GrantTypeContext } from "oidc-provider";
+import { nextKeyPair } from "./key-pairs.ts";
 import { type OidcServer, type OidcServerOptions, startOidcServer } from "./oidc-server.ts";
 
 export interface IdJagProviderOptions extends OidcServerOptions {
@@ -39,7 +40,7 @@ const parameters = [
 
 export async function startIdJagProvider(options: IdJagProviderOptions): Promise<IdJagProvider> {
   const { resourceClients, idJagLifeSeconds = 300 } = options;
-  const { privateKey } = await generateKeyPair("RS256", { extractable: true });
+  const { privateKey } = await nextKeyPair("RS256");
   const exchanges: ExchangeAttempt[] = [];
   const turnedAway = new Map<string, { readonly error: string; readonly more?: object | undefined }>();
   const forgotten = new Set<string>();

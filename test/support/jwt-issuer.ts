@@ -1,15 +1,7 @@
 import { randomUUID } from "node:crypto";
-import {
-  type CryptoKey,
-  exportJWK,
-  exportSPKI,
-  generateKeyPair,
-  type JWK,
-  type JWTPayload,
-  SignJWT,
-  UnsecuredJWT,
-} from "jose";
+import { type CryptoKey, exportJWK, exportSPKI, type JWK, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
 import { type HttpServerOptions, sendJson, startHttpServer } from "./http-servers.ts";
+import { nextKeyPair } from "./key-pairs.ts";
 
 export type SigningAlgorithm = "RS256" | "PS256" | "ES256" | "EdDSA";
 
@@ -126,7 +118,7 @@ export async function startJwtIssuer({
 
 async function newKey(alg: SigningAlgorithm): Promise<SigningKey> {
   const kid = randomUUID();
-  const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
+  const { privateKey, publicKey } = await nextKeyPair(alg);
   return { kid, alg, privateKey, publicKey, jwk: { ...(await exportJWK(publicKey)), kid, alg, use: "sig" } };
 }
 

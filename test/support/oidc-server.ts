@@ -1,8 +1,9 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { type CryptoKey, exportJWK, generateKeyPair } from "jose";
+import { type CryptoKey, exportJWK } from "jose";
 import Provider, { errors } from "oidc-provider";
 import { fetchDocumentsAt } from "./client-documents.ts";
 import { type HttpRequest, type HttpResponse, startHttpServer } from "./http-servers.ts";
+import { nextKeyPair } from "./key-pairs.ts";
 import { mcpIssuerConfiguration } from "./mcp-issuer.ts";
 import { createOidcAdapter } from "./oidc-adapter.ts";
 import { createOidcFaults, type OidcFaults } from "./oidc-faults.ts";
@@ -221,7 +222,7 @@ async function configurationOf({
   mcpResource,
   more,
 }: OidcServerOptions) {
-  const privateKey = more?.signingKey ?? (await generateKeyPair("RS256", { extractable: true })).privateKey;
+  const privateKey = more?.signingKey ?? (await nextKeyPair("RS256")).privateKey;
   const registered = {
     redirect_uris: [redirectUri, ...redirectUris],
     grant_types: [
