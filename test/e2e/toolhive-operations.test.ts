@@ -55,9 +55,11 @@ describe("an operator of ToolHive's sessions", () => {
     const world = await startToolhiveWorld(use);
     const session = await world.toolhive.login();
     const before = await world.toolhive.row(session);
-    expect(await grants(world, "refresh", session, "--upstream", "crm")).toMatchObject({ code: 0 });
+    const told = await grants(world, "refresh", session, "--upstream", "crm");
+    expect(told).toMatchObject({ code: 0 });
     const after = await world.toolhive.row(session);
-    expect(after?.refresh_token).not.toBe(before?.refresh_token);
+    const outcomes = world.provider.refreshes();
+    expect(after?.refresh_token, JSON.stringify({ told, before, after, outcomes })).not.toBe(before?.refresh_token);
     expect(await world.toolhive.refresh(session)).toBe("written");
   });
 
