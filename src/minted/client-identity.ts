@@ -23,14 +23,15 @@ export function clientIdentity(auth: ClientAuthConfig): string {
   }
 }
 
-/** By secret; each costs some 50 ms of this process, and a client's upstreams and each reload ask again. */
+/** By a secret's digest; each costs some 50 ms of this process, and a client's upstreams and each reload ask again. */
 const identities = new Map<string, string>();
 
 function secretIdentity(secret: string): string {
-  const known = identities.get(secret);
+  const digest = digestOf(secret);
+  const known = identities.get(digest);
   if (known !== undefined) return known;
   const identity = scryptSync(secret, "bearerswap client", 32).toString("base64url");
-  identities.set(secret, identity);
+  identities.set(digest, identity);
   return identity;
 }
 

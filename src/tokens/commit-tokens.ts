@@ -140,7 +140,8 @@ export function createCommitTokens({ failover, clock, random, log, metrics }: Co
   }
 }
 
-function versionId(key: GrantKey, version: string): string {
+/** Names one version of one grant. */
+export function versionId(key: GrantKey, version: string): string {
   return `${grantId(key)} ${version}`;
 }
 

@@ -1,5 +1,6 @@
-import { type GrantKey, grantId } from "../stores/grant.ts";
+import type { GrantKey } from "../stores/grant.ts";
 import type { Turn } from "./attempt.ts";
+import { versionId } from "./commit-tokens.ts";
 import type { FlightTask } from "./flight-task.ts";
 
 /** Where an earlier attempt of this process works on the same version, the store is asked again after this, ms. */
@@ -18,7 +19,7 @@ export function createOwnAttempts(isReplacing: (key: GrantKey, version: string) 
   /** The grants' versions that are worked on, with the tasks that wait for the end of that. */
   const working = new Map<string, Set<FlightTask>>();
   return async function workOn(task, version, work) {
-    const id = `${grantId(task.key)} ${version}`;
+    const id = versionId(task.key, version);
     working.get(id)?.add(task);
     if (working.has(id) || isReplacing(task.key, version)) return { kind: "wait", ms: ownAttemptMs };
     const waiting = new Set<FlightTask>();

@@ -1,4 +1,4 @@
-import { fetchServers } from "../support/binaries.ts";
+import { setup as fetchServers } from "../support/global-setup.ts";
 import { installPrograms } from "./programs.ts";
 
 /** Fetches Envoy and the clients before the clock of any test runs. */
