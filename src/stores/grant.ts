@@ -100,6 +100,11 @@ export function grantId({ session, upstream }: GrantKey): string {
   return `${session}:${upstream}`;
 }
 
+/** Names one version of one grant. */
+export function versionId(key: GrantKey, version: string): string {
+  return `${grantId(key)} ${version}`;
+}
+
 /** Whether an error is about one row alone, which is sealed with an unknown key or damaged. */
 export function isUnreadable(error: unknown): error is BearerswapError {
   return error instanceof BearerswapError && (error.code === "store_sealed" || error.code === "store_corrupt");

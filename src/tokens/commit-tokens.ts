@@ -3,7 +3,7 @@ import type { Log } from "../platform/log.ts";
 import type { Random } from "../platform/random.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { TokenResponse } from "../providers/token-response.ts";
-import { type Grant, type GrantKey, type GrantLife, grantId, shortHash } from "../stores/grant.ts";
+import { type Grant, type GrantKey, type GrantLife, shortHash, versionId } from "../stores/grant.ts";
 import type { CommitResult, GrantRow } from "../stores/token-store.ts";
 import type { Attempt, RefreshResult } from "./attempt.ts";
 import { endAtProvider } from "./end-at-provider.ts";
@@ -138,11 +138,6 @@ export function createCommitTokens({ failover, clock, random, log, metrics }: Co
     const presented = row.grant.refreshToken;
     return { version, grant, access, life: lifeOf(row, provider, tokens), presented, countedFrom: sentAt };
   }
-}
-
-/** Names one version of one grant. */
-export function versionId(key: GrantKey, version: string): string {
-  return `${grantId(key)} ${version}`;
 }
 
 /** A life that the provider stated for a refresh token runs on until the token is replaced. */

@@ -1,6 +1,5 @@
-import type { GrantKey } from "../stores/grant.ts";
+import { type GrantKey, versionId } from "../stores/grant.ts";
 import type { Turn } from "./attempt.ts";
-import { versionId } from "./commit-tokens.ts";
 import type { FlightTask } from "./flight-task.ts";
 
 /** Where an earlier attempt of this process works on the same version, the store is asked again after this, ms. */

@@ -4,7 +4,7 @@ import type { Deadline } from "../platform/deadline.ts";
 import { BearerswapError, messageOf } from "../platform/error.ts";
 import type { Log } from "../platform/log.ts";
 import { plainGet, upTo } from "../platform/lru-options.ts";
-import { type GrantKey, grantId, shortHash } from "../stores/grant.ts";
+import { type GrantKey, shortHash, versionId } from "../stores/grant.ts";
 import type { GrantRow, ReadResult, TokenStore } from "../stores/token-store.ts";
 import type { TokenAnswer } from "./answers.ts";
 import type { Flights } from "./flights.ts";
@@ -125,7 +125,7 @@ export function createRejections(deps: RejectionsDeps): Rejections {
       return Promise.resolve("known");
     }
     if (clock.monotonicMs() < (held.get(version, plainGet) ?? Number.NEGATIVE_INFINITY)) return Promise.resolve("held");
-    const id = `${grantId(key)} ${version}`;
+    const id = versionId(key, version);
     const asked = asking.get(id);
     if (asked !== undefined) return asked.then((ending) => (ending === "rejected" ? "known" : ending));
     const answer = tell(key, version).finally(() => asking.delete(id));
