@@ -6,6 +6,7 @@ import { runHere } from "../commands/cli-process.ts";
 import { get, type HttpAnswer } from "../support/http-client.ts";
 import type { RunningService } from "../support/service.ts";
 import { contentsOf } from "../support/store-contents.ts";
+import { until } from "../support/until.ts";
 
 /** A request, as `explain` is told of it and as it goes through Envoy. */
 export interface Asked {
@@ -42,7 +43,10 @@ export async function explained({ service }: Pick<Place, "service">, asked: Aske
  * and foresaw the status and the reason of the answer, and whether it says when to come again and how to log in.
  */
 export async function foreseen(place: Place, asked: Asked): Promise<{ said: Explanation; answer: HttpAnswer }> {
-  const contents = () => place.redis && contentsOf(place.redis, "");
+  const { redis } = place;
+  // Turns at minting are given back after their answers.
+  if (redis) await until("the end of turns under way", async () => (await redis.keys("*:flow:minting:*")).length === 0);
+  const contents = () => redis && contentsOf(redis, "");
   const before = await contents();
   const said = await explained(place, asked);
   expect(await contents()).toEqual(before);

@@ -1,9 +1,9 @@
 import type { Redis } from "ioredis";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { TokenStore } from "../../src/stores/token-store.ts";
+import { commandsDuring } from "../support/redis-monitor.ts";
 import { startRedis } from "../support/redis-server.ts";
 import { resources } from "../support/resources.ts";
-import { until } from "../support/until.ts";
 import { dayMs, expectAbout, grantWrite, hourMs, minuteMs, newKey, summaryOf } from "./grants.ts";
 import { openClient, openStore } from "./redis-harness.ts";
 import { hashFieldLife, letTimePass } from "./redis-time.ts";
@@ -13,10 +13,12 @@ for (const hashExpiry of [true, false]) {
     const opened = resources("file");
     let store: TokenStore;
     let client: Redis;
+    let url: string;
     beforeAll(async () => {
       const server = await opened.use(startRedis({ hashExpiry }));
-      client = await openClient(opened, server.url);
-      ({ store } = await openStore(opened, server.url, { keyPrefix: "p:" }));
+      ({ url } = server);
+      client = await openClient(opened, url);
+      ({ store } = await openStore(opened, url, { keyPrefix: "p:" }));
     });
 
     test("stand at <prefix>{S}:grant:<upstream>, one key each, beside <prefix>{S}:index", async () => {
@@ -73,10 +75,11 @@ for (const hashExpiry of [true, false]) {
         await store.revoke(key, "tomb");
       };
       await once(); // from here on the server knows the scripts
-      const sent = await commandsDuring(client, async () => {
+      const seen = await commandsDuring(url, async () => {
         await once();
         for (let count = 0; count < 5; count++) await store.read(key);
       });
+      const sent = seen.filter(({ isInScript }) => !isInScript).map(({ name }) => name);
       expect(sent.filter((command) => command !== "evalsha")).toEqual(["sadd", "pexpire", "pexpire"]);
       expect(sent.filter((command) => command === "evalsha")).toHaveLength(9);
     });
@@ -123,21 +126,4 @@ for (const hashExpiry of [true, false]) {
       expect(await store.revoke(key, "tomb")).toBe("v2");
     });
   });
-}
-
-/** Names of the commands that clients sent meanwhile, those inside scripts left out. */
-async function commandsDuring(client: Redis, work: () => Promise<void>): Promise<string[]> {
-  const monitor = await client.monitor();
-  const seen: string[] = [];
-  monitor.on("monitor", (_time: string, [name = ""]: string[], source: string) => {
-    if (source !== "lua") seen.push(name.toLowerCase());
-  });
-  try {
-    await work();
-    await client.echo("end");
-    await until("the last command", () => seen.includes("echo"));
-  } finally {
-    monitor.disconnect();
-  }
-  return seen.slice(0, seen.indexOf("echo"));
 }
