@@ -11,6 +11,8 @@ export default defineConfig({
     maxWorkers: availableParallelism() + 1,
     // The files of one worker share their modules: a fifth of the time went into loading them anew for each file.
     isolate: false,
+    // vitest's own second is too short for servers on a busy machine.
+    expect: { poll: { timeout: 10_000 } },
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

@@ -48,7 +48,7 @@ test("a login that the store takes without saying so in time is kept, and its to
   await gate.arrived();
   await redis.pause();
   gate.release();
-  await expect.poll(() => world.service.events("login_not_stored").length, { timeout: 10_000 }).toBeGreaterThan(0);
+  await expect.poll(() => world.service.events("login_not_stored").length).toBeGreaterThan(0);
   await redis.resume();
   expect((await answer).headers.get("location")).toEqual([prefix]);
   expect([await bearerOf(world), endpoint.revoked]).toEqual(["Bearer access-1", []]);
@@ -70,7 +70,7 @@ test("a login that ends while something newer was stored leaves that, and gives 
   const page = await answer;
   expect([page.status, textOf(page)]).toEqual([403, expect.stringContaining("Your login was not kept")]);
   expect(await bearerOf(world)).toBe("Bearer access-newer");
-  await expect.poll(() => endpoint.revoked, { timeout: 10_000 }).toEqual(["refresh-late"]);
+  await expect.poll(() => endpoint.revoked).toEqual(["refresh-late"]);
 });
 
 test("a newcomer who is shown that it takes long has the session's cookie already, and the account once it is stored", async () => {
@@ -84,9 +84,7 @@ test("a newcomer who is shown that it takes long has the session's cookie alread
   expect(textOf(late)).toContain("This is taking a while");
   const session = late.headers.get("set-cookie")?.find((text) => text.startsWith("__Host-bearerswap=")) ?? "";
   gate.release();
-  await expect
-    .poll(() => bearerOf(world, { cookie: session.split(";")[0] ?? "" }), { timeout: 10_000 })
-    .toBe("Bearer access-1");
+  await expect.poll(() => bearerOf(world, { cookie: session.split(";")[0] ?? "" })).toBe("Bearer access-1");
 });
 
 test("a newcomer's session lives no longer than the login until the grant is stored, and its whole life from then on", async () => {
