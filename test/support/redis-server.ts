@@ -1,5 +1,5 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findRedis, findRedisWithoutHashExpiry, type RedisSource } from "./binaries.ts";
@@ -193,11 +193,29 @@ function answersPing(port: number): Promise<boolean> {
   });
 }
 
+/**
+ * Below the ports that Linux gives to connections and to listeners without one (ip_local_port_range): those may take a
+ * port in the time between its choice and its use.
+ */
+const firstPort = 10_240;
+const portCount = 20_000;
+/** In turn, so that a port comes again late; from anywhere, so that processes seldom come to the same one together. */
+let nextPort = Math.floor(Math.random() * portCount);
+
 /** A port that was free a moment ago. */
 export async function freePort(): Promise<number> {
+  for (let tried = 0; tried < portCount; tried += 1) {
+    const port = firstPort + nextPort;
+    nextPort = (nextPort + 1) % portCount;
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`no port from ${firstPort} to ${firstPort + portCount - 1} is free on ${host}`);
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, host, resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, host, () => server.close(() => resolve(true)));
+  });
 }
